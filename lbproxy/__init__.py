@@ -1,0 +1,30 @@
+"""lbproxy: a TLS-terminating, load-balancing reverse proxy.
+
+How a request travels through the folders below::
+
+    net/listener     accepts on the shared socket, one connection per wake-up
+    net/tls_stream   handshake and records; net/tcp_stream for plain listeners; net/deadlines cuts who is late
+    proxy/client     reads heads off a client's stream, one request after another
+    http/            decides: what the bytes mean, where a body ends, what is refused, what is forwarded
+    proxy/router     host and path -> pool
+    balance/         pool -> backend: least connections over the shared ledger; the lease counts until the last byte
+    proxy/exchange   one request's journey: reuse or dial, send, read the answer, try elsewhere when that is safe
+    proxy/relay      bodies, both ways, with bounded buffers
+    observe/access   one line for the log
+
+Around it::
+
+    master/   binds, loads certificates, forks workers and control, reaps, respawns; never loads gevent, never parses client bytes
+    worker/   accepts and proxies (one gevent loop each)
+    control/  probes backends for the whole machine, serves metrics
+    ipc/      the pipes between them: small frames of a fixed schema
+    config/   TOML -> typed values; the only home of defaults
+    tls/      contexts, SNI, key-file checks
+    health/   rise and fall
+
+Imports point only down: 4 cli; 3 master, worker, control; 2 proxy, net, tls, observe.log, observe.process, ipc.pipe, ipc.handover;
+1 (pure: no socket, clock, randomness, logging) http, balance, health, config.load, ipc.messages, ipc.codec, observe.access,
+observe.metrics; 0 errors, streams, config.model. Folders on one floor do not know each other.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,255 @@
+"""The ledger: one shared memory that every process of this lbproxy sees, so that balancing is exact over all workers.
+
+What it must cope with: workers of several generations pick backends at the same time, die at any moment (also by SIGKILL), and
+a reload changes the list of backends while counts go on. The plan:
+
+- A *row* per child slot and a *column* per backend slot, of 64-bit cells. Each cell has one writer (the child that owns the row), so
+  counting needs no lock; readers add the rows up. The master zeroes the gauges of a dead child's row and folds its counters into
+  the *retired* row, so totals never go backwards.
+- Backend columns that belong to no child (health, tie-break state) have one writer each: `control` for health, the master for the
+  administrative state, the holder of the pick lock for the tie-break state.
+- Choosing *and* counting a backend must be one step, or two workers that look at the same moment choose the same backend and
+  "least" is off by one. `PickLock` makes it one step; it costs 0.25 us against 2.4 us for fcntl locks (measured 2026-11-23).
+  It survives a holder that is killed: see `PickLock.forgive`.
+
+The buffer comes in as an argument (an anonymous shared mmap in production, a bytearray in tests): this file touches no system call.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Protocol
+
+CHILD_SLOTS = 192
+"""Living children at any time: three generations of 62 workers, or one of 190. The last slot is the retired row."""
+BACKEND_SLOTS = 1024
+
+HEADER_CELLS = 64
+SCALAR_CELLS = 64
+MAGIC = 0x6C6270726F787901  # "lbproxy" and the layout's version
+
+
+class Header(IntEnum):
+    MAGIC = 0
+    CHILDREN_HIGH = 1  # rows at and above this were never used; written by the master
+    GENERATION = 2
+
+
+class Column(IntEnum):
+    """Per backend, not per child."""
+
+    HEALTH = 0  # a Health value; writer: control
+    HEALTH_SINCE_MS = 1  # wall clock, milliseconds; writer: control
+    ADMIN = 2  # an Admin value; writer: master
+    TIE = 3  # smooth weighted round robin's current weight; writer: the holder of the pick lock
+    CHECKS = 4  # probes run; writer: control
+    CHECK_FAILURES = 5
+
+
+class Health(IntEnum):
+    UNKNOWN = 0  # never probed: used only while nothing is known to be up
+    UP = 1
+    DOWN = 2
+
+
+class Admin(IntEnum):
+    ENABLED = 0
+    DRAINED = 1
+
+
+class Scalar(IntEnum):
+    """Per child. Gauges first: they are zeroed when the child dies; counters after: they are folded into the retired row."""
+
+    CONNECTIONS = 0
+    LIVE_REQUESTS = 1
+    WANTS_LOCK = 2
+    LAST_GAUGE = 2
+    ACCEPTED = 3
+    HANDSHAKES = 4
+    HANDSHAKE_FAILURES = 5
+    REQUESTS = 6
+    STATUS_1XX = 7
+    STATUS_2XX = 8
+    STATUS_3XX = 9
+    STATUS_4XX = 10
+    STATUS_5XX = 11
+    BYTES_IN = 12
+    BYTES_OUT = 13
+    RETRIES = 14
+    ACCESS_DROPPED = 15  # access lines dropped because the log could not keep up
+    CLIENT_ABORTS = 16
+    LATENCY = 32  # 24 buckets: requests that took less than 2**i * 100 us; the last is unbounded
+    LAST_COUNTER = 55
+
+
+LATENCY_BUCKETS = 24
+
+
+class PerBackend(IntEnum):
+    """Per child and backend; each is an array of BACKEND_SLOTS cells inside the child's row."""
+
+    IN_FLIGHT = 0  # gauge: from pick to the last byte of the response
+    QUEUED = 1  # gauge
+    REQUESTS = 2  # counter: tries
+    FAILURES = 3  # counter: tries that ended in an UpstreamError
+    CONNECTS = 4  # counter: fresh connections
+
+
+GAUGES_PER_BACKEND = (PerBackend.IN_FLIGHT, PerBackend.QUEUED)
+
+ROW_CELLS = SCALAR_CELLS + len(PerBackend) * BACKEND_SLOTS
+COLUMNS_AT = HEADER_CELLS
+ROWS_AT = COLUMNS_AT + len(Column) * BACKEND_SLOTS
+TOTAL_CELLS = ROWS_AT + CHILD_SLOTS * ROW_CELLS
+SIZE = TOTAL_CELLS * 8
+"""Bytes of the buffer; untouched pages of it cost nothing."""
+RETIRED = CHILD_SLOTS - 1
+
+
+def scalar_at(child: int, scalar: int) -> int:
+    """The cell of one of a child's scalars."""
+    return ROWS_AT + child * ROW_CELLS + scalar
+
+
+def cell_at(child: int, what: int, backend: int) -> int:
+    """The cell of a child's count for one backend."""
+    return ROWS_AT + child * ROW_CELLS + SCALAR_CELLS + what * BACKEND_SLOTS + backend
+
+
+def column_at(column: int, backend: int) -> int:
+    """The cell of a backend's own column."""
+    return COLUMNS_AT + column * BACKEND_SLOTS + backend
+
+
+class Ledger:
+    """Names for the cells of the shared buffer. `cells` is public: the hot path indexes it with offsets computed once."""
+
+    def __init__(self, buffer: object) -> None:
+        """`buffer`: writable, at least SIZE bytes, zeroed when new. Attaching to a used one keeps its contents."""
+        view = memoryview(buffer)  # type: ignore[arg-type]  # any object with the buffer protocol
+        self.cells: memoryview[int] = view.cast("B")[:SIZE].cast("q")
+        if self.cells[Header.MAGIC] == 0:
+            self.cells[Header.MAGIC] = MAGIC
+        elif self.cells[Header.MAGIC] != MAGIC:
+            raise ValueError(f"not a ledger of this version: magic {self.cells[Header.MAGIC]:#x}, wanted {MAGIC:#x}")
+
+    # ---- written by the master
+
+    def open_row(self, child: int) -> None:
+        """A child is about to start in this slot."""
+        if not 0 <= child < RETIRED:
+            raise ValueError(f"child slot {child} is outside 0..{RETIRED - 1}")
+        if self.cells[Header.CHILDREN_HIGH] <= child:
+            self.cells[Header.CHILDREN_HIGH] = child + 1
+
+    def retire_row(self, child: int) -> None:
+        """The child in this slot is dead: drop its gauges, keep its counts."""
+        cells = self.cells
+        for scalar in range(Scalar.LAST_COUNTER + 1):
+            at = scalar_at(child, scalar)
+            if scalar > Scalar.LAST_GAUGE:
+                cells[scalar_at(RETIRED, scalar)] += cells[at]
+            cells[at] = 0
+        for what in PerBackend:
+            for backend in range(BACKEND_SLOTS):
+                at = cell_at(child, what, backend)
+                if cells[at]:
+                    if what not in GAUGES_PER_BACKEND:
+                        cells[cell_at(RETIRED, what, backend)] += cells[at]
+                    cells[at] = 0
+
+    def forget_backend(self, backend: int) -> None:
+        """A backend slot gets a new owner: nothing of the old one may shine through."""
+        for column in Column:
+            self.cells[column_at(column, backend)] = 0
+        for child in (*range(self.children), RETIRED):
+            for what in PerBackend:
+                self.cells[cell_at(child, what, backend)] = 0
+
+    # ---- read by everyone
+
+    @property
+    def children(self) -> int:
+        """How many rows are to be added up (living or empty)."""
+        return self.cells[Header.CHILDREN_HIGH]
+
+    def total(self, scalar: int) -> int:
+        """One scalar over all children, dead ones included (whose gauges are zero)."""
+        return sum(self.cells[scalar_at(child, scalar)] for child in (*range(self.children), RETIRED))
+
+    def backend_total(self, what: int, backend: int) -> int:
+        """One count of a backend over all children, dead ones included."""
+        return sum(self.cells[cell_at(child, what, backend)] for child in (*range(self.children), RETIRED))
+
+    def health(self, backend: int) -> Health:
+        """The backend's health as `control` last saw it."""
+        return Health(self.cells[column_at(Column.HEALTH, backend)])
+
+    def verify(self) -> list[str]:
+        """What contradicts the invariants, in words; empty when all is well. Exact only while the pick lock is held."""
+        faults = []
+        for child in range(self.children):
+            live = self.cells[scalar_at(child, Scalar.LIVE_REQUESTS)]
+            base = cell_at(child, PerBackend.IN_FLIGHT, 0)
+            row = self.cells[base : base + BACKEND_SLOTS].tolist()
+            if min(row) < 0 or live < 0:
+                faults.append(f"child {child}: a negative gauge (in flight {min(row)}, live {live})")
+            if sum(row) != live:
+                faults.append(f"child {child}: {sum(row)} requests in flight on backends, {live} live")
+        return faults
+
+
+class RawLock(Protocol):
+    """The part of multiprocessing.Lock that is needed."""
+
+    def acquire(self, block: bool = ..., timeout: float | None = ..., /) -> bool: ...
+    def release(self) -> None: ...
+
+
+class PickLock:
+    """Mutual exclusion of picks over all processes, which a killed or stopped holder cannot turn into a standstill.
+
+    A child notes in its row that it wants the lock before it asks for it and clears the note after it gave it back. Holders need
+    microseconds; so whoever waits PATIENCE without getting it goes on without (a pick that may be off by one is better than a
+    request that waits), and the master, having reaped a child whose note was still set, gives the lock back in its name.
+    """
+
+    PATIENCE = 0.05
+    """Seconds. A holder that was scheduled out on a busy machine comes back within a few milliseconds."""
+
+    __slots__ = ("_acquire", "_release", "_cells", "_note")
+
+    def __init__(self, lock: RawLock, ledger: Ledger, child: int) -> None:
+        self._acquire = lock.acquire
+        self._release = lock.release
+        self._cells = ledger.cells
+        self._note = scalar_at(child, Scalar.WANTS_LOCK)
+
+    def acquire(self) -> bool:
+        """True when the lock is held; False when patience ran out (then do not release)."""
+        self._cells[self._note] = 1
+        if self._acquire(True, self.PATIENCE):
+            return True
+        self._cells[self._note] = 0
+        return False
+
+    def release(self) -> None:
+        """Give it back."""
+        try:
+            self._release()
+        except ValueError:
+            pass  # we were stopped while holding it, and the master gave it back in our name
+        self._cells[self._note] = 0
+
+    @staticmethod
+    def forgive(lock: RawLock, ledger: Ledger, child: int) -> None:
+        """Master: the child of this slot is dead. If it died between asking for the lock and giving it back, mend the lock."""
+        note = scalar_at(child, Scalar.WANTS_LOCK)
+        if not ledger.cells[note]:
+            return
+        lock.acquire(True, 1.0)  # free, or busy with living holders: comes at once. Held by the dead one: never.
+        try:
+            lock.release()
+        except ValueError:
+            pass  # a stopped holder woke up in between
+        ledger.cells[note] = 0

@@ -1,0 +1,181 @@
+"""The configuration as typed values, and the only home of defaults.
+
+Durations are seconds (float), sizes are bytes (int), 0 where documented means "no limit". Every value is immutable: a reload makes
+a new `Config` and compares it with the old one. Reading and checking live in load.py; this file imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import NamedTuple
+
+Network = IPv4Network | IPv6Network
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Address(NamedTuple):
+    """Host and port as written; the host is a literal IP ("::1" without brackets) or a DNS name (backends only)."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """[proxy]"""
+
+    workers: int = 0
+    """0 is "auto": the CPU cores this process may use, honouring a cgroup quota."""
+    user: str | None = None
+    """Account of the children when started as root; None is `lbproxy` if that account exists, else `nobody`."""
+    pid_file: Path | None = None
+    control: Path | None = None
+    drain_timeout: float = 30.0
+    trusted_proxies: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """[log]"""
+
+    level: str = "info"  # debug | info | warning | error
+    format: str = "auto"  # auto | console | json
+    access: str = "stdout"  # "stdout", "off" or a path
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ListenTls:
+    profile: str = "intermediate"  # modern (1.3 only) | intermediate (1.2 and 1.3)
+    client_ca: Path | None = None
+    client_auth: str = "none"  # none | optional | required
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """[[listen]]; without certificates it speaks plain HTTP."""
+
+    address: Address
+    certificates: tuple[Certificate, ...] = ()
+    tls: ListenTls = field(default_factory=ListenTls)
+    redirect_to_https: bool = False
+    line: int = 0
+    """Where the file declares it, for complaints that come later (port in use)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """[[route]]; the first match wins."""
+
+    pool: str
+    host: str | None = None  # lower case, exact or "*.example.com" (one label); None matches every host
+    path: str = "/"  # a prefix
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    address: Address
+    weight: int = 1  # 0..1000; 0 takes no new requests
+    max_connections: int = 0  # 0: no limit
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PoolTls:
+    """Re-encryption towards the backends; verified unless `verify` is false."""
+
+    ca: Path | None = None  # None: the system's store
+    server_name: str | None = None  # None: the backend's host
+    cert: Path | None = None
+    key: Path | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """[pool.NAME.health]; on by default as a TCP check."""
+
+    type: str = "tcp"  # tcp | http | off   (http goes over TLS when the pool re-encrypts)
+    interval: float = 2.0
+    timeout: float = 2.0
+    rise: int = 2
+    fall: int = 3
+    method: str = "GET"
+    path: str = "/"
+    host: str | None = None  # None: the backend's address
+    expect: tuple[int, int] = (200, 399)  # inclusive
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """[pool.NAME]"""
+
+    name: str
+    backends: tuple[Backend, ...]
+    balance: str = "least_conn"
+    tls: PoolTls | None = None
+    health: Health = field(default_factory=Health)
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """[timeouts], seconds. The precedents are nginx's and HAProxy's documented examples; nothing is unlimited."""
+
+    handshake: float = 5.0
+    request_head: float = 10.0  # from the first byte of a head to its last
+    body_idle: float = 30.0
+    keepalive: float = 60.0
+    connect: float = 4.0
+    response_head: float = 60.0
+    write_stall: float = 30.0
+    tunnel: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """[limits]"""
+
+    head: int = 32 * KIB
+    request_line: int = 8 * KIB
+    fields: int = 100
+    body: int = 0  # 0: no limit
+    connections_per_worker: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """[metrics]; None: not served."""
+
+    address: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    source: str
+    """The file it came from, as the user named it; "" when made by `quick`."""
+    listen: tuple[Listen, ...]
+    routes: tuple[Route, ...]
+    pools: tuple[Pool, ...]
+    proxy: Process = field(default_factory=Process)
+    log: Log = field(default_factory=Log)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    limits: Limits = field(default_factory=Limits)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def pool(self, name: str) -> Pool:
+        """The pool of that name; every route's pool exists (load.py checks)."""
+        return next(pool for pool in self.pools if pool.name == name)

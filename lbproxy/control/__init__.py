@@ -1,0 +1,1 @@
+"""The process that probes backends and serves metrics, once per machine."""

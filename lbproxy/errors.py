@@ -1,0 +1,96 @@
+"""Every error lbproxy raises on purpose, sorted by *whose fault* it is.
+
+The classes carry what their catcher needs (status, machine-readable reason, whether anything was sent), so that nobody has to
+take a message apart. Foreign exceptions (OSError, ssl.SSLError) are translated once, at the seam in net/ and tls/, keeping the cause.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class LbproxyError(Exception):
+    """The root of the family."""
+
+
+# ---------------------------------------------------------------- the operator's fault
+
+
+class Complaint(NamedTuple):
+    """One thing wrong with a configuration, as a person can act on it."""
+
+    file: str
+    line: int  # 1-based; 0 when no line can be told
+    key: str  # dotted, e.g. "pool.api.backends"; "" for the file as a whole
+    message: str  # what was wanted and what came
+    hint: str = ""  # what to do, e.g. 'did you mean "workers"?'
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        key = f" {self.key}:" if self.key else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{place}:{key} {self.message}{hint}"
+
+
+class ConfigError(LbproxyError):
+    """The configuration is refused; `complaints` holds every reason, in file order."""
+
+    def __init__(self, complaints: list[Complaint]) -> None:
+        super().__init__("\n".join(map(str, complaints)))
+        self.complaints = complaints
+
+
+class StartError(LbproxyError):
+    """lbproxy cannot start (exit code 1): port in use, no right to bind, a worker that dies at start."""
+
+
+# ---------------------------------------------------------------- the client's fault
+
+
+class RequestError(LbproxyError):
+    """The client's message is refused. `status` goes to the client, `reason` to the client and to the access log."""
+
+    def __init__(self, status: int, reason: str, detail: str = "") -> None:
+        super().__init__(detail or reason)
+        self.status = status
+        self.reason = reason
+
+
+# ---------------------------------------------------------------- the backend's fault
+
+
+class UpstreamError(LbproxyError):
+    """A try at a backend failed. `nothing_sent` tells that not one byte of the request left for it."""
+
+    def __init__(self, status: int, reason: str, detail: str = "", *, nothing_sent: bool = False) -> None:
+        super().__init__(detail or reason)
+        self.status = status
+        self.reason = reason
+        self.nothing_sent = nothing_sent
+
+
+# ---------------------------------------------------------------- nobody's fault: the wire
+
+
+class StreamError(LbproxyError):
+    """A stream cannot go on."""
+
+
+class TimedOut(StreamError):
+    """The stream's deadline passed while somebody waited on it."""
+
+
+class ConnectionLost(StreamError):
+    """The peer is gone without saying goodbye (reset, broken pipe, truncated TLS)."""
+
+
+class HandshakeFailed(StreamError):
+    """TLS could not be agreed on. `reason` is OpenSSL's own short word, or ours."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class FrameError(LbproxyError):
+    """A pipe message between our own processes is malformed; the pipe cannot be trusted any more."""

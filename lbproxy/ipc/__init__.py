@@ -1,0 +1,1 @@
+"""Frames between master and children, and what a child inherits."""

@@ -1,0 +1,50 @@
+"""What a child inherits from the master at fork: everything that needs privileges, files or names, already opened and resolved."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import Ledger, RawLock
+from lbproxy.config.model import Config, Listen
+
+
+@dataclass(slots=True)
+class BoundListener:
+    """A listener of the configuration with its bound, listening, non-blocking socket and, for TLS, its context."""
+
+    listen: Listen
+    socket: socket.socket
+    context: ssl.SSLContext | None
+
+
+@dataclass(slots=True)
+class Handover:
+    """One generation's inheritance; equal for all its children but for `child` and `pipe`."""
+
+    config: Config
+    generation: int
+    child: int
+    """This child's row in the ledger."""
+    worker: int
+    """0-based number of the worker in its generation; -1 for control."""
+    ledger: Ledger
+    pick_lock: RawLock
+    listeners: tuple[BoundListener, ...]
+    backends: dict[str, tuple[Backend, ...]]
+    """By pool name, in the order of the configuration."""
+    pool_contexts: dict[str, ssl.SSLContext]
+    """By name of each pool that re-encrypts."""
+    access_fd: int
+    """Open for appending; -1 when access logging is off."""
+    metrics_socket: socket.socket | None
+    """Bound and listening; for control only."""
+    pipe: socket.socket
+    """This child's end of a Unix stream socket pair to the master, blocking mode as created; frames both ways."""
+
+
+ChildMain = Callable[[Handover], int]
+"""Runs a child to its end inside the forked process and returns its exit code. Imports gevent only when called."""

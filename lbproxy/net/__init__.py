@@ -1,0 +1,1 @@
+"""A worker's only door to TCP and TLS records: streams, listeners, dialling, deadlines."""

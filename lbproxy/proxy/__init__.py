@@ -1,0 +1,1 @@
+"""A request's journey over Streams: client, router, exchange, relay, reuse, retry, replies."""

@@ -1,0 +1,1 @@
+"""Server and client contexts, SNI, checks of certificate and key files."""
