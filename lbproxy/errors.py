@@ -1,7 +1,8 @@
 """Every error lbproxy raises on purpose, sorted by *whose fault* it is.
 
 The classes carry what their catcher needs (status, machine-readable reason, whether anything was sent), so that nobody has to
-take a message apart. Foreign exceptions (OSError, ssl.SSLError) are translated once, at the seam in net/ and tls/, keeping the cause.
+take a message apart. Foreign exceptions (OSError, ssl.SSLError) are translated once, at the seam in net/ and tls/, keeping the
+cause.
 """
 
 from __future__ import annotations

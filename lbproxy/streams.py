@@ -25,7 +25,7 @@ class Stream(Protocol):
         """Hand all of `data` to the kernel, waiting while it is full. Raises TimedOut after `write_stall` without progress."""
 
     def park(self, on_readable: Callable[[], None], on_expired: Callable[[], None]) -> None:
-        """Nobody reads now: call one of the two, once, from the event loop, when input or end of input arrives, or at `deadline`."""
+        """Nobody reads now: call one of the two, once, from the event loop: input or its end came, or `deadline` passed."""
 
     def unpark(self) -> None:
         """Take the callbacks of `park` back."""

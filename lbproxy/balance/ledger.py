@@ -217,7 +217,7 @@ class PickLock:
     PATIENCE = 0.05
     """Seconds. A holder that was scheduled out on a busy machine comes back within a few milliseconds."""
 
-    __slots__ = ("_acquire", "_release", "_cells", "_note")
+    __slots__ = ("_acquire", "_cells", "_note", "_release")
 
     def __init__(self, lock: RawLock, ledger: Ledger, child: int) -> None:
         self._acquire = lock.acquire
