@@ -1,0 +1,334 @@
+"""The shape of the package, enforced: floors, strangers, purity, sizes, docstrings, a test beside every file.
+
+The rules stand in lbproxy/__init__.py. Imports are read from the syntax tree, the lazy ones inside functions included; only imports
+under `if TYPE_CHECKING:` do not count, since they never run.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "lbproxy"
+
+FLOORS: dict[str, int] = {
+    "lbproxy.__main__": 5,  # only starts cli
+    "lbproxy.cli": 4,
+    "lbproxy.master": 3,
+    "lbproxy.worker": 3,
+    "lbproxy.control": 3,
+    "lbproxy.demo": 3,
+    "lbproxy.proxy": 2,
+    "lbproxy.net": 2,
+    "lbproxy.tls": 2,
+    "lbproxy.observe.log": 2,
+    "lbproxy.observe.process": 2,
+    "lbproxy.ipc.pipe": 2,
+    "lbproxy.ipc.handover": 2,
+    "lbproxy.http": 1,
+    "lbproxy.balance": 1,
+    "lbproxy.health": 1,
+    "lbproxy.config": 1,
+    "lbproxy.ipc.messages": 1,
+    "lbproxy.ipc.codec": 1,
+    "lbproxy.observe.access": 1,
+    "lbproxy.observe.metrics": 1,
+    "lbproxy.errors": 0,
+    "lbproxy.streams": 0,
+    "lbproxy.config.model": 0,
+}
+"""The longest matching prefix rules. A new module that no prefix covers has to be given a floor here and in lbproxy/__init__.py."""
+
+LAZY_ACROSS: dict[str, tuple[str, ...]] = {
+    "lbproxy.cli": ("lbproxy.worker", "lbproxy.control"),
+}
+"""cli wires the children together and may name these only inside functions that run in the forked child."""
+
+IMPURE = {
+    "asyncio", "fcntl", "gevent", "greenlet", "logging", "mmap", "multiprocessing", "os", "psutil", "random", "secrets", "select",
+    "selectors", "signal", "socket", "ssl", "structlog", "subprocess", "threading", "time",
+}  # fmt: skip
+"""What a pure module (floor 1 and 0) must not touch: the world, the clock, chance and the log. pathlib and os.path are fine."""
+
+IMPURE_WITH_REASON: dict[tuple[str, str], str] = {}
+"""(module, import) pairs on a pure floor that are let through, each with its reason."""
+
+GEVENT_FOLDERS = ("lbproxy.net", "lbproxy.worker", "lbproxy.control")
+
+WITHOUT_UNIT_TEST: dict[str, str] = {
+    "__main__.py": "one line, run by every scenario",
+    "errors.py": "vocabulary; what it prints is checked where it is raised",
+    "streams.py": "interfaces only",
+    "config/model.py": "values and defaults; config/test_load.py reads them all",
+    "ipc/messages.py": "values; ipc/test_codec.py carries each of them over the wire",
+    "ipc/handover.py": "values",
+    "balance/backend.py": "a value",
+}
+"""Files with functions whose promises are checked elsewhere."""
+
+MOST_LINES = 500
+
+
+class Import(NamedTuple):
+    importer: str
+    imported: str  # module as far as it can be told: "from lbproxy.net import dial" names lbproxy.net.dial when that is a module
+    line: int
+    lazy: bool  # inside a function
+
+    def __str__(self) -> str:
+        return f"{self.importer}:{self.line} imports {self.imported}{' (lazily)' if self.lazy else ''}"
+
+
+def source_files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    return {module_name(path): path for path in source_files("lbproxy")}
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def _walk(node: ast.AST, lazy: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            continue
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child, lazy
+        else:
+            yield from _walk(child, lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda))
+
+
+def imports_of(module: str, path: Path) -> Iterator[Import]:
+    for node, lazy in _walk(tree_of(path), False):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield Import(module, name.name, node.lineno, lazy)
+        else:
+            assert node.level == 0, f"{module}:{node.lineno}: relative import; write it out so that floors can be read off"
+            assert node.module is not None
+            for name in node.names:
+                whole = f"{node.module}.{name.name}"
+                yield Import(module, whole if whole in modules() or node.module == "lbproxy" else node.module, node.lineno, lazy)
+
+
+@cache
+def all_imports() -> list[Import]:
+    return [found for module, path in modules().items() for found in imports_of(module, path)]
+
+
+def inside(module: str, prefix: str) -> bool:
+    return module == prefix or module.startswith(prefix + ".")
+
+
+def floor_of(module: str) -> int | None:
+    """The floor; None for the roots that hold no code (lbproxy itself and its version)."""
+    if module in ("lbproxy", "lbproxy.__version__"):
+        return None
+    ruling = max((prefix for prefix in FLOORS if inside(module, prefix)), key=len, default=None)
+    if ruling is None and modules().get(module, Path()).name == "__init__.py":
+        return None  # a folder whose files stand on different floors: its __init__ must stay empty (test below)
+    assert ruling is not None, f"{module} stands on no floor: add it to FLOORS and to the docstring of lbproxy/__init__.py"
+    return FLOORS[ruling]
+
+
+def folder_of(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def test_imports_point_only_down() -> None:
+    """No module knows one on a higher floor, and folders on one floor are strangers."""
+    faults = []
+    for found in all_imports():
+        here, there = floor_of(found.importer), floor_of(found.imported) if inside(found.imported, "lbproxy") else None
+        if here is None or there is None:
+            continue
+        if here < there:
+            faults.append(f"{found}: floor {here} must not know floor {there}")
+        elif here == there and folder_of(found.importer) != folder_of(found.imported):
+            faults.append(f"{found}: both stand on floor {here}, where folders are strangers")
+    assert not faults, "\n".join(faults)
+
+
+def test_every_module_has_a_floor() -> None:
+    """A new folder is put on a floor on purpose."""
+    for module in modules():
+        floor_of(module)
+
+
+def test_package_roots_hold_no_code() -> None:
+    """A folder's __init__ is a docstring: importing one file of it must not drag in its neighbours."""
+    faults = [
+        module
+        for module, path in modules().items()
+        if path.name == "__init__.py" and any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree_of(path)))
+    ]
+    assert not faults, f"imports in __init__.py of {faults}"
+
+
+def test_children_are_wired_lazily() -> None:
+    """Whoever wires the children names them only inside functions, so that the master never loads what they need."""
+    faults = [
+        str(found)
+        for found in all_imports()
+        for wiring, children in LAZY_ACROSS.items()
+        if inside(found.importer, wiring) and not found.lazy and any(inside(found.imported, child) for child in children)
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def test_no_import_cycles() -> None:
+    """Modules form a tree of knowledge, lazy imports included."""
+    graph: dict[str, set[str]] = {module: set() for module in modules()}
+    for found in all_imports():
+        if found.imported in graph and found.imported != found.importer:
+            graph[found.importer].add(found.imported)
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, "a cycle: " + " -> ".join((*path[path.index(module) :], module))
+        if module not in done:
+            for known in sorted(graph[module]):
+                visit(known, (*path, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_pure_floors_touch_nothing() -> None:
+    """Floors 0 and 1 decide; they see no socket, clock, chance or log."""
+    faults = [
+        str(found)
+        for found in all_imports()
+        if (floor_of(found.importer) or 0) <= 1
+        and found.imported.split(".")[0] in IMPURE
+        and found.imported != "os.path"
+        and (found.importer, found.imported) not in IMPURE_WITH_REASON
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def test_gevent_stays_in_its_folders() -> None:
+    """Only the event-driven processes' own folders name gevent or greenlet; proxy/ works over streams."""
+    faults = [
+        str(found)
+        for found in all_imports()
+        if found.imported.split(".")[0] in ("gevent", "greenlet")
+        and not any(inside(found.importer, place) for place in GEVENT_FOLDERS)
+    ]
+    assert not faults, "\n".join(faults)
+
+
+def test_nobody_monkey_patches() -> None:
+    """gevent's modules are used by name; patching would reach into the master's and the libraries' blocking calls."""
+    faults = [str(found) for found in all_imports() if inside(found.imported, "gevent.monkey")]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("module", ["lbproxy.cli", "lbproxy.master.main"])
+def test_master_loads_no_gevent(module: str) -> None:
+    """What the master imports loads neither gevent's hub nor greenlet."""
+    probe = (
+        f"import sys, {module}\n"
+        "loaded = sorted(name for name in sys.modules if name.split('.')[0] in ('gevent', 'greenlet'))\n"
+        "sys.exit(f'loaded: {loaded}' if loaded else 0)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=30, cwd=ROOT, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_files_stay_small() -> None:
+    """A file is about one concern; what grows past the limit has grown a second one."""
+    faults = []
+    for path in source_files("lbproxy", "tests", "bench"):
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > MOST_LINES:
+            faults.append(f"{path.relative_to(ROOT)}: {lines} lines, at most {MOST_LINES}")
+    assert not faults, "\n".join(faults)
+
+
+def _is_stub(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """`...` as the whole body, with or without a docstring: a method of a Protocol."""
+    return all(isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) for statement in node.body)
+
+
+def _undocumented(body: list[ast.stmt], prefix: str) -> Iterator[str]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if not node.name.startswith("_") and ast.get_docstring(node) is None and not _is_stub(node):
+                yield f"{prefix}{node.name} (line {node.lineno})"
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            behaves = any(isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) for inner in node.body)
+            if behaves and ast.get_docstring(node) is None:
+                yield f"{prefix}{node.name} (line {node.lineno})"
+            yield from _undocumented(node.body, f"{prefix}{node.name}.")
+
+
+def test_public_names_are_documented() -> None:
+    """Every public function, method and class that does something says what. Plain values may let their fields speak."""
+    faults = [
+        f"{path.relative_to(ROOT)}: {name}" for path in source_files("lbproxy") for name in _undocumented(tree_of(path).body, "")
+    ]
+    assert not faults, "no docstring:\n" + "\n".join(faults)
+
+
+def _has_logic(path: Path) -> bool:
+    return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(tree_of(path)))
+
+
+def test_every_file_has_its_unit_test() -> None:
+    """lbproxy/<folder>/<file>.py is tested by tests/unit/<folder>/test_<file>.py, or WITHOUT_UNIT_TEST tells why not."""
+    faults = []
+    for path in source_files("lbproxy"):
+        inner = path.relative_to(PACKAGE)
+        if path.name == "__init__.py" or not _has_logic(path) or str(inner) in WITHOUT_UNIT_TEST:
+            continue
+        twin = ROOT / "tests" / "unit" / inner.parent / f"test_{inner.name}"
+        if not twin.exists():
+            faults.append(f"lbproxy/{inner} wants {twin.relative_to(ROOT)}")
+    assert not faults, "\n".join(faults)
+
+
+def test_exemptions_are_alive() -> None:
+    """An exemption for a file that is gone, or that got its test, is dropped."""
+    stale = [
+        name
+        for name in WITHOUT_UNIT_TEST
+        if not (PACKAGE / name).exists() or (ROOT / "tests/unit" / Path(name).parent / f"test_{Path(name).name}").exists()
+    ]
+    assert not stale, f"stale exemptions: {stale}"
+
+
+@pytest.mark.parametrize(("importer", "imported", "allowed"), [
+    ("lbproxy.http.grammar", "lbproxy.errors", True),
+    ("lbproxy.http.grammar", "lbproxy.net.dial", False),
+    ("lbproxy.http.grammar", "lbproxy.balance.pool", False),
+    ("lbproxy.proxy.exchange", "lbproxy.net.dial", False),
+    ("lbproxy.observe.log", "lbproxy.observe.access", True),
+    ("lbproxy.observe.access", "lbproxy.observe.log", False),
+    ("lbproxy.worker.main", "lbproxy.master.main", False),
+])  # fmt: skip
+def test_the_rule_itself(importer: str, imported: str, allowed: bool) -> None:
+    """The floors say what we mean: known good and bad imports."""
+    here, there = floor_of(importer), floor_of(imported)
+    assert here is not None
+    assert there is not None
+    assert (here > there or (here == there and folder_of(importer) == folder_of(imported))) is allowed
