@@ -1,0 +1,37 @@
+"""What a probe found, named by the layer that failed."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Outcome(Enum):
+    """The value is the word for logs and metrics."""
+
+    PASSED = "passed"
+    REFUSED = "connection refused"
+    CONNECT_TIMEOUT = "connect timed out"
+    UNREACHABLE = "unreachable"
+    TLS_FAILURE = "TLS failure"
+    RESPONSE_TIMEOUT = "response timed out"
+    BAD_STATUS = "bad status"
+    BAD_RESPONSE = "bad response"
+
+
+class Finding(NamedTuple):
+    """One probe's result."""
+
+    outcome: Outcome
+    detail: str = ""
+    """What came, where the outcome's word leaves something open: "503", "certificate has expired"."""
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome is Outcome.PASSED
+
+    def __str__(self) -> str:
+        return f"{self.outcome.value}: {self.detail}" if self.detail else self.outcome.value
+
+
+PASSED = Finding(Outcome.PASSED)

@@ -1,0 +1,68 @@
+"""From single findings to "up" or "down": rise and fall, one small counter.
+
+The table, with `streak` the number of findings in a row that speak against the present state:
+
+    state     finding    streak + 1          then
+    UNKNOWN   passed     -                   UP at once
+    UNKNOWN   failed     -                   DOWN at once
+    UP        passed     -                   streak = 0
+    UP        failed     reaches `fall`      DOWN, streak = 0; below it: nothing yet
+    DOWN      failed     -                   streak = 0
+    DOWN      passed     reaches `rise`      UP, streak = 0; below it: nothing yet
+
+The first finding decides alone (as in Envoy, and HAProxy's start is much the same): after a start a working backend gets traffic
+after one probe, and a dead one is known to be dead after one. One finding that agrees with the state ends a streak, so a backend
+that fails every other probe stays as it is.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from lbproxy.health.outcome import Finding
+
+
+class State(IntEnum):
+    """The numbers are those of the ledger's Health column."""
+
+    UNKNOWN = 0
+    UP = 1
+    DOWN = 2
+
+
+class Change(NamedTuple):
+    """The verdict turned."""
+
+    state: State
+    why: str
+
+
+class Verdict:
+    """One backend's state. `state` may be given to go on where another process stopped."""
+
+    __slots__ = ("_fall", "_rise", "_streak", "state")
+
+    def __init__(self, rise: int, fall: int, state: State = State.UNKNOWN) -> None:
+        self._rise = rise
+        self._fall = fall
+        self._streak = 0
+        self.state = state
+
+    def __repr__(self) -> str:
+        return f"<Verdict {self.state.name} streak={self._streak} rise={self._rise} fall={self._fall}>"
+
+    def observe(self, finding: Finding) -> Change | None:
+        """Count one finding; the change if it turned the verdict."""
+        said = State.UP if finding.passed else State.DOWN
+        if self.state is said:
+            self._streak = 0
+            return None
+        self._streak += 1
+        wanted = 1 if self.state is State.UNKNOWN else self._rise if finding.passed else self._fall
+        if self._streak < wanted:
+            return None
+        why = str(finding) if self._streak == 1 else f"{finding} ({self._streak} checks in a row)"
+        self.state = said
+        self._streak = 0
+        return Change(said, why)
