@@ -1,0 +1,167 @@
+"""What is taken off a message and what is put on before it goes to the other side.
+
+Theirs comes off before ours goes on: a client cannot forge X-Forwarded-For or X-Real-IP, nor use Connection to make the backend's
+proxy headers disappear (RFC 9110 7.6.1 lets a sender nominate any field; Host, authentication, framing and forwarding fields are
+exempt here). Names with an underscore are dropped, because CGI-like backends read X_Real_IP and X-Real-IP as one.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+
+from lbproxy.config.model import Network
+from lbproxy.http.grammar import line_finder
+from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
+
+VIA = b"\r\nVia: 1.1 lbproxy"  # RFC 9110 7.6.3; the name is fixed, so that a loop through two of us is seen
+
+_HOP_BY_HOP = (
+    b"connection",
+    b"keep-alive",
+    b"proxy-connection",
+    b"proxy-authorization",
+    b"proxy-authenticate",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+    b"http2-settings",
+)
+_FORWARDED = (
+    b"x-forwarded-for",
+    b"x-forwarded-proto",
+    b"x-forwarded-host",
+    b"x-forwarded-port",
+    b"x-forwarded-server",
+    b"x-forwarded-ssl",
+    b"x-real-ip",
+    b"forwarded",
+)
+_REQUEST_DROPS = line_finder(_HOP_BY_HOP + _FORWARDED)
+_RESPONSE_DROPS = line_finder(_HOP_BY_HOP)
+_UNDERSCORE = re.compile(rb"\r\n[^:\r_]*+_[^:\r]*+:[^\r]*+")
+
+
+def cut(block: bytes, lowered: bytes, lines: re.Pattern[bytes]) -> bytes:
+    """`block` without the lines that `lines` finds in its lower-case twin."""
+    match = lines.search(lowered)
+    if match is None:
+        return block
+    kept, at = [], 0
+    while match is not None:
+        kept.append(block[at : match.start()])
+        at = match.end()
+        match = lines.search(lowered, at)
+    kept.append(block[at:])
+    return b"".join(kept)
+
+
+def without(block: bytes, names: tuple[bytes, ...]) -> bytes:
+    """`block` without the fields of those names. A loop, not a pattern made per message: compiling one costs 100 times as much."""
+    lines = block.split(b"\r\n")[1:]
+    return b"".join(b"\r\n" + line for line in lines if line.partition(b":")[0].lower() not in names)
+
+
+class Forwarder:
+    """The forwarding fields for one client connection: the constant part once, the part with the host when the host changes."""
+
+    __slots__ = ("_after_host", "_before_host", "_host", "_networks", "_own", "_peer", "_port", "_proto", "_trusted")
+
+    def __init__(self, peer: str, proto: str, port: int, networks: tuple[Network, ...]) -> None:
+        """`peer`: the client's address as text; `proto`: "https" or "http"; `port`: ours; `networks`: whose fields are believed."""
+        self._peer = peer
+        self._proto = proto
+        self._port = port
+        self._networks = networks
+        self._trusted = bool(networks) and _within(peer, networks)
+        node = f'"[{peer}]"' if ":" in peer else peer  # RFC 7239 6: an IPv6 address is bracketed and quoted
+        self._before_host = (
+            f"\r\nX-Real-IP: {peer}\r\nX-Forwarded-For: {peer}\r\nX-Forwarded-Proto: {proto}\r\nX-Forwarded-Port: {port}"
+            f"\r\nForwarded: for={node};proto={proto}"
+        ).encode()
+        self._after_host = VIA + b"\r\n\r\n"
+        self._host = b""
+        self._own = b""
+
+    def request(self, head: RequestHead) -> bytes:
+        """The head to send to the backend. Content-Length stays as checked; a chunked body is announced as ours."""
+        block = head.block
+        if len(head.specials) > 1 or b"_" in block:
+            block = cut(block, head.lowered, _REQUEST_DROPS)
+            if b"_" in block:
+                block = cut(block, block.lower(), _UNDERSCORE)
+            if head.nominated:
+                block = without(block, head.nominated)
+        if head.body == CHUNKED:
+            block += b"\r\nTransfer-Encoding: chunked"
+        if self._trusted:
+            return b"%b %b HTTP/1.1%b%b" % (head.method, head.target, block, self._appended(head))
+        if head.authority != self._host:
+            self._host = head.authority
+            host = head.authority.rstrip(b" \t")
+            self._own = b'%b;host="%b"\r\nX-Forwarded-Host: %b%b' % (self._before_host, host, host, self._after_host)
+        return b"%b %b HTTP/1.1%b%b" % (head.method, head.target, block, self._own)
+
+    def _appended(self, head: RequestHead) -> bytes:
+        """The peer is a trusted proxy: what it says is kept and we are added to it."""
+        said: dict[bytes, list[bytes]] = {}
+        for name, value in head.specials:
+            said.setdefault(name, []).append(value.rstrip(b" \t"))
+        peer, proto = self._peer.encode(), self._proto.encode()
+        host = head.authority.rstrip(b" \t")
+        chain = b", ".join([*said.get(b"x-forwarded-for", []), peer])
+        node = b'"[%b]"' % peer if b":" in peer else peer
+        hops = b", ".join([*said.get(b"forwarded", []), b'for=%b;proto=%b;host="%b"' % (node, proto, host)])
+
+        def first(name: bytes, ours: bytes) -> bytes:
+            return said[name][0] if said.get(name) else ours
+
+        return b"".join(
+            (
+                b"\r\nX-Real-IP: ",
+                client_of(chain, self._networks),
+                b"\r\nX-Forwarded-For: ",
+                chain,
+                b"\r\nX-Forwarded-Proto: ",
+                first(b"x-forwarded-proto", proto),
+                b"\r\nX-Forwarded-Port: ",
+                first(b"x-forwarded-port", str(self._port).encode()),
+                b"\r\nForwarded: ",
+                hops,
+                b"\r\nX-Forwarded-Host: ",
+                first(b"x-forwarded-host", host),
+                self._after_host,
+            )
+        )
+
+
+def client_of(chain: bytes, networks: tuple[Network, ...]) -> bytes:
+    """The client in an X-Forwarded-For chain: reading from the nearest hop outwards, the first that is no trusted proxy itself."""
+    hops = [hop.strip(b" \t") for hop in chain.split(b",")]
+    client = hops[-1]
+    for hop in reversed(hops):
+        text = hop.decode("ascii", "replace")
+        try:
+            ip_address(text)
+        except ValueError:
+            return client  # not an address: whoever wrote it is the last one we know
+        client = hop
+        if not _within(text, networks):
+            return client
+    return client
+
+
+def _within(address: str, networks: tuple[Network, ...]) -> bool:
+    ip = ip_address(address)
+    return any(ip.version == network.version and ip in network for network in networks)
+
+
+def response(head: ResponseHead, extra: bytes) -> bytes:
+    """The head to send to the client. `extra`: lines of ours, each with its CRLF in front (Connection, Transfer-Encoding)."""
+    block = head.block
+    if head.specials and (len(head.specials) > 1 or head.specials[0][0] != b"content-length"):
+        block = cut(block, head.lowered, _RESPONSE_DROPS)
+        if head.nominated:
+            block = without(block, head.nominated)
+    return b"HTTP/1.1 %d %b%b%b%b\r\n\r\n" % (head.status, head.reason, block, VIA, extra)

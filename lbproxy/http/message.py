@@ -1,0 +1,54 @@
+"""Heads as values. Field lines stay one block of bytes: what is forwarded is cut out of it, never rebuilt field by field."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+NO_BODY = 0
+CHUNKED = -1
+UNTIL_CLOSE = -2
+"""`body` of a head is a length in bytes when >= 0, else one of these. UNTIL_CLOSE happens to responses only."""
+
+Special = tuple[bytes, bytes]
+"""A field that decides something: (name, value), both in lower case."""
+
+
+class RequestHead(NamedTuple):
+    """A request head that passed every rule of design section 9."""
+
+    method: bytes
+    target: bytes
+    """What is sent upstream: origin-form with a normalised path, or "*"."""
+    path: bytes
+    """The path that routes are matched on: the target without its query."""
+    host: bytes
+    """Lower case, without port and without a trailing dot; "[::1]" keeps its brackets."""
+    authority: bytes
+    """The Host field's value, in lower case."""
+    minor: int
+    """HTTP/1.minor"""
+    body: int
+    keep_alive: bool
+    expect_continue: bool
+    upgrade: bytes
+    """Upgrade field's value when Connection nominates it, else empty."""
+    block: bytes
+    """All field lines, each with its CRLF in front."""
+    lowered: bytes
+    """`block` in lower case: what scans run on."""
+    specials: list[Special]
+    nominated: tuple[bytes, ...]
+    """Lower-case names that Connection nominates as hop-by-hop, beyond the standard ones."""
+
+
+class ResponseHead(NamedTuple):
+    status: int
+    reason: bytes
+    minor: int
+    body: int
+    keep_alive: bool
+    upgrade: bytes
+    block: bytes
+    lowered: bytes
+    specials: list[Special]
+    nominated: tuple[bytes, ...]
