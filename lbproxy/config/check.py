@@ -1,0 +1,86 @@
+"""What is wrong only when the parts are seen together: addresses twice, routes never reached, too much of something."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from itertools import pairwise
+
+from lbproxy.config.model import Address, Config, Pool, Route
+from lbproxy.config.tables import Report
+from lbproxy.errors import Complaint
+
+MAX_BACKENDS = 1024
+"""Over all pools: the columns of the ledger."""
+
+
+def check_together(report: Report, config: Config) -> None:
+    """Complain into `report`. What could not be read is not in `config`; it has its complaint already."""
+    places = [("listen", listener.address, listener.line) for listener in config.listen]
+    if config.metrics.address is not None:
+        places.append(("metrics.address", config.metrics.address, report.lines.of(("metrics", "address"))))
+    complaints = [*_addresses(report.source, places), *_routes(report.source, config.routes)]
+    for pool in config.pools:
+        complaints += _backends_twice(report.source, pool)
+    count = sum(len(pool.backends) for pool in config.pools)
+    if count > MAX_BACKENDS:
+        message = f"wanted at most {MAX_BACKENDS} backends in all, got {count}"
+        complaints.append(Complaint(report.source, config.pools[-1].line, "pool", message))
+    report.complaints += complaints
+
+
+def _addresses(source: str, places: list[tuple[str, Address, int]]) -> list[Complaint]:
+    """No two listeners may want the same address, nor one a part of another's."""
+    complaints = []
+    by_port = sorted(places, key=lambda place: place[2])
+    for index, (key, address, line) in enumerate(by_port):
+        for _, earlier, earlier_line in by_port[:index]:
+            if earlier == address:
+                complaints.append(Complaint(source, line, key, f"{address} is listened on already by line {earlier_line}"))
+                break
+            if _overlap(earlier, address):
+                message = f"{address} cannot be had together with {earlier} of line {earlier_line}"
+                complaints.append(Complaint(source, line, key, message, "one of them already takes all addresses of that port"))
+                break
+    return complaints
+
+
+def _overlap(one: Address, other: Address) -> bool:
+    """Same port and family, and one of them is "all addresses"."""
+    first, second = ip_address(one.host), ip_address(other.host)
+    return one.port == other.port and first.version == second.version and (first.is_unspecified or second.is_unspecified)
+
+
+def _routes(source: str, routes: tuple[Route, ...]) -> list[Complaint]:
+    """A route behind one that matches all it could match is a mistake in the order."""
+    complaints = []
+    for index, route in enumerate(routes):
+        for earlier in routes[:index]:
+            if _covers_host(earlier.host, route.host) and _covers_path(earlier.path, route.path):
+                message = f"this route is never reached: the one on line {earlier.line} matches first"
+                same = (earlier.host, earlier.path) == (route.host, route.path)
+                hint = "take one of them out" if same else "move this one above it"
+                complaints.append(Complaint(source, route.line, "route", message, hint))
+                break
+    return complaints
+
+
+def _covers_host(earlier: str | None, later: str | None) -> bool:
+    if earlier is None or earlier == later:
+        return True
+    return later is not None and earlier.startswith("*.") and later.partition(".")[2] == earlier[2:]
+
+
+def _covers_path(earlier: str, later: str) -> bool:
+    """Whether every path under `later` is under `earlier`; "/api" leaves "/apis" alone."""
+    return earlier == later or later.startswith(earlier if earlier.endswith("/") else earlier + "/")
+
+
+def _backends_twice(source: str, pool: Pool) -> list[Complaint]:
+    complaints = []
+    ordered = sorted(pool.backends, key=lambda backend: backend.address)  # stable: the first written stays first
+    for earlier, backend in pairwise(ordered):
+        if earlier.address == backend.address:
+            message = f"{backend.address} is in this pool already, on line {earlier.line}"
+            key = f"pool.{pool.name}.backends"
+            complaints.append(Complaint(source, backend.line, key, message, "for a larger share set its weight"))
+    return complaints

@@ -1,0 +1,90 @@
+"""The client's side: [[listen]] and [[route]]."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lbproxy.config import values
+from lbproxy.config.model import Certificate, Listen, ListenTls, Route
+from lbproxy.config.sections import belongs_in
+from lbproxy.config.tables import Table, did_you_mean
+from lbproxy.config.units import parse_listen_address
+
+
+def read_listeners(root: Table, base: Path) -> tuple[Listen, ...]:
+    """All of [[listen]]; those without a usable address are left out."""
+    items = root.items("listen", "a list of tables, each headed [[listen]]")
+    listeners = [_listener(root.child(item.path, item.value, "a table headed [[listen]]"), base) for item in items]
+    return tuple(listener for listener in listeners if listener is not None)
+
+
+def _listener(table: Table, base: Path) -> Listen | None:
+    address = table.need("address", parse_listen_address, 'add address = "0.0.0.0:443"')
+    certificates = _certificates(table, base)
+    tls = _listen_tls(table.table("tls", 'a table such as { profile = "intermediate" }'), base)
+    redirect = table.take("redirect_to_https", values.boolean, False)
+    has_certificates = "certificates" in table
+    if redirect and has_certificates:
+        hint = "put it into the listener for port 80"
+        table.complain("redirect_to_https", "a listener with certificates speaks HTTPS already", hint)
+    if "tls" in table and not has_certificates:
+        hint = 'add certificates = [{ cert = "...", key = "..." }]'
+        table.complain("tls", "a listener without certificates speaks plain HTTP", hint)
+    table.close(belongs_in)
+    if address is None:
+        return None
+    return Listen(address, certificates, tls, redirect, table.report.lines.of(table.at("address")))
+
+
+def _certificates(table: Table, base: Path) -> tuple[Certificate, ...]:
+    wanted = 'a list such as [{ cert = "a.crt", key = "a.key" }]'
+    items = table.items("certificates", wanted)
+    if table.value("certificates") == []:
+        table.complain("certificates", f"wanted {wanted}, got an empty list", "leave the key out for plain HTTP")
+    read = [_certificate(table.child(item.path, item.value, 'a table { cert = "a.crt", key = "a.key" }'), base) for item in items]
+    return tuple(certificate for certificate in read if certificate is not None)
+
+
+def _certificate(table: Table, base: Path) -> Certificate | None:
+    is_table = bool(table.tables())
+    cert = table.need("cert", values.file_below(base), 'add cert = "..."') if is_table else None
+    key = table.need("key", values.file_below(base), 'add key = "..."') if is_table else None
+    table.close()
+    return Certificate(cert, key) if cert and key else None
+
+
+def _listen_tls(table: Table, base: Path) -> ListenTls:
+    default = ListenTls()
+    tls = ListenTls(
+        profile=table.take("profile", values.choice("modern", "intermediate"), default.profile),
+        client_ca=table.take("client_ca", values.file_below(base), default.client_ca),
+        client_auth=table.take("client_auth", values.choice("none", "optional", "required"), default.client_auth),
+    )
+    if tls.client_auth != "none" and "client_ca" not in table:
+        table.complain("client_auth", "clients' certificates cannot be checked without client_ca", 'add client_ca = "ca.pem"')
+    if "client_ca" in table and "client_auth" not in table:
+        table.complain("client_ca", "without client_auth no client is asked for a certificate", 'add client_auth = "required"')
+    table.close()
+    return tls
+
+
+def read_routes(root: Table, pools: list[str]) -> tuple[Route, ...]:
+    """All of [[route]]; those with complaints are left out. `pools`: the names of all pools, well-formed or not."""
+    items = root.items("route", "a list of tables, each headed [[route]]")
+    routes = [_route(root.child(item.path, item.value, "a table headed [[route]]"), pools) for item in items]
+    return tuple(route for route in routes if route is not None)
+
+
+def _route(table: Table, pools: list[str]) -> Route | None:
+    so_far = len(table.report.complaints)
+    pool = table.need("pool", values.text, f'add pool = "{pools[0]}"' if pools else 'add pool = "..." and a [pool.NAME] for it')
+    host = table.take("host", values.route_host, None)
+    path = table.take("path", values.route_path, "/")
+    if pool is not None and pool not in pools:
+        known = ", ".join(pools)
+        hint = did_you_mean(pool, pools) or (f"there are: {known}" if pools else f"add [pool.{pool}]")
+        table.complain("pool", f'there is no pool "{pool}"', hint)
+    table.close(belongs_in)
+    if pool is None or len(table.report.complaints) > so_far:
+        return None  # half a route would give rise to wrong complaints about its order
+    return Route(pool, host, path, table.report.lines.of(table.path))

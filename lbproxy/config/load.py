@@ -1,0 +1,116 @@
+"""TOML text to a `Config`, with every complaint at once.
+
+The way: `tomllib` reads the text; `locate` finds the lines; `tables` asks for keys one by one and collects complaints; sections,
+front and pools know which keys there are; `check` looks at the parts together. Nothing here touches the files a configuration names
+(that is tls.audit), and only `load_file` reads anything at all.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+from lbproxy.config.check import check_together
+from lbproxy.config.front import read_listeners, read_routes
+from lbproxy.config.locate import Lines
+from lbproxy.config.model import Config
+from lbproxy.config.pools import read_pools
+from lbproxy.config.sections import belongs_in, read_limits, read_log, read_metrics, read_proxy, read_timeouts
+from lbproxy.config.tables import Report, Table
+from lbproxy.errors import Complaint, ConfigError
+
+_ELSEWHERE = {
+    "server": "[[listen]]", "frontend": "[[listen]]", "bind": "[[listen]]", "listeners": "[[listen]]",
+    "upstream": "[pool.NAME]", "upstreams": "[pool.NAME]", "backend": "[pool.NAME]", "backends": "[pool.NAME]",
+    "location": "[[route]]", "http": "[[listen]]", "global": "[proxy]", "process": "[proxy]", "timeout": "[timeouts]",
+}  # fmt: skip
+"""What other proxies call it."""
+
+
+def load_file(path: Path) -> Config:
+    """The configuration in a file. Raises ConfigError, also for a file that cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ConfigError([Complaint(str(path), 0, "", f"cannot be read: {reason}", _file_hint(error))]) from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        message = f"wanted UTF-8, got the byte {content[error.start]:#04x}"
+        raise ConfigError([Complaint(str(path), line, "", message, "save the file as UTF-8")]) from error
+    return load_text(text, str(path), path.absolute().parent)
+
+
+def _file_hint(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "lbproxy init > FILE writes one to start from"
+    if isinstance(error, IsADirectoryError):
+        return "name the file in it"
+    return ""
+
+
+def load_text(text: str, source: str, base: Path) -> Config:
+    """The configuration in `text`. `source` stands in complaints; relative file names are relative to `base`.
+
+    Raises ConfigError.
+    """
+    text = text.replace("\r\n", "\n")
+    try:
+        values = tomllib.loads(text)
+        lines = Lines(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([_syntax(source, text, str(error))]) from error
+    except RecursionError as error:
+        raise ConfigError([Complaint(source, 0, "", "nested too deeply")]) from error
+    report = Report(source, lines)
+    config = _read(Table(report, (), values), source, base)
+    if report.complaints:
+        raise ConfigError(report.in_file_order())
+    return config
+
+
+def _syntax(source: str, text: str, message: str) -> Complaint:
+    """tomllib says "Expected '=' after a key in a key/value pair (at line 3, column 5)" or "(at end of document)"."""
+    match = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)\Z", message)
+    if match is None:
+        return Complaint(source, 0, "", f"not valid TOML: {message}")
+    what = message[: match.start()]
+    if match[1] is None:
+        message = f"not valid TOML: {what} at the end of the file"
+        return Complaint(source, text.count("\n") + 1, "", message, "a quote or bracket left open?")
+    hint = 'texts stand in quotes, e.g. key = "value"' if what == "Invalid value" else ""
+    return Complaint(source, int(match[1]), "", f"not valid TOML: {what} at column {match[2]}", hint)
+
+
+def _read(root: Table, source: str, base: Path) -> Config:
+    """Every table in turn. The result is meant only when no complaint came up."""
+    pool_table = root.table("pool", "a table for each pool, headed [pool.NAME]")
+    config = Config(
+        source=source,
+        listen=read_listeners(root, base),
+        routes=read_routes(root, list(pool_table.tables())),
+        pools=read_pools(pool_table, base),
+        proxy=read_proxy(root.table("proxy", "a table headed [proxy]"), base),
+        log=read_log(root.table("log", "a table headed [log]"), base),
+        timeouts=read_timeouts(root.table("timeouts", "a table headed [timeouts]")),
+        limits=read_limits(root.table("limits", "a table headed [limits]")),
+        metrics=read_metrics(root.table("metrics", "a table headed [metrics]")),
+    )
+    root.close(lambda key: f"{_ELSEWHERE[key]} is what it is called here" if key in _ELSEWHERE else belongs_in(key))
+    _nothing_missing(root, config)
+    check_together(root.report, config)
+    return config
+
+
+def _nothing_missing(root: Table, config: Config) -> None:
+    """Without a listener nobody comes in, without a route nobody gets anywhere; a host of redirects needs no route."""
+    if "listen" not in root or root.value("listen") == []:
+        root.complain("", "nothing to listen on", 'add [[listen]] with address = "0.0.0.0:443"')
+    only_redirects = bool(config.listen) and all(listener.redirect_to_https for listener in config.listen)
+    if ("route" not in root or root.value("route") == []) and not only_redirects:
+        pool = config.pools[0].name if config.pools else "NAME"
+        hint = f'add [[route]] with pool = "{pool}"' + ("" if config.pools else " and [pool.NAME] with its backends")
+        root.complain("", "no route leads to a pool", hint)

@@ -1,0 +1,97 @@
+"""The backends' side: [pool.NAME] with its backends, re-encryption and health checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lbproxy.config import values
+from lbproxy.config.model import Address, Backend, Health, Pool, PoolTls
+from lbproxy.config.sections import belongs_in
+from lbproxy.config.tables import Table
+from lbproxy.config.units import parse_backend_address
+
+BALANCE = ("least_conn",)
+"""The policies there are."""
+
+_ONLY_HTTP = ("method", "path", "host", "expect")
+_CHECK_TYPES = ("tcp", "http", "off")
+
+
+def read_pools(table: Table, base: Path) -> tuple[Pool, ...]:
+    """All of [pool.NAME]."""
+    pools = []
+    for name, value in table.tables().items():
+        table.report.parse(table.at(name), name, values.pool_name)
+        pools.append(_pool(name, table.child(table.at(name), value, f"a table headed [pool.{name}]"), base))
+    return tuple(pools)
+
+
+def _pool(name: str, table: Table, base: Path) -> Pool:
+    default = Health()
+    balance = table.take("balance", values.choice(*BALANCE), BALANCE[0])
+    backends = _backends(table)
+    tls = _pool_tls(table.table("tls", 'a table such as { ca = "ca.pem" } or {}'), base)
+    health = _health(table.table("health", 'a table such as { type = "http", path = "/healthz" }'), default)
+    table.close(belongs_in)
+    return Pool(name, backends, balance, tls if "tls" in table else None, health, table.report.lines.of(table.path))
+
+
+def _backends(table: Table) -> tuple[Backend, ...]:
+    items = table.items("backends", 'a list such as ["10.0.0.1:8080", "10.0.0.2:8080"]')
+    if not items and table.value("backends") in (None, []):
+        table.complain("backends" if "backends" in table else "", "the pool has no backends", 'add backends = ["10.0.0.1:8080"]')
+    read = [_backend(table, item.path, item.value) for item in items]
+    return tuple(backend for backend in read if backend is not None)
+
+
+def _backend(pool: Table, path: tuple[str | int, ...], value: object) -> Backend | None:
+    line = pool.report.lines.of(path)
+    if not isinstance(value, dict):
+        address = pool.report.parse(path, value, parse_backend_address)
+        return None if address is None else Backend(address, line=line)
+    table = pool.child(path, value, "a backend")
+    address = table.need("address", parse_backend_address, 'add address = "10.0.0.1:8080"')
+    default = Backend(Address("", 0))
+    weight = table.take("weight", values.whole(0, 1000), default.weight)
+    max_connections = table.take("max_connections", values.whole(0, 1_000_000), default.max_connections)
+    table.close()
+    return None if address is None else Backend(address, weight, max_connections, line)
+
+
+def _pool_tls(table: Table, base: Path) -> PoolTls:
+    default = PoolTls()
+    file = values.file_below(base)
+    tls = PoolTls(
+        ca=table.take("ca", file, default.ca),
+        server_name=table.take("server_name", values.server_name, default.server_name),
+        cert=table.take("cert", file, default.cert),
+        key=table.take("key", file, default.key),
+        verify=table.take("verify", values.boolean, default.verify),
+    )
+    if ("cert" in table) != ("key" in table):
+        there, missing = ("cert", "key") if "cert" in table else ("key", "cert")
+        table.complain(there, f'"{there}" without "{missing}"', f'add {missing} = "..."')
+    if "ca" in table and not tls.verify:
+        table.complain("verify", "a ca is given and verification is off", "leave one of the two out")
+    table.close()
+    return tls
+
+
+def _health(table: Table, default: Health) -> Health:
+    health = Health(
+        type=table.take("type", values.choice(*_CHECK_TYPES), default.type),
+        interval=table.take("interval", values.duration(), default.interval),
+        timeout=table.take("timeout", values.duration(), default.timeout),
+        rise=table.take("rise", values.whole(1, 1000), default.rise),
+        fall=table.take("fall", values.whole(1, 1000), default.fall),
+        method=table.take("method", values.choice("GET", "HEAD", "OPTIONS"), default.method),
+        path=table.take("path", values.url_path, default.path),
+        host=table.take("host", values.host_field, default.host),
+        expect=table.take("expect", values.status_range, default.expect),
+    )
+    if health.type != "http" and table.value("type") in (None, *_CHECK_TYPES):
+        for key in _ONLY_HTTP:
+            if key in table:
+                table.complain(key, f'means nothing to a check of type "{health.type}"', 'add type = "http"')
+    table.close()
+    return health

@@ -1,0 +1,235 @@
+"""The small words of a configuration: durations, sizes, addresses, networks. Text to value, and value back to text.
+
+Every `parse_*` takes the value as TOML gave it (so that a bare number can be answered with "write the unit") and raises `Refused`
+with what was wanted, what came and, where there is one, the way out. Every `format_*` writes what its `parse_*` reads back equal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from fractions import Fraction
+from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
+
+from lbproxy.config.model import Address, Network
+
+
+class Refused(ValueError):
+    """A value that cannot be accepted: what was wanted and what came, and a hint or ""."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def show(value: object) -> str:
+    """A TOML value as the user may recognise it in a message, shortened."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        shown = json.dumps(value, ensure_ascii=False)
+        return shown if len(shown) <= 80 else f'{shown[:76]}..."'
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    return str(value)
+
+
+def is_number(value: object) -> bool:
+    """Whether TOML gave a number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_zero(value: object) -> bool:
+    """Zero needs no unit."""
+    return value == "0" or (is_number(value) and value == 0)
+
+
+# ---------------------------------------------------------------- durations
+
+_SECONDS = {"d": Fraction(86400), "h": Fraction(3600), "m": Fraction(60), "s": Fraction(1), "ms": Fraction(1, 1000)}
+_DURATION = re.compile(r"(?:{0}d)?(?:{0}h)?(?:{0}m)?(?:{0}s)?(?:{0}ms)?\Z".format(r"[0-9]{1,9}(?:\.[0-9]{1,9})?"))
+_DURATION_PART = re.compile(r"([0-9.]+)([a-z]+)")
+_DURATION_WANTED = 'wanted a duration such as "30s", "250ms" or "1m30s"'
+
+
+def parse_duration(value: object) -> float:
+    """Seconds. Units d, h, m, s, ms, each once and in this order; 0 needs none."""
+    if is_zero(value):
+        return 0.0
+    if isinstance(value, str) and value and _DURATION.match(value):
+        return float(sum(Fraction(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value)))
+    raise Refused(f"{_DURATION_WANTED}, got {show(value)}", _unit_hint(value, "s"))
+
+
+def _unit_hint(value: object, unit: str) -> str:
+    """For a number without its unit."""
+    number = value.strip() if isinstance(value, str) else str(value)
+    if (isinstance(value, str) or is_number(value)) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", number):
+        return f'write the unit, e.g. "{number}{unit}"'
+    return ""
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest exact form: 90.0 is "1m30s", 0.25 is "250ms"."""
+    exact = Fraction(repr(seconds))
+    if not exact:
+        return "0"
+    millis = exact * 1000
+    if millis.denominator != 1:
+        return f"{_decimal(exact)}s"
+    left = millis.numerator
+    parts = []
+    for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
+def _decimal(value: Fraction) -> str:
+    """A finite decimal fraction without an exponent, to the nanosecond."""
+    nanos = round(value * 10**9)
+    return f"{nanos // 10**9}.{nanos % 10**9:09d}".rstrip("0")
+
+
+# ---------------------------------------------------------------- sizes
+
+_BYTES = {
+    "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+    "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
+}  # fmt: skip
+_SIZE = re.compile(r"([0-9]{1,15}) ?([kmgt]?i?b)\Z", re.IGNORECASE)
+_SIZE_WANTED = 'wanted a size such as "64KiB", "32KB" or "1MiB"'
+
+
+def parse_size(value: object) -> int:
+    """Bytes. KiB, MiB, GiB, TiB count by 1024; KB, MB, GB, TB by 1000; B is one byte; 0 needs no unit."""
+    if is_zero(value):
+        return 0
+    if isinstance(value, str) and (match := _SIZE.match(value)) and (unit := match[2].lower()) in _BYTES:
+        return int(match[1]) * _BYTES[unit]
+    hint = _unit_hint(value, "B")
+    if isinstance(value, str) and (short := re.fullmatch(r"([0-9]{1,15}) ?([kmgtKMGT])", value)):
+        hint = f'write "{short[1]}{short[2].upper()}iB" (1024) or "{short[1]}{short[2].upper()}B" (1000)'
+    raise Refused(f"{_SIZE_WANTED}, got {show(value)}", hint)
+
+
+def format_size(size: int) -> str:
+    """The largest power of 1024 that divides it: 65536 is "64KiB", 1000 is "1000B", 0 is "0"."""
+    if size == 0:
+        return "0"
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if size % _BYTES[unit.lower()] == 0:
+            return f"{size // _BYTES[unit.lower()]}{unit}"
+    return f"{size}B"
+
+
+# ---------------------------------------------------------------- addresses
+
+_LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
+_ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]/]*:[^\[\]/]*)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]{1,5})\Z")
+
+
+def parse_listen_address(value: object) -> Address:
+    """Where to listen: a literal IP and a port; ":8443" is all IPv4 addresses."""
+    address = _split_address(value, "0.0.0.0", 'wanted an address such as "0.0.0.0:443", "[::]:443" or ":8443"')
+    host = literal_ip(address.host)
+    if host is None:
+        instead = {"localhost": "127.0.0.1"}.get(address.host, "0.0.0.0")
+        message = f"wanted the IP address to listen on, got {show(address.host)}"
+        raise Refused(message, f'e.g. "{instead}:{address.port}"')
+    return Address(host, address.port)
+
+
+def parse_backend_address(value: object, default_host: str | None = None) -> Address:
+    """Where a backend is: an IP or a DNS name, and a port. `default_host` completes ":9000"; without it the host must be there."""
+    address = _split_address(value, default_host, 'wanted an address such as "10.0.0.1:8080" or "app.internal:8080"')
+    host = literal_ip(address.host) or parse_name(address.host)
+    return Address(host, address.port)
+
+
+def _split_address(value: object, default_host: str | None, wanted: str) -> Address:
+    """Host and port apart, brackets off; the host not yet looked at."""
+    match = _ADDRESS.match(value) if isinstance(value, str) else None
+    if match is not None:
+        port = int(match["port"])
+        if not 1 <= port <= 65535:
+            raise Refused(f"wanted a port from 1 to 65535, got {port}")
+        host = match["ipv6"] or match["host"] or default_host
+        if host:
+            return Address(host, port)
+    raise Refused(f"{wanted}, got {show(value)}", _address_hint(value, default_host))
+
+
+def _address_hint(value: object, default_host: str | None) -> str:
+    """What the writer of a wrong address may have meant."""
+    if re.fullmatch(r"[0-9]{1,5}", str(value)):
+        return f'e.g. "{default_host or "10.0.0.1"}:{value}"'
+    if not isinstance(value, str):
+        return ""
+    scheme, separator, _ = value.partition("://")
+    if separator:
+        return f'leave out "{scheme}://"' + ("; TLS towards backends is the pool's tls = {}" if scheme == "https" else "")
+    if literal_ip(value) and ":" in value:
+        return f'an IPv6 address stands in brackets: "[{value}]:8080"'
+    if value.startswith(":"):
+        return f'say the host, e.g. "127.0.0.1{value}"' if _ADDRESS.match(value) else ""
+    return f'add the port, e.g. "{value}:8080"' if ":" not in value.rpartition("]")[2] and value else ""
+
+
+def literal_ip(host: str) -> str | None:
+    """The canonical text of a literal IP address ("::1" for "0::1"), or None when it is none."""
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        return None
+
+
+def parse_name(value: object) -> str:
+    """A host name in ASCII (IDNA where needed), lower case; underscores pass, container networks use them."""
+    if not isinstance(value, str):
+        raise Refused(f"wanted a host name, got {show(value)}")
+    name = value
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise Refused(f"wanted a host name, got {show(value)}: not a valid international name ({error})") from error
+    if not _NAME.match(name) or name.rpartition(".")[2].isdigit():
+        raise Refused(f"wanted a host name or an IP address, got {show(value)}")
+    return name.lower()
+
+
+# ---------------------------------------------------------------- networks
+
+
+def parse_network(value: object) -> Network:
+    """A CIDR network; a single address is a network of one."""
+    wanted = 'wanted a network such as "10.0.0.0/8" or "fd00::/8"'
+    if not isinstance(value, str):
+        raise Refused(f"{wanted}, got {show(value)}")
+    try:
+        return ip_network(value)
+    except (AddressValueError, ValueError) as error:
+        raise Refused(f"{wanted}, got {show(value)}", _network_hint(value)) from error
+
+
+def _network_hint(value: str) -> str:
+    """For an address inside a network where the network was wanted: "10.1.2.3/8" was "10.0.0.0/8"."""
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        return ""
+    return f'did you mean "{network}"?'
+
+
+def format_network(network: Network) -> str:
+    """A network of one is written as its address."""
+    lone = network.prefixlen == network.max_prefixlen
+    address: IPv4Address | IPv6Address = network.network_address
+    return str(address) if lone else str(network)

@@ -1,0 +1,199 @@
+"""What a single key accepts: choices, numbers within bounds, host names, URL paths, files. Each raises `Refused`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from lbproxy.config.tables import Parse, did_you_mean
+from lbproxy.config.units import Refused, is_number, literal_ip, parse_duration, parse_name, parse_size, show
+
+MAX_WORKERS = 62
+"""Three generations of them, and a control process each, fit into the ledger's rows."""
+
+_URL_PATH = re.compile(r"/[!-~]*\Z")
+_POOL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
+
+
+def text(value: object) -> str:
+    """Any non-empty text without control characters."""
+    if not isinstance(value, str) or not value or not value.isprintable():
+        raise Refused(f"wanted a text in quotes, got {show(value)}")
+    return value
+
+
+def boolean(value: object) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        hint = f"write {str(value).lower()} without quotes" if str(value).lower() in ("true", "false") else ""
+        raise Refused(f"wanted true or false, got {show(value)}", hint)
+    return value
+
+
+def choice(*known: str) -> Parse[str]:
+    """One of some words."""
+
+    def parse(value: object) -> str:
+        if isinstance(value, str) and value in known:
+            return value
+        wanted = " or ".join(f'"{word}"' for word in known)
+        raise Refused(f"wanted {wanted}, got {show(value)}", did_you_mean(value, list(known)) if isinstance(value, str) else "")
+
+    return parse
+
+
+def whole(least: int, most: int) -> Parse[int]:
+    """A whole number within bounds."""
+
+    def parse(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
+            return value
+        hint = "write it without quotes" if isinstance(value, str) and value.isdecimal() else ""
+        raise Refused(f"wanted a whole number from {least} to {most}, got {show(value)}", hint)
+
+    return parse
+
+
+def workers(value: object) -> int:
+    """ "auto" (0) or a number."""
+    if value == "auto":
+        return 0
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_WORKERS:
+        return value
+    hint = '"auto" is one for each core' if is_number(value) else "write it without quotes" if str(value).isdecimal() else ""
+    raise Refused(f'wanted "auto" or a number from 1 to {MAX_WORKERS}, got {show(value)}', hint)
+
+
+def duration(most: float = 30 * 86400.0, *, zero: bool = False) -> Parse[float]:
+    """Seconds, more than none unless `zero`, within a month unless told otherwise."""
+
+    def parse(value: object) -> float:
+        seconds = parse_duration(value)
+        if not zero and seconds < 0.001:
+            raise Refused(f"wanted a duration of at least 1ms, got {show(value)}", "no limit at all is not offered")
+        if seconds > most:
+            raise Refused(f"wanted a duration of at most {most / 86400:g}d, got {show(value)}")
+        return seconds
+
+    return parse
+
+
+def size(least: int, most: int) -> Parse[int]:
+    """Bytes within bounds."""
+
+    def parse(value: object) -> int:
+        number = parse_size(value)
+        if not least <= number <= most:
+            raise Refused(f"wanted a size from {least} to {most} bytes, got {show(value)}")
+        return number
+
+    return parse
+
+
+def file_below(base: Path) -> Parse[Path]:
+    """A file's name; a relative one is relative to `base`."""
+
+    def parse(value: object) -> Path:
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise Refused(f"wanted a file name, got {show(value)}")
+        if value.startswith("~"):
+            raise Refused(f"wanted a file name, got {show(value)}", '"~" is not expanded: write the whole path')
+        return base / value
+
+    return parse
+
+
+def access_log(base: Path) -> Parse[str]:
+    """ "stdout", "off" or a file."""
+
+    def parse(value: object) -> str:
+        if value in ("stdout", "off"):
+            return str(value)
+        if value == "stderr" or not isinstance(value, str):
+            raise Refused(f'wanted "stdout", "off" or a file name, got {show(value)}', "stderr is for events")
+        return str(file_below(base)(value))
+
+    return parse
+
+
+# ---------------------------------------------------------------- HTTP
+
+
+def route_host(value: object) -> str:
+    """What a route matches: a host, exact, or "*.example.com" for exactly one label more. Lower case, ASCII, without port."""
+    if not isinstance(value, str):
+        raise Refused(f"wanted a host name, got {show(value)}")
+    if value == "*":
+        raise Refused('wanted a host name, got "*"', 'leave "host" out to match every host')
+    wildcard, star, rest = value.rpartition("*.")
+    if star:
+        if wildcard or "." not in rest.strip("."):
+            hint = "one star, as the whole first label, above a domain"
+            raise Refused(f'wanted a host such as "*.example.com", got {show(value)}', hint)
+        return f"*.{parse_name(rest)}"
+    if "*" in value:
+        raise Refused(f'wanted a host such as "*.example.com", got {show(value)}', "a star stands for one whole label")
+    if re.search(r"[^:]:[0-9]+\Z", value) and literal_ip(value) is None:
+        raise Refused(f"wanted a host without port, got {show(value)}", f'write "{value.rpartition(":")[0]}"')
+    if address := literal_ip(value.removeprefix("[").removesuffix("]")):
+        return f"[{address}]" if ":" in address else address  # as it stands in a Host field
+    return parse_name(value)
+
+
+def host_field(value: object) -> str:
+    """What a health check sends as Host: a host with or without port."""
+    if not isinstance(value, str):
+        raise Refused(f"wanted a host, got {show(value)}")
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:[0-9]{1,5})?", value)
+    if not match:
+        raise Refused(f'wanted a host such as "app.internal" or "app.internal:8080", got {show(value)}')
+    host, port = match[1], match[2] or ""
+    if host.startswith("["):
+        if literal_ip(host[1:-1]) is None:
+            raise Refused(f"wanted an IPv6 address in the brackets, got {show(value)}")
+        return value
+    return (literal_ip(host) or parse_name(host)) + port
+
+
+def server_name(value: object) -> str:
+    """Whose certificate a backend must show: a DNS name or an IP address."""
+    return literal_ip(value) or parse_name(value) if isinstance(value, str) else parse_name(value)
+
+
+def url_path(value: object) -> str:
+    """The path of a URL, without query."""
+    if not isinstance(value, str) or not value.startswith("/"):
+        hint = f'write "/{value}"' if isinstance(value, str) and re.fullmatch(r"[!-~]+", value) else ""
+        raise Refused(f'wanted a path that starts with "/", got {show(value)}', hint)
+    if not _URL_PATH.match(value):
+        raise Refused(f"wanted a path of visible ASCII characters, got {show(value)}", "percent-encode the others")
+    if "#" in value:
+        raise Refused(f"wanted a path without fragment, got {show(value)}")
+    return value
+
+
+def route_path(value: object) -> str:
+    """The prefix of a path: no query."""
+    path = url_path(value)
+    if "?" in path:
+        raise Refused(f"wanted a path prefix without query, got {show(value)}", f'write "{path.partition("?")[0]}"')
+    if path.endswith("*"):
+        raise Refused(f"wanted a path prefix, got {show(value)}", f'a prefix needs no star: write "{path.rstrip("*")}"')
+    return path
+
+
+def status_range(value: object) -> tuple[int, int]:
+    """Expected status codes, "200" or "200-399", both ends included."""
+    written = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(written, str) and (match := re.fullmatch(r"([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?", written)):
+        low, high = int(match[1]), int(match[2] or match[1])
+        if low <= high:
+            return low, high
+    raise Refused(f'wanted a status or a range such as "200" or "200-399", got {show(value)}')
+
+
+def pool_name(value: object) -> str:
+    """A pool's name: it stands in logs, metrics and commands."""
+    if not isinstance(value, str) or not _POOL_NAME.match(value):
+        raise Refused(f'wanted a pool name of letters, digits, "_", "-" and ".", at most 64, got {show(value)}')
+    return value
