@@ -1,0 +1,34 @@
+"""What is asked of the proxies."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+CONNECTIONS = 64
+UPLOAD_BYTES = 100 * 1024
+IDLE_CONNECTIONS = 2000
+
+
+class Case(NamedTuple):
+    name: str
+    path: str
+    connections: int
+    tells: str
+    script: str = "plain"
+    """The branch of load.lua: plain, browser, upload or close."""
+    tls: bool = True
+
+
+LOADS = (
+    Case("tiny", "/tiny", CONNECTIONS, "GET of 3 bytes over TLS, kept alive"),
+    Case("browser", "/tiny", CONNECTIONS, "the same with the 14 request fields of a browser", "browser"),
+    Case("1k", "/1k", CONNECTIONS, "GET of 1 KiB"),
+    Case("100k", "/100k", CONNECTIONS, "GET of 100 KiB"),
+    Case("16m", "/16m", 4, "GET of 16 MiB, 4 connections"),
+    Case("upload100k", "/upload", CONNECTIONS, "POST of 100 KiB, answered 204 after the backend has read it", "upload"),
+    Case("handshake", "/tiny", CONNECTIONS, "a full TLS 1.3 handshake, one GET, close", "close"),
+    Case("plain", "/tiny", CONNECTIONS, "tiny on a listener without TLS", tls=False),
+)
+IDLE = "idle"
+IDLE_TELLS = f"memory for each of {IDLE_CONNECTIONS} idle TLS connections that had one request each"
+NAMES = (*(case.name for case in LOADS), IDLE)

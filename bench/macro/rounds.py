@@ -1,0 +1,131 @@
+"""Who is measured when.
+
+All proxies of a run stand side by side for its whole length and are loaded one at a time; an idle one costs the others nothing
+that can be measured. Within a round the proxies of one case follow each other directly, and each round and case begins with
+another proxy.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.macro import cases, certificate, duties, idle, procfs, wrk
+from bench.macro.backends import Backends
+from bench.macro.cpu import CpuMeter
+from bench.macro.figures import Sample, order
+from bench.macro.machine import Cores
+from bench.macro.peers import Peer, Recipe, Site, maker
+
+WARM_SECONDS = 1
+SETTLE_SECONDS = 0.2  # the last access lines and closing connections of the proxy before
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Results:
+    samples: list[Sample] = field(default_factory=list)
+    tls: dict[str, str] = field(default_factory=dict)
+    """What each proxy negotiated, for the report."""
+    steal: float = 0.0
+    """Share of the machine's time that the hypervisor gave to somebody else."""
+
+
+class Stage:
+    """The folder, the certificate and the backends of a run, and the proxies that are started in front of them."""
+
+    def __init__(self, folder: Path, peers: Sequence[str], cores: Cores) -> None:
+        self._folder = folder
+        self._cores = cores
+        self._started = 0
+        self._makers: dict[str, Callable[[Site], Recipe]] = {}
+        for name in peers:
+            self._makers[name] = maker(name, self._new_folder(name))
+        self._certificate = certificate.make(self._new_folder("certificate"))
+        self.backends = Backends(self._new_folder("backends"), cores)
+
+    @contextmanager
+    def peer(self, name: str) -> Iterator[Peer]:
+        peer = Peer(name, self._makers[name], self._new_folder(name), self.backends.ports, self._certificate, self._cores)
+        try:
+            yield peer
+        finally:
+            peer.stop()
+
+    def check(self, peer: Peer) -> str:
+        return duties.check(peer.name, peer.site.https, peer.site.http, self._certificate.cert, peer.site.access_log)
+
+    def _new_folder(self, name: str) -> Path:
+        """Others may look and not write: a proxy started as root opens its logs before it drops its rights."""
+        self._started += 1
+        folder = self._folder / f"{self._started}-{name.replace('/', '_')}"
+        folder.mkdir(mode=0o755)
+        return folder
+
+
+def run(peers: Sequence[str], names: Sequence[str], rounds: int, seconds: int, cores: Cores, say: Say) -> Results:
+    """Measures; every proxy has ended when it returns, whatever happened."""
+    results = Results()
+    with tempfile.TemporaryDirectory(prefix="lbproxy-bench-") as folder, ExitStack() as stack:
+        Path(folder).chmod(0o755)
+        stage = Stage(Path(folder), peers, cores)
+        stack.callback(stage.backends.stop)
+        stolen, ticks = procfs.steal_and_total()
+        loads = [case for case in cases.LOADS if case.name in names]
+        with ExitStack() as standing:
+            ready = {name: standing.enter_context(stage.peer(name)) for name in peers}
+            for name, peer in ready.items():
+                results.tls[name] = stage.check(peer)
+            for number in range(rounds):
+                for turn, case in enumerate(loads):
+                    for name in order(peers, number + turn):
+                        sample = _load(ready[name], case, number, seconds)
+                        results.samples.append(sample)
+                        say(_progress(sample, rounds))
+        if cases.IDLE in names:
+            for number in range(rounds):
+                for name in order(peers, number):
+                    sample = _idle(stage, name, number)
+                    results.samples.append(sample)
+                    say(_progress(sample, rounds))
+        stolen_after, ticks_after = procfs.steal_and_total()
+        results.steal = (stolen_after - stolen) / max(1, ticks_after - ticks)
+    return results
+
+
+def _progress(sample: Sample, rounds: int) -> str:
+    told = f"{sample.figure:8.1f} "
+    told += "KiB/connection" if sample.case == cases.IDLE else f"us/request {sample.per_second:9.0f}/s"
+    return f"round {sample.round + 1}/{rounds}  {sample.case:<11} {sample.peer:<10} {told}"
+
+
+def _load(peer: Peer, case: cases.Case, number: int, seconds: int) -> Sample:
+    if number == 0:
+        wrk.run(case, peer.site.https, peer.site.http, WARM_SECONDS)
+    time.sleep(SETTLE_SECONDS)
+    with CpuMeter(peer.pid) as meter:
+        load = wrk.run(case, peer.site.https, peer.site.http, seconds)
+    return Sample(
+        case=case.name,
+        peer=peer.name,
+        round=number,
+        figure=meter.ns / 1e3 / load.requests if load.requests else 0.0,
+        per_second=load.requests / load.seconds,
+        busy=meter.ns / 1e9 / load.seconds,
+        p50_ms=load.p50_ms,
+        p99_ms=load.p99_ms,
+        pss_mib=procfs.pss(peer.pid) / 1024**2,
+        errors=load.errors,
+    )
+
+
+def _idle(stage: Stage, name: str, number: int) -> Sample:
+    """In a proxy just started: one that has seen load would fill memory that it already has."""
+    with stage.peer(name) as peer:
+        grown = idle.measure(name, peer.pid, peer.site.https, cases.IDLE_CONNECTIONS)
+        return Sample(case=cases.IDLE, peer=name, round=number, figure=grown, pss_mib=procfs.pss(peer.pid) / 1024**2)
