@@ -1,0 +1,70 @@
+"""What tests share: certificate authorities, and lbproxy and its backends started and gone again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.support.backends import App
+from tests.support.certificates import Authority
+from tests.support.ports import free_port
+from tests.support.process import LbProxy
+from tests.support.wire import Client
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority of this test run, with its root in a file."""
+    return Authority(trustme.CA(), tmp_path_factory.mktemp("authority"))
+
+
+class Stage:
+    """Puts backends and an lbproxy in front of them on stage for one test."""
+
+    def __init__(self, directory: Path, authority: Authority, stack: ExitStack) -> None:
+        self.directory, self.authority, self._stack = directory, authority, stack
+
+    def app(self, name: str = "app") -> App:
+        """A backend application."""
+        return self._stack.enter_context(App(self.directory, name))
+
+    def config(self, *backends: str, workers: int = 1, **tables: Any) -> dict[str, Any]:
+        """One TLS listener, one pool with these backends. `tables` replace or add top-level tables (proxy: merged)."""
+        certificate = self.authority.issue("localhost", "127.0.0.1", "::1")
+        return {
+            "proxy": {"workers": workers, **tables.pop("proxy", {})},
+            "listen": [{"address": f"127.0.0.1:{free_port()}", "certificates": [certificate]}],
+            "route": [{"pool": "app"}],
+            "pool": {"app": {"backends": list(backends), **tables.pop("app", {})}},
+            **tables,
+        }
+
+    def proxy(self, *backends: str, workers: int = 1, **tables: Any) -> LbProxy:
+        """A running lbproxy, see `config`."""
+        return self.run(self.config(*backends, workers=workers, **tables))
+
+    def run(self, config: dict[str, Any] | str, *, ready: bool = True) -> LbProxy:
+        """lbproxy started with this configuration."""
+        number = len(list(self.directory.glob("lbproxy-*")))
+        directory = self.directory / f"lbproxy-{number}"
+        directory.mkdir()
+        proxy = LbProxy(directory, config)
+        self._stack.push(proxy)
+        return proxy.start(ready=ready)
+
+    def client(self, proxy: LbProxy, *, tls: bool = True, name: str = "localhost", listener: int = 0) -> Client:
+        """A strict client connected to a listener of the proxy."""
+        ca = self.authority.file if tls else None
+        return self._stack.enter_context(Client(proxy.port(listener), ca=ca, name=name))
+
+
+@pytest.fixture
+def stage(tmp_path: Path, authority: Authority) -> Iterator[Stage]:
+    """Everything put on stage is gone after the test, and what lbproxy left behind fails it."""
+    with ExitStack() as stack:
+        yield Stage(tmp_path, authority, stack)
