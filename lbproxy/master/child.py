@@ -1,0 +1,121 @@
+"""The life of one child as the master sees it. Everything that can change a child's phase is in this file's table.
+
+    STARTING --Ready--> SERVING --Drain sent--> DRAINING --Drained--> LEAVING --> (reaped)
+
+and, whenever the phase's time is up, one step harder: ask, SIGABRT (faulthandler writes the stack to stderr), SIGKILL. A pair that
+is missing from MOVES changes nothing: a child that repeats itself, or says something late, must not be able to upset the master.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from enum import Enum
+
+from lbproxy.ipc.messages import SILENCE_LIMIT
+
+FOREVER = float("inf")
+
+
+class Role(Enum):
+    """What a child is for; the value is its name in logs."""
+
+    WORKER = "worker"
+    CONTROL = "control"
+
+
+class Phase(Enum):
+    STARTING = "starting"  # forked, has not said Ready
+    SERVING = "serving"
+    DRAINING = "draining"  # told to finish what it has
+    LEAVING = "leaving"  # said goodbye or was told to go at once; its process ends by itself any moment
+    ABORTED = "aborted"  # hung: SIGABRT was sent
+    KILLED = "killed"  # SIGKILL was sent
+
+
+class Cue(Enum):
+    """What can happen to a child."""
+
+    READY = "it said Ready"
+    DRAIN = "it is told to drain"
+    FAREWELL = "it said Failed or Drained, closed its pipe, or is told to quit"
+    OVERDUE = "its phase took too long"
+    KILL = "it has to go now"
+
+
+MOVES: dict[tuple[Phase, Cue], Phase] = {
+    (Phase.STARTING, Cue.READY): Phase.SERVING,
+    (Phase.STARTING, Cue.DRAIN): Phase.DRAINING,  # reads it from the pipe once it is up
+    (Phase.STARTING, Cue.FAREWELL): Phase.LEAVING,
+    (Phase.STARTING, Cue.OVERDUE): Phase.ABORTED,
+    (Phase.STARTING, Cue.KILL): Phase.KILLED,
+    (Phase.SERVING, Cue.DRAIN): Phase.DRAINING,
+    (Phase.SERVING, Cue.FAREWELL): Phase.LEAVING,
+    (Phase.SERVING, Cue.OVERDUE): Phase.ABORTED,
+    (Phase.SERVING, Cue.KILL): Phase.KILLED,
+    (Phase.DRAINING, Cue.FAREWELL): Phase.LEAVING,
+    (Phase.DRAINING, Cue.OVERDUE): Phase.KILLED,
+    (Phase.DRAINING, Cue.KILL): Phase.KILLED,
+    (Phase.LEAVING, Cue.OVERDUE): Phase.KILLED,
+    (Phase.LEAVING, Cue.KILL): Phase.KILLED,
+    (Phase.ABORTED, Cue.OVERDUE): Phase.KILLED,
+    (Phase.ABORTED, Cue.KILL): Phase.KILLED,
+}
+
+LIMITS: dict[Phase, float] = {
+    Phase.STARTING: 20.0,  # imports, a gevent hub, a trial of every probe: about a second on a busy machine
+    Phase.SERVING: SILENCE_LIMIT,  # pushed on by every heartbeat
+    Phase.DRAINING: FOREVER,  # the caller of `move` knows the drain's own limit
+    Phase.LEAVING: 2.0,
+    Phase.ABORTED: 1.0,  # for faulthandler to write a few dozen lines
+    Phase.KILLED: FOREVER,  # the kernel does not need asking twice
+}
+"""Seconds a child may stay in a phase."""
+
+SIGNALS: dict[Phase, signal.Signals] = {Phase.ABORTED: signal.SIGABRT, Phase.KILLED: signal.SIGKILL}
+"""What is sent to a child that enters the phase."""
+
+
+@dataclass(slots=True)
+class Child:
+    """A living (or not yet reaped) process in a slot of the ledger."""
+
+    slot: int
+    generation: int
+    role: Role
+    worker: int
+    """0-based; -1 for control."""
+    born: float
+    pid: int = 0  # 0 until the fork has happened
+    phase: Phase = Phase.STARTING
+    deadline: float = FOREVER
+    ready_at: float = FOREVER
+    reason: str = ""
+    """Why it goes, in its own words or the master's."""
+
+    def __post_init__(self) -> None:
+        self.deadline = self.born + LIMITS[Phase.STARTING]
+
+    @property
+    def was_ready(self) -> bool:
+        return self.ready_at < FOREVER
+
+    def lived(self, now: float) -> float:
+        """Seconds since Ready; 0 when it never was."""
+        return now - self.ready_at if self.was_ready else 0.0
+
+    def heard(self, now: float) -> None:
+        """A heartbeat came."""
+        if self.phase is Phase.SERVING:
+            self.deadline = now + SILENCE_LIMIT
+
+    def move(self, cue: Cue, now: float, limit: float | None = None) -> Phase | None:
+        """Make the step that `cue` asks for and return the new phase; None when it changes nothing. `limit` in seconds."""
+        phase = MOVES.get((self.phase, cue))
+        if phase is None:
+            return None
+        self.phase = phase
+        self.deadline = now + (LIMITS[phase] if limit is None else limit)
+        if cue is Cue.READY:
+            self.ready_at = now
+        return phase
