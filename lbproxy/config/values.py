@@ -94,7 +94,7 @@ def file_below(base: Path) -> Parse[Path]:
     """A file's name; a relative one is relative to `base`."""
 
     def parse(value: object) -> Path:
-        if not isinstance(value, str) or not value or "\0" in value:
+        if not isinstance(value, str) or not value.isprintable() or not value:
             raise Refused(f"wanted a file name, got {show(value)}")
         if value.startswith("~"):
             raise Refused(f"wanted a file name, got {show(value)}", '"~" is not expanded: write the whole path')
