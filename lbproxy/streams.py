@@ -1,7 +1,10 @@
-"""The seams to the network: what proxy/ needs from a connection, and nothing more.
+"""The seams to the network: what proxy/ needs from a connection, a dialler and a greenlet, and nothing more.
 
-A stream belongs to the greenlet that reads or writes it. One greenlet may wait for input and another for room to write at the same
-time; never two for the same thing. Waiting ends with data, with `TimedOut` when `deadline` passes, or with `ConnectionLost`.
+A stream belongs to whoever opened it. One greenlet may wait for input and another for room to write at the same time; never two for
+the same thing. Waiting ends with data, with `TimedOut` when the deadline passes, or with `ConnectionLost`.
+
+While nobody waits for input the stream tells its *owner* what happens, from the event loop: that is how a client that went away
+during its request, or a backend that closed an idle connection, is noticed without a greenlet that waits for it.
 """
 
 from __future__ import annotations
@@ -11,30 +14,69 @@ from typing import Protocol
 
 Buffer = bytes | bytearray | memoryview
 
+NEVER = float("inf")
+
+HEAD_READ = 16 * 1024
+"""Bytes to ask for where a head is expected: a TLS record's worth, and malloc serves it from its bins."""
+BODY_READ = 64 * 1024
+"""Bytes to ask for where a body is relayed; what a relay holds at most is a small multiple of it."""
+
+
+class StreamOwner(Protocol):
+    """Called from the event loop, never while somebody waits for the stream's input. Must not wait."""
+
+    def on_readable(self) -> None:
+        """Input or its end is there and nobody waits for it."""
+
+    def on_expired(self) -> None:
+        """`deadline` passed and nobody waits."""
+
 
 class Stream(Protocol):
     """A byte stream to a client or a backend, TLS or not."""
 
     deadline: float
-    """Monotonic seconds at which whoever waits for input is cut with TimedOut; `NEVER` for no limit."""
+    """Monotonic seconds at which whoever waits for input gets TimedOut (or the owner `on_expired`); NEVER for no limit."""
+    owner: StreamOwner | None
 
-    def read(self) -> bytes:
-        """Wait for the next bytes, at most 64 KiB; b"" at the end of the input. Raises TimedOut, ConnectionLost."""
+    def read(self, limit: int) -> bytes:
+        """Wait for the next bytes, about `limit` at most (>= 16 KiB); b"" at the end. Raises TimedOut, ConnectionLost."""
 
     def write(self, data: Buffer) -> None:
-        """Hand all of `data` to the kernel, waiting while it is full. Raises TimedOut after `write_stall` without progress."""
+        """Hand all of `data` to the kernel, waiting while it is full. Raises TimedOut after `write_stall` s without progress."""
 
-    def park(self, on_readable: Callable[[], None], on_expired: Callable[[], None]) -> None:
-        """Nobody reads now: call one of the two, once, from the event loop: input or its end came, or `deadline` passed."""
-
-    def unpark(self) -> None:
-        """Take the callbacks of `park` back."""
+    def read_early(self) -> bool:
+        """From `on_readable`: take in what came, for the next `read`. False: the peer is gone (end of input, reset, close_notify)."""
 
     def close(self) -> None:
-        """Say goodbye (TLS close_notify) as far as it goes without waiting, and close. May be called twice."""
+        """Say goodbye (close_notify) as far as it goes without waiting, and close. Closing twice is harmless."""
+
+    def finish(self) -> None:
+        """Close so that nothing already written is lost: end our side, wait in the background for the peer's end, then close."""
 
     def abort(self) -> None:
-        """Close so that the peer can tell that something is missing: no close_notify, and a reset where the kernel allows it."""
+        """Close so that the peer can tell that something is missing: no close_notify, and a reset."""
 
 
-NEVER = float("inf")
+class Dialer(Protocol):
+    """Opens connections to backends."""
+
+    def dial(self, ip: str, port: int, pool: str, host: str) -> Stream:
+        """Connect (and shake hands when `pool` re-encrypts, with `host` as server name). Raises UpstreamError(nothing_sent=True)."""
+
+
+class Strand(Protocol):
+    """A greenlet seen from outside."""
+
+    def throw(self, error: BaseException) -> object:
+        """Raise `error` where it waits. Only from the event loop."""
+
+
+class Strands(Protocol):
+    """Makes greenlets; the one place of proxy/ that knows they exist is its caller."""
+
+    def current(self) -> Strand:
+        """The greenlet that runs now."""
+
+    def spawn(self, run: Callable[[], None]) -> Strand:
+        """Run `run` in a greenlet of its own, at once when called from the event loop, else at the loop's next turn."""

@@ -1,0 +1,41 @@
+"""Least connections: the backend with the smallest (in_flight + queued + 1) / weight.
+
+"Connections" means requests in flight here, counted from the pick to the last byte of the response (a tunnel until it closes), not
+sockets: keep-alive connections to a backend say nothing about its load. The +1 is the request being placed: it compares the loads as
+they would be afterwards, so that a backend of weight 2 gets its first two requests before one of weight 1 gets its second.
+
+Ties are broken by smooth weighted round robin among the tied (every tied backend gains its weight, the richest is chosen and pays the
+gains of all), so that an idle pool is walked round evenly and in the proportion of the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableSequence, Sequence
+
+
+def least_loaded(usable: Sequence[int], loads: Sequence[int], weights: Sequence[int]) -> list[int]:
+    """The indexes among `usable` (not empty, weights > 0) with the least load; several when tied. Exact: no floating point."""
+    best = [usable[0]]
+    best_load, best_weight = loads[best[0]] + 1, weights[best[0]]
+    for index in usable[1:]:
+        load, weight = loads[index] + 1, weights[index]
+        difference = load * best_weight - best_load * weight
+        if difference < 0:
+            best, best_load, best_weight = [index], load, weight
+        elif difference == 0:
+            best.append(index)
+    return best
+
+
+def break_tie(tied: Sequence[int], weights: Sequence[int], current: MutableSequence[int]) -> int:
+    """One of `tied` (not empty) by smooth weighted round robin; `current` holds the running weights and is updated."""
+    total = 0
+    chosen = tied[0]
+    for index in tied:
+        weight = weights[index]
+        total += weight
+        current[index] += weight
+        if current[index] > current[chosen]:
+            chosen = index
+    current[chosen] -= total
+    return chosen

@@ -1,0 +1,43 @@
+"""One timer a worker cuts everyone who is late.
+
+A deadline is an attribute of a stream: setting it costs a store, where a timer object per read would cost microseconds and a heap.
+The sweep looks at every open stream four times a second; 10,000 of them cost about a millisecond a sweep (bench/micro).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lbproxy.net.tcp_stream import TcpStream
+
+SWEEP_INTERVAL = 0.25
+"""Seconds; how late a cut may come."""
+
+
+class Deadlines:
+    """The open streams of a worker, swept by one timer."""
+
+    def __init__(self, loop: Any, clock: Callable[[], float] = time.monotonic) -> None:
+        """`loop`: gevent's event loop; `clock`: monotonic seconds."""
+        self.streams: set[TcpStream] = set()
+        self._clock = clock
+        self._timer = loop.timer(SWEEP_INTERVAL, SWEEP_INTERVAL)
+
+    def start(self) -> None:
+        """Begin to sweep."""
+        self._timer.start(self.sweep)
+
+    def stop(self) -> None:
+        """Stop for good."""
+        self._timer.stop()
+        self._timer.close()
+
+    def sweep(self) -> None:
+        """Cut every stream whose time is up."""
+        now = self._clock()
+        late = [stream for stream in self.streams if stream.deadline <= now or stream.write_deadline <= now]
+        for stream in late:
+            stream.expire(now)

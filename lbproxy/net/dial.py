@@ -1,0 +1,97 @@
+"""Opening connections to backends."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+
+from lbproxy.errors import ConnectionLost, HandshakeFailed, StreamError, TimedOut, UpstreamError
+from lbproxy.net.deadlines import Deadlines
+from lbproxy.net.tcp_stream import TcpStream
+from lbproxy.net.tls_stream import TlsStream
+from lbproxy.streams import NEVER
+
+# What a failed connect means to whoever reads the access log; anything else is "connect_failed".
+_REASONS = {
+    errno.ECONNREFUSED: "connection_refused",
+    errno.ECONNRESET: "connection_reset",
+    errno.ETIMEDOUT: "connect_timeout",
+    errno.EHOSTUNREACH: "host_unreachable",
+    errno.ENETUNREACH: "network_unreachable",
+    errno.EMFILE: "out_of_descriptors",
+    errno.ENFILE: "out_of_descriptors",
+    errno.EADDRNOTAVAIL: "out_of_local_ports",
+}
+
+
+class BackendDialer:
+    """See streams.Dialer. `contexts`: by pool name, for pools that re-encrypt, with the server name to verify (None: the host's)."""
+
+    def __init__(
+        self,
+        deadlines: Deadlines,
+        contexts: Mapping[str, tuple[ssl.SSLContext, str | None]],
+        connect_timeout: float,
+        write_stall: float,
+    ) -> None:
+        self._deadlines = deadlines
+        self._contexts = contexts
+        self._connect_timeout = connect_timeout
+        self._write_stall = write_stall
+
+    def dial(self, ip: str, port: int, pool: str, host: str) -> TcpStream:
+        """See Dialer."""
+        try:
+            sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
+        except OSError as error:
+            raise _failed(error.errno or 0) from error
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        code = sock.connect_ex((ip, port))
+        if code not in (0, errno.EINPROGRESS):
+            sock.close()
+            raise _failed(code)
+        stream = self._wrap(sock, pool, host)
+        try:
+            self._establish(stream, waiting=code != 0)
+        except BaseException:
+            stream.abort()  # also when our own client went away meanwhile
+            raise
+        return stream
+
+    def _wrap(self, sock: socket.socket, pool: str, host: str) -> TcpStream:
+        entry = self._contexts.get(pool)
+        if entry is None:
+            return TcpStream(sock, self._deadlines, self._connect_timeout)
+        context, server_name = entry
+        return TlsStream(sock, self._deadlines, self._connect_timeout, context, server_name or host)
+
+    def _establish(self, stream: TcpStream, waiting: bool) -> None:
+        deadline = time.monotonic() + self._connect_timeout
+        try:
+            if waiting:
+                code = stream.wait_connected()
+                if code:
+                    raise _failed(code)
+            if isinstance(stream, TlsStream):
+                stream.deadline = deadline
+                stream.handshake()
+        except TimedOut as error:
+            raise UpstreamError(504, "connect_timeout", "the backend did not answer in time", nothing_sent=True) from error
+        except HandshakeFailed as error:
+            raise UpstreamError(502, "tls_failure", f"TLS to the backend: {error.reason}", nothing_sent=True) from error
+        except ConnectionLost as error:
+            raise UpstreamError(502, "connection_reset", str(error), nothing_sent=True) from error
+        except StreamError as error:
+            raise UpstreamError(502, "connect_failed", str(error), nothing_sent=True) from error
+        stream.deadline = NEVER
+        stream.write_stall = self._write_stall
+
+
+def _failed(code: int) -> UpstreamError:
+    reason = _REASONS.get(code, "connect_failed")
+    status = 504 if reason == "connect_timeout" else 502
+    return UpstreamError(status, reason, f"connect: {errno.errorcode.get(code, str(code))}", nothing_sent=True)

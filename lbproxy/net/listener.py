@@ -1,0 +1,105 @@
+"""Accepting on a socket that all workers share.
+
+Theory of operation. Every worker watches the same listening socket, so every new connection wakes all idle workers and one gets it.
+Accepting one connection per wake-up lets the others have their turn; a loop that drained the queue would hand bursts to whoever wakes
+first. Kept connections add up, though, and the kernel wakes the workers in no fair order. So a worker whose connections are above a
+quarter more than the mean over all workers leaves the socket to the others for some milliseconds. It comes back after a bounded number
+of such pauses: when the others hang, a crowded worker is better than none.
+
+When descriptors run out (EMFILE) the queue stays readable and accepting would spin: it pauses longer, and says so once.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from lbproxy.net.tcp_stream import READ
+
+GATE_PAUSE = 0.002
+GATE_TURNS = 8
+"""Pauses in a row after which a crowded worker accepts all the same: 16 ms at most are added to a connect."""
+EXHAUSTED_PAUSE = 0.1
+
+# accept(2), "Error handling": these belong to the connection that went away, not to the listener. Plus EAGAIN: another worker won.
+_NEXT_PLEASE = frozenset(
+    {
+        errno.EAGAIN,
+        errno.ECONNABORTED,
+        errno.EINTR,
+        errno.EPROTO,
+        errno.EPERM,  # a firewall rule said no
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EHOSTDOWN,
+        errno.ENONET,
+        errno.EHOSTUNREACH,
+        errno.EOPNOTSUPP,
+        errno.ENETUNREACH,
+        errno.ETIMEDOUT,
+    }
+)
+
+
+class Acceptor:
+    """Hands accepted sockets to `on_connection(sock, address)`, from the event loop.
+
+    `crowded()` tells whether this worker has more than its share; `on_exhausted(error)` is told when descriptors or memory run out.
+    """
+
+    def __init__(
+        self,
+        loop: Any,
+        sock: socket.socket,
+        on_connection: Callable[[socket.socket, Any], None],
+        crowded: Callable[[], bool],
+        on_exhausted: Callable[[OSError], None],
+    ) -> None:
+        self._sock = sock
+        self._on_connection = on_connection
+        self._crowded = crowded
+        self._on_exhausted = on_exhausted
+        self._watcher = loop.io(sock.fileno(), READ)
+        self._timer = loop.timer(GATE_PAUSE)
+        self._exhausted_timer = loop.timer(EXHAUSTED_PAUSE)
+        self._turns_left = GATE_TURNS
+        self._stopped = True
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._stopped = False
+        self._watcher.start(self._on_pending)
+
+    def stop(self) -> None:
+        """Accept no more, for good; the socket itself stays open, since the other workers share it."""
+        if not self._stopped:
+            self._stopped = True
+            for watcher in (self._watcher, self._timer, self._exhausted_timer):
+                watcher.stop()
+                watcher.close()
+
+    def _on_pending(self) -> None:
+        if self._turns_left and self._crowded():
+            self._turns_left -= 1
+            self._pause(self._timer)
+            return
+        self._turns_left = GATE_TURNS
+        try:
+            sock, address = self._sock.accept()
+        except OSError as error:
+            if error.errno not in _NEXT_PLEASE:
+                self._on_exhausted(error)
+                self._pause(self._exhausted_timer)
+            return
+        sock.setblocking(False)
+        self._on_connection(sock, address)
+
+    def _pause(self, timer: Any) -> None:
+        self._watcher.stop()
+        timer.start(self._resume)
+
+    def _resume(self) -> None:
+        if not self._stopped:
+            self._watcher.start(self._on_pending)

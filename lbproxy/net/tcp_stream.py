@@ -1,0 +1,295 @@
+"""A plain TCP stream over one persistent read watcher.
+
+Theory of operation. gevent's sockets start and stop a watcher around every wait and try to read before they wait. Both cost: a system
+call that answers EAGAIN, and two watcher operations per request. Here a socket has one read watcher that is started once:
+
+- Somebody waits for input (`_reader`): the watcher's callback switches to that greenlet, which then reads once.
+- Nobody waits: the callback asks the owner. If the owner leaves the input where it is, the (level-triggered) watcher would fire
+  for ever, so it is stopped, `_ready` notes that input is there, and the next read neither waits nor polls.
+- A read that filled its limit sets `_ready` as well: there is probably more.
+
+Writing needs no watcher as a rule: one send takes everything. Only when the kernel's buffer is full a write watcher is started.
+
+Errors of the operating system are translated to StreamError here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from typing import Any
+
+from gevent.hub import get_hub
+from greenlet import getcurrent, greenlet
+
+from lbproxy.errors import ConnectionLost, TimedOut
+from lbproxy.net.deadlines import Deadlines
+from lbproxy.streams import NEVER, Buffer, StreamOwner
+
+READ, WRITE = 1, 2  # libev's EV_READ and EV_WRITE
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with zero time-out
+LINGER = 2.0
+"""Seconds `finish` waits for the peer's end of input; nginx's lingering_timeout is 5, a well-behaved client needs a round trip."""
+_EARLY_LIMIT = 16 * 1024
+"""Bytes read ahead for a client while its request is being answered: a pipelined request's worth."""
+
+
+class TcpStream:
+    """See streams.Stream. `write_stall`: seconds without progress after which a write is given up."""
+
+    __slots__ = (
+        "_deadlines",
+        "_early",
+        "_hub_switch",
+        "_paused",
+        "_reader",
+        "_ready",
+        "_recv",
+        "_send",
+        "_sock",
+        "_watcher",
+        "_write_watcher",
+        "_writer",
+        "closed",
+        "deadline",
+        "owner",
+        "write_deadline",
+        "write_stall",
+    )
+
+    def __init__(self, sock: socket.socket, deadlines: Deadlines, write_stall: float) -> None:
+        """Takes over `sock`, which must be non-blocking and connected (or connecting)."""
+        hub = get_hub()
+        self._sock = sock
+        self._recv = sock.recv
+        self._send = sock.send
+        self._hub_switch = hub.switch
+        self._deadlines = deadlines
+        self._reader: greenlet | None = None
+        self._writer: greenlet | None = None
+        self._write_watcher: Any = None
+        self._ready = False
+        self._paused = False
+        self._early = b""
+        self.closed = False
+        self.owner: StreamOwner | None = None
+        self.deadline = NEVER
+        self.write_deadline = NEVER
+        self.write_stall = write_stall
+        self._watcher = hub.loop.io(sock.fileno(), READ)
+        self._watcher.start(self._on_input)
+        deadlines.streams.add(self)
+
+    # ---------------------------------------------------------------- reading
+
+    def _on_input(self) -> None:
+        reader = self._reader
+        if reader is not None:
+            self._reader = None
+            reader.switch()
+            return
+        self._ready = True
+        if self.owner is not None:
+            self.owner.on_readable()
+            if not self._ready or self.closed or self._reader is not None:
+                return
+        self._pause()
+
+    def _pause(self) -> None:
+        """Nobody takes the input: stop the level-triggered watcher from firing for ever."""
+        self._ready = True
+        if not self._paused:
+            self._paused = True
+            self._watcher.stop()
+
+    def _wait_input(self) -> None:
+        if self.closed:
+            raise ConnectionLost("stream closed")
+        if self._paused:
+            self._paused = False
+            self._watcher.start(self._on_input)
+        self._reader = getcurrent()
+        try:
+            self._hub_switch()
+        finally:
+            self._reader = None
+
+    def read(self, limit: int) -> bytes:
+        """See Stream."""
+        if self._early:
+            data, self._early = self._early, b""
+            return data
+        return self._read_raw(limit)
+
+    def _read_raw(self, limit: int) -> bytes:
+        while True:
+            if not self._ready:
+                self._wait_input()
+            try:
+                data = self._recv(limit)
+            except BlockingIOError:
+                self._ready = False
+                continue
+            except OSError as error:
+                raise ConnectionLost(error.strerror or str(error)) from error
+            self._ready = len(data) == limit or not data
+            return data
+
+    def read_early(self) -> bool:
+        """See Stream."""
+        try:
+            data = self._recv(_EARLY_LIMIT)
+        except BlockingIOError:
+            self._ready = False
+            return True
+        except OSError:
+            return False
+        if not data:
+            return False
+        self._early += data
+        self._ready = len(self._early) >= _EARLY_LIMIT  # enough: the caller pauses the watcher
+        return True
+
+    # ---------------------------------------------------------------- writing
+
+    def write(self, data: Buffer) -> None:
+        """See Stream."""
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise ConnectionLost(error.strerror or str(error)) from error
+        if sent != len(data):
+            self._write_rest(memoryview(data)[sent:])
+
+    def _write_rest(self, rest: memoryview) -> None:
+        while rest:
+            self._wait_room()
+            try:
+                rest = rest[self._send(rest) :]
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise ConnectionLost(error.strerror or str(error)) from error
+
+    def _wait_room(self) -> None:
+        if self.closed:
+            raise ConnectionLost("stream closed")
+        if self._write_watcher is None:
+            self._write_watcher = get_hub().loop.io(self._sock.fileno(), WRITE)
+        self._writer = getcurrent()
+        self.write_deadline = time.monotonic() + self.write_stall
+        self._write_watcher.start(self._on_room)
+        try:
+            self._hub_switch()
+        finally:
+            self._writer = None
+            self.write_deadline = NEVER
+            if self._write_watcher is not None:
+                self._write_watcher.stop()
+
+    def wait_connected(self) -> int:
+        """Wait, at most `write_stall` seconds, until a connect in progress is decided: 0 or its errno."""
+        self._wait_room()
+        return self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
+    def _on_room(self) -> None:
+        writer = self._writer
+        if writer is not None:
+            self._writer = None
+            writer.switch()
+
+    # ---------------------------------------------------------------- ends
+
+    def expire(self, now: float) -> None:
+        """Called by the sweep from the event loop: cut whoever is late."""
+        writer, reader = self._writer, self._reader
+        if self.write_deadline <= now and writer is not None:
+            writer.throw(TimedOut("write stalled"))
+        elif self.deadline <= now:
+            self.deadline = NEVER
+            if reader is not None:
+                reader.throw(TimedOut("read timed out"))
+            elif self.owner is not None:
+                self.owner.on_expired()
+
+    def close(self) -> None:
+        """See Stream. A greenlet that still waits on the stream gets ConnectionLost at the loop's next turn."""
+        if self.closed:
+            return
+        self.closed = True
+        self.owner = None
+        self._deadlines.streams.discard(self)
+        self._watcher.stop()
+        self._watcher.close()
+        if self._write_watcher is not None:
+            self._write_watcher.stop()
+            self._write_watcher.close()
+            self._write_watcher = None
+        self._sock.close()
+        for waiting in (self._reader, self._writer):
+            if waiting is not None and waiting is not getcurrent():
+                get_hub().loop.run_callback(_wake_with_loss, waiting)
+
+    def finish(self) -> None:
+        """See Stream."""
+        if self.closed:
+            return
+        self._say_goodbye()
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+            return
+        self.owner = _Linger(self)
+        self.deadline = time.monotonic() + LINGER
+        if self._paused:
+            self._paused = False
+            self._watcher.start(self._on_input)
+
+    def _say_goodbye(self) -> None:
+        """What the layer above says before the end; TCP says nothing."""
+
+    def abort(self) -> None:
+        """See Stream."""
+        if not self.closed:
+            try:
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            except OSError:
+                pass  # the peer was faster; closing is all that is left
+        TcpStream.close(self)
+
+
+class _Linger:
+    """Owner of a stream that is being finished: throws input away until the peer ends or its time is up.
+
+    Closing a socket with unread input makes the kernel send a reset, which can destroy the response before the client read it.
+    """
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: TcpStream) -> None:
+        self._stream = stream
+
+    def on_readable(self) -> None:
+        """Discard; close at the end."""
+        self._stream._ready = False
+        try:
+            if self._stream._recv(65536):
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass  # reset: as good an end as any
+        TcpStream.close(self._stream)
+
+    def on_expired(self) -> None:
+        """The peer never ended its side."""
+        TcpStream.close(self._stream)
+
+
+def _wake_with_loss(waiting: greenlet) -> None:
+    if not waiting.dead:
+        waiting.throw(ConnectionLost("stream closed"))

@@ -1,0 +1,198 @@
+"""TLS over a TCP stream: one recv feeds many records, one send flushes many.
+
+Theory of operation. The TLS engine works between two memory buffers (`SSLContext.wrap_bio`), so it never touches the socket: a wake-up
+is one recv into the engine and as many decrypts as there are whole records; a write is encrypts into the engine and one send. Measured
+per request this saves 1.4 reads and two getsockopt calls against wrapping the socket (design section 7).
+
+- A server's first bytes are looked at before the engine sees them: plain HTTP on the TLS port deserves an answer in plain HTTP.
+- The last flight of our handshake (TLS 1.3 session tickets) stays in the outgoing buffer when the client's first request is already
+  there: it leaves together with the response.
+- The end of input without close_notify is ConnectionLost, not an end: somebody may have cut the connection to truncate a message.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+from lbproxy.errors import ConnectionLost, HandshakeFailed
+from lbproxy.net.deadlines import Deadlines
+from lbproxy.net.tcp_stream import TcpStream
+from lbproxy.streams import Buffer
+
+_RECORD = 16 * 1024
+"""RFC 8446 5.1: the largest plaintext of a record; the engine gives and takes one record a call."""
+_HANDSHAKE_RECORD = 0x16  # RFC 8446 5.1: every TLS connection begins with this byte
+_OVERHEAD = 1024
+"""Room for the framing of the records whose plaintext the reader asked for, so that a full record is not cut by the limit."""
+
+
+class PlainHttp(HandshakeFailed):
+    """The client speaks plain HTTP on a TLS port."""
+
+
+class TlsStream(TcpStream):
+    """See streams.Stream; `handshake` comes first."""
+
+    __slots__ = ("_decrypt", "_encrypt", "_ended", "_incoming", "_outgoing", "_read_at_once", "_tls")
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        deadlines: Deadlines,
+        write_stall: float,
+        context: ssl.SSLContext,
+        server_name: str | None = None,
+    ) -> None:
+        """Server side unless `server_name` is given: then the client side, verifying that name as `context` says."""
+        super().__init__(sock, deadlines, write_stall)
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name)
+        self._decrypt = self._tls.read
+        self._encrypt = self._tls.write
+        self._read_at_once = False
+        self._ended = False
+
+    def handshake(self) -> None:
+        """Agree on keys before `deadline`. Raises HandshakeFailed, TimedOut, ConnectionLost."""
+        first = True
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._flush()
+            except ssl.SSLError as error:
+                self._flush_alert()
+                raise HandshakeFailed(_reason(error)) from error
+            except ValueError as error:  # a server name that OpenSSL refuses, e.g. one with a leading dot
+                raise HandshakeFailed(str(error)) from error
+            else:
+                break
+            data = self._read_raw(_RECORD + _OVERHEAD)
+            if not data:
+                raise ConnectionLost("closed during the handshake")
+            if first:
+                first = False
+                if self._tls.server_side and data[0] != _HANDSHAKE_RECORD:
+                    raise (PlainHttp("plain_http") if _looks_like_http(data) else HandshakeFailed("not_tls"))
+            self._incoming.write(data)
+        if self._incoming.pending:
+            self._read_at_once = True  # the first request came along; our last flight leaves with the answer
+        else:
+            self._flush()
+
+    def version(self) -> str:
+        """ "TLSv1.3" and its like, for the log."""
+        return self._tls.version() or ""
+
+    # ---------------------------------------------------------------- reading
+
+    def read(self, limit: int) -> bytes:
+        """See Stream."""
+        if self._early:
+            data, self._early = self._early, b""
+            return data
+        while not self._ended:
+            if self._read_at_once:
+                self._read_at_once = False
+            else:
+                raw = self._read_raw(limit + _OVERHEAD)
+                if not raw:
+                    raise ConnectionLost("closed without close_notify")
+                self._incoming.write(raw)
+            data = self._decrypt_all()
+            if data:
+                return data
+            self._flush()  # an answer to a KeyUpdate, as a rule nothing
+        return b""
+
+    def _decrypt_all(self) -> bytes:
+        """The plaintext of all whole records that are there; sets `_ended` at close_notify. Never waits."""
+        pieces: list[bytes] = []
+        try:
+            data: bytes | None = self._decrypt(_RECORD)
+            if data and not self._incoming.pending:
+                return data
+            while data:
+                pieces.append(data)
+                data = self._decrypt(_RECORD) if self._incoming.pending else None
+            self._ended = data == b""
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLZeroReturnError:
+            self._ended = True
+        except ssl.SSLError as error:
+            if not pieces:
+                self._flush_alert()
+                raise ConnectionLost(_reason(error)) from error
+            self._read_at_once = True  # what came before is sound; the next read meets the error again
+        return b"".join(pieces)
+
+    def read_early(self) -> bool:
+        """See Stream."""
+        early, self._early = self._early, b""
+        alive = TcpStream.read_early(self)
+        raw, self._early = self._early, early
+        if raw:
+            self._incoming.write(raw)
+            try:
+                self._early = early + self._decrypt_all()
+            except ConnectionLost:
+                return False
+        if self._outgoing.pending > _RECORD:
+            return False  # floods of KeyUpdate that nobody needs
+        self._ready = self._ready or len(self._early) >= _RECORD
+        return alive and not self._ended
+
+    # ---------------------------------------------------------------- writing
+
+    def write(self, data: Buffer) -> None:
+        """See Stream."""
+        try:
+            if len(data) <= _RECORD:
+                self._encrypt(data)
+            else:
+                view = memoryview(data)
+                for at in range(0, len(view), _RECORD):
+                    self._encrypt(view[at : at + _RECORD])
+        except ssl.SSLError as error:
+            raise ConnectionLost(_reason(error)) from error
+        TcpStream.write(self, self._outgoing.read())
+
+    def _flush(self) -> None:
+        if self._outgoing.pending:
+            TcpStream.write(self, self._outgoing.read())
+
+    def _flush_alert(self) -> None:
+        """The engine has put an alert for the peer; one attempt, since nobody waits for it."""
+        if self._outgoing.pending and not self.closed:
+            try:
+                self._send(self._outgoing.read())
+            except OSError:
+                pass  # the connection is lost in any case
+
+    # ---------------------------------------------------------------- ends
+
+    def _say_goodbye(self) -> None:
+        try:
+            self._tls.unwrap()
+        except (ssl.SSLError, ValueError):
+            pass  # as a rule "want read": our close_notify is written, the peer's is not waited for
+        self._flush_alert()
+
+    def close(self) -> None:
+        """See Stream."""
+        if not self.closed:
+            self._say_goodbye()
+        super().close()
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """OpenSSL's own short word for it."""
+    return (error.reason or str(error)).lower()
+
+
+def _looks_like_http(data: bytes) -> bool:
+    line = data[:256].partition(b"\r\n")[0]
+    return line[:1].isalpha() and (b" HTTP/1." in line or b" /" in line)
