@@ -7,6 +7,7 @@ from typing import NamedTuple
 CONNECTIONS = 64
 UPLOAD_BYTES = 100 * 1024
 IDLE_CONNECTIONS = 2000
+FULL_HANDSHAKE = "full handshake"
 
 
 class Case(NamedTuple):
@@ -15,7 +16,7 @@ class Case(NamedTuple):
     connections: int
     tells: str
     script: str = "plain"
-    """The branch of load.lua: plain, browser, upload or close."""
+    """The branch of load.lua: plain, browser, upload or close; or FULL_HANDSHAKE, which handshakes.py does instead of wrk."""
     tls: bool = True
 
 
@@ -26,7 +27,8 @@ LOADS = (
     Case("100k", "/100k", CONNECTIONS, "GET of 100 KiB"),
     Case("16m", "/16m", 4, "GET of 16 MiB, 4 connections"),
     Case("upload100k", "/upload", CONNECTIONS, "POST of 100 KiB, answered 204 after the backend has read it", "upload"),
-    Case("handshake", "/tiny", CONNECTIONS, "a full TLS 1.3 handshake, one GET, close", "close"),
+    Case("handshake", "/tiny", 32, "a full TLS 1.3 handshake, one GET, close", FULL_HANDSHAKE),
+    Case("resume", "/tiny", CONNECTIONS, "a TLS 1.3 handshake resumed by ticket, one GET, close", "close"),
     Case("plain", "/tiny", CONNECTIONS, "tiny on a listener without TLS", tls=False),
 )
 IDLE = "idle"

@@ -7,6 +7,7 @@ fields as the backend sees them; an upload that arrives whole; an access line fo
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 import time
 from pathlib import Path
@@ -39,13 +40,14 @@ def answers(port: int, certificate: Path) -> bool:
 
 
 def check(name: str, https_port: int, http_port: int, certificate: Path, access_log: Path) -> str:
-    """BenchError naming the duty that is not done; otherwise the TLS version and cipher that a client gets."""
+    """BenchError naming the duty that is not done; otherwise what TLS a client gets: version, cipher, resumption."""
     connection = connect(https_port, certificate)
     try:
         connection.connect()
         tls = _tls(name, connection, certificate)
         _forwarding(name, connection, f"127.0.0.1:{https_port}", "https")
         _upload(name, connection)
+        resumes = _resumes(connection)
     finally:
         connection.close()
     plain = http.client.HTTPConnection("127.0.0.1", http_port, timeout=5)
@@ -54,7 +56,7 @@ def check(name: str, https_port: int, http_port: int, certificate: Path, access_
     finally:
         plain.close()
     _logged(name, access_log)
-    return tls
+    return f"{tls}, {'resumes' if resumes else 'does not resume'} by ticket"
 
 
 def _tls(name: str, connection: http.client.HTTPSConnection, certificate: Path) -> str:
@@ -67,6 +69,18 @@ def _tls(name: str, connection: http.client.HTTPSConnection, certificate: Path) 
     if cipher is None or cipher[1] != "TLSv1.3":
         raise BenchError(f"{name}: wanted TLSv1.3, negotiated {cipher}")
     return f"{cipher[1]} {cipher[0]}"
+
+
+def _resumes(connection: http.client.HTTPSConnection) -> bool:
+    """Whether the ticket of this connection opens a second one; TLS 1.3 tickets come with the first answer."""
+    first = connection.sock
+    assert isinstance(first, ssl.SSLSocket)
+    address = first.getpeername()
+    with (
+        socket.create_connection(address, timeout=5) as plain,
+        first.context.wrap_socket(plain, server_hostname=address[0], session=first.session) as second,
+    ):
+        return bool(second.session_reused)
 
 
 def _forwarding(name: str, connection: http.client.HTTPConnection, host: str, scheme: str) -> None:

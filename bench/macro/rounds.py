@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.macro import cases, certificate, duties, idle, procfs, wrk
+from bench.macro import cases, certificate, duties, handshakes, idle, procfs, wrk
 from bench.macro.backends import Backends
 from bench.macro.cpu import CpuMeter
 from bench.macro.figures import Sample, order
@@ -105,11 +105,16 @@ def _progress(sample: Sample, rounds: int) -> str:
 
 
 def _load(peer: Peer, case: cases.Case, number: int, seconds: int) -> Sample:
+    def generate(length: int) -> wrk.Load:
+        if case.script == cases.FULL_HANDSHAKE:
+            return handshakes.run(peer.site.https, length)
+        return wrk.run(case, peer.site.https, peer.site.http, length)
+
     if number == 0:
-        wrk.run(case, peer.site.https, peer.site.http, WARM_SECONDS)
+        generate(WARM_SECONDS)
     time.sleep(SETTLE_SECONDS)
     with CpuMeter(peer.pid) as meter:
-        load = wrk.run(case, peer.site.https, peer.site.http, seconds)
+        load = generate(seconds)
     return Sample(
         case=case.name,
         peer=peer.name,
