@@ -62,7 +62,13 @@ class Verdict:
         wanted = 1 if self.state is State.UNKNOWN else self._rise if finding.passed else self._fall
         if self._streak < wanted:
             return None
-        why = str(finding) if self._streak == 1 else f"{finding} ({self._streak} checks in a row)"
+        change = Change(said, _why(finding, self._streak))
         self.state = said
         self._streak = 0
-        return Change(said, why)
+        return change
+
+
+def _why(finding: Finding, streak: int) -> str:
+    if finding.passed:
+        return f"{streak} checks in a row passed" if streak > 1 else "the check passed"
+    return f"{finding} ({streak} checks in a row)" if streak > 1 else str(finding)

@@ -1,0 +1,158 @@
+"""The control process: health probes for the whole machine, metrics and status pages; no client ever talks to it.
+
+It lives until the master says Quit or is gone (end-of-file on the pipe). Drain does not end its work: while workers finish their
+requests they still choose backends, so it probes on until the drain's time-out has passed.
+
+Watcher callbacks run in the hub and must not wait; everything that waits has a greenlet.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import gevent
+from gevent.event import Event
+from gevent.hub import get_hub
+from gevent.pool import Group
+
+from lbproxy.balance.backend import Backend
+from lbproxy.config.model import Pool
+from lbproxy.control.endpoints import Endpoints
+from lbproxy.control.prober import Prober, declare_up
+from lbproxy.errors import FrameError, StreamError
+from lbproxy.health import schedule
+from lbproxy.ipc.handover import Handover
+from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, HealthChanged, Heartbeat, Message, Quit, Ready
+from lbproxy.ipc.pipe import ChildPipe
+from lbproxy.observe.log import get_logger
+from lbproxy.observe.process import rss_kib
+
+READ, WRITE = 1, 2  # libev's event bits
+
+CLEAN = 0
+BROKEN = 1
+
+
+def run(handover: Handover) -> int:
+    """Run the control process to its end; the exit code: 0 when told to go or left alone, 1 when the pipe cannot be trusted."""
+    return Control(handover).run()
+
+
+class Control:
+    """The process as an object: what it started, and when it ends."""
+
+    def __init__(self, handover: Handover) -> None:
+        self._handover = handover
+        self._pipe = ChildPipe(handover.pipe)
+        self._group = Group()
+        self._over = Event()
+        self._code = CLEAN
+        self._readable = get_hub().loop.io(self._pipe.fileno(), READ)
+        self._writable = get_hub().loop.io(self._pipe.fileno(), WRITE)
+        self._endpoints: Endpoints | None = None
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        try:
+            self._start()
+            self._over.wait()
+            return self._code
+        finally:
+            self._stop()
+
+    def _start(self) -> None:
+        self._readable.start(self._on_readable)
+        self._send(Ready(os.getpid()))
+        self._group.spawn(self._beat)
+        self._start_probers()
+        if self._handover.metrics_socket is not None:
+            self._endpoints = Endpoints(self._handover)
+            self._endpoints.start()
+
+    def _stop(self) -> None:
+        self._readable.close()
+        self._writable.close()
+        if self._endpoints is not None:
+            self._endpoints.stop()
+        self._group.kill()
+        self._pipe.close()
+
+    # ---- probing
+
+    def _start_probers(self) -> None:
+        probed: list[tuple[Pool, Backend]] = []
+        for pool, backend in self._backends():
+            if pool.health.type == "off":
+                declare_up(backend, self._handover.ledger, self._send)
+            else:
+                probed.append((pool, backend))
+        for index, (pool, backend) in enumerate(probed):
+            context = self._handover.pool_contexts.get(pool.name)
+            prober = Prober(pool, backend, context, self._handover.ledger, self._send)
+            self._group.spawn(prober.run, schedule.first(index, len(probed)))
+
+    def _backends(self) -> Iterator[tuple[Pool, Backend]]:
+        for pool in self._handover.config.pools:
+            for backend in self._handover.backends.get(pool.name, ()):
+                yield pool, backend
+
+    # ---- talking to the master
+
+    def _beat(self) -> None:
+        """A heartbeat at each interval; how late it comes is the loop's lag."""
+        due = time.monotonic() + HEARTBEAT_INTERVAL
+        while True:
+            gevent.sleep(max(0.0, due - time.monotonic()))
+            now = time.monotonic()
+            self._send(Heartbeat(int(max(0.0, now - due) * 1000), rss_kib(), 0, 0))
+            due = now + HEARTBEAT_INTERVAL
+
+    def _send(self, message: Ready | Heartbeat | HealthChanged) -> None:
+        try:
+            self._pipe.send(message)
+        except StreamError as error:
+            # Either the master is gone, which the reading side tells better, or it has not read for very long: then what it
+            # misses is still in the ledger.
+            get_logger().debug("message to the master lost", kind=type(message).__name__, why=str(error))
+        if self._pipe.queued:
+            self._writable.start(self._on_writable)
+
+    def _on_writable(self) -> None:
+        try:
+            self._pipe.flush()
+        except StreamError:
+            self._writable.stop()  # gone; reading tells
+            return
+        if not self._pipe.queued:
+            self._writable.stop()
+
+    def _on_readable(self) -> None:
+        try:
+            messages = self._pipe.receive()
+        except FrameError as error:
+            get_logger().error("the pipe to the master cannot be trusted", why=str(error))
+            self._leave(BROKEN)
+            return
+        if messages is None:
+            self._leave(CLEAN)
+            return
+        for message in messages:
+            self._obey(message)
+
+    def _obey(self, message: Message) -> None:
+        if isinstance(message, Quit):
+            self._leave(CLEAN)
+        elif isinstance(message, Drain):
+            self._group.spawn(self._leave_after, message.timeout_ms / 1000)
+        # ReopenLogs is for those who hold the access log.
+
+    def _leave_after(self, seconds: float) -> None:
+        gevent.sleep(seconds)
+        self._leave(CLEAN)
+
+    def _leave(self, code: int) -> None:
+        self._readable.stop()
+        self._code = code
+        self._over.set()

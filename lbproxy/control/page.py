@@ -1,0 +1,107 @@
+"""The status page: one HTML document that needs nothing else, readable by day and by night, refreshed by the browser itself."""
+
+from __future__ import annotations
+
+import time
+from html import escape
+
+from lbproxy.observe.metrics import BackendFacts, Snapshot
+
+REFRESH = 2
+"""Seconds."""
+
+STYLE = """
+:root {
+  color-scheme: light dark; --ink: #1c2430; --paper: #fff; --rule: #d5dbe3; --soft: #5a6675;
+  --good: #10743a; --bad: #b3261e; --wait: #8a5a00;
+}
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e9f0; --paper: #14181f; --rule: #333c48; --soft: #9aa7b6; --good: #5fd38d; --bad: #ff8a80; --wait: #f0c060 }
+}
+body {
+  font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  margin: 2rem auto; max-width: 66rem; padding: 0 1rem;
+}
+h1 { font-size: 1.3rem; margin: 0 }
+h2 { font-size: 1.05rem; margin: 2rem 0 .4rem }
+p, dt { color: var(--soft) }
+p { margin: .2rem 0 }
+dl { display: flex; flex-wrap: wrap; gap: .6rem 2.4rem; margin: 1.4rem 0 }
+dt { font-size: .85rem }
+dd { margin: 0; font-size: 1.3rem }
+div.wide { overflow-x: auto }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
+th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--rule); white-space: nowrap }
+th { color: var(--soft); font-weight: 500 }
+th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left }
+.up { color: var(--good) }
+.down { color: var(--bad) }
+.unknown, .drained { color: var(--wait) }
+"""
+
+HEADINGS = (
+    "Backend",
+    "State",
+    "For",
+    "Weight",
+    "In flight",
+    "Queued",
+    "Requests",
+    "Failures",
+    "Connects",
+    "Checks",
+    "Failed checks",
+)
+
+
+def page(snapshot: Snapshot) -> str:
+    """The whole document. All text of the configuration is escaped."""
+    totals = snapshot.totals
+    figures = (
+        ("Connections", totals.connections),
+        ("Requests in flight", totals.live_requests),
+        ("Requests", totals.requests),
+        ("4xx", totals.statuses[3]),
+        ("5xx", totals.statuses[4]),
+        ("Retries", totals.retries),
+    )
+    heads = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
+    pools = "".join(
+        f"<h2>{escape(name)}</h2><div class=wide><table><tr>{heads}</tr>"
+        f"{''.join(_row(facts, snapshot.taken) for facts in backends)}</table></div>"
+        for name, backends in snapshot.pools().items()
+    )
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        f'<meta http-equiv="refresh" content="{REFRESH}"><meta name="viewport" content="width=device-width">'
+        f"<title>lbproxy: {escape(_summary(snapshot))}</title><style>{STYLE}</style>"
+        f"<h1>lbproxy: {escape(_summary(snapshot))}</h1>"
+        f"<p>version {escape(snapshot.version)}, generation {snapshot.generation}, up for "
+        f"{duration(snapshot.taken - snapshot.started)}, {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(snapshot.taken))} UTC</p>"
+        f"<dl>{''.join(f'<div><dt>{name}</dt><dd>{value:,}</dd></div>' for name, value in figures)}</dl>{pools}</html>"
+    )
+
+
+def duration(seconds: float) -> str:
+    """As short as a table wants it: "3 s", "4 min", "2 h", "9 d"."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+def _summary(snapshot: Snapshot) -> str:
+    unready = snapshot.unready()
+    if unready:
+        return f"no usable backend in {', '.join(unready)}"
+    usable = sum(facts.usable for facts in snapshot.backends)
+    return f"{usable} of {len(snapshot.backends)} backends usable"
+
+
+def _row(facts: BackendFacts, now: float) -> str:
+    state = "drained" if facts.drained else facts.health
+    since = duration(now - facts.health_since) if facts.health_since else ""
+    traffic = (facts.in_flight, facts.queued, facts.requests, facts.failures, facts.connects)
+    counts = (facts.weight, *traffic, facts.checks, facts.check_failures)
+    numbers = "".join(f"<td>{count:,}</td>" for count in counts)
+    return f'<tr><td>{escape(facts.name)}</td><td class="{state}">{state}</td><td>{since}</td>{numbers}</tr>'

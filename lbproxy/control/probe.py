@@ -1,0 +1,156 @@
+"""One probe of one backend, from connect to verdict, within one time-out.
+
+A probe goes through steps (connect, TLS, answer). Whatever goes wrong is judged by the step it happened in: the same reset means
+"nobody listens" in the first and "the application crashed" in the last. What went wrong with *us* (out of descriptors or ports)
+says nothing about the backend and is raised as OutOfMeans instead.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+from collections.abc import Callable
+from typing import NamedTuple
+
+import gevent
+import gevent.socket
+
+from lbproxy.control.probe_stream import READ_SIZE, ProbeStream, TlsClient
+from lbproxy.errors import LbproxyError
+from lbproxy.health import http_check
+from lbproxy.health.http_check import BadAnswer
+from lbproxy.health.outcome import PASSED, Finding, Outcome
+
+OUR_TROUBLE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
+"""The machine is short of something; the backend may be fine."""
+
+LINGER = 0.25
+LINGER_BYTES = 64 * 1024
+"""How long, and how much, we go on reading an answer whose status we know: hanging up at once would look like an error in the
+backend's log."""
+
+
+class OutOfMeans(LbproxyError):
+    """We could not probe at all; the text says why."""
+
+
+class Target(NamedTuple):
+    """What to probe and what to expect."""
+
+    ip: str
+    port: int
+    timeout: float
+    """Seconds for the whole probe."""
+    request: bytes | None = None
+    """None: being able to connect is enough."""
+    expect: tuple[int, int] = (200, 399)
+    """Inclusive range of good statuses."""
+    context: ssl.SSLContext | None = None
+    """TLS for the request; needs a server_name."""
+    server_name: str = ""
+
+
+class Step(NamedTuple):
+    late: Finding
+    explain: Callable[[Exception], Finding]
+
+
+def probe(target: Target) -> Finding:
+    """Probe once; returns after `timeout` seconds at the latest (and LINGER). Raises OutOfMeans."""
+    step = CONNECT
+    timeout = gevent.Timeout(target.timeout)
+    sock: gevent.socket.socket | None = None
+    try:
+        timeout.start()
+        sock = gevent.socket.socket(gevent.socket.AF_INET6 if ":" in target.ip else gevent.socket.AF_INET)
+        sock.connect((target.ip, target.port))
+        if target.request is None:
+            return PASSED
+        stream: ProbeStream = sock
+        if target.context is not None:
+            step = TLS
+            client = TlsClient(sock, target.context, target.server_name)
+            client.handshake()
+            stream = client
+        step = ANSWER
+        stream.sendall(target.request)
+        status = _read_status(stream)
+        timeout.close()
+        _linger(stream)
+    except gevent.Timeout as expired:
+        if expired is not timeout:
+            raise
+        return step.late
+    except (OSError, ValueError) as error:  # BadAnswer is a ValueError, ssl.SSLError an OSError
+        if isinstance(error, OSError) and error.errno in OUR_TROUBLE and not isinstance(error, ssl.SSLError):
+            raise OutOfMeans(os.strerror(error.errno)) from error
+        return step.explain(error)
+    finally:
+        timeout.close()
+        if sock is not None:
+            sock.close()
+    low, high = target.expect
+    return PASSED if low <= status <= high else Finding(Outcome.BAD_STATUS, f"{status}")
+
+
+def _read_status(stream: ProbeStream) -> int:
+    """Raises BadAnswer, OSError."""
+    answer = b""
+    while True:
+        data = stream.recv(READ_SIZE)
+        if not data:
+            raise BadAnswer("closed in the middle of the response head" if answer else "closed without a response")
+        answer += data
+        status = http_check.final_status(answer)
+        if status is not None:
+            return status
+
+
+def _linger(stream: ProbeStream) -> None:
+    read = 0
+    with gevent.Timeout(LINGER, False):  # type: ignore[arg-type]  # documented: False ends the block
+        try:
+            while read < LINGER_BYTES and (data := stream.recv(READ_SIZE)):
+                read += len(data)
+        except OSError:
+            pass  # the status was all we wanted; how the backend hangs up is its own affair
+
+
+# ---------------------------------------------------------------- what went wrong, by step
+
+
+def _connect_failed(error: Exception) -> Finding:
+    if isinstance(error, ConnectionRefusedError | ConnectionResetError):
+        return Finding(Outcome.REFUSED)
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ETIMEDOUT:  # the kernel lost patience before we did
+        return Finding(Outcome.CONNECT_TIMEOUT)
+    return Finding(Outcome.UNREACHABLE, os.strerror(number) if number else str(error))
+
+
+def _tls_failed(error: Exception) -> Finding:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Finding(Outcome.TLS_FAILURE, error.verify_message)
+    if isinstance(error, ssl.SSLEOFError) or (isinstance(error, ssl.SSLError) and error.reason == "UNEXPECTED_EOF_WHILE_READING"):
+        return Finding(Outcome.TLS_FAILURE, "closed during the handshake")
+    if isinstance(error, ssl.SSLError):
+        return Finding(Outcome.TLS_FAILURE, (error.reason or "unknown").lower().replace("_", " "))
+    if isinstance(error, OSError):
+        return Finding(Outcome.TLS_FAILURE, "reset during the handshake")
+    return Finding(Outcome.TLS_FAILURE, f"unusable server name: {error}")
+
+
+def _answer_failed(error: Exception) -> Finding:
+    if isinstance(error, BadAnswer):
+        return Finding(Outcome.BAD_RESPONSE, str(error))
+    if isinstance(error, ssl.SSLEOFError):
+        return Finding(Outcome.BAD_RESPONSE, "closed without a response")
+    if isinstance(error, ssl.SSLError):  # TLS 1.3 tells only now that it does not like our certificate
+        return _tls_failed(error)
+    return Finding(Outcome.BAD_RESPONSE, "connection reset")
+
+
+CONNECT = Step(Finding(Outcome.CONNECT_TIMEOUT), _connect_failed)
+TLS = Step(Finding(Outcome.TLS_FAILURE, "timed out during the handshake"), _tls_failed)
+ANSWER = Step(Finding(Outcome.RESPONSE_TIMEOUT), _answer_failed)

@@ -1,0 +1,73 @@
+"""A probe's connection: a gevent socket, with TLS on top where the pool re-encrypts.
+
+Through memory BIOs like the workers' streams, because the contexts are the standard library's own (the master made them, without
+gevent). Nothing here is fast, everything is short: a probe moves a few hundred bytes. Time-outs are the caller's `gevent.Timeout`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import gevent.socket
+
+Result = TypeVar("Result")
+
+READ_SIZE = 16 * 1024
+
+
+class ProbeStream(Protocol):
+    """What a gevent socket and TlsClient have in common."""
+
+    def sendall(self, data: bytes, /) -> object: ...
+
+    def recv(self, size: int, /) -> bytes: ...
+
+
+class TlsClient:
+    """The client's side of TLS over a connected socket. The socket stays the caller's to close."""
+
+    def __init__(self, sock: gevent.socket.socket, context: ssl.SSLContext, server_name: str) -> None:
+        """Raises ValueError for a name that cannot stand in a certificate."""
+        self._socket = sock
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+
+    def handshake(self) -> None:
+        """Raises ssl.SSLError (also when the chain or the name does not verify), OSError."""
+        self._run(self._tls.do_handshake)
+
+    def sendall(self, data: bytes, /) -> None:
+        self._run(lambda: self._tls.write(data))
+
+    def recv(self, size: int, /) -> bytes:
+        """b"" after close_notify. A bare end of file is ssl.SSLEOFError, as everywhere: something may be missing."""
+        try:
+            return self._run(lambda: self._tls.read(size))
+        except ssl.SSLZeroReturnError:
+            return b""
+
+    def _run(self, step: Callable[[], Result]) -> Result:
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                self._flush()
+                data = self._socket.recv(READ_SIZE)
+                if data:
+                    self._incoming.write(data)
+                else:
+                    self._incoming.write_eof()
+            except ssl.SSLError:
+                self._flush()  # the alert that tells the backend's log why
+                raise
+            else:
+                self._flush()
+                return result
+
+    def _flush(self) -> None:
+        data = self._outgoing.read()
+        if data:
+            self._socket.sendall(data)

@@ -1,0 +1,106 @@
+"""Probing one backend for as long as this process lives: schedule, probe, verdict, ledger.
+
+One greenlet per backend in the one control process of the machine, so what a backend sees of probes does not grow with workers.
+This process is the only writer of the backend's health columns.
+"""
+
+from __future__ import annotations
+
+import random
+import ssl
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+import gevent
+
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import Column, Ledger, column_at
+from lbproxy.config.model import Address, Pool
+from lbproxy.control.probe import OutOfMeans, Target, probe
+from lbproxy.health import http_check, schedule
+from lbproxy.health.outcome import Finding
+from lbproxy.health.verdict import State, Verdict
+from lbproxy.ipc.messages import HealthChanged
+from lbproxy.observe.log import get_logger
+
+STATE_WORDS = {State.UP: "up", State.DOWN: "down"}
+
+Report = Callable[[HealthChanged], None]
+
+
+class HealthColumns:
+    """A backend's health in the ledger."""
+
+    def __init__(self, ledger: Ledger, slot: int) -> None:
+        self._cells = ledger.cells
+        self._slot = slot
+
+    def state(self) -> State:
+        return State(self._cells[column_at(Column.HEALTH, self._slot)])
+
+    def turn(self, state: State) -> None:
+        self._cells[column_at(Column.HEALTH_SINCE_MS, self._slot)] = time.time_ns() // 1_000_000
+        self._cells[column_at(Column.HEALTH, self._slot)] = state
+
+    def count(self, finding: Finding) -> None:
+        self._cells[column_at(Column.CHECKS, self._slot)] += 1
+        if not finding.passed:
+            self._cells[column_at(Column.CHECK_FAILURES, self._slot)] += 1
+
+
+class Prober:
+    """One backend's health. `run` never returns; kill its greenlet."""
+
+    def __init__(self, pool: Pool, backend: Backend, context: ssl.SSLContext | None, ledger: Ledger, report: Report) -> None:
+        self._backend = backend
+        self._interval = pool.health.interval
+        self._target = target_of(pool, backend, context)
+        self._columns = HealthColumns(ledger, backend.slot)
+        # A replaced control process, or one of a new generation, goes on from what is known: nothing is unknown for a moment.
+        self._verdict = Verdict(pool.health.rise, pool.health.fall, self._columns.state())
+        self._report = report
+
+    def __repr__(self) -> str:
+        return f"<Prober {self._backend.identity} {self._verdict!r}>"
+
+    def run(self, first_delay: float) -> NoReturn:
+        """Probe for ever, the first time after `first_delay` seconds."""
+        delay = first_delay
+        while True:
+            gevent.sleep(delay)
+            started = time.monotonic()
+            self._once()
+            # Spreading load is no secret: any randomness will do.
+            delay = schedule.following(started, time.monotonic(), self._interval, random.random())  # noqa: S311
+
+    def _once(self) -> None:
+        try:
+            finding = probe(self._target)
+        except OutOfMeans as error:
+            get_logger().warning("health check not possible", backend=self._backend.identity, why=str(error))
+            return
+        self._columns.count(finding)
+        change = self._verdict.observe(finding)
+        if change is not None:
+            self._columns.turn(change.state)
+            self._report(HealthChanged(self._backend.pool, self._backend.name, STATE_WORDS[change.state], change.why))
+
+
+def declare_up(backend: Backend, ledger: Ledger, report: Report) -> None:
+    """The backend of a pool without checks counts as up, from now on."""
+    columns = HealthColumns(ledger, backend.slot)
+    if columns.state() is not State.UP:
+        columns.turn(State.UP)
+        report(HealthChanged(backend.pool, backend.name, "up", "health checks are off"))
+
+
+def target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> Target:
+    """What a backend's probe looks like by its pool's settings."""
+    health = pool.health
+    if health.type == "tcp":
+        return Target(backend.ip, backend.port, health.timeout)
+    host = health.host or str(Address(backend.host, backend.port))
+    server_name = (pool.tls.server_name if pool.tls else None) or backend.host
+    request = http_check.request(health.method, health.path, host)
+    return Target(backend.ip, backend.port, health.timeout, request, health.expect, context, server_name)

@@ -1,0 +1,214 @@
+"""The numbers of a running lbproxy as text for Prometheus and as JSON for people's scripts. Pure: a Snapshot in, text out.
+
+The text is the exposition format 0.0.4 (https://prometheus.io/docs/instrumenting/exposition_formats/): HELP and TYPE once per
+family, all samples of a family together, base units (seconds, bytes), counters that end in `_total`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+HEALTH_STATES = ("unknown", "up", "down")
+
+
+class BackendFacts(NamedTuple):
+    """One backend, counts summed over all children, dead ones included."""
+
+    pool: str
+    name: str
+    health: str  # one of HEALTH_STATES
+    health_since: float  # wall clock, seconds; 0 when never judged
+    drained: bool
+    weight: int
+    in_flight: int
+    queued: int
+    requests: int
+    failures: int
+    connects: int
+    checks: int
+    check_failures: int
+
+    @property
+    def usable(self) -> bool:
+        """New requests go here."""
+        return self.health == "up" and not self.drained and self.weight > 0
+
+
+class Totals(NamedTuple):
+    """Over all children, dead ones included."""
+
+    connections: int
+    live_requests: int
+    accepted: int
+    handshakes: int
+    handshake_failures: int
+    requests: int
+    statuses: tuple[int, ...]  # as STATUS_CLASSES
+    bytes_in: int
+    bytes_out: int
+    retries: int
+    access_dropped: int
+    client_aborts: int
+    latency: tuple[int, ...]
+    """Requests per bucket, not cumulated: bucket i took less than 2**i * 100 us, the last one is unbounded."""
+
+
+class Snapshot(NamedTuple):
+    version: str
+    generation: int
+    started: float  # wall clock, seconds: when this generation began
+    taken: float  # wall clock, seconds
+    totals: Totals
+    backends: tuple[BackendFacts, ...]
+
+    def pools(self) -> dict[str, list[BackendFacts]]:
+        """The backends by pool, in the order of the configuration."""
+        pools: dict[str, list[BackendFacts]] = {}
+        for backend in self.backends:
+            pools.setdefault(backend.pool, []).append(backend)
+        return pools
+
+    def unready(self) -> list[str]:
+        """The pools without a single usable backend."""
+        return [name for name, backends in self.pools().items() if not any(backend.usable for backend in backends)]
+
+
+# ---------------------------------------------------------------- Prometheus
+
+
+Labels = Mapping[str, str]
+Sample = tuple[str, Labels, float]  # suffix to the family's name, labels, value
+
+
+class Family(NamedTuple):
+    name: str
+    kind: str  # counter | gauge | histogram
+    help: str
+    samples: Sequence[Sample]
+
+
+def exposition(snapshot: Snapshot) -> str:
+    """The whole of /metrics."""
+    lines: list[str] = []
+    for family in (*_process(snapshot), *_traffic(snapshot.totals), *_backends(snapshot.backends)):
+        lines.append(f"# HELP {family.name} {_escape_help(family.help)}")
+        lines.append(f"# TYPE {family.name} {family.kind}")
+        lines += [f"{family.name}{suffix}{_labels(labels)} {_number(value)}" for suffix, labels, value in family.samples]
+    return "\n".join(lines) + "\n"
+
+
+def _one(name: str, kind: str, text: str, value: float) -> Family:
+    return Family(name, kind, text, [("", {}, value)])
+
+
+def _process(snapshot: Snapshot) -> Iterable[Family]:
+    yield Family(
+        "lbproxy_build_info", "gauge", "Always 1; the version stands in the label.", [("", {"version": snapshot.version}, 1)]
+    )
+    yield _one("lbproxy_generation", "gauge", "Number of the configuration that is being served.", snapshot.generation)
+    yield _one("lbproxy_generation_start_time_seconds", "gauge", "When that configuration began to be served.", snapshot.started)
+
+
+def _traffic(totals: Totals) -> Iterable[Family]:
+    yield _one("lbproxy_connections", "gauge", "Open client connections.", totals.connections)
+    yield _one("lbproxy_live_requests", "gauge", "Requests being served.", totals.live_requests)
+    yield _one("lbproxy_accepted_connections_total", "counter", "Client connections accepted.", totals.accepted)
+    yield _one("lbproxy_tls_handshakes_total", "counter", "TLS handshakes completed.", totals.handshakes)
+    yield _one("lbproxy_tls_handshake_failures_total", "counter", "TLS handshakes that failed.", totals.handshake_failures)
+    yield _one("lbproxy_requests_total", "counter", "Requests received.", totals.requests)
+    responses = [("", {"class": name}, count) for name, count in zip(STATUS_CLASSES, totals.statuses, strict=True)]
+    yield Family("lbproxy_responses_total", "counter", "Responses sent, by class of status.", responses)
+    yield _one("lbproxy_received_bytes_total", "counter", "Bytes received from clients.", totals.bytes_in)
+    yield _one("lbproxy_sent_bytes_total", "counter", "Bytes sent to clients.", totals.bytes_out)
+    yield _one("lbproxy_retries_total", "counter", "Requests tried again on another connection or backend.", totals.retries)
+    yield _one("lbproxy_client_aborts_total", "counter", "Requests whose client went away first.", totals.client_aborts)
+    yield _one(
+        "lbproxy_access_lines_dropped_total", "counter", "Access log lines dropped because the log was slow.", totals.access_dropped
+    )
+    yield Family(
+        "lbproxy_request_duration_seconds", "histogram", "Time from request head to last byte.", list(_histogram(totals.latency))
+    )
+
+
+def _histogram(buckets: Sequence[int]) -> Iterable[Sample]:
+    """Cumulated, as Prometheus wants it. There is no `_sum`: the ledger keeps none, and none is better than a guess."""
+    count = 0
+    for index, requests in enumerate(buckets):
+        count += requests
+        bound = "+Inf" if index == len(buckets) - 1 else f"{(1 << index) / 10_000:g}"
+        yield "_bucket", {"le": bound}, count
+    yield "_count", {}, count
+
+
+def _backends(backends: Sequence[BackendFacts]) -> Iterable[Family]:
+    def family(name: str, kind: str, text: str, field: str) -> Family:
+        return Family(f"lbproxy_backend_{name}", kind, text, [("", _who(facts), getattr(facts, field)) for facts in backends])
+
+    states = [("", {**_who(facts), "state": state}, float(facts.health == state)) for facts in backends for state in HEALTH_STATES]
+    yield Family("lbproxy_backend_health", "gauge", "1 for the state the backend is in.", states)
+    yield family("health_since_seconds", "gauge", "When it came into that state.", "health_since")
+    yield family("usable", "gauge", "1 when new requests go there.", "usable")
+    yield family("drained", "gauge", "1 when taken out by the operator.", "drained")
+    yield family("weight", "gauge", "Configured weight.", "weight")
+    yield family("in_flight", "gauge", "Requests from pick to last byte.", "in_flight")
+    yield family("queued", "gauge", "Requests waiting for it.", "queued")
+    yield family("requests_total", "counter", "Tries.", "requests")
+    yield family("failures_total", "counter", "Tries that failed.", "failures")
+    yield family("connects_total", "counter", "Fresh connections.", "connects")
+    yield family("checks_total", "counter", "Health checks run.", "checks")
+    yield family("check_failures_total", "counter", "Health checks failed.", "check_failures")
+
+
+def _who(facts: BackendFacts) -> Labels:
+    return {"pool": facts.pool, "backend": facts.name}
+
+
+def _labels(labels: Labels) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escape_label(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escape_label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _escape_help(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    """Integers exactly, whatever their size: "%g" would round a byte counter."""
+    return str(int(value)) if value == int(value) else repr(float(value))
+
+
+# ---------------------------------------------------------------- JSON
+
+
+def status(snapshot: Snapshot) -> dict[str, object]:
+    """What /status.json says: the snapshot's own names, backends grouped by pool."""
+    totals = snapshot.totals._asdict()
+    totals["statuses"] = dict(zip(STATUS_CLASSES, snapshot.totals.statuses, strict=True))
+    totals["latency"] = [
+        {"below_seconds": None if index == len(snapshot.totals.latency) - 1 else (1 << index) / 10_000, "requests": requests}
+        for index, requests in enumerate(snapshot.totals.latency)
+    ]
+    pools = {
+        name: {
+            "ready": any(facts.usable for facts in backends),
+            "backends": [{**facts._asdict(), "usable": facts.usable} for facts in backends],
+        }
+        for name, backends in snapshot.pools().items()
+    }
+    return {
+        "version": snapshot.version,
+        "generation": snapshot.generation,
+        "started": snapshot.started,
+        "taken": snapshot.taken,
+        "totals": totals,
+        "pools": pools,
+    }
