@@ -44,4 +44,4 @@ def test_a_real_child_that_works_and_ends_inside_the_window_is_charged() -> None
     work = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end: pass"
     with CpuMeter(os.getpid()) as meter:
         subprocess.run([sys.executable, "-c", work], check=True)
-    assert 200_000_000 <= meter.ns + 20_000_000  # both sums are truncated to ticks of 10 ms
+    assert meter.ns + 20_000_000 >= 200_000_000  # both sums are truncated to ticks of 10 ms
