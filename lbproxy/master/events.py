@@ -105,6 +105,10 @@ class Serving(NamedTuple):
     generation: int
 
 
+class StopListening(NamedTuple):
+    """Close the master's copies of the listening sockets: no child will be started any more that could accept from them."""
+
+
 class Exit(NamedTuple):
     """Nothing is left to do; the last action there is."""
 
@@ -112,4 +116,4 @@ class Exit(NamedTuple):
     reason: str
 
 
-Action = Spawn | Send | Kill | Log | Serving | Exit
+Action = Spawn | Send | Kill | Log | Serving | StopListening | Exit

@@ -51,6 +51,7 @@ from lbproxy.master.events import (
     Spawned,
     SpawnFailed,
     Start,
+    StopListening,
     Terminate,
     Tick,
 )
@@ -210,6 +211,7 @@ class Fleet:
             return
         self.stop = Stop(0, event.signal)
         self._actions.append(Log("info", "draining", {"signal": event.signal, "timeout": self.drain_timeout}))
+        self._actions.append(StopListening())
         for generation in self.generations.values():
             generation.retire()
             for child in generation.children(Role.WORKER):
@@ -314,6 +316,7 @@ class Fleet:
         who = f"worker {child.worker + 1}" if child.role is Role.WORKER else "control"
         self.stop = Stop(1, f"{GIVE_UP_AFTER} deaths at start; the last: {who}, {why}")
         self._actions.append(Log("error", "start.failed", {"reason": self.stop.reason}))
+        self._actions.append(StopListening())
         for generation in self.generations.values():
             generation.retire()
             for other in generation.children():

@@ -44,13 +44,15 @@ class _Stderr:
 def configure(settings: Log, **facts: object) -> None:
     """Set this process up; `facts` (role=, generation=, ...) and the pid stand on every line. Call again after a fork."""
     console = settings.format == "console" or (settings.format == "auto" and os.isatty(STDERR))
+    render: list[structlog.typing.Processor]
+    render = [_printable, _console()] if console else [_in_order, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
             _add_facts,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,  # a plain traceback: the rich one shows local variables, keys among them
-            *([_printable, _console()] if console else [_in_order, structlog.processors.JSONRenderer()]),
+            *render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[settings.level]),
         logger_factory=_Stderr,

@@ -1,0 +1,56 @@
+"""Which column of the ledger belongs to which backend.
+
+A backend that stays over a reload keeps its column, and so its counts and its health. One that goes away keeps it too, in case it
+comes back, until the columns run out: then the one that went away first gives way. Columns that a living generation still counts in
+are never given away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from lbproxy.balance.ledger import BACKEND_SLOTS
+from lbproxy.errors import StartError
+
+
+class Assignment(NamedTuple):
+    """What `SlotTable.assign` decided."""
+
+    slots: dict[str, int]
+    """By identity (Backend.identity)."""
+    fresh: tuple[int, ...]
+    """Columns that have a new owner: Ledger.forget_backend has to be called for each before anybody counts in them."""
+
+
+class SlotTable:
+    """Kept by the master for its whole life."""
+
+    def __init__(self, size: int = BACKEND_SLOTS) -> None:
+        self._size = size
+        self._slots: dict[str, int] = {}  # in order of last use, the longest unused first
+
+    def assign(self, identities: Iterable[str], busy: Collection[int] = ()) -> Assignment:
+        """A column for every identity. `busy`: columns that older, living generations use. Raises StartError when there are not
+        enough; then nothing has changed.
+        """
+        wanted = tuple(dict.fromkeys(identities))
+        missing = [identity for identity in wanted if identity not in self._slots]
+        free = iter(sorted(set(range(self._size)) - set(self._slots.values())))
+        unused = iter([name for name, slot in self._slots.items() if name not in wanted and slot not in busy])
+        taken: dict[str, int] = {}
+        evicted: list[str] = []
+        for identity in missing:
+            slot = next(free, None)
+            if slot is None:
+                loser = next(unused, None)
+                if loser is None:
+                    raise StartError(f"{len(wanted)} backends need more than the {self._size} places there are for backends")
+                evicted.append(loser)
+                slot = self._slots[loser]
+            taken[identity] = slot
+        for loser in evicted:
+            del self._slots[loser]
+        for identity in wanted:  # moves each to the end
+            self._slots[identity] = taken[identity] if identity in taken else self._slots.pop(identity)
+        return Assignment({identity: self._slots[identity] for identity in wanted}, tuple(taken.values()))

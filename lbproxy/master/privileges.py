@@ -1,0 +1,61 @@
+"""Root is for binding ports and reading keys; the children that talk to the network give it up, with no way back."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pwd
+from typing import NamedTuple
+
+from lbproxy.config.model import Config
+from lbproxy.errors import Complaint, StartError
+
+FALLBACKS = ("lbproxy", "nobody")
+PR_SET_NO_NEW_PRIVS = 38  # include/uapi/linux/prctl.h
+
+
+class Account(NamedTuple):
+    """Whom the children become."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+def account_for(config: Config) -> Account | None:
+    """Whom to drop to; None when there is nothing to drop (not started as root). Raises StartError for an unknown `user`."""
+    if os.geteuid() != 0:
+        return None
+    wanted = config.proxy.user
+    for name in (wanted,) if wanted is not None else FALLBACKS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name, entry.pw_uid, entry.pw_gid)
+    key, names = ("proxy.user", f'"{wanted}"') if wanted else ("proxy.user", " or ".join(f'"{name}"' for name in FALLBACKS))
+    hint = f"`useradd --system --no-create-home {wanted or FALLBACKS[0]}`, or set another user"
+    raise StartError(str(Complaint(config.source, 0, key, f"there is no account {names} for the workers to run as", hint)))
+
+
+def drop(account: Account) -> None:
+    """Become `account` for good: groups first, user last, then make sure that it worked. Raises OSError."""
+    if account.uid != 0:
+        os.initgroups(account.name, account.gid)
+        os.setresgid(account.gid, account.gid, account.gid)
+        os.setresuid(account.uid, account.uid, account.uid)
+        if os.getresuid() != (account.uid,) * 3 or os.getresgid() != (account.gid,) * 3:
+            raise PermissionError(f"still {os.getresuid()}, {os.getresgid()} after dropping to {account}")
+        try:
+            os.setuid(0)
+        except PermissionError:
+            pass
+        else:
+            raise PermissionError(f"could become root again after dropping to {account}")
+    no_new_privileges()
+
+
+def no_new_privileges() -> bool:
+    """No set-user-ID program run from here gains anything any more. False where the kernel does not know it."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return int(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) == 0

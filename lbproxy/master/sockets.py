@@ -1,0 +1,143 @@
+"""Bind what the configuration names, once, before anything is forked; the sockets live as long as the master.
+
+All workers accept on the same socket, so a new generation or a dead worker loses no connection of the backlog. SO_REUSEPORT would
+give each worker a queue of its own, whose connections are reset when that worker goes: it is never set, which also makes a second
+lbproxy on the same port an error instead of a silent half of the traffic.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import psutil
+
+from lbproxy.config.model import Address, Config
+from lbproxy.errors import Complaint, StartError
+from lbproxy.observe import process
+
+MAX_BACKLOG = 4096  # what nginx (511) and HAProxy (maxconn) lack in bursts, and Linux' own default since 5.4
+SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
+
+PRIVILEGE_HINT = (
+    "run as root (the workers then drop to `user`), or allow it: "
+    "`sysctl net.ipv4.ip_unprivileged_port_start={port}`, "
+    "`setcap cap_net_bind_service=+ep {interpreter}`, "
+    "or AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit"
+)
+
+
+def open_listeners(config: Config, interpreter: str) -> list[socket.socket]:
+    """A listening socket for each of config.listen, in order. Raises StartError with a line for each that cannot be had."""
+    places = [(listen.address, listen.line, "listen.address") for listen in config.listen]
+    return _open_all(config.source, places, interpreter)
+
+
+def open_metrics(config: Config, interpreter: str) -> socket.socket | None:
+    """The listening socket of [metrics], if it is wanted. Raises StartError."""
+    address = config.metrics.address
+    if address is None:
+        return None
+    return _open_all(config.source, [(address, 0, "metrics.address")], interpreter)[0]
+
+
+def listen_on(address: Address) -> socket.socket:
+    """One bound, listening, non-blocking, close-on-exec socket. Raises OSError."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    place = socket.getaddrinfo(address.host, address.port, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4]
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of the past in TIME_WAIT do not hold the port
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # "[::]:443" and "0.0.0.0:443" side by side
+        sock.bind(place)
+        sock.listen(backlog())
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def backlog() -> int:
+    """As many waiting connections as the kernel allows, up to MAX_BACKLOG."""
+    try:
+        return min(int(SOMAXCONN.read_text()), MAX_BACKLOG)
+    except (OSError, ValueError):  # no /proc
+        return socket.SOMAXCONN
+
+
+def _open_all(source: str, places: Iterable[tuple[Address, int, str]], interpreter: str) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    faults: list[Complaint] = []
+    for address, line, key in places:
+        try:
+            sockets.append(listen_on(address))
+        except OSError as error:
+            message, hint = explain(error, address, interpreter)
+            faults.append(Complaint(source, line, key, message, hint))
+    if faults:
+        for sock in sockets:
+            sock.close()
+        raise StartError("\n".join(map(str, faults)))
+    return sockets
+
+
+def explain(error: OSError, address: Address, interpreter: str) -> tuple[str, str]:
+    """What went wrong with binding, and what to do about it."""
+    known = EXPLAIN.get(error.errno or 0)
+    if known is None:
+        return f"cannot listen on {address}: {error.strerror or error}", ""
+    return known(address, interpreter)
+
+
+def _in_use(address: Address, _: str) -> tuple[str, str]:
+    holder = port_holder(address.port)
+    who = f" by {process.describe(holder)}" if holder else ""
+    return f"cannot listen on {address}: the port is in use{who}", "stop that process or choose another port"
+
+
+def _forbidden(address: Address, interpreter: str) -> tuple[str, str]:
+    what = f"cannot listen on {address}: permission denied"
+    if address.port >= 1024:
+        return what, "a security module (SELinux, AppArmor, seccomp) or the container forbids it"
+    return f"{what}: ports below 1024 need a privilege", PRIVILEGE_HINT.format(port=address.port, interpreter=interpreter)
+
+
+def _not_here(address: Address, _: str) -> tuple[str, str]:
+    return (
+        f"cannot listen on {address}: no interface of this machine has it",
+        f"it has {', '.join(local_addresses())}",
+    )
+
+
+def _no_family(address: Address, _: str) -> tuple[str, str]:
+    return f"cannot listen on {address}: IPv6 is switched off on this machine", "listen on an IPv4 address"
+
+
+EXPLAIN: dict[int, Callable[[Address, str], tuple[str, str]]] = {
+    errno.EADDRINUSE: _in_use,
+    errno.EACCES: _forbidden,
+    errno.EPERM: _forbidden,
+    errno.EADDRNOTAVAIL: _not_here,
+    errno.EAFNOSUPPORT: _no_family,
+}
+
+
+def port_holder(port: int) -> int:
+    """The process that listens on a TCP port; 0 when it cannot be told (without root, processes of others are hidden)."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except (psutil.Error, OSError):
+        return 0
+    holders = (c.pid for c in connections if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and c.pid)
+    return next(holders, 0)
+
+
+def local_addresses() -> list[str]:
+    """Addresses one can listen on here, at most eight, without interface suffixes."""
+    families = (socket.AF_INET, socket.AF_INET6)
+    found = [a.address.split("%")[0] for nics in psutil.net_if_addrs().values() for a in nics if a.family in families]
+    return list(dict.fromkeys(found))[:8]

@@ -1,0 +1,152 @@
+"""Fork one child and live its life: from the fork to os._exit, nothing of the master may shine through.
+
+In the child, in this order: signals, descriptors (a copy of a sibling's pipe end would keep that sibling from ever seeing the
+master's end), what is written when it crashes, privileges, title, and only then the ChildMain, which imports gevent.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import resource
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from setproctitle import setproctitle
+
+from lbproxy.errors import FrameError, LbproxyError
+from lbproxy.ipc.codec import encode
+from lbproxy.ipc.handover import ChildMain, Handover
+from lbproxy.ipc.messages import Failed
+from lbproxy.ipc.pipe import MasterPipe, socket_pair
+from lbproxy.master import signals
+from lbproxy.master.child import Role
+from lbproxy.master.events import Spawn
+from lbproxy.master.prepare import Estate, Provision
+from lbproxy.master.privileges import drop, no_new_privileges
+from lbproxy.observe import log
+
+STDERR = 2
+
+
+@dataclass(slots=True)
+class Running:
+    """A child and the master's end of its pipe."""
+
+    slot: int
+    role: Role
+    pid: int
+    pipe: MasterPipe
+
+
+def spawn(order: Spawn, estate: Estate, provision: Provision, main: ChildMain, close_masters: Callable[[], None]) -> Running:
+    """Fork. `close_masters` closes, in the child, every descriptor of the master that is no child's business. Raises OSError."""
+    ours, theirs = socket_pair()
+    estate.ledger.open_row(order.slot)
+    _flush()
+    signals.block()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _live(order, estate, provision, main, ours, theirs, close_masters)
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+        signals.unblock()
+    return Running(order.slot, order.role, pid, MasterPipe(ours))
+
+
+def _live(
+    order: Spawn,
+    estate: Estate,
+    provision: Provision,
+    main: ChildMain,
+    ours: socket.socket,
+    theirs: socket.socket,
+    close_masters: Callable[[], None],
+) -> NoReturn:
+    code = 1
+    try:
+        signals.reset_in_child()
+        ours.close()
+        close_masters()
+        signals.unblock()
+        _settle(order, estate, provision)
+        code = int(main(_handover(order, estate, provision, theirs)))
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 1
+    except BaseException as error:  # a process's very last line: told, and kept from the master's frames
+        _confess(error, theirs)
+    finally:
+        _flush()
+        os._exit(code & 0xFF)
+
+
+def _settle(order: Spawn, estate: Estate, provision: Provision) -> None:
+    number = {"worker": order.worker + 1} if order.role is Role.WORKER else {}
+    log.configure(provision.config.log, role=order.role.value, generation=order.generation, **number)
+    faulthandler.enable(STDERR, all_threads=False)  # SIGABRT from the master: the stack of the loop that hangs
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))  # a core file would hold private keys and requests
+    if estate.account is not None:
+        drop(estate.account)
+    else:
+        no_new_privileges()
+    setproctitle(title(order))
+
+
+def title(order: Spawn) -> str:
+    """As ps shows it; workers are numbered from 1 for people."""
+    who = f"worker {order.worker + 1}" if order.role is Role.WORKER else "control"
+    return f"lbproxy: {who} (generation {order.generation})"
+
+
+def _handover(order: Spawn, estate: Estate, provision: Provision, pipe: socket.socket) -> Handover:
+    """The child's inheritance; what belongs to the other role is closed."""
+    worker = order.role is Role.WORKER
+    metrics_socket = provision.metrics_socket
+    if worker and metrics_socket is not None:
+        metrics_socket.close()
+        metrics_socket = None
+    if not worker:
+        provision.stop_listening()
+        if provision.access_fd >= 0:
+            os.close(provision.access_fd)
+    return Handover(
+        config=provision.config,
+        generation=order.generation,
+        child=order.slot,
+        worker=order.worker,
+        ledger=estate.ledger,
+        pick_lock=estate.pick_lock,
+        listeners=provision.listeners if worker else (),
+        backends=provision.backends,
+        pool_contexts=provision.pool_contexts,
+        access_fd=provision.access_fd if worker else -1,
+        metrics_socket=metrics_socket,
+        pipe=pipe,
+    )
+
+
+def _confess(error: BaseException, pipe: socket.socket) -> None:
+    """Tell why this child dies: the whole story to the log, one line to the master."""
+    reason = str(error) if isinstance(error, LbproxyError) else f"{type(error).__name__}: {error}"
+    log.get_logger().error("crashed", reason=reason, exc_info=None if isinstance(error, LbproxyError) else error)
+    try:
+        pipe.setblocking(False)
+        pipe.send(encode(Failed(reason)))
+    except (OSError, FrameError):
+        pass  # the pipe is closed or full; the exit code says it too
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            pass  # closed, gone, or None under some supervisors

@@ -1,0 +1,141 @@
+"""A whole lbproxy master with children that do nothing but what a test asks for, no gevent among it.
+
+Run as a program: `python -m tests.support.fleet_process '{"port": 8443, "workers": 2, "behave": "well"}'`. Children write one JSON
+line about themselves into `facts` (a folder), if it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from lbproxy.config.model import Address, Backend, Config, Listen, Log, Metrics, Pool, Process, Route
+from lbproxy.errors import LbproxyError
+from lbproxy.ipc.handover import ChildMain, Handover
+from lbproxy.ipc.messages import Drain, Drained, HealthChanged, Heartbeat, Message, Quit, Ready, ReopenLogs
+from lbproxy.ipc.pipe import ChildPipe
+from lbproxy.master.main import run
+
+
+def config_of(options: dict[str, Any]) -> Config:
+    pid_file, metrics = options.get("pid_file"), options.get("metrics")
+    return Config(
+        source=options.get("source", "test.toml"),
+        listen=(Listen(Address("127.0.0.1", options["port"]), line=3),),
+        routes=(Route("web"),),
+        pools=(Pool("web", (Backend(Address("127.0.0.1", 9)),)),),
+        proxy=Process(
+            workers=options.get("workers", 2),
+            drain_timeout=options.get("drain_timeout", 5.0),
+            pid_file=Path(pid_file) if pid_file else None,
+        ),
+        log=Log(format="json", level="debug", access=options.get("access", "off")),
+        metrics=Metrics(Address("127.0.0.1", metrics) if metrics else None),
+    )
+
+
+class Behaviour:
+    """A worker or control that beats, obeys, and misbehaves as told."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.how = options.get("behave", "well")
+        self.facts = options.get("facts")
+
+    def __call__(self, handover: Handover) -> int:
+        self.before_ready(handover)
+        pipe = ChildPipe(handover.pipe)
+        self.tell(handover)
+        pipe.send(Ready(os.getpid()))
+        if handover.worker < 0:
+            for _ in range(2):
+                pipe.send(HealthChanged("web", "127.0.0.1:9", "down", "connection refused"))
+        if self.how == "speaks nonsense":
+            os.write(pipe.fileno(), b"\0\0\0\2{]")
+        if self.how == "crashes soon":
+            return 3
+        return self.serve(handover, pipe)
+
+    def before_ready(self, handover: Handover) -> None:
+        if self.how == "raises" and handover.worker == 0:
+            raise RuntimeError("no such luck")
+        if self.how == "exits 7" and handover.worker == 0:
+            os._exit(7)
+
+    def tell(self, handover: Handover) -> None:
+        if not self.facts:
+            return
+        facts = {
+            "worker": handover.worker,
+            "uid": os.getresuid(),
+            "gid": os.getresgid(),
+            "groups": os.getgroups(),
+            "descriptors": {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd_open(int(fd))},
+            "pipe": handover.pipe.fileno(),
+            "listeners": [listener.socket.fileno() for listener in handover.listeners],
+            "metrics": handover.metrics_socket.fileno() if handover.metrics_socket else -1,
+            "access": handover.access_fd,
+            "child": handover.child,
+            "cmdline": Path("/proc/self/cmdline").read_text().rstrip("\0"),
+            "ignored": [number for number in range(1, 32) if number not in (9, 19) and signal.getsignal(number) is signal.SIG_IGN],
+            "status": Path("/proc/self/status").read_text(),
+            "slots": {backend.name: backend.slot for backends in handover.backends.values() for backend in backends},
+        }
+        target = Path(self.facts) / f"{handover.worker}.json"
+        aside = target.with_suffix(".part")
+        aside.write_text(json.dumps(facts))
+        aside.rename(target)
+
+    def serve(self, handover: Handover, pipe: ChildPipe) -> int:
+        access = handover.access_fd
+        while True:
+            readable, _, _ = select.select([pipe], [], [], 0.2)
+            messages: list[Message] | None = pipe.receive() if readable else []
+            if messages is None:
+                return 0  # the master is gone: drain, which is quick here
+            for message in messages:
+                if isinstance(message, Quit):
+                    return 0
+                if isinstance(message, Drain) and self.how != "never drains":
+                    pipe.send(Drained(0))
+                    return 0
+                if isinstance(message, ReopenLogs):
+                    os.close(access)
+                    access = pipe.take_fd()
+                    os.write(access, b"reopened\n")
+            if self.how == "hangs" and handover.worker == 0 and handover.child == 0:
+                while True:
+                    time.sleep(60)
+            pipe.send(Heartbeat(0, 1000, 0, 0))
+
+
+def fd_open(fd: int) -> bool:
+    """Whether it still is (the listing itself used one)."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def main() -> int:
+    options = json.loads(sys.argv[1])
+    behave: ChildMain = Behaviour(options)
+    try:
+        return run(config_of(options), worker=behave, control=behave, on_ready=lambda: print("on_ready", os.getpid(), flush=True))
+    except LbproxyError as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        if "gevent" in sys.modules:
+            print("gevent was imported", file=sys.stderr)
+            os._exit(99)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
