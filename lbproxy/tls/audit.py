@@ -56,10 +56,11 @@ def audit(config: Config, now: datetime | None = None) -> list[Complaint]:
     """
     now = now or datetime.now(UTC)
     complaints: list[Complaint] = []
+    served = [certificate for listen in config.listen for certificate in listen.certificates]
     for number, listen in enumerate(config.listen):
         for index, certificate in enumerate(listen.certificates):
             place = Place(config.source, listen.line, f"listen[{number}].certificates[{index}]")
-            complaints += _pair(place, certificate, listen.certificates, now)
+            complaints += _pair(place, certificate, served, now)
         if listen.tls.client_ca is not None:
             complaints += _authorities(Place(config.source, listen.line, f"listen[{number}].tls.client_ca"), listen.tls.client_ca)
     for pool in config.pools:
@@ -70,7 +71,7 @@ def audit(config: Config, now: datetime | None = None) -> list[Complaint]:
             complaints += _authorities(place._replace(key=f"{place.key}.ca"), pool.tls.ca)
         if pool.tls.cert is not None and pool.tls.key is not None:
             pair = Certificate(pool.tls.cert, pool.tls.key)
-            complaints += _pair(place, pair, (pair,), now)
+            complaints += _pair(place, pair, served, now)
     return complaints
 
 
@@ -78,7 +79,7 @@ def audit(config: Config, now: datetime | None = None) -> list[Complaint]:
 
 
 def _pair(place: Place, pair: Certificate, siblings: Sequence[Certificate], now: datetime) -> Iterator[Complaint]:
-    """`siblings`: all pairs of the listener, among which a key may have been mixed up."""
+    """`siblings`: all pairs of the configuration, among which a key may have been mixed up."""
     cert_place = place._replace(key=f"{place.key}.cert")
     key_place = place._replace(key=f"{place.key}.key")
     chain = _chain(pair.cert)

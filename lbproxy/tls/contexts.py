@@ -12,7 +12,7 @@ from pathlib import Path
 from lbproxy.config.model import Certificate, Listen, Pool
 from lbproxy.errors import StartError
 from lbproxy.tls import profiles
-from lbproxy.tls.sni import CertificateChooser, names_of
+from lbproxy.tls.sni import CertificateChooser, install, names_of
 
 ALPN = ["http/1.1"]
 
@@ -32,7 +32,7 @@ def server_context(listen: Listen) -> ssl.SSLContext:
     if others:
         chosen = [(_names(default), outer)]
         chosen += [(_names(certificate), _listener_context(listen, certificate)) for certificate in others]
-        outer.sni_callback = CertificateChooser(chosen)
+        install(outer, CertificateChooser(chosen))
     return outer
 
 

@@ -7,8 +7,13 @@ only lends its certificate to the handshake. So tickets stay good whichever cert
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 
 def names_of(certificate: Path) -> tuple[str, ...]:
@@ -59,3 +64,26 @@ class CertificateChooser:
         chosen = self.choose(name)
         if chosen is not None and chosen is not outer:
             connection.context = chosen
+
+
+def install(outer: ssl.SSLContext, chooser: CertificateChooser) -> None:
+    """Let `chooser` decide for connections on `outer`.
+
+    Python decodes the name as ASCII before it calls us. When a client sends other bytes, the handshake fails as it should, but
+    Python also prints a traceback to stderr, which would let anybody fill our log. That one report is silenced, for the whole
+    process.
+    """
+    outer.sni_callback = chooser
+    if sys.unraisablehook is not _without_bad_names:
+        _report_others.append(sys.unraisablehook)
+        sys.unraisablehook = _without_bad_names
+
+
+_report_others: list[Callable[[UnraisableHookArgs], object]] = []
+
+
+def _without_bad_names(unraisable: UnraisableHookArgs) -> None:
+    # What the ssl module reports is the error together with the name as bytes; nothing else has that shape.
+    if isinstance(unraisable.exc_value, UnicodeDecodeError) and isinstance(unraisable.object, bytes):
+        return
+    _report_others[-1](unraisable)
