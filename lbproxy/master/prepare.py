@@ -111,8 +111,18 @@ def count_workers(config: Config) -> int:
 
 
 def shared_memory() -> tuple[Ledger, RawLock]:
-    """The ledger in anonymous memory that every fork shares, and the lock for picks (a POSIX semaphore in such memory)."""
-    return Ledger(mmap.mmap(-1, SIZE)), multiprocessing.get_context("fork").Lock()
+    """The ledger in memory that every fork shares, and the lock for picks (a POSIX semaphore in such memory).
+
+    A memfd rather than an anonymous mapping: it has a name in /proc/PID/fd, through which who may look into the master can look
+    into the ledger of a running lbproxy.
+    """
+    memory = os.memfd_create("lbproxy-ledger")
+    try:
+        os.ftruncate(memory, SIZE)
+        mapped = mmap.mmap(memory, SIZE)  # keeps a descriptor of its own
+    finally:
+        os.close(memory)
+    return Ledger(mapped), multiprocessing.get_context("fork").Lock()
 
 
 def _warnings(config: Config) -> tuple[tuple[str, str], ...]:
