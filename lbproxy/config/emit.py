@@ -1,7 +1,7 @@
 """A `Config` back to TOML: what is in effect, every key written out, defaults included.
 
-Keys that have no value (a user not named, no control socket) have no spelling in TOML and are left out, as are keys that mean nothing
-beside others (`path` for a health check that is no HTTP). Reading the text gives an equal `Config`, lines and source aside.
+Keys that have no value (a user not named, no control socket) have no spelling in TOML and are left out, as are keys that mean
+nothing beside others (`path` for a health check that is no HTTP). Reading the text gives an equal `Config`, lines and source aside.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import toml
 
-from lbproxy.config.model import Backend, Config, Health, Listen, Log, Pool, PoolTls, Process, Route
+from lbproxy.config.model import Backend, Config, Health, Limits, Listen, Log, Pool, PoolTls, Process, Route
 from lbproxy.config.units import format_duration, format_network, format_size
 
 TomlTable = dict[str, object]
@@ -24,7 +24,7 @@ def emit(config: Config) -> str:
             "proxy": _proxy(config.proxy),
             "log": _log(config.log),
             "timeouts": {key: format_duration(seconds) for key, seconds in asdict(config.timeouts).items()},
-            "limits": {**asdict(config.limits), **{key: format_size(getattr(config.limits, key)) for key in ("head", "request_line", "body")}},
+            "limits": _limits(config.limits),
             **metrics,
             "listen": [_listen(listen) for listen in config.listen],
             **({"route": [_route(route) for route in config.routes]} if config.routes else {}),
@@ -57,10 +57,15 @@ def _log(log: Log) -> TomlTable:
     return {"level": log.level, "format": log.format, "access": log.access}
 
 
+def _limits(limits: Limits) -> TomlTable:
+    sizes = ("head", "request_line", "body")
+    return {key: format_size(value) if key in sizes else value for key, value in asdict(limits).items()}
+
+
 def _listen(listen: Listen) -> TomlTable:
     table: TomlTable = {"address": str(listen.address), "redirect_to_https": listen.redirect_to_https}
     if listen.certificates:
-        table["certificates"] = [{"cert": str(certificate.cert), "key": str(certificate.key)} for certificate in listen.certificates]
+        table["certificates"] = [{"cert": str(pair.cert), "key": str(pair.key)} for pair in listen.certificates]
         tls = listen.tls
         table["tls"] = _given(profile=tls.profile, client_ca=_file(tls.client_ca), client_auth=tls.client_auth)
     return table
