@@ -24,8 +24,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("cases", nargs="*", metavar="case", help="default: all")
-    parser.add_argument("--rounds", type=int, help="default 5; each proxy is measured once a round in each case")
-    parser.add_argument("--seconds", type=int, help="default 3; length of each measurement")
+    parser.add_argument("--rounds", type=int, help="default 7; each proxy is measured once a round in each case")
+    parser.add_argument("--seconds", type=int, help="default 2; length of each measurement")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds of {QUICK_SECONDS} s, in under 2 minutes")
     parser.add_argument("--peers", default=DEFAULT_PEERS, help=f"default {DEFAULT_PEERS}; also lbproxy@REVISION")
     parser.add_argument("--against", metavar="REVISION", help="short for --peers lbproxy@REVISION,lbproxy")
@@ -40,8 +40,8 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     unknown = [name for name in chosen.cases if name not in cases.NAMES]
     if unknown:
         parser.error(f"unknown case {', '.join(unknown)}; there are {', '.join(cases.NAMES)}")
-    chosen.rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else 5)
-    chosen.seconds = chosen.seconds or (QUICK_SECONDS if chosen.quick else 3)
+    chosen.rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else 7)
+    chosen.seconds = chosen.seconds or (QUICK_SECONDS if chosen.quick else 2)
     if chosen.rounds < 1 or chosen.seconds < 1:
         parser.error("--rounds and --seconds are at least 1")
     return chosen

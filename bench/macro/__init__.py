@@ -9,7 +9,8 @@ A run travels through these files:
     process      starts them, each in a session of its own, and ends them by id
     duties       refuses to compare proxies that do not do the same work
     cases        what is asked of them
-    rounds       who is measured when; each measurement is wrk.py (or handshakes.py) between two readings of cpu.py
+    rounds       who is measured when
+    load         one measurement: a window of CPU and requests inside a run of a load generator (wrk, handshakes)
     idle         the other kind of case: memory per idle connection
     procfs, cpu  what the kernel booked on every process of a proxy
     figures      medians, spreads, ratios; no socket, no clock

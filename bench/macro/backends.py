@@ -11,6 +11,7 @@ import os
 from functools import partial
 from pathlib import Path
 
+from bench.macro.errors import BenchError
 from bench.macro.machine import Cores, pinned, require
 from bench.macro.process import Program, free_port
 
@@ -34,6 +35,7 @@ http {{
     default_type text/plain;
     upstream sink {{ server unix:{folder}/sink.sock; keepalive 64; }}
     server {{ listen unix:{folder}/sink.sock; location / {{ return 204; }} }}
+    server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }}
     {servers}
 }}
 """
@@ -66,13 +68,14 @@ class Backends:
     def __init__(self, folder: Path, cores: Cores) -> None:
         """`folder` is empty and ours."""
         self.ports = (free_port(), free_port())
+        self._status = free_port()
         files = folder / "files"
         files.mkdir()
         for name, size in (("1k", 1024), ("100k", 100 * 1024), ("16m", 16 * 1024 * 1024)):
             (files / name).write_bytes(os.urandom(size))
         servers = "".join(_SERVER.format(port=port, name=name, folder=folder) for name, port in zip("ab", self.ports, strict=True))
         config = folder / "backends.conf"
-        config.write_text(_CONFIG.format(folder=folder, servers=servers, user=user_line()))
+        config.write_text(_CONFIG.format(folder=folder, servers=servers, status=self._status, user=user_line()))
         command = [require("nginx", "the backends"), "-p", str(folder), "-e", str(folder / "backends.log"), "-c", str(config)]
         self._program = Program(
             "backends (nginx)", pinned(command, cores.load), stdout=folder / "backends.out", stderr=folder / "backends.err"
@@ -86,6 +89,23 @@ class Backends:
 
     def stop(self) -> None:
         self._program.stop()
+
+    def requests(self) -> int:
+        """How many requests they have begun to read since their start, this question included; an upload counts twice (sink)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._status, timeout=10)
+        try:
+            connection.request("GET", "/")
+            return parse_status(connection.getresponse().read().decode("ascii"))
+        finally:
+            connection.close()
+
+
+def parse_status(text: str) -> int:
+    """The third number below "server accepts handled requests" (ngx_http_stub_status_module)."""
+    head, _, rest = text.partition("server accepts handled requests\n")
+    if not head or not rest:
+        raise BenchError(f"the backends' status: wanted stub_status, got {text[:200]!r}")
+    return int(rest.split()[2])
 
 
 def user_line() -> str:

@@ -18,6 +18,10 @@ class Case(NamedTuple):
     script: str = "plain"
     """The branch of load.lua: plain, browser, upload or close; or FULL_HANDSHAKE, which handshakes.py does instead of wrk."""
     tls: bool = True
+    backend_requests: int = 1
+    """How many the backends count for each request of the client."""
+    whole: int = 0
+    """Bytes of one answer when answers are too large to be counted within a window: then the whole run is measured, by bytes."""
 
 
 LOADS = (
@@ -25,8 +29,15 @@ LOADS = (
     Case("browser", "/tiny", CONNECTIONS, "the same with the 14 request fields of a browser", "browser"),
     Case("1k", "/1k", CONNECTIONS, "GET of 1 KiB"),
     Case("100k", "/100k", CONNECTIONS, "GET of 100 KiB"),
-    Case("16m", "/16m", 4, "GET of 16 MiB, 4 connections"),
-    Case("upload100k", "/upload", CONNECTIONS, "POST of 100 KiB, answered 204 after the backend has read it", "upload"),
+    Case("16m", "/16m", 4, "GET of 16 MiB, 4 connections", whole=16 * 1024 * 1024),
+    Case(
+        "upload100k",
+        "/upload",
+        CONNECTIONS,
+        "POST of 100 KiB, answered 204 after the backend has read it",
+        "upload",
+        backend_requests=2,
+    ),
     Case("handshake", "/tiny", 32, "a full TLS 1.3 handshake, one GET, close", FULL_HANDSHAKE),
     Case("resume", "/tiny", CONNECTIONS, "a TLS 1.3 handshake resumed by ticket, one GET, close", "close"),
     Case("plain", "/tiny", CONNECTIONS, "tiny on a listener without TLS", tls=False),

@@ -43,6 +43,8 @@ class Row:
     figure: Spread
     ratio: Spread | None
     """The subject's figure divided by this one's, round by round; None for the subject itself and without common rounds."""
+    best: float | None
+    """The subject's lowest figure divided by this one's lowest. Disturbance only ever adds, so this is what quiet moments say."""
     per_second: float
     busy: float
     p50_ms: float
@@ -66,6 +68,12 @@ def ratio(subject: Sequence[Sample], other: Sequence[Sample]) -> Spread | None:
     return spread(ratios) if ratios else None
 
 
+def best(subject: Sequence[Sample], other: Sequence[Sample]) -> float | None:
+    """Lowest by lowest, over all rounds."""
+    ours, theirs = ([s.figure for s in samples if s.figure > 0.0] for samples in (subject, other))
+    return min(ours) / min(theirs) if ours and theirs else None
+
+
 def rows(samples: Sequence[Sample], peers: Sequence[str], subject: str) -> list[Row]:
     """One row for each case, in the order of their first samples, and peer, in the given order; `ratio` is that of `subject`."""
     groups: dict[tuple[str, str], list[Sample]] = {}
@@ -80,6 +88,7 @@ def rows(samples: Sequence[Sample], peers: Sequence[str], subject: str) -> list[
             peer=peer,
             figure=spread(s.figure for s in group),
             ratio=None if peer == subject else ratio(groups.get((case, subject), []), group),
+            best=None if peer == subject else best(groups.get((case, subject), []), group),
             per_second=median(s.per_second for s in group),
             busy=median(s.busy for s in group),
             p50_ms=median(s.p50_ms for s in group),

@@ -11,26 +11,19 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 import time
 from statistics import quantiles
 
 from bench.macro.errors import BenchError
-from bench.macro.wrk import Load, parse
 
 THREADS = 32
 REQUEST = b"GET /tiny HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
 
-def run(port: int, seconds: int) -> Load:
-    """Blocks for `seconds`, and briefly longer for what is under way."""
-    command = [sys.executable, "-m", "bench.macro.handshakes", str(port), str(seconds)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=seconds + 30, check=False)
-    if done.returncode != 0:
-        raise BenchError(f"the handshake client exited with {done.returncode}: {done.stdout.strip()[-400:]}")
-    return parse(done.stdout)
+def command(port: int, seconds: int) -> list[str]:
+    return [sys.executable, "-m", "bench.macro.handshakes", str(port), str(seconds)]
 
 
 def figures(taken: list[float], seconds: float, errors: int) -> str:

@@ -21,19 +21,33 @@ def spread_text(value: Spread, digits: int) -> str:
 
 
 def head(subject: str) -> Cells:
-    return ("case", "proxy", "us CPU/request", f"{subject} is", "requests/s", "cores", "p50 ms", "p99 ms", "PSS MiB", "errors")
+    return (
+        "case",
+        "proxy",
+        "us CPU/request",
+        f"{subject} is",
+        "at best",
+        "requests/s",
+        "cores",
+        "p50 ms",
+        "p99 ms",
+        "PSS MiB",
+        "errors",
+    )
 
 
 def cells(row: Row) -> Cells:
     figure = spread_text(row.figure, 1)
     ratio = "" if row.ratio is None else spread_text(row.ratio, 2) + " x"
+    best = "" if row.best is None else f"{row.best:.2f} x"
     if row.case == IDLE:
-        return (row.case, row.peer, f"{figure} KiB", ratio, "", "", "", "", f"{row.pss_mib:.0f}", "")
+        return (row.case, row.peer, f"{figure} KiB", ratio, best, "", "", "", "", f"{row.pss_mib:.0f}", "")
     return (
         row.case,
         row.peer,
         figure,
         ratio,
+        best,
         f"{row.per_second:.0f}",
         f"{row.busy:.2f}",
         f"{row.p50_ms:.2f}",

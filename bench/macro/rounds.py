@@ -8,21 +8,18 @@ another proxy.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.macro import cases, certificate, duties, handshakes, idle, procfs, wrk
+from bench.macro import cases, certificate, duties, idle, load, procfs
 from bench.macro.backends import Backends
-from bench.macro.cpu import CpuMeter
 from bench.macro.figures import Sample, order
 from bench.macro.machine import Cores
 from bench.macro.peers import Peer, Recipe, Site, maker
 
-WARM_SECONDS = 1
-SETTLE_SECONDS = 0.2  # the last access lines and closing connections of the proxy before
+IDLE_ROUNDS = 3  # memory hardly varies
 
 Say = Callable[[str], None]
 
@@ -84,11 +81,11 @@ def run(peers: Sequence[str], names: Sequence[str], rounds: int, seconds: int, c
             for number in range(rounds):
                 for turn, case in enumerate(loads):
                     for name in order(peers, number + turn):
-                        sample = _load(ready[name], case, number, seconds)
+                        sample = load.measure(ready[name], case, stage.backends, number, seconds)
                         results.samples.append(sample)
                         say(_progress(sample, rounds))
         if cases.IDLE in names:
-            for number in range(rounds):
+            for number in range(min(IDLE_ROUNDS, (rounds + 1) // 2)):
                 for name in order(peers, number):
                     sample = _idle(stage, name, number)
                     results.samples.append(sample)
@@ -99,34 +96,10 @@ def run(peers: Sequence[str], names: Sequence[str], rounds: int, seconds: int, c
 
 
 def _progress(sample: Sample, rounds: int) -> str:
-    told = f"{sample.figure:8.1f} "
-    told += "KiB/connection" if sample.case == cases.IDLE else f"us/request {sample.per_second:9.0f}/s"
+    if sample.case == cases.IDLE:
+        return f"idle {sample.round + 1}  {sample.peer:<10} {sample.figure:8.1f} KiB/connection"
+    told = f"{sample.figure:8.1f} us/request {sample.per_second:9.0f}/s"
     return f"round {sample.round + 1}/{rounds}  {sample.case:<11} {sample.peer:<10} {told}"
-
-
-def _load(peer: Peer, case: cases.Case, number: int, seconds: int) -> Sample:
-    def generate(length: int) -> wrk.Load:
-        if case.script == cases.FULL_HANDSHAKE:
-            return handshakes.run(peer.site.https, length)
-        return wrk.run(case, peer.site.https, peer.site.http, length)
-
-    if number == 0:
-        generate(WARM_SECONDS)
-    time.sleep(SETTLE_SECONDS)
-    with CpuMeter(peer.pid) as meter:
-        load = generate(seconds)
-    return Sample(
-        case=case.name,
-        peer=peer.name,
-        round=number,
-        figure=meter.ns / 1e3 / load.requests if load.requests else 0.0,
-        per_second=load.requests / load.seconds,
-        busy=meter.ns / 1e9 / load.seconds,
-        p50_ms=load.p50_ms,
-        p99_ms=load.p99_ms,
-        pss_mib=procfs.pss(peer.pid) / 1024**2,
-        errors=load.errors,
-    )
 
 
 def _idle(stage: Stage, name: str, number: int) -> Sample:

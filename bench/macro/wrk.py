@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +21,8 @@ class Load(NamedTuple):
     seconds: float
     p50_ms: float
     p99_ms: float
+    bytes: int
+    """Read after TLS, of unfinished answers too."""
     errors: int
     """Connections that failed, answers outside 2xx and 3xx, answers later than 2 s."""
 
@@ -36,23 +37,14 @@ def parse(output: str) -> Load:
                 seconds=figures["microseconds"] / 1e6,
                 p50_ms=figures["p50"] / 1e3,
                 p99_ms=figures["p99"] / 1e3,
+                bytes=figures["bytes"],
                 errors=sum(figures[name] for name in _ERRORS),
             )
     raise BenchError(f"wrk ended without figures; it said: {output.strip()[-400:]!r}")
 
 
-def run(case: Case, https_port: int, http_port: int, seconds: int) -> Load:
-    """Blocks for `seconds`. The proxies listen on 127.0.0.1."""
+def command(case: Case, https_port: int, http_port: int, seconds: int) -> list[str]:
+    """The proxies listen on 127.0.0.1."""
     origin = f"https://127.0.0.1:{https_port}" if case.tls else f"http://127.0.0.1:{http_port}"
-    command = ["wrk", "-t1", f"-c{case.connections}", f"-d{seconds}s", "--latency", "-s", str(SCRIPT), origin + case.path]
-    done = subprocess.run(
-        [*command, "--", case.script, str(UPLOAD_BYTES)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=seconds + 30,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise BenchError(f"wrk exited with {done.returncode} in case {case.name}: {done.stdout.strip()[-400:]}")
-    return parse(done.stdout)
+    wrk = ["wrk", "-t1", f"-c{case.connections}", f"-d{seconds}s", "--latency", "-s", str(SCRIPT), origin + case.path]
+    return [*wrk, "--", case.script, str(UPLOAD_BYTES)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.macro.figures import Sample, Spread, order, ratio, rows, spread
+from bench.macro.figures import Sample, Spread, best, order, ratio, rows, spread
 
 
 def sample(peer: str, number: int, figure: float, case: str = "tiny", errors: int = 0) -> Sample:
@@ -44,6 +44,13 @@ def test_a_row_holds_the_ratio_of_the_subject_to_its_peer_and_all_errors() -> No
     assert other.ratio == Spread(1.25, 1.0, 1.5)
     assert (other.errors, other.rounds, other.figure) == (3, 2, Spread(15.0, 10.0, 20.0))
     assert subject.ratio is None
+
+
+def test_the_best_of_each_is_compared_whatever_its_round() -> None:
+    ours = [sample("us", 0, 30.0), sample("us", 1, 60.0)]
+    theirs = [sample("them", 0, 40.0), sample("them", 1, 20.0), sample("them", 2, 0.0)]
+    assert best(ours, theirs) == 1.5
+    assert best(ours, theirs[2:]) is None
 
 
 def test_everybody_goes_first_once_in_as_many_turns_as_there_are_peers() -> None:

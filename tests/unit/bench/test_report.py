@@ -26,9 +26,9 @@ def test_the_table_shows_each_case_once_with_its_ratios_and_errors() -> None:
     lines = table(rows(SAMPLES, ["nginx", "lbproxy"], "lbproxy"), "lbproxy").splitlines()
     assert lines[0].split("  ")[0] == "case"
     assert set(lines[1]) == {"-"}
-    assert " ".join(lines[2].split()) == "tiny nginx 21.0 (20.0-22.0) 1.50 x 30000 0.60 1.50 4.00 10 0"
+    assert " ".join(lines[2].split()) == "tiny nginx 21.0 (20.0-22.0) 1.50 x 1.50 x 30000 0.60 1.50 4.00 10 0"
     assert " ".join(lines[3].split()) == "lbproxy 31.5 (30.0-33.0) 20000 0.60 2.50 6.00 80 3"
-    assert " ".join(lines[5].split()) == "idle nginx 13.0 KiB 1.50 x 38"
+    assert " ".join(lines[5].split()) == "idle nginx 13.0 KiB 1.50 x 1.50 x 38"
     assert " ".join(lines[6].split()) == "lbproxy 19.5 KiB 120"
 
 

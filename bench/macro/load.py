@@ -1,0 +1,79 @@
+"""One measurement: a load generator runs, and inside its run lies a window in which CPU and requests are counted.
+
+Theory of operation. The generator's own count covers its whole run, and so would include the opening of its connections: 64 TLS
+handshakes are 2 us for each of 20,000 small requests. Therefore the window opens after RAMP_SECONDS, and requests inside it are
+those that the backends counted. Requests under way at both ends cancel out. For answers so large that only a few fit into a
+window, the whole run is measured instead, and its answers are counted by their bytes, so that those cut off at the end count for
+what they were.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+
+from bench.macro import cases, handshakes, procfs, wrk
+from bench.macro.backends import Backends
+from bench.macro.cpu import CpuMeter
+from bench.macro.errors import BenchError
+from bench.macro.figures import Sample
+from bench.macro.peers import Peer
+
+RAMP_SECONDS = 0.35
+END_SECONDS = 0.05
+SETTLE_SECONDS = 0.2  # the last access lines and closing connections of the proxy before
+
+
+def measure(peer: Peer, case: cases.Case, backends: Backends, number: int, seconds: int) -> Sample:
+    """Blocks for `seconds` and a little more; `number` is the round."""
+    time.sleep(SETTLE_SECONDS)
+    if case.script == cases.FULL_HANDSHAKE:
+        command = handshakes.command(peer.site.https, seconds)
+    else:
+        command = wrk.command(case, peer.site.https, peer.site.http, seconds)
+    if case.whole:
+        with CpuMeter(peer.pid) as meter:
+            load = _finish(command, _start(command), seconds)
+        requests, length = load.bytes / case.whole, load.seconds
+    else:
+        generator = _start(command)
+        try:
+            time.sleep(RAMP_SECONDS)
+            begun = time.monotonic()
+            with CpuMeter(peer.pid) as meter:
+                before = backends.requests()
+                time.sleep(max(0.1, begun + seconds - RAMP_SECONDS - END_SECONDS - time.monotonic()))
+            length = time.monotonic() - begun
+            # Asked right after the meter's last look, as `before` was after its first: both windows are equally long.
+            requests = (backends.requests() - before - 1) / case.backend_requests
+            load = _finish(command, generator, seconds)
+        finally:
+            if generator.poll() is None:
+                generator.kill()
+                generator.wait()
+    return Sample(
+        case=case.name,
+        peer=peer.name,
+        round=number,
+        figure=meter.ns / 1e3 / requests if requests > 0 else 0.0,
+        per_second=requests / length,
+        busy=meter.ns / 1e9 / length,
+        p50_ms=load.p50_ms,
+        p99_ms=load.p99_ms,
+        pss_mib=procfs.pss(peer.pid) / 1024**2,
+        errors=load.errors,
+    )
+
+
+def _start(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _finish(command: list[str], generator: subprocess.Popen[str], seconds: int) -> wrk.Load:
+    try:
+        output, _ = generator.communicate(timeout=seconds + 30)
+    except subprocess.TimeoutExpired as error:
+        raise BenchError(f"{command[0]} did not end: {error}") from error
+    if generator.returncode != 0:
+        raise BenchError(f"{' '.join(command)} exited with {generator.returncode}: {output.strip()[-400:]}")
+    return wrk.parse(output)
