@@ -34,7 +34,7 @@ def _decoded(lines: list[str]) -> list[Event]:
     return events
 
 
-def _session_members(session: int) -> list[psutil.Process]:
+def session_members(session: int) -> list[psutil.Process]:
     """Every living process of a session, also those whose parent is gone."""
     members = []
     for process in psutil.process_iter():
@@ -199,7 +199,7 @@ class LbProxy:
     def members(self) -> list[psutil.Process]:
         """Every living process of this lbproxy, the master included."""
         assert self._process is not None, "not started"
-        return _session_members(self._process.pid)
+        return session_members(self._process.pid)
 
     def workers(self) -> list[int]:
         """The pids of the living workers, told from `control` by the titles that ps shows."""
