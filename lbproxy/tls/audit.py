@@ -148,20 +148,21 @@ def _togetherness(pair: Certificate, chain: Sequence[x509.Certificate], siblings
 
 
 def _explain(error: ssl.SSLError, pair: Certificate, chain: Sequence[x509.Certificate], siblings: Sequence[Certificate]) -> Fault:
-    if error.reason not in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"):
-        if error.reason in ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"):
-            return Fault(f"{pair.cert} is too weak for this machine's OpenSSL ({error.reason})", "issue it anew, with EC P-256")
-        return Fault(f"{pair.key} cannot be used with {pair.cert}: OpenSSL says {error.reason or error}")
+    if error.reason in ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"):
+        return Fault(f"{pair.cert} is too weak for this machine's OpenSSL ({error.reason})", "issue it anew, with EC P-256")
+    # OpenSSL's reason does not tell a mismatch reliably: keys of two kinds give NO_CERTIFICATE_ASSIGNED.
     public = _public_key(pair.key)
+    if public is None or _same_key(chain[0], public):
+        return Fault(f"{pair.key} cannot be used with {pair.cert}: OpenSSL says {error.reason or error}")
     for position, certificate in enumerate(chain[1:], start=2):
-        if public is not None and _same_key(certificate, public):
+        if _same_key(certificate, public):
             return Fault(
                 f"{pair.key} belongs to certificate {position} of {len(chain)} in {pair.cert}, not to the first",
                 "the site's own certificate comes first in the file, then the one that signed it, and so on",
             )
     for sibling in siblings:
         other = _chain(sibling.cert)
-        if public is not None and not isinstance(other, Fault) and _same_key(other[0], public):
+        if not isinstance(other, Fault) and _same_key(other[0], public):
             return Fault(f"{pair.key} does not match {pair.cert}; it belongs to {sibling.cert}", "have two keys been mixed up?")
     return Fault(f"{pair.key} does not match {pair.cert} ({_subject(chain[0])})", "is it the key of an older certificate?")
 

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import os
+import ssl
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import trustme
+
+from lbproxy.config.model import Address, Backend, Certificate, Listen, ListenTls, Pool, PoolTls
+from lbproxy.errors import StartError
+from lbproxy.tls.contexts import client_context, load_pair, server_context
+from tests.unit.tls.files import certificate, ec_key, key_pem, pair, write
+from tests.unit.tls.wire import connect, talk
+
+HERE = Address("127.0.0.1", 0)
+
+
+def listen(*certificates: Certificate, **tls: object) -> Listen:
+    return Listen(HERE, certificates, ListenTls(**tls))  # type: ignore[arg-type]  # spelled out by each test
+
+
+def pool(**tls: object) -> Pool:
+    return Pool("api", (Backend(Address("api.test", 443)),), tls=PoolTls(**tls))  # type: ignore[arg-type]  # as above
+
+
+def unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def shown(server: ssl.SSLContext, name: str | None) -> bytes:
+    """The certificate (DER) that a client asking for `name` gets."""
+    got = connect(unverified(), server, name).client.getpeercert(binary_form=True)
+    assert got is not None
+    return got
+
+
+def der(files: Certificate) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(files.cert.read_text())
+
+
+@pytest.fixture
+def leaf(tmp_path: Path) -> Certificate:
+    return pair(tmp_path, "api.test")
+
+
+# ---------------------------------------------------------------- listeners
+
+
+def test_one_certificate_needs_no_python_in_the_handshake(leaf: Certificate) -> None:
+    """No SNI callback, and any name gets the one certificate."""
+    server = server_context(listen(leaf))
+    assert server.sni_callback is None
+    assert {shown(server, name) for name in ("api.test", "other.test", None)} == {der(leaf)}
+
+
+def test_several_certificates_are_chosen_by_name(tmp_path: Path) -> None:
+    """Exact, wildcard, and the first one for everybody else; in TLS 1.3 and 1.2."""
+    first, second, third = pair(tmp_path, "a.test"), pair(tmp_path, "b.test"), pair(tmp_path, "*.b.test")
+    server = server_context(listen(first, second, third))
+    expected = {"a.test": first, "b.test": second, "www.b.test": third, "x.y.b.test": first, "c.test": first, None: first}
+    assert {name: shown(server, name) for name in expected} == {name: der(files) for name, files in expected.items()}
+    old = unverified()
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    assert connect(old, server, "www.b.test").client.getpeercert(binary_form=True) == der(third)
+
+
+def test_http_1_1_is_agreed_on_by_alpn_whatever_the_certificate(tmp_path: Path) -> None:
+    """Also after SNI has changed the context."""
+    server = server_context(listen(pair(tmp_path, "a.test"), pair(tmp_path, "b.test")))
+    client = unverified()
+    client.set_alpn_protocols(["h2", "http/1.1"])
+    assert {connect(client, server, name).client.selected_alpn_protocol() for name in ("a.test", "b.test")} == {"http/1.1"}
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("name", ["a.test", "b.test"])
+def test_a_client_that_comes_back_resumes(tmp_path: Path, version: ssl.TLSVersion, name: str) -> None:
+    """With tickets of the outer context, so also when the certificate is another one than the default."""
+    server = server_context(listen(pair(tmp_path, "a.test"), pair(tmp_path, "b.test")))
+    client = unverified()
+    client.maximum_version = version
+    first = connect(client, server, name)
+    talk(first)
+    assert not first.server.session_reused
+    assert connect(client, server, name, first.client.session).server.session_reused
+
+
+def test_tickets_outlive_a_new_certificate(tmp_path: Path, leaf: Certificate) -> None:
+    """Renewed into the same context, the certificate changes and old tickets still resume."""
+    server = server_context(listen(leaf))
+    client = unverified()
+    before = connect(client, server, "api.test")
+    talk(before)
+    renewed = pair(tmp_path, "api.test", end=timedelta(days=60))
+    load_pair(server, renewed)
+    assert connect(client, server, "api.test", before.client.session).server.session_reused
+    assert shown(server, "api.test") == der(renewed)
+
+
+def test_forked_workers_share_the_ticket_key(leaf: Certificate) -> None:
+    """A session begun in one process resumes in another that was forked from the same context."""
+    server = server_context(listen(leaf))
+    client = unverified()
+    first = connect(client, server, "api.test")
+    talk(first)
+    pid = os.fork()
+    if pid == 0:
+        reused = False
+        try:
+            reused = bool(connect(client, server, "api.test", first.client.session).server.session_reused)
+        finally:
+            os._exit(0 if reused else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+# ---------------------------------------------------------------- client certificates
+
+
+@pytest.mark.parametrize("asked", ["a.test", "b.test"])
+@pytest.mark.parametrize(
+    ("auth", "presented", "accepted"),
+    [
+        ("required", "good", True),
+        ("required", "none", False),
+        ("required", "foreign", False),
+        ("optional", "good", True),
+        ("optional", "none", True),
+        ("optional", "foreign", False),
+    ],
+)
+def test_client_certificates(tmp_path: Path, asked: str, auth: str, presented: str, accepted: bool) -> None:
+    """Required means required and optional means verified if shown, whichever name is asked for."""
+    ours, foreign = trustme.CA(), trustme.CA()
+    ours.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    server = server_context(
+        listen(pair(tmp_path, "a.test"), pair(tmp_path, "b.test"), client_ca=tmp_path / "ca.pem", client_auth=auth)
+    )
+    client = unverified()
+    if presented != "none":
+        (ours if presented == "good" else foreign).issue_cert("client.test").configure_cert(client)
+    if accepted:
+        ends = connect(client, server, asked)
+        talk(ends)
+        assert bool(ends.server.getpeercert()) == (presented == "good")
+    else:
+        with pytest.raises(ssl.SSLError):
+            connect(client, server, asked)
+
+
+# ---------------------------------------------------------------- pools
+
+
+def test_backends_are_verified_by_default(tmp_path: Path) -> None:
+    """Against `ca`, chain and name; without `ca` against the system's store, which does not know this authority."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("api.test", "127.0.0.1").configure_cert(server)
+    client = client_context(pool(ca=tmp_path / "ca.pem"))
+    talk(connect(client, server, "api.test"))
+    talk(connect(client, server, "127.0.0.1"))
+    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+        connect(client, server, "other.test")
+    with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer"):
+        connect(client_context(pool()), server, "api.test")
+
+
+def test_an_expired_backend_is_refused(tmp_path: Path) -> None:
+    """Dates count as well."""
+    files = pair(tmp_path, "api.test", end=timedelta(seconds=-5))
+    with pytest.raises(ssl.SSLCertVerificationError, match="expired"):
+        connect(client_context(pool(ca=files.cert)), server_context(listen(files)), "api.test")
+
+
+def test_verify_false_takes_any_certificate(leaf: Certificate) -> None:
+    """On request only: no chain, no name."""
+    talk(connect(client_context(pool(verify=False)), server_context(listen(leaf)), "anything.test"))
+
+
+def test_the_certificate_itself_may_be_the_authority(leaf: Certificate) -> None:
+    """A pinned self-signed backend."""
+    talk(connect(client_context(pool(ca=leaf.cert)), server_context(listen(leaf)), "api.test"))
+
+
+def test_an_intermediate_may_be_the_authority(tmp_path: Path) -> None:
+    """What stands in `ca` is trusted, root or not."""
+    intermediate = trustme.CA().create_child_ca()
+    intermediate.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    intermediate.issue_cert("api.test").configure_cert(server)
+    talk(connect(client_context(pool(ca=tmp_path / "ca.pem")), server, "api.test"))
+
+
+def test_our_certificate_is_shown_to_backends(tmp_path: Path, leaf: Certificate) -> None:
+    """cert and key of the pool."""
+    ours = pair(tmp_path, "proxy.test")
+    server = server_context(listen(leaf, client_ca=ours.cert, client_auth="required"))
+    talk(connect(client_context(pool(ca=leaf.cert, cert=ours.cert, key=ours.key)), server, "api.test"))
+
+
+def test_client_side_speaks_http_1_1_and_nothing_below_tls_1_2(leaf: Certificate) -> None:
+    """ALPN and minimum version."""
+    client = client_context(pool(ca=leaf.cert))
+    assert connect(client, server_context(listen(leaf)), "api.test").server.selected_alpn_protocol() == "http/1.1"
+    assert client.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+# ---------------------------------------------------------------- files that cannot be used
+
+
+def test_unusable_files_are_named(tmp_path: Path, leaf: Certificate) -> None:
+    """StartError with the path, never an OSError or SSLError, and never a question on the terminal."""
+    other = pair(tmp_path, "other.test")
+    locked = write(tmp_path / "locked.key", key_pem(ec_key(), b"secret"))
+    nothing = tmp_path / "nothing"
+    for broken in (Certificate(leaf.cert, other.key), Certificate(leaf.cert, locked), Certificate(nothing, leaf.key)):
+        with pytest.raises(StartError, match=r"certificate .*: "):
+            server_context(listen(broken))
+    with pytest.raises(StartError, match=r"certificate authority .*nothing: No such file"):
+        client_context(pool(ca=nothing))
+    with pytest.raises(StartError, match=r"certificate authority"):
+        client_context(pool(ca=leaf.key))
+
+
+def test_a_pool_without_tls_has_no_context() -> None:
+    """Asking is a mistake of the caller."""
+    with pytest.raises(ValueError, match="does not re-encrypt"):
+        client_context(Pool("api", ()))
+
+
+def test_certificates_without_names_only_serve_as_default(tmp_path: Path) -> None:
+    """No alternative names: never chosen, and no error."""
+    key = ec_key()
+    nameless = Certificate(write(tmp_path / "nameless.crt", certificate(key)), write(tmp_path / "nameless.key", key_pem(key)))
+    named = pair(tmp_path, "b.test")
+    server = server_context(listen(nameless, named))
+    assert shown(server, "nameless") == der(nameless)
+    assert shown(server, "b.test") == der(named)

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from lbproxy.config.model import Address, Listen, ListenTls
+from lbproxy.tls.contexts import server_context
+from lbproxy.tls.profiles import PROFILES
+from tests.unit.tls.files import pair
+from tests.unit.tls.wire import connect
+
+
+def trusting(path: Path, **versions: ssl.TLSVersion) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=path)
+    for name, version in versions.items():
+        setattr(context, name, version)
+    return context
+
+
+def test_modern_speaks_1_3_only(tmp_path: Path) -> None:
+    """A client without TLS 1.3 is refused."""
+    files = pair(tmp_path, "a.test")
+    server = server_context(Listen(Address("127.0.0.1", 0), (files,), ListenTls("modern")))
+    assert connect(trusting(files.cert), server, "a.test").client.version() == "TLSv1.3"
+    with pytest.raises(ssl.SSLError, match="PROTOCOL"):
+        connect(trusting(files.cert, maximum_version=ssl.TLSVersion.TLSv1_2), server, "a.test")
+
+
+def test_intermediate_speaks_1_2_with_forward_secrecy_and_nothing_older(tmp_path: Path) -> None:
+    """TLS 1.2 with ECDHE and AEAD; 1.1 is refused even by a client that insists."""
+    files = pair(tmp_path, "a.test")
+    server = server_context(Listen(Address("127.0.0.1", 0), (files,)))
+    assert connect(trusting(files.cert), server, "a.test").client.version() == "TLSv1.3"
+    old = connect(trusting(files.cert, maximum_version=ssl.TLSVersion.TLSv1_2), server, "a.test").client
+    cipher = old.cipher()
+    assert old.version() == "TLSv1.2"
+    assert cipher is not None
+    assert cipher[0].startswith("ECDHE-ECDSA-")
+    assert [suite["name"] for suite in server.get_ciphers() if suite["protocol"] == "TLSv1.2"] == (
+        PROFILES["intermediate"].ciphers or ""
+    ).split(":")
+    assert server.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize("wanted", ["ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-GCM-SHA256"])
+def test_the_client_chooses_among_good_ciphers(tmp_path: Path, wanted: str) -> None:
+    """What the client puts first is taken, whatever our own order."""
+    files = pair(tmp_path, "a.test")
+    server = server_context(Listen(Address("127.0.0.1", 0), (files,)))
+    client = trusting(files.cert, maximum_version=ssl.TLSVersion.TLSv1_2)
+    client.set_ciphers(f"{wanted}:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256")
+    cipher = connect(client, server, "a.test").server.cipher()
+    assert cipher is not None
+    assert cipher[0] == wanted
+
+
+def test_options(tmp_path: Path) -> None:
+    """No compression, no renegotiation, tickets on, and a missing close_notify stays an error."""
+    options = server_context(Listen(Address("127.0.0.1", 0), (pair(tmp_path, "a.test"),))).options
+    assert options & ssl.OP_NO_COMPRESSION
+    assert options & ssl.OP_NO_RENEGOTIATION
+    assert not options & ssl.OP_NO_TICKET
+    assert not options & ssl.OP_IGNORE_UNEXPECTED_EOF
+
+
+def test_truncation_is_seen(tmp_path: Path) -> None:
+    """An end of file without close_notify raises, at both ends."""
+    files = pair(tmp_path, "a.test")
+    ends = connect(trusting(files.cert), server_context(Listen(Address("127.0.0.1", 0), (files,))), "a.test")
+    ends.client.write(b"half a mess")
+    ends.wires[0].write_eof()
+    assert ends.server.read(100) == b"half a mess"
+    with pytest.raises(ssl.SSLEOFError):
+        ends.server.read(100)

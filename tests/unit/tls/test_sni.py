@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lbproxy.tls.sni import CertificateChooser, names_of
+from tests.unit.tls.files import certificate, ec_key, pair, write
+
+
+def chooser(**names: list[str]) -> tuple[CertificateChooser, dict[str, ssl.SSLContext]]:
+    contexts = {label: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for label in names}
+    return CertificateChooser((listed, contexts[label]) for label, listed in names.items()), contexts
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("a.test", "a"),
+        ("A.Test", "a"),
+        ("a.test.", "a"),
+        ("www.a.test", "wild"),
+        ("exact.a.test", "exact"),
+        ("WWW.A.TEST", "wild"),
+        ("two.labels.a.test", None),
+        (".a.test", None),
+        ("a.test..", None),
+        ("*.a.test", "wild"),
+        ("test", None),
+        ("", None),
+        (".", None),
+        ("xn--bcher-kva.test", "idna"),
+        ("both.test", "a"),
+    ],
+)
+def test_choice(asked: str, expected: str | None) -> None:
+    """Exact before wildcard, one label, any case, the first configured on a tie; None is the default."""
+    choose, contexts = chooser(
+        a=["a.test", "both.test"], wild=["*.a.test"], exact=["exact.a.test"], idna=["xn--bcher-kva.test"], late=["both.test"]
+    )
+    assert choose.choose(asked) is (contexts[expected] if expected else None)
+
+
+def test_names_come_from_the_alternative_names_only(tmp_path: Path) -> None:
+    """Lower case, wildcards as they stand; a common name is no name."""
+    assert names_of(pair(tmp_path, "A.test", "*.B.test").cert) == ("a.test", "*.b.test")
+    assert names_of(write(tmp_path / "nameless.crt", certificate(ec_key()))) == ()
+
+
+def test_names_of_what_is_no_certificate(tmp_path: Path) -> None:
+    """ValueError, as documented."""
+    with pytest.raises(ValueError, match="PEM"):
+        names_of(write(tmp_path / "empty.crt", b""))
+
+
+BAD_NAME = """
+import ssl, sys
+from pathlib import Path
+from lbproxy.config.model import Address, Certificate, Listen
+from lbproxy.tls.contexts import server_context
+
+pairs = tuple(Certificate(Path(path + ".crt"), Path(path + ".key")) for path in sys.argv[1:])
+server = server_context(Listen(Address("127.0.0.1", 0), pairs))
+up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).wrap_bio(down, up, server_hostname="xxxx.test")
+try:
+    client.do_handshake()
+except ssl.SSLWantReadError:
+    pass
+hello = up.read().replace(b"xxxx.test", bytes([255, 254]) + b"xx.test")
+up.write(hello)
+try:
+    server.wrap_bio(up, down, server_side=True).do_handshake()
+except ssl.SSLError as error:
+    print(error.reason, down.read().hex())
+
+
+class Other:
+    def __del__(self):
+        raise UnicodeDecodeError("ascii", b"x", 0, 1, "another one")
+
+
+Other()
+"""
+
+
+def test_a_name_that_is_not_ascii_fails_that_handshake_and_prints_nothing(tmp_path: Path) -> None:
+    """An alert to the client, nothing on stderr; unraisable errors of others are still reported."""
+    for name in ("a.test", "b.test"):
+        pair(tmp_path, name)
+    done = subprocess.run(
+        [sys.executable, "-c", BAD_NAME, str(tmp_path / "a.test"), str(tmp_path / "b.test")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "CALLBACK_FAILED 15030300020250\n"
+    assert "another one" in done.stderr
+    assert done.stderr.count("Exception ignored in") == 1
