@@ -85,6 +85,10 @@ class ConnectionLost(StreamError):
     """The peer is gone without saying goodbye (reset, broken pipe, truncated TLS)."""
 
 
+class ClientGone(LbproxyError):
+    """The client closed or reset its connection while its request was on its way; the backend's work is cancelled."""
+
+
 class HandshakeFailed(StreamError):
     """TLS could not be agreed on. `reason` is OpenSSL's own short word, or ours."""
 

@@ -68,15 +68,21 @@ class Dialer(Protocol):
 class Strand(Protocol):
     """A greenlet seen from outside."""
 
-    def throw(self, error: BaseException) -> object:
+    def throw(self, error: BaseException, /) -> object:
         """Raise `error` where it waits. Only from the event loop."""
 
 
 class Strands(Protocol):
-    """Makes greenlets; the one place of proxy/ that knows they exist is its caller."""
+    """Makes greenlets and runs things from the event loop."""
 
     def current(self) -> Strand:
         """The greenlet that runs now."""
 
-    def spawn(self, run: Callable[[], None]) -> Strand:
-        """Run `run` in a greenlet of its own, at once when called from the event loop, else at the loop's next turn."""
+    def start(self, run: Callable[[], None]) -> None:
+        """From the event loop: run `run` in a greenlet of its own until it first waits."""
+
+    def later(self, run: Callable[[], None]) -> None:
+        """From a greenlet: call `run` from the event loop at its next turn."""
+
+    def throw_later(self, strand: Strand, error: BaseException) -> None:
+        """From a greenlet: raise `error` in `strand` at the loop's next turn, unless it has ended by then."""

@@ -1,11 +1,11 @@
 """Least connections: the backend with the smallest (in_flight + queued + 1) / weight.
 
 "Connections" means requests in flight here, counted from the pick to the last byte of the response (a tunnel until it closes), not
-sockets: keep-alive connections to a backend say nothing about its load. The +1 is the request being placed: it compares the loads as
-they would be afterwards, so that a backend of weight 2 gets its first two requests before one of weight 1 gets its second.
+sockets: keep-alive connections to a backend say nothing about its load. The +1 is the request being placed: it compares the loads
+as they would be afterwards, so that a backend of weight 2 gets its first two requests before one of weight 1 gets its second.
 
-Ties are broken by smooth weighted round robin among the tied (every tied backend gains its weight, the richest is chosen and pays the
-gains of all), so that an idle pool is walked round evenly and in the proportion of the weights.
+Ties are broken by smooth weighted round robin among the tied (every tied backend gains its weight, the richest is chosen and pays
+the gains of all), so that an idle pool is walked round evenly and in the proportion of the weights.
 """
 
 from __future__ import annotations

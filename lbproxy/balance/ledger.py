@@ -3,9 +3,9 @@
 What it must cope with: workers of several generations pick backends at the same time, die at any moment (also by SIGKILL), and
 a reload changes the list of backends while counts go on. The plan:
 
-- A *row* per child slot and a *column* per backend slot, of 64-bit cells. Each cell has one writer (the child that owns the row), so
-  counting needs no lock; readers add the rows up. The master zeroes the gauges of a dead child's row and folds its counters into
-  the *retired* row, so totals never go backwards.
+- A *row* per child slot and a *column* per backend slot, of 64-bit cells. Each cell has one writer (the child that owns the row),
+  so counting needs no lock; readers add the rows up. The master zeroes the gauges of a dead child's row and folds its counters
+  into the *retired* row, so totals never go backwards.
 - Backend columns that belong to no child (health, tie-break state) have one writer each: `control` for health, the master for the
   administrative state, the holder of the pick lock for the tie-break state.
 - Choosing *and* counting a backend must be one step, or two workers that look at the same moment choose the same backend and
@@ -63,21 +63,22 @@ class Scalar(IntEnum):
     CONNECTIONS = 0
     LIVE_REQUESTS = 1
     WANTS_LOCK = 2
-    LAST_GAUGE = 2
-    ACCEPTED = 3
-    HANDSHAKES = 4
-    HANDSHAKE_FAILURES = 5
-    REQUESTS = 6
-    STATUS_1XX = 7
-    STATUS_2XX = 8
-    STATUS_3XX = 9
-    STATUS_4XX = 10
-    STATUS_5XX = 11
-    BYTES_IN = 12
-    BYTES_OUT = 13
-    RETRIES = 14
-    ACCESS_DROPPED = 15  # access lines dropped because the log could not keep up
-    CLIENT_ABORTS = 16
+    ACCEPTING = 3  # 1 while the worker takes new connections
+    LAST_GAUGE = 3
+    ACCEPTED = 4
+    HANDSHAKES = 5
+    HANDSHAKE_FAILURES = 6
+    REQUESTS = 7
+    STATUS_1XX = 8
+    STATUS_2XX = 9
+    STATUS_3XX = 10
+    STATUS_4XX = 11
+    STATUS_5XX = 12
+    BYTES_IN = 13
+    BYTES_OUT = 14
+    RETRIES = 15
+    ACCESS_DROPPED = 16  # access lines dropped because the log could not keep up
+    CLIENT_ABORTS = 17
     LATENCY = 32  # 24 buckets: requests that took less than 2**i * 100 us; the last is unbounded
     LAST_COUNTER = 55
 

@@ -1,11 +1,12 @@
 """A pool as one worker sees it: which backend gets the next request, counted at once in the shared ledger.
 
-Theory of operation. A pick reads the loads of all backends over all workers, chooses, and counts the choice in this worker's own row,
-all while it holds the pick lock; so no two workers can choose on the same picture, and the choice is exact. Giving a lease back is a
-plain decrement of an own cell and needs no lock: a pick that runs at the same moment sees it or does not, and is right either way.
+Theory of operation. A pick reads the loads of all backends over all workers, chooses, and counts the choice in this worker's own
+row, all while it holds the pick lock; so no two workers can choose on the same picture, and the choice is exact. Giving a lease
+back is a plain decrement of an own cell and needs no lock: a pick that runs at the same moment sees it or does not, and is right
+either way.
 
-"May this backend take a request" is answered here and nowhere else: enabled, weight above 0, known to be up (or, while nothing is known
-to be up, not yet known to be down), below its limit, and not among those already tried.
+"May this backend take a request" is answered here and nowhere else: enabled, weight above 0, known to be up (or, while nothing is
+known to be up, not yet known to be down), below its limit, and not among those already tried.
 """
 
 from __future__ import annotations

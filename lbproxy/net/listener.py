@@ -1,10 +1,10 @@
 """Accepting on a socket that all workers share.
 
 Theory of operation. Every worker watches the same listening socket, so every new connection wakes all idle workers and one gets it.
-Accepting one connection per wake-up lets the others have their turn; a loop that drained the queue would hand bursts to whoever wakes
-first. Kept connections add up, though, and the kernel wakes the workers in no fair order. So a worker whose connections are above a
-quarter more than the mean over all workers leaves the socket to the others for some milliseconds. It comes back after a bounded number
-of such pauses: when the others hang, a crowded worker is better than none.
+Accepting one connection per wake-up lets the others have their turn; a loop that drained the queue would hand bursts to whoever
+wakes first. Kept connections add up, though, and the kernel wakes the workers in no fair order. So a worker whose connections are
+above a quarter more than the mean over all workers leaves the socket to the others for some milliseconds. It comes back after a
+bounded number of such pauses: when the others hang, a crowded worker is better than none.
 
 When descriptors run out (EMFILE) the queue stays readable and accepting would spin: it pauses longer, and says so once.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from enum import Enum
 from typing import Any
 
 from lbproxy.net.tcp_stream import READ
@@ -43,10 +44,18 @@ _NEXT_PLEASE = frozenset(
 )
 
 
+class Room(Enum):
+    """How a worker stands among the others."""
+
+    PLENTY = 1
+    CROWDED = 2  # more than its share: let the others have the next one
+    FULL = 3  # at its limit: the next one waits in the queue
+
+
 class Acceptor:
     """Hands accepted sockets to `on_connection(sock, address)`, from the event loop.
 
-    `crowded()` tells whether this worker has more than its share; `on_exhausted(error)` is told when descriptors or memory run out.
+    `room()` tells whether this worker has its share or more; `on_exhausted(error)` is told when descriptors or memory run out.
     """
 
     def __init__(
@@ -54,12 +63,12 @@ class Acceptor:
         loop: Any,
         sock: socket.socket,
         on_connection: Callable[[socket.socket, Any], None],
-        crowded: Callable[[], bool],
+        room: Callable[[], Room],
         on_exhausted: Callable[[OSError], None],
     ) -> None:
         self._sock = sock
         self._on_connection = on_connection
-        self._crowded = crowded
+        self._room = room
         self._on_exhausted = on_exhausted
         self._watcher = loop.io(sock.fileno(), READ)
         self._timer = loop.timer(GATE_PAUSE)
@@ -81,7 +90,11 @@ class Acceptor:
                 watcher.close()
 
     def _on_pending(self) -> None:
-        if self._turns_left and self._crowded():
+        room = self._room()
+        if room is Room.FULL:
+            self._pause(self._exhausted_timer)
+            return
+        if room is Room.CROWDED and self._turns_left:
             self._turns_left -= 1
             self._pause(self._timer)
             return

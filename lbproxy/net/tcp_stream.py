@@ -1,7 +1,7 @@
 """A plain TCP stream over one persistent read watcher.
 
-Theory of operation. gevent's sockets start and stop a watcher around every wait and try to read before they wait. Both cost: a system
-call that answers EAGAIN, and two watcher operations per request. Here a socket has one read watcher that is started once:
+Theory of operation. gevent's sockets start and stop a watcher around every wait and try to read before they wait. Both cost: a
+system call that answers EAGAIN, and two watcher operations per request. Here a socket has one read watcher that is started once:
 
 - Somebody waits for input (`_reader`): the watcher's callback switches to that greenlet, which then reads once.
 - Nobody waits: the callback asks the owner. If the owner leaves the input where it is, the (level-triggered) watcher would fire

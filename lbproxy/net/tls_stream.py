@@ -1,8 +1,8 @@
 """TLS over a TCP stream: one recv feeds many records, one send flushes many.
 
-Theory of operation. The TLS engine works between two memory buffers (`SSLContext.wrap_bio`), so it never touches the socket: a wake-up
-is one recv into the engine and as many decrypts as there are whole records; a write is encrypts into the engine and one send. Measured
-per request this saves 1.4 reads and two getsockopt calls against wrapping the socket (design section 7).
+Theory of operation. The TLS engine works between two memory buffers (`SSLContext.wrap_bio`), so it never touches the socket: a
+wake-up is one recv into the engine and as many decrypts as there are whole records; a write is encrypts into the engine and one
+send. Measured per request this saves 1.4 reads and two getsockopt calls against wrapping the socket (design section 7).
 
 - A server's first bytes are looked at before the engine sees them: plain HTTP on the TLS port deserves an answer in plain HTTP.
 - The last flight of our handshake (TLS 1.3 session tickets) stays in the outgoing buffer when the client's first request is already

@@ -1,0 +1,237 @@
+"""A client's connection: heads off its stream, one exchange after another, idle in between.
+
+Theory of operation. A connection is served by a greenlet while there is something to do, and for IDLE_IN_GREENLET seconds after
+it: a busy client's next request then finds its greenlet waiting. After that the greenlet ends, and only this object stays (an
+idle connection costs no stack); the next input starts a new one.
+
+While an exchange waits for its backend nobody reads the client. What comes then is read ahead (a pipelined request, bounded), and
+if it is the end, ClientGone is raised inside the exchange: the backend's work is cancelled rather than finished for nobody.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
+from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.grammar import BARE_LF
+from lbproxy.http.h1.request import parse_request
+from lbproxy.observe.access import Entry
+from lbproxy.proxy.exchange import Exchange
+from lbproxy.proxy.replies import reply
+from lbproxy.proxy.service import Service
+from lbproxy.streams import HEAD_READ, NEVER, Strand, Stream
+
+IDLE_IN_GREENLET = 1.0
+_END = b"\r\n\r\n"
+
+
+class State(enum.Enum):
+    """What the connection is doing; decides what input, its end, or a drain means."""
+
+    IDLE = 1  # between requests, with or without a greenlet
+    HEAD = 2  # reading a head
+    EXCHANGE = 3
+    CLOSED = 4
+
+
+class ClientConnection:
+    """See above. Owner of the client's stream."""
+
+    __slots__ = (
+        "_idle_until",
+        "_rest",
+        "forwarder",
+        "peer",
+        "redirect",
+        "service",
+        "state",
+        "strand",
+        "stream",
+        "tls_seconds",
+    )
+
+    def __init__(
+        self, service: Service, stream: Stream, peer: str, forwarder: Forwarder, redirect: bool, tls_seconds: float
+    ) -> None:
+        """`redirect`: the listener only sends clients to HTTPS; `tls_seconds`: what the handshake took.
+
+        The caller has counted the connection in the ledger; from here on it is this object's to uncount.
+        """
+        self.service = service
+        self.stream = stream
+        self.peer = peer
+        self.forwarder = forwarder
+        self.redirect = redirect
+        self.tls_seconds = tls_seconds
+        self.state = State.IDLE
+        self._rest = b""
+        self.strand: Strand | None = None
+        self._idle_until = service.clock() + service.config.timeouts.request_head  # a new client has something to say
+        service.connections.add(self)
+        stream.owner = self
+
+    def await_first(self) -> None:
+        """A connection with no greenlet yet: the first input starts one, silence ends it."""
+        self.stream.deadline = self._idle_until
+
+    # ---------------------------------------------------------------- from the event loop
+
+    def on_readable(self) -> None:
+        """See StreamOwner."""
+        if self.strand is None:
+            if self.state is State.IDLE:
+                self.service.strands.start(self.serve)
+        elif self.state is State.EXCHANGE and not self.stream.read_early():
+            self.strand.throw(ClientGone("client closed"))
+
+    def on_expired(self) -> None:
+        """See StreamOwner."""
+        if self.strand is None and self.state is State.IDLE:
+            self._finish()
+
+    def drain(self, now: float, grace: float) -> None:
+        """The worker drains: an idle connection is kept `grace` seconds more, for a request that is on the wire already."""
+        if self.state is State.IDLE:
+            self._idle_until = min(self._idle_until, now + grace)
+            self.stream.deadline = min(self.stream.deadline, self._idle_until)
+
+    # ---------------------------------------------------------------- in the greenlet
+
+    def serve(self) -> None:
+        """Serve requests until the connection is idle for a while or ends. Runs in a greenlet of its own; lets nothing out."""
+        self.strand = self.service.strands.current()
+        try:
+            while self._next_request():
+                pass
+        except StreamError:
+            self._drop()
+        except ClientGone:
+            self._drop()
+        except Exception as error:
+            self.service.on_fault(error)
+            self.stream.abort()
+            self._forget()
+        finally:
+            self.strand = None
+
+    def _next_request(self) -> bool:
+        """True: go on. False: the connection is idle (and owned by the event loop) or over."""
+        service = self.service
+        head = self._rest or self._first_bytes()
+        if not head:
+            return False
+        begun = service.clock()
+        end = head.find(_END)
+        if end < 0 or head.startswith(b"\r\n"):
+            self.state = State.HEAD
+            try:
+                head = self._rest_of_head(head, begun)
+            except RequestError as error:
+                return self._refuse(error, begun)
+            end = head.find(_END)
+            parsed = service.clock()
+        else:
+            parsed = begun
+        self.stream.deadline = NEVER
+        self.state = State.EXCHANGE
+        limits = service.config.limits
+        try:
+            if end + 4 > limits.head:
+                raise RequestError(431, "head_too_large", f"a head of {end + 4} bytes, at most {limits.head}")
+            request = parse_request(head[: end + 4], limits.request_line, limits.fields)
+        except RequestError as error:
+            return self._refuse(error, begun)
+        exchange = Exchange(self, request, end + 4, head[end + 4 :], begun, parsed)
+        exchange.run()
+        self.tls_seconds = 0.0
+        if not exchange.keep:
+            if exchange.broken:
+                self.stream.abort()
+                self._forget()
+            else:
+                self._finish()
+            return False
+        self._rest = exchange.rest
+        self.state = State.IDLE
+        if service.draining and not self._rest:
+            self._finish()
+            return False
+        self._idle_until = exchange.ended + service.config.timeouts.keepalive
+        return True
+
+    def _first_bytes(self) -> bytes:
+        """Wait for a request to begin; b"" when the connection is over or left to the event loop."""
+        stream = self.stream
+        stream.deadline = min(self._idle_until, self.service.clock() + IDLE_IN_GREENLET)
+        try:
+            data = stream.read(HEAD_READ)
+        except TimedOut:
+            if self._idle_until > self.service.clock():
+                stream.deadline = self._idle_until
+            else:
+                self._finish()
+            return b""
+        if not data:
+            self._finish()
+        return data
+
+    def _rest_of_head(self, head: bytes, begun: float) -> bytes:
+        """Read on until the head is whole. Raises RequestError 408 and 431, and 400 for what can never become one."""
+        service, limits = self.service, self.service.config.limits
+        self.stream.deadline = begun + service.config.timeouts.request_head
+        skipped = False
+        searched = 0
+        while True:
+            if not skipped and len(head) >= 2:
+                skipped = True
+                head = head.removeprefix(b"\r\n")  # RFC 9112 2.2: one empty line in front of a request is forgiven
+            if skipped and head.find(_END, max(0, searched - 3)) >= 0:
+                return head
+            if BARE_LF.search(head, max(0, searched - 1)) is not None:
+                raise RequestError(400, "bare_lf", "a line ends with LF alone")
+            if len(head) >= limits.head:
+                raise RequestError(431, "head_too_large", f"a head of more than {limits.head} bytes")
+            if len(head) >= limits.request_line and b"\r\n" not in head:
+                raise RequestError(414, "request_line_too_long", f"a request line of more than {limits.request_line} bytes")
+            searched = len(head)
+            try:
+                data = self.stream.read(HEAD_READ)
+            except TimedOut:
+                raise RequestError(408, "head_timeout", "the head did not come in time") from None
+            if not data:
+                raise ClientGone("closed in the middle of a head")
+            head += data
+
+    def _refuse(self, error: RequestError, begun: float) -> bool:
+        """Answer a message that cannot be trusted, and close: where the next one would begin is unknown."""
+        service = self.service
+        answer = reply(error.status, error.reason, close=True)
+        ended = service.clock()
+        service.counters.count(error.status, 0, len(answer), ended - begun)
+        if service.access is not None:
+            service.access.add(
+                Entry(
+                    self.peer, b"-", b"", b"", error.status, error.reason, 0, len(answer), "", 0,
+                    self.tls_seconds, begun, ended, ended, ended, ended,
+                )
+            )  # fmt: skip
+        self.stream.write(answer)
+        self._finish()
+        return False
+
+    # ---------------------------------------------------------------- ends
+
+    def _finish(self) -> None:
+        self.stream.finish()
+        self._forget()
+
+    def _drop(self) -> None:
+        self.stream.close()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.state = State.CLOSED
+        service = self.service
+        service.connections.discard(self)
+        service.counters.cells[service.counters.connections] -= 1

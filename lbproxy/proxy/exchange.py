@@ -1,0 +1,384 @@
+"""One request's journey: route, lease, connection, send, answer, relay; elsewhere again when that is safe; one line in the log.
+
+The lease is held from the pick to the last byte of the response, whatever happens in between. What became of the client's
+connection is told in `keep` (it may carry the next request), `broken` (it must be cut so that the client sees that something is
+missing) and `rest` (bytes of the next request that are here already).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lbproxy.balance.pool import Lease, Pool, Unavailable
+from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
+from lbproxy.http.forwarding import response
+from lbproxy.http.h1.response import parse_response
+from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
+from lbproxy.observe.access import Entry
+from lbproxy.proxy import relay
+from lbproxy.proxy.replies import redirect, reply
+from lbproxy.proxy.retry import Verdict, judge
+from lbproxy.proxy.reuse import Upstream
+from lbproxy.proxy.upload import Upload
+from lbproxy.streams import HEAD_READ
+
+if TYPE_CHECKING:
+    from lbproxy.proxy.client import ClientConnection
+
+_END = b"\r\n\r\n"
+MAX_RESPONSE_HEAD = 64 * 1024
+"""Twice what a client may send: backends set many cookies. nginx refuses above 4-8 KiB and is cursed for it."""
+MAX_INTERIM = 32
+"""1xx responses before the final one; more is a backend that wants to keep us busy for ever."""
+
+_CLOSE = b"\r\nConnection: close"
+_KEEP_ALIVE = b"\r\nConnection: keep-alive"  # a 1.0 client keeps its connection only if it is told so
+_CHUNKED = b"\r\nTransfer-Encoding: chunked"
+
+
+class _PassedOn(Exception):
+    """The response broke off after its head was passed on: nothing can be repaired, the client must see the cut."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Exchange:
+    """Made per request; `run` once."""
+
+    __slots__ = (
+        "_answered",
+        "_backend",
+        "_begun",
+        "_bytes_in",
+        "_bytes_out",
+        "_client",
+        "_close",
+        "_head",
+        "_leased",
+        "_over",
+        "_parsed",
+        "_passed_on",
+        "_reason",
+        "_service",
+        "_status",
+        "_tries",
+        "_upload",
+        "broken",
+        "ended",
+        "keep",
+        "rest",
+    )
+
+    def __init__(self, client: ClientConnection, head: RequestHead, size: int, rest: bytes, begun: float, parsed: float) -> None:
+        """`size`: bytes of the head; `rest`: what arrived behind it; `begun`, `parsed`: when the head began and was whole."""
+        self._client = client
+        self._service = client.service
+        self._head = head
+        self.rest = rest
+        self._begun = begun
+        self._parsed = self._leased = self._answered = self.ended = parsed
+        self._status = 0
+        self._reason = ""
+        self._backend = ""
+        self._tries = 0
+        self._bytes_in = size
+        self._bytes_out = 0
+        self._close = not head.keep_alive or client.service.draining
+        self._passed_on = False
+        self._over = False
+        self._upload: Upload | None = None
+        self.keep = False
+        self.broken = False
+
+    def run(self) -> None:
+        """Carry the request out to the end and log it. Raises nothing but ClientGone and the client stream's StreamError."""
+        try:
+            if self._head.body != NO_BODY:
+                self._upload = Upload(self, self._service, self._client.stream, self._head, self.rest)
+            self._route()
+            self._settle()
+        except RequestError as error:
+            if self._passed_on:
+                self._reason = error.reason
+                self.broken = True
+            else:
+                self._answer(error.status, error.reason)
+        except _PassedOn as cut:
+            self._reason = cut.reason
+            self.broken = True
+        except (ClientGone, StreamError) as gone:
+            self._reason = "client_timeout" if isinstance(gone, TimedOut) else "client_closed"
+            self._status = 499
+            counters = self._service.counters
+            counters.cells[counters.aborts] += 1
+            raise
+        finally:
+            self._over = True
+            if self._upload is not None:
+                self._upload.stop()
+            self._log()
+
+    def interrupt(self, error: Exception) -> None:
+        """From the upload's greenlet: the request cannot go on."""
+        strands, strand = self._service.strands, self._client.strand
+
+        def throw() -> None:
+            if not self._over and strand is not None:
+                strand.throw(error)
+
+        strands.later(throw)
+
+    # ---------------------------------------------------------------- where to
+
+    def _route(self) -> None:
+        client, head = self._client, self._head
+        if client.redirect:
+            self._redirect()
+            return
+        pool = self._service.router.match(head.host, head.path)
+        if pool is None:
+            raise RequestError(404, "no_route", "no route matches")
+        tried: tuple[int, ...] = ()
+        while True:
+            lease = pool.pick(tried)
+            if isinstance(lease, Unavailable):
+                self._unavailable(lease, tried)
+                return
+            self._leased = self._answered = self._service.clock()
+            self._tries += 1
+            self._backend = lease.backend.name
+            try:
+                failure = self._attempt(lease, pool)
+            finally:
+                lease.release()
+            if failure is None:
+                return
+            tried = (*tried, lease.backend.slot)
+
+    def _unavailable(self, why: Unavailable, tried: tuple[int, ...]) -> None:
+        """No backend (left): say what went wrong at the last one, or that there was none."""
+        if tried:
+            self._answer(self._status, self._reason)
+        else:
+            self._answer(503, why.reason)
+
+    def _attempt(self, lease: Lease, pool: Pool) -> UpstreamError | None:
+        """Try the leased backend; None when the client has its answer, else the failure after which another may be tried."""
+        reuse = True
+        while True:
+            upstream = self._service.idle.take(lease.backend.slot) if reuse else None
+            try:
+                if upstream is None:
+                    upstream = self._dial(lease, pool)
+                self._converse(upstream)
+                return None
+            except UpstreamError as error:
+                lease_failed, verdict = error, self._judge(error, upstream)
+                if upstream is not None:
+                    upstream.stream.abort()
+            except BaseException:
+                if upstream is not None:
+                    upstream.stream.abort()
+                raise
+            if verdict is Verdict.SAME_BACKEND:
+                reuse = False
+                continue
+            self._service.counters.cells[lease.failures] += 1
+            self._status, self._reason = lease_failed.status, lease_failed.reason
+            if verdict is Verdict.GIVE_UP:
+                self._answer(lease_failed.status, lease_failed.reason)
+                return None
+            counters = self._service.counters
+            counters.cells[counters.retries] += 1
+            return lease_failed
+
+    def _dial(self, lease: Lease, pool: Pool) -> Upstream:
+        backend = lease.backend
+        return Upstream(self._service.dialer.dial(backend.ip, backend.port, pool.name, backend.host), backend)
+
+    def _judge(self, error: UpstreamError, upstream: Upstream | None) -> Verdict:
+        upload = self._upload
+        if upload is not None:
+            upload.pause()
+        return judge(
+            method=self._head.method,
+            nothing_sent=error.nothing_sent,
+            reused=upstream is not None and upstream.used,
+            died_unanswered=error.reason == "response_closed",
+            replayable=upload is None or upload.replayable,
+            tries=self._tries,
+        )
+
+    # ---------------------------------------------------------------- the conversation
+
+    def _converse(self, upstream: Upstream) -> None:
+        """Send the request, pass the answer on. Raises UpstreamError while nothing was passed on, later _PassedOn."""
+        stream = upstream.stream
+        head_bytes = self._client.forwarder.request(self._head)
+        upload = self._upload
+        try:
+            if upload is None:
+                stream.write(head_bytes)
+            else:
+                upload.begin(stream, head_bytes)
+        except TimedOut as error:
+            raise UpstreamError(504, "write_timeout", "the backend takes no data") from error
+        except ConnectionLost:
+            pass  # it may have answered before it closed (413 to a long upload); reading tells
+        answer, data = self._final_head(stream)
+        self._answered = self._service.clock()
+        self._status = answer.status
+        self._pass_on(upstream, answer, data)
+
+    def _final_head(self, stream: relay.Readable) -> tuple[ResponseHead, bytes]:
+        """Read heads up to the final one, passing 1xx on: (head, the bytes behind it)."""
+        stream.deadline = self._service.clock() + self._service.config.timeouts.response_head
+        data = b""
+        for _ in range(MAX_INTERIM):
+            data, end = self._head_bytes(stream, data)
+            answer = parse_response(data[: end + 4], self._head.method, self._service.config.limits.fields * 2)
+            rest = data[end + 4 :]
+            if answer.status >= 200:
+                return answer, rest
+            if answer.status == 101:
+                raise UpstreamError(502, "response_unexpected_101", "the backend switched protocols without being asked")
+            if self._head.minor == 1:  # RFC 9110 15.2: a 1.0 client does not know 1xx
+                interim = response(answer, b"")
+                self._client.stream.write(interim)
+                self._bytes_out += len(interim)
+            data = rest
+        raise UpstreamError(502, "response_endless_interim", f"more than {MAX_INTERIM} interim responses")
+
+    @staticmethod
+    def _head_bytes(stream: relay.Readable, data: bytes) -> tuple[bytes, int]:
+        """(bytes with a whole head in front, where the head's empty line begins)"""
+        searched = 0
+        while True:
+            end = data.find(_END, max(0, searched - 3))
+            if end >= 0:
+                return data, end
+            if len(data) > MAX_RESPONSE_HEAD:
+                raise UpstreamError(502, "response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
+            searched = len(data)
+            cause: StreamError | None = None
+            try:
+                more = stream.read(HEAD_READ)
+            except TimedOut as error:
+                raise UpstreamError(504, "response_timeout", "no response head in time") from error
+            except StreamError as error:
+                more, cause = b"", error
+            if not more:
+                reason = "response_truncated" if data else "response_closed"
+                raise UpstreamError(502, reason, "the backend closed before its response head was whole") from cause
+            data += more
+
+    # ---------------------------------------------------------------- the answer
+
+    def _pass_on(self, upstream: Upstream, answer: ResponseHead, data: bytes) -> None:
+        """Rewrite the head and relay the body; afterwards the backend's connection is idle or closed."""
+        head, client = self._head, self._client.stream
+        upload = self._upload
+        if upload is not None and not upload.done:
+            self._close = True  # the answer came before the request was over: where the next one begins is not sure
+        body = answer.body
+        lines = b""
+        rechunk = False
+        if body < 0:  # chunked, or until the backend closes
+            if head.minor == 1:
+                rechunk = True
+                lines = _CHUNKED
+            else:
+                self._close = True  # a 1.0 client knows the end of such a body by the end of the connection
+        if self._close:
+            lines += _CLOSE
+        elif head.minor == 0:
+            lines += _KEEP_ALIVE
+        out = response(answer, lines)
+        if body >= 0 and len(data) >= body:
+            # The everyday case: the whole response came with its head, and leaves in one write.
+            surplus = len(data) != body
+            self._passed_on = True
+            self._bytes_out += len(out) + body
+            client.write(out + data[:body] if body else out)
+        else:
+            surplus = self._relay(upstream, body, rechunk, out, data)
+        if surplus or not answer.keep_alive or (upload is not None and not upload.done):
+            upstream.stream.close()
+        else:
+            self._service.idle.put(upstream, self._service.clock())
+
+    def _relay(self, upstream: Upstream, body: int, rechunk: bool, out: bytes, data: bytes) -> bool:
+        """Relay a body that did not come with its head. True: bytes came that belong to no response we asked for."""
+        transfer = relay.Transfer(
+            upstream.stream, self._client.stream, self._service.clock, self._service.config.timeouts.body_idle
+        )
+        self._passed_on = True
+        try:
+            if body >= 0:
+                transfer.by_length(out, data, body)
+                return False
+            if body == CHUNKED:
+                return transfer.by_chunks(out, data, rechunk)
+            transfer.until_close(out, data, rechunk)
+            return False
+        except relay.SourceFailed as error:
+            raise _PassedOn(error.reason) from error
+        finally:
+            self._bytes_out += transfer.written
+
+    # ---------------------------------------------------------------- answers of our own
+
+    def _answer(self, status: int, reason: str) -> None:
+        self._status, self._reason = status, reason
+        if self._head.body != NO_BODY and (self._upload is None or not self._upload.done):
+            self._close = True  # the rest of the body is on its way, and nobody will read it
+        out = reply(status, reason, close=self._close, body=self._head.method != b"HEAD", extra=self._connection())
+        self._write_own(out)
+
+    def _redirect(self) -> None:
+        head = self._head
+        host = head.host
+        port = self._service.https_port
+        target = head.target if head.target != b"*" else b"/"
+        location = b"https://%b%b%b" % (host, b"" if port == 443 else b":%d" % port, target)
+        if head.body != NO_BODY:
+            self._close = True
+        self._status, self._reason = 308, "redirect_to_https"
+        self._write_own(redirect(location, close=self._close, body=head.method != b"HEAD"))
+
+    def _connection(self) -> bytes:
+        return _KEEP_ALIVE if not self._close and self._head.minor == 0 else b""
+
+    def _write_own(self, out: bytes) -> None:
+        self._passed_on = True
+        self._bytes_out += len(out)
+        self._client.stream.write(out)
+        self._settle()
+
+    # ---------------------------------------------------------------- the end
+
+    def _settle(self) -> None:
+        """The client has its answer: may its connection carry the next request?"""
+        upload = self._upload
+        if upload is not None:
+            self._close = self._close or not upload.done
+            self.rest = upload.rest
+        self.keep = not self._close
+
+    def _log(self) -> None:
+        service = self._service
+        self.ended = ended = service.clock()
+        head = self._head
+        bytes_in = self._bytes_in + (self._upload.received if self._upload is not None else 0)
+        service.counters.count(self._status or 499, bytes_in, self._bytes_out, ended - self._begun)
+        if service.access is not None:
+            client = self._client
+            service.access.add(
+                Entry(
+                    client.peer, head.method, head.authority, head.target, self._status, self._reason, bytes_in,
+                    self._bytes_out, self._backend, self._tries, client.tls_seconds, self._begun, self._parsed, self._leased,
+                    self._answered, ended,
+                )
+            )  # fmt: skip

@@ -1,0 +1,111 @@
+"""Response bodies from backend to client: read a piece, write it whole, read the next. What is held is one piece.
+
+That a slow client slows its backend down is the point: the next read happens after the write, so the kernel's buffers fill up
+towards the backend and memory stays flat whatever the sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from lbproxy.errors import LbproxyError, StreamError, TimedOut
+from lbproxy.http.h1.chunks import LAST_CHUNK, ChunkDecoder, ChunkError, encode_chunk
+from lbproxy.streams import BODY_READ, NEVER, Stream
+
+
+class Readable(Protocol):
+    """The reading half of a Stream."""
+
+    deadline: float
+
+    def read(self, limit: int) -> bytes:
+        """See Stream."""
+
+
+class SourceFailed(LbproxyError):
+    """The backend's body broke off. `reason` is for the log; the client has to see a cut."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Transfer:
+    """One body. `written` counts what the client got, head included."""
+
+    __slots__ = ("_clock", "_idle", "_sink", "_source", "written")
+
+    def __init__(self, source: Stream, sink: Stream, clock: Callable[[], float], idle: float) -> None:
+        """`idle`: seconds the source may be silent."""
+        self._source = source
+        self._sink = sink
+        self._clock = clock
+        self._idle = idle
+        self.written = 0
+
+    def by_length(self, out: bytes, data: bytes, length: int) -> None:
+        """`out` (the head), then `length` bytes, of which `data` is here already (and is shorter)."""
+        left = length - len(data)
+        self._write(out + data)
+        while left:
+            piece = self._read()
+            if not piece:
+                raise SourceFailed("response_truncated")
+            if len(piece) > left:
+                piece = piece[:left]
+                self._source.close()  # more than announced: never to be used again
+            left -= len(piece)
+            self._write(piece)
+
+    def by_chunks(self, out: bytes, data: bytes, rechunk: bool) -> bool:
+        """`out`, then a chunked body, in chunks again or (for a 1.0 client) bare. True: bytes came behind its end."""
+        decoder = ChunkDecoder()
+        try:
+            payload = decoder.feed(data)
+            while not decoder.done:
+                if payload or out:
+                    self._write(out + self._coded(payload, rechunk))
+                    out = b""
+                piece = self._read()
+                if not piece:
+                    raise SourceFailed("response_truncated")
+                payload = decoder.feed(piece)
+        except ChunkError as error:
+            if out:
+                self._write(out)
+            raise SourceFailed("response_bad_chunk") from error
+        self._write(out + self._coded(payload, rechunk) + (LAST_CHUNK if rechunk else b""))
+        return bool(decoder.rest)
+
+    def until_close(self, out: bytes, data: bytes, rechunk: bool) -> None:
+        """`out`, then everything up to the end of the connection, as chunks where the client knows them."""
+        self._write(out + self._coded(data, rechunk))
+        while True:
+            piece = self._read()
+            if not piece:
+                break
+            self._write(self._coded(piece, rechunk))
+        if rechunk:
+            self._write(LAST_CHUNK)
+
+    @staticmethod
+    def _coded(payload: bytes, rechunk: bool) -> bytes:
+        return encode_chunk(payload) if rechunk and payload else payload
+
+    def _read(self) -> bytes:
+        source = self._source
+        source.deadline = self._clock() + self._idle
+        try:
+            return source.read(BODY_READ)
+        except TimedOut as error:
+            raise SourceFailed("response_body_timeout") from error
+        except StreamError as error:
+            raise SourceFailed("response_truncated") from error
+        finally:
+            source.deadline = NEVER
+
+    def _write(self, data: bytes) -> None:
+        if data:
+            self._sink.write(data)
+            self.written += len(data)

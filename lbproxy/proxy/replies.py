@@ -1,0 +1,58 @@
+"""Responses that lbproxy itself authors: the right status, a short body, and a reason that also stands in the access log.
+
+`Proxy-Status` (RFC 9209) tells the same to programs; reasons that the RFC has a name for use it.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+_RFC_9209 = {
+    "connection_refused": "connection_refused",
+    "connection_reset": "connection_terminated",
+    "connect_timeout": "connection_timeout",
+    "tls_failure": "tls_protocol_error",
+    "host_unreachable": "destination_ip_unroutable",
+    "network_unreachable": "destination_ip_unroutable",
+    "no_backend": "destination_unavailable",
+    "pool_full": "connection_limit_reached",
+    "response_timeout": "http_response_timeout",
+    "response_closed": "http_response_incomplete",
+    "response_malformed": "http_protocol_error",
+    "head_timeout": "http_request_error",
+    "no_route": "destination_not_found",
+    "internal_error": "proxy_internal_error",
+}
+RETRY_AFTER = 1
+"""Seconds that 503 asks a client to wait: health is known anew by then (fast probes run every second)."""
+
+
+def reply(status: int, reason: str, *, close: bool, body: bool = True, extra: bytes = b"") -> bytes:
+    """A whole response. `body` False for HEAD; `extra`: field lines, each with its CRLF in front."""
+    phrase = HTTPStatus(status).phrase
+    text = f"{status} {phrase}: {reason}\n".encode()
+    error = _RFC_9209.get(reason) or ("http_request_error" if status < 500 else "http_protocol_error")
+    head = (
+        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(text)}"
+        f'\r\nCache-Control: no-store\r\nProxy-Status: lbproxy; error={error}; details="{reason}"\r\nVia: 1.1 lbproxy'
+    ).encode()
+    if status == 503:
+        head += b"\r\nRetry-After: %d" % RETRY_AFTER
+    if close:
+        head += b"\r\nConnection: close"
+    return head + extra + b"\r\n\r\n" + (text if body else b"")
+
+
+def redirect(location: bytes, *, close: bool, body: bool = True) -> bytes:
+    """308 keeps method and body (RFC 9110 15.4.9), where 301 turns a POST into a GET."""
+    text = b"308 Permanent Redirect\n"
+    return b"".join(
+        (
+            b"HTTP/1.1 308 Permanent Redirect\r\nLocation: ",
+            location,
+            b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nVia: 1.1 lbproxy" % len(text),
+            b"\r\nConnection: close" if close else b"",
+            b"\r\n\r\n",
+            text if body else b"",
+        )
+    )

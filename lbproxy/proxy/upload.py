@@ -1,0 +1,174 @@
+"""Request bodies from client to backend, while the exchange waits for the answer.
+
+Theory of operation. A body that came with its head is sent with it, and that is all. Otherwise a greenlet of its own pumps the
+rest, so that the exchange can read the backend meanwhile: it may say 100-continue, refuse early, or answer while it still reads
+(a streaming echo). The pump ends in one of three ways: the body is whole (`done`); the backend takes no more (then its answer
+decides, the pump just stops); or the client fails (gone, too slow, too large, malformed), which interrupts the exchange.
+
+Pieces are kept up to REPLAY_LIMIT, so that a second try can begin with them: `pause`, then `begin` on the next stream. `_next` is
+the first piece that the present backend has not been sent: a pump that is just being stopped may still add one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
+from lbproxy.http.h1.chunks import LAST_CHUNK, ChunkDecoder, ChunkError, encode_chunk
+from lbproxy.http.message import CHUNKED, RequestHead
+from lbproxy.proxy.retry import REPLAY_LIMIT
+from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
+
+if TYPE_CHECKING:
+    from lbproxy.proxy.exchange import Exchange
+    from lbproxy.proxy.service import Service
+
+
+class _Stopped(BaseException):
+    """The pump is needed no more. Not an Exception, so that nothing on its way takes it for a failure."""
+
+
+class Upload:
+    """One request's body."""
+
+    __slots__ = (
+        "_client",
+        "_decoder",
+        "_exchange",
+        "_kept",
+        "_kept_size",
+        "_left",
+        "_next",
+        "_pump",
+        "_service",
+        "_upstream",
+        "done",
+        "received",
+        "replayable",
+        "rest",
+    )
+
+    def __init__(self, exchange: Exchange, service: Service, client: Stream, head: RequestHead, first: bytes) -> None:
+        """`first`: the bytes behind the head that are here already. Raises RequestError 400, 413."""
+        limit = service.config.limits.body
+        if limit and head.body > limit:
+            raise RequestError(413, "body_too_large", f"a body of {head.body} bytes, at most {limit}")
+        self._exchange = exchange
+        self._service = service
+        self._client = client
+        self._decoder = ChunkDecoder() if head.body == CHUNKED else None
+        self._left = max(0, head.body)
+        self._pump: Strand | None = None
+        self._upstream: Stream | None = None
+        self._kept: list[bytes] = []
+        self._kept_size = 0
+        self._next = 0
+        self.replayable = True
+        """All that was sent so far is kept."""
+        self.received = 0
+        self.rest = b""
+        """After `done`: the bytes behind the body, which belong to the next request."""
+        self.done = False
+        self._take(first)
+
+    def begin(self, upstream: Stream, head: bytes) -> None:
+        """Send `head` and what is here of the body, then pump what is to come. Raises StreamError (the backend's)."""
+        self._upstream = upstream
+        pieces = len(self._kept)
+        upstream.write(head + b"".join(self._kept))
+        self._next = pieces
+        if not self.done or self._next < len(self._kept):
+            self._service.strands.later(self._start)
+
+    def pause(self) -> None:
+        """The try failed: stop pumping. What the client sent so far is kept, if `replayable`."""
+        self._upstream = None
+        pump, self._pump = self._pump, None
+        if pump is not None:
+            self._service.strands.throw_later(pump, _Stopped())
+
+    def stop(self) -> None:
+        """The exchange is over."""
+        self.pause()
+        self._kept.clear()
+
+    # ---------------------------------------------------------------- the pump
+
+    def _start(self) -> None:
+        if self._upstream is not None and self._pump is None:
+            self._service.strands.start(self._run)
+
+    def _run(self) -> None:
+        pump = self._pump = self._service.strands.current()
+        try:
+            self._pump_into(self._upstream)
+        except _Stopped:
+            pass
+        except RequestError as error:
+            self._exchange.interrupt(error)
+        except Exception as error:  # must not end in the event loop
+            self._service.on_fault(error)
+            self._exchange.interrupt(RequestError(500, "internal_error"))
+        finally:
+            if self._pump is pump:
+                self._pump = None
+
+    def _pump_into(self, upstream: Stream | None) -> None:
+        while upstream is not None and self._upstream is upstream:
+            while self._next < len(self._kept):
+                piece = self._kept[self._next]
+                self._next += 1
+                try:
+                    upstream.write(piece)
+                except StreamError:
+                    return  # the backend takes no more; what it answers, or that it does not, is the exchange's business
+            if not self.replayable:
+                self._kept.clear()
+                self._next = 0
+            if self.done:
+                return
+            try:
+                raw = self._read()
+            except StreamError as error:
+                self._exchange.interrupt(ClientGone(str(error)))
+                return
+            self._take(raw)
+
+    def _read(self) -> bytes:
+        timeout = self._service.config.timeouts.body_idle
+        self._client.deadline = self._service.clock() + timeout
+        try:
+            raw = self._client.read(BODY_READ)
+        except TimedOut:
+            raise RequestError(408, "body_timeout", f"the body stood still for {timeout:g} s") from None
+        finally:
+            self._client.deadline = NEVER
+        if not raw:
+            raise RequestError(400, "body_truncated", "the client closed in the middle of its body")
+        return raw
+
+    def _take(self, raw: bytes) -> None:
+        """Account for what the client sent and keep it in the form in which the backend gets it. Raises RequestError 400, 413."""
+        if self._decoder is None:
+            payload = raw[: self._left] if len(raw) > self._left else raw
+            self.rest = raw[len(payload) :]
+            self._left -= len(payload)
+            self.done = not self._left
+            coded = payload
+        else:
+            try:
+                payload = self._decoder.feed(raw)
+            except ChunkError as error:
+                raise RequestError(400, "bad_chunk", str(error)) from error
+            self.rest = self._decoder.rest
+            self.done = self._decoder.done
+            coded = (encode_chunk(payload) if payload else b"") + (LAST_CHUNK if self.done else b"")
+        self.received += len(payload)
+        limit = self._service.config.limits.body
+        if limit and self.received > limit:
+            raise RequestError(413, "body_too_large", f"a body of more than {limit} bytes")
+        if coded:
+            self._kept.append(coded)
+            self._kept_size += len(coded)
+            if self._kept_size > REPLAY_LIMIT:
+                self.replayable = False

@@ -1,0 +1,249 @@
+"""The worker process: accepts on the shared sockets, serves clients, beats, drains.
+
+The order of a worker's life: wire everything from the handover, say Ready, serve; on Drain (or when the master is gone) stop
+accepting, let requests finish and idle connections have their grace, cut what is left at the limit, say Drained, exit 0.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import time
+
+from gevent.event import Event
+from gevent.hub import get_hub
+
+from lbproxy.balance.ledger import PickLock, Scalar, scalar_at
+from lbproxy.balance.pool import Pool
+from lbproxy.errors import FrameError, StreamError
+from lbproxy.ipc.handover import BoundListener, Handover
+from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Drained, Heartbeat, Message, Quit, Ready, ReopenLogs
+from lbproxy.ipc.pipe import ChildPipe
+from lbproxy.net.deadlines import Deadlines
+from lbproxy.net.dial import BackendDialer
+from lbproxy.net.listener import Acceptor
+from lbproxy.net.strands import GeventStrands
+from lbproxy.observe.access import AccessLog
+from lbproxy.observe.log import Noisy, get_logger
+from lbproxy.observe.process import rss_kib
+from lbproxy.proxy.reuse import IdleUpstreams
+from lbproxy.proxy.router import Router
+from lbproxy.proxy.service import Counters, Service
+from lbproxy.worker.gate import Gate
+from lbproxy.worker.log_writer import LogWriter
+from lbproxy.worker.reception import Reception
+
+READ, WRITE = 1, 2  # libev's event bits
+CLEAN, BROKEN = 0, 1
+
+FLUSH_INTERVAL = 0.2
+"""Seconds an access line may wait for its batch."""
+DRAIN_CHECK = 0.05
+IDLE_GRACE = 2.0
+"""Seconds that a draining worker keeps idle connections, for requests that are on the wire already."""
+
+
+def run(handover: Handover) -> int:
+    """Run a worker to its end; the exit code: 0 drained or told to go, 1 when the pipe cannot be trusted."""
+    return Worker(handover).run()
+
+
+class Worker:
+    """The process as an object."""
+
+    def __init__(self, handover: Handover) -> None:
+        self._handover = handover
+        self._loop = get_hub().loop
+        self._noisy = Noisy()
+        self._deadlines = Deadlines(self._loop)
+        self._writer = LogWriter(handover.access_fd) if handover.access_fd >= 0 else None
+        self._service = self._wire()
+        self._gate = Gate(handover.ledger, handover.child, handover.config.limits.connections_per_worker)
+        self._acceptors = [self._acceptor(listener) for listener in handover.listeners]
+        self._pipe = ChildPipe(handover.pipe)
+        self._readable = self._loop.io(self._pipe.fileno(), READ)
+        self._writable = self._loop.io(self._pipe.fileno(), WRITE)
+        self._beat_timer = self._loop.timer(HEARTBEAT_INTERVAL, HEARTBEAT_INTERVAL)
+        self._flush_timer = self._loop.timer(FLUSH_INTERVAL, FLUSH_INTERVAL)
+        self._drain_timer = self._loop.timer(DRAIN_CHECK, DRAIN_CHECK)
+        self._drain_until = 0.0
+        self._beat_due = 0.0
+        self._over = Event()
+        self._code = CLEAN
+
+    def _wire(self) -> Service:
+        handover, config = self._handover, self._handover.config
+        lock = PickLock(handover.pick_lock, handover.ledger, handover.child)
+        pools = {name: Pool(name, backends, handover.ledger, lock, handover.child) for name, backends in handover.backends.items()}
+        names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
+        contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
+        timeouts = config.timeouts
+        offset = time.time() - time.monotonic()
+        tls_ports = [bound.listen.address.port for bound in handover.listeners if bound.context is not None]
+        return Service(
+            config=config,
+            router=Router([(route, pools[route.pool]) for route in config.routes]),
+            idle=IdleUpstreams(time.monotonic),
+            dialer=BackendDialer(self._deadlines, contexts, timeouts.connect, timeouts.write_stall),
+            strands=GeventStrands(),
+            counters=Counters(handover.ledger, handover.child),
+            access=AccessLog(offset, _stamp) if self._writer is not None else None,
+            clock=time.monotonic,
+            on_fault=self._on_fault,
+            https_port=tls_ports[0] if tls_ports else 443,
+        )
+
+    def _acceptor(self, bound: BoundListener) -> Acceptor:
+        # Accepted sockets inherit it, which saves a system call a connection.
+        bound.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        reception = Reception(bound, self._service, self._deadlines, self._handover, self._noisy)
+        return Acceptor(self._loop, bound.socket, reception.welcome, self._gate.room, self._on_exhausted)
+
+    # ---------------------------------------------------------------- life
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        gc.collect()
+        gc.freeze()  # what is here now stays; the collector need not look at it again
+        gc.set_threshold(20_000, 20, 50)  # connections come and go by reference count, cycles are rare
+        self._deadlines.start()
+        self._readable.start(self._on_message)
+        self._beat_due = time.monotonic() + HEARTBEAT_INTERVAL
+        self._beat_timer.start(self._beat)
+        self._flush_timer.start(self._flush)
+        for acceptor in self._acceptors:
+            acceptor.start()
+        self._set(Scalar.ACCEPTING, 1)
+        self._send(Ready(os.getpid()))
+        self._over.wait()
+        return self._stop()
+
+    def _stop(self) -> int:
+        self._set(Scalar.ACCEPTING, 0)
+        self._flush()
+        if self._writer is not None:
+            self._writer.close(timeout=2.0)
+        self._pipe.close()
+        return self._code
+
+    def _end(self, code: int) -> None:
+        self._code = code
+        self._over.set()
+
+    # ---------------------------------------------------------------- draining
+
+    def _drain(self, seconds: float) -> None:
+        service = self._service
+        if service.draining:
+            return
+        service.draining = True
+        for acceptor in self._acceptors:
+            acceptor.stop()
+        self._set(Scalar.ACCEPTING, 0)
+        now = time.monotonic()
+        self._drain_until = now + seconds
+        service.idle.close()
+        for connection in list(service.connections):
+            connection.drain(now, min(IDLE_GRACE, seconds))
+        self._drain_timer.start(self._check_drained)
+
+    def _check_drained(self) -> None:
+        streams = self._deadlines.streams
+        late = time.monotonic() >= self._drain_until
+        if streams and not late:
+            return
+        self._drain_timer.stop()
+        cut = len(self._service.connections)
+        for stream in list(streams):
+            stream.abort()
+        if cut:
+            get_logger().warning("drain.cut", connections=cut)
+        self._send(Drained(cut))
+        self._end(CLEAN)
+
+    # ---------------------------------------------------------------- timers
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        lag = max(0.0, now - self._beat_due)
+        self._beat_due = now + HEARTBEAT_INTERVAL
+        cells, child = self._handover.ledger.cells, self._handover.child
+        statuses = range(Scalar.STATUS_1XX, Scalar.STATUS_5XX + 1)
+        self._set(Scalar.REQUESTS, sum(cells[scalar_at(child, status)] for status in statuses))
+        live = cells[scalar_at(child, Scalar.LIVE_REQUESTS)]
+        connections = cells[scalar_at(child, Scalar.CONNECTIONS)]
+        self._send(Heartbeat(int(lag * 1000), rss_kib(), connections, live))
+
+    def _flush(self) -> None:
+        access, writer = self._service.access, self._writer
+        if access is not None and writer is not None and len(access):
+            lines = len(access)
+            if not writer.write(access.take()):
+                self._add(Scalar.ACCESS_DROPPED, lines)
+                self._noisy.warning("access_log.dropped", lines=lines)
+
+    # ---------------------------------------------------------------- the master
+
+    def _on_message(self) -> None:
+        try:
+            messages = self._pipe.receive()
+        except FrameError as error:
+            get_logger().error("pipe.malformed", why=str(error))
+            self._readable.stop()
+            self._end(BROKEN)
+            return
+        if messages is None:
+            self._readable.stop()
+            if not self._service.draining:
+                get_logger().warning("master.gone", then="drain")
+            self._drain(self._handover.config.proxy.drain_timeout)
+            return
+        for message in messages:
+            self._obey(message)
+
+    def _obey(self, message: Message) -> None:
+        if isinstance(message, Drain):
+            self._drain(message.timeout_ms / 1000)
+        elif isinstance(message, Quit):
+            self._end(CLEAN)
+        elif isinstance(message, ReopenLogs):
+            fd = self._pipe.take_fd()
+            if fd >= 0 and self._writer is not None:
+                self._flush()
+                self._writer.reopen(fd)
+
+    def _send(self, message: Message) -> None:
+        try:
+            self._pipe.send(message)
+        except StreamError as error:
+            get_logger().debug("message to the master lost", kind=type(message).__name__, why=str(error))
+        if self._pipe.queued:
+            self._writable.start(self._on_writable)
+
+    def _on_writable(self) -> None:
+        try:
+            self._pipe.flush()
+        except StreamError:
+            self._writable.stop()  # the reading side tells what to do about it
+            return
+        if not self._pipe.queued:
+            self._writable.stop()
+
+    # ---------------------------------------------------------------- the rest
+
+    def _set(self, scalar: Scalar, value: int) -> None:
+        self._handover.ledger.cells[scalar_at(self._handover.child, scalar)] = value
+
+    def _add(self, scalar: Scalar, value: int) -> None:
+        self._handover.ledger.cells[scalar_at(self._handover.child, scalar)] += value
+
+    def _on_fault(self, error: BaseException) -> None:
+        self._noisy.warning("request.fault", exc_info=error)
+
+    def _on_exhausted(self, error: OSError) -> None:
+        self._noisy.warning("accept.exhausted", why=error.strerror or str(error))
+
+
+def _stamp(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))

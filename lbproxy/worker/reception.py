@@ -1,0 +1,95 @@
+"""From an accepted socket to a client connection that serves itself: counting, handshake, forwarding facts.
+
+The handshake runs in the connection's own greenlet with a deadline; whoever speaks plain HTTP to a TLS port is told so in plain
+HTTP.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from typing import Any
+
+from lbproxy.balance.ledger import Scalar, scalar_at
+from lbproxy.errors import HandshakeFailed, StreamError, TimedOut
+from lbproxy.http.forwarding import Forwarder
+from lbproxy.ipc.handover import BoundListener, Handover
+from lbproxy.net.deadlines import Deadlines
+from lbproxy.net.tcp_stream import TcpStream
+from lbproxy.net.tls_stream import TlsStream
+from lbproxy.observe.log import Noisy
+from lbproxy.proxy.client import ClientConnection
+from lbproxy.proxy.replies import reply
+from lbproxy.proxy.service import Service
+
+
+class Reception:
+    """One listener's newcomers."""
+
+    def __init__(self, bound: BoundListener, service: Service, deadlines: Deadlines, handover: Handover, noisy: Noisy) -> None:
+        self._context = bound.context
+        self._port = bound.listen.address.port
+        self._redirect = bound.listen.redirect_to_https
+        self._service = service
+        self._deadlines = deadlines
+        self._noisy = noisy
+        self._networks = handover.config.proxy.trusted_proxies
+        self._timeouts = handover.config.timeouts
+        child = handover.child
+        self._cells = handover.ledger.cells
+        self._accepted = scalar_at(child, Scalar.ACCEPTED)
+        self._connections = scalar_at(child, Scalar.CONNECTIONS)
+        self._handshakes = scalar_at(child, Scalar.HANDSHAKES)
+        self._failures = scalar_at(child, Scalar.HANDSHAKE_FAILURES)
+
+    def welcome(self, sock: socket.socket, address: Any) -> None:
+        """From the event loop: a connection was accepted; `sock` is non-blocking and ours."""
+        cells = self._cells
+        cells[self._accepted] += 1
+        cells[self._connections] += 1
+        peer: str = address[0]
+        context = self._context
+        if context is None:
+            stream = TcpStream(sock, self._deadlines, self._timeouts.write_stall)
+            self._client(stream, peer, "http", 0.0).await_first()
+        else:
+            self._service.strands.start(lambda: self._shake_hands(sock, peer, context))
+
+    def _client(self, stream: TcpStream, peer: str, proto: str, tls_seconds: float) -> ClientConnection:
+        forwarder = Forwarder(peer, proto, self._port, self._networks)
+        return ClientConnection(self._service, stream, peer, forwarder, self._redirect, tls_seconds)
+
+    def _shake_hands(self, sock: socket.socket, peer: str, context: ssl.SSLContext) -> None:
+        begun = time.monotonic()
+        stream = TlsStream(sock, self._deadlines, self._timeouts.write_stall, context)
+        stream.deadline = begun + self._timeouts.handshake
+        try:
+            stream.handshake()
+        except StreamError as error:
+            self._turn_away(stream, peer, error)
+            return
+        except Exception as error:  # must not end in the event loop
+            self._service.on_fault(error)
+            self._turn_away(stream, peer, HandshakeFailed("internal_error"))
+            return
+        self._cells[self._handshakes] += 1
+        client = self._client(stream, peer, "https", time.monotonic() - begun)
+        client.serve()
+
+    def _turn_away(self, stream: TlsStream, peer: str, error: StreamError) -> None:
+        cells = self._cells
+        cells[self._failures] += 1
+        cells[self._connections] -= 1
+        reason = error.reason if isinstance(error, HandshakeFailed) else str(error)
+        if isinstance(error, TimedOut):
+            reason = "handshake_timeout"
+        self._noisy.info("tls.handshake_failed", client=peer, port=self._port, reason=reason)
+        if reason == "plain_http":
+            try:
+                TcpStream.write(stream, reply(400, "plain_http_on_tls_port", close=True))
+            except StreamError:
+                pass  # they are gone; nobody to tell
+            TcpStream.finish(stream)
+        else:
+            stream.abort()
