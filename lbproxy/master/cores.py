@@ -32,10 +32,9 @@ def quota_folders(membership: str) -> list[tuple[PurePosixPath, int]]:
     """
     folders: dict[tuple[PurePosixPath, int], None] = {}
     for line in membership.splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        group = PurePosixPath(path)
-        if controllers == "":
+        number, controllers, path = [*line.split(":", 2), "", ""][:3]
+        group = PurePosixPath(path if ".." not in path.split("/") else "/")  # a namespace's way to say "outside"
+        if number == "0" and controllers == "":
             mounts, version = ["", "unified"], 2
         elif "cpu" in controllers.split(","):
             mounts, version = ["cpu", controllers], 1
