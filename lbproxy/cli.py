@@ -22,7 +22,7 @@ from lbproxy.errors import Complaint, ConfigError, StartError
 
 if TYPE_CHECKING:
     from lbproxy.demo.respond import Listening
-    from lbproxy.ipc.handover import Handover
+    from lbproxy.ipc.handover import ChildMain
 
 T = TypeVar("T")
 Ready = Callable[[], None]
@@ -84,18 +84,18 @@ def _serve(config: Config, on_ready: Ready | None) -> int:
     return run(config, worker=_worker, control=_control, on_ready=on_ready)
 
 
-def _worker(handover: Handover) -> int:
+def _worker() -> ChildMain:
     """In the forked child, which alone loads gevent."""
     from lbproxy.worker.main import run
 
-    return run(handover)
+    return run
 
 
-def _control(handover: Handover) -> int:
+def _control() -> ChildMain:
     """In the forked child, which alone loads gevent."""
     from lbproxy.control.main import run
 
-    return run(handover)
+    return run
 
 
 # ---------------------------------------------------------------- check, init

@@ -47,4 +47,8 @@ class Handover:
 
 
 ChildMain = Callable[[Handover], int]
-"""Runs a child to its end inside the forked process and returns its exit code. Imports gevent only when called."""
+"""Runs a child to its end inside the forked process and returns its exit code."""
+
+ChildLoader = Callable[[], ChildMain]
+"""Imports all that the child runs, gevent included, inside the forked process and before privileges are dropped: the account that
+the child drops to need not be able to read the files of this program or of its interpreter."""

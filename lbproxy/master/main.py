@@ -21,7 +21,7 @@ from lbproxy import __version__
 from lbproxy.balance.ledger import PickLock
 from lbproxy.config.model import Config
 from lbproxy.errors import ConnectionLost, FrameError, StartError, StreamError
-from lbproxy.ipc.handover import ChildMain
+from lbproxy.ipc.handover import ChildLoader
 from lbproxy.ipc.messages import ReopenLogs
 from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master import access_log, events
@@ -38,7 +38,7 @@ LAST_WORDS = 64
 """Reads of a dead child's pipe, at most: its buffer holds far fewer, but something it left behind might go on writing."""
 
 
-def run(config: Config, *, worker: ChildMain, control: ChildMain, on_ready: Callable[[], None] | None = None) -> int:
+def run(config: Config, *, worker: ChildLoader, control: ChildLoader, on_ready: Callable[[], None] | None = None) -> int:
     """Be the master until a signal ends it. Returns the exit code: 0 clean, 1 the children do not start, 2 forced.
 
     `on_ready` is called once, in the master, when every worker is Ready. Raises StartError and ConfigError for whatever keeps it
@@ -58,7 +58,7 @@ class Master:
     """Owns the estate, the provision, the selector and the children's pipes; `close` it."""
 
     def __init__(
-        self, estate: Estate, provision: Provision, mains: dict[Role, ChildMain], on_ready: Callable[[], None] | None
+        self, estate: Estate, provision: Provision, mains: dict[Role, ChildLoader], on_ready: Callable[[], None] | None
     ) -> None:
         self._estate = estate
         self._provisions = {1: provision}

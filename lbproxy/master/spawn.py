@@ -1,7 +1,8 @@
 """Fork one child and live its life: from the fork to os._exit, nothing of the master may shine through.
 
 In the child, in this order: signals, descriptors (a copy of a sibling's pipe end would keep that sibling from ever seeing the
-master's end), what is written when it crashes, privileges, title, and only then the ChildMain, which imports gevent.
+master's end), the child's modules (gevent among them) while their files may still be read, what is written when it crashes,
+privileges, title, and only then the child's own work.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from setproctitle import setproctitle
 
 from lbproxy.errors import FrameError, LbproxyError
 from lbproxy.ipc.codec import encode
-from lbproxy.ipc.handover import ChildMain, Handover
+from lbproxy.ipc.handover import ChildLoader, Handover
 from lbproxy.ipc.messages import Failed
 from lbproxy.ipc.pipe import MasterPipe, socket_pair
 from lbproxy.master import signals
@@ -42,7 +43,7 @@ class Running:
     pipe: MasterPipe
 
 
-def spawn(order: Spawn, estate: Estate, provision: Provision, main: ChildMain, close_masters: Callable[[], None]) -> Running:
+def spawn(order: Spawn, estate: Estate, provision: Provision, load: ChildLoader, close_masters: Callable[[], None]) -> Running:
     """Fork. `close_masters` closes, in the child, every descriptor of the master that is no child's business. Raises OSError."""
     ours, theirs = socket_pair()
     estate.ledger.open_row(order.slot)
@@ -51,7 +52,7 @@ def spawn(order: Spawn, estate: Estate, provision: Provision, main: ChildMain, c
     try:
         pid = os.fork()
         if pid == 0:
-            _live(order, estate, provision, main, ours, theirs, close_masters)
+            _live(order, estate, provision, load, ours, theirs, close_masters)
     except OSError:
         ours.close()
         raise
@@ -65,7 +66,7 @@ def _live(
     order: Spawn,
     estate: Estate,
     provision: Provision,
-    main: ChildMain,
+    load: ChildLoader,
     ours: socket.socket,
     theirs: socket.socket,
     close_masters: Callable[[], None],
@@ -76,6 +77,7 @@ def _live(
         ours.close()
         close_masters()
         signals.unblock()
+        main = load()
         _settle(order, estate, provision)
         code = int(main(_handover(order, estate, provision, theirs)))
     except SystemExit as leaving:

@@ -37,6 +37,6 @@ class GeventStrands:
         self._run_callback(_throw, strand, error)
 
 
-def _throw(strand: greenlet, error: BaseException) -> None:
-    if not strand.dead:
+def _throw(strand: Strand, error: BaseException) -> None:
+    if isinstance(strand, greenlet) and not strand.dead:
         strand.throw(error)

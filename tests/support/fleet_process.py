@@ -127,7 +127,7 @@ def main() -> int:
     options = json.loads(sys.argv[1])
     behave: ChildMain = Behaviour(options)
     try:
-        return run(config_of(options), worker=behave, control=behave, on_ready=lambda: print("on_ready", os.getpid(), flush=True))
+        return run(config_of(options), worker=lambda: behave, control=lambda: behave, on_ready=lambda: print("on_ready", os.getpid(), flush=True))
     except LbproxyError as error:
         print(error, file=sys.stderr)
         return 1
