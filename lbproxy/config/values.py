@@ -125,14 +125,12 @@ def route_host(value: object) -> str:
         raise Refused(f"wanted a host name, got {show(value)}")
     if value == "*":
         raise Refused('wanted a host name, got "*"', 'leave "host" out to match every host')
-    wildcard, star, rest = value.rpartition("*.")
-    if star:
-        if wildcard or "." not in rest.strip("."):
+    if "*" in value:
+        domain = value.removeprefix("*.")
+        if "*" in domain or "." not in domain:
             hint = "one star, as the whole first label, above a domain"
             raise Refused(f'wanted a host such as "*.example.com", got {show(value)}', hint)
-        return f"*.{parse_name(rest)}"
-    if "*" in value:
-        raise Refused(f'wanted a host such as "*.example.com", got {show(value)}', "a star stands for one whole label")
+        return f"*.{parse_name(domain)}"
     if re.search(r"[^:]:[0-9]+\Z", value) and literal_ip(value) is None:
         raise Refused(f"wanted a host without port, got {show(value)}", f'write "{value.rpartition(":")[0]}"')
     if address := literal_ip(value.removeprefix("[").removesuffix("]")):

@@ -124,17 +124,19 @@ class Exchange:
             phrase = HTTPStatus(status).phrase
         except ValueError:
             phrase = "Unassigned"
-        framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+        framing = "Transfer-Encoding: chunked\r\n" if length is None else f"Content-Length: {length}\r\n"
         if status in (204, 304):
-            framing = "X-Body: none"
+            framing = ""  # they have no body, and a 204 may not even speak of one (RFC 9110 section 8.6)
         connection = "" if self.keep_alive else "Connection: close\r\n"
         typed = f"Content-Type: {content_type}\r\nX-Content-Type-Options: nosniff\r\nX-Backend: {self.who}\r\n"
-        return f"HTTP/1.1 {status} {phrase}\r\n{typed}{framing}\r\n{connection}\r\n".encode("latin-1")
+        return f"HTTP/1.1 {status} {phrase}\r\n{typed}{framing}{connection}\r\n".encode("latin-1")
 
     async def send(self, data: bytes) -> None:
         """Bytes to the client, waiting while it is slow."""
         self.answered = True
         self._writer.write(data)
+        if self._writer.transport.get_write_buffer_size() == 0:
+            return
         async with asyncio.timeout(BODY_IDLE):
             await self._writer.drain()
 

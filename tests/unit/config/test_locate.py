@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from lbproxy.config.locate import Lines, Path
 
-TEXT = r'''# [not.a.table]
+TEXT = (
+    r'''# [not.a.table]
 title = "a # [b]" # comment
 [proxy]
 workers = 2
@@ -22,11 +23,13 @@ multi = """
 [fake]
 key = 1 \
 """ # end
-literal = ''' + r"""'''
+literal = '''
+    + r"""'''
 it''s ]] "quoted" \
 '''
 five = '''x'''''
-""" + r'''
+"""
+    + r'''
 six = """a "quoted" \""" b"""""
 empty = """"""
 [[listen]]
@@ -52,6 +55,7 @@ backends = ["one", [1,
 when = 1979-05-27 07:32:00 # date
 last = 1e-3
 '''
+)
 
 # Inline tables over several lines are TOML 1.1; tomllib refuses them, so the scanner never sees them. Kept on one line here.
 TEXT = TEXT.replace('{ cert = "c",\n    key = "d" } ]', '{ cert = "c", key = "d" } ]')

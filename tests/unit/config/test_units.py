@@ -63,8 +63,8 @@ def test_sizes_read(text: object, size: int) -> None:
 
 @pytest.mark.parametrize(("value", "hint"), [
     (65536, 'write the unit, e.g. "65536B"'), ("64k", 'write "64KiB" (1024) or "64KB" (1000)'),
-    ("64M", 'write "64MiB" (1024) or "64MB" (1000)'), ("", ""), ("KiB", ""), ("-1KiB", ""), ("1.5MiB", ""), ("1iB", ""), (False, ""),
-    ("1KiB\n", ""),
+    ("64M", 'write "64MiB" (1024) or "64MB" (1000)'), ("", ""), ("KiB", ""), ("-1KiB", ""), ("1.5MiB", ""), ("1iB", ""),
+    (False, ""), ("1KiB\n", ""),
 ])  # fmt: skip
 def test_sizes_refused(value: object, hint: str) -> None:
     """The half-written unit of other proxies is answered with the two it could mean."""
@@ -112,7 +112,8 @@ def test_listen_addresses_refused(value: object, message: str, hint: str) -> Non
 
 
 @pytest.mark.parametrize(("text", "address"), [
-    ("10.0.0.1:8080", Address("10.0.0.1", 8080)), ("[fd00::1]:80", Address("fd00::1", 80)), ("App.Internal:80", Address("app.internal", 80)),
+    ("10.0.0.1:8080", Address("10.0.0.1", 8080)), ("[fd00::1]:80", Address("fd00::1", 80)),
+    ("App.Internal:80", Address("app.internal", 80)),
     ("my_app:3000", Address("my_app", 3000)), ("bücher.example:80", Address("xn--bcher-kva.example", 80)),
 ])  # fmt: skip
 def test_backend_addresses_read(text: str, address: Address) -> None:
@@ -120,7 +121,10 @@ def test_backend_addresses_read(text: str, address: Address) -> None:
     assert units.parse_backend_address(text) == address
 
 
-@pytest.mark.parametrize("text", ["10.0.0.256:80", "10.0.1:80", "010.0.0.1:80", "-a:80", "a-:80", "a..b:80", "a b:80", "a:80/", "[x:y]:80", "a" * 64 + ":80"])
+@pytest.mark.parametrize(
+    "text",
+    ["10.0.0.256:80", "10.0.1:80", "010.0.0.1:80", "-a:80", "a-:80", "a..b:80", "a b:80", "a:80/", "[x:y]:80", "a" * 64 + ":80"],
+)
 def test_backend_addresses_refused(text: str) -> None:
     """What is neither an address nor a name."""
     with pytest.raises(Refused):
@@ -128,7 +132,7 @@ def test_backend_addresses_refused(text: str) -> None:
 
 
 def test_backends_need_a_host_unless_one_is_implied() -> None:
-    """":9000" says nothing in a file; on the command line of `quick` it is this machine."""
+    """ ":9000" says nothing in a file; on the command line of `quick` it is this machine."""
     with pytest.raises(Refused) as refused:
         units.parse_backend_address(":9000")
     assert refused.value.hint == 'say the host, e.g. "127.0.0.1:9000"'
@@ -163,7 +167,8 @@ def test_networks_survive_text_and_back(ip: object, prefix: int) -> None:
 
 
 @pytest.mark.parametrize(("value", "shown"), [
-    ("a\n\x1b", '"a\\n\\u001b"'), ("x" * 200, '"' + "x" * 75 + '..."'), (True, "true"), ({}, "a table"), ([], "a list"), (3, "the number 3"),
+    ("a\n\x1b", '"a\\n\\u001b"'), ("x" * 200, '"' + "x" * 75 + '..."'), (True, "true"),
+    ({}, "a table"), ([], "a list"), (3, "the number 3"),
 ])  # fmt: skip
 def test_values_are_shown_safely(value: object, shown: str) -> None:
     """Messages go to a terminal: no control characters, no endless lines."""

@@ -1,0 +1,74 @@
+"""[[listen]] and [[route]]."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lbproxy.config.model import Address, Certificate, Listen, ListenTls, Route
+from tests.unit.config.text import LEAST, complaint, line_of, read, refused
+
+POOL = '[pool.app]\nbackends = ["10.0.0.1:80"]\n'
+ROUTE = '[[route]]\npool = "app"\n'
+PLAIN = 'address = ":1"\n'
+TLS = 'certificates = [{ cert = "a.crt", key = "/k/a.key" }]\n'
+
+
+def test_listeners() -> None:
+    """TLS with everything, and plain."""
+    text = (
+        f'[[listen]]\naddress = "[::]:443"\n{TLS}tls = {{ profile = "modern", client_ca = "ca.pem", client_auth = "required" }}\n'
+        f'[[listen]]\naddress = ":80"\nredirect_to_https = true\n{ROUTE}{POOL}'
+    )
+    tls, plain = read(text).listen
+    pair = Certificate(Path("/base/a.crt"), Path("/k/a.key"))
+    assert tls == Listen(Address("::", 443), (pair,), ListenTls("modern", Path("/base/ca.pem"), "required"), False, 2)
+    assert plain == Listen(Address("0.0.0.0", 80), (), ListenTls(), True, line_of(text, '":80"'))
+
+
+@pytest.mark.parametrize(("listener", "key", "message", "hint"), [
+    ("", "listen[0]", '"address" is missing', 'add address = "0.0.0.0:443"'),
+    ('address = ":1"\ncertificates = []', "listen[0].certificates", "got an empty list", "leave the key out for plain HTTP"),
+    ('address = ":1"\ncertificates = "a.pem"', "listen[0].certificates", 'got "a.pem"', ""),
+    ('address = ":1"\ncertificates = ["a.pem"]', "listen[0].certificates[0]", 'got "a.pem"', ""),
+    ('address = ":1"\ncertificates = [{ cert = "a" }]', "listen[0].certificates[0]", '"key" is missing', 'add key = "..."'),
+    (f'{PLAIN}{TLS}redirect_to_https = true', "listen[0].redirect_to_https", "HTTPS already", "put it into"),
+    ('address = ":1"\ntls = {}', "listen[0].tls", "plain HTTP", 'add certificates = [{ cert = "...", key = "..." }]'),
+    (f'{PLAIN}{TLS}tls = {{ client_auth = "optional" }}', "listen[0].tls.client_auth", "without", 'add client_ca = "ca.pem"'),
+    (f'{PLAIN}{TLS}tls = {{ client_ca = "c" }}', "listen[0].tls.client_ca", "no client is asked", 'add client_auth = "required"'),
+    ('address = ":1"\nadress = 1', "listen[0].adress", "unknown key", 'did you mean "address"?'),
+])  # fmt: skip
+def test_listeners_refused(listener: str, key: str, message: str, hint: str) -> None:
+    """One complaint each, with what to do."""
+    found = complaint(f"[[listen]]\n{listener}\n{ROUTE}{POOL}")
+    assert found.key == key
+    assert message in found.message
+    assert found.hint.startswith(hint)
+    assert bool(found.hint) == bool(hint)
+
+
+def test_a_single_bracket_is_pointed_out() -> None:
+    """[listen] where [[listen]] was meant."""
+    found = complaint(f'[listen]\naddress = ":1"\n{ROUTE}{POOL}')
+    assert (found.line, found.message) == (1, "wanted a list of tables, each headed [[listen]], got a table")
+
+
+def test_routes() -> None:
+    """Host and path are optional."""
+    text = LEAST.replace('pool = "app"', 'host = "*.Example.com"\npath = "/api/"\npool = "app"\n[[route]]\npool = "app"')
+    assert read(text).routes == (Route("app", "*.example.com", "/api/", 4), Route("app", None, "/", 8))
+
+
+def test_routes_to_nowhere() -> None:
+    """A pool that does not exist: the nearest one, or all there are."""
+    assert complaint(LEAST.replace('pool = "app"', 'pool = "aps"')).hint == 'did you mean "app"?'
+    assert complaint(LEAST.replace('pool = "app"', 'pool = "zzz"')).hint == "there are: app"
+    found = complaint(LEAST.replace('pool = "app"', 'path = "/"'))
+    assert (found.key, found.message, found.hint) == ("route[0]", '"pool" is missing', 'add pool = "app"')
+
+
+def test_half_a_route_breeds_no_more_complaints() -> None:
+    """A route whose host is refused is not taken for one that matches every host."""
+    text = LEAST.replace("[[route]]", '[[route]]\nhost = "a:1"\npool = "app"\n[[route]]')
+    assert [found.key for found in refused(text)] == ["route[0].host"]

@@ -1,0 +1,171 @@
+"""TOML in, a Config or every complaint out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import pytest
+
+from lbproxy.config import model
+from lbproxy.config.load import load_file, load_text
+from lbproxy.config.model import Config
+from lbproxy.config.starter import STARTER
+from lbproxy.errors import Complaint, ConfigError
+from tests.unit.config.text import BASE, LEAST, complaint, read, refused
+
+CONF = Path(__file__).resolve().parents[3] / "conf"
+
+
+def test_every_complaint_at_once_in_file_order() -> None:
+    """A person fixes a file in one go."""
+    text = """\
+[proxy]
+worker = 3
+drain_timeout = 30
+[[listen]]
+address = "localhost:443"
+[[route]]
+pool = "ap"
+[pool.app]
+backends = ["10.0.0.1:80",
+  "http://foo:80"]
+[limits]
+head = "64k"
+"""
+    assert [str(found) for found in refused(text)] == [
+        'test.toml:2: proxy.worker: unknown key (did you mean "workers"?)',
+        "test.toml:3: proxy.drain_timeout: "
+        'wanted a duration such as "30s", "250ms" or "1m30s", got the number 30 (write the unit, e.g. "30s")',
+        'test.toml:5: listen[0].address: wanted the IP address to listen on, got "localhost" (e.g. "127.0.0.1:443")',
+        'test.toml:7: route[0].pool: there is no pool "ap" (did you mean "app"?)',
+        "test.toml:10: pool.app.backends[1]: "
+        'wanted an address such as "10.0.0.1:8080" or "app.internal:8080", got "http://foo:80" (leave out "http://")',
+        "test.toml:12: limits.head: "
+        'wanted a size such as "64KiB", "32KB" or "1MiB", got "64k" (write "64KiB" (1024) or "64KB" (1000))',
+    ]
+
+
+@pytest.mark.parametrize(("text", "line", "message"), [
+    ("a = 1\nb = \n", 2, "Invalid value"),
+    ("a = 1\na = 2\n", 2, "Cannot overwrite a value"),
+    ("a = 1 b = 2\n", 1, "Expected newline or end of document after a statement"),
+    ('x = """\n\n', 3, "Unterminated string at the end of the file"),
+    ("[a\n", 1, "Expected ']'"),
+    ("a = yes\n", 1, "Invalid value"),
+    ("\x00", 1, "Invalid statement"),
+])  # fmt: skip
+def test_broken_toml(text: str, line: int, message: str) -> None:
+    """The line is tomllib's, its words are kept."""
+    found = complaint(text)
+    assert found.line == line
+    assert found.message.startswith("not valid TOML: ")
+    assert message in found.message
+
+
+def test_nothing_at_all() -> None:
+    """An empty file is told what is missing."""
+    messages = [(found.message, found.hint) for found in refused("")]
+    assert messages == [
+        ("nothing to listen on", 'add [[listen]] with address = "0.0.0.0:443"'),
+        ("no route leads to a pool", 'add [[route]] with pool = "NAME" and [pool.NAME] with its backends'),
+    ]
+
+
+def test_only_redirects_need_no_route() -> None:
+    """They never ask a backend."""
+    assert read('[[listen]]\naddress = ":80"\nredirect_to_https = true').routes == ()
+    assert complaint('[[listen]]\naddress = ":80"\n[pool.app]\nbackends = ["a:1"]').hint == 'add [[route]] with pool = "app"'
+
+
+@pytest.mark.parametrize(("key", "hint"), [
+    ("lisen", 'did you mean "listen"?'),
+    ("upstream", "[pool.NAME] is what it is called here"),
+    ("workers", "it belongs in [proxy]"),
+    ("zzz", "known here: pool, listen, route, proxy, log, timeouts, limits, metrics"),
+])  # fmt: skip
+def test_unknown_tables(key: str, hint: str) -> None:
+    """Also for people who come from other proxies."""
+    assert complaint(f"{key} = 1\n" + LEAST).hint == hint
+
+
+def test_line_ends_and_marks_of_other_systems(tmp_path: Path) -> None:
+    """A file from Windows: carriage returns and a byte-order mark."""
+    file = tmp_path / "a.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + LEAST.replace("\n", "\r\n").encode())
+    assert load_file(file).routes[0].line == 4
+
+
+def test_files_are_relative_to_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not to where the command was typed; and absolute, so that the daemon may change its directory."""
+    (tmp_path / "a.toml").write_text('[log]\naccess = "access.log"\n' + LEAST)
+    monkeypatch.chdir(tmp_path)
+    config = load_file(Path("a.toml"))
+    assert config.log.access == str(tmp_path / "access.log")
+    assert config.source == "a.toml"
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    """A complaint like any other."""
+    (tmp_path / "latin1.toml").write_bytes(b"# ok\n# \xe9\n")
+    cases = {
+        "absent.toml": (0, "cannot be read: No such file or directory", "lbproxy init > FILE writes one to start from"),
+        ".": (0, "cannot be read: Is a directory", "name the file in it"),
+        "latin1.toml": (2, "wanted UTF-8, got the byte 0xe9", "save the file as UTF-8"),
+    }
+    for name, (line, message, hint) in cases.items():
+        with pytest.raises(ConfigError) as error:
+            load_file(tmp_path / name)
+        assert error.value.complaints == [Complaint(str(tmp_path / name), line, "", message, hint)]
+
+
+def test_depth_is_no_crash() -> None:
+    """Brackets without end are refused like anything else."""
+    assert complaint("a = " + "[" * 100_000).message == "nested too deeply"
+
+
+def test_what_init_prints_passes() -> None:
+    """As it stands, and with its comments' lines taken in."""
+    assert len(load_text(STARTER, "", BASE).pools) == 1
+    keys = re.sub(r"^# (?=\[|[a-z_]+ = )", "", STARTER, flags=re.MULTILINE)
+    config = load_text(keys, "", BASE)
+    assert [listen.redirect_to_https for listen in config.listen] == [False, True]
+    assert config.pools[0].health.type == "http"
+
+
+def test_the_shipped_files_pass() -> None:
+    """All but their certificates is there to be read."""
+    assert [listen.address.port for listen in load_file(CONF / "minimal.toml").listen] == [443, 80]
+    assert len(load_file(CONF / "example.toml").routes) == 2
+
+
+NOT_WRITTEN = {"source", "line", "name", "listen", "routes", "pools"}
+"""Fields that are no keys: places, and the lists of tables, whose own keys are looked at."""
+
+
+def test_the_example_names_every_key() -> None:
+    """A key added to the model is added to the example."""
+    text = (CONF / "example.toml").read_text()
+    written = set(re.findall(r"^\[*(?:\w+\.)*(\w+)\]*", text, re.MULTILINE))
+    kinds = [kind for kind in vars(model).values() if isinstance(kind, type) and is_dataclass(kind)]
+    assert len(kinds) >= 14
+    keys = {f"{kind.__name__}.{field.name}" for kind in kinds for field in fields(kind)}
+    assert {key for key in keys if key.rpartition(".")[2] not in written | NOT_WRITTEN} == set()
+
+
+def test_the_example_shows_the_defaults() -> None:
+    """Where it does not say "example" or "required", the value is the model's default: without those lines nothing changes."""
+    text = (CONF / "example.toml").read_text()
+    bare = "\n".join(line for line in text.split("\n") if not _shows_a_default(line))
+    assert text.count("\n") - bare.count("\n") >= 30
+    assert _said(load_text(text, "", BASE)) == _said(load_text(bare, "", BASE))
+
+
+def _shows_a_default(line: str) -> bool:
+    is_key = re.match(r"\w+ = ", line) is not None
+    return is_key and "# example" not in line and "# required" not in line
+
+
+def _said(config: Config) -> str:
+    return re.sub(r"line=\d+", "", repr(config))

@@ -1,0 +1,100 @@
+"""[pool.NAME]: backends, re-encryption, health."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lbproxy.config.model import Address, Backend, Health, Pool, PoolTls
+from tests.unit.config.text import LEAST, complaint, read, refused
+
+
+def test_everything() -> None:
+    """Each key reaches its field."""
+    text = """\
+[[listen]]
+address = ":1"
+[[route]]
+pool = "app"
+[pool.app]
+balance = "least_conn"
+backends = [
+  "10.0.0.1:80",
+  { address = "app.internal:81", weight = 0, max_connections = 7 },
+]
+tls = { ca = "ca.pem", server_name = "api", cert = "c.crt", key = "c.key", verify = true }
+[pool.app.health]
+type = "http"
+interval = "1s"
+timeout = "500ms"
+rise = 4
+fall = 5
+method = "HEAD"
+path = "/healthz?x=1"
+host = "app:81"
+expect = "204"
+"""
+    backends = (Backend(Address("10.0.0.1", 80), line=8), Backend(Address("app.internal", 81), 0, 7, 9))
+    tls = PoolTls(Path("/base/ca.pem"), "api", Path("/base/c.crt"), Path("/base/c.key"), True)
+    health = Health("http", 1.0, 0.5, 4, 5, "HEAD", "/healthz?x=1", "app:81", (204, 204))
+    assert read(text).pools == (Pool("app", backends, "least_conn", tls, health, 5),)
+
+
+def test_defaults() -> None:
+    """No TLS unless the table is there, even if empty; health is a TCP check."""
+    (pool,) = read(LEAST).pools
+    assert (pool.tls, pool.health, pool.backends[0].weight) == (None, Health(), 1)
+    (pool,) = read(LEAST + "tls = {}").pools
+    assert pool.tls == PoolTls()
+
+
+@pytest.mark.parametrize(("more", "key", "message", "hint"), [
+    ('balance = "round_robin"', "pool.app.balance", 'wanted "least_conn", got "round_robin"', ""),
+    ('tls = { cert = "c" }', "pool.app.tls.cert", '"cert" without "key"', 'add key = "..."'),
+    ('tls = { key = "c" }', "pool.app.tls.key", '"key" without "cert"', 'add cert = "..."'),
+    ('tls = { ca = "c", verify = false }', "pool.app.tls.verify", "verification is off", "leave one of the two out"),
+    ("tls = true", "pool.app.tls", "got true", ""),
+    ('health = { path = "/x" }', "pool.app.health.path", 'means nothing to a check of type "tcp"', 'add type = "http"'),
+    ('health = { type = "off", expect = "200" }', "pool.app.health.expect", 'type "off"', 'add type = "http"'),
+    ('health = { type = "htp", path = "/x" }', "pool.app.health.type", 'got "htp"', 'did you mean "http"?'),
+    ('health = { interval = "0" }', "pool.app.health.interval", "at least 1ms", "no limit at all is not offered"),
+    ("health = { rise = 0 }", "pool.app.health.rise", "from 1 to 1000", ""),
+    ("backend = []", "pool.app.backend", "unknown key", 'did you mean "backends"?'),
+])  # fmt: skip
+def test_refused(more: str, key: str, message: str, hint: str) -> None:
+    """One complaint each, with what to do."""
+    found = complaint(LEAST + more)
+    assert found.key == key
+    assert message in found.message
+    assert found.hint == hint
+
+
+@pytest.mark.parametrize(("backends", "key", "message"), [
+    ("", "pool.app", "the pool has no backends"),
+    ("backends = []", "pool.app.backends", "the pool has no backends"),
+    ('backends = "a:1"', "pool.app.backends", "wanted a list such as"),
+    ("backends = [{}]", "pool.app.backends[0]", '"address" is missing'),
+    ('backends = [{ address = "a:1", weight = 1001 }]', "pool.app.backends[0].weight", "from 0 to 1000"),
+    ('backends = [{ address = "a:1", weight = -1 }]', "pool.app.backends[0].weight", "from 0 to 1000"),
+    ('backends = [{ address = "a:1", wait = 1 }]', "pool.app.backends[0].wait", "unknown key"),
+    ('backends = ["a:1", "b"]', "pool.app.backends[1]", "wanted an address"),
+])  # fmt: skip
+def test_backends_refused(backends: str, key: str, message: str) -> None:
+    """By item."""
+    found = complaint(LEAST.replace('backends = ["10.0.0.1:80"]', backends))
+    assert found.key == key
+    assert message in found.message
+
+
+def test_pools_of_the_wrong_shape() -> None:
+    """[[pool]], a pool that is no table, a name that cannot stand in a log."""
+    front = LEAST[: LEAST.index("[pool.app]")]
+    assert "a table for each pool, headed [pool.NAME], got a list" in messages(front + '[[pool]]\nname = "app"')
+    assert "wanted a table headed [pool.app], got the number 3" in messages("pool.app = 3\n" + front)
+    assert "wanted a pool name" in messages(LEAST + '[pool."a/b"]\nbackends = ["b:1"]')
+
+
+def messages(text: str) -> str:
+    """All of them."""
+    return "\n".join(found.message for found in refused(text))
