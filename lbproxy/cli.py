@@ -86,15 +86,19 @@ def _serve(config: Config, on_ready: Ready | None) -> int:
 
 def _worker() -> ChildMain:
     """In the forked child, which alone loads gevent."""
+    from lbproxy.net.preload import preload
     from lbproxy.worker.main import run
 
+    preload()
     return run
 
 
 def _control() -> ChildMain:
     """In the forked child, which alone loads gevent."""
+    from lbproxy.net.preload import preload
     from lbproxy.control.main import run
 
+    preload()
     return run
 
 
