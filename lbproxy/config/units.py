@@ -102,7 +102,7 @@ _BYTES = {
     "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
     "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
 }  # fmt: skip
-_SIZE = re.compile(r"([0-9]{1,15}) ?([kmgt]?i?b)\Z", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,19}) ?([kmgt]?i?b)\Z", re.IGNORECASE)
 _SIZE_WANTED = 'wanted a size such as "64KiB", "32KB" or "1MiB"'
 
 

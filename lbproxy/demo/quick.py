@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lbproxy.config.model import Address, Backend, Certificate, Config, Health, Listen, Log, Pool, Process, Route
+from lbproxy.config.model import Address, Backend, Certificate, Config, Health, Limits, Listen, Log, Pool, Process, Route
 from lbproxy.config.units import Refused, parse_name
 from lbproxy.errors import StartError
 from lbproxy.tls.selfsigned import SelfSigned
@@ -27,6 +27,7 @@ def quick_config(listen: Address, backends: Sequence[Address], certificate: Self
         pools=(Pool(POOL, tuple(Backend(address) for address in backends), health=Health(interval=1.0)),),
         proxy=Process(workers=workers, drain_timeout=5.0),
         log=Log(level="warning", access="off"),
+        limits=Limits(connections_per_worker=4096),  # within the usual hard limit on open files
     )
 
 
