@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import gevent
+import gevent.socket
+import pytest
+
+from lbproxy.balance.ledger import Admin, Column, Health, Ledger, Scalar, column_at, scalar_at
+from lbproxy.config import model
+from lbproxy.control import endpoints
+from lbproxy.control.endpoints import ENDPOINTS, Endpoints, parse
+from tests.unit.control.backends import handover, new_ledger, pool_of
+
+OFF = model.Health(type="off")
+
+
+class Monitor:
+    """Endpoints on a loopback port over a ledger that the test writes."""
+
+    def __init__(self) -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.address = listening.getsockname()
+        self.ledger: Ledger = new_ledger()
+        self.pipe, other = socket.socketpair()
+        self._other = other
+        pools = (pool_of("api", 8001, 8002, health=OFF), pool_of("web", 8003, health=OFF))
+        self.served = Endpoints(handover(*pools, ledger=self.ledger, pipe=other, metrics=listening))
+        self.served.start()
+
+    def close(self) -> None:
+        self.served.stop()
+        self.pipe.close()
+        self._other.close()
+
+    def health(self, *states: Health) -> None:
+        for slot, state in enumerate(states):
+            self.ledger.cells[column_at(Column.HEALTH, slot)] = state
+
+    def send(self, data: bytes) -> bytes:
+        """Everything that comes back until the end."""
+        with gevent.Timeout(10), gevent.socket.create_connection(self.address) as sock:
+            sock.sendall(data)
+            answer = b""
+            while chunk := sock.recv(65536):
+                answer += chunk
+            return answer
+
+    def get(self, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+        head, _, body = self.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).partition(b"\r\n\r\n")
+        line, *fields = head.decode().split("\r\n")
+        headers = dict(field.split(": ", 1) for field in fields)
+        assert int(headers["Content-Length"]) == len(body) or method == "HEAD"
+        assert headers["Connection"] == "close"
+        return int(line.split()[1]), headers, body
+
+
+@pytest.fixture
+def monitor() -> Iterator[Monitor]:
+    monitor = Monitor()
+    yield monitor
+    monitor.close()
+
+
+def test_livez(monitor: Monitor) -> None:
+    """While the loop runs, whatever the backends do."""
+    monitor.health(Health.DOWN, Health.DOWN, Health.DOWN)
+    assert monitor.get("/livez")[::2] == (200, b"alive\n")
+
+
+def test_readyz_names_the_pools_without_a_usable_backend(monitor: Monitor) -> None:
+    """Unknown is not ready, one up is enough, down or drained is not."""
+    assert monitor.get("/readyz")[::2] == (503, b"pool api has no usable backend\npool web has no usable backend\n")
+    monitor.health(Health.DOWN, Health.UP, Health.UP)
+    assert monitor.get("/readyz")[::2] == (200, b"ready\n")
+    monitor.ledger.cells[column_at(Column.ADMIN, 2)] = Admin.DRAINED
+    assert monitor.get("/readyz")[::2] == (503, b"pool web has no usable backend\n")
+
+
+def test_metrics(monitor: Monitor) -> None:
+    """Prometheus' type, the ledger's numbers."""
+    monitor.ledger.open_row(0)
+    monitor.ledger.cells[scalar_at(0, Scalar.REQUESTS)] = 4711
+    status, headers, body = monitor.get("/metrics")
+    assert status == 200
+    assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert b"\nlbproxy_requests_total 4711\n" in body
+
+
+def test_status_json(monitor: Monitor) -> None:
+    """A program's view."""
+    monitor.health(Health.UP, Health.DOWN, Health.UP)
+    status, headers, body = monitor.get("/status.json?pretty")
+    told = json.loads(body)
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    assert told["generation"] == 3
+    assert [backend["health"] for backend in told["pools"]["api"]["backends"]] == ["up", "down"]
+
+
+def test_the_page_needs_nothing_from_elsewhere(monitor: Monitor) -> None:
+    """HTML, and a policy that forbids everything but its own style."""
+    status, headers, body = monitor.get("/")
+    assert status == 200
+    assert headers["Content-Type"] == "text/html; charset=utf-8"
+    assert headers["Content-Security-Policy"] == "default-src 'none'; style-src 'unsafe-inline'"
+    assert b"<script" not in body
+    assert b'http-equiv="refresh"' in body
+
+
+def test_head_is_get_without_the_body(monitor: Monitor) -> None:
+    """Same length told, nothing sent."""
+    for path in ENDPOINTS:
+        status, headers, body = monitor.get(path, "HEAD")
+        assert (status, body) == (monitor.get(path)[0], b"")
+        assert int(headers["Content-Length"]) > 0
+
+
+def test_other_methods_and_paths(monitor: Monitor) -> None:
+    """405 with Allow, 404 with what there is."""
+    status, headers, _ = monitor.get("/metrics", "POST")
+    assert (status, headers["Allow"]) == (405, "GET, HEAD")
+    status, _, body = monitor.get("/metrics/")
+    assert status == 404
+    assert body.decode().split() == list(ENDPOINTS)
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        b"GET /livez\r\n\r\n",
+        b"GET /livez HTTP/2.0\r\n\r\n",
+        b"GET http://x/livez HTTP/1.1\r\n\r\n",
+        b"get /livez HTTP/1.1\r\n\r\n",
+        b"GET  /livez HTTP/1.1\r\n\r\n",
+        b"GET /li\x00vez HTTP/1.1\r\n\r\n",
+        b"GET /" + b"a" * 2000 + b" HTTP/1.1\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nX: " + b"a" * endpoints.MAX_HEAD,
+        b"\r\n\r\n",
+    ],
+)
+def test_rubbish_is_400(monitor: Monitor, rubbish: bytes) -> None:
+    """Answered and closed, also when the head never ends."""
+    assert monitor.send(rubbish).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
+def test_parse_takes_the_path_without_its_query() -> None:
+    """Fields do not matter."""
+    assert parse(b"GET /a?b=c HTTP/1.0\r\nanything\r\n\r\n") == ("GET", "/a")
+
+
+def test_silence_is_cut_by_the_deadline(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One byte and nothing more: closed without an answer, and others are served meanwhile."""
+    monkeypatch.setattr(endpoints, "DEADLINE", 0.3)
+    with gevent.socket.create_connection(monitor.address) as sock:
+        sock.sendall(b"G")
+        assert monitor.get("/livez")[0] == 200
+        started = time.monotonic()
+        with gevent.Timeout(10):
+            assert sock.recv(100) == b""
+        assert time.monotonic() - started < 5
+
+
+def test_a_client_that_resets_disturbs_nobody(monitor: Monitor) -> None:
+    """Its greenlet ends quietly."""
+    for _ in range(3):
+        with socket.create_connection(monitor.address) as sock:
+            sock.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gevent.sleep(0.01)
+    assert monitor.get("/livez")[0] == 200
+
+
+def test_connections_beyond_the_limit_wait_their_turn(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are served as soon as others are cut."""
+    monkeypatch.setattr(endpoints, "DEADLINE", 0.3)
+    idle = [gevent.socket.create_connection(monitor.address) for _ in range(endpoints.MAX_CONNECTIONS + 5)]
+    try:
+        assert monitor.get("/livez")[0] == 200
+    finally:
+        for sock in idle:
+            sock.close()
+
+
+def test_without_a_socket_there_is_nothing_to_serve() -> None:
+    """The caller's mistake."""
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        inheritance = replace(handover(ledger=new_ledger(), pipe=theirs), metrics_socket=None)
+        with pytest.raises(ValueError, match="no metrics socket"):
+            Endpoints(inheritance)

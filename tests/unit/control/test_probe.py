@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import resource
+import socket
+import ssl
+import time
+
+import pytest
+import trustme
+
+from lbproxy.config.model import Pool, PoolTls
+from lbproxy.control.probe import OutOfMeans, Target, probe
+from lbproxy.health.http_check import request
+from lbproxy.health.outcome import PASSED, Finding, Outcome
+from lbproxy.tls.contexts import client_context
+from tests.unit.control.backends import OK, Script, Scripted, answering, closed_port, hang_up, reset, silent
+
+REQUEST = request("GET", "/healthz", "app.test")
+
+
+def http(port: int, **others: object) -> Target:
+    return Target("127.0.0.1", port, request=REQUEST, **{"timeout": 5.0, **others})  # type: ignore[arg-type]  # spelled out by the tests
+
+
+# ---------------------------------------------------------------- tcp
+
+
+def test_tcp_passes_when_the_connection_stands() -> None:
+    """Nothing is sent, nothing is awaited."""
+    with Scripted(silent) as backend:
+        assert probe(Target("127.0.0.1", backend.port, 5.0)) == PASSED
+
+
+def test_ipv6() -> None:
+    """A literal IPv6 address is dialled as such."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
+        assert probe(Target("::1", listening.getsockname()[1], 5.0)) == PASSED
+
+
+def test_nobody_listens() -> None:
+    """Refused, at once."""
+    started = time.monotonic()
+    assert probe(Target("127.0.0.1", closed_port(), 5.0)) == Finding(Outcome.REFUSED)
+    assert time.monotonic() - started < 2
+
+
+def test_no_answer_to_connect_is_a_time_out() -> None:
+    """A listener whose backlog is full drops our SYN, as a dead host would."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(listening.getsockname())
+        try:
+            started = time.monotonic()
+            assert probe(Target("127.0.0.1", listening.getsockname()[1], 0.3)) == Finding(Outcome.CONNECT_TIMEOUT)
+            assert 0.25 < time.monotonic() - started < 3
+        finally:
+            for filler in fillers:
+                filler.close()
+
+
+def test_no_route() -> None:
+    """The kernel's own word."""
+    finding = probe(Target("255.255.255.255", 80, 1.0))  # a broadcast address: no TCP to it from any machine
+    assert finding.outcome is Outcome.UNREACHABLE
+    assert finding.detail
+
+
+def test_our_own_lack_of_descriptors_is_no_finding() -> None:
+    """It says nothing about the backend."""
+    probe(Target("127.0.0.1", closed_port(), 1.0))  # the hub has its descriptors now
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Scripted(silent) as backend:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            with pytest.raises(OutOfMeans, match="Too many open files"):
+                probe(Target("127.0.0.1", backend.port, 1.0))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# ---------------------------------------------------------------- http
+
+
+def test_http_sends_the_request_and_takes_a_good_status() -> None:
+    """The bytes arrive as built."""
+    with answering(OK) as backend:
+        assert probe(http(backend.port)) == PASSED
+        assert backend.seen == [REQUEST]
+
+
+@pytest.mark.parametrize(
+    ("status", "expect", "good"),
+    [(200, (200, 399), True), (399, (200, 399), True), (400, (200, 399), False), (503, (200, 399), False), (401, (401, 401), True)],
+)
+def test_the_expected_range_is_inclusive(status: int, expect: tuple[int, int], good: bool) -> None:
+    """A status outside is named."""
+    with answering(f"HTTP/1.1 {status} X\r\n\r\n".encode()) as backend:
+        assert probe(http(backend.port, expect=expect)) == (PASSED if good else Finding(Outcome.BAD_STATUS, str(status)))
+
+
+@pytest.mark.parametrize(
+    ("script", "finding"),
+    [
+        (hang_up, Finding(Outcome.BAD_RESPONSE, "closed without a response")),
+        (reset, Finding(Outcome.BAD_RESPONSE, "connection reset")),
+    ],
+)
+def test_broken_off(script: Script, finding: Finding) -> None:
+    """Closed and reset are told apart."""
+    with Scripted(script) as backend:
+        assert probe(http(backend.port)) == finding
+
+
+@pytest.mark.parametrize(
+    ("response", "detail"),
+    [
+        (b"HTTP/1.1 200", "closed in the middle of the response head"),
+        (b"SSH-2.0-OpenSSH\r\n", "no HTTP/1 status line"),
+        (b"HTTP/1.1 100 Continue\r\nX: " + b"x" * 100_000, "no end of the response head in sight"),
+    ],
+)
+def test_bad_responses(response: bytes, detail: str) -> None:
+    """Not HTTP, not whole, not ending."""
+    with answering(response) as backend:
+        assert probe(http(backend.port)) == Finding(Outcome.BAD_RESPONSE, detail)
+
+
+def test_silence_after_the_request_is_a_time_out() -> None:
+    """The time-out is for the whole probe."""
+    with Scripted(silent) as backend:
+        started = time.monotonic()
+        assert probe(http(backend.port, timeout=0.2)) == Finding(Outcome.RESPONSE_TIMEOUT)
+        assert 0.15 < time.monotonic() - started < 3
+
+
+def test_bytes_one_by_one_do_not_extend_the_time_out() -> None:
+    """Drip-feeding is late as well."""
+
+    def drip(sock: socket.socket) -> None:
+        sock.recv(65536)
+        for byte in b"HTTP/1.1 200 " + b"O" * 500:
+            sock.sendall(bytes([byte]))
+            time.sleep(0.02)  # the backend's slowness is what is tested
+
+    with Scripted(drip) as backend:
+        started = time.monotonic()
+        assert probe(http(backend.port, timeout=0.3)) == Finding(Outcome.RESPONSE_TIMEOUT)
+        assert time.monotonic() - started < 3
+
+
+def test_a_backend_that_keeps_the_connection_open_passes_soon() -> None:
+    """We do not wait for its body or its end for long."""
+
+    def linger(sock: socket.socket) -> None:
+        sock.recv(65536)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+
+    with Scripted(linger) as backend:
+        started = time.monotonic()
+        assert probe(http(backend.port, timeout=5.0)) == PASSED
+        assert time.monotonic() - started < 2
+
+
+# ---------------------------------------------------------------- tls
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[trustme.CA, ssl.SSLContext]:
+    """An authority, and the context of a pool that trusts it."""
+    ca = trustme.CA()
+    file = tmp_path_factory.mktemp("probe") / "ca.pem"
+    ca.cert_pem.write_to_path(str(file))
+    return ca, client_context(Pool("api", (), tls=PoolTls(ca=file)))
+
+
+def serving(ca: trustme.CA, *names: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert(*names).configure_cert(context)
+    return context
+
+
+def test_over_tls(authority: tuple[trustme.CA, ssl.SSLContext]) -> None:
+    """The request travels inside, the name is verified."""
+    ca, context = authority
+    with answering(OK, serving(ca, "app.test")) as backend:
+        assert probe(http(backend.port, context=context, server_name="app.test")) == PASSED
+        assert backend.seen == [REQUEST]
+
+
+def test_tls_failures_say_what_is_wrong(authority: tuple[trustme.CA, ssl.SSLContext]) -> None:
+    """Wrong name, foreign authority, plain text, silence, end of file."""
+    ca, context = authority
+    secure = {"context": context, "server_name": "app.test"}
+    with answering(OK, serving(ca, "other.test")) as backend:
+        finding = probe(http(backend.port, **secure))
+        assert finding.outcome is Outcome.TLS_FAILURE
+        assert "Hostname mismatch" in finding.detail
+    with answering(OK, serving(trustme.CA(), "app.test")) as backend:
+        finding = probe(http(backend.port, **secure))
+        assert finding.outcome is Outcome.TLS_FAILURE
+        assert "unable to get local issuer certificate" in finding.detail
+    with answering(OK) as backend:
+        assert probe(http(backend.port, **secure)) == Finding(Outcome.TLS_FAILURE, "wrong version number")
+    with Scripted(silent) as backend:
+        assert probe(http(backend.port, timeout=0.2, **secure)) == Finding(Outcome.TLS_FAILURE, "timed out during the handshake")
+    with Scripted(hang_up) as backend:
+        assert probe(http(backend.port, **secure)) == Finding(Outcome.TLS_FAILURE, "closed during the handshake")
+    with Scripted(reset) as backend:
+        assert probe(http(backend.port, **secure)) == Finding(Outcome.TLS_FAILURE, "reset during the handshake")
+
+
+def test_a_backend_that_wants_our_certificate_and_gets_none(authority: tuple[trustme.CA, ssl.SSLContext]) -> None:
+    """In TLS 1.3 the refusal comes after the handshake; it still is TLS that failed."""
+    ca, context = authority
+    strict = serving(ca, "app.test")
+    ca.configure_trust(strict)
+    strict.verify_mode = ssl.CERT_REQUIRED
+    kept = []
+
+    def refuse(sock: socket.socket) -> None:
+        kept.append(strict.wrap_socket(sock, server_side=True, do_handshake_on_connect=False))
+        with pytest.raises(ssl.SSLError):
+            kept[0].do_handshake()  # sends the alert; closing right after it could destroy it on the way
+
+    with Scripted(refuse) as backend:
+        finding = probe(http(backend.port, context=context, server_name="app.test"))
+    kept[0].close()
+    assert finding.outcome is Outcome.TLS_FAILURE
+    assert "certificate required" in finding.detail
+
+
+def test_a_name_that_cannot_be_one(authority: tuple[trustme.CA, ssl.SSLContext]) -> None:
+    """A finding, not a crash."""
+    _, context = authority
+    with Scripted(silent) as backend:
+        finding = probe(http(backend.port, context=context, server_name=".app.test"))
+    assert finding.outcome is Outcome.TLS_FAILURE
+    assert finding.detail.startswith("unusable server name")

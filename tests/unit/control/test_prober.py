@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import time
+
+import gevent
+import pytest
+
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import Column, Health, Ledger, column_at
+from lbproxy.config import model
+from lbproxy.control import prober as prober_module
+from lbproxy.control.probe import OutOfMeans
+from lbproxy.control.prober import Prober, declare_up, target_of
+from lbproxy.health.outcome import PASSED, Finding, Outcome
+from lbproxy.ipc.messages import HealthChanged
+from tests.unit.control.backends import OK, answering, closed_port, new_ledger, pool_of, resolved
+
+FAST = model.Health(type="tcp", interval=0.02, timeout=1.0, rise=2, fall=3)
+
+
+def run_until_told(pool: model.Pool, ledger: Ledger, count: int = 1) -> list[HealthChanged]:
+    """Probe the pool's first backend until `count` changes were reported."""
+    told: list[HealthChanged] = []
+    done = gevent.event.Event()
+
+    def report(change: HealthChanged) -> None:
+        told.append(change)
+        if len(told) == count:
+            done.set()
+
+    greenlet = gevent.spawn(Prober(pool, resolved(pool)[0], None, ledger, report).run, 0.0)
+    try:
+        assert done.wait(10), told
+    finally:
+        greenlet.kill()
+    return told
+
+
+def test_a_backend_that_listens_is_up_after_the_first_probe() -> None:
+    """In the ledger with its time, and reported once."""
+    ledger = new_ledger()
+    before = time.time() * 1000 - 1
+    with answering(OK) as backend:
+        pool = pool_of("api", backend.port, health=FAST)
+        assert run_until_told(pool, ledger) == [HealthChanged("api", f"127.0.0.1:{backend.port}", "up", "the check passed")]
+    assert ledger.health(0) is Health.UP
+    assert before <= ledger.cells[column_at(Column.HEALTH_SINCE_MS, 0)] <= time.time() * 1000 + 1
+    assert ledger.cells[column_at(Column.CHECKS, 0)] == 1
+    assert ledger.cells[column_at(Column.CHECK_FAILURES, 0)] == 0
+
+
+def test_a_backend_that_does_not_is_down() -> None:
+    """With the reason."""
+    ledger = new_ledger()
+    pool = pool_of("api", closed_port(), health=FAST)
+    change = run_until_told(pool, ledger)[0]
+    assert (change.state, change.why) == ("down", "connection refused")
+    assert ledger.health(0) is Health.DOWN
+    assert ledger.cells[column_at(Column.CHECK_FAILURES, 0)] == 1
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, findings: list[Finding | OutOfMeans]) -> None:
+    """Replace the network by a list; when it ends, the last finding repeats."""
+
+    def probe(_target: object) -> Finding:
+        finding = findings.pop(0) if len(findings) > 1 else findings[0]
+        if isinstance(finding, OutOfMeans):
+            raise finding
+        return finding
+
+    monkeypatch.setattr(prober_module, "probe", probe)
+
+
+def test_rise_and_fall_and_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three failures down, two passes up; each probe counted."""
+    refused = Finding(Outcome.REFUSED)
+    scripted(monkeypatch, [PASSED, refused, refused, refused, PASSED, PASSED])
+    ledger = new_ledger()
+    told = run_until_told(pool_of("api", 80, health=FAST), ledger, 3)
+    assert [change.state for change in told] == ["up", "down", "up"]
+    assert ledger.cells[column_at(Column.CHECKS, 0)] == 6
+    assert ledger.cells[column_at(Column.CHECK_FAILURES, 0)] == 3
+
+
+def test_our_own_trouble_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No check counted, no verdict touched."""
+    scripted(monkeypatch, [OutOfMeans("no descriptors")] * 5 + [PASSED])
+    ledger = new_ledger()
+    assert run_until_told(pool_of("api", 80, health=FAST), ledger)[0].state == "up"
+    assert ledger.cells[column_at(Column.CHECKS, 0)] == 1
+
+
+@pytest.mark.parametrize(
+    ("known", "findings", "probes"),
+    [
+        (Health.UP, [Finding(Outcome.REFUSED)], 3),
+        (Health.DOWN, [PASSED], 2),
+    ],
+)
+def test_a_replaced_process_goes_on_from_the_ledger(
+    monkeypatch: pytest.MonkeyPatch, known: Health, findings: list[Finding | OutOfMeans], probes: int
+) -> None:
+    """A known state is not decided by the first probe again, nor reported again."""
+    scripted(monkeypatch, findings)
+    ledger = new_ledger()
+    ledger.cells[column_at(Column.HEALTH, 0)] = known
+    told = run_until_told(pool_of("api", 80, health=FAST), ledger)
+    assert len(told) == 1
+    assert ledger.cells[column_at(Column.CHECKS, 0)] == probes
+
+
+def test_without_checks_a_backend_is_up_once() -> None:
+    """Reported only when it was not up already."""
+    ledger = new_ledger()
+    told: list[HealthChanged] = []
+    backend = Backend("api", "a:80", "a", "127.0.0.1", 80, 1, 0, 5)
+    declare_up(backend, ledger, told.append)
+    declare_up(backend, ledger, told.append)
+    assert told == [HealthChanged("api", "a:80", "up", "health checks are off")]
+    assert ledger.health(5) is Health.UP
+
+
+def test_targets() -> None:
+    """What is probed follows the pool: tcp without a request, http with its settings, the name for TLS."""
+    backend = Backend("api", "app.test:8443", "app.test", "10.0.0.1", 8443, 1, 0, 0)
+    tcp = target_of(model.Pool("api", (), health=model.Health(timeout=1.5)), backend, None)
+    assert (tcp.ip, tcp.port, tcp.timeout, tcp.request) == ("10.0.0.1", 8443, 1.5, None)
+
+    health = model.Health(type="http", method="HEAD", path="/up", expect=(204, 204))
+    http = target_of(model.Pool("api", (), health=health), backend, None)
+    assert http.request is not None
+    assert http.request.startswith(b"HEAD /up HTTP/1.1\r\nHost: app.test:8443\r\n")
+    assert (http.expect, http.server_name) == ((204, 204), "app.test")
+
+    named = model.Health(type="http", host="public.test")
+    tls = target_of(model.Pool("api", (), health=named, tls=model.PoolTls(server_name="inside.test")), backend, None)
+    assert tls.request is not None
+    assert b"\r\nHost: public.test\r\n" in tls.request
+    assert tls.server_name == "inside.test"
+
+    six = target_of(model.Pool("api", (), health=health), Backend("api", "[::1]:80", "::1", "::1", 80, 1, 0, 0), None)
+    assert six.request is not None
+    assert b"\r\nHost: [::1]:80\r\n" in six.request
