@@ -73,6 +73,8 @@ class Backend:
                     pass
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
             pass  # gone, or too slow; nobody is left to tell
+        except asyncio.CancelledError:
+            pass  # the server ends, and this task with it; Python 3.11's streams print a traceback for a cancelled task
         finally:
             self._connections -= 1
             writer.close()

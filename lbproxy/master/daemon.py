@@ -41,7 +41,7 @@ def daemonize(run: Run) -> int:
     if os.fork():  # a session leader could catch a terminal again; its child cannot
         os._exit(0)
     os.chdir("/")
-    _detach()
+    _detach(said)
     return _run(run, said)
 
 
@@ -82,8 +82,10 @@ def _run(run: Run, said: int) -> int:
     return code
 
 
-def _detach() -> None:
-    """Standard descriptors away from the caller, before any child inherits them."""
+def _detach(keep: int) -> None:
+    """Let go of everything of the caller's but `keep`, before any child inherits it."""
+    os.closerange(3, keep)
+    os.closerange(keep + 1, max(keep + 1, os.sysconf("SC_OPEN_MAX")))
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         if descriptor == 0 or not stat.S_ISREG(os.fstat(descriptor).st_mode):
