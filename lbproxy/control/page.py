@@ -58,6 +58,7 @@ def page(snapshot: Snapshot) -> str:
     """The whole document. All text of the configuration is escaped."""
     totals = snapshot.totals
     figures = (
+        ("Workers accepting", totals.accepting),
         ("Connections", totals.connections),
         ("Requests in flight", totals.live_requests),
         ("Requests", totals.requests),

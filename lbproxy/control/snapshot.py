@@ -25,14 +25,16 @@ def snapshot(handover: Handover, started: float) -> Snapshot:
 def totals(ledger: Ledger) -> Totals:
     """All scalars, summed over the children."""
     total = ledger.total
+    statuses = tuple(map(total, STATUSES))
     return Totals(
+        accepting=total(Scalar.ACCEPTING),
         connections=total(Scalar.CONNECTIONS),
         live_requests=total(Scalar.LIVE_REQUESTS),
         accepted=total(Scalar.ACCEPTED),
         handshakes=total(Scalar.HANDSHAKES),
         handshake_failures=total(Scalar.HANDSHAKE_FAILURES),
-        requests=total(Scalar.REQUESTS),
-        statuses=tuple(total(scalar) for scalar in STATUSES),
+        requests=sum(statuses),  # what Scalar.REQUESTS is as well, but that one is only brought up to date with each heartbeat
+        statuses=statuses,
         bytes_in=total(Scalar.BYTES_IN),
         bytes_out=total(Scalar.BYTES_OUT),
         retries=total(Scalar.RETRIES),

@@ -41,6 +41,7 @@ class BackendFacts(NamedTuple):
 class Totals(NamedTuple):
     """Over all children, dead ones included."""
 
+    accepting: int  # workers that take new connections
     connections: int
     live_requests: int
     accepted: int
@@ -58,6 +59,8 @@ class Totals(NamedTuple):
 
 
 class Snapshot(NamedTuple):
+    """What there is to tell at one moment."""
+
     version: str
     generation: int
     started: float  # wall clock, seconds: when this generation began
@@ -114,12 +117,13 @@ def _process(snapshot: Snapshot) -> Iterable[Family]:
 
 
 def _traffic(totals: Totals) -> Iterable[Family]:
+    yield _one("lbproxy_accepting_workers", "gauge", "Workers that take new connections.", totals.accepting)
     yield _one("lbproxy_connections", "gauge", "Open client connections.", totals.connections)
     yield _one("lbproxy_live_requests", "gauge", "Requests being served.", totals.live_requests)
     yield _one("lbproxy_accepted_connections_total", "counter", "Client connections accepted.", totals.accepted)
     yield _one("lbproxy_tls_handshakes_total", "counter", "TLS handshakes completed.", totals.handshakes)
     yield _one("lbproxy_tls_handshake_failures_total", "counter", "TLS handshakes that failed.", totals.handshake_failures)
-    yield _one("lbproxy_requests_total", "counter", "Requests received.", totals.requests)
+    yield _one("lbproxy_requests_total", "counter", "Requests answered.", totals.requests)
     responses = [("", {"class": name}, count) for name, count in zip(STATUS_CLASSES, totals.statuses, strict=True)]
     yield Family("lbproxy_responses_total", "counter", "Responses sent, by class of status.", responses)
     yield _one("lbproxy_received_bytes_total", "counter", "Bytes received from clients.", totals.bytes_in)

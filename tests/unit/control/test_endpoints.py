@@ -85,11 +85,11 @@ def test_readyz_names_the_pools_without_a_usable_backend(monitor: Monitor) -> No
 def test_metrics(monitor: Monitor) -> None:
     """Prometheus' type, the ledger's numbers."""
     monitor.ledger.open_row(0)
-    monitor.ledger.cells[scalar_at(0, Scalar.REQUESTS)] = 4711
+    monitor.ledger.cells[scalar_at(0, Scalar.RETRIES)] = 4711
     status, headers, body = monitor.get("/metrics")
     assert status == 200
     assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    assert b"\nlbproxy_requests_total 4711\n" in body
+    assert b"\nlbproxy_retries_total 4711\n" in body
 
 
 def test_status_json(monitor: Monitor) -> None:

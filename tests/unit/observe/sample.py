@@ -29,6 +29,7 @@ def backend(pool: str = "api", name: str = "10.0.0.1:80", **others: Any) -> Back
 def snapshot(*backends: BackendFacts) -> Snapshot:
     latency = (5, 0, 3, *[0] * 20, 2)
     totals = Totals(
+        accepting=2,
         connections=11,
         live_requests=2,
         accepted=100,

@@ -83,6 +83,7 @@ def test_traffic() -> None:
     """Counters as they are, statuses by class, large numbers exactly."""
     text = exposition(snapshot())
     families = parse(text)
+    assert families["lbproxy_accepting_workers"].samples[0].value == 2
     assert families["lbproxy_requests_total"].samples[0].value == 1234
     assert {sample.labels["class"]: sample.value for sample in families["lbproxy_responses_total"].samples} == {
         "1xx": 1, "2xx": 1200, "3xx": 20, "4xx": 10, "5xx": 3,
