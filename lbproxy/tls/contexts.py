@@ -19,8 +19,9 @@ ALPN = ["http/1.1"]
 CLIENT_AUTH = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
 TICKETS = 2
-"""TLS 1.3 tickets per full handshake. Browsers open several connections side by side and use each ticket once (RFC 8446 C.4). A
-ticket costs 30 us of the server's 336 for an EC P-256 handshake (measured 2026-11-23), and saves most of that when it is used."""
+"""TLS 1.3 tickets per full handshake. Browsers open several connections side by side and use each ticket once (RFC 8446 C.4).
+Server's CPU, measured 2026-11-23 with OpenSSL 3.0: a ticket costs 30 us; resuming instead of a full handshake saves 900 us with an
+RSA 2048 certificate and 50 us with EC P-256, the cheaper one from the start."""
 
 
 def server_context(listen: Listen) -> ssl.SSLContext:
