@@ -38,6 +38,7 @@ class Number:
     low: int = 0
 
     def fault(self, value: object) -> str:
+        """What is wrong with it; "" when nothing is."""
         if type(value) is not int:  # not isinstance: True is an int to Python and not to us
             return f"wanted an integer, came {type(value).__name__}"
         return "" if self.low <= value <= self.high else f"wanted {self.low} to {self.high}, came {value}"
@@ -52,6 +53,7 @@ class Text:
     one_of: tuple[str, ...] = ()
 
     def fault(self, value: object) -> str:
+        """What is wrong with it; "" when nothing is."""
         if type(value) is not str:
             return f"wanted text, came {type(value).__name__}"
         if len(value) > self.limit:

@@ -82,6 +82,8 @@ class Stage(Enum):
 
 @dataclass(slots=True)
 class Post:
+    """A place to be filled. `fill_at`: when, monotonic seconds; while nobody is due, FOREVER."""
+
     role: Role
     worker: int
     child: Child | None = None
@@ -96,6 +98,8 @@ class Post:
 
 @dataclass(slots=True)
 class Generation:
+    """One configuration brought to life."""
+
     number: int
     born: float
     posts: list[Post]
@@ -263,7 +267,9 @@ class Fleet:
     # ---- steps
 
     def _fill(self, generation: Generation, post: Post) -> None:
-        slot = next(slot for slot in range(RETIRED) if slot not in self._children)
+        # Workers from the bottom, control from the top: whoever adds up the workers' rows need not read control's.
+        slots = range(RETIRED) if post.role is Role.WORKER else reversed(range(RETIRED))
+        slot = next(slot for slot in slots if slot not in self._children)
         post.fill_at = FOREVER
         post.child = self._children[slot] = Child(slot, generation.number, post.role, post.worker, self._now)
         self._actions.append(Spawn(generation.number, post.role, post.worker, slot))

@@ -18,7 +18,7 @@ from typing import Any
 from setproctitle import setproctitle
 
 from lbproxy import __version__
-from lbproxy.balance.ledger import PickLock
+from lbproxy.balance.ledger import PickLock, scalar_at
 from lbproxy.config.model import Config
 from lbproxy.errors import ConnectionLost, FrameError, StartError, StreamError
 from lbproxy.ipc.handover import ChildLoader
@@ -39,10 +39,10 @@ LAST_WORDS = 64
 
 
 def run(config: Config, *, worker: ChildLoader, control: ChildLoader, on_ready: Callable[[], None] | None = None) -> int:
-    """Be the master until a signal ends it. Returns the exit code: 0 clean, 1 the children do not start, 2 forced.
+    """Be the master until a signal ends it. Returns the exit code: 0 clean, 1 the children keep dying, 2 forced.
 
-    `on_ready` is called once, in the master, when every worker is Ready. Raises StartError and ConfigError for whatever keeps it
-    from starting at all; nothing runs and nothing is bound then.
+    `on_ready` is called once, in the master, when every worker is Ready. Whatever keeps that from happening is raised as StartError
+    or ConfigError, the children's own reasons included; nothing runs and nothing is bound any more then.
     """
     log.configure(config.log, role="master")
     estate, provision = prepare(config)
@@ -67,6 +67,7 @@ class Master:
         self._fleet = Fleet(provision.workers, provision.config.proxy.drain_timeout)
         self._running: dict[int, Running] = {}  # by slot
         self._selector = selectors.DefaultSelector()
+        self._served = False
         self._outcome: int | None = None
         self.signals = Signals()
         self._do: dict[type[events.Action], Callable[[Any], None]] = {
@@ -87,7 +88,7 @@ class Master:
         }
 
     def run(self) -> int:
-        """Until the fleet says Exit."""
+        """Until the fleet says Exit; the exit code. Raises StartError when it never came to serving."""
         config = self._provision.config
         setproctitle(f"lbproxy: master ({config.source or 'no file'})")
         self._selector.register(self.signals, selectors.EVENT_READ, None)
@@ -165,9 +166,9 @@ class Master:
         getattr(log.get_logger(), order.level)(order.event, **order.fields)
 
     def _serving(self, _: events.Serving) -> None:
-        if self._on_ready is not None:
+        if not self._served and self._on_ready is not None:
             self._on_ready()
-            self._on_ready = None
+        self._served = True
 
     def _stop_listening(self, _: events.StopListening) -> None:
         for provision in self._provisions.values():
@@ -176,6 +177,8 @@ class Master:
     def _exit(self, order: events.Exit) -> None:
         level = "info" if order.code == 0 else "error"
         getattr(log.get_logger(), level)("stopped", code=order.code, reason=order.reason)
+        if order.code == 1 and not self._served:
+            raise StartError(order.reason)
         self._outcome = order.code
 
     # ---- pipes
@@ -252,9 +255,19 @@ class Master:
         self._stop_watching(running)
         running.pipe.close()
         del self._running[running.slot]
-        PickLock.forgive(self._estate.pick_lock, self._estate.ledger, running.slot)
-        self._estate.ledger.retire_row(running.slot)
+        self._settle_accounts(running.slot)
         self._feed(events.Died(running.slot, status))
+
+    def _settle_accounts(self, slot: int) -> None:
+        """A dead child's lock, gauges and counts. Its row is what it wrote: numbers that do not add up must not bring us down."""
+        ledger = self._estate.ledger
+        PickLock.forgive(self._estate.pick_lock, ledger, slot)
+        try:
+            ledger.retire_row(slot)
+        except ValueError as error:  # a sum beyond 64 bits
+            log.get_logger().error("ledger.corrupt", child=slot, why=str(error))
+            for cell in range(scalar_at(slot, 0), scalar_at(slot + 1, 0)):
+                ledger.cells[cell] = 0
 
     def _on_reload(self, _: Signal) -> None:
         log.get_logger().warning("reload.ignored", why="this version cannot reload yet; restart it to apply a new configuration")

@@ -5,6 +5,7 @@ Nothing of it is done by a child: it may be unprivileged by then, and a mistake 
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import multiprocessing
 import os
@@ -25,6 +26,7 @@ from lbproxy.master.cores import auto_workers
 from lbproxy.master.pidfile import PidFile
 from lbproxy.tls import contexts
 
+LEDGER_NAME = "lbproxy-ledger"
 MOST_WORKERS = RETIRED - 1
 """One row of the ledger each, and one for control."""
 
@@ -114,11 +116,12 @@ def shared_memory() -> tuple[Ledger, RawLock]:
     """The ledger in memory that every fork shares, and the lock for picks (a POSIX semaphore in such memory).
 
     A memfd rather than an anonymous mapping: it has a name in /proc/PID/fd, through which who may look into the master can look
-    into the ledger of a running lbproxy.
+    into the ledger of a running lbproxy. Sealed, so that a child that was taken over cannot shrink it under the feet of all others.
     """
-    memory = os.memfd_create("lbproxy-ledger")
+    memory = os.memfd_create(LEDGER_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         os.ftruncate(memory, SIZE)
+        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         mapped = mmap.mmap(memory, SIZE)  # keeps a descriptor of its own
     finally:
         os.close(memory)

@@ -1,8 +1,8 @@
 """Fork one child and live its life: from the fork to os._exit, nothing of the master may shine through.
 
 In the child, in this order: signals, descriptors (a copy of a sibling's pipe end would keep that sibling from ever seeing the
-master's end), the child's modules (gevent among them) while their files may still be read, what is written when it crashes,
-privileges, title, and only then the child's own work.
+master's end), its name and what is written when it crashes, its modules (gevent among them) while their files may still be read,
+privileges, and only then the child's own work.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class Running:
 def spawn(order: Spawn, estate: Estate, provision: Provision, load: ChildLoader, close_masters: Callable[[], None]) -> Running:
     """Fork. `close_masters` closes, in the child, every descriptor of the master that is no child's business. Raises OSError."""
     ours, theirs = socket_pair()
-    estate.ledger.open_row(order.slot)
+    if order.role is Role.WORKER:
+        estate.ledger.open_row(order.slot)
     _flush()
     signals.block()
     try:
@@ -77,8 +78,12 @@ def _live(
         ours.close()
         close_masters()
         signals.unblock()
+        _introduce(order, provision)
         main = load()
-        _settle(order, estate, provision)
+        if estate.account is not None:
+            drop(estate.account)
+        else:
+            no_new_privileges()
         code = int(main(_handover(order, estate, provision, theirs)))
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
@@ -89,16 +94,13 @@ def _live(
         os._exit(code & 0xFF)
 
 
-def _settle(order: Spawn, estate: Estate, provision: Provision) -> None:
+def _introduce(order: Spawn, provision: Provision) -> None:
+    """The child's name in logs, in ps and in crashes."""
     number = {"worker": order.worker + 1} if order.role is Role.WORKER else {}
     log.configure(provision.config.log, role=order.role.value, generation=order.generation, **number)
     faulthandler.enable(STDERR, all_threads=False)  # SIGABRT from the master: the stack of the loop that hangs
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))  # a core file would hold private keys and requests
-    if estate.account is not None:
-        drop(estate.account)
-    else:
-        no_new_privileges()
     setproctitle(title(order))
 
 

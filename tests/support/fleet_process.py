@@ -1,13 +1,14 @@
 """A whole lbproxy master with children that do nothing but what a test asks for, no gevent among it.
 
-Run as a program: `python -m tests.support.fleet_process '{"port": 8443, "workers": 2, "behave": "well"}'`. Children write one JSON
-line about themselves into `facts` (a folder), if it is given.
+Run as a program: `python -m tests.support.fleet_process '{"port": 8443, "workers": 2, "behave": "well"}'`. With `"facts": true`
+each child writes one JSON line about itself to stdout.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -15,8 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lbproxy.balance.ledger import Scalar, scalar_at
 from lbproxy.config.model import Address, Backend, Config, Listen, Log, Metrics, Pool, Process, Route
-from lbproxy.errors import LbproxyError
+from lbproxy.errors import LbproxyError, StartError
 from lbproxy.ipc.handover import ChildMain, Handover
 from lbproxy.ipc.messages import Drain, Drained, HealthChanged, Heartbeat, Message, Quit, Ready, ReopenLogs
 from lbproxy.ipc.pipe import ChildPipe
@@ -45,7 +47,7 @@ class Behaviour:
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.how = options.get("behave", "well")
-        self.facts = options.get("facts")
+        self.facts = options.get("facts", False)
 
     def __call__(self, handover: Handover) -> int:
         self.before_ready(handover)
@@ -55,9 +57,12 @@ class Behaviour:
         if handover.worker < 0:
             for _ in range(2):
                 pipe.send(HealthChanged("web", "127.0.0.1:9", "down", "connection refused"))
-        if self.how == "speaks nonsense":
+        if self.how == "speaks nonsense" and handover.worker == 0:
             os.write(pipe.fileno(), b"\0\0\0\2{]")
-        if self.how == "crashes soon":
+        if self.how == "breaks the books" and handover.worker == 0:
+            handover.ledger.cells[scalar_at(handover.child, Scalar.REQUESTS)] = 2**63 - 1
+            return 0
+        if self.how == "returns 3" and handover.worker == 0:
             return 3
         return self.serve(handover, pipe)
 
@@ -66,16 +71,17 @@ class Behaviour:
             raise RuntimeError("no such luck")
         if self.how == "exits 7" and handover.worker == 0:
             os._exit(7)
+        if self.how == "cannot" and handover.worker == 0:
+            raise StartError("the moon is in the wrong house")
 
     def tell(self, handover: Handover) -> None:
         if not self.facts:
             return
         facts = {
             "worker": handover.worker,
+            "pid": os.getpid(),
             "uid": os.getresuid(),
-            "gid": os.getresgid(),
-            "groups": os.getgroups(),
-            "descriptors": {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd_open(int(fd))},
+            "descriptors": {int(fd): os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd_open(int(fd))},
             "pipe": handover.pipe.fileno(),
             "listeners": [listener.socket.fileno() for listener in handover.listeners],
             "metrics": handover.metrics_socket.fileno() if handover.metrics_socket else -1,
@@ -83,13 +89,10 @@ class Behaviour:
             "child": handover.child,
             "cmdline": Path("/proc/self/cmdline").read_text().rstrip("\0"),
             "ignored": [number for number in range(1, 32) if number not in (9, 19) and signal.getsignal(number) is signal.SIG_IGN],
-            "status": Path("/proc/self/status").read_text(),
+            "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
             "slots": {backend.name: backend.slot for backends in handover.backends.values() for backend in backends},
         }
-        target = Path(self.facts) / f"{handover.worker}.json"
-        aside = target.with_suffix(".part")
-        aside.write_text(json.dumps(facts))
-        aside.rename(target)
+        os.write(1, json.dumps(facts).encode() + b"\n")
 
     def serve(self, handover: Handover, pipe: ChildPipe) -> int:
         access = handover.access_fd
@@ -127,7 +130,12 @@ def main() -> int:
     options = json.loads(sys.argv[1])
     behave: ChildMain = Behaviour(options)
     try:
-        return run(config_of(options), worker=lambda: behave, control=lambda: behave, on_ready=lambda: print("on_ready", os.getpid(), flush=True))
+        return run(
+            config_of(options),
+            worker=lambda: behave,
+            control=lambda: behave,
+            on_ready=lambda: print("on_ready", os.getpid(), flush=True),
+        )
     except LbproxyError as error:
         print(error, file=sys.stderr)
         return 1

@@ -2,101 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Sequence
-
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lbproxy.ipc.messages import Drain, Drained, Failed, HealthChanged, Heartbeat, Message, Quit, Ready, ReopenLogs
+from lbproxy.ipc.messages import Drain, Drained, Failed, HealthChanged, Message, Quit, Ready, ReopenLogs
 from lbproxy.master import events
-from lbproxy.master.child import Child, Phase, Role
-from lbproxy.master.events import Died, Event, PipeBroken, PipeEnded, Said, Spawned, SpawnFailed, Start, Terminate, Tick
-from lbproxy.master.fleet import BACK_OFF_MOST, DRAIN_GRACE, FRESH, Fleet, Stage
-
-BEAT = Heartbeat(0, 1000, 0, 0)
-KILLED, ABORTED = int(signal.SIGKILL), int(signal.SIGABRT)
-
-
-def exited(code: int) -> int:
-    """The wait status of a process that exited by itself."""
-    return code << 8
-
-
-class Play:
-    """A fleet, its clock, and everything it has asked for."""
-
-    def __init__(self, workers: int = 2, drain_timeout: float = 30.0) -> None:
-        self.fleet = Fleet(workers, drain_timeout)
-        self.now = 1000.0
-        self.pid = 100
-        self.spawned: list[events.Spawn] = []
-        self.sent: list[tuple[int, Message]] = []
-        self.kills: list[tuple[int, int]] = []
-        self.logs: list[tuple[str, dict[str, events.Fact]]] = []
-        self.exit: events.Exit | None = None
-        self.serving: list[int] = []
-        self.listening = True
-
-    def do(self, *happenings: Event) -> Play:
-        for event in happenings:
-            for action in self.fleet.handle(event, self.now):
-                self._carry_out(action)
-        return self
-
-    def _carry_out(self, action: events.Action) -> None:
-        assert self.exit is None, f"{action} after Exit"
-        match action:
-            case events.Spawn():
-                assert self.listening, "a child is started that cannot listen"
-                self.spawned.append(action)
-                self.pid += 1
-                self.do(Spawned(action.slot, self.pid))
-            case events.Send(slot, message):
-                self.sent.append((slot, message))
-            case events.Kill(slot, number):
-                self.kills.append((slot, number))
-            case events.Log(_, name, fields):
-                self.logs.append((name, fields))
-            case events.Serving(generation):
-                self.serving.append(generation)
-            case events.StopListening():
-                self.listening = False
-            case events.Exit():
-                self.exit = action
-
-    def start(self) -> Play:
-        """Up and Ready."""
-        self.do(Start())
-        return self.all_say(Ready(7))
-
-    def all_say(self, message: Message) -> Play:
-        for child in list(self.fleet.living()):
-            self.do(Said(child.slot, message))
-        return self
-
-    def wait(self, seconds: float, beating: Sequence[int] | None = None) -> Play:
-        """Let time pass in half seconds; the children in the `beating` slots (None: all) send heartbeats."""
-        end = self.now + seconds
-        while self.now < end:
-            self.now = min(self.now + 0.5, end)
-            for child in list(self.fleet.living()):
-                if beating is None or child.slot in beating:
-                    self.do(Said(child.slot, BEAT))
-            self.do(Tick())
-        return self
-
-    def child(self, slot: int) -> Child:
-        return next(child for child in self.fleet.living() if child.slot == slot)
-
-    def names(self) -> list[str]:
-        return [name for name, _ in self.logs]
-
-    def logged(self, name: str) -> list[dict[str, events.Fact]]:
-        return [fields for logged, fields in self.logs if logged == name]
-
+from lbproxy.master.child import Role
+from lbproxy.master.events import Died, PipeBroken, PipeEnded, Said, SpawnFailed, Start, Terminate, Tick
+from lbproxy.master.fleet import BACK_OFF_MOST, DRAIN_GRACE, FRESH
+from tests.unit.master.play import ABORTED, CONTROL, KILLED, Play, exited
 
 # ---------------------------------------------------------------- starting
 
@@ -107,7 +20,7 @@ def test_a_start_forks_every_worker_and_one_control() -> None:
         (Role.WORKER, 0, 0),
         (Role.WORKER, 1, 1),
         (Role.WORKER, 2, 2),
-        (Role.CONTROL, -1, 3),
+        (Role.CONTROL, -1, CONTROL),
     ]
     assert {order.generation for order in play.spawned} == {1}
     assert [child.pid for child in play.fleet.living()] == [101, 102, 103, 104]
@@ -116,7 +29,7 @@ def test_a_start_forks_every_worker_and_one_control() -> None:
 def test_ready_is_told_once_when_the_last_worker_is() -> None:
     play = Play().do(Start())
     play.now += 0.25
-    play.do(Said(0, Ready(7)), Said(2, Ready(7)))
+    play.do(Said(0, Ready(7)), Said(CONTROL, Ready(7)))
     assert "ready" not in play.names()
     play.do(Said(1, Ready(7)))
     assert play.logged("ready") == [{"generation": 1, "milliseconds": 250}]
@@ -131,7 +44,7 @@ def test_ready_is_told_once_when_the_last_worker_is() -> None:
 
 
 def test_a_worker_that_dies_before_the_others_are_ready_is_waited_for() -> None:
-    play = Play().do(Start(), Said(0, Ready(7)), Died(1, exited(1)), Said(2, Ready(7)))
+    play = Play().do(Start(), Said(0, Ready(7)), Died(1, exited(1)), Said(CONTROL, Ready(7)))
     assert play.serving == []
     play.wait(0.5).do(Said(1, Ready(7)))
     assert play.serving == [1]
@@ -175,10 +88,10 @@ def test_posts_have_separate_back_offs() -> None:
 
 
 def test_control_is_replaced_like_a_worker() -> None:
-    play = Play().start().do(Died(2, exited(1))).wait(0.5)
+    play = Play().start().do(Died(CONTROL, exited(1))).wait(0.5)
     assert play.logged("control.died") == [{"pid": 103, "generation": 1, "how": "exit 1"}]
     assert play.logged("control.respawn") == [{"after": 0.1}]
-    assert play.spawned[-1] == events.Spawn(1, Role.CONTROL, -1, 2)
+    assert play.spawned[-1] == events.Spawn(1, Role.CONTROL, -1, CONTROL)
 
 
 def test_a_death_carries_the_reason_the_child_gave() -> None:
@@ -199,14 +112,14 @@ def test_a_fork_that_fails_is_tried_again_later() -> None:
 
 
 def test_five_deaths_before_all_are_ready_end_it_with_code_1_and_the_last_reason() -> None:
-    play = Play(workers=2).do(Start(), Said(1, Ready(7)), Said(2, Ready(7)))
+    play = Play(workers=2).do(Start(), Said(1, Ready(7)), Said(CONTROL, Ready(7)))
     for number in range(5):
         assert play.exit is None
         play.wait(2).do(Said(0, Failed(f"reason {number}")), Died(0, exited(1)))
     assert play.exit is None  # the others are asked to go first
     assert [message for _, message in play.sent] == [Quit(), Quit()]
     assert not play.listening
-    play.do(Died(1, exited(0)), Died(2, exited(0)))
+    play.do(Died(1, exited(0)), Died(CONTROL, exited(0)))
     reason = "5 deaths at start; the last: worker 1, exit 1: reason 4"
     assert play.exit == events.Exit(1, reason)
     assert play.logged("start.failed") == [{"reason": reason}]
@@ -216,7 +129,7 @@ def test_a_crash_loop_in_a_fresh_fleet_that_was_ready_ends_it_too() -> None:
     play = Play().start()
     for _ in range(5):
         play.do(Said(0, Ready(7)), Died(0, exited(3))).wait(2)
-    play.do(Died(1, exited(0)), Died(2, exited(0)))
+    play.do(Died(1, exited(0)), Died(CONTROL, exited(0)))
     assert play.exit is not None
     assert play.exit.code == 1
 
@@ -224,7 +137,7 @@ def test_a_crash_loop_in_a_fresh_fleet_that_was_ready_ends_it_too() -> None:
 def test_a_control_that_cannot_start_ends_it_too() -> None:
     play = Play().do(Start(), Said(0, Ready(7)), Said(1, Ready(7)))
     for _ in range(5):
-        play.wait(2, beating=[0, 1]).do(Died(2, exited(1)))
+        play.wait(2, beating=[0, 1]).do(Died(CONTROL, exited(1)))
     play.do(Died(0, exited(0)), Died(1, exited(0)))
     assert play.exit == events.Exit(1, "5 deaths at start; the last: control, exit 1")
 
@@ -234,8 +147,8 @@ def test_who_does_not_leave_when_it_is_given_up_is_killed() -> None:
     for _ in range(5):
         play.wait(2).do(Died(0, exited(1)))
     play.wait(2.5)
-    assert play.kills == [(1, KILLED), (2, KILLED)]
-    play.do(Died(1, KILLED), Died(2, KILLED))
+    assert play.kills == [(1, KILLED), (CONTROL, KILLED)]
+    play.do(Died(1, KILLED), Died(CONTROL, KILLED))
     assert play.exit is not None
     assert play.exit.code == 1
 
@@ -258,11 +171,11 @@ def test_deaths_of_a_fleet_that_has_grown_old_never_end_it() -> None:
 
 def test_never_ready_is_never_old() -> None:
     """Workers that hang at every start take 20 s each; that must not outlast the window."""
-    play = Play(workers=1).do(Start(), Said(1, Ready(7)))
+    play = Play(workers=1).do(Start(), Said(CONTROL, Ready(7)))
     deaths = 0
     while play.fleet.stop is None and deaths < 10:
-        play.wait(21, beating=[1]).do(Died(0, ABORTED))
-        play.wait(6, beating=[1])
+        play.wait(21, beating=[CONTROL]).do(Died(0, ABORTED))
+        play.wait(6, beating=[CONTROL])
         deaths += 1
     assert deaths == 5
     assert play.fleet.stop is not None
@@ -274,12 +187,12 @@ def test_never_ready_is_never_old() -> None:
 
 def test_a_silent_worker_is_dumped_then_killed_then_replaced() -> None:
     play = Play().start().wait(FRESH)
-    play.wait(4.5, beating=[1, 2])
+    play.wait(4.5, beating=[1, CONTROL])
     assert play.kills == []
-    play.wait(0.5, beating=[1, 2])
+    play.wait(0.5, beating=[1, CONTROL])
     assert play.kills == [(0, ABORTED)]
     assert play.logged("worker.hung") == [{"worker": 1, "pid": 101, "generation": 1, "why": "silent"}]
-    play.wait(1, beating=[1, 2])
+    play.wait(1, beating=[1, CONTROL])
     assert play.kills == [(0, ABORTED), (0, KILLED)]
     play.do(Died(0, KILLED)).wait(0.5)
     assert play.logged("worker.died")[0]["reason"] == "silent"
@@ -287,8 +200,8 @@ def test_a_silent_worker_is_dumped_then_killed_then_replaced() -> None:
 
 
 def test_a_worker_that_is_never_ready_is_treated_the_same() -> None:
-    play = Play().do(Start(), Said(1, Ready(7)), Said(2, Ready(7)))
-    play.wait(20, beating=[0, 1, 2])  # heartbeats do not stand for Ready
+    play = Play().do(Start(), Said(1, Ready(7)), Said(CONTROL, Ready(7)))
+    play.wait(20, beating=[0, 1, CONTROL])  # heartbeats do not stand for Ready
     assert play.kills == [(0, ABORTED)]
     assert play.logged("worker.hung")[0]["why"] == "not ready after 20 s"
 
@@ -310,7 +223,7 @@ def test_a_master_that_was_stopped_does_not_take_its_children_for_silent() -> No
     play.wait(4, beating=[])  # they have the rest of their five seconds
     assert play.kills == []
     play.wait(1.5, beating=[])
-    assert {slot for slot, _ in play.kills} == {0, 1, 2}
+    assert {slot for slot, _ in play.kills} == {0, 1, CONTROL}
 
 
 # ---------------------------------------------------------------- breaches
@@ -342,7 +255,7 @@ def test_a_verdict_is_logged_once_however_often_it_is_told() -> None:
     up = HealthChanged("web", "10.0.0.1:80", "up", "2 checks in a row passed")
     other = HealthChanged("api", "10.0.0.1:80", "down", "timeout")
     for message in (down, down, up, up, down, other):
-        play.do(Said(2, message))
+        play.do(Said(CONTROL, message))
     assert [name for name in play.names() if name.startswith("backend")] == [
         "backend.down", "backend.up", "backend.down", "backend.down",
     ]  # fmt: skip
@@ -352,7 +265,7 @@ def test_a_verdict_is_logged_once_however_often_it_is_told() -> None:
 def test_a_new_control_process_does_not_repeat_the_log() -> None:
     play = Play().start()
     down = HealthChanged("web", "10.0.0.1:80", "down", "connection refused")
-    play.do(Said(2, down), Died(2, KILLED)).wait(0.5).do(Said(2, Ready(9)), Said(2, down))
+    play.do(Said(CONTROL, down), Died(CONTROL, KILLED)).wait(0.5).do(Said(CONTROL, Ready(9)), Said(CONTROL, down))
     assert play.names().count("backend.down") == 1
 
 
@@ -367,9 +280,9 @@ def test_terminate_drains_the_workers_then_lets_control_go_then_exits_0() -> Non
     play.do(Said(0, Drained(0)), PipeEnded(0), Died(0, exited(0)))
     assert len(play.sent) == 2
     play.do(Said(1, Drained(3)), Died(1, exited(0)))
-    assert play.sent[2:] == [(2, Quit())]
+    assert play.sent[2:] == [(CONTROL, Quit())]
     assert play.exit is None
-    play.do(PipeEnded(2), Died(2, exited(0)))
+    play.do(PipeEnded(CONTROL), Died(CONTROL, exited(0)))
     assert play.exit == events.Exit(0, "SIGTERM")
     assert play.kills == []
     assert "worker.died" not in play.names()
@@ -385,20 +298,20 @@ def test_whoever_is_still_there_after_the_drain_is_killed() -> None:
     assert play.kills == [(1, KILLED)]
     assert play.logged("worker.cut")[0]["why"] == "not drained after 10 s"
     play.do(Died(1, KILLED)).wait(2.5)
-    assert play.kills == [(1, KILLED), (2, KILLED)]  # a control that does not go
-    play.do(Died(2, KILLED))
+    assert play.kills == [(1, KILLED), (CONTROL, KILLED)]  # a control that does not go
+    play.do(Died(CONTROL, KILLED))
     assert play.exit == events.Exit(0, "SIGTERM")
 
 
 def test_a_drain_does_not_need_heartbeats() -> None:
-    play = Play(drain_timeout=60).start().do(Terminate("SIGTERM")).wait(30, beating=[2])
+    play = Play(drain_timeout=60).start().do(Terminate("SIGTERM")).wait(30, beating=[CONTROL])
     assert play.kills == []
 
 
 def test_a_second_signal_kills_at_once_and_exits_2() -> None:
     play = Play().start().do(Terminate("SIGINT"), Terminate("SIGINT"))
-    assert sorted(play.kills) == [(0, KILLED), (1, KILLED), (2, KILLED)]
-    for slot in range(3):
+    assert sorted(play.kills) == [(0, KILLED), (1, KILLED), (CONTROL, KILLED)]
+    for slot in (0, 1, CONTROL):
         assert play.exit is None
         play.do(Died(slot, KILLED))
     assert play.exit == events.Exit(2, "SIGINT came while stopping")
@@ -413,7 +326,7 @@ def test_a_child_that_even_sigkill_cannot_move_does_not_hold_the_master() -> Non
 def test_nobody_is_respawned_while_stopping() -> None:
     play = Play().start().do(Died(0, KILLED), Terminate("SIGTERM"), Died(1, KILLED)).wait(1)
     assert len(play.spawned) == 3
-    play.do(Died(2, exited(0)))
+    play.do(Died(CONTROL, exited(0)))
     assert play.exit == events.Exit(0, "SIGTERM")
 
 
@@ -422,7 +335,7 @@ def test_terminate_before_anybody_is_ready() -> None:
     assert [message for _, message in play.sent] == [Drain(30000)] * 2
     play.do(Said(0, Ready(7)), Said(1, Ready(7)))  # too late to be news
     assert play.serving == []
-    play.do(Died(0, exited(0)), Died(1, exited(0)), Died(2, exited(0)))
+    play.do(Died(0, exited(0)), Died(1, exited(0)), Died(CONTROL, exited(0)))
     assert play.exit == events.Exit(0, "SIGTERM")
 
 
@@ -436,99 +349,7 @@ def test_terminate_while_giving_up_is_a_second_signal() -> None:
     for _ in range(5):
         play.do(Died(0, exited(1))).wait(2)
     play.do(Terminate("SIGTERM"))
-    assert {slot for slot, _ in play.kills} == {1, 2}
-    play.do(Died(1, KILLED), Died(2, KILLED))
+    assert {slot for slot, _ in play.kills} == {1, CONTROL}
+    play.do(Died(1, KILLED), Died(CONTROL, KILLED))
     assert play.exit is not None
     assert play.exit.code == 2
-
-
-# ---------------------------------------------------------------- whatever happens
-
-
-class AnythingHappens(RuleBasedStateMachine):
-    """Any order of events that the shell can produce keeps the invariants."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.play = Play(workers=3, drain_timeout=5.0).do(Start())
-
-    def pick(self, data: st.DataObject) -> Child:
-        return data.draw(st.sampled_from(sorted(self.play.fleet.living(), key=lambda child: child.slot)))
-
-    @precondition(lambda self: any(self.play.fleet.living()))
-    @rule(
-        data=st.data(),
-        message=st.sampled_from(
-            [Ready(1), BEAT, BEAT, Drained(0), Failed("x"), HealthChanged("p", "b", "down", ""), Drain(1), Quit()]
-        ),
-    )
-    def say(self, data: st.DataObject, message: Message) -> None:
-        self.play.do(Said(self.pick(data).slot, message))
-
-    @precondition(lambda self: any(self.play.fleet.living()))
-    @rule(data=st.data(), status=st.sampled_from([exited(0), exited(1), KILLED, ABORTED]))
-    def die(self, data: st.DataObject, status: int) -> None:
-        self.play.do(Died(self.pick(data).slot, status))
-
-    @precondition(lambda self: any(self.play.fleet.living()))
-    @rule(data=st.data(), broken=st.booleans())
-    def lose_pipe(self, data: st.DataObject, broken: bool) -> None:
-        slot = self.pick(data).slot
-        self.play.do(PipeBroken(slot, "garbage") if broken else PipeEnded(slot))
-
-    @rule(seconds=st.sampled_from([0.1, 1.0, 6.0, 25.0]), beat=st.booleans())
-    def pass_time(self, seconds: float, beat: bool) -> None:
-        self.play.wait(seconds, beating=None if beat else [])
-
-    @rule(seconds=st.sampled_from([3.0, 1000.0]))
-    def stall(self, seconds: float) -> None:
-        self.play.now += seconds
-        self.play.do(Tick())
-
-    @precondition(lambda self: self.play.exit is None)
-    @rule()
-    def terminate(self) -> None:
-        self.play.do(Terminate("SIGTERM"))
-
-    @invariant()
-    def every_post_of_a_serving_generation_is_filled_or_will_be(self) -> None:
-        for generation in self.play.fleet.generations.values():
-            for post in generation.posts:
-                waiting = post.fill_at < float("inf")
-                assert not (post.child and waiting)
-                if generation.stage is not Stage.RETIRING:
-                    assert post.child or waiting
-                else:
-                    assert not waiting
-
-    @invariant()
-    def children_and_posts_agree(self) -> None:
-        living = list(self.play.fleet.living())
-        assert len({child.slot for child in living}) == len(living) <= 4
-        held = [post.child for generation in self.play.fleet.generations.values() for post in generation.posts if post.child]
-        assert sorted(map(id, held)) == sorted(map(id, living))
-
-    @invariant()
-    def whoever_lives_has_a_deadline_unless_killed(self) -> None:
-        for child in self.play.fleet.living():
-            assert child.deadline < float("inf") or child.phase is Phase.KILLED
-
-    @invariant()
-    def it_ends_when_it_was_told_to_and_all_are_gone(self) -> None:
-        stopping = self.play.fleet.stop is not None
-        if stopping and not list(self.play.fleet.living()):
-            assert self.play.exit is not None
-        if self.play.exit is not None:
-            assert stopping
-
-    def teardown(self) -> None:
-        """From wherever it got to, two signals and the children's deaths end it."""
-        self.play.do(Terminate("SIGTERM"), Terminate("SIGTERM"))
-        for child in list(self.play.fleet.living()):
-            assert child.phase is Phase.KILLED
-            self.play.do(Died(child.slot, KILLED))
-        assert self.play.exit is not None
-
-
-TestAnythingHappens = AnythingHappens.TestCase
-TestAnythingHappens.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

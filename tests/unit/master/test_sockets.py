@@ -13,12 +13,7 @@ from lbproxy.config.model import Address, Config, Listen, Metrics
 from lbproxy.errors import StartError
 from lbproxy.master import sockets
 from lbproxy.master.sockets import explain, listen_on, open_listeners, open_metrics, port_holder
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
-        sock.bind((host, 0))
-        return int(sock.getsockname()[1])
+from tests.support.ports import free_port
 
 
 @pytest.fixture
@@ -48,7 +43,7 @@ def test_what_a_listener_is() -> None:
 
 
 def test_ipv4_and_ipv6_stand_side_by_side_on_one_port() -> None:
-    port = free_port("::")
+    port = free_port()
     with listen_on(Address("0.0.0.0", port)), listen_on(Address("::", port)) as six:
         assert six.family == socket.AF_INET6
         assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1

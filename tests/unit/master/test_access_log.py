@@ -1,0 +1,68 @@
+"""Opening the access log: appending, private, and never through somebody's link as root."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lbproxy.config.model import Config, Log
+from lbproxy.errors import StartError
+from lbproxy.master.access_log import open_access_log
+
+
+def config_of(access: str) -> Config:
+    return Config("proxy.toml", listen=(), routes=(), pools=(), log=Log(access=access))
+
+
+def test_off() -> None:
+    assert open_access_log(config_of("off")) == -1
+
+
+def test_stdout_is_a_copy_of_it() -> None:
+    fd = open_access_log(config_of("stdout"))
+    assert fd > 2
+    assert os.path.samestat(os.fstat(fd), os.fstat(1))
+    os.close(fd)
+
+
+def test_a_file_is_appended_to_and_not_for_everybody(tmp_path: Path) -> None:
+    path = tmp_path / "access.log"
+    for line in (b"one\n", b"two\n"):
+        fd = open_access_log(config_of(str(path)))
+        os.write(fd, line)
+        assert not os.get_inheritable(fd)
+        os.close(fd)
+    assert path.read_bytes() == b"one\ntwo\n"
+    assert path.stat().st_mode & 0o027 == 0
+
+
+def test_a_folder_that_is_missing_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"^proxy\.toml: log\.access: cannot write .*/no/access\.log: No such file"):
+        open_access_log(config_of(str(tmp_path / "no" / "access.log")))
+
+
+def test_a_pipe_that_nobody_reads_is_an_error_and_no_standstill(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StartError, match="cannot write"):
+        open_access_log(config_of(str(tmp_path / "pipe")))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the rule is for root")
+def test_root_follows_links_only_in_folders_of_its_own(tmp_path: Path) -> None:
+    """The worker's account owns /var/log/lbproxy on many machines, and could put a link there."""
+    target = tmp_path / "shadow"
+    target.write_text("")
+    logs = tmp_path / "logs"
+    logs.mkdir(0o755)
+    (logs / "access.log").symlink_to(target)
+    config = config_of(str(logs / "access.log"))
+    os.close(open_access_log(config))  # root's own folder: the admin's link to wherever the admin wants
+    os.chown(logs, 65534, 65534)
+    with pytest.raises(StartError, match="cannot write"):
+        open_access_log(config)
+    os.chown(logs, 0, 0)
+    logs.chmod(0o777)
+    with pytest.raises(StartError, match="cannot write"):
+        open_access_log(config)

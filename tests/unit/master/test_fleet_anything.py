@@ -1,0 +1,102 @@
+"""The fleet against whatever order of events the world can produce."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from lbproxy.ipc.messages import Drain, Drained, Failed, HealthChanged, Message, Quit, Ready
+from lbproxy.master.child import Child, Phase
+from lbproxy.master.events import Died, PipeBroken, PipeEnded, Said, Start, Terminate, Tick
+from lbproxy.master.fleet import Stage
+from tests.unit.master.play import ABORTED, BEAT, KILLED, Play, exited
+
+
+class AnythingHappens(RuleBasedStateMachine):
+    """Any order of events that the shell can produce keeps the invariants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.play = Play(workers=3, drain_timeout=5.0).do(Start())
+
+    def pick(self, data: st.DataObject) -> Child:
+        return data.draw(st.sampled_from(sorted(self.play.fleet.living(), key=lambda child: child.slot)))
+
+    @precondition(lambda self: any(self.play.fleet.living()))
+    @rule(
+        data=st.data(),
+        message=st.sampled_from(
+            [Ready(1), BEAT, BEAT, Drained(0), Failed("x"), HealthChanged("p", "b", "down", ""), Drain(1), Quit()]
+        ),
+    )
+    def say(self, data: st.DataObject, message: Message) -> None:
+        self.play.do(Said(self.pick(data).slot, message))
+
+    @precondition(lambda self: any(self.play.fleet.living()))
+    @rule(data=st.data(), status=st.sampled_from([exited(0), exited(1), KILLED, ABORTED]))
+    def die(self, data: st.DataObject, status: int) -> None:
+        self.play.do(Died(self.pick(data).slot, status))
+
+    @precondition(lambda self: any(self.play.fleet.living()))
+    @rule(data=st.data(), broken=st.booleans())
+    def lose_pipe(self, data: st.DataObject, broken: bool) -> None:
+        slot = self.pick(data).slot
+        self.play.do(PipeBroken(slot, "garbage") if broken else PipeEnded(slot))
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 6.0, 25.0]), beat=st.booleans())
+    def pass_time(self, seconds: float, beat: bool) -> None:
+        self.play.wait(seconds, beating=None if beat else [])
+
+    @rule(seconds=st.sampled_from([3.0, 1000.0]))
+    def stall(self, seconds: float) -> None:
+        self.play.now += seconds
+        self.play.do(Tick())
+
+    @precondition(lambda self: self.play.exit is None)
+    @rule()
+    def terminate(self) -> None:
+        self.play.do(Terminate("SIGTERM"))
+
+    @invariant()
+    def every_post_of_a_serving_generation_is_filled_or_will_be(self) -> None:
+        for generation in self.play.fleet.generations.values():
+            for post in generation.posts:
+                waiting = post.fill_at < float("inf")
+                assert not (post.child and waiting)
+                if generation.stage is not Stage.RETIRING:
+                    assert post.child or waiting
+                else:
+                    assert not waiting
+
+    @invariant()
+    def children_and_posts_agree(self) -> None:
+        living = list(self.play.fleet.living())
+        assert len({child.slot for child in living}) == len(living) <= 4
+        held = [post.child for generation in self.play.fleet.generations.values() for post in generation.posts if post.child]
+        assert sorted(map(id, held)) == sorted(map(id, living))
+
+    @invariant()
+    def whoever_lives_has_a_deadline_unless_killed(self) -> None:
+        for child in self.play.fleet.living():
+            assert child.deadline < float("inf") or child.phase is Phase.KILLED
+
+    @invariant()
+    def it_ends_when_it_was_told_to_and_all_are_gone(self) -> None:
+        stopping = self.play.fleet.stop is not None
+        if stopping and not list(self.play.fleet.living()):
+            assert self.play.exit is not None
+        if self.play.exit is not None:
+            assert stopping
+
+    def teardown(self) -> None:
+        """From wherever it got to, two signals and the children's deaths end it."""
+        self.play.do(Terminate("SIGTERM"), Terminate("SIGTERM"))
+        for child in list(self.play.fleet.living()):
+            assert child.phase is Phase.KILLED
+            self.play.do(Died(child.slot, KILLED))
+        assert self.play.exit is not None
+
+
+TestAnythingHappens = AnythingHappens.TestCase
+TestAnythingHappens.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
