@@ -165,6 +165,8 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Config:
+    """Everything, checked: names that one part uses of another exist."""
+
     source: str
     """The file it came from, as the user named it; "" when made by `quick`."""
     listen: tuple[Listen, ...]

@@ -17,6 +17,9 @@ from lbproxy.config.model import Address
 from lbproxy.demo.respond import Listening, listen_on, serve
 from lbproxy.errors import StartError
 
+TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""Ctrl-C and its like reach every process of the terminal. The proxy drains first, which takes backends; then they go."""
+
 
 class DemoBackend(NamedTuple):
     address: Address
@@ -51,6 +54,8 @@ def _fork_twice(listening: Listening, lifeline: int, held: int) -> int:
     told, tell = os.pipe()
     child = os.fork()
     if child == 0:
+        for number in TERMINAL_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # before there is a backend that could miss it
         grandchild = os.fork()
         if grandchild == 0:
             for descriptor in (told, tell, held):
@@ -66,7 +71,6 @@ def _fork_twice(listening: Listening, lifeline: int, held: int) -> int:
 
 
 def _serve_until_orphaned(listening: Listening, lifeline: int) -> NoReturn:
-    signal.set_wakeup_fd(-1)
     code = 1
     try:
         serve([listening], lifeline)

@@ -34,6 +34,8 @@ class BadRequest(Exception):
 
 
 class Request(NamedTuple):
+    """A head, understood."""
+
     method: str
     target: str
     version: str

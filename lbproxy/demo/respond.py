@@ -104,12 +104,10 @@ class Backend:
 async def _serve(listening: Sequence[Listening], orphaned: int | None) -> None:
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, over.set)
-    if orphaned is not None:
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):  # the terminal's; the proxy drains first, then we go
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
+    loop.add_signal_handler(signal.SIGTERM, over.set)
+    if orphaned is None:
+        loop.add_signal_handler(signal.SIGINT, over.set)
+    else:
         loop.add_reader(orphaned, over.set)
     for name, opened in listening:
         await asyncio.start_server(Backend(name).converse, sock=opened, limit=HEAD_LIMIT)
@@ -117,8 +115,5 @@ async def _serve(listening: Sequence[Listening], orphaned: int | None) -> None:
 
 
 def serve(listening: Sequence[Listening], orphaned: int | None = None) -> None:
-    """Answer until SIGTERM or SIGINT; or, when given, until `orphaned` (the read end of a pipe) comes to its end.
-
-    With `orphaned`, signals of the terminal are left to whoever holds the other end.
-    """
+    """Answer until SIGTERM; and until SIGINT or, when given, until `orphaned` (the read end of a pipe) comes to its end."""
     asyncio.run(_serve(listening, orphaned))

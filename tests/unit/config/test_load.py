@@ -169,3 +169,14 @@ def _shows_a_default(line: str) -> bool:
 
 def _said(config: Config) -> str:
     return re.sub(r"line=\d+", "", repr(config))
+
+
+def test_the_readmes_example_passes() -> None:
+    """The counterpart of the nginx example is one that lbproxy takes."""
+    (example,) = re.findall(r"```toml\n(.*?)```", (CONF.parent / "README.md").read_text(), re.DOTALL)
+    config = load_text(example, "README.md", BASE)
+    assert [(listen.address.port, len(listen.certificates), listen.redirect_to_https) for listen in config.listen] == [
+        (443, 1, False),
+        (80, 0, True),
+    ]
+    assert [backend.weight for backend in config.pool("app").backends] == [1, 2]
