@@ -95,8 +95,8 @@ def _worker() -> ChildMain:
 
 def _control() -> ChildMain:
     """In the forked child, which alone loads gevent."""
-    from lbproxy.net.preload import preload
     from lbproxy.control.main import run
+    from lbproxy.net.preload import preload
 
     preload()
     return run
@@ -183,6 +183,10 @@ def init(_: argparse.Namespace) -> int:
 
 def quick(arguments: argparse.Namespace) -> int:
     """A proxy without a configuration file."""
+    twice = {str(address) for address in arguments.backends if arguments.backends.count(address) > 1}
+    if twice:
+        _say(f"{', '.join(sorted(twice))} is given twice")
+        return 2
     return _quick(arguments.listen, arguments.backends, [str(address) for address in arguments.backends], arguments)
 
 
@@ -194,7 +198,10 @@ def _quick(listen: Address, backends: Sequence[Address], listed: Sequence[str], 
     from lbproxy.tls.selfsigned import ensure
 
     directory = state_directory(arguments.dir, os.environ)
-    certificate = ensure(directory, certificate_names(listen), datetime.now(UTC))
+    try:
+        certificate = ensure(directory, certificate_names(listen), datetime.now(UTC))
+    except OSError as error:
+        raise StartError(f"cannot write a certificate into {directory}: {error.strerror or error}") from error
     config = quick_config(listen, backends, certificate, arguments.workers)
     return _serve(config, lambda: print(banner(listen, listed, certificate), flush=True))
 
