@@ -31,7 +31,7 @@ MAGIC = 0x6C6270726F787901  # "lbproxy" and the layout's version
 
 class Header(IntEnum):
     MAGIC = 0
-    CHILDREN_HIGH = 1  # rows at and above this were never used; written by the master
+    CHILDREN_HIGH = 1  # rows at and above this never belonged to a worker; written by the master
     GENERATION = 2
 
 
@@ -137,7 +137,7 @@ class Ledger:
     # ---- written by the master
 
     def open_row(self, child: int) -> None:
-        """A child is about to start in this slot."""
+        """A worker is about to start in this slot."""
         if not 0 <= child < RETIRED:
             raise ValueError(f"child slot {child} is outside 0..{RETIRED - 1}")
         if self.cells[Header.CHILDREN_HIGH] <= child:
@@ -171,7 +171,7 @@ class Ledger:
 
     @property
     def children(self) -> int:
-        """How many rows are to be added up (living or empty)."""
+        """How many workers' rows are to be added up (living or empty). Control, whose slot is far above, counts nothing here."""
         return self.cells[Header.CHILDREN_HIGH]
 
     def total(self, scalar: int) -> int:
@@ -218,28 +218,25 @@ class PickLock:
     PATIENCE = 0.05
     """Seconds. A holder that was scheduled out on a busy machine comes back within a few milliseconds."""
 
-    __slots__ = ("_acquire", "_cells", "_note", "_release")
+    __slots__ = ("_acquire", "_cells", "_held", "_note", "_release")
 
     def __init__(self, lock: RawLock, ledger: Ledger, child: int) -> None:
         self._acquire = lock.acquire
         self._release = lock.release
         self._cells = ledger.cells
         self._note = scalar_at(child, Scalar.WANTS_LOCK)
+        self._held = False
 
-    def acquire(self) -> bool:
-        """True when the lock is held; False when patience ran out (then do not release)."""
+    def __enter__(self) -> None:
         self._cells[self._note] = 1
-        if self._acquire(True, self.PATIENCE):
-            return True
-        self._cells[self._note] = 0
-        return False
+        self._held = self._acquire(True, self.PATIENCE)
 
-    def release(self) -> None:
-        """Give it back."""
-        try:
-            self._release()
-        except ValueError:
-            pass  # we were stopped while holding it, and the master gave it back in our name
+    def __exit__(self, *_: object) -> None:
+        if self._held:
+            try:
+                self._release()
+            except ValueError:
+                pass  # we were stopped while holding it, and the master gave it back in our name
         self._cells[self._note] = 0
 
     @staticmethod

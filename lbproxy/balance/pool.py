@@ -87,18 +87,13 @@ class Pool:
 
     def pick(self, tried: Sequence[int] = ()) -> Lease | Unavailable:
         """Choose a backend and count it. `tried`: slots that this request already failed on."""
-        lock = self._lock
-        held = lock.acquire()
-        try:
+        cells = self._cells
+        with self._lock:
             index = self._choose(tried)
             if index < 0:
                 return Unavailable("pool_full" if index == _FULL else "no_backend")
-            cells = self._cells
             in_flight = self._in_flight[index]
             cells[in_flight] += 1
-        finally:
-            if held:
-                lock.release()
         cells[self._live] += 1
         cells[self._requests[index]] += 1
         return Lease(self.backends[index], cells, in_flight, self._live, self._failures[index])
@@ -111,7 +106,10 @@ class Pool:
         read = self._readers.get(rows) or self._reader(rows)
         values = read(cells)
         states = 2 * count
-        loads = [sum(values[at::count]) for at in range(states, states + count)]
+        if rows == 1:
+            loads: Sequence[int] = values[states:]
+        else:
+            loads = [sum(values[at::count]) for at in range(states, states + count)]
         if self._equal and not tried and not self._limited and values[:states] == self._all_fit:
             # The everyday case: everybody fit, equal weights. min and count run in C.
             least = min(loads)
@@ -138,7 +136,7 @@ class Pool:
         up = [index for index in candidates if values[index] == _UP]
         return up or [index for index in candidates if values[index] == _UNKNOWN]
 
-    def _turn(self, loads: list[int], least: int) -> int:
+    def _turn(self, loads: Sequence[int], least: int) -> int:
         """Round robin among equals: smooth weighted round robin with equal weights is just that, and this is one cell."""
         cells, rotor = self._cells, self._ties[0]
         count = len(loads)

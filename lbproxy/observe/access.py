@@ -32,28 +32,16 @@ FIELDS = (
 )
 _LINE = (
     '{"time":"%s.%03dZ","client":"%s","method":"%s","host":"%s","path":"%s","status":%d,"reason":"%s","bytes_in":%d,'
-    '"bytes_out":%d,"backend":"%s","tries":%d,"tls_ms":%.1f,"head_ms":%.1f,"queue_ms":%.1f,"backend_head_ms":%.1f,'
-    '"total_ms":%.1f}\n'
+    '"bytes_out":%d,"backend":"%s","tries":%d,"tls_ms":%s,"head_ms":%s,"queue_ms":%s,"backend_head_ms":%s,"total_ms":%s}\n'
 )
 _MAX_TEXT = 2048
 """A longer path is cut (and ends in "..."): a line stays below PIPE_BUF, so that lines of several workers in one pipe never mix."""
-_AWKWARD = re.compile(r'["\\\x00-\x1f\x7f-\U0010ffff]')
+_AWKWARD = re.compile(rb'["\\\x00-\x1f\x7f-\xff]')
 
 
-class Entry(NamedTuple):
-    """One request as the log tells it. Byte strings come from the wire and are escaped here; times are monotonic seconds."""
+class Timing(NamedTuple):
+    """Monotonic seconds. A step that did not happen has the time of the one before it."""
 
-    client: str
-    method: bytes
-    host: bytes
-    path: bytes
-    status: int
-    reason: str
-    """Why lbproxy answered by itself or gave up; "" when the backend's answer was passed on whole."""
-    bytes_in: int
-    bytes_out: int
-    backend: str
-    tries: int
     tls: float
     """Seconds the handshake took; 0 but for a connection's first request."""
     begun: float
@@ -61,14 +49,14 @@ class Entry(NamedTuple):
     parsed: float
     """When the head was whole."""
     leased: float
-    """When a backend was chosen; equal to `parsed` when none was."""
+    """When a backend was chosen."""
     answered: float
-    """When the backend's final head was there; equal to `leased` when it never was."""
+    """When the backend's final head was there."""
     ended: float
 
 
 class AccessLog:
-    """Formats entries and collects the lines until `take` fetches them."""
+    """Formats requests and collects the lines until `take` fetches them."""
 
     def __init__(self, wall_minus_monotonic: float, stamp: Callable[[int], str]) -> None:
         """`stamp`: whole UNIX seconds -> "2026-11-23T12:00:00"."""
@@ -78,17 +66,31 @@ class AccessLog:
         self._prefix = ""
         self._lines: list[str] = []
 
-    def add(self, entry: Entry) -> None:
-        """Format one request."""
-        (
-            client, method, host, path, status, reason, bytes_in, bytes_out, backend, tries,
-            tls, begun, parsed, leased, answered, ended,
-        ) = entry  # fmt: skip
+    def add(
+        self,
+        client: str,
+        method: bytes,
+        host: bytes,
+        path: bytes,
+        status: int,
+        reason: str,
+        bytes_in: int,
+        bytes_out: int,
+        backend: str,
+        tries: int,
+        timing: Timing,
+    ) -> None:
+        """Format one request. Byte strings come from the wire and are escaped here.
+
+        `reason`: why lbproxy answered by itself or gave up; "" when the backend's answer was passed on whole.
+        """
+        tls, begun, parsed, leased, answered, ended = timing
         now = ended + self._offset
         second = int(now)
         if second != self._second:
             self._second = second
             self._prefix = self._stamp(second)
+        # Formatting a float costs five times an integer, and most of these are zero.
         self._lines.append(
             _LINE
             % (
@@ -104,11 +106,11 @@ class AccessLog:
                 bytes_out,
                 backend,
                 tries,
-                tls * 1000,
-                (parsed - begun) * 1000,
-                (leased - parsed) * 1000,
-                (answered - leased) * 1000,
-                (ended - begun) * 1000,
+                "%.2f" % (tls * 1000) if tls else 0,
+                "%.2f" % ((parsed - begun) * 1000) if parsed != begun else 0,
+                "%.2f" % ((leased - parsed) * 1000) if leased != parsed else 0,
+                "%.2f" % ((answered - leased) * 1000) if answered != leased else 0,
+                "%.2f" % ((ended - begun) * 1000),
             )
         )
 
@@ -123,9 +125,7 @@ class AccessLog:
 
 def text(raw: bytes) -> str:
     """Bytes from the wire as the inside of a JSON string: ASCII only, everything else escaped."""
-    if len(raw) > _MAX_TEXT:
-        raw = raw[:_MAX_TEXT] + b"..."
-    shown = raw.decode("latin-1")
-    if _AWKWARD.search(shown) is None:
-        return shown
+    if len(raw) <= _MAX_TEXT and _AWKWARD.search(raw) is None:
+        return raw.decode("ascii")
+    shown = raw[:_MAX_TEXT].decode("latin-1") + ("..." if len(raw) > _MAX_TEXT else "")
     return json.dumps(shown)[1:-1]

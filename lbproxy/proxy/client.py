@@ -16,10 +16,10 @@ from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.grammar import BARE_LF
 from lbproxy.http.h1.request import parse_request
-from lbproxy.observe.access import Entry
+from lbproxy.observe.access import Timing
 from lbproxy.proxy.exchange import Exchange
 from lbproxy.proxy.replies import reply
-from lbproxy.proxy.service import Service
+from lbproxy.proxy.service import Service, latency_bucket
 from lbproxy.streams import HEAD_READ, NEVER, Strand, Stream
 
 IDLE_IN_GREENLET = 1.0
@@ -39,6 +39,7 @@ class ClientConnection:
     """See above. Owner of the client's stream."""
 
     __slots__ = (
+        "_idle_since",
         "_idle_until",
         "_rest",
         "forwarder",
@@ -67,7 +68,8 @@ class ClientConnection:
         self.state = State.IDLE
         self._rest = b""
         self.strand: Strand | None = None
-        self._idle_until = service.clock() + service.config.timeouts.request_head  # a new client has something to say
+        self._idle_since = service.clock()
+        self._idle_until = self._idle_since + service.config.timeouts.request_head  # a new client has something to say
         service.connections.add(self)
         stream.owner = self
 
@@ -157,13 +159,14 @@ class ClientConnection:
         if service.draining and not self._rest:
             self._finish()
             return False
+        self._idle_since = exchange.ended
         self._idle_until = exchange.ended + service.config.timeouts.keepalive
         return True
 
     def _first_bytes(self) -> bytes:
         """Wait for a request to begin; b"" when the connection is over or left to the event loop."""
         stream = self.stream
-        stream.deadline = min(self._idle_until, self.service.clock() + IDLE_IN_GREENLET)
+        stream.deadline = min(self._idle_until, self._idle_since + IDLE_IN_GREENLET)
         try:
             data = stream.read(HEAD_READ)
         except TimedOut:
@@ -208,14 +211,13 @@ class ClientConnection:
         service = self.service
         answer = reply(error.status, error.reason, close=True)
         ended = service.clock()
-        service.counters.count(error.status, 0, len(answer), ended - begun)
+        counters = service.counters
+        counters.statuses[error.status // 100] += 1
+        counters.bytes_out += len(answer)
+        counters.latency[latency_bucket(ended - begun)] += 1
         if service.access is not None:
-            service.access.add(
-                Entry(
-                    self.peer, b"-", b"", b"", error.status, error.reason, 0, len(answer), "", 0,
-                    self.tls_seconds, begun, ended, ended, ended, ended,
-                )
-            )  # fmt: skip
+            timing = Timing(self.tls_seconds, begun, ended, ended, ended, ended)
+            service.access.add(self.peer, b"-", b"", b"", error.status, error.reason, 0, len(answer), "", 0, timing)
         self.stream.write(answer)
         self._finish()
         return False

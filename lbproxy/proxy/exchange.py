@@ -14,13 +14,14 @@ from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError
 from lbproxy.http.forwarding import response
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
-from lbproxy.observe.access import Entry
+from lbproxy.observe.access import Timing
 from lbproxy.proxy import relay
 from lbproxy.proxy.replies import redirect, reply
 from lbproxy.proxy.retry import Verdict, judge
 from lbproxy.proxy.reuse import Upstream
+from lbproxy.proxy.service import latency_bucket
 from lbproxy.proxy.upload import Upload
-from lbproxy.streams import HEAD_READ
+from lbproxy.streams import HEAD_READ, Stream
 
 if TYPE_CHECKING:
     from lbproxy.proxy.client import ClientConnection
@@ -98,7 +99,6 @@ class Exchange:
             if self._head.body != NO_BODY:
                 self._upload = Upload(self, self._service, self._client.stream, self._head, self.rest)
             self._route()
-            self._settle()
         except RequestError as error:
             if self._passed_on:
                 self._reason = error.reason
@@ -111,8 +111,7 @@ class Exchange:
         except (ClientGone, StreamError) as gone:
             self._reason = "client_timeout" if isinstance(gone, TimedOut) else "client_closed"
             self._status = 499
-            counters = self._service.counters
-            counters.cells[counters.aborts] += 1
+            self._service.counters.aborts += 1
             raise
         finally:
             self._over = True
@@ -190,8 +189,7 @@ class Exchange:
             if verdict is Verdict.GIVE_UP:
                 self._answer(lease_failed.status, lease_failed.reason)
                 return None
-            counters = self._service.counters
-            counters.cells[counters.retries] += 1
+            self._service.counters.retries += 1
             return lease_failed
 
     def _dial(self, lease: Lease, pool: Pool) -> Upstream:
@@ -227,40 +225,40 @@ class Exchange:
             raise UpstreamError(504, "write_timeout", "the backend takes no data") from error
         except ConnectionLost:
             pass  # it may have answered before it closed (413 to a long upload); reading tells
-        answer, data = self._final_head(stream)
+        stream.deadline = self._leased + self._service.response_timeout
+        answer, data = self._next_head(stream, b"")
+        if answer.status < 200:
+            answer, data = self._after_interim(stream, answer, data)
         self._answered = self._service.clock()
         self._status = answer.status
         self._pass_on(upstream, answer, data)
 
-    def _final_head(self, stream: relay.Readable) -> tuple[ResponseHead, bytes]:
-        """Read heads up to the final one, passing 1xx on: (head, the bytes behind it)."""
-        stream.deadline = self._service.clock() + self._service.config.timeouts.response_head
-        data = b""
+    def _next_head(self, stream: Stream, data: bytes) -> tuple[ResponseHead, bytes]:
+        """(the next head of the response, the bytes behind it); `data`: what is here of it already."""
+        end = data.find(_END)
+        if end < 0:
+            data, end = self._read_head(stream, data)
+        return parse_response(data[: end + 4], self._head.method, self._service.max_fields), data[end + 4 :]
+
+    def _after_interim(self, stream: Stream, answer: ResponseHead, data: bytes) -> tuple[ResponseHead, bytes]:
+        """Pass 1xx on until the final head is there."""
         for _ in range(MAX_INTERIM):
-            data, end = self._head_bytes(stream, data)
-            answer = parse_response(data[: end + 4], self._head.method, self._service.config.limits.fields * 2)
-            rest = data[end + 4 :]
-            if answer.status >= 200:
-                return answer, rest
             if answer.status == 101:
                 raise UpstreamError(502, "response_unexpected_101", "the backend switched protocols without being asked")
             if self._head.minor == 1:  # RFC 9110 15.2: a 1.0 client does not know 1xx
                 interim = response(answer, b"")
                 self._client.stream.write(interim)
                 self._bytes_out += len(interim)
-            data = rest
+            stream.deadline = self._service.clock() + self._service.response_timeout
+            answer, data = self._next_head(stream, data)
+            if answer.status >= 200:
+                return answer, data
         raise UpstreamError(502, "response_endless_interim", f"more than {MAX_INTERIM} interim responses")
 
     @staticmethod
-    def _head_bytes(stream: relay.Readable, data: bytes) -> tuple[bytes, int]:
+    def _read_head(stream: Stream, data: bytes) -> tuple[bytes, int]:
         """(bytes with a whole head in front, where the head's empty line begins)"""
-        searched = 0
         while True:
-            end = data.find(_END, max(0, searched - 3))
-            if end >= 0:
-                return data, end
-            if len(data) > MAX_RESPONSE_HEAD:
-                raise UpstreamError(502, "response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
             searched = len(data)
             cause: StreamError | None = None
             try:
@@ -272,7 +270,12 @@ class Exchange:
             if not more:
                 reason = "response_truncated" if data else "response_closed"
                 raise UpstreamError(502, reason, "the backend closed before its response head was whole") from cause
-            data += more
+            data = data + more if data else more
+            end = data.find(_END, max(0, searched - 3))
+            if end >= 0:
+                return data, end
+            if len(data) > MAX_RESPONSE_HEAD:
+                raise UpstreamError(502, "response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
 
     # ---------------------------------------------------------------- the answer
 
@@ -282,6 +285,8 @@ class Exchange:
         upload = self._upload
         if upload is not None and not upload.done:
             self._close = True  # the answer came before the request was over: where the next one begins is not sure
+        if self._service.draining:  # asked again: it may have begun while the backend was at work
+            self._close = True
         body = answer.body
         lines = b""
         rechunk = False
@@ -304,10 +309,11 @@ class Exchange:
             client.write(out + data[:body] if body else out)
         else:
             surplus = self._relay(upstream, body, rechunk, out, data)
+        self._settle()
         if surplus or not answer.keep_alive or (upload is not None and not upload.done):
             upstream.stream.close()
         else:
-            self._service.idle.put(upstream, self._service.clock())
+            self._service.idle.put(upstream, self._answered)
 
     def _relay(self, upstream: Upstream, body: int, rechunk: bool, out: bytes, data: bytes) -> bool:
         """Relay a body that did not come with its head. True: bytes came that belong to no response we asked for."""
@@ -368,17 +374,25 @@ class Exchange:
         self.keep = not self._close
 
     def _log(self) -> None:
-        service = self._service
+        service, head, client = self._service, self._head, self._client
         self.ended = ended = service.clock()
-        head = self._head
         bytes_in = self._bytes_in + (self._upload.received if self._upload is not None else 0)
-        service.counters.count(self._status or 499, bytes_in, self._bytes_out, ended - self._begun)
+        counters = service.counters
+        counters.statuses[self._status // 100] += 1
+        counters.bytes_in += bytes_in
+        counters.bytes_out += self._bytes_out
+        counters.latency[latency_bucket(ended - self._begun)] += 1
         if service.access is not None:
-            client = self._client
             service.access.add(
-                Entry(
-                    client.peer, head.method, head.authority, head.target, self._status, self._reason, bytes_in,
-                    self._bytes_out, self._backend, self._tries, client.tls_seconds, self._begun, self._parsed, self._leased,
-                    self._answered, ended,
-                )
-            )  # fmt: skip
+                client.peer,
+                head.method,
+                head.authority,
+                head.target,
+                self._status,
+                self._reason,
+                bytes_in,
+                self._bytes_out,
+                self._backend,
+                self._tries,
+                Timing(client.tls_seconds, self._begun, self._parsed, self._leased, self._answered, ended),
+            )

@@ -140,6 +140,8 @@ class Worker:
         service.draining = True
         for acceptor in self._acceptors:
             acceptor.stop()
+        for bound in self._handover.listeners:
+            bound.socket.close()  # the last one to close it tells clients to go elsewhere; a queue nobody serves would hold them
         self._set(Scalar.ACCEPTING, 0)
         now = time.monotonic()
         self._drain_until = now + seconds
@@ -149,6 +151,7 @@ class Worker:
         self._drain_timer.start(self._check_drained)
 
     def _check_drained(self) -> None:
+        self._service.idle.close()  # exchanges that ended meanwhile have put their connections back
         streams = self._deadlines.streams
         late = time.monotonic() >= self._drain_until
         if streams and not late:
@@ -169,13 +172,12 @@ class Worker:
         lag = max(0.0, now - self._beat_due)
         self._beat_due = now + HEARTBEAT_INTERVAL
         cells, child = self._handover.ledger.cells, self._handover.child
-        statuses = range(Scalar.STATUS_1XX, Scalar.STATUS_5XX + 1)
-        self._set(Scalar.REQUESTS, sum(cells[scalar_at(child, status)] for status in statuses))
         live = cells[scalar_at(child, Scalar.LIVE_REQUESTS)]
         connections = cells[scalar_at(child, Scalar.CONNECTIONS)]
         self._send(Heartbeat(int(lag * 1000), rss_kib(), connections, live))
 
     def _flush(self) -> None:
+        self._service.counters.publish()
         access, writer = self._service.access, self._writer
         if access is not None and writer is not None and len(access):
             lines = len(access)
