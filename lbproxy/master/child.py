@@ -66,7 +66,7 @@ LIMITS: dict[Phase, float] = {
     Phase.STARTING: 20.0,  # imports, a gevent hub, a trial of every probe: about a second on a busy machine
     Phase.SERVING: SILENCE_LIMIT,  # pushed on by every heartbeat
     Phase.DRAINING: FOREVER,  # the caller of `move` knows the drain's own limit
-    Phase.LEAVING: 2.0,
+    Phase.LEAVING: 5.0,  # a worker may need two for the rest of its access log
     Phase.ABORTED: 1.0,  # for faulthandler to write a few dozen lines
     Phase.KILLED: FOREVER,  # the kernel does not need asking twice
 }

@@ -146,7 +146,7 @@ def test_who_does_not_leave_when_it_is_given_up_is_killed() -> None:
     play = Play().do(Start(), Said(1, Ready(7)))
     for _ in range(5):
         play.wait(2).do(Died(0, exited(1)))
-    play.wait(2.5)
+    play.wait(5.5)
     assert play.kills == [(1, KILLED), (CONTROL, KILLED)]
     play.do(Died(1, KILLED), Died(CONTROL, KILLED))
     assert play.exit is not None
@@ -206,8 +206,8 @@ def test_a_worker_that_is_never_ready_is_treated_the_same() -> None:
     assert play.logged("worker.hung")[0]["why"] == "not ready after 20 s"
 
 
-def test_a_child_that_closed_its_pipe_has_two_seconds_to_go() -> None:
-    play = Play().start().do(PipeEnded(0)).wait(1.5)
+def test_a_child_that_closed_its_pipe_has_five_seconds_to_go() -> None:
+    play = Play().start().do(PipeEnded(0)).wait(4.5)
     assert play.kills == []
     play.wait(0.5)
     assert play.kills == [(0, KILLED)]
@@ -297,7 +297,7 @@ def test_whoever_is_still_there_after_the_drain_is_killed() -> None:
     play.wait(0.5)
     assert play.kills == [(1, KILLED)]
     assert play.logged("worker.cut")[0]["why"] == "not drained after 10 s"
-    play.do(Died(1, KILLED)).wait(2.5)
+    play.do(Died(1, KILLED)).wait(5.5)
     assert play.kills == [(1, KILLED), (CONTROL, KILLED)]  # a control that does not go
     play.do(Died(CONTROL, KILLED))
     assert play.exit == events.Exit(0, "SIGTERM")
