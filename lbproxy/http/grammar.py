@@ -20,8 +20,12 @@ TCHAR = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"
 # HTAB. A line that starts with white space (obs-fold, RFC 9112 5.2) is no field line in this grammar, so it is refused.
 FIELD_BYTES = rb"\t -~\x80-\xff"
 
-FIELD_LINES = rb"((?:\r\n[" + TCHAR + rb"]++:[" + FIELD_BYTES + rb"]*+)*+)\r\n\r\n\Z"
-"""All field lines of a head as one group, each starting with its CRLF, and the empty line that ends the head (RFC 9112 2.1)."""
+FIELD_LINES = rb"((?:\r\n[" + TCHAR + rb"]++:[" + FIELD_BYTES + rb"]*+)*)\r\n\r\n\Z"
+"""All field lines of a head as one group, each starting with its CRLF, and the empty line that ends the head (RFC 9112 2.1).
+
+The outer repetition is not possessive: Python before 3.11.5 (Debian 12 has 3.11.2) then refuses every head (its gh-106052). It is
+linear all the same, since a line is given back whole and the next character is never the one that is wanted.
+"""
 
 TOKEN = re.compile(rb"[" + TCHAR + rb"]++\Z")
 
