@@ -70,6 +70,7 @@ class Connection:
     def __init__(self, app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.app, self.reader, self.writer = app, reader, writer
         self.close_after = False
+        self.invited = False
 
     async def serve(self) -> None:
         """Requests, one after another."""
@@ -77,6 +78,7 @@ class Connection:
             self.app.counts["requests"] += 1
             connection = (request.get("connection") or "").lower()
             self.close_after = connection == "close" or (request.minor == 0 and connection != "keep-alive")
+            self.invited = False
             await self.app.answer(self, request)
             await self.writer.drain()
             if self.close_after:
@@ -99,10 +101,15 @@ class Connection:
             return None
         return Request(match[1], match[2], int(match[3]), [(field[1], field[2]) for field in fields if field])
 
+    def invite(self, request: Request) -> None:
+        """Say 100 Continue, once, to who waits for it."""
+        if (request.get("expect") or "").lower() == "100-continue" and not self.invited:
+            self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.invited = True
+
     async def body(self, request: Request) -> AsyncIterator[bytes]:
         """The request's body as it arrives."""
-        if (request.get("expect") or "").lower() == "100-continue":
-            self.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.invite(request)
         if (request.get("transfer-encoding") or "").lower() == "chunked":
             while size := int((await self.reader.readuntil(b"\r\n")).split(b";")[0], 16):
                 while size:
@@ -193,6 +200,7 @@ class App:
 
     async def do_mirror(self, connection: Connection, request: Request) -> None:
         chunked = request.get("content-length") is None
+        connection.invite(request)  # before the final head, which begins to go out before the body is here
         connection.head(200, "Transfer-Encoding: chunked" if chunked else f"Content-Length: {request.get('content-length')}")
         async for data in connection.body(request):
             connection.writer.write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)

@@ -126,6 +126,7 @@ def nginx(directory: Path) -> Server:
         events {{ worker_connections 1024; }}
         http {{
             {temporary}
+            types {{ text/html html; text/css css; text/javascript js; application/octet-stream bin; }}
             access_log off; sendfile on; client_max_body_size 0; keepalive_timeout 60s; keepalive_requests 100000;
             server {{ listen 127.0.0.1:{port}; root {directory}/www; }}
         }}

@@ -31,7 +31,7 @@ class Authority:
             key.touch(mode=0o600)
             leaf.private_key_pem.write_to_path(str(key))
             self._issued[names] = {"cert": str(cert), "key": str(key)}
-        return self._issued[names]
+        return dict(self._issued[names])
 
 
 def public_key_pin(certificate: Path) -> str:

@@ -26,8 +26,8 @@ class LedgerView:
                 break
         else:
             raise AssertionError(f"process {pid} holds no {NAME}")
-        with entry.open("r+b") as shared:
-            self._map = mmap.mmap(shared.fileno(), SIZE)
+        with entry.open("rb") as shared:
+            self._map = mmap.mmap(shared.fileno(), SIZE, access=mmap.ACCESS_READ)
         self.ledger = Ledger(self._map)
 
     def __enter__(self) -> Self:

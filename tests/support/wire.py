@@ -59,7 +59,7 @@ class Client:
         port: int,
         *,
         ca: Path | None = None,
-        name: str = "localhost",
+        name: str | None = "localhost",
         host: str = "127.0.0.1",
         context: ssl.SSLContext | None = None,
         timeout: float = PATIENCE,
@@ -69,6 +69,7 @@ class Client:
         self.local_port: int = self._raw.getsockname()[1]
         self._socket: socket.socket = self._raw
         self._buffer = b""
+        self.told_to_close = False
         if context is None and ca is not None:
             context = ssl.create_default_context(cafile=str(ca))
         if context is not None:
@@ -125,20 +126,23 @@ class Client:
         self, method: str = "GET", target: str = "/", fields: Iterable[tuple[str, str]] = (), body: bytes | None = None
     ) -> Response:
         """A plain request and its final response. A body gets Content-Length; Host is localhost unless given."""
-        self.send_head(method, target, fields, length=None if body is None else len(body))
-        if body:
-            self.send(body)
+        assert not self.told_to_close, "the last response said Connection: close"
+        self.send(self._compose(method, target, fields, None if body is None else len(body)) + (body or b""))
         return self.response(method)
 
     def send_head(self, method: str, target: str, fields: Iterable[tuple[str, str]] = (), *, length: int | None = None) -> None:
         """Only the head."""
+        self.send(self._compose(method, target, fields, length))
+
+    @staticmethod
+    def _compose(method: str, target: str, fields: Iterable[tuple[str, str]], length: int | None) -> bytes:
         given = list(fields)
         if not any(name.lower() == "host" for name, _ in given):
             given.insert(0, ("Host", "localhost"))
         if length is not None:
             given.append(("Content-Length", str(length)))
         head = f"{method} {target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in given) + "\r\n"
-        self.send(head.encode("latin-1"))
+        return head.encode("latin-1")
 
     # ---- receiving
 
@@ -200,6 +204,7 @@ class Client:
 
     def _body(self, method: str, status: int, reason: str, fields: list[tuple[str, str]]) -> Response:
         """RFC 9112 section 6.3, in its order."""
+        self.told_to_close = ("connection", "close") in [(name, value.lower()) for name, value in fields]
         lengths = [value for name, value in fields if name == "content-length"]
         codings = [value for name, value in fields if name == "transfer-encoding"]
         if lengths and codings:

@@ -1,0 +1,147 @@
+"""Clients that speak nonsense or nothing are cut by a deadline, told what is wrong where possible, logged, and disturb nobody."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.conftest import Stage
+from tests.support.process import LbProxy
+from tests.support.wire import Client
+
+SHORT = {"handshake": "500ms", "request_head": "500ms", "keepalive": "700ms", "body_idle": "500ms"}
+
+
+@pytest.fixture
+def proxy(stage: Stage) -> LbProxy:
+    """One worker with short deadlines."""
+    return stage.proxy(stage.app().address, timeouts=SHORT)
+
+
+@contextmanager
+def _nobody_is_disturbed(stage: Stage, proxy: LbProxy) -> Iterator[Client]:
+    """A well-behaved client is served before, in between and after, by the same workers."""
+    before = proxy.wait_workers(1)
+    with stage.client(proxy) as good:
+        assert good.request("GET", "/echo").status == 200
+        yield good
+    assert stage.client(proxy).request("GET", "/echo").status == 200
+    assert proxy.workers() == before
+
+
+def _seconds_until_closed(connection: socket.socket) -> float:
+    started = time.monotonic()
+    connection.settimeout(10)
+    try:
+        while connection.recv(4096):
+            pass
+    except ConnectionResetError:
+        pass  # as closed as it gets
+    return time.monotonic() - started
+
+
+def _client_hello() -> bytes:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    talk = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        talk.do_handshake()
+    return outgoing.read()
+
+
+FIRST_WORDS: dict[str, Callable[[], bytes]] = {
+    "nothing": lambda: b"",
+    "one byte": lambda: b"\x16",
+    "half a hello": lambda: _client_hello()[:100],
+    "a hello and silence": _client_hello,
+    "record of impossible size": lambda: b"\x16\x03\x01\xff\xff" + b"\x00" * 100,
+    "garbage": lambda: b"\x00\x01\x02garbage" * 50,
+    "ssh": lambda: b"SSH-2.0-OpenSSH_9.2\r\n",
+}
+
+
+@pytest.mark.parametrize("words", FIRST_WORDS.values(), ids=FIRST_WORDS.keys())
+def test_no_handshake(stage: Stage, proxy: LbProxy, words: Callable[[], bytes]) -> None:
+    """Whatever it is instead of a handshake, it ends by the handshake deadline, and is logged once."""
+    with _nobody_is_disturbed(stage, proxy), socket.create_connection(("127.0.0.1", proxy.port())) as connection:
+        connection.sendall(words())
+        assert _seconds_until_closed(connection) < 5.0
+        proxy.wait_event("tls.handshake_failed")
+
+
+@pytest.mark.parametrize("request_line", [b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"POST /x HTTP/1.0\r\n\r\n"])
+def test_plain_http_on_the_tls_port(stage: Stage, proxy: LbProxy, request_line: bytes) -> None:
+    """It is told in its own language: 400 and why."""
+    with _nobody_is_disturbed(stage, proxy), Client(proxy.port()) as client:
+        client.send(request_line)
+        response = client.response()
+        assert response.status == 400
+        assert b"plain_http" in response.body
+        assert client.ended()
+
+
+def test_half_a_head(stage: Stage, proxy: LbProxy) -> None:
+    """A head that does not end in time is a 408, not a connection held for ever."""
+    with _nobody_is_disturbed(stage, proxy), stage.client(proxy) as client:
+        client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        assert client.response().status == 408
+        assert client.ended()
+        proxy.wait_access(status=408)
+
+
+def test_a_head_by_drips(stage: Stage, proxy: LbProxy) -> None:
+    """The deadline is for the whole head: a byte now and then does not extend it."""
+    with _nobody_is_disturbed(stage, proxy), stage.client(proxy) as client:
+        started = time.monotonic()
+        cut = False
+        while not cut and time.monotonic() - started < 5.0:
+            try:
+                client.send_bytewise(b"X", pause=0.05)
+            except OSError:
+                cut = True
+        assert cut
+
+
+def test_idle_after_the_handshake(stage: Stage, proxy: LbProxy) -> None:
+    """A connection that never asks is closed without a word."""
+    with _nobody_is_disturbed(stage, proxy), stage.client(proxy) as client:
+        assert client.rest() == b""
+
+
+def test_idle_keep_alive(stage: Stage, proxy: LbProxy) -> None:
+    """So is one that has asked before."""
+    with stage.client(proxy) as client:
+        assert client.request("GET", "/echo").status == 200
+        assert client.rest() == b""
+
+
+def test_a_body_that_stops(stage: Stage, proxy: LbProxy) -> None:
+    """An upload that stalls is cut, with a 408 if the response has not begun; the backend's half is cut too."""
+    with _nobody_is_disturbed(stage, proxy), stage.client(proxy) as client:
+        client.send_head("POST", "/echo", length=1000)
+        client.send(b"x" * 10)
+        assert client.response().status == 408
+        assert client.ended()
+
+
+@pytest.mark.parametrize("line", [b"\x00\x01\x02\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", b"\xff" * 100_000])
+def test_garbage_inside_tls(stage: Stage, proxy: LbProxy, line: bytes) -> None:
+    """After a proper handshake: a 4xx and the end."""
+    with _nobody_is_disturbed(stage, proxy), stage.client(proxy) as client:
+        client.send(line)
+        assert 400 <= client.response().status < 506
+        assert client.ended()
+
+
+def test_many_at_once(stage: Stage, proxy: LbProxy) -> None:
+    """Two hundred silent connections do not keep one good client waiting, and all are gone by the deadline."""
+    with _nobody_is_disturbed(stage, proxy) as good:
+        silent = [socket.create_connection(("127.0.0.1", proxy.port())) for _ in range(200)]
+        assert good.request("GET", "/echo").status == 200
+        for connection in silent:
+            assert _seconds_until_closed(connection) < 5.0
+            connection.close()

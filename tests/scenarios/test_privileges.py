@@ -1,0 +1,58 @@
+"""Started as root, only the master stays root: whoever touches clients' bytes has nothing to lose."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import Stage
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="dropping privileges needs root")
+def test_children_are_nobody(stage: Stage) -> None:
+    """No child runs as root, nor in root's groups; the master does."""
+    proxy = stage.proxy(stage.app().address, workers=2)
+    assert stage.client(proxy).request("GET", "/echo").status == 200
+    children = [member for member in proxy.members() if member.pid != proxy.pid]
+    assert len(children) >= 3, "two workers and control"
+    assert psutil.Process(proxy.pid).uids().effective == 0
+    for child in children:
+        assert 0 not in child.uids(), child
+        assert 0 not in child.gids(), child
+        status = dict(line.split(":", 1) for line in Path(f"/proc/{child.pid}/status").read_text().splitlines())
+        assert "0" not in status["Groups"].split()
+        assert int(status["CapEff"], 16) == 0
+
+
+def test_master_does_not_load_gevent(stage: Stage) -> None:
+    """The running master has mapped no part of gevent; its workers have."""
+    proxy = stage.proxy(stage.app().address)
+    [worker] = proxy.wait_workers(1)
+
+    def maps(pid: int) -> str:
+        return Path(f"/proc/{pid}/maps").read_text()
+
+    assert "gevent" not in maps(proxy.pid)
+    assert "gevent" in maps(worker)
+
+
+def test_no_key_on_disk_is_needed_later(stage: Stage) -> None:
+    """Workers never read keys: a respawned worker serves although the key file is gone."""
+    config = stage.config(stage.app().address, workers=1)
+    leaf = config["listen"][0]["certificates"][0]
+    for kind in ("cert", "key"):
+        copied = stage.directory / f"site.{kind}"
+        copied.write_bytes(Path(leaf[kind]).read_bytes())
+        copied.chmod(0o600)
+        leaf[kind] = str(copied)
+    config["listen"][0]["certificates"] = [dict(leaf)]
+    proxy = stage.run(config)
+    Path(leaf["key"]).unlink()
+    [worker] = proxy.wait_workers(1)
+    os.kill(worker, signal.SIGKILL)
+    proxy.wait_event("worker.ready", skip=1)
+    assert stage.client(proxy).request("GET", "/echo").status == 200
