@@ -16,6 +16,7 @@ Told by the path:
     /refuse             417 without reading the body, and closes
     /truncate           promises 1000 bytes, sends 500 and closes;  ?chunked=1: in the middle of a chunk
     /reset              a TCP reset instead of a response; ?after=head: after the head
+    /farewell           answers as if the connection were kept, and closes it
     /garbage            bytes that are not HTTP
     /state              JSON of the counters (asked by the test directly)
     /release            lets everybody in /hold go
@@ -304,6 +305,11 @@ class App:
             await connection.writer.drain()
             await asyncio.sleep(0.1)
         connection.reset()
+
+    async def do_farewell(self, connection: Connection, request: Request) -> None:
+        await connection.swallow(request)
+        connection.whole(request, 200, b"farewell\n")
+        connection.close_after = True
 
     async def do_garbage(self, connection: Connection, request: Request) -> None:
         await connection.swallow(request)
