@@ -46,7 +46,7 @@ class Stream(Protocol):
         """Hand all of `data` to the kernel, waiting while it is full. Raises TimedOut after `write_stall` s without progress."""
 
     def read_early(self) -> bool:
-        """From `on_readable`: take in what came, for the next `read`. False: the peer is gone (end of input, reset, close_notify)."""
+        """From `on_readable`: take in what came, for the next `read`. False: the peer is gone (end of input, reset, goodbye)."""
 
     def close(self) -> None:
         """Say goodbye (close_notify) as far as it goes without waiting, and close. Closing twice is harmless."""
@@ -62,7 +62,7 @@ class Dialer(Protocol):
     """Opens connections to backends."""
 
     def dial(self, ip: str, port: int, pool: str, host: str) -> Stream:
-        """Connect (and shake hands when `pool` re-encrypts, with `host` as server name). Raises UpstreamError(nothing_sent=True)."""
+        """Connect (and shake hands when `pool` re-encrypts, `host` being the server name). Raises UpstreamError(nothing_sent)."""
 
 
 class Strand(Protocol):
