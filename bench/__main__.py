@@ -76,6 +76,7 @@ def measure(chosen: argparse.Namespace) -> None:
     facts: dict[str, object] = {**machine.facts(cores), **{name: peers.about(name) for name in names}}
     results = rounds.run(names, wanted, chosen.rounds, chosen.seconds, cores, lambda line: print(line, file=sys.stderr, flush=True))
     facts["tls"] = "; ".join(f"{name}: {tls}" for name, tls in results.tls.items())
+    facts["load after"] = machine.load_average()
     facts["stolen by the hypervisor"] = f"{100 * results.steal:.1f} %"
     facts["rounds"] = f"{chosen.rounds} of {chosen.seconds} s"
     rows = figures.rows(results.samples, names, subject)

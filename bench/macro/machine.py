@@ -75,8 +75,13 @@ def facts(chosen: Cores) -> dict[str, str]:
         "cpu": f"{model}, {os.cpu_count()} cores, {placing}",
         "kernel": platform.release(),
         "python": f"{platform.python_version()}, {ssl.OPENSSL_VERSION}",
-        "load before": " ".join(f"{x:.2f}" for x in os.getloadavg()),
+        "load before": load_average(),
     }
+
+
+def load_average() -> str:
+    """Runnable processes over the last 1, 5 and 15 minutes: others' work when read before a run."""
+    return " ".join(f"{x:.2f}" for x in os.getloadavg())
 
 
 def version(command: list[str]) -> str:
