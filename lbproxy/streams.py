@@ -38,6 +38,8 @@ class Stream(Protocol):
     deadline: float
     """Monotonic seconds at which whoever waits for input gets TimedOut (or the owner `on_expired`); NEVER for no limit."""
     owner: StreamOwner | None
+    unread: bool
+    """Input, or its end, is known to be there (or after a read that was filled: probably there) that nobody has read."""
 
     def read(self, limit: int) -> bytes:
         """Wait for the next bytes, about `limit` at most (>= 16 KiB); b"" at the end. Raises TimedOut, ConnectionLost."""

@@ -55,7 +55,11 @@ class BackendDialer:
         if code not in (0, errno.EINPROGRESS):
             sock.close()
             raise _failed(code)
-        stream = self._wrap(sock, pool, host)
+        try:
+            stream = self._wrap(sock, pool, host)
+        except ValueError as error:  # a server name that OpenSSL refuses, e.g. one with a leading dot
+            sock.close()
+            raise UpstreamError(502, "tls_failure", f"TLS to the backend: {error}", nothing_sent=True) from error
         try:
             self._establish(stream, waiting=code != 0)
         except BaseException:

@@ -71,8 +71,9 @@ class Acceptor:
         self._room = room
         self._on_exhausted = on_exhausted
         self._watcher = loop.io(sock.fileno(), READ)
-        self._timer = loop.timer(GATE_PAUSE)
-        self._exhausted_timer = loop.timer(EXHAUSTED_PAUSE)
+        # Repeating ones, started with `again`: one that fires once would on its second start fire at once.
+        self._timer = loop.timer(GATE_PAUSE, GATE_PAUSE)
+        self._exhausted_timer = loop.timer(EXHAUSTED_PAUSE, EXHAUSTED_PAUSE)
         self._turns_left = GATE_TURNS
         self._stopped = True
 
@@ -111,8 +112,10 @@ class Acceptor:
 
     def _pause(self, timer: Any) -> None:
         self._watcher.stop()
-        timer.start(self._resume)
+        timer.again(self._resume)
 
     def _resume(self) -> None:
         if not self._stopped:
+            self._timer.stop()
+            self._exhausted_timer.stop()
             self._watcher.start(self._on_pending)

@@ -5,8 +5,9 @@ system call that answers EAGAIN, and two watcher operations per request. Here a 
 
 - Somebody waits for input (`_reader`): the watcher's callback switches to that greenlet, which then reads once.
 - Nobody waits: the callback asks the owner. If the owner leaves the input where it is, the (level-triggered) watcher would fire
-  for ever, so it is stopped, `_ready` notes that input is there, and the next read neither waits nor polls.
-- A read that filled its limit sets `_ready` as well: there is probably more.
+  for ever, so it is stopped, `unread` notes that input is there, and the next read neither waits nor polls. Once a read has
+  emptied the socket the watcher runs again: a connection that is put aside must see its peer leave.
+- A read that filled its limit sets `unread` as well: there is probably more.
 
 Writing needs no watcher as a rule: one send takes everything. Only when the kernel's buffer is full a write watcher is started.
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 from gevent.hub import get_hub
@@ -44,7 +46,6 @@ class TcpStream:
         "_hub_switch",
         "_paused",
         "_reader",
-        "_ready",
         "_recv",
         "_send",
         "_sock",
@@ -54,6 +55,7 @@ class TcpStream:
         "closed",
         "deadline",
         "owner",
+        "unread",
         "write_deadline",
         "write_stall",
     )
@@ -69,7 +71,7 @@ class TcpStream:
         self._reader: greenlet | None = None
         self._writer: greenlet | None = None
         self._write_watcher: Any = None
-        self._ready = False
+        self.unread = False
         self._paused = False
         self._early = b""
         self.closed = False
@@ -89,26 +91,29 @@ class TcpStream:
             self._reader = None
             reader.switch()
             return
-        self._ready = True
+        self.unread = True
         if self.owner is not None:
             self.owner.on_readable()
-            if not self._ready or self.closed or self._reader is not None:
+            if not self.unread or self.closed or self._reader is not None:
                 return
         self._pause()
 
     def _pause(self) -> None:
         """Nobody takes the input: stop the level-triggered watcher from firing for ever."""
-        self._ready = True
+        self.unread = True
         if not self._paused:
             self._paused = True
             self._watcher.stop()
+
+    def _resume(self) -> None:
+        self._paused = False
+        self._watcher.start(self._on_input)
 
     def _wait_input(self) -> None:
         if self.closed:
             raise ConnectionLost("stream closed")
         if self._paused:
-            self._paused = False
-            self._watcher.start(self._on_input)
+            self._resume()
         self._reader = getcurrent()
         try:
             self._hub_switch()
@@ -119,21 +124,25 @@ class TcpStream:
         """See Stream."""
         if self._early:
             data, self._early = self._early, b""
+            if self._paused:
+                self._resume()
             return data
         return self._read_raw(limit)
 
     def _read_raw(self, limit: int) -> bytes:
         while True:
-            if not self._ready:
+            if not self.unread:
                 self._wait_input()
             try:
                 data = self._recv(limit)
             except BlockingIOError:
-                self._ready = False
+                self.unread = False
                 continue
             except OSError as error:
                 raise ConnectionLost(error.strerror or str(error)) from error
-            self._ready = len(data) == limit or not data
+            self.unread = len(data) == limit or not data
+            if self._paused and not self.unread:
+                self._resume()
             return data
 
     def read_early(self) -> bool:
@@ -141,14 +150,14 @@ class TcpStream:
         try:
             data = self._recv(_EARLY_LIMIT)
         except BlockingIOError:
-            self._ready = False
+            self.unread = False
             return True
         except OSError:
             return False
         if not data:
             return False
         self._early += data
-        self._ready = len(self._early) >= _EARLY_LIMIT  # enough: the caller pauses the watcher
+        self.unread = len(self._early) >= _EARLY_LIMIT  # enough: the caller pauses the watcher
         return True
 
     # ---------------------------------------------------------------- writing
@@ -177,11 +186,9 @@ class TcpStream:
     def _wait_room(self) -> None:
         if self.closed:
             raise ConnectionLost("stream closed")
-        if self._write_watcher is None:
-            self._write_watcher = get_hub().loop.io(self._sock.fileno(), WRITE)
         self._writer = getcurrent()
         self.write_deadline = time.monotonic() + self.write_stall
-        self._write_watcher.start(self._on_room)
+        self._call_on_room(self._on_room)
         try:
             self._hub_switch()
         finally:
@@ -237,20 +244,21 @@ class TcpStream:
         """See Stream."""
         if self.closed:
             return
-        self._say_goodbye()
-        try:
-            self._sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.close()
-            return
-        self.owner = _Linger(self)
-        self.deadline = time.monotonic() + LINGER
+        self.owner = linger = _Linger(self, self._goodbye())
+        self.deadline = time.monotonic() + self.write_stall
+        self.unread = False  # also when called from `on_readable`: the watcher has to go on
         if self._paused:
-            self._paused = False
-            self._watcher.start(self._on_input)
+            self._resume()
+        linger.say_goodbye()
 
-    def _say_goodbye(self) -> None:
+    def _goodbye(self) -> bytes:
         """What the layer above says before the end; TCP says nothing."""
+        return b""
+
+    def _call_on_room(self, callback: Callable[[], None]) -> None:
+        if self._write_watcher is None:
+            self._write_watcher = get_hub().loop.io(self._sock.fileno(), WRITE)
+        self._write_watcher.start(callback)
 
     def abort(self) -> None:
         """See Stream."""
@@ -263,19 +271,42 @@ class TcpStream:
 
 
 class _Linger:
-    """Owner of a stream that is being finished: throws input away until the peer ends or its time is up.
+    """Owner of a stream that is being finished: says goodbye, then throws input away until the peer ends or its time is up.
 
     Closing a socket with unread input makes the kernel send a reset, which can destroy the response before the client read it.
+    And the goodbye may have to wait: behind a large response there is often no room for it at once, and a client that finds the
+    end without it must think that something is missing.
     """
 
-    __slots__ = ("_stream",)
+    __slots__ = ("_stream", "_unsent")
 
-    def __init__(self, stream: TcpStream) -> None:
+    def __init__(self, stream: TcpStream, goodbye: bytes) -> None:
         self._stream = stream
+        self._unsent = goodbye
+
+    def say_goodbye(self) -> None:
+        """Send what is left of it, now or when there is room, then end our side."""
+        stream = self._stream
+        try:
+            if self._unsent:
+                try:
+                    self._unsent = self._unsent[stream._send(self._unsent) :]
+                except BlockingIOError:
+                    pass
+                if self._unsent:
+                    stream._call_on_room(self.say_goodbye)
+                    return
+            if stream._write_watcher is not None:
+                stream._write_watcher.stop()
+            stream._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            TcpStream.close(stream)  # the peer is gone
+            return
+        stream.deadline = time.monotonic() + LINGER
 
     def on_readable(self) -> None:
         """Discard; close at the end."""
-        self._stream._ready = False
+        self._stream.unread = False
         try:
             if self._stream._recv(65536):
                 return

@@ -92,6 +92,8 @@ class TlsStream(TcpStream):
         """See Stream."""
         if self._early:
             data, self._early = self._early, b""
+            if self._paused:
+                self._resume()
             return data
         while not self._ended:
             if self._read_at_once:
@@ -142,7 +144,7 @@ class TlsStream(TcpStream):
                 return False
         if self._outgoing.pending > _RECORD:
             return False  # floods of KeyUpdate that nobody needs
-        self._ready = self._ready or len(self._early) >= _RECORD
+        self.unread = self.unread or len(self._early) >= _RECORD
         return alive and not self._ended
 
     # ---------------------------------------------------------------- writing
@@ -150,18 +152,18 @@ class TlsStream(TcpStream):
     def write(self, data: Buffer) -> None:
         """See Stream."""
         try:
-            if len(data) <= _RECORD:
-                self._encrypt(data)
-            else:
+            done = self._encrypt(data if len(data) <= _RECORD else memoryview(data)[:_RECORD])
+            if done != len(data):  # large, or the client asked for small records (RFC 6066 4): one record a call
                 view = memoryview(data)
-                for at in range(0, len(view), _RECORD):
-                    self._encrypt(view[at : at + _RECORD])
+                while done != len(view):
+                    done += self._encrypt(view[done : done + _RECORD])
         except ssl.SSLError as error:
             raise ConnectionLost(_reason(error)) from error
         TcpStream.write(self, self._outgoing.read())
 
     def _flush(self) -> None:
-        if self._outgoing.pending:
+        # While a writer waits in the middle of its records nothing may come between them: the next write takes it along.
+        if self._outgoing.pending and self._writer is None:
             TcpStream.write(self, self._outgoing.read())
 
     def _flush_alert(self) -> None:
@@ -174,17 +176,20 @@ class TlsStream(TcpStream):
 
     # ---------------------------------------------------------------- ends
 
-    def _say_goodbye(self) -> None:
+    def _goodbye(self) -> bytes:
         try:
             self._tls.unwrap()
         except (ssl.SSLError, ValueError):
             pass  # as a rule "want read": our close_notify is written, the peer's is not waited for
-        self._flush_alert()
+        return self._outgoing.read()
 
     def close(self) -> None:
         """See Stream."""
-        if not self.closed:
-            self._say_goodbye()
+        if not self.closed and self._writer is None:
+            try:
+                self._send(self._goodbye())
+            except OSError:
+                pass  # gone, or no room for it: nobody waits
         super().close()
 
 
