@@ -98,6 +98,11 @@ class ClientConnection:
             self._idle_until = min(self._idle_until, now + grace)
             self.stream.deadline = min(self.stream.deadline, self._idle_until)
 
+    def cut(self) -> None:
+        """The drain took too long: whoever has no response yet gets 503, whoever has a part of one sees it break off."""
+        if self.strand is not None and self.state is not State.IDLE:
+            self.strand.throw(RequestError(503, "drain_timeout", "the worker had to end"))
+
     # ---------------------------------------------------------------- in the greenlet
 
     def serve(self) -> None:
@@ -106,9 +111,7 @@ class ClientConnection:
         try:
             while self._next_request():
                 pass
-        except StreamError:
-            self._drop()
-        except ClientGone:
+        except (StreamError, ClientGone):
             self._drop()
         except Exception as error:
             self.service.on_fault(error)
@@ -156,11 +159,10 @@ class ClientConnection:
             return False
         self._rest = exchange.rest
         self.state = State.IDLE
-        if service.draining and not self._rest:
-            self._finish()
-            return False
         self._idle_since = exchange.ended
-        self._idle_until = exchange.ended + service.config.timeouts.keepalive
+        # Draining began after the response's head, which promised to go on: the next request may be on its way.
+        patience = service.idle_grace if service.draining else service.config.timeouts.keepalive
+        self._idle_until = exchange.ended + patience
         return True
 
     def _first_bytes(self) -> bytes:
@@ -176,7 +178,7 @@ class ClientConnection:
                 self._finish()
             return b""
         if not data:
-            self._finish()
+            self._drop()
         return data
 
     def _rest_of_head(self, head: bytes, begun: float) -> bytes:
@@ -229,7 +231,11 @@ class ClientConnection:
         self._forget()
 
     def _drop(self) -> None:
-        self.stream.close()
+        """The client is gone, or takes nothing any more. Should it still look, it must not take a cut response for a whole one."""
+        if self.state is State.EXCHANGE:
+            self.stream.abort()
+        else:
+            self.stream.close()
         self._forget()
 
     def _forget(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import Lease, Pool, Unavailable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.forwarding import response
@@ -21,12 +22,14 @@ from lbproxy.proxy.retry import Verdict, judge
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.service import latency_bucket
 from lbproxy.proxy.upload import Upload
-from lbproxy.streams import HEAD_READ, Stream
+from lbproxy.streams import HEAD_READ, NEVER, Stream
 
 if TYPE_CHECKING:
     from lbproxy.proxy.client import ClientConnection
 
 _END = b"\r\n\r\n"
+_TO_CONNECTS = (PerBackend.CONNECTS - PerBackend.FAILURES) * BACKEND_SLOTS
+"""From the cell that counts a backend's failures to the one that counts connections to it."""
 MAX_RESPONSE_HEAD = 64 * 1024
 """Twice what a client may send: backends set many cookies. nginx refuses above 4-8 KiB and is cursed for it."""
 MAX_INTERIM = 32
@@ -113,6 +116,9 @@ class Exchange:
             self._status = 499
             self._service.counters.aborts += 1
             raise
+        except Exception:
+            self._status, self._reason = 500, "internal_error"
+            raise
         finally:
             self._over = True
             if self._upload is not None:
@@ -194,7 +200,9 @@ class Exchange:
 
     def _dial(self, lease: Lease, pool: Pool) -> Upstream:
         backend = lease.backend
-        return Upstream(self._service.dialer.dial(backend.ip, backend.port, pool.name, backend.host), backend)
+        stream = self._service.dialer.dial(backend.ip, backend.port, pool.name, backend.host)
+        self._service.counters.cells[lease.failures + _TO_CONNECTS] += 1
+        return Upstream(stream, backend)
 
     def _judge(self, error: UpstreamError, upstream: Upstream | None) -> Verdict:
         upload = self._upload
@@ -225,7 +233,9 @@ class Exchange:
             raise UpstreamError(504, "write_timeout", "the backend takes no data") from error
         except ConnectionLost:
             pass  # it may have answered before it closed (413 to a long upload); reading tells
-        stream.deadline = self._leased + self._service.response_timeout
+        # While the body is on its way the client's and the backend's progress are limited, and then the pump sets this deadline.
+        pumping = upload is not None and upload.pumping
+        stream.deadline = NEVER if pumping else self._leased + self._service.response_timeout
         answer, data = self._next_head(stream, b"")
         if answer.status < 200:
             answer, data = self._after_interim(stream, answer, data)
@@ -249,8 +259,14 @@ class Exchange:
                 interim = response(answer, b"")
                 self._client.stream.write(interim)
                 self._bytes_out += len(interim)
-            stream.deadline = self._service.clock() + self._service.response_timeout
-            answer, data = self._next_head(stream, data)
+            pumping = self._upload is not None and self._upload.pumping
+            stream.deadline = NEVER if pumping else self._service.clock() + self._service.response_timeout
+            try:
+                answer, data = self._next_head(stream, data)
+            except UpstreamError as error:
+                if error.reason == "response_closed":  # but it had begun to answer: it did not die as an idle connection does
+                    raise UpstreamError(502, "response_truncated", "the backend closed after an interim response") from error
+                raise
             if answer.status >= 200:
                 return answer, data
         raise UpstreamError(502, "response_endless_interim", f"more than {MAX_INTERIM} interim responses")
@@ -310,7 +326,8 @@ class Exchange:
         else:
             surplus = self._relay(upstream, body, rechunk, out, data)
         self._settle()
-        if surplus or not answer.keep_alive or (upload is not None and not upload.done):
+        # `unread`: while the client was slow to take the answer more came than the answer, or the backend's end.
+        if surplus or not answer.keep_alive or upstream.stream.unread or (upload is not None and not upload.sent):
             upstream.stream.close()
         else:
             self._service.idle.put(upstream, self._answered)
@@ -323,8 +340,7 @@ class Exchange:
         self._passed_on = True
         try:
             if body >= 0:
-                transfer.by_length(out, data, body)
-                return False
+                return transfer.by_length(out, data, body)
             if body == CHUNKED:
                 return transfer.by_chunks(out, data, rechunk)
             transfer.until_close(out, data, rechunk)

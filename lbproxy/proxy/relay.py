@@ -44,8 +44,9 @@ class Transfer:
         self._idle = idle
         self.written = 0
 
-    def by_length(self, out: bytes, data: bytes, length: int) -> None:
-        """`out` (the head), then `length` bytes, of which `data` is here already (and is shorter)."""
+    def by_length(self, out: bytes, data: bytes, length: int) -> bool:
+        """`out` (the head), then `length` bytes, of which `data` is here already (and is shorter). True: more came than that."""
+        surplus = False
         left = length - len(data)
         self._write(out + data)
         while left:
@@ -54,9 +55,10 @@ class Transfer:
                 raise SourceFailed("response_truncated")
             if len(piece) > left:
                 piece = piece[:left]
-                self._source.close()  # more than announced: never to be used again
+                surplus = True
             left -= len(piece)
             self._write(piece)
+        return surplus
 
     def by_chunks(self, out: bytes, data: bytes, rechunk: bool) -> bool:
         """`out`, then a chunked body, in chunks again or (for a 1.0 client) bare. True: bytes came behind its end."""

@@ -80,6 +80,8 @@ class Service:
     on_fault: Callable[[BaseException], None]
     """Told of an exception that nobody foresaw; the connection it happened on is aborted."""
     draining: bool = False
+    idle_grace: float = 2.0
+    """Seconds that a draining worker keeps an idle connection."""
     connections: set[ClientConnection] = field(default_factory=set)
     https_port: int = 443
     """The port that redirect_to_https names."""

@@ -43,9 +43,11 @@ class Upload:
         "_service",
         "_upstream",
         "done",
+        "pumping",
         "received",
         "replayable",
         "rest",
+        "sent",
     )
 
     def __init__(self, exchange: Exchange, service: Service, client: Stream, head: RequestHead, first: bytes) -> None:
@@ -69,20 +71,29 @@ class Upload:
         self.rest = b""
         """After `done`: the bytes behind the body, which belong to the next request."""
         self.done = False
+        """All of it was received."""
+        self.sent = False
+        """All of it was handed to the present backend's stream; unless it was, the next request cannot follow it there."""
+        self.pumping = False
         self._take(first)
 
     def begin(self, upstream: Stream, head: bytes) -> None:
         """Send `head` and what is here of the body, then pump what is to come. Raises StreamError (the backend's)."""
         self._upstream = upstream
+        self.sent = False
         pieces = len(self._kept)
         upstream.write(head + b"".join(self._kept))
         self._next = pieces
-        if not self.done or self._next < len(self._kept):
+        if self.done and self._next == len(self._kept):
+            self.sent = True
+        else:
+            self.pumping = True
             self._service.strands.later(self._start)
 
     def pause(self) -> None:
         """The try failed: stop pumping. What the client sent so far is kept, if `replayable`."""
         self._upstream = None
+        self.pumping = False
         pump, self._pump = self._pump, None
         if pump is not None:
             self._service.strands.throw_later(pump, _Stopped())
@@ -100,8 +111,9 @@ class Upload:
 
     def _run(self) -> None:
         pump = self._pump = self._service.strands.current()
+        upstream = self._upstream
         try:
-            self._pump_into(self._upstream)
+            self._pump_into(upstream)
         except _Stopped:
             pass
         except RequestError as error:
@@ -112,20 +124,25 @@ class Upload:
         finally:
             if self._pump is pump:
                 self._pump = None
+                self.pumping = False
+                if upstream is not None:  # from now on the backend owes the answer
+                    upstream.deadline = self._service.clock() + self._service.response_timeout
 
     def _pump_into(self, upstream: Stream | None) -> None:
         while upstream is not None and self._upstream is upstream:
-            while self._next < len(self._kept):
+            if self._next < len(self._kept):
                 piece = self._kept[self._next]
                 self._next += 1
                 try:
                     upstream.write(piece)
                 except StreamError:
                     return  # the backend takes no more; what it answers, or that it does not, is the exchange's business
+                continue
             if not self.replayable:
                 self._kept.clear()
                 self._next = 0
             if self.done:
+                self.sent = True
                 return
             try:
                 raw = self._read()
@@ -141,8 +158,7 @@ class Upload:
             raw = self._client.read(BODY_READ)
         except TimedOut:
             raise RequestError(408, "body_timeout", f"the body stood still for {timeout:g} s") from None
-        finally:
-            self._client.deadline = NEVER
+        self._client.deadline = NEVER  # not in a `finally`: a pump that is stopped finds the deadline of whoever came after it
         if not raw:
             raise RequestError(400, "body_truncated", "the client closed in the middle of its body")
         return raw

@@ -66,7 +66,9 @@ class LogWriter:
             try:
                 at += os.write(self._fd, batch[at:end])
             except BlockingIOError:
-                select.select([], [self._fd], [], 1.0)  # stdout was made non-blocking by whoever shares it
+                poll = select.poll()  # stdout was made non-blocking by whoever shares it; select() minds descriptors above 1023
+                poll.register(self._fd, select.POLLOUT)
+                poll.poll(1000)
             except OSError:
                 return  # disk full, reader gone: this batch is lost, the next may fare better
 

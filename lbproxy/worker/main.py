@@ -138,6 +138,7 @@ class Worker:
         if service.draining:
             return
         service.draining = True
+        service.idle_grace = min(IDLE_GRACE, seconds)
         for acceptor in self._acceptors:
             acceptor.stop()
         for bound in self._handover.listeners:
@@ -147,7 +148,7 @@ class Worker:
         self._drain_until = now + seconds
         service.idle.close()
         for connection in list(service.connections):
-            connection.drain(now, min(IDLE_GRACE, seconds))
+            connection.drain(now, service.idle_grace)
         self._drain_timer.start(self._check_drained)
 
     def _check_drained(self) -> None:
@@ -158,6 +159,8 @@ class Worker:
             return
         self._drain_timer.stop()
         cut = len(self._service.connections)
+        for connection in list(self._service.connections):
+            connection.cut()
         for stream in list(streams):
             stream.abort()
         if cut:

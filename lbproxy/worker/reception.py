@@ -91,5 +91,7 @@ class Reception:
             except StreamError:
                 pass  # they are gone; nobody to tell
             TcpStream.finish(stream)
+        elif isinstance(error, HandshakeFailed):
+            TcpStream.finish(stream)  # a reset could overtake the alert that tells the client why
         else:
             stream.abort()
