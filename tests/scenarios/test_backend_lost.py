@@ -31,6 +31,7 @@ def test_comes_back(stage: Stage) -> None:
     first, second = stage.app("first"), stage.app("second")
     quick = {"type": "tcp", "interval": "100ms", "timeout": "1s", "rise": 2, "fall": 2}
     proxy = stage.proxy(first.address, second.address, app={"health": quick})
+    proxy.wait_up(first.address, second.address)
 
     def names() -> set[str]:
         client = stage.client(proxy)
@@ -41,7 +42,7 @@ def test_comes_back(stage: Stage) -> None:
     proxy.wait_event("backend.down", backend=first.address)
     assert names() == {"second"}
     first.start()
-    proxy.wait_event("backend.up", backend=first.address)
+    proxy.wait_event("backend.up", backend=first.address, skip=1)
     eventually(lambda: names() == {"first", "second"}, "both backends in use")
     assert len([event for event in proxy.events("backend.down") if event["backend"] == first.address]) == 1
 
@@ -86,7 +87,7 @@ def test_all_killed_then_back(stage: Stage) -> None:
     proxy.wait_event("backend.down")
     assert client.request("GET", "/echo").status == 503
     app.start()
-    proxy.wait_event("backend.up")
+    proxy.wait_event("backend.up", skip=1)
     eventually(lambda: client.request("GET", "/echo").status == 200, "served again")
 
 

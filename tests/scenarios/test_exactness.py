@@ -15,6 +15,7 @@ def test_300_held_requests(stage: Stage) -> None:
     """4 workers, 3 backends that hold their requests: at every step, on every level, the difference is at most 1."""
     apps = [stage.app(f"app{number}") for number in range(3)]
     proxy = stage.proxy(*[app.address for app in apps], workers=4)
+    proxy.wait_up(*[app.address for app in apps])
     proxy.wait_workers(4)
     with LedgerView(proxy.pid) as view:
         clients = [stage.client(proxy) for _ in range(300)]
@@ -41,6 +42,7 @@ def test_uneven_ends_are_levelled(stage: Stage) -> None:
     """Requests that end at different times leave gaps, and the next ones fill them."""
     apps = [stage.app(f"app{number}") for number in range(3)]
     proxy = stage.proxy(*[app.address for app in apps], workers=4)
+    proxy.wait_up(*[app.address for app in apps])
     with LedgerView(proxy.pid) as view:
         held = [stage.client(proxy) for _ in range(60)]
         for client in held:
@@ -61,6 +63,7 @@ def test_weights(stage: Stage) -> None:
     config = stage.config(workers=2)
     config["pool"]["app"]["backends"] = backends
     proxy = stage.run(config)
+    proxy.wait_up(*[app.address for app in apps])
     with LedgerView(proxy.pid) as view:
         clients = [stage.client(proxy) for _ in range(60)]
         for client in clients:
@@ -74,6 +77,7 @@ def test_books_close_after_a_worker_died(stage: Stage) -> None:
     chance = random.Random(2)
     apps = [stage.app(f"app{number}") for number in range(3)]
     proxy = stage.proxy(*[app.address for app in apps], workers=4)
+    proxy.wait_up(*[app.address for app in apps])
     workers = proxy.wait_workers(4)
     with LedgerView(proxy.pid) as view:
         clients = [stage.client(proxy) for _ in range(120)]
@@ -91,6 +95,7 @@ def test_books_close_after_a_worker_died(stage: Stage) -> None:
         eventually(lambda: sum(view.in_flight(3)) == left + 60, "60 more")
         counts = view.in_flight(3)
         assert max(counts) - min(counts) <= 1, counts
+        eventually(lambda: sum(app.held() for app in apps) == left + 60, "the backends have them all")
         for app in apps:
             app.release()
         for client in fresh:

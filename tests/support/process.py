@@ -212,6 +212,11 @@ class LbProxy:
                 continue
         return pids
 
+    def wait_up(self, *backends: str) -> None:
+        """Until the health check knows each of them to be up; before that, only those that it knows get requests."""
+        for backend in backends:
+            self.wait_event("backend.up", backend=backend)
+
     def wait_workers(self, count: int) -> list[int]:
         """The workers, once there are that many."""
         return eventually(lambda: found if len(found := self.workers()) == count else None, f"{count} workers") or []
