@@ -1,0 +1,146 @@
+"""Accepting: one connection a wake-up, pauses that last, and a queue that outlives trouble."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket as gsocket
+
+from lbproxy.net import listener
+from lbproxy.net.listener import GATE_TURNS, Acceptor, Room
+from tests.unit.net.loopback import loop, loop_rests, turns, until
+
+
+class Hall:
+    """A listening socket and an acceptor that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.sock = socket.create_server(("127.0.0.1", 0))
+        self.sock.setblocking(False)
+        self.room = Room.PLENTY
+        self.asked = 0
+        self.got: list[tuple[socket.socket, Any]] = []
+        self.exhausted: list[OSError] = []
+        self.acceptor = Acceptor(loop(), self.sock, self.take, self.look, self.exhausted.append)
+        self.guests: list[gsocket.socket] = []
+
+    def take(self, sock: socket.socket, address: Any) -> None:
+        self.got.append((sock, address))
+
+    def look(self) -> Room:
+        self.asked += 1
+        return self.room
+
+    def arrive(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.guests.append(gsocket.create_connection(self.sock.getsockname()))
+
+
+@pytest.fixture
+def hall() -> Iterator[Hall]:
+    made = Hall()
+    made.acceptor.start()
+    yield made
+    made.acceptor.stop()
+    made.acceptor.stop()
+    for sock, _ in made.got:
+        sock.close()
+    for guest in made.guests:
+        guest.close()
+    made.sock.close()
+
+
+def test_connections_are_handed_over_non_blocking(hall: Hall) -> None:
+    hall.arrive(3)
+    until(lambda: len(hall.got) == 3, "all are accepted")
+    sock, address = hall.got[0]
+    assert sock.gettimeout() == 0.0
+    assert address == hall.guests[0].getsockname()
+    assert loop_rests()
+
+
+def test_one_connection_a_wake_up(hall: Hall) -> None:
+    """The others have their turn in between: room is asked before each one."""
+    hall.arrive(5)
+    until(lambda: len(hall.got) == 5, "all are accepted")
+    assert hall.asked >= 5
+
+
+def test_a_crowded_worker_holds_back_and_then_takes_all_the_same(hall: Hall) -> None:
+    hall.room = Room.CROWDED
+    began = time.monotonic()
+    hall.arrive()
+    until(lambda: hall.got, "accepted in the end")
+    assert hall.asked == GATE_TURNS + 1
+    assert time.monotonic() - began >= GATE_TURNS * listener.GATE_PAUSE * 0.8, "every one of the pauses lasted"
+
+
+def test_a_full_worker_leaves_them_in_the_queue(hall: Hall) -> None:
+    hall.room = Room.FULL
+    hall.arrive()
+    until(lambda: hall.asked == 1, "room is asked")
+    assert loop_rests(), "and the loop does not go round for them"
+    hall.room = Room.PLENTY
+    until(lambda: hall.got, "accepted once there is room")
+
+
+def test_pauses_last_each_time(hall: Hall) -> None:
+    """A one-shot timer started a second time would fire at once, and a full worker would go round at full speed."""
+    hall.room = Room.FULL
+    hall.arrive()
+    until(lambda: hall.asked == 1, "room is asked")
+    gevent.sleep(listener.EXHAUSTED_PAUSE * 2.5)
+    assert 2 <= hall.asked <= 4
+
+
+class Exhausted:
+    """A listening socket of a process that has no descriptors left."""
+
+    def __init__(self, sock: socket.socket, code: int) -> None:
+        self._sock = sock
+        self.code = code
+        self.calls = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        self.calls += 1
+        if self.code:
+            raise OSError(self.code, "no")
+        return self._sock.accept()
+
+
+def test_out_of_descriptors_is_told_and_waited_out(hall: Hall) -> None:
+    short = Exhausted(hall.sock, errno.EMFILE)
+    hall.acceptor._sock = short  # type: ignore[assignment]  # all it needs is accept()
+    hall.arrive()
+    until(lambda: hall.exhausted, "told")
+    assert loop_rests()
+    assert [error.errno for error in hall.exhausted] == [errno.EMFILE]
+    short.code = 0
+    until(lambda: hall.got, "accepted once there are descriptors again")
+
+
+@pytest.mark.parametrize("code", [errno.EAGAIN, errno.ECONNABORTED, errno.EPERM])
+def test_a_connection_that_went_away_is_no_trouble(hall: Hall, code: int) -> None:
+    flaky = Exhausted(hall.sock, code)
+    hall.acceptor._sock = flaky  # type: ignore[assignment]  # all it needs is accept()
+    hall.arrive()
+    until(lambda: flaky.calls, "tried")
+    flaky.code = 0
+    until(lambda: hall.got, "the next one is accepted")
+    assert not hall.exhausted
+
+
+def test_after_stop_nothing_is_accepted(hall: Hall) -> None:
+    hall.room = Room.CROWDED
+    hall.arrive()
+    until(lambda: hall.asked, "pausing")
+    hall.acceptor.stop()
+    turns()
+    gevent.sleep(listener.GATE_PAUSE * GATE_TURNS * 2)
+    assert not hall.got

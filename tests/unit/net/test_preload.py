@@ -1,0 +1,33 @@
+"""After preload nothing more is read from the library's files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+PROBE = """
+import builtins, sys
+from lbproxy.net.preload import preload
+preload()
+import socket, ssl
+from lbproxy.net import dial, listener, strands, tcp_stream, tls_stream
+before = set(sys.modules)
+from gevent.hub import get_hub
+import gevent
+ours, theirs = socket.socketpair()
+ours.setblocking(False)
+from lbproxy.net.deadlines import Deadlines
+stream = tcp_stream.TcpStream(ours, Deadlines(get_hub().loop), 1.0)
+theirs.send(b"x")
+assert stream.read(16384) == b"x"
+ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="example.org")
+stream.close()
+theirs.close()
+print(sorted(set(sys.modules) - before))
+"""
+
+
+def test_streams_load_no_module_after_preload() -> None:
+    ended = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip() == "[]"

@@ -1,0 +1,385 @@
+"""The stream on real sockets: waiting, input that nobody asked for, back-pressure, deadlines, and every way to end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from collections.abc import Callable
+
+import gevent
+import pytest
+from gevent import socket as gsocket
+
+from lbproxy.errors import ClientGone, ConnectionLost, TimedOut
+from lbproxy.net import tcp_stream
+from lbproxy.net.deadlines import Deadlines
+from lbproxy.net.tcp_stream import TcpStream
+from lbproxy.streams import NEVER
+from tests.unit.net.loopback import Watched, loop_rests, result, sockets, start, turns, until
+
+Pair = tuple[TcpStream, gsocket.socket]
+MIB = 1 << 20
+
+
+def reset(peer: gsocket.socket) -> None:
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
+def received(peer: gsocket.socket) -> bytes:
+    """All that comes until the end."""
+    pieces = []
+    while piece := peer.recv(65536):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def test_a_reader_waits_for_data_and_its_end(pair: Pair) -> None:
+    stream, peer = pair
+    job = start(lambda: stream.read(16384))
+    assert not job.over
+    peer.sendall(b"hello")
+    assert result(job) == b"hello"
+    peer.shutdown(socket.SHUT_WR)
+    assert result(start(lambda: stream.read(16384))) == b""
+    assert result(start(lambda: stream.read(16384))) == b"", "the end stays the end"
+
+
+def test_more_than_the_limit_is_read_in_pieces_without_waiting(pair: Pair) -> None:
+    stream, peer = pair
+    peer.sendall(b"x" * 40_000)
+    assert [len(result(start(lambda: stream.read(16384)))) for _ in range(3)] == [16384, 16384, 40_000 - 2 * 16384]
+
+
+def test_a_reset_is_a_loss(pair: Pair) -> None:
+    stream, peer = pair
+    job = start(lambda: stream.read(16384))
+    reset(peer)
+    with pytest.raises(ConnectionLost):
+        result(job)
+
+
+def test_an_error_can_be_thrown_at_a_reader(pair: Pair) -> None:
+    """And the stream forgets it: the next input does not wake who has gone."""
+    stream, peer = pair
+
+    def work() -> str:
+        try:
+            stream.read(16384)
+        except ClientGone:
+            return "thrown"
+        return "read"
+
+    job = start(work)
+    gevent.get_hub().loop.run_callback(job.greenlet.throw, ClientGone("gone"))
+    assert result(job) == "thrown"
+    peer.sendall(b"late")
+    until(lambda: stream.unread, "the stream notices the input")
+    assert result(start(lambda: stream.read(16384))) == b"late"
+
+
+# ---------------------------------------------------------------- input while nobody waits
+
+
+def test_input_that_nobody_takes_does_not_spin(pair: Pair) -> None:
+    """The owner is told once, and the loop rests with the input unread."""
+    stream, peer = pair
+    owner = Watched(stream)
+    peer.sendall(b"early")
+    until(lambda: owner.readable, "the owner is told")
+    assert loop_rests()
+    assert owner.readable == 1
+    assert stream.unread
+    assert result(start(lambda: stream.read(16384))) == b"early"
+
+
+def test_input_without_an_owner_does_not_spin(pair: Pair) -> None:
+    stream, peer = pair
+    peer.sendall(b"early")
+    until(lambda: stream.unread, "the stream notices")
+    assert loop_rests()
+
+
+def test_a_half_closed_peer_does_not_spin(pair: Pair) -> None:
+    stream, peer = pair
+    owner = Watched(stream)
+    peer.shutdown(socket.SHUT_WR)
+    until(lambda: owner.readable, "the owner is told of the end")
+    assert loop_rests()
+    assert owner.readable == 1
+
+
+def test_after_a_pause_and_a_read_the_end_is_noticed_again(pair: Pair) -> None:
+    """A backend's connection is read late (its client was slow), then idle, then closed: the owner must hear of it."""
+    stream, peer = pair
+    owner = Watched(stream)
+    peer.sendall(b"late response")
+    until(lambda: owner.readable == 1, "the owner is told of the data")
+    turns()
+    assert result(start(lambda: stream.read(16384))) == b"late response"
+    assert not stream.unread
+    peer.close()
+    until(lambda: owner.readable == 2, "the owner is told of the end")
+
+
+def test_read_early_takes_a_bounded_amount(pair: Pair) -> None:
+    """What a client sends ahead stays in the kernel beyond a request's worth, and comes out in order."""
+    stream, peer = pair
+    owner = Watched(stream, take=True)
+    sent = bytes(range(256)) * 400
+    peer.sendall(sent)
+    until(lambda: stream.unread, "enough is taken")
+    assert loop_rests()
+    assert all(owner.alive)
+    assert len(stream._early) <= 2 * 16384
+    got = b""
+    while len(got) < len(sent):
+        got += result(start(lambda: stream.read(16384)))
+    assert got == sent
+
+
+@pytest.mark.parametrize("how", ["end", "reset"])
+def test_read_early_tells_that_the_peer_is_gone(pair: Pair, how: str) -> None:
+    stream, peer = pair
+    owner = Watched(stream, take=True)
+    if how == "end":
+        peer.close()
+    else:
+        reset(peer)
+    until(lambda: owner.alive, "the owner looked")
+    assert owner.alive == [False]
+    assert loop_rests()
+
+
+def test_early_data_then_the_end(pair: Pair) -> None:
+    stream, peer = pair
+    owner = Watched(stream, take=True)
+    peer.sendall(b"GET")
+    until(lambda: owner.alive, "taken early")
+    peer.close()
+    until(lambda: len(owner.alive) == 2, "the end is seen")
+    assert owner.alive == [True, False]
+    assert result(start(lambda: stream.read(16384))) == b"GET"
+    assert result(start(lambda: stream.read(16384))) == b""
+
+
+# ---------------------------------------------------------------- writing
+
+
+def test_a_large_write_waits_for_the_peer_and_arrives_whole(narrow: Pair) -> None:
+    stream, peer = narrow
+    data = bytes(range(256)) * (4 * MIB // 256)
+    job = start(lambda: stream.write(data))
+    turns()
+    assert not job.over, "the kernel cannot have taken 4 MiB"
+    got = bytearray()
+    while len(got) < len(data):
+        got += peer.recv(65536)
+    result(job)
+    assert bytes(got) == data
+    assert stream.write_deadline == NEVER
+    assert loop_rests()
+
+
+def test_reading_goes_on_while_a_write_waits(narrow: Pair) -> None:
+    """One greenlet each way."""
+    stream, peer = narrow
+    writing = start(lambda: stream.write(b"x" * MIB))
+    reading = start(lambda: stream.read(16384))
+    peer.sendall(b"ping")
+    assert result(reading) == b"ping"
+    assert not writing.over
+    left = MIB
+    while left:
+        left -= len(peer.recv(65536))
+    result(writing)
+
+
+def test_a_write_without_progress_times_out(deadlines: Deadlines) -> None:
+    ours, peer = sockets(small=True)
+    stream = TcpStream(ours, deadlines, write_stall=0.05)
+    with pytest.raises(TimedOut):
+        result(start(lambda: stream.write(b"x" * 4 * MIB)))
+    assert loop_rests()
+    peer.close()
+
+
+def test_a_slow_peer_is_no_stall(deadlines: Deadlines) -> None:
+    """`write_stall` limits the time without progress, not the whole write."""
+    ours, peer = sockets(small=True)
+    stream = TcpStream(ours, deadlines, write_stall=10.0)
+    job = start(lambda: stream.write(b"x" * MIB))
+    left = MIB
+    seen = set()
+    while left:
+        seen.add(stream.write_deadline)
+        left -= len(peer.recv(65536))
+        turns(2)
+    result(job)
+    assert len(seen - {NEVER}) > 1, "the deadline moved on with the progress"
+    peer.close()
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_writing_to_a_reset_connection_is_a_loss(narrow: Pair, waiting: bool) -> None:
+    stream, peer = narrow
+    if waiting:
+        job = start(lambda: stream.write(b"x" * 4 * MIB))
+        assert not job.over
+        reset(peer)
+    else:
+        reset(peer)
+        until(lambda: stream.unread, "the reset is here")
+        job = start(lambda: stream.write(b"x"))
+    with pytest.raises(ConnectionLost):
+        result(job)
+
+
+# ---------------------------------------------------------------- deadlines
+
+
+def test_a_reader_is_cut_at_its_deadline(pair: Pair) -> None:
+    stream, peer = pair
+    stream.deadline = time.monotonic() + 0.01
+    with pytest.raises(TimedOut):
+        result(start(lambda: stream.read(16384)))
+    assert stream.deadline == NEVER
+    peer.sendall(b"still open")
+    assert result(start(lambda: stream.read(16384))) == b"still open"
+
+
+def test_with_nobody_waiting_the_owner_hears_of_the_deadline_once(pair: Pair) -> None:
+    stream, _ = pair
+    owner = Watched(stream)
+    stream.expire(0.0)
+    assert owner.expired == 0
+    stream.deadline = 5.0
+    stream.expire(5.0)
+    stream.expire(6.0)
+    assert owner.expired == 1
+
+
+def test_a_writer_is_not_cut_by_the_reading_deadline(narrow: Pair) -> None:
+    """The deadline concerns whoever waits for input."""
+    stream, peer = narrow
+    job = start(lambda: stream.write(b"x" * MIB))
+    stream.deadline = 1.0
+    stream.expire(2.0)
+    turns()
+    assert not job.over
+    left = MIB
+    while left:
+        left -= len(peer.recv(65536))
+    result(job)
+
+
+# ---------------------------------------------------------------- ends
+
+
+def test_close_wakes_whoever_waits(narrow: Pair, deadlines: Deadlines) -> None:
+    stream, peer = narrow
+    reading = start(lambda: stream.read(16384))
+    writing = start(lambda: stream.write(b"x" * 4 * MIB))
+    stream.close()
+    stream.close()
+    for job in (reading, writing):
+        with pytest.raises(ConnectionLost):
+            result(job)
+    assert stream not in deadlines.streams
+    received(peer)
+    uses: list[Callable[[], object]] = [lambda: stream.read(16384), lambda: stream.write(b"x")]
+    for use in uses:
+        with pytest.raises(ConnectionLost):
+            result(start(use))
+
+
+def test_abort_is_seen_as_a_reset(pair: Pair) -> None:
+    stream, peer = pair
+    stream.write(b"half a respo")
+    stream.abort()
+    stream.abort()
+    with pytest.raises(ConnectionResetError):
+        received(peer)
+
+
+def test_finish_loses_nothing_though_input_is_unread(narrow: Pair, deadlines: Deadlines) -> None:
+    """The peer uploads on and on while the answer waits for it in the kernel: closing at once would reset the connection."""
+    stream, peer = narrow
+    peer.sendall(b"u" * 4096)
+    result(start(lambda: stream.write(b"413 too large")))
+    stream.finish()
+    stream.finish()
+    assert received(peer) == b"413 too large"
+    peer.sendall(b"more" * 100)
+    assert stream in deadlines.streams, "waits for the peer's end"
+    peer.close()
+    until(lambda: stream not in deadlines.streams, "closed after the peer's end")
+    assert stream.closed
+
+
+def test_finish_with_a_paused_watcher_sees_the_end(pair: Pair) -> None:
+    stream, peer = pair
+    owner = Watched(stream)
+    peer.sendall(b"unread")
+    until(lambda: owner.readable, "the owner is told")
+    turns()
+    stream.finish()
+    assert received(peer) == b""
+    peer.close()
+    until(lambda: stream.closed, "closed after the peer's end")
+
+
+def test_finish_from_the_owner_sees_the_end(pair: Pair) -> None:
+    """A parked connection whose client sends something odd is finished from inside `on_readable`."""
+    stream, peer = pair
+
+    class Finisher(Watched):
+        def on_readable(self) -> None:
+            self.stream.finish()
+
+    Finisher(stream)
+    peer.sendall(b"x")
+    assert received(peer) == b""
+    before = time.monotonic()
+    peer.close()
+    until(lambda: stream.closed, "closed after the peer's end")
+    assert time.monotonic() - before < tcp_stream.LINGER / 2, "by the end, not by the deadline"
+
+
+def test_finish_waits_for_a_bounded_time(pair: Pair) -> None:
+    stream, peer = pair
+    stream.finish()
+    assert time.monotonic() < stream.deadline <= time.monotonic() + tcp_stream.LINGER
+    stream.expire(stream.deadline)
+    assert stream.closed
+    assert received(peer) == b""
+
+
+def test_finish_when_the_peer_is_gone_already(pair: Pair) -> None:
+    stream, peer = pair
+    reset(peer)
+    until(lambda: stream.unread, "the reset is here")
+    stream.finish()
+    until(lambda: stream.closed, "closed")
+
+
+def test_descriptors_are_given_back(deadlines: Deadlines) -> None:
+    """However a connection ends."""
+
+    def count() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    before = count()
+    for end in ("close", "finish", "abort"):
+        ours, peer = sockets()
+        stream = TcpStream(ours, deadlines, 1.0)
+        stream.write(b"x")
+        getattr(stream, end)()
+        peer.close()
+        until(lambda stream=stream: stream.closed, end)  # type: ignore[misc]  # mypy does not infer default arguments of lambdas
+    assert count() == before
