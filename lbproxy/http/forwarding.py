@@ -2,7 +2,8 @@
 
 Theirs comes off before ours goes on: a client cannot forge X-Forwarded-For or X-Real-IP, nor use Connection to make the backend's
 proxy headers disappear (RFC 9110 7.6.1 lets a sender nominate any field; Host, authentication, framing and forwarding fields are
-exempt here). Names with an underscore are dropped, because CGI-like backends read X_Real_IP and X-Real-IP as one.
+exempt here). Names with an underscore are dropped, because CGI-like backends read X_Real_IP and X-Real-IP as one, and so is Proxy,
+which they read as the variable HTTP_PROXY ("httpoxy").
 """
 
 from __future__ import annotations
@@ -28,17 +29,10 @@ _HOP_BY_HOP = (
     b"upgrade",
     b"http2-settings",
 )
-_FORWARDED = (
-    b"x-forwarded-for",
-    b"x-forwarded-proto",
-    b"x-forwarded-host",
-    b"x-forwarded-port",
-    b"x-forwarded-server",
-    b"x-forwarded-ssl",
-    b"x-real-ip",
-    b"forwarded",
-)
-_REQUEST_DROPS = line_finder(_HOP_BY_HOP + _FORWARDED)
+_FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-real-ip", b"forwarded")
+_REQUEST_DROPS = line_finder((*_HOP_BY_HOP, b"proxy", b"x-forwarded-*", b"x-real-ip", b"forwarded"))
+_TRUSTED_DROPS = line_finder((*_HOP_BY_HOP, b"proxy", *_FORWARDED))
+_SAID = re.compile(rb"(?i)\r\n(x-forwarded-(?:for|proto|host|port)|forwarded):[ \t]*+([^\r]*+)")
 _RESPONSE_DROPS = line_finder(_HOP_BY_HOP)
 _UNDERSCORE = re.compile(rb"\r\n[^:\r_]*+_[^:\r]*+:[^\r]*+")
 
@@ -66,7 +60,7 @@ def without(block: bytes, names: tuple[bytes, ...]) -> bytes:
 class Forwarder:
     """The forwarding fields for one client connection: the constant part once, the part with the host when the host changes."""
 
-    __slots__ = ("_after_host", "_before_host", "_host", "_networks", "_own", "_peer", "_port", "_proto", "_trusted")
+    __slots__ = ("_after_host", "_before_host", "_block", "_networks", "_peer", "_port", "_proto", "_rest", "_trusted")
 
     def __init__(self, peer: str, proto: str, port: int, networks: tuple[Network, ...]) -> None:
         """`peer`: the client's address as text; `proto`: "https" or "http"; `port`: ours; `networks`: whose fields are believed."""
@@ -81,14 +75,20 @@ class Forwarder:
             f"\r\nForwarded: for={node};proto={proto}"
         ).encode()
         self._after_host = VIA + b"\r\n\r\n"
-        self._host = b""
-        self._own = b""
+        self._block = b""
+        self._rest = b""
 
     def request(self, head: RequestHead) -> bytes:
         """The head to send to the backend. Content-Length stays as checked; a chunked body is announced as ours."""
+        if head.block is not self._block:  # the same object when the client repeated its fields (LastFields)
+            self._block, self._rest = head.block, self._fields(head)
+        return b"%b %b HTTP/1.1%b" % (head.method, head.target, self._rest)
+
+    def _fields(self, head: RequestHead) -> bytes:
+        """Everything behind the request line."""
         block = head.block
         if len(head.specials) > 1 or b"_" in block:
-            block = cut(block, head.lowered, _REQUEST_DROPS)
+            block = cut(block, head.lowered, _TRUSTED_DROPS if self._trusted else _REQUEST_DROPS)
             if b"_" in block:
                 block = cut(block, block.lower(), _UNDERSCORE)
             if head.nominated:
@@ -96,26 +96,24 @@ class Forwarder:
         if head.body == CHUNKED:
             block += b"\r\nTransfer-Encoding: chunked"
         if self._trusted:
-            return b"%b %b HTTP/1.1%b%b" % (head.method, head.target, block, self._appended(head))
-        if head.authority != self._host:
-            self._host = head.authority
-            host = head.authority.rstrip(b" \t")
-            self._own = b'%b;host="%b"\r\nX-Forwarded-Host: %b%b' % (self._before_host, host, host, self._after_host)
-        return b"%b %b HTTP/1.1%b%b" % (head.method, head.target, block, self._own)
+            return block + self._appended(head)
+        host = head.authority
+        return b'%b%b;host="%b"\r\nX-Forwarded-Host: %b%b' % (block, self._before_host, host, host, self._after_host)
 
     def _appended(self, head: RequestHead) -> bytes:
         """The peer is a trusted proxy: what it says is kept and we are added to it."""
         said: dict[bytes, list[bytes]] = {}
-        for name, value in head.specials:
-            said.setdefault(name, []).append(value.rstrip(b" \t"))
+        for name, value in _SAID.findall(head.block):  # not head.specials: those are in lower case, and some values mind
+            if value := value.rstrip(b" \t"):
+                said.setdefault(name.lower(), []).append(value)
         peer, proto = self._peer.encode(), self._proto.encode()
-        host = head.authority.rstrip(b" \t")
+        host = head.authority
         chain = b", ".join([*said.get(b"x-forwarded-for", []), peer])
         node = b'"[%b]"' % peer if b":" in peer else peer
         hops = b", ".join([*said.get(b"forwarded", []), b'for=%b;proto=%b;host="%b"' % (node, proto, host)])
 
         def first(name: bytes, ours: bytes) -> bytes:
-            return said[name][0] if said.get(name) else ours
+            return said[name][0] if name in said else ours
 
         return b"".join(
             (
@@ -160,7 +158,11 @@ def _within(address: str, networks: tuple[Network, ...]) -> bool:
 def response(head: ResponseHead, extra: bytes) -> bytes:
     """The head to send to the client. `extra`: lines of ours, each with its CRLF in front (Connection, Transfer-Encoding)."""
     block = head.block
-    if head.specials and (len(head.specials) > 1 or head.specials[0][0] != b"content-length"):
+    if head.plain_keep_alive:
+        # Content-Length and one "keep-alive" are all there is to look at; this spelling is the usual one.
+        shorter = block.replace(b"\r\nConnection: keep-alive", b"", 1)
+        block = shorter if len(shorter) < len(block) else cut(block, head.lowered, _RESPONSE_DROPS)
+    elif head.specials and (len(head.specials) > 1 or head.specials[0][0] != b"content-length"):
         block = cut(block, head.lowered, _RESPONSE_DROPS)
         if head.nominated:
             block = without(block, head.nominated)

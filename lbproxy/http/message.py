@@ -24,14 +24,14 @@ class RequestHead(NamedTuple):
     host: bytes
     """Lower case, without port and without a trailing dot; "[::1]" keeps its brackets."""
     authority: bytes
-    """The Host field's value, in lower case."""
+    """The Host field's value, in lower case, without white space around it."""
     minor: int
     """HTTP/1.minor"""
     body: int
     keep_alive: bool
     expect_continue: bool
     upgrade: bytes
-    """Upgrade field's value when Connection nominates it, else empty."""
+    """Upgrade's values, joined by commas, when Connection nominates it; else empty."""
     block: bytes
     """All field lines, each with its CRLF in front."""
     lowered: bytes
@@ -42,6 +42,8 @@ class RequestHead(NamedTuple):
 
 
 class ResponseHead(NamedTuple):
+    """A response head that passed the same rules."""
+
     status: int
     reason: bytes
     minor: int
@@ -52,3 +54,5 @@ class ResponseHead(NamedTuple):
     lowered: bytes
     specials: list[Special]
     nominated: tuple[bytes, ...]
+    plain_keep_alive: bool = False
+    """The only special fields are Content-Length and one Connection that says just "keep-alive"."""

@@ -3,7 +3,8 @@
 RFC 3986 6.2.2: percent-encoded unreserved characters are decoded, hex digits written in upper case, dot segments removed, encoded
 dots included. If matcher and backend read different paths, an access rule on "/admin" is passed by "/x/%2e%2e/admin". "%2F" is
 data, not a separator, and passes unchanged (package registries and GitLab need it). "%00", "%5C", raw backslashes and paths that
-climb above the root are refused: somewhere behind us is a parser that truncates at NUL or takes a backslash for a slash.
+climb above the root are refused: somewhere behind us is a parser that truncates at NUL or takes a backslash for a slash. So are
+dots that only some take for a dot segment: "/..;x/" (Java servers cut parameters off first) and "%2F..%2F" (decoded first).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from lbproxy.errors import RequestError
 # Nothing to normalise, unless a dot follows a slash: no percent sign in the path, no backslash, no fragment.
 _PLAIN = re.compile(rb"[^%?#\\]++(\?[^#]*+)?\Z")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
+# Looked for when plain dot segments are gone: what it finds has an encoded slash or a parameter beside it.
+_HIDDEN_DOTS = re.compile(rb"(?:/|%2F)\.\.?(?:[/;]|%2F|%3B|\Z)")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")  # RFC 3986 2.3
 
 
@@ -34,7 +37,10 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
 def _normalise(path: bytes) -> bytes:
     if b"\\" in path:
         raise RequestError(400, "target_backslash", "a raw backslash in the path")
-    return _remove_dots(_ESCAPE.sub(_normal_escape, path))
+    normal = _remove_dots(_ESCAPE.sub(_normal_escape, path))
+    if _HIDDEN_DOTS.search(normal) is not None:
+        raise RequestError(400, "target_dots", "dots that some take for a dot segment")
+    return normal
 
 
 def _normal_escape(match: re.Match[bytes]) -> bytes:

@@ -17,7 +17,7 @@ from enum import Enum
 from lbproxy.errors import LbproxyError
 from lbproxy.http.grammar import FIELD_BYTES, TCHAR
 
-_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,8}+)[ \t]*+(?:;[" + FIELD_BYTES + rb"]*+)?\r\n")
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,8}+)(?:[ \t]*+;[" + FIELD_BYTES + rb"]*+)?\r\n")
 _TRAILER = re.compile(rb"[" + TCHAR + rb"]++:[" + FIELD_BYTES + rb"]*+\r\n")
 
 MAX_SIZE_LINE = 1024
@@ -133,7 +133,7 @@ class ChunkDecoder:
 
 # What an unfinished line may look like; refusing early keeps a sender from parking garbage with us.
 _COULD_BEGIN = {
-    "chunk size line": re.compile(rb"(?:[0-9A-Fa-f]{1,8}+[ \t]*+(?:;[" + FIELD_BYTES + rb"]*+)?)?\r?"),
+    "chunk size line": re.compile(rb"(?:[0-9A-Fa-f]{1,8}+(?:\r|[ \t]*+(?:;[" + FIELD_BYTES + rb"]*+\r?)?)?)?"),
     "trailer": re.compile(rb"[" + TCHAR + rb"]*+(?::[" + FIELD_BYTES + rb"]*+\r?)?"),
 }
 

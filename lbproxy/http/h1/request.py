@@ -7,14 +7,19 @@ a refused head broke is found out afterwards, in `_diagnose`, where time does no
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address
+from typing import Any
 
 from lbproxy.errors import RequestError
 from lbproxy.http.framing import request_body
-from lbproxy.http.grammar import BARE_CR, BARE_LF, FIELD_LINES, HOST, TCHAR, TOKEN, scanner
+from lbproxy.http.grammar import BARE_CR, BARE_LF, HOST, TCHAR, TOKEN, count_fields, scanner
 from lbproxy.http.message import NO_BODY, RequestHead, Special
 from lbproxy.http.target import split_target
 
-_HEAD = re.compile(rb"([" + TCHAR + rb"]{1,32}+) ([!-~]++) HTTP/1\.([01])" + FIELD_LINES)
+# RFC 9112 3: method SP request-target SP HTTP-version. The first pattern is the everyday case, a path that is in normal form
+# unless a dot follows a slash (target.py), and finds the path as well; the second is the whole of what is not refused outright.
+_PLAIN_LINE = re.compile(rb"([A-Z]{1,32}+) ((/[!\"$&->@-\[\]-~]*+)(?:\?[!\"$-~]*+)?) HTTP/1\.([01])\Z")
+_LINE = re.compile(rb"([" + TCHAR + rb"]{1,32}+) ([!-~]++) HTTP/1\.([01])\Z")
 
 SPECIAL_NAMES = (
     # framing and routing
@@ -33,15 +38,12 @@ SPECIAL_NAMES = (
     b"upgrade",
     b"http2-settings",
     # ours to say
-    b"x-forwarded-for",
-    b"x-forwarded-proto",
-    b"x-forwarded-host",
-    b"x-forwarded-port",
-    b"x-forwarded-server",
-    b"x-forwarded-ssl",
+    b"x-forwarded-*",
     b"x-real-ip",
     b"forwarded",
     b"via",
+    # never a client's to say
+    b"proxy",
 )
 _SPECIAL = scanner(SPECIAL_NAMES)
 _REFUSED_METHODS = {
@@ -53,21 +55,59 @@ _NOT_NOMINABLE = re.compile(
     rb"(?:x-forwarded-.*|x-real-ip|forwarded|host|authorization|cookie|content-length|transfer-encoding|via|expect)\Z"
 )
 NOTHING: tuple[bytes, ...] = ()
+MAX_OPTIONS = 64
+"""Of Connection; each is looked for in every field, so that a head full of them would cost a hundred ordinary requests."""
 _HOSTS_KEPT = 512
 _hosts: dict[bytes, bytes] = {}
 """Checked Host values of this process and what they route on: hosts repeat, and a look-up is a tenth of the match."""
 
 
-def parse_request(head: bytes, max_line: int, max_fields: int) -> RequestHead:
-    """`head`: from the first byte of the request line to the empty line, both included. Raises RequestError."""
-    match = _HEAD.match(head)
-    if match is None:
+class LastFields:
+    """The field lines of a connection's last request and what they meant.
+
+    A client repeats its fields from request to request more often than not (API clients nearly always). Equal bytes mean the same,
+    so a comparison takes the place of sweeps, scan and decision. One per connection: what one client sends is no other's business.
+    """
+
+    __slots__ = ("block", "meaning", "minor")
+
+    def __init__(self) -> None:
+        self.block = b""
+        self.minor = b""
+        self.meaning: tuple[Any, ...] = ()
+        """Everything of a RequestHead behind its path."""
+
+
+def parse_request(head: bytes, max_line: int, max_fields: int, last: LastFields | None = None) -> RequestHead:
+    """`head`: from the first byte of the request line to the empty line, both included. Raises RequestError.
+
+    `last`: remembers the fields for the connection's next request.
+    """
+    end = head.find(b"\r\n")
+    block = head[end:-4]
+    if last is not None and block == last.block and end <= max_line:
+        line = _PLAIN_LINE.match(head, 0, end)
+        if line is not None:
+            method, target, path, minor_digit = line.groups()
+            if b"/." not in path and minor_digit == last.minor and method not in _REFUSED_METHODS:
+                return RequestHead(method, target, path, *last.meaning)
+    line = _LINE.match(head, 0, end)
+    fields = count_fields(block)
+    if line is None or fields < 0:
         raise _diagnose(head)
-    method, target, minor_digit, block = match.groups()
-    if match.end(3) > max_line:
-        raise RequestError(414, "request_line_too_long", f"request line of {match.end(3)} bytes, at most {max_line}")
-    if block.count(b"\n") > max_fields:
-        raise RequestError(431, "too_many_fields", f"more than {max_fields} fields")
+    if end > max_line:
+        raise RequestError(414, "request_line_too_long", f"request line of {end} bytes, at most {max_line}")
+    if fields > max_fields:
+        raise RequestError(431, "too_many_fields", f"{fields} fields, at most {max_fields}")
+    method, target, minor_digit = line.groups()
+    request = _meaning(method, target, minor_digit, block)
+    if last is not None:
+        last.block, last.minor, last.meaning = request.block, minor_digit, request[3:]
+    return request
+
+
+def _meaning(method: bytes, target: bytes, minor_digit: bytes, block: bytes) -> RequestHead:
+    """What a head of sound grammar says. Raises RequestError."""
     if method in _REFUSED_METHODS:
         raise RequestError(405, *_REFUSED_METHODS[method])
     minor = 1 if minor_digit == b"1" else 0
@@ -81,7 +121,9 @@ def parse_request(head: bytes, max_line: int, max_fields: int) -> RequestHead:
     else:
         body, keep_alive, expect, upgrade, nominated = _decide(specials, minor)
         authority = _only_host(specials)
-    host = _hosts.get(authority) or _host(authority)
+    host = _hosts.get(authority)
+    if host is None:
+        authority, host = _host(authority)
     if target[0] == 0x2F:  # "/"
         path, target = split_target(target)
     else:
@@ -106,12 +148,14 @@ def _decide(specials: list[Special], minor: int) -> tuple[int, bool, bool, bytes
         elif name == b"expect":
             expect = expect + b"," + raw if expect else raw.rstrip(b" \t")
         elif name == b"upgrade":
-            upgrade = raw.rstrip(b" \t")
+            upgrade = upgrade + b"," + raw.rstrip(b" \t") if upgrade else raw.rstrip(b" \t")
     if expect and expect != b"100-continue":
         raise RequestError(417, "expectation", "an expectation other than 100-continue")
     body = request_body(lengths, codings, minor) if lengths or codings else NO_BODY
     if minor and (not connection or connection == b"keep-alive"):
         return body, True, bool(expect), b"", NOTHING
+    if connection.count(b",") >= MAX_OPTIONS:
+        raise RequestError(400, "connection_options", f"more than {MAX_OPTIONS} options in Connection")
     options = [option.strip(b" \t") for option in connection.split(b",")]
     keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
     if b"upgrade" not in options or minor == 0:
@@ -138,9 +182,10 @@ def _only_host(specials: list[Special]) -> bytes:
     return found[0]
 
 
-def _host(authority: bytes) -> bytes:
-    """Host's value (lower case) -> the host to route on, remembered. Raises RequestError(400)."""
-    match = HOST.match(authority.rstrip(b" \t"))
+def _host(value: bytes) -> tuple[bytes, bytes]:
+    """Host's value (lower case) -> (it without white space at its end, the host to route on), remembered. Raises RequestError."""
+    authority = value.rstrip(b" \t")  # and never remembered with it: kilobytes of blanks would be kept 512 times
+    match = HOST.match(authority)
     if match is None:
         raise RequestError(400, "host_malformed", "Host is not a host with an optional port")
     if match[2] is not None and int(match[2]) > 65535:
@@ -148,10 +193,15 @@ def _host(authority: bytes) -> bytes:
     host = match[1]
     if host[-1] == 0x2E:
         host = host[:-1]
+    elif host[0] == 0x5B:
+        try:
+            IPv6Address(host[1:-1].decode())
+        except ValueError:
+            raise RequestError(400, "host_malformed", "what is in brackets in Host is no IPv6 address") from None
     if len(_hosts) >= _HOSTS_KEPT:
         _hosts.clear()  # a client that sends endless hosts costs a re-match, never memory
     _hosts[authority] = host
-    return host
+    return authority, host
 
 
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]++)([/?].*)?\Z")
@@ -166,9 +216,11 @@ def _other_form(method: bytes, target: bytes, authority: bytes) -> tuple[bytes, 
     match = _ABSOLUTE.match(target)
     if match is None:
         raise RequestError(400, "target_form", "the request target is neither a path, nor an http URL without userinfo, nor '*'")
-    if match[1].lower() != authority.rstrip(b" \t"):
+    if match[1].lower() != authority:
         # RFC 9112 3.2.2 lets the target win; a backend that reads Host instead would see another site.
         raise RequestError(400, "target_host_mismatch", "the URL's host and Host disagree")
+    if method == b"OPTIONS" and match[2] is None:
+        return b"*", b"*"  # RFC 9112 3.2.4: the last proxy on the way says it so
     rest = match[2] or b"/"
     return split_target(rest if rest[:1] == b"/" else b"/" + rest)
 

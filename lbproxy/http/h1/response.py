@@ -9,12 +9,12 @@ import re
 
 from lbproxy.errors import UpstreamError
 from lbproxy.http.framing import response_body
-from lbproxy.http.grammar import FIELD_BYTES, FIELD_LINES, scanner
-from lbproxy.http.h1.request import NOTHING, nominated_fields
-from lbproxy.http.message import NO_BODY, ResponseHead, Special
+from lbproxy.http.grammar import CONTENT_LENGTH, FIELD_BYTES, count_fields, scanner
+from lbproxy.http.h1.request import MAX_OPTIONS, NOTHING, nominated_fields
+from lbproxy.http.message import UNTIL_CLOSE, ResponseHead, Special
 
 # RFC 9112 4: the reason phrase may be absent, and then so is its space in what many servers send; that hides nothing.
-_HEAD = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([" + FIELD_BYTES + rb"]*+))?" + FIELD_LINES)
+_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: ([" + FIELD_BYTES + rb"]*+))?\Z")
 
 _SPECIAL = scanner(
     (
@@ -33,19 +33,31 @@ _SPECIAL = scanner(
 
 def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
     """`head`: from the status line to the empty line, both included; `method`: of the request it answers. Raises UpstreamError."""
-    match = _HEAD.match(head)
-    if match is None:
+    end = head.find(b"\r\n")
+    block = head[end:-4]
+    line = _LINE.match(head, 0, end)
+    fields = count_fields(block)
+    if line is None or fields < 0:
         raise UpstreamError(502, "response_malformed", "the backend's response head is malformed")
-    minor_digit, status_digits, reason, block = match.groups()
-    if block.count(b"\n") > max_fields:
-        raise UpstreamError(502, "response_too_many_fields", f"more than {max_fields} fields in the backend's response")
+    if fields > max_fields:
+        raise UpstreamError(502, "response_too_many_fields", f"{fields} fields in the backend's response, at most {max_fields}")
+    minor_digit, status_digits, reason = line.groups()
     minor = 1 if minor_digit == b"1" else 0
     status = int(status_digits)
     lowered = block.lower()
     specials: list[Special] = _SPECIAL.findall(lowered)
+    if status >= 200 and status != 204 and status != 304 and method != b"HEAD":
+        # The everyday case: one Content-Length, and perhaps one plain Connection. Anything else goes the long way round.
+        said = dict(specials)
+        length = said.get(b"content-length")
+        if length is not None and len(said) == len(specials) <= 2 and CONTENT_LENGTH.match(length):
+            if len(said) == 1:
+                return ResponseHead(status, reason or b"", minor, int(length), minor == 1, b"", block, lowered, specials, NOTHING)
+            if said.get(b"connection") == b"keep-alive":
+                return ResponseHead(status, reason or b"", minor, int(length), True, b"", block, lowered, specials, NOTHING, True)
     lengths: list[bytes] = []
     codings: list[bytes] = []
-    connection = upgrade = b""
+    connection, upgrade = b"", b""
     for name, raw in specials:
         if name == b"content-length":
             lengths.append(raw.rstrip(b" \t"))
@@ -54,15 +66,17 @@ def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
         elif name == b"connection":
             connection = connection + b"," + raw if connection else raw
         elif name == b"upgrade":
-            upgrade = raw.rstrip(b" \t")
+            upgrade = upgrade + b"," + raw.rstrip(b" \t") if upgrade else raw.rstrip(b" \t")
     body = response_body(method == b"HEAD", status, lengths, codings, minor)
     keep_alive, nominated = minor == 1, NOTHING
+    if connection.count(b",") >= MAX_OPTIONS:
+        raise UpstreamError(502, "response_connection_options", f"more than {MAX_OPTIONS} options in the response's Connection")
     if connection and connection != b"keep-alive":
         options = [option.strip(b" \t") for option in connection.split(b",")]
         keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
         nominated = nominated_fields(options)
     elif connection:
         keep_alive = True
-    if body < NO_BODY - 1:  # UNTIL_CLOSE
+    if body == UNTIL_CLOSE:
         keep_alive = False
     return ResponseHead(status, reason or b"", minor, body, keep_alive, upgrade, block, lowered, specials, nominated)
