@@ -245,7 +245,7 @@ class PickLock:
         note = scalar_at(child, Scalar.WANTS_LOCK)
         if not ledger.cells[note]:
             return
-        lock.acquire(True, 1.0)  # free, or busy with living holders: comes at once. Held by the dead one: never.
+        lock.acquire(True, 0.1)  # free, or busy with living holders: comes at once. Held by the dead one: never.
         try:
             lock.release()
         except ValueError:

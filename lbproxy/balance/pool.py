@@ -43,7 +43,10 @@ class Unavailable(NamedTuple):
 
 
 class Lease:
-    """A backend's promise to take one request; counted until `release`."""
+    """A backend's promise to take one request; counted until `release`.
+
+    One object per backend serves all requests: what it needs to give back is the same for all of them.
+    """
 
     __slots__ = ("_cells", "_in_flight", "_live", "backend", "failures")
 
@@ -75,8 +78,11 @@ class Pool:
         slots = [backend.slot for backend in backends]
         self._slots = slots
         self._in_flight = [cell_at(child, PerBackend.IN_FLIGHT, slot) for slot in slots]
+        self._leases = [
+            Lease(backend, ledger.cells, at, self._live, cell_at(child, PerBackend.FAILURES, backend.slot))
+            for backend, at in zip(self.backends, self._in_flight, strict=True)
+        ]
         self._requests = [cell_at(child, PerBackend.REQUESTS, slot) for slot in slots]
-        self._failures = [cell_at(child, PerBackend.FAILURES, slot) for slot in slots]
         self._ties = [column_at(Column.TIE, slot) for slot in slots]
         self._weights = [backend.weight for backend in backends]
         self._limits = [backend.max_connections for backend in backends]
@@ -88,21 +94,27 @@ class Pool:
     def pick(self, tried: Sequence[int] = ()) -> Lease | Unavailable:
         """Choose a backend and count it. `tried`: slots that this request already failed on."""
         cells = self._cells
-        with self._lock:
-            index = self._choose(tried)
-            if index < 0:
-                return Unavailable("pool_full" if index == _FULL else "no_backend")
-            in_flight = self._in_flight[index]
-            cells[in_flight] += 1
+        rows = cells[Header.CHILDREN_HIGH]
+        if rows == 1:
+            # A single worker has nobody to exclude. (A second one is ready tenths of a second after its row is opened.)
+            index = self._choose(tried, rows)
+            if index >= 0:
+                cells[self._in_flight[index]] += 1
+        else:
+            with self._lock:
+                index = self._choose(tried, rows)
+                if index >= 0:
+                    cells[self._in_flight[index]] += 1
+        if index < 0:
+            return Unavailable("pool_full" if index == _FULL else "no_backend")
         cells[self._live] += 1
         cells[self._requests[index]] += 1
-        return Lease(self.backends[index], cells, in_flight, self._live, self._failures[index])
+        return self._leases[index]
 
-    def _choose(self, tried: Sequence[int]) -> int:
+    def _choose(self, tried: Sequence[int], rows: int) -> int:
         """The index of the chosen backend, or _NONE, or _FULL."""
         cells = self._cells
         count = len(self._slots)
-        rows = cells[Header.CHILDREN_HIGH]
         read = self._readers.get(rows) or self._reader(rows)
         values = read(cells)
         states = 2 * count

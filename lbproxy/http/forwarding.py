@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from lbproxy.config.model import Network
 from lbproxy.http.grammar import line_finder
-from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
+from lbproxy.http.message import CHUNKED, FIELDS_KEPT, RequestHead, ResponseHead
 
 VIA = b"\r\nVia: 1.1 lbproxy"  # RFC 9110 7.6.3; the name is fixed, so that a loop through two of us is seen
 
@@ -80,9 +80,12 @@ class Forwarder:
 
     def request(self, head: RequestHead) -> bytes:
         """The head to send to the backend. Content-Length stays as checked; a chunked body is announced as ours."""
-        if head.block is not self._block:  # the same object when the client repeated its fields (LastFields)
-            self._block, self._rest = head.block, self._fields(head)
-        return b"%b %b HTTP/1.1%b" % (head.method, head.target, self._rest)
+        if head.block is self._block:  # the same object when the client repeated its fields (LastFields)
+            return b"%b %b HTTP/1.1%b" % (head.method, head.target, self._rest)
+        rest = self._fields(head)
+        if len(rest) <= FIELDS_KEPT:
+            self._block, self._rest = head.block, rest
+        return b"%b %b HTTP/1.1%b" % (head.method, head.target, rest)
 
     def _fields(self, head: RequestHead) -> bytes:
         """Everything behind the request line."""

@@ -46,7 +46,7 @@ CONTENT_LENGTH = re.compile(rb"[0-9]{1,15}\Z")
 # sub-delims, no empty labels, so that the host that is routed on is the host that a backend reads, and so that it can be quoted in
 # a Forwarded field and a Location as it is. Whether brackets hold an address is not for a pattern to say.
 _LABEL = rb"[0-9A-Za-z_-]{1,63}+"
-_NAME = rb"(?!-)(?=[^:\[]{1,254}+(?::|\Z))" + _LABEL + rb"(?:\." + _LABEL + rb")*\.?"
+_NAME = rb"(?!-)(?=[^:\[]{1,253}+\.?(?::|\Z))" + _LABEL + rb"(?:\." + _LABEL + rb")*\.?"
 HOST = re.compile(rb"(" + _NAME + rb"|\[[0-9A-Fa-f:.]{2,45}+\])(?::([0-9]{1,5}+)?)?\Z")
 
 BARE_LF = re.compile(rb"(?<!\r)\n")

@@ -9,6 +9,10 @@ CHUNKED = -1
 UNTIL_CLOSE = -2
 """`body` of a head is a length in bytes when >= 0, else one of these. UNTIL_CLOSE happens to responses only."""
 
+FIELDS_KEPT = 4 * 1024
+"""Bytes of field lines up to which a connection remembers them for its next request: more, times ten thousand idle connections,
+would be memory that clients can fill at will."""
+
 Special = tuple[bytes, bytes]
 """A field that decides something: (name, value), both in lower case."""
 

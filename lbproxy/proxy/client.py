@@ -15,7 +15,7 @@ import enum
 from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.grammar import BARE_LF
-from lbproxy.http.h1.request import parse_request
+from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.observe.access import Timing
 from lbproxy.proxy.exchange import Exchange
 from lbproxy.proxy.replies import reply
@@ -39,6 +39,7 @@ class ClientConnection:
     """See above. Owner of the client's stream."""
 
     __slots__ = (
+        "_fields",
         "_idle_since",
         "_idle_until",
         "_rest",
@@ -67,6 +68,7 @@ class ClientConnection:
         self.tls_seconds = tls_seconds
         self.state = State.IDLE
         self._rest = b""
+        self._fields = LastFields()
         self.strand: Strand | None = None
         self._idle_since = service.clock()
         self._idle_until = self._idle_since + service.config.timeouts.request_head  # a new client has something to say
@@ -144,7 +146,7 @@ class ClientConnection:
         try:
             if end + 4 > limits.head:
                 raise RequestError(431, "head_too_large", f"a head of {end + 4} bytes, at most {limits.head}")
-            request = parse_request(head[: end + 4], limits.request_line, limits.fields)
+            request = parse_request(head[: end + 4], limits.request_line, limits.fields, self._fields)
         except RequestError as error:
             return self._refuse(error, begun)
         exchange = Exchange(self, request, end + 4, head[end + 4 :], begun, parsed)

@@ -13,7 +13,7 @@ from typing import Any
 from lbproxy.errors import RequestError
 from lbproxy.http.framing import request_body
 from lbproxy.http.grammar import BARE_CR, BARE_LF, HOST, TCHAR, TOKEN, count_fields, scanner
-from lbproxy.http.message import NO_BODY, RequestHead, Special
+from lbproxy.http.message import FIELDS_KEPT, NO_BODY, RequestHead, Special
 from lbproxy.http.target import split_target
 
 # RFC 9112 3: method SP request-target SP HTTP-version. The first pattern is the everyday case, a path that is in normal form
@@ -101,7 +101,7 @@ def parse_request(head: bytes, max_line: int, max_fields: int, last: LastFields 
         raise RequestError(431, "too_many_fields", f"{fields} fields, at most {max_fields}")
     method, target, minor_digit = line.groups()
     request = _meaning(method, target, minor_digit, block)
-    if last is not None:
+    if last is not None and len(block) <= FIELDS_KEPT:
         last.block, last.minor, last.meaning = request.block, minor_digit, request[3:]
     return request
 

@@ -295,7 +295,7 @@ def test_close_wakes_whoever_waits(narrow: Pair, deadlines: Deadlines) -> None:
     uses: list[Callable[[], object]] = [lambda: stream.read(16384), lambda: stream.write(b"x")]
     for use in uses:
         with pytest.raises(ConnectionLost):
-            result(start(use))
+            start(use).result()
 
 
 def test_abort_is_seen_as_a_reset(pair: Pair) -> None:
