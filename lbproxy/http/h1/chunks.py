@@ -134,7 +134,7 @@ class ChunkDecoder:
 # What an unfinished line may look like; refusing early keeps a sender from parking garbage with us.
 _COULD_BEGIN = {
     "chunk size line": re.compile(rb"(?:[0-9A-Fa-f]{1,8}+(?:\r|[ \t]*+(?:;[" + FIELD_BYTES + rb"]*+\r?)?)?)?"),
-    "trailer": re.compile(rb"[" + TCHAR + rb"]*+(?::[" + FIELD_BYTES + rb"]*+\r?)?"),
+    "trailer": re.compile(rb"(?:[" + TCHAR + rb"]++(?::[" + FIELD_BYTES + rb"]*+\r?)?)?"),
 }
 
 

@@ -1,0 +1,158 @@
+"""One normal form of a path, which is also what is forwarded."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbproxy.errors import RequestError
+from lbproxy.http.target import split_target
+from tests.unit.http.work import growth
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "forwarded"),
+    [
+        (b"/", b"/", b"/"),
+        (b"/?", b"/", b"/?"),
+        (b"/a?b=/../c", b"/a", b"/a?b=/../c"),
+        (b"/a?b?c", b"/a", b"/a?b?c"),
+        (b"/.", b"/", b"/"),
+        (b"/./", b"/", b"/"),
+        (b"/a/..", b"/", b"/"),
+        (b"/a/.", b"/a/", b"/a/"),
+        (b"/a/b/../c/./d", b"/a/c/d", b"/a/c/d"),
+        (b"/a//../b", b"/a/b", b"/a/b"),
+        (b"/%2E%2e%2f", b"/..%2F", None),
+        (b"/a%2Fb", b"/a%2Fb", b"/a%2Fb"),
+        (b"/%7e%41%2D", b"/~A-", b"/~A-"),
+        (b"/%c3%a4", b"/%C3%A4", b"/%C3%A4"),
+        (b"/%252e", b"/%252e", b"/%252e"),
+        (b"/..a/...", b"/..a/...", b"/..a/..."),
+        (b"/a;b/.c;d", b"/a;b/.c;d", b"/a;b/.c;d"),
+    ],
+)
+def test_normal_form(target: bytes, path: bytes, forwarded: bytes | None) -> None:
+    """RFC 3986 6.2.2; None: refused."""
+    if forwarded is None:
+        with pytest.raises(RequestError):
+            split_target(target)
+    else:
+        assert split_target(target) == (path, forwarded)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (b"/#", "target_fragment"),
+        (b"/a?b#c", "target_fragment"),
+        (b"/%", "target_escape"),
+        (b"/%a", "target_escape"),
+        (b"/%0g", "target_escape"),
+        (b"/%00", "target_escape"),
+        (b"/%5c", "target_escape"),
+        (b"/\\", "target_backslash"),
+        (b"/..", "target_above_root"),
+        (b"/a/../..", "target_above_root"),
+        (b"/./..", "target_above_root"),
+        (b"/%2e%2e", "target_above_root"),
+        (b"/..;", "target_dots"),
+        (b"/a/.;b", "target_dots"),
+        (b"/a/..%3bb/", "target_dots"),
+        (b"/a%2f..", "target_dots"),
+        (b"/a%2F.%2Fb", "target_dots"),
+        (b"/a/%2e%2e%2fb", "target_dots"),
+        (b"/a/b%2f%2e%2e/c", "target_dots"),
+    ],
+)
+def test_refused(target: bytes, reason: str) -> None:
+    """What some parser behind us reads differently."""
+    with pytest.raises(RequestError) as caught:
+        split_target(target)
+    assert (caught.value.status, caught.value.reason) == (400, reason)
+
+
+PIECES = st.sampled_from(
+    [
+        b"/",
+        b"/",
+        b".",
+        b"..",
+        b"%2e",
+        b"%2E",
+        b"%2f",
+        b"%2F",
+        b"%25",
+        b"%41",
+        b"%5c",
+        b"%00",
+        b"%zz",
+        b"%c3",
+        b";",
+        b"%3b",
+        b"a",
+        b"admin",
+        b"?",
+        b"#",
+        b"\\",
+        b"~",
+    ]
+)
+TARGETS = st.lists(PIECES, max_size=12).map(lambda pieces: b"/" + b"".join(pieces))
+HEX = re.compile(rb"%([0-9A-Fa-f]{2})")
+
+
+def decoded(path: bytes) -> bytes:
+    """Every escape taken off once, as a careless backend does it."""
+    return HEX.sub(lambda match: bytes.fromhex(match[1].decode()), path)
+
+
+@given(TARGETS)
+def test_normal_is_normal(target: bytes) -> None:
+    """Normalising again changes nothing; the path is the target without its query; the query is the client's, byte by byte."""
+    try:
+        path, forwarded = split_target(target)
+    except RequestError:
+        return
+    assert split_target(forwarded) == (path, forwarded)
+    assert forwarded.partition(b"?")[0] == path
+    assert forwarded.partition(b"?")[1:] == target.partition(b"?")[1:]
+
+
+@given(TARGETS)
+def test_nobody_climbs(target: bytes) -> None:
+    """Read as it is, or decoded first, or with its parameters cut off: no dot segment, backslash or NUL anywhere."""
+    try:
+        path, _ = split_target(target)
+    except RequestError:
+        return
+    assert path[:1] == b"/"
+    for reading in (path, decoded(path)):
+        assert b"\\" not in reading
+        assert b"\x00" not in reading
+        segments = [segment.partition(b";")[0] for segment in reading.split(b"/")]
+        assert not {b".", b".."} & set(segments)
+
+
+@given(st.lists(st.sampled_from([b"a", b"b", b".x", b"%2F"]), min_size=1, max_size=6))
+def test_dots_are_taken_out(segments: list[bytes]) -> None:
+    """ "x/.." and "." inserted anywhere change nothing, encoded or not."""
+    plain = b"/" + b"/".join(segments)
+    noisy = b"".join(b"/./x/%2e." + b"/" + segment for segment in segments)
+    assert split_target(noisy) == (plain, plain)
+
+
+@pytest.mark.parametrize("unit", [b"/", b"/.", b"/a/..", b"%41", b"%2f", b"/..;", b"/%2e%2e", b"a%2F.", b"?", b"."])
+def test_work_is_linear(unit: bytes) -> None:
+    """Sixteen times the input takes about sixteen times as long; back-tracking would take 256 times."""
+
+    def run(target: bytes) -> None:
+        try:
+            split_target(b"/" + target)
+        except RequestError:
+            pass  # refusing has to be linear too
+
+    assert growth(run, unit * 1024, unit * 16384) < 80
