@@ -184,7 +184,7 @@ class App:
 
     async def answer(self, connection: Connection, request: Request) -> None:
         """Pick the handler by the first part of the path."""
-        handler: Handler = getattr(self, f"do_{request.path.split('/')[1]}", self.do_echo)
+        handler: Handler = getattr(self, f"do_{request.path.strip('/').split('/')[0]}", self.do_echo)
         await handler(connection, request)
 
     async def do_echo(self, connection: Connection, request: Request) -> None:
