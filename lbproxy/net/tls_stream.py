@@ -44,11 +44,15 @@ class TlsStream(TcpStream):
         context: ssl.SSLContext,
         server_name: str | None = None,
     ) -> None:
-        """Server side unless `server_name` is given: then the client side, verifying that name as `context` says."""
-        super().__init__(sock, deadlines, write_stall)
+        """Server side unless `server_name` is given: then the client side, verifying that name as `context` says.
+
+        Raises ValueError for a name that OpenSSL refuses; `sock` is the caller's still.
+        """
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        # First, since it refuses impossible server names: nothing is to be watched then.
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name)
+        super().__init__(sock, deadlines, write_stall)
         self._decrypt = self._tls.read
         self._encrypt = self._tls.write
         self._read_at_once = False
