@@ -289,7 +289,7 @@ def test_close_wakes_whoever_waits(narrow: Pair, deadlines: Deadlines) -> None:
     stream.close()
     for job in (reading, writing):
         with pytest.raises(ConnectionLost):
-            result(job)
+            job.result()
     assert stream not in deadlines.streams
     received(peer)
     uses: list[Callable[[], object]] = [lambda: stream.read(16384), lambda: stream.write(b"x")]
