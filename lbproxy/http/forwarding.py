@@ -144,8 +144,10 @@ def client_of(chain: bytes, networks: tuple[Network, ...]) -> bytes:
     for hop in reversed(hops):
         text = hop.decode("ascii", "replace")
         try:
-            ip_address(text)
+            scoped = ip_address(text).version == 6 and "%" in text  # "::1%anything at all" is an address for this function
         except ValueError:
+            scoped = True
+        if scoped:
             return client  # not an address: whoever wrote it is the last one we know
         client = hop
         if not _within(text, networks):

@@ -155,4 +155,4 @@ def test_work_is_linear(unit: bytes) -> None:
         except RequestError:
             pass  # refusing has to be linear too
 
-    assert growth(run, unit * 1024, unit * 16384) < 80
+    assert growth(run, unit * 256, unit * 4096) < 80
