@@ -1,0 +1,346 @@
+"""What is taken off a message and put on before it goes on: theirs off first, then ours."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbproxy.config.model import Network
+from lbproxy.errors import RequestError, UpstreamError
+from lbproxy.http.forwarding import Forwarder, client_of, cut, response, without
+from lbproxy.http.grammar import line_finder
+from lbproxy.http.h1.request import LastFields, parse_request
+from lbproxy.http.h1.response import parse_response
+from lbproxy.http.message import CHUNKED, FIELDS_KEPT
+from tests.unit.http import heads
+from tests.unit.http.heads import MAX_FIELDS, MAX_LINE, field_names, fields, request, values
+
+TRUSTED: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+OURS = ["x-real-ip", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "forwarded", "x-forwarded-host", "via"]
+HOP_BY_HOP = {
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+}
+
+
+def forward(*lines: bytes, peer: str = "192.0.2.9", networks: tuple[Network, ...] = (), **more: bytes) -> bytes:
+    """The head a backend gets."""
+    return Forwarder(peer, "https", 8443, networks).request(request(*lines, **more))
+
+
+def test_a_small_request() -> None:
+    """Byte by byte."""
+    assert forward(b"Accept: */*", line=b"GET /a?b HTTP/1.0", host=b"Host: Example.com") == (
+        b"GET /a?b HTTP/1.1\r\nHost: Example.com\r\nAccept: */*\r\nX-Real-IP: 192.0.2.9\r\nX-Forwarded-For: 192.0.2.9"
+        b'\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: 8443\r\nForwarded: for=192.0.2.9;proto=https;host="example.com"'
+        b"\r\nX-Forwarded-Host: example.com\r\nVia: 1.1 lbproxy\r\n\r\n"
+    )
+
+
+def test_ipv6_peer() -> None:
+    """RFC 7239 6: in brackets and quotes; bare elsewhere."""
+    head = forward(peer="2001:db8::1")
+    assert values(head, "forwarded") == [b'for="[2001:db8::1]";proto=https;host="example.com"']
+    assert values(head, "x-real-ip") == values(head, "x-forwarded-for") == [b"2001:db8::1"]
+
+
+def test_an_untrusted_peer_says_nothing() -> None:
+    """Whatever it claims in these fields is gone, in any spelling, and ours stand once each."""
+    forged = [b"X-Forwarded-For", b"x-FORWARDED-proto", b"X-Forwarded-Anything", b"X-Real-Ip", b"Forwarded", b"X_Real_IP", b"Proxy"]
+    head = forward(*(name + b": 6.6.6.6" for name in forged), b"Connection: X-Forwarded-For, x-real-ip")
+    assert b"6.6.6.6" not in head
+    assert field_names(head) == ["host", *OURS]
+
+
+def test_a_trusted_peer_is_believed() -> None:
+    """What it says is kept in its own spelling, and we are added."""
+    head = forward(
+        b"X-Forwarded-For: 203.0.113.7",
+        b"X-Forwarded-For: 10.9.9.9",
+        b"X-Forwarded-Proto: HTTP",
+        b"X-Forwarded-Port: 80",
+        b"X-Forwarded-Host: Outer.example ",
+        b"X-Forwarded-Prefix: /App",
+        b'Forwarded: for="_Hidden";by=_Me',
+        b"X-Real-IP: 6.6.6.6",
+        peer="10.1.2.3",
+        networks=TRUSTED,
+    )
+    assert dict(fields(head)[1:]) == {
+        "x-forwarded-prefix": b"/App",
+        "x-real-ip": b"203.0.113.7",
+        "x-forwarded-for": b"203.0.113.7, 10.9.9.9, 10.1.2.3",
+        "x-forwarded-proto": b"HTTP",
+        "x-forwarded-port": b"80",
+        "forwarded": b'for="_Hidden";by=_Me, for=10.1.2.3;proto=https;host="example.com"',
+        "x-forwarded-host": b"Outer.example",
+        "via": b"1.1 lbproxy",
+    }
+    assert sorted(field_names(head)) == sorted(["host", "x-forwarded-prefix", *OURS])
+
+
+def test_a_trusted_peer_that_says_nothing() -> None:
+    """Ours stand; empty fields count as none."""
+    head = forward(b"X-Forwarded-For:", b"X-Forwarded-Proto: ", b"Forwarded: \t", peer="fd00::1", networks=TRUSTED)
+    assert values(head, "x-forwarded-for") == values(head, "x-real-ip") == [b"fd00::1"]
+    assert values(head, "x-forwarded-proto") == [b"https"]
+    assert values(head, "forwarded") == [b'for="[fd00::1]";proto=https;host="example.com"']
+
+
+@pytest.mark.parametrize(
+    ("chain", "client"),
+    [
+        (b"203.0.113.7, 10.0.0.1", b"203.0.113.7"),
+        (b"6.6.6.6, 203.0.113.7,10.0.0.2 ,\t10.0.0.1", b"203.0.113.7"),
+        (b"10.0.0.3, 10.0.0.1", b"10.0.0.3"),
+        (b"10.0.0.1", b"10.0.0.1"),
+        (b"unknown, 10.0.0.1", b"10.0.0.1"),
+        (b"6.6.6.6, unknown, 10.0.0.2, 10.0.0.1", b"10.0.0.2"),
+        (b", 10.0.0.1", b"10.0.0.1"),
+        (b"2001:db8::1, fd00::1", b"2001:db8::1"),
+        (b"fd00::1%a b, 10.0.0.1", b"10.0.0.1"),
+        (b"6.6.6.6:80, 10.0.0.1", b"10.0.0.1"),
+        (b"\xd9\xa1.1.1.1, 10.0.0.1", b"10.0.0.1"),
+        (b"010.0.0.1, 10.0.0.1", b"10.0.0.1"),
+    ],
+)
+def test_client_of(chain: bytes, client: bytes) -> None:
+    """From the nearest hop outwards, the first that is no proxy of ours; never further than what is an address."""
+    assert client_of(chain, TRUSTED) == client
+
+
+def test_underscores() -> None:
+    """In names they are dropped, in values they are nobody's business."""
+    head = forward(b"a_b: 1", b"_: 2", b"C: d_e", b"F_: 3", b"G: _:_", b"X-H: 4")
+    assert field_names(head)[:4] == ["host", "c", "g", "x-h"]
+    assert values(head, "g") == [b"_:_"]
+
+
+def test_nominated_fields_go() -> None:
+    """Beyond the standard list, whatever their case."""
+    head = forward(b"Connection: Keep-Alive, x-A,,X-b", b"X-a: 1", b"X-B: 2", b"X-Ab: 3", b"X-A: 4", b"X-C: 5")
+    assert field_names(head) == ["host", "x-ab", "x-c", *OURS]
+
+
+def test_a_chunked_body_is_announced_as_ours() -> None:
+    """Once, whatever the client's spelling was."""
+    head = forward(b"transfer-ENCODING: \tCHUNKED ", line=b"POST / HTTP/1.1")
+    assert values(head, "transfer-encoding") == [b"chunked"]
+
+
+def test_memory_of_fields() -> None:
+    """One connection, changing requests: what was made for one is used for another only if its fields are the same object."""
+    forwarder, last = Forwarder("192.0.2.9", "https", 8443, ()), LastFields()
+    big = b"X: " + b"a" * FIELDS_KEPT + b"\r\n"
+    for target, block in [
+        (b"/1", b""),
+        (b"/2", b""),
+        (b"/3", b"A: b\r\n"),
+        (b"/4", big),
+        (b"/5", b"A: b\r\n"),
+        (b"/6", big),
+        (b"/7", b""),
+    ]:
+        raw = b"GET %b HTTP/1.1\r\nHost: example.com\r\n%b\r\n" % (target, block)
+        fresh = Forwarder("192.0.2.9", "https", 8443, ()).request(parse_request(raw, MAX_LINE, MAX_FIELDS))
+        assert forwarder.request(parse_request(raw, MAX_LINE, MAX_FIELDS, last)) == fresh
+
+
+# ---------------------------------------------------------------- any request
+
+NAMES = st.sampled_from(
+    [
+        b"Accept",
+        b"Connection",
+        b"connection",
+        b"Keep-Alive",
+        b"Proxy-Connection",
+        b"Proxy-Authorization",
+        b"TE",
+        b"Trailer",
+        b"Upgrade",
+        b"HTTP2-Settings",
+        b"X-Forwarded-For",
+        b"x-forwarded-proto",
+        b"X-Forwarded-Zzz",
+        b"X-Real-IP",
+        b"Forwarded",
+        b"Via",
+        b"X_A",
+        b"_",
+        b"X-A",
+        b"X-B",
+        b"Cookie",
+        b"Host_",
+        b"Content-Length",
+        b"Transfer-Encoding",
+        b"Expect",
+        b"Proxy",
+        b"Xte",
+        b"te-",
+        b"X-Host",
+    ]
+)
+VALUES = st.sampled_from(
+    [
+        b"",
+        b" ",
+        b"x-a",
+        b"close",
+        b"x-a, X-B",
+        b"host, x-forwarded-for",
+        b"chunked",
+        b"5",
+        b"100-continue",
+        b"websocket",
+        b"6.6.6.6",
+        b"a: b_c",
+        b"\xff\t!",
+        b"upgrade , te",
+        b"keep-alive",
+        b"content-length,transfer-encoding,via",
+    ]
+)
+FIELD = st.tuples(NAMES, st.sampled_from([b":", b": ", b":\t "]), VALUES).map(b"".join)
+LINE = st.sampled_from(
+    [
+        b"GET / HTTP/1.1",
+        b"PUT /a/%2e/b?c HTTP/1.0",
+        b"OPTIONS * HTTP/1.1",
+        b"GET http://example.com?q HTTP/1.1",
+    ]
+)
+
+
+@given(LINE, st.lists(FIELD, max_size=8), st.booleans())
+def test_what_is_forwarded(line: bytes, lines: list[bytes], trusted: bool) -> None:
+    """Read again it is the same request, for us and for a plain reader, with nothing hop-by-hop, nothing forged, and one Host."""
+    try:
+        head = request(*lines, line=line)
+    except RequestError:
+        return
+    networks = TRUSTED if trusted else ()
+    out = Forwarder("10.1.2.3", "https", 8443, networks).request(head)
+    again = parse_request(out, MAX_LINE, 2 * MAX_FIELDS)
+    assert (again.method, again.target, again.path, again.host) == (head.method, head.target, head.path, head.host)
+    assert (again.body, again.minor, again.upgrade, again.nominated) == (head.body, 1, b"", ())
+    names = field_names(out)
+    assert names.count("host") == 1
+    assert names.count("content-length") == (1 if b"content-length" in dict(head.specials) else 0)
+    assert names.count("transfer-encoding") == (1 if head.body == CHUNKED else 0)
+    assert not HOP_BY_HOP - {"transfer-encoding"} & set(names)
+    assert "proxy" not in names
+    assert not [name for name in names if "_" in name]
+    for name in OURS[:-1]:
+        assert names.count(name) == 1, name
+    assert values(out, "via")[-1] == b"1.1 lbproxy"
+    if not trusted:
+        assert not {name for name in names if name.startswith("x-forwarded-")} - set(OURS)
+        assert values(out, "x-forwarded-for") == [b"10.1.2.3"]
+    gone = HOP_BY_HOP | {"proxy", *OURS[:-1], *(name.decode() for name in head.nominated)}
+    theirs = [
+        pair
+        for pair in fields(b"GET / HTTP/1.1" + head.block + b"\r\n\r\n")
+        if pair[0] not in gone and "_" not in pair[0] and (trusted or not pair[0].startswith("x-forwarded-"))
+    ]
+    assert fields(out)[: len(theirs)] == theirs
+
+
+# ---------------------------------------------------------------- responses
+
+
+def answer(*lines: bytes, extra: bytes = b"", line: bytes = b"HTTP/1.1 200 OK", method: bytes = b"GET") -> bytes:
+    """The head a client gets."""
+    return response(heads.response(*lines, line=line, method=method), extra)
+
+
+def test_a_small_response() -> None:
+    """Byte by byte; a 1.0 response becomes a 1.1 one."""
+    assert answer(b"Content-Length: 5", b"A: b", line=b"HTTP/1.0 404 Oh No", extra=b"\r\nConnection: close") == (
+        b"HTTP/1.1 404 Oh No\r\nContent-Length: 5\r\nA: b\r\nVia: 1.1 lbproxy\r\nConnection: close\r\n\r\n"
+    )
+    assert answer(b"Content-Length: 5", line=b"HTTP/1.1 200").startswith(b"HTTP/1.1 200 \r\n")
+
+
+@pytest.mark.parametrize("name", sorted(HOP_BY_HOP - {"connection", "transfer-encoding", "proxy-authorization", "http2-settings"}))
+@pytest.mark.parametrize(
+    "more", [(), (b"Content-Length: 5",), (b"Connection: keep-alive",), (b"Content-Length: 5", b"Connection: keep-alive")]
+)
+def test_hop_by_hop_goes(name: str, more: tuple[bytes, ...]) -> None:
+    """With whatever other fields that decide something."""
+    out = answer(*more, name.upper().encode() + b": x", b"A: b")
+    assert not HOP_BY_HOP & set(field_names(out))
+    assert values(out, "a") == [b"b"]
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        b"Connection: keep-alive",
+        b"connection: keep-alive",
+        b"Connection:keep-alive",
+        b"Connection: Keep-Alive",
+        b"Connection: keep-alive ",
+        b"Connection: keep-alive,",
+    ],
+)
+def test_keep_alive_goes(spelled: bytes) -> None:
+    """In every spelling, first, last and in between; and nothing that resembles it."""
+    alike, length = b"X-Connection: keep-alive", b"Content-Length: 5"
+    assert field_names(answer(spelled, length, alike)) == ["content-length", "x-connection", "via"]
+    assert field_names(answer(alike, length, spelled)) == ["x-connection", "content-length", "via"]
+    assert field_names(answer(length, spelled, alike)) == ["content-length", "x-connection", "via"]
+
+
+def test_nominated_goes() -> None:
+    """Set-Cookie2 and its kind can be hop-by-hop for a backend, too."""
+    out = answer(b"Connection: close, X-Private", b"X-Private: 1", b"Content-Length: 5", b"A_b: c")
+    assert field_names(out) == ["content-length", "a_b", "via"]
+
+
+@given(st.lists(FIELD, max_size=8), st.sampled_from([200, 304, 100]), st.sampled_from([b"GET", b"HEAD"]))
+def test_what_a_client_gets(lines: list[bytes], status: int, method: bytes) -> None:
+    """Read again it is the same response, without anything hop-by-hop."""
+    try:
+        head = heads.response(*lines, line=b"HTTP/1.1 %d" % status, method=method)
+    except UpstreamError:
+        return
+    extra = b"\r\nTransfer-Encoding: chunked" if head.body == CHUNKED else b""
+    again = parse_response(response(head, extra), method, 2 * MAX_FIELDS)
+    assert (again.status, again.body) == (head.status, head.body)
+    assert again.nominated == ()
+    assert not (HOP_BY_HOP - {"transfer-encoding", "proxy-authorization", "http2-settings"}) & set(field_names(response(head, b"")))
+    assert "transfer-encoding" not in field_names(response(head, b""))
+
+
+# ---------------------------------------------------------------- cutting
+
+
+def test_cut() -> None:
+    """Whole lines go, first and last ones included, and nothing else changes; without a match it is the same object."""
+    lines = line_finder((b"b",))
+    for block, left in [
+        (b"\r\nB: 1\r\nA: 2", b"\r\nA: 2"),
+        (b"\r\nA: 2\r\nb:", b"\r\nA: 2"),
+        (b"\r\nB:\r\nB:", b""),
+        (b"\r\nBb: 1", b"\r\nBb: 1"),
+    ]:
+        assert cut(block, block.lower(), lines) == left
+    same = b"\r\nA: b: c"
+    assert cut(same, same.lower(), lines) is same
+
+
+def test_without() -> None:
+    """By names, whatever their case."""
+    assert without(b"\r\nA: 1\r\nB:2\r\nC: a:b", (b"b", b"d")) == b"\r\nA: 1\r\nC: a:b"
