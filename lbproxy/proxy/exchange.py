@@ -240,7 +240,7 @@ class Exchange:
         if answer.status < 200:
             answer, data = self._after_interim(stream, answer, data)
         self._answered = self._service.clock()
-        self._status = answer.status
+        self._status, self._reason = answer.status, ""  # an earlier try's failure is told by `tries`
         self._pass_on(upstream, answer, data)
 
     def _next_head(self, stream: Stream, data: bytes) -> tuple[ResponseHead, bytes]:
