@@ -72,13 +72,16 @@ def measure(chosen: argparse.Namespace) -> None:
     if not names:
         raise BenchError("none of the peers is installed")
     subject = peers.SUBJECT if peers.SUBJECT in names else names[-1]
+    idle = cases.IDLE_CONNECTIONS_QUICK if chosen.quick else cases.IDLE_CONNECTIONS
     cores = machine.cores(chosen.pin)
     facts: dict[str, object] = {**machine.facts(cores), **{name: peers.about(name) for name in names}}
-    results = rounds.run(names, wanted, chosen.rounds, chosen.seconds, cores, lambda line: print(line, file=sys.stderr, flush=True))
+    results = rounds.run(
+        names, wanted, chosen.rounds, chosen.seconds, idle, cores, lambda line: print(line, file=sys.stderr, flush=True)
+    )
     facts["tls"] = "; ".join(f"{name}: {tls}" for name, tls in results.tls.items())
     facts["load after"] = machine.load_average()
     facts["stolen by the hypervisor"] = f"{100 * results.steal:.1f} %"
-    facts["rounds"] = f"{chosen.rounds} of {chosen.seconds} s"
+    facts["rounds"] = f"{chosen.rounds} of {chosen.seconds} s, {idle} idle connections"
     rows = figures.rows(results.samples, names, subject)
     for name, fact in facts.items():
         print(f"{name + ':':<26} {fact}")

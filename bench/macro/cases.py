@@ -7,6 +7,7 @@ from typing import NamedTuple
 CONNECTIONS = 64
 UPLOAD_BYTES = 100 * 1024
 IDLE_CONNECTIONS = 2000
+IDLE_CONNECTIONS_QUICK = 500
 FULL_HANDSHAKE = "full handshake"
 
 

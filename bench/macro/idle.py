@@ -18,7 +18,7 @@ from bench.macro.machine import raise_descriptor_limit
 
 AT_ONCE = 32
 READY_SECONDS = 60.0
-SETTLE_SECONDS = 1.0
+SETTLE_SECONDS = 0.5
 REQUEST = b"GET /tiny HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 ANSWER_END = b"\r\n\r\nok\n"
 

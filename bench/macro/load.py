@@ -21,7 +21,7 @@ from bench.macro.peers import Peer
 
 RAMP_SECONDS = 0.35
 END_SECONDS = 0.05
-SETTLE_SECONDS = 0.2  # the last access lines and closing connections of the proxy before
+SETTLE_SECONDS = 0.1  # the last access lines and closing connections of the proxy before
 
 
 def measure(peer: Peer, case: cases.Case, backends: Backends, number: int, seconds: int) -> Sample:

@@ -65,7 +65,9 @@ class Stage:
         return folder
 
 
-def run(peers: Sequence[str], names: Sequence[str], rounds: int, seconds: int, cores: Cores, say: Say) -> Results:
+def run(
+    peers: Sequence[str], names: Sequence[str], rounds: int, seconds: int, idle_connections: int, cores: Cores, say: Say
+) -> Results:
     """Measures; every proxy has ended when it returns, whatever happened."""
     results = Results()
     with tempfile.TemporaryDirectory(prefix="lbproxy-bench-") as folder, ExitStack() as stack:
@@ -87,7 +89,7 @@ def run(peers: Sequence[str], names: Sequence[str], rounds: int, seconds: int, c
         if cases.IDLE in names:
             for number in range(min(IDLE_ROUNDS, (rounds + 1) // 2)):
                 for name in order(peers, number):
-                    sample = _idle(stage, name, number)
+                    sample = _idle(stage, name, number, idle_connections)
                     results.samples.append(sample)
                     say(_progress(sample, rounds))
         stolen_after, ticks_after = procfs.steal_and_total()
@@ -102,8 +104,8 @@ def _progress(sample: Sample, rounds: int) -> str:
     return f"round {sample.round + 1}/{rounds}  {sample.case:<11} {sample.peer:<10} {told}"
 
 
-def _idle(stage: Stage, name: str, number: int) -> Sample:
+def _idle(stage: Stage, name: str, number: int, connections: int) -> Sample:
     """In a proxy just started: one that has seen load would fill memory that it already has."""
     with stage.peer(name) as peer:
-        grown = idle.measure(name, peer.pid, peer.site.https, cases.IDLE_CONNECTIONS)
+        grown = idle.measure(name, peer.pid, peer.site.https, connections)
         return Sample(case=cases.IDLE, peer=name, round=number, figure=grown, pss_mib=procfs.pss(peer.pid) / 1024**2)
