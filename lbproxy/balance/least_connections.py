@@ -5,7 +5,8 @@ sockets: keep-alive connections to a backend say nothing about its load. The +1 
 as they would be afterwards, so that a backend of weight 2 gets its first two requests before one of weight 1 gets its second.
 
 Ties are broken by smooth weighted round robin among the tied (every tied backend gains its weight, the richest is chosen and pays
-the gains of all), so that an idle pool is walked round evenly and in the proportion of the weights.
+the gains of all), so that an idle pool of equal weights is walked round evenly. With unequal weights an idle pool has no tie: one
+request more weighs least on the largest.
 """
 
 from __future__ import annotations

@@ -187,7 +187,10 @@ class Ledger:
         return Health(self.cells[column_at(Column.HEALTH, backend)])
 
     def verify(self) -> list[str]:
-        """What contradicts the invariants, in words; empty when all is well. Exact only while the pick lock is held."""
+        """What contradicts the invariants, in words; empty when all is well.
+
+        A worker counts a request in two cells, one after the other: while requests begin and end, one of them may be ahead.
+        """
         faults = []
         for child in range(self.children):
             live = self.cells[scalar_at(child, Scalar.LIVE_REQUESTS)]

@@ -1,0 +1,279 @@
+"""Picks of many workers over one ledger: exact, fair, and gone without a trace when given back."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections import Counter
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import SIZE, Admin, Column, Header, Health, Ledger, PerBackend, PickLock, Scalar, column_at
+from lbproxy.balance.pool import Lease, Pool, Unavailable
+from tests.unit.balance.locks import Lock
+
+FIRST_SLOT = 5
+"""So that indexes and slots are not the same numbers."""
+
+
+class Workers:
+    """Several workers' pools over one ledger, and what a reader of the ledger should see."""
+
+    def __init__(self, workers: int, weights: list[int], limits: list[int] | None = None, up: bool = True) -> None:
+        self.ledger = Ledger(bytearray(SIZE))
+        self.lock = Lock()
+        limits = limits or [0] * len(weights)
+        self.backends = [
+            Backend("app", f"app{at}", "app.internal", "127.0.0.1", 9000 + at, weight, limit, FIRST_SLOT + at)
+            for at, (weight, limit) in enumerate(zip(weights, limits, strict=True))
+        ]
+        self.health = [Health.UP if up else Health.UNKNOWN] * len(weights)
+        self.admin = [Admin.ENABLED] * len(weights)
+        for at in range(len(weights)):
+            self.set_health(at, self.health[at])
+        for child in range(workers):
+            self.ledger.open_row(child)
+        self.pools = [
+            Pool("app", self.backends, self.ledger, PickLock(self.lock, self.ledger, child), child) for child in range(workers)
+        ]
+        self.leases: list[Lease] = []
+
+    def set_health(self, at: int, health: Health) -> None:
+        self.health[at] = health
+        self.ledger.cells[column_at(Column.HEALTH, FIRST_SLOT + at)] = health
+
+    def set_admin(self, at: int, admin: Admin) -> None:
+        self.admin[at] = admin
+        self.ledger.cells[column_at(Column.ADMIN, FIRST_SLOT + at)] = admin
+
+    def loads(self) -> list[int]:
+        counted = Counter(lease.backend.slot for lease in self.leases)
+        return [counted[backend.slot] for backend in self.backends]
+
+    def usable(self, tried: tuple[int, ...]) -> list[int]:
+        """By the rules of pool.py's docstring, limits aside."""
+        able = [
+            at
+            for at, backend in enumerate(self.backends)
+            if backend.weight and backend.slot not in tried and self.admin[at] is Admin.ENABLED
+        ]
+        return [at for at in able if self.health[at] is Health.UP] or [at for at in able if self.health[at] is Health.UNKNOWN]
+
+    def pick(self, worker: int, tried: tuple[int, ...] = ()) -> Lease | Unavailable:
+        """Pick and check the choice against the counts of this object's own."""
+        loads = self.loads()
+        usable = self.usable(tried)
+        room = [at for at in usable if not self.backends[at].max_connections or loads[at] < self.backends[at].max_connections]
+        lease = self.pools[worker].pick(tried)
+        if isinstance(lease, Unavailable):
+            assert not room
+            assert lease.reason == ("pool_full" if usable else "no_backend")
+            return lease
+        scores = {at: Fraction(loads[at] + 1, self.backends[at].weight) for at in room}
+        assert scores[lease.backend.slot - FIRST_SLOT] == min(scores.values())
+        self.leases.append(lease)
+        self.check()
+        return lease
+
+    def release(self, number: int) -> None:
+        self.leases.pop(number % len(self.leases)).release()
+        self.check()
+
+    def check(self) -> None:
+        """What everybody reads in the ledger is what is going on."""
+        in_flight = [self.ledger.backend_total(PerBackend.IN_FLIGHT, backend.slot) for backend in self.backends]
+        assert in_flight == self.loads()
+        assert self.ledger.total(Scalar.LIVE_REQUESTS) == len(self.leases)
+        assert self.ledger.verify() == []
+        assert not self.lock.held
+
+
+ACTIONS = st.one_of(
+    st.tuples(st.just("pick"), st.integers(0, 3), st.just(0)),
+    st.tuples(st.just("pick"), st.integers(0, 3), st.just(0)),
+    st.tuples(st.just("retry"), st.integers(0, 3), st.integers(0, 3)),
+    st.tuples(st.just("release"), st.integers(0, 50), st.just(0)),
+    st.tuples(st.just("health"), st.integers(0, 4), st.sampled_from(Health)),
+    st.tuples(st.just("admin"), st.integers(0, 4), st.sampled_from(Admin)),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 4),
+    st.lists(st.integers(0, 4), min_size=1, max_size=5),
+    st.booleans(),
+    st.lists(ACTIONS, max_size=60),
+    st.data(),
+)
+def test_every_choice_is_the_least(
+    workers: int, weights: list[int], limited: bool, actions: list[tuple[str, int, int]], data: st.DataObject
+) -> None:
+    """Several workers, any order of picks, retries, releases and turns of health: never a backend that another one undercuts."""
+    limits = data.draw(st.lists(st.integers(0, 3), min_size=len(weights), max_size=len(weights))) if limited else None
+    world = Workers(workers, weights, limits)
+    for action, first, second in actions:
+        if action == "pick":
+            world.pick(first % workers)
+        elif action == "retry":
+            world.pick(first % workers, (FIRST_SLOT + second % len(weights),))
+        elif action == "release" and world.leases:
+            world.release(first)
+        elif action == "health":
+            world.set_health(first % len(weights), Health(second))
+        elif action == "admin":
+            world.set_admin(first % len(weights), Admin(second))
+    while world.leases:
+        world.release(0)
+    assert world.loads() == [0] * len(weights)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("weights", [[1, 1, 1], [2, 2, 2], [1, 2, 3], [1, 0, 1]])
+def test_held_requests_spread_in_proportion(workers: int, weights: list[int]) -> None:
+    """Requests that stay: after each full round everybody has its weight."""
+    world = Workers(workers, weights)
+    for turn in range(1, 4):
+        for number in range(sum(weights)):
+            world.pick(number % workers)
+        assert world.loads() == [turn * weight for weight in weights]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_idle_pool_is_walked_round(workers: int) -> None:
+    """Requests that come one at a time, whichever worker they come to."""
+    world = Workers(workers, [1, 1, 1])
+    slots = []
+    for number in range(12):
+        lease = world.pick(number % workers)
+        assert isinstance(lease, Lease)
+        slots.append(lease.backend.slot)
+        world.release(0)
+    assert Counter(slots) == dict.fromkeys(range(FIRST_SLOT, FIRST_SLOT + 3), 4)
+    assert slots[:3] * 4 == slots
+
+
+def test_equals_take_turns_when_one_is_down() -> None:
+    """The long way round is as fair as the everyday one."""
+    world = Workers(2, [1, 1, 1, 1])
+    world.set_health(2, Health.DOWN)
+    slots = []
+    for number in range(30):
+        lease = world.pick(number % 2)
+        assert isinstance(lease, Lease)
+        slots.append(lease.backend.slot - FIRST_SLOT)
+        world.release(0)
+    assert Counter(slots) == {0: 10, 1: 10, 3: 10}
+
+
+def test_unknown_only_while_nothing_is_up() -> None:
+    """A cold start serves; one that was never probed gives way to one that is known to be up; one that is down never serves."""
+    world = Workers(2, [1, 1, 1], up=False)
+    assert isinstance(world.pick(0), Lease)
+    world.set_health(1, Health.UP)
+    for _ in range(3):
+        lease = world.pick(1)
+        assert isinstance(lease, Lease)
+        assert lease.backend.name == "app1"
+    for at in range(3):
+        world.set_health(at, Health.DOWN)
+    assert world.pick(0) == Unavailable("no_backend")
+
+
+def test_nothing_left_to_try() -> None:
+    """Every backend tried already; every backend drained; every weight zero."""
+    world = Workers(2, [1, 1])
+    assert world.pick(0, (FIRST_SLOT, FIRST_SLOT + 1)) == Unavailable("no_backend")
+    for at in range(2):
+        world.set_admin(at, Admin.DRAINED)
+    assert world.pick(0) == Unavailable("no_backend")
+    assert Workers(1, [0]).pick(0) == Unavailable("no_backend")
+
+
+def test_limits_count_over_all_workers() -> None:
+    """Never one more, whoever asks, and room again as soon as one is given back."""
+    world = Workers(4, [1, 5], limits=[2, 3])
+    for number in range(5):
+        assert isinstance(world.pick(number % 4), Lease)
+    for worker in range(4):
+        assert world.pick(worker) == Unavailable("pool_full")
+    world.release(2)
+    assert isinstance(world.pick(3), Lease)
+
+
+def test_a_worker_that_comes_later_counts() -> None:
+    """Rows opened after a pool was made are read from then on."""
+    world = Workers(1, [1, 1])
+    for _ in range(4):
+        world.pick(0)
+    world.ledger.open_row(6)
+    late = Pool("app", world.backends, world.ledger, PickLock(world.lock, world.ledger, 6), 6)
+    lease = late.pick((FIRST_SLOT,))
+    assert isinstance(lease, Lease)
+    world.leases.append(lease)
+    third = world.pick(0)
+    assert isinstance(third, Lease)
+    assert third.backend.slot == FIRST_SLOT
+
+
+def test_a_single_worker_needs_no_lock() -> None:
+    """And from the second row on it does."""
+    world = Workers(1, [1])
+    world.pick(0)
+    assert world.lock.asked == 0
+    world.ledger.open_row(1)
+    world.pick(0)
+    assert world.lock.asked == 1
+
+
+def test_tries_are_counted() -> None:
+    """Per backend, in the worker's own row."""
+    world = Workers(2, [1, 1])
+    for number in range(6):
+        world.pick(number % 2)
+    assert [world.ledger.backend_total(PerBackend.REQUESTS, FIRST_SLOT + at) for at in range(2)] == [3, 3]
+    lease = world.leases[0]
+    world.ledger.cells[lease.failures] += 1
+    assert world.ledger.backend_total(PerBackend.FAILURES, lease.backend.slot) == 1
+
+
+def test_other_pools_backends_are_not_touched() -> None:
+    """Only cells of the pool's own backends and of the worker's own row change."""
+    world = Workers(2, [1, 3])
+    before = world.ledger.cells.tolist()
+    world.pick(0)
+    world.release(0)
+    changed = {at for at, (old, new) in enumerate(zip(before, world.ledger.cells.tolist(), strict=True)) if old != new}
+    own = {column_at(Column.TIE, FIRST_SLOT + at) for at in range(2)}
+    row = len(changed - own)
+    assert row == 1  # one count of requests; gauges are back to where they were
+    assert world.ledger.cells[Header.CHILDREN_HIGH] == 2
+
+
+def test_threads_that_race(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Real concurrency on a real lock: with equal weights no moment at which the loads of held requests differ by more than one."""
+    monkeypatch.setattr(PickLock, "PATIENCE", 30.0)  # exact even on a machine that is busy with something else
+    world = Workers(4, [1, 1, 1])
+    lock = multiprocessing.Lock()
+    pools = [Pool("app", world.backends, world.ledger, PickLock(lock, world.ledger, child), child) for child in range(4)]
+    leases: list[Lease] = []
+
+    def run(pool: Pool) -> None:
+        for _ in range(150):
+            lease = pool.pick()
+            assert isinstance(lease, Lease)
+            leases.append(lease)
+
+    threads = [threading.Thread(target=run, args=(pool,)) for pool in pools]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(lease.backend.slot for lease in leases) == dict.fromkeys(range(FIRST_SLOT, FIRST_SLOT + 3), 200)
+    for lease in leases:
+        lease.release()
+    world.check()
