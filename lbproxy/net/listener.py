@@ -3,7 +3,7 @@
 Theory of operation. Every worker watches the same listening socket, so every new connection wakes all idle workers and one gets it.
 Accepting one connection per wake-up lets the others have their turn; a loop that drained the queue would hand bursts to whoever
 wakes first. Kept connections add up, though, and the kernel wakes the workers in no fair order. So a worker whose connections are
-above a quarter more than the mean over all workers leaves the socket to the others for some milliseconds. It comes back after a
+clearly above the mean over all workers leaves the socket to the others for some milliseconds. It comes back after a
 bounded number of such pauses: when the others hang, a crowded worker is better than none.
 
 When descriptors run out (EMFILE) the queue stays readable and accepting would spin: it pauses longer, and says so once.
