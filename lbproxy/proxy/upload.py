@@ -79,10 +79,10 @@ class Upload:
 
     def begin(self, upstream: Stream, head: bytes) -> None:
         """Send `head` and what is here of the body, then pump what is to come. Raises StreamError (the backend's)."""
-        self._upstream = upstream
         self.sent = False
         pieces = len(self._kept)
         upstream.write(head + b"".join(self._kept))
+        self._upstream = upstream  # not before: until then a start that an earlier try asked for must find nothing to do
         self._next = pieces
         if self.done and self._next == len(self._kept):
             self.sent = True
@@ -106,7 +106,7 @@ class Upload:
     # ---------------------------------------------------------------- the pump
 
     def _start(self) -> None:
-        if self._upstream is not None and self._pump is None:
+        if self.pumping and self._pump is None:
             self._service.strands.start(self._run)
 
     def _run(self) -> None:
