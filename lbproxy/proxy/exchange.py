@@ -356,6 +356,8 @@ class Exchange:
         self._status, self._reason = status, reason
         if self._head.body != NO_BODY and (self._upload is None or not self._upload.done):
             self._close = True  # the rest of the body is on its way, and nobody will read it
+        if self._service.draining:
+            self._close = True
         out = reply(status, reason, close=self._close, body=self._head.method != b"HEAD", extra=self._connection())
         self._write_own(out)
 
