@@ -31,7 +31,8 @@ FIELDS = (
     "total_ms",
 )
 _MAX_TEXT = 2048
-"""A longer path is cut (and ends in "..."): a line stays below PIPE_BUF, so that lines of several workers in one pipe never mix."""
+"""A longer path, as it is written, is cut (and ends in "..."): a line stays below PIPE_BUF, so that lines of several workers in one
+pipe never mix."""
 _HOSTS_KEPT = 512
 _THOUSANDTHS = [f"{number:03d}" for number in range(1000)]
 _AWKWARD = re.compile(rb'["\\\x00-\x1f\x7f-\xff]')
@@ -126,5 +127,9 @@ def text(raw: bytes) -> str:
     """Bytes from the wire as the inside of a JSON string: ASCII only, everything else escaped."""
     if len(raw) <= _MAX_TEXT and _AWKWARD.search(raw) is None:
         return raw.decode("ascii")
-    shown = raw[:_MAX_TEXT].decode("latin-1") + ("..." if len(raw) > _MAX_TEXT else "")
-    return json.dumps(shown)[1:-1]
+    escaped = json.dumps(raw[:_MAX_TEXT].decode("latin-1"))[1:-1]
+    kept = min(len(raw), _MAX_TEXT)
+    while len(escaped) > _MAX_TEXT:  # an escape takes up to six characters; rarely more than two rounds
+        kept = kept * _MAX_TEXT // (len(escaped) + 1)
+        escaped = json.dumps(raw[:kept].decode("latin-1"))[1:-1]
+    return escaped + "..." if kept < len(raw) else escaped

@@ -23,6 +23,8 @@ _RFC_9209 = {
     "no_route": "destination_not_found",
     "internal_error": "proxy_internal_error",
 }
+_ALLOW = b"\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+"""RFC 9110 15.5.6: a 405 has to name what is allowed. Others are too, but nobody asks for them after a 405."""
 RETRY_AFTER = 1
 """Seconds that 503 asks a client to wait: health is known anew by then (fast probes run every second)."""
 
@@ -36,6 +38,8 @@ def reply(status: int, reason: str, *, close: bool, body: bool = True, extra: by
         f"HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(text)}"
         f'\r\nCache-Control: no-store\r\nProxy-Status: lbproxy; error={error}; details="{reason}"\r\nVia: 1.1 lbproxy'
     ).encode()
+    if status == 405:
+        head += _ALLOW
     if status == 503:
         head += b"\r\nRetry-After: %d" % RETRY_AFTER
     if close:

@@ -1,0 +1,66 @@
+"""May it be tried again? Every combination."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from lbproxy.proxy.retry import IDEMPOTENT, MAX_TRIES, MAX_TRIES_NOTHING_SENT, Verdict, judge
+
+METHODS = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"POST", b"PATCH", b"M-SEARCH", b"get")
+BOOLEANS = (False, True)
+EVERYTHING = list(product(METHODS, BOOLEANS, BOOLEANS, BOOLEANS, BOOLEANS, range(1, 5)))
+
+
+def verdict(method: bytes, nothing_sent: bool, reused: bool, died: bool, replayable: bool, tries: int) -> Verdict:
+    """judge, in the order of EVERYTHING."""
+    return judge(method=method, nothing_sent=nothing_sent, reused=reused, died_unanswered=died, replayable=replayable, tries=tries)
+
+
+def test_idempotent_methods() -> None:
+    """RFC 9110 9.2.2, without TRACE, which is refused. Method names know case."""
+    assert {method for method in METHODS if method in IDEMPOTENT} == {b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"}
+
+
+def test_never_without_the_body() -> None:
+    """What was sent and is not at hand any more cannot be sent again."""
+    for case in EVERYTHING:
+        _, nothing_sent, _, _, replayable, _ = case
+        if not nothing_sent and not replayable:
+            assert verdict(*case) is Verdict.GIVE_UP, case
+
+
+def test_never_twice_what_may_have_had_an_effect() -> None:
+    """A method that is not idempotent goes elsewhere only if nothing was sent."""
+    for case in EVERYTHING:
+        method, nothing_sent, *_ = case
+        if method not in IDEMPOTENT and not nothing_sent:
+            assert verdict(*case) is not Verdict.OTHER_BACKEND, case
+
+
+def test_same_backend_only_for_a_stale_connection() -> None:
+    """A reused connection that died before the first byte, and the body is at hand."""
+    for case in EVERYTHING:
+        _, nothing_sent, reused, died, replayable, _ = case
+        stale = not nothing_sent and reused and died and replayable
+        assert (verdict(*case) is Verdict.SAME_BACKEND) is stale, case
+
+
+def test_there_is_an_end() -> None:
+    """However it goes on failing: at most three backends, and two that anything was sent to."""
+    for method, nothing_sent in product(METHODS, BOOLEANS):
+        tries = 1
+        while verdict(method, nothing_sent, False, False, True, tries) is Verdict.OTHER_BACKEND:
+            tries += 1
+            assert tries <= 10
+        if nothing_sent:
+            assert tries == MAX_TRIES_NOTHING_SENT
+        else:
+            assert tries == (MAX_TRIES if method in IDEMPOTENT else 1)
+
+
+@pytest.mark.parametrize("died", BOOLEANS)
+def test_a_fresh_connection_is_no_stale_one(died: bool) -> None:
+    """A backend that dies on a fresh connection may have done the work: a POST is not repeated."""
+    assert verdict(b"POST", False, False, died, True, 1) is Verdict.GIVE_UP

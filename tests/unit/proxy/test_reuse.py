@@ -1,0 +1,118 @@
+"""Idle connections to backends: the last in is the first out, and whatever moves is closed."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbproxy.balance.backend import Backend
+from lbproxy.proxy.reuse import IDLE_LIMIT, IDLE_SECONDS, IdleUpstreams, Upstream
+from lbproxy.streams import NEVER, Buffer, StreamOwner
+
+
+class QuietStream:
+    """A stream on which nothing happens but its end."""
+
+    def __init__(self) -> None:
+        self.deadline = NEVER
+        self.owner: StreamOwner | None = None
+        self.closed = 0
+        self.unread = False
+
+    def read(self, limit: int) -> bytes:
+        raise AssertionError("nobody reads an idle connection")
+
+    def write(self, data: Buffer) -> None:
+        raise AssertionError("nobody writes to an idle connection")
+
+    def read_early(self) -> bool:
+        raise AssertionError("what comes on an idle connection is not looked at")
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def finish(self) -> None:
+        raise AssertionError("there is nothing to finish")
+
+    def abort(self) -> None:
+        raise AssertionError("an idle connection is not aborted")
+
+
+def upstream(slot: int = 0) -> tuple[Upstream, QuietStream]:
+    """A connection to the backend of that slot."""
+    stream = QuietStream()
+    return Upstream(stream, Backend("app", f"app{slot}", "app", "127.0.0.1", 9000, 1, 0, slot)), stream
+
+
+@pytest.fixture
+def idle() -> IdleUpstreams:
+    """Nothing idle yet."""
+    return IdleUpstreams(lambda: 0.0)
+
+
+def test_last_in_first_out(idle: IdleUpstreams) -> None:
+    """Per backend; and then there is none."""
+    first, second, other = upstream()[0], upstream()[0], upstream(1)[0]
+    for connection in (first, second, other):
+        idle.put(connection, 0.0)
+    assert len(idle) == 3
+    assert [idle.take(slot) for slot in (0, 1, 0, 0, 1, 2)] == [second, other, first, None, None, None]
+    assert len(idle) == 0
+
+
+def test_used_and_its_deadline(idle: IdleUpstreams) -> None:
+    """A fresh one is not used; an idle one has a deadline, a busy one has none of ours."""
+    connection, stream = upstream()
+    assert not connection.used
+    assert stream.owner is connection
+    idle.put(connection, 100.0)
+    assert (connection.used, stream.deadline) == (True, 100.0 + IDLE_SECONDS)
+    assert idle.take(0) is connection
+    assert (connection.used, stream.deadline) == (True, NEVER)
+
+
+@pytest.mark.parametrize("event", ["on_readable", "on_expired"])
+def test_whatever_moves_is_closed(idle: IdleUpstreams, event: str) -> None:
+    """Data nobody asked for, its end, or too long a rest: closed, and never handed out."""
+    kept, (condemned, stream) = upstream()[0], upstream()
+    idle.put(kept, 0.0)
+    idle.put(condemned, 0.0)
+    getattr(condemned, event)()
+    assert stream.closed == 1
+    assert [idle.take(0), idle.take(0)] == [kept, None]
+    getattr(condemned, event)()
+    assert stream.closed == 1
+
+
+@pytest.mark.parametrize("event", ["on_readable", "on_expired"])
+def test_a_busy_one_is_its_readers_business(idle: IdleUpstreams, event: str) -> None:
+    """Before it was idle, and after it was taken."""
+    connection, stream = upstream()
+    getattr(connection, event)()
+    idle.put(connection, 0.0)
+    assert idle.take(0) is connection
+    getattr(connection, event)()
+    assert stream.closed == 0
+
+
+def test_no_more_than_the_limit(idle: IdleUpstreams) -> None:
+    """Per backend; the one too many is closed."""
+    for _ in range(IDLE_LIMIT):
+        idle.put(upstream()[0], 0.0)
+    late, stream = upstream()
+    idle.put(late, 0.0)
+    assert (stream.closed, len(idle)) == (1, IDLE_LIMIT)
+    other, other_stream = upstream(1)
+    idle.put(other, 0.0)
+    assert (other_stream.closed, len(idle)) == (0, IDLE_LIMIT + 1)
+
+
+def test_close(idle: IdleUpstreams) -> None:
+    """All of them, once."""
+    pairs = [upstream(slot) for slot in (0, 0, 1)]
+    for connection, _ in pairs:
+        idle.put(connection, 0.0)
+    idle.close()
+    for connection, stream in pairs:
+        connection.on_readable()
+        assert stream.closed == 1
+    assert (len(idle), idle.take(0)) == (0, None)
