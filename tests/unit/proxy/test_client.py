@@ -1,0 +1,315 @@
+"""A client's connection: heads in any pieces, idle times, what is refused, and the drain."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lbproxy.balance.ledger import Scalar
+from lbproxy.config import model
+from lbproxy.proxy.client import IDLE_IN_GREENLET
+from lbproxy.streams import NEVER
+from tests.unit.proxy.world import EOF, LOST, FakeStream, World, get, ok, post
+
+
+def parked(world: World) -> bool:
+    """No greenlet is left: all connections are the event loop's."""
+    return all(strand.dead for strand in world.strands)
+
+
+def served(world: World, client: FakeStream) -> None:
+    client.feed(get())
+    world.upstream.feed(ok())
+    assert client.take().endswith(b"ok")
+
+
+# ---------------------------------------------------------------- heads
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    requests=st.lists(st.sampled_from([get("/a"), get("/b", "X: y"), post(b"hello"), b"\r\n" + get("/c")]), min_size=1, max_size=4),
+    cuts=st.lists(st.integers(0, 1000), max_size=10),
+)
+def test_the_pieces_in_which_requests_come_do_not_matter(requests: list[bytes], cuts: list[int]) -> None:
+    """Pipelined, one by one, or byte by byte: each is answered, in order."""
+    world = World()
+    client = world.connect()
+    wire = b"".join(requests)
+    places = sorted({0, len(wire), *(cut % len(wire) for cut in cuts)})
+    answers = 0
+    for begin, end in pairwise(places):
+        client.feed(wire[begin:end])
+        while any(upstream.waits == "r" for upstream in world.upstreams):
+            busy = next(upstream for upstream in world.upstreams if upstream.waits == "r")
+            if len(busy.sent.partition(b"\r\n\r\n")[2]) < (5 if busy.sent.startswith(b"POST") else 0):
+                break  # waits for the rest of its body
+            busy.take()
+            busy.feed(ok(b"%d" % answers))
+            answers += 1
+    assert answers == len(requests)
+    got = client.take()
+    assert [got.count(b"\r\n\r\n%d" % number) for number in range(answers)] == [1] * answers
+    assert world.outcomes() == [(200, "")] * len(requests)
+    world.at_rest()
+
+
+def test_a_head_cut_at_every_byte() -> None:
+    world = World(backends=1)
+    client = world.connect()
+    head = get("/", "X-Name: value")
+    for cut in range(1, len(head)):
+        client.feed(head[:cut], head[cut:])
+        assert world.upstream.take().startswith(b"GET / HTTP/1.1\r\n"), cut
+        world.upstream.feed(ok())
+        assert client.take().endswith(b"ok")
+    world.at_rest()
+
+
+@pytest.mark.parametrize(("said", "status", "reason"), [
+    ([b"garbage\r\n\r\n"], 400, "request_line"),
+    ([b"GET / HTTP/1.1\r\n\r\n"], 400, "host_missing"),
+    ([b"GET / HTTP/1.1\nHost: x\n\n"], 400, "bare_lf"),
+    ([b"GET / HTTP/1.1\r\nHost: x\r", b"\n\nX"], 400, "bare_lf"),
+    ([b"GET / HTTP/3.0\r\nHost: x\r\n\r\n"], 505, "version"),
+    ([b"GET /" + b"a" * 9000], 414, "request_line_too_long"),
+    ([b"GET /" + b"a" * 5000, b"a" * 5000], 414, "request_line_too_long"),
+    ([b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 12_000, b"a" * 12_000, b"a" * 12_000], 431, "head_too_large"),
+    ([b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 101 + b"\r\n"], 431, "too_many_fields"),
+    ([get("/", "Content-Length: 1", "Transfer-Encoding: chunked", method="POST")], 400, "length_and_encoding"),
+    ([get(method="CONNECT")], 405, None),
+])  # fmt: skip
+def test_what_is_refused_is_answered_and_closed(said: list[bytes], status: int, reason: str | None) -> None:
+    world = World()
+    client = world.connect()
+    client.feed(*said)
+    got = client.take()
+    assert got.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nConnection: close\r\n" in got
+    assert client.end == "finish"
+    assert world.dials == [], "not one byte of it reaches a backend"
+    [line] = world.lines()
+    assert line["status"] == status
+    assert reason is None or line["reason"] == reason
+    world.at_rest()
+
+
+def test_what_stands_behind_a_refused_request_is_not_served() -> None:
+    world = World()
+    client = world.connect()
+    client.feed(b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" + get("/next"))
+    assert client.take().count(b"HTTP/1.1") == 1
+    assert world.dials == []
+    world.at_rest()
+
+
+def test_a_refusal_that_cannot_be_sent() -> None:
+    world = World()
+    client = world.connect()
+    client.broken = LOST
+    client.feed(b"garbage\r\n\r\n")
+    assert client.end == "abort"
+    assert len(world.lines()) == 1
+    world.at_rest()
+
+
+# ---------------------------------------------------------------- time
+
+
+def test_a_slow_head_has_a_total_limit() -> None:
+    """One byte a second keeps a connection no longer than silence does."""
+    world = World(timeouts=model.Timeouts(request_head=5.0))
+    client = world.connect()
+    for byte in get():
+        client.feed(bytes([byte]))
+        world.pass_time(1.0)
+        if client.end:
+            break
+    assert client.take().startswith(b"HTTP/1.1 408 ")
+    assert world.now == pytest.approx(1005.0, abs=0.6)
+    assert world.outcomes() == [(408, "head_timeout")]
+    world.at_rest()
+
+
+def test_a_new_connection_that_says_nothing() -> None:
+    world = World(timeouts=model.Timeouts(request_head=5.0))
+    client = world.connect()
+    world.pass_time(4.5)
+    assert client.is_open()
+    world.pass_time(1.0)
+    assert client.end == "finish"
+    assert client.take() == b""
+    assert world.outcomes() == [], "it was no request"
+    world.at_rest()
+
+
+def test_an_idle_connection_keeps_no_greenlet() -> None:
+    world = World(backends=1)
+    client = world.connect()
+    served(world, client)
+    assert not parked(world), "the next request is expected soon"
+    world.pass_time(IDLE_IN_GREENLET + 0.5)
+    assert parked(world)
+    served(world, client)
+    assert world.outcomes() == [(200, "")] * 2
+    world.at_rest()
+
+
+def test_an_idle_connection_ends_after_keepalive() -> None:
+    world = World(backends=1, timeouts=model.Timeouts(keepalive=20.0))
+    client = world.connect()
+    served(world, client)
+    world.pass_time(15.0)
+    served(world, client)
+    world.pass_time(19.5)
+    assert client.is_open(), "counted from the last answer"
+    world.pass_time(1.0)
+    assert client.end == "finish"
+    world.at_rest()
+
+
+def test_a_keepalive_shorter_than_the_greenlets_patience() -> None:
+    world = World(timeouts=model.Timeouts(keepalive=0.5))
+    client = world.connect()
+    served(world, client)
+    world.pass_time(0.75)
+    assert client.end == "finish"
+    world.at_rest()
+
+
+def test_no_deadline_is_left_over_for_the_exchange() -> None:
+    """Neither the idle time nor the head's limit may cut a request whose backend takes its time."""
+    world = World(timeouts=model.Timeouts(request_head=5.0, keepalive=5.0, response_head=100.0))
+    client = world.connect()
+    client.feed(get()[:10])
+    world.pass_time(1.0)
+    client.feed(get()[10:])
+    assert client.deadline == NEVER
+    world.pass_time(50.0)
+    world.upstream.feed(ok())
+    assert client.take().endswith(b"ok")
+    world.at_rest()
+
+
+# ---------------------------------------------------------------- ends
+
+
+@pytest.mark.parametrize("gone", [EOF, LOST], ids=["end", "reset"])
+@pytest.mark.parametrize("when", ["new", "in a head", "just served", "parked"])
+def test_the_client_leaves(gone: bytes | Exception, when: str) -> None:
+    world = World()
+    client = world.connect()
+    if when == "in a head":
+        client.feed(get()[:10])
+    elif when != "new":
+        served(world, client)
+        world.pass_time(3.0 if when == "parked" else 0.0)
+        world.lines()
+    client.feed(gone)
+    assert client.end == "close"
+    assert world.outcomes() == []
+    assert world.ledger.total(Scalar.CONNECTIONS) == 0
+    world.at_rest()
+
+
+def test_connection_close_is_honoured() -> None:
+    world = World()
+    client = world.connect()
+    client.feed(get("/", "Connection: close") + get("/never"))
+    world.upstream.feed(ok())
+    assert b"\r\nConnection: close\r\n" in client.take()
+    assert client.end == "finish"
+    assert len(world.dials) == 1
+    world.at_rest()
+
+
+# ---------------------------------------------------------------- the drain
+
+
+def drain(world: World, grace: float = 2.0) -> None:
+    world.service.draining = True
+    world.service.idle_grace = grace
+    for connection in list(world.service.connections):
+        connection.drain(world.now, grace)
+
+
+@pytest.mark.parametrize("was_parked", [False, True])
+def test_an_idle_connection_has_its_grace(was_parked: bool) -> None:
+    """A request that is on the wire already is served, and told to close."""
+    world = World(backends=1)
+    client, silent = world.connect(), world.connect()
+    served(world, client)
+    served(world, silent)
+    if was_parked:
+        world.pass_time(5.0)
+    drain(world)
+    world.pass_time(1.5)
+    client.feed(get())
+    world.upstreams[-1].feed(ok())
+    got = client.take()
+    assert got.endswith(b"ok")
+    assert b"\r\nConnection: close\r\n" in got
+    assert client.end == "finish"
+    world.pass_time(1.0)
+    assert silent.end == "finish"
+    world.at_rest()
+
+
+def test_a_drain_behind_the_head_of_an_answer() -> None:
+    """The client was promised that it may go on; its next request is answered, and then it is told."""
+    world = World(backends=1)
+    client = world.connect()
+    client.feed(get())
+    world.upstream.feed(ok(b"x" * 10)[:-5])
+    drain(world)
+    world.upstream.feed(b"x" * 5)
+    assert b"close" not in client.take()
+    assert client.is_open()
+    client.feed(get())
+    world.upstream.feed(ok())
+    assert b"\r\nConnection: close\r\n" in client.take()
+    assert client.end == "finish"
+    world.at_rest()
+
+
+def test_a_drain_behind_the_head_of_an_answer_and_silence() -> None:
+    world = World()
+    client = world.connect()
+    client.feed(get())
+    world.upstream.feed(ok(b"x" * 10)[:-5])
+    drain(world)
+    world.upstream.feed(b"x" * 5)
+    world.pass_time(3.0)
+    assert client.end == "finish"
+    world.at_rest()
+
+
+def cut(world: World) -> None:
+    for connection in list(world.service.connections):
+        connection.cut()
+    world.settle()
+
+
+def test_what_is_cut_at_the_limit_is_told() -> None:
+    world = World(backends=1)
+    waiting, half, idle, heading = (world.connect() for _ in range(4))
+    served(world, idle)
+    waiting.feed(get())
+    first = world.upstream
+    half.feed(get())
+    world.upstream.feed(ok(b"x" * 10)[:-5])
+    heading.feed(get()[:10])
+    world.lines()
+    drain(world)
+    cut(world)
+    assert waiting.take().startswith(b"HTTP/1.1 503 ")
+    assert waiting.end == "finish"
+    assert first.end == "abort"
+    assert half.end == "abort"
+    assert heading.take().startswith(b"HTTP/1.1 503 ")
+    assert sorted(world.outcomes()) == [(200, "drain_timeout"), (503, "drain_timeout"), (503, "drain_timeout")]
+    assert not idle.end, "whoever cuts closes what is left"
+    world.at_rest()

@@ -1,0 +1,134 @@
+"""One body from a source to a sink: what is held, what is counted, and what becomes of a source that breaks off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from greenlet import greenlet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbproxy.proxy.relay import SourceFailed, Transfer
+from lbproxy.streams import BODY_READ, NEVER
+from tests.unit.proxy.world import EOF, LOST, FakeStream, World
+
+Relay = Callable[[Transfer], object]
+
+
+class Relayed:
+    """A transfer in a greenlet of its own."""
+
+    def __init__(self, work: Relay, room: int | None = None) -> None:
+        self.world = World()
+        self.source = FakeStream(self.world, "source")
+        self.sink = FakeStream(self.world, "sink", room)
+        self.transfer = Transfer(self.source, self.sink, self.world.clock, 5.0)
+        self.result: object = None
+        self.failed = ""
+        self._work = work
+        self.strand = greenlet(self._run)
+        self.strand.switch()
+
+    @property
+    def over(self) -> bool:
+        return bool(self.strand.dead)
+
+    def _run(self) -> None:
+        try:
+            self.result = self._work(self.transfer)
+        except SourceFailed as error:
+            self.failed = error.reason
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), st.binary(max_size=10))
+def test_by_length_counts_to_the_byte(pieces: list[bytes], surplus: bytes) -> None:
+    body = b"".join(pieces) + b"."
+    relayed = Relayed(lambda transfer: transfer.by_length(b"head|", b"", len(body)))
+    for piece in pieces:
+        relayed.source.feed(piece)
+    assert not relayed.over
+    relayed.source.feed(b"." + surplus)
+    assert relayed.sink.sent == b"head|" + body
+    assert relayed.transfer.written == len(body) + 5
+    assert relayed.result is bool(surplus)
+    assert relayed.source.deadline == NEVER
+
+
+def test_a_slow_sink_holds_the_source_back() -> None:
+    """One piece is held; the next is not read before the sink took it."""
+    relayed = Relayed(lambda transfer: transfer.by_length(b"", b"", 10 * BODY_READ), room=100)
+    for _ in range(10):
+        relayed.source.feed(b"x" * BODY_READ)
+    assert len(relayed.source._inbox) == 9
+    relayed.sink.make_room(BODY_READ)
+    assert len(relayed.source._inbox) == 8
+    relayed.sink.make_room(None)
+    assert relayed.result is False
+    assert len(relayed.sink.sent) == 10 * BODY_READ
+
+
+@pytest.mark.parametrize(("rechunk", "sent"), [
+    (True, [b"head|", b"3\r\nabc\r\n", b"2\r\nde\r\n0\r\n\r\n"]),
+    (False, [b"head|", b"abc", b"de"]),
+])  # fmt: skip
+def test_chunks_are_passed_on_as_they_come(rechunk: bool, sent: list[bytes]) -> None:
+    relayed = Relayed(lambda transfer: transfer.by_chunks(b"head|", b"", rechunk))
+    assert relayed.sink.take() == sent[0]
+    relayed.source.feed(b"3;x\r\nabc\r\n")
+    assert relayed.sink.take() == sent[1]
+    relayed.source.feed(b"2\r\nde\r\n0\r\n\r\n")
+    assert relayed.sink.take() == sent[2]
+    assert relayed.result is False
+
+
+def test_bytes_behind_the_last_chunk_are_told() -> None:
+    relayed = Relayed(lambda transfer: transfer.by_chunks(b"", b"1\r\na\r\n0\r\n\r\nmore", True))
+    assert relayed.result is True
+    assert relayed.sink.sent == b"1\r\na\r\n0\r\n\r\n"
+
+
+def test_an_empty_chunked_body() -> None:
+    relayed = Relayed(lambda transfer: transfer.by_chunks(b"head|", b"0\r\n\r\n", True))
+    assert relayed.sink.sent == b"head|0\r\n\r\n"
+
+
+@pytest.mark.parametrize(("rechunk", "sent"), [(True, b"head|1\r\na\r\n1\r\nb\r\n0\r\n\r\n"), (False, b"head|ab")])
+def test_until_the_end(rechunk: bool, sent: bytes) -> None:
+    relayed = Relayed(lambda transfer: transfer.until_close(b"head|", b"a", rechunk))
+    relayed.source.feed(b"b", EOF)
+    assert relayed.sink.sent == sent
+    assert relayed.result is None
+
+
+WORKS: list[Relay] = [
+    lambda transfer: transfer.by_length(b"", b"", 10),
+    lambda transfer: transfer.by_chunks(b"", b"5\r\n", True),
+    lambda transfer: transfer.until_close(b"", b"", True),
+]
+
+
+@pytest.mark.parametrize("work", WORKS, ids=["length", "chunks", "close"])
+@pytest.mark.parametrize("what", ["end", "reset", "silence"])
+def test_a_source_that_breaks_off(work: Relay, what: str) -> None:
+    """Told as a failure, and the end of the body is never written: only the end of a body that has no other end is one."""
+    relayed = Relayed(work)
+    relayed.source.feed(b"abc")
+    if what == "silence":
+        relayed.world.pass_time(4.5)
+        assert not relayed.over
+        relayed.world.pass_time(1.0)
+    else:
+        relayed.source.feed(EOF if what == "end" else LOST)
+    if work is WORKS[2] and what == "end":
+        assert relayed.result is None
+        return
+    assert relayed.failed == ("response_body_timeout" if what == "silence" else "response_truncated")
+    assert not relayed.sink.sent.endswith(b"0\r\n\r\n")
+    assert relayed.transfer.written == len(relayed.sink.sent)
+
+
+def test_bad_chunks_are_a_failure_after_the_head() -> None:
+    relayed = Relayed(lambda transfer: transfer.by_chunks(b"head|", b"zz\r\n", True))
+    assert relayed.failed == "response_bad_chunk"
+    assert relayed.sink.sent == b"head|"

@@ -1,0 +1,379 @@
+"""A world without sockets: streams, greenlets and time that do only what a test says, in an order that is always the same.
+
+The test is the event loop. It feeds bytes to streams, lets time pass, and looks at what was written; greenlets run when something
+they wait for happens, and `settle` runs what they have put off. Nothing here sleeps.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from greenlet import getcurrent, greenlet
+
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, Scalar, cell_at, column_at, scalar_at
+from lbproxy.balance.pool import Pool
+from lbproxy.config import model
+from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
+from lbproxy.http.forwarding import Forwarder
+from lbproxy.observe.access import AccessLog
+from lbproxy.proxy.client import ClientConnection
+from lbproxy.proxy.reuse import IdleUpstreams
+from lbproxy.proxy.router import Router
+from lbproxy.proxy.service import Counters, Service
+from lbproxy.streams import NEVER, Buffer, Strand, StreamOwner
+
+EOF = b""
+LOST = ConnectionLost("reset by the test")
+
+
+class FakeStream:
+    """See streams.Stream. `room`: bytes that may be written before the writer has to wait; None for any number."""
+
+    def __init__(self, world: World, name: str, room: int | None = None) -> None:
+        self.world = world
+        self.name = name
+        self.room = room
+        self.deadline = NEVER
+        self.write_deadline = NEVER
+        self.owner: StreamOwner | None = None
+        self.unread = False
+        self.sent = b""
+        self.end = ""  # "close" | "finish" | "abort"
+        self.lingering = False
+        """Finished, and not yet closed in the background."""
+        self.broken: Exception | None = None
+        """Raised at writes."""
+        self._inbox: deque[bytes | Exception] = deque()
+        self._early = b""
+        self._reader: greenlet | None = None
+        self._writer: greenlet | None = None
+        world.streams.append(self)
+
+    def __repr__(self) -> str:
+        return f"<{self.name} {self.end or 'open'}>"
+
+    def is_open(self) -> bool:
+        return not self.end
+
+    # ---- what the test does
+
+    def feed(self, *items: bytes | Exception) -> None:
+        """Input, EOF or an exception arrives; then everything runs until it waits."""
+        for item in items:
+            if self.end == "finish":
+                continue  # discarded by the linger
+            assert not self.end, f"{self!r} got input after its end"
+            self._inbox.append(item)
+            if self._reader is not None:
+                reader, self._reader = self._reader, None
+                reader.switch()
+            else:
+                self.unread = True
+                if self.owner is not None:
+                    self.owner.on_readable()
+            self.world.settle()
+
+    def take(self) -> bytes:
+        """What was written since the last time."""
+        sent, self.sent = self.sent, b""
+        return sent
+
+    def make_room(self, room: int | None) -> None:
+        """The peer reads: more may be written."""
+        self.room = room
+        if self._writer is not None:
+            self._writer.switch()
+        self.world.settle()
+
+    @property
+    def waits(self) -> str:
+        """Who waits on it: any of "r" and "w"."""
+        return ("r" if self._reader is not None else "") + ("w" if self._writer is not None else "")
+
+    def expire(self, now: float) -> None:
+        if self.write_deadline <= now and self._writer is not None:
+            self._writer.throw(TimedOut("write stalled"))
+        elif self.deadline <= now:
+            self.deadline = NEVER
+            self.lingering = False
+            if self._reader is not None:
+                self._reader.throw(TimedOut("read timed out"))
+            elif self.owner is not None:
+                self.owner.on_expired()
+
+    # ---- what proxy/ does
+
+    def read(self, limit: int) -> bytes:
+        if self._early:
+            data, self._early = self._early, b""
+            return data
+        while not self._inbox:
+            if self.end:
+                raise ConnectionLost("stream closed")
+            assert self._reader is None, f"two readers of {self.name}"
+            self._reader = self.world.me()
+            try:
+                self.world.wait()
+            finally:
+                self._reader = None
+        item = self._inbox[0]
+        if isinstance(item, Exception):
+            raise item
+        if not item:
+            return b""
+        self._inbox.popleft()
+        if len(item) > limit:
+            self._inbox.appendleft(item[limit:])
+        self.unread = bool(self._inbox)
+        return item[:limit]
+
+    def read_early(self) -> bool:
+        while self._inbox and len(self._early) < 16384:
+            item = self._inbox[0]
+            if isinstance(item, Exception) or not item:
+                return False
+            self._inbox.popleft()
+            self._early += item
+        self.unread = bool(self._inbox)
+        return True
+
+    def write(self, data: Buffer) -> None:
+        rest = bytes(data)
+        while True:
+            if self.broken is not None:
+                raise self.broken
+            if self.end:
+                raise ConnectionLost("stream closed")
+            size = len(rest) if self.room is None else min(self.room, len(rest))
+            self.sent += rest[:size]
+            if self.room is not None:
+                self.room -= size
+            rest = rest[size:]
+            if not rest:
+                return
+            assert self._writer is None, f"two writers to {self.name}"
+            self._writer = self.world.me()
+            self.write_deadline = self.world.now + 30.0
+            try:
+                self.world.wait()
+            finally:
+                self._writer = None
+                self.write_deadline = NEVER
+
+    def close(self) -> None:
+        self._close("close")
+
+    def finish(self) -> None:
+        if not self.end:
+            self.owner = None
+            self.end = "finish"
+            self.lingering = True
+            self.deadline = self.world.now + 2.0
+
+    def abort(self) -> None:
+        self._close("abort")
+
+    def _close(self, how: str) -> None:
+        if self.end:
+            return
+        self.owner = None
+        self.end = how
+        for waiting in (self._reader, self._writer):
+            if waiting is not None and waiting is not getcurrent():
+                self.world.throw_later(waiting, ConnectionLost("stream closed"))
+
+
+class NoLock:
+    """A pick lock for one worker."""
+
+    def acquire(self, block: bool = True, timeout: float | None = None, /) -> bool:
+        return True
+
+    def release(self) -> None:
+        pass
+
+
+class World:
+    """See streams.Strands and streams.Dialer, both of which it is; and the service of one worker around them."""
+
+    def __init__(
+        self,
+        backends: int = 2,
+        *,
+        timeouts: model.Timeouts | None = None,
+        limits: model.Limits | None = None,
+        route: model.Route | None = None,
+    ) -> None:
+        self.now = 1000.0
+        self._loop = getcurrent()
+        self._put_off: deque[Callable[[], object]] = deque()
+        self.strands: list[greenlet] = []
+        self.streams: list[FakeStream] = []
+        self.faults: list[BaseException] = []
+        self.dials: list[int] = []
+        """Ports, in order."""
+        self.refusing: dict[int, UpstreamError] = {}
+        self.hanging: set[int] = set()
+        """Ports where dialling waits for ever."""
+        self.backend_room: int | None = None
+        self.upstreams: list[FakeStream] = []
+        self.ledger = Ledger(mmap.mmap(-1, SIZE))
+        self.ledger.open_row(0)
+        places = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(backends)]
+        for slot in range(backends):
+            self.ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
+        pool = Pool("app", places, self.ledger, PickLock(NoLock(), self.ledger, 0), 0)
+        route = route or model.Route("app")
+        self.config = model.Config(
+            source="",
+            listen=(),
+            routes=(route,),
+            pools=(),
+            timeouts=timeouts or model.Timeouts(),
+            limits=limits or model.Limits(),
+        )
+        self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
+        self.service = Service(
+            config=self.config,
+            router=Router([(route, pool)]),
+            idle=IdleUpstreams(self.clock),
+            dialer=self,
+            strands=self,
+            counters=Counters(self.ledger, 0),
+            access=self.access_log,
+            clock=self.clock,
+            on_fault=self.faults.append,
+        )
+
+    # ---- time and greenlets
+
+    def clock(self) -> float:
+        return self.now
+
+    def me(self) -> greenlet:
+        here = getcurrent()
+        assert here is not self._loop, "the event loop must not wait"
+        return here
+
+    def wait(self) -> None:
+        self._loop.switch()
+
+    def current(self) -> Strand:
+        return self.me()
+
+    def start(self, run: Callable[[], None]) -> None:
+        assert getcurrent() is self._loop, "strands are started from the event loop"
+        strand = greenlet(run, self._loop)
+        self.strands.append(strand)
+        strand.switch()
+
+    def later(self, run: Callable[[], None]) -> None:
+        self._put_off.append(run)
+
+    def throw_later(self, strand: Strand, error: BaseException) -> None:
+        self._put_off.append(lambda: None if getattr(strand, "dead", False) else strand.throw(error))
+
+    def settle(self) -> None:
+        """Run what was put off, and what that puts off."""
+        while self._put_off:
+            self._put_off.popleft()()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in steps of a sweep."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now = min(until, self.now + 0.25)
+            for stream in list(self.streams):
+                if stream.end in ("", "finish"):
+                    stream.expire(self.now)
+            self.settle()
+
+    # ---- backends
+
+    def dial(self, ip: str, port: int, pool: str, host: str) -> FakeStream:
+        self.dials.append(port)
+        if port in self.hanging:
+            self.me()
+            self.wait()
+        if port in self.refusing:
+            raise self.refusing[port]
+        stream = FakeStream(self, f"backend {port} #{len(self.upstreams)}", self.backend_room)
+        self.upstreams.append(stream)
+        return stream
+
+    def refuse(self, *slots: int) -> None:
+        for slot in slots:
+            self.refusing[9000 + slot] = UpstreamError(502, "connection_refused", nothing_sent=True)
+
+    @property
+    def upstream(self) -> FakeStream:
+        """The latest connection to a backend."""
+        return self.upstreams[-1]
+
+    # ---- clients
+
+    def connect(self, room: int | None = None, *, redirect: bool = False) -> FakeStream:
+        """A client's connection, parked until its first input."""
+        stream = FakeStream(self, "client", room)
+        self.ledger.cells[scalar_at(0, Scalar.CONNECTIONS)] += 1
+        forwarder = Forwarder("192.0.2.1", "https", 443, ())
+        ClientConnection(self.service, stream, "192.0.2.1", forwarder, redirect, 0.0).await_first()
+        return stream
+
+    # ---- afterwards
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The access lines since the last time."""
+        return [json.loads(line) for line in self.access_log.take().splitlines()]
+
+    def outcomes(self) -> list[tuple[int, str]]:
+        """Status and reason of each of these lines."""
+        return [(line["status"], line["reason"]) for line in self.lines()]
+
+    def count(self, what: PerBackend, slot: int) -> int:
+        return self.ledger.cells[cell_at(0, what, slot)]
+
+    def at_rest(self) -> None:
+        """Once nothing is going on: every lease is back, every greenlet has ended, every connection is idle or over."""
+        self.pass_time(2.5)
+        assert self.faults == []
+        assert self.ledger.verify() == []
+        in_flight = [self.ledger.backend_total(PerBackend.IN_FLIGHT, slot) for slot in range(8)]
+        assert not any(in_flight), f"in flight: {in_flight}"
+        assert self.ledger.total(Scalar.LIVE_REQUESTS) == 0
+        alive = [strand for strand in self.strands if not strand.dead]
+        assert not alive, f"{len(alive)} greenlets left"
+        connections = self.ledger.cells[scalar_at(0, Scalar.CONNECTIONS)]
+        assert connections == len(self.service.connections)
+        open_clients = [stream for stream in self.streams if stream.name == "client" and not stream.end]
+        assert len(open_clients) == connections
+        assert all(stream.deadline < NEVER for stream in open_clients), "an idle client has a deadline"
+        lingering = [stream for stream in self.streams if stream.lingering]
+        assert all(stream.deadline <= self.now + 2.0 for stream in lingering), "a finished stream lost its deadline"
+        idle = [upstream for upstream in self.upstreams if not upstream.end]
+        assert len(idle) == len(self.service.idle), f"open but not idle: {idle}"
+
+
+def get(path: str = "/", *fields: str, method: str = "GET", minor: int = 1) -> bytes:
+    """A request without a body."""
+    lines = [f"{method} {path} HTTP/1.{minor}", "Host: example.org", *fields]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def post(body: bytes, *fields: str, method: str = "POST", length: int | None = None) -> bytes:
+    """A request with a Content-Length (of `length`, when only a part of the body is here)."""
+    return get("/", f"Content-Length: {len(body) if length is None else length}", *fields, method=method) + body
+
+
+def ok(body: bytes = b"ok", *fields: str, status: str = "200 OK", minor: int = 1) -> bytes:
+    """A response with a Content-Length."""
+    lines = [f"HTTP/1.{minor} {status}", f"Content-Length: {len(body)}", *fields]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
