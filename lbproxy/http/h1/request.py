@@ -137,7 +137,8 @@ def _decide(specials: list[Special], minor: int) -> tuple[int, bool, bool, bytes
     """(body, keep_alive, expect_continue, upgrade, nominated) from the fields that decide them."""
     lengths: list[bytes] = []
     codings: list[bytes] = []
-    connection = expect = upgrade = b""
+    expects: list[bytes] = []
+    connection = upgrade = b""
     for name, raw in specials:
         if name == b"connection":
             connection = connection + b"," + raw if connection else raw
@@ -146,21 +147,21 @@ def _decide(specials: list[Special], minor: int) -> tuple[int, bool, bool, bytes
         elif name == b"transfer-encoding":
             codings.append(raw.rstrip(b" \t"))
         elif name == b"expect":
-            expect = expect + b"," + raw if expect else raw.rstrip(b" \t")
+            expects.append(raw.rstrip(b" \t"))
         elif name == b"upgrade":
             upgrade = upgrade + b"," + raw.rstrip(b" \t") if upgrade else raw.rstrip(b" \t")
-    if expect and expect != b"100-continue":
+    if expects and expects != [b"100-continue"]:
         raise RequestError(417, "expectation", "an expectation other than 100-continue")
     body = request_body(lengths, codings, minor) if lengths or codings else NO_BODY
     if minor and (not connection or connection == b"keep-alive"):
-        return body, True, bool(expect), b"", NOTHING
+        return body, True, bool(expects), b"", NOTHING
     if connection.count(b",") >= MAX_OPTIONS:
         raise RequestError(400, "connection_options", f"more than {MAX_OPTIONS} options in Connection")
     options = [option.strip(b" \t") for option in connection.split(b",")]
     keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
     if b"upgrade" not in options or minor == 0:
         upgrade = b""
-    return body, keep_alive, bool(expect) and minor == 1, upgrade, nominated_fields(options)
+    return body, keep_alive, bool(expects) and minor == 1, upgrade, nominated_fields(options)
 
 
 def nominated_fields(options: list[bytes]) -> tuple[bytes, ...]:
