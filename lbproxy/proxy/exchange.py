@@ -370,7 +370,7 @@ class Exchange:
         if head.body != NO_BODY:
             self._close = True
         self._status, self._reason = 308, "redirect_to_https"
-        self._write_own(redirect(location, close=self._close, body=head.method != b"HEAD"))
+        self._write_own(redirect(location, close=self._close, body=head.method != b"HEAD", extra=self._connection()))
 
     def _connection(self) -> bytes:
         return _KEEP_ALIVE if not self._close and self._head.minor == 0 else b""

@@ -47,8 +47,8 @@ def reply(status: int, reason: str, *, close: bool, body: bool = True, extra: by
     return head + extra + b"\r\n\r\n" + (text if body else b"")
 
 
-def redirect(location: bytes, *, close: bool, body: bool = True) -> bytes:
-    """308 keeps method and body (RFC 9110 15.4.9), where 301 turns a POST into a GET."""
+def redirect(location: bytes, *, close: bool, body: bool = True, extra: bytes = b"") -> bytes:
+    """308 keeps method and body (RFC 9110 15.4.9), where 301 turns a POST into a GET. `body`, `extra`: as in `reply`."""
     text = b"308 Permanent Redirect\n"
     return b"".join(
         (
@@ -56,6 +56,7 @@ def redirect(location: bytes, *, close: bool, body: bool = True) -> bytes:
             location,
             b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nVia: 1.1 lbproxy" % len(text),
             b"\r\nConnection: close" if close else b"",
+            extra,
             b"\r\n\r\n",
             text if body else b"",
         )

@@ -88,11 +88,12 @@ def test_reasons_are_plain_words() -> None:
 @pytest.mark.parametrize("body", [False, True])
 def test_redirect(close: bool, body: bool) -> None:
     """308, where to, and the connection's fate."""
-    head, payload = split(redirect(b"https://example.com/a?b", close=close, body=body))
+    head, payload = split(redirect(b"https://example.com/a?b", close=close, body=body, extra=b"\r\nX-Extra: 1"))
     parsed = parse_response(head, b"GET", 100)
     assert (parsed.status, parsed.keep_alive) == (308, not close)
     assert (len(payload) == parsed.body) if body else payload == b""
     assert values(head, "location") == [b"https://example.com/a?b"]
+    assert values(head, "x-extra") == [b"1"]
 
 
 def test_nothing_is_injected() -> None:
