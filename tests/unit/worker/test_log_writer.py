@@ -1,0 +1,158 @@
+"""The access log's writer: order, whole lines in a shared pipe, and never a wait for whoever reads."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lbproxy.worker import log_writer
+from lbproxy.worker.log_writer import LogWriter
+from tests.support.waiting import eventually
+
+
+def lines(count: int, name: str, width: int = 100) -> bytes:
+    return b"".join(b"%b %06d %b\n" % (name.encode(), number, b"." * width) for number in range(count))
+
+
+def opened(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+
+def test_batches_arrive_in_order(tmp_path: Path) -> None:
+    writer = LogWriter(opened(tmp_path / "log"))
+    for number in range(100):
+        assert writer.write(b"%d\n" % number)
+    writer.close(10.0)
+    assert (tmp_path / "log").read_bytes().split() == [b"%d" % number for number in range(100)]
+
+
+def test_reopen_goes_on_elsewhere_and_gives_the_old_one_back(tmp_path: Path) -> None:
+    old = opened(tmp_path / "old")
+    writer = LogWriter(old)
+    writer.write(b"one\n")
+    writer.reopen(opened(tmp_path / "new"))
+    writer.write(b"two\n")
+    writer.close(10.0)
+    assert (tmp_path / "old").read_bytes() == b"one\n"
+    assert (tmp_path / "new").read_bytes() == b"two\n"
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(old)
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_two_workers_in_one_pipe_never_mix_their_lines(blocking: bool) -> None:
+    """stdout of a service is a pipe that all workers share; whole lines of up to PIPE_BUF bytes are atomic there."""
+    reading, writing = os.pipe()
+    if not blocking:
+        fcntl.fcntl(writing, fcntl.F_SETFL, os.O_NONBLOCK)
+    writers = [LogWriter(os.dup(writing)) for _ in range(2)]
+    os.close(writing)
+    batches = [lines(3000, name) for name in ("a", "b")]
+    for writer, batch in zip(writers, batches, strict=True):
+        assert writer.write(batch)
+    ends = [threading.Thread(target=writer.close, args=(10.0,)) for writer in writers]
+    for end in ends:
+        end.start()
+    got = b""
+    while len(got) < sum(map(len, batches)):
+        got += os.read(reading, 65536)
+    for end in ends:
+        end.join()
+    whole = got.splitlines(keepends=True)
+    assert b"".join(line for line in whole if line.startswith(b"a")) == batches[0]
+    assert b"".join(line for line in whole if line.startswith(b"b")) == batches[1]
+    os.close(reading)
+    for writer in writers:
+        os.close(writer._fd)
+
+
+def test_a_reader_that_sleeps_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are taken at once until too many wait; then they are refused, and the caller counts them."""
+    monkeypatch.setattr(log_writer, "BACKLOG", 300_000)
+    reading, writing = os.pipe()
+    writer = LogWriter(writing)
+    batch = lines(1000, "x")
+    began = time.monotonic()
+    taken = [writer.write(batch) for _ in range(10)]
+    assert time.monotonic() - began < 1.0
+    assert taken[0] is True
+    assert taken[-1] is False
+    expected = batch * sum(taken)
+    got = b""
+    while len(got) < len(expected):
+        got += os.read(reading, 65536)
+    assert got == expected
+    eventually(lambda: writer.write(b"again\n"), "it takes lines again")
+    writer.close(10.0)
+    assert os.read(reading, 100) == b"again\n"
+    os.close(reading)
+    os.close(writing)
+
+
+def test_close_does_not_wait_for_ever() -> None:
+    reading, writing = os.pipe()
+    writer = LogWriter(writing)
+    writer.write(lines(10_000, "x"))
+    began = time.monotonic()
+    writer.close(0.05)
+    assert time.monotonic() - began < 5.0
+    os.close(reading)  # the thread meets a broken pipe and ends
+    writer._thread.join(10)
+    assert not writer._thread.is_alive()
+    os.close(writing)
+
+
+def test_a_failed_write_costs_its_batch_only() -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    reading, writing = os.pipe()
+    writer = LogWriter(ours.detach())
+    writer.write(b"lost\n")
+    writer.reopen(writing)
+    writer.write(b"kept\n")
+    assert os.read(reading, 100) == b"kept\n"
+    writer.close(10.0)
+    os.close(reading)
+    os.close(writing)
+
+
+def test_a_high_descriptor_may_wait_for_room() -> None:
+    """A worker with thousands of connections gets a descriptor above 1023, which select() cannot take."""
+    reading, writing = os.pipe()
+    try:
+        high = fcntl.fcntl(writing, fcntl.F_DUPFD, 1500)
+    except OSError:
+        pytest.skip("the limit on open files is below 1500")
+    os.close(writing)
+    os.set_blocking(high, False)
+    writer = LogWriter(high)
+    batch = lines(3000, "x")
+    writer.write(batch)
+    got = b""
+    while len(got) < len(batch):
+        got += os.read(reading, 65536)
+    assert got == batch
+    writer.close(10.0)
+    os.close(reading)
+    os.close(high)
+
+
+def test_a_line_longer_than_an_atomic_write_goes_whole() -> None:
+    reading, writing = os.pipe()
+    writer = LogWriter(writing)
+    long = b"y" * (select.PIPE_BUF + 100) + b"\n"
+    writer.write(b"x\n" + long + b"z\n")
+    got = b""
+    while len(got) < len(long) + 4:
+        got += os.read(reading, 65536)
+    assert got == b"x\n" + long + b"z\n"
+    writer.close(10.0)
+    os.close(reading)
+    os.close(writing)

@@ -1,0 +1,222 @@
+"""From an accepted socket to a served connection: counting, the handshake, and those who are turned away."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket as gsocket
+from gevent.hub import get_hub
+
+from lbproxy.balance.ledger import Scalar
+from lbproxy.config import model
+from lbproxy.ipc.handover import BoundListener, Handover
+from lbproxy.net.deadlines import Deadlines
+from lbproxy.net.strands import GeventStrands
+from lbproxy.observe.log import Noisy
+from lbproxy.worker.reception import Reception
+from tests.unit.net.loopback import deadlines_running, loop_rests, sockets, start, until
+from tests.unit.net.tls_peer import Authority, TlsPeer
+from tests.unit.proxy.world import NoLock, World, get
+
+
+class Told(Noisy):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, dict[str, object]]] = []
+
+    def info(self, event: str, **fields: object) -> None:
+        self.events.append((event, fields))
+
+    def warning(self, event: str, **fields: object) -> None:
+        self.events.append((event, fields))
+
+
+class Desk:
+    """A listener's reception whose routes lead nowhere: what is answered is ours alone."""
+
+    def __init__(self, deadlines: Deadlines, context: ssl.SSLContext | None, timeouts: model.Timeouts, redirect: bool) -> None:
+        self.world = World(timeouts=timeouts, route=model.Route("app", host="elsewhere.test"))
+        service = self.world.service
+        service.strands = GeventStrands()
+        service.clock = time.monotonic
+        listen = model.Listen(model.Address("127.0.0.1", 8443), redirect_to_https=redirect)
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        handover = Handover(
+            config=self.world.config,
+            generation=1,
+            child=0,
+            worker=0,
+            ledger=self.world.ledger,
+            pick_lock=NoLock(),
+            listeners=(),
+            backends={},
+            pool_contexts={},
+            access_fd=-1,
+            metrics_socket=None,
+            pipe=ours,
+        )
+        ours.close()
+        self.told = Told()
+        self.reception = Reception(BoundListener(listen, ours, context), service, deadlines, handover, self.told)
+
+    def arrive(self) -> gsocket.socket:
+        """A client's end of a new connection."""
+        ours, peer = sockets()
+        get_hub().loop.run_callback(self.reception.welcome, ours, ("192.0.2.9", 50_000))
+        gevent.sleep(0)
+        return peer
+
+    def count(self, scalar: Scalar) -> int:
+        return self.world.ledger.total(scalar)
+
+    def counts(self) -> tuple[int, int, int, int]:
+        """(accepted, open, shaken hands, failed to)"""
+        scalars = (Scalar.ACCEPTED, Scalar.CONNECTIONS, Scalar.HANDSHAKES, Scalar.HANDSHAKE_FAILURES)
+        accepted, connections, handshakes, failures = map(self.count, scalars)
+        return accepted, connections, handshakes, failures
+
+    def access(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.world.access_log.take().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def deadlines() -> Iterator[Deadlines]:
+    with deadlines_running() as running:
+        yield running
+
+
+def desk(deadlines: Deadlines, context: ssl.SSLContext | None = None, redirect: bool = False, **timeouts: float) -> Desk:
+    return Desk(deadlines, context, model.Timeouts(**timeouts), redirect)
+
+
+def received(peer: gsocket.socket) -> bytes:
+    got = b""
+    while piece := peer.recv(65536):
+        got += piece
+    return got
+
+
+def test_a_plain_client_is_served(deadlines: Deadlines) -> None:
+    place = desk(deadlines)
+    peer = place.arrive()
+    assert place.counts() == (1, 1, 0, 0)
+    peer.sendall(get("/", "Connection: close"))
+    assert received(peer).startswith(b"HTTP/1.1 404 ")
+    peer.close()
+    until(lambda: not deadlines.streams, "closed")
+    assert place.counts() == (1, 0, 0, 0)
+    [line] = place.access()
+    assert (line["client"], line["status"], line["tls_ms"]) == ("192.0.2.9", 404, 0)
+
+
+def test_a_redirecting_listener(deadlines: Deadlines) -> None:
+    place = desk(deadlines, redirect=True)
+    peer = place.arrive()
+    peer.sendall(get("/x", "Connection: close"))
+    assert b"\r\nLocation: https://example.org/x\r\n" in received(peer)
+    peer.close()
+
+
+def test_a_tls_client_is_served(deadlines: Deadlines, authority: Authority) -> None:
+    place = desk(deadlines, authority.server())
+    peer = TlsPeer(place.arrive(), authority.client())
+    peer.shake()
+    peer.send(get("/"))
+    assert peer.recv().startswith(b"HTTP/1.1 404 ")
+    peer.send(get("/", "Connection: close"))
+    assert peer.recv_all().startswith(b"HTTP/1.1 404 ")
+    peer.sock.close()
+    until(lambda: not deadlines.streams, "closed")
+    assert place.counts() == (1, 0, 1, 0)
+    first, second = place.access()
+    assert first["tls_ms"] > 0
+    assert second["tls_ms"] == 0, "it is the first request's"
+
+
+def test_handshakes_do_not_wait_for_each_other(deadlines: Deadlines, authority: Authority) -> None:
+    place = desk(deadlines, authority.server())
+    silent = place.arrive()
+    peer = TlsPeer(place.arrive(), authority.client())
+    peer.shake()
+    until(lambda: place.counts() == (2, 2, 1, 0), "one is through")
+    silent.close()
+    until(lambda: place.counts() == (2, 1, 1, 1), "the other is gone")
+    peer.sock.close()
+
+
+def test_plain_http_on_a_tls_port_is_told_so(deadlines: Deadlines, authority: Authority) -> None:
+    place = desk(deadlines, authority.server())
+    peer = place.arrive()
+    peer.sendall(get("/"))
+    got = received(peer)
+    assert got.startswith(b"HTTP/1.1 400 ")
+    assert b"plain_http_on_tls_port" in got
+    peer.close()
+    until(lambda: not deadlines.streams, "closed")
+    assert place.counts() == (1, 0, 0, 1)
+    assert place.told.events == [("tls.handshake_failed", {"client": "192.0.2.9", "port": 8443, "reason": "plain_http"})]
+
+
+def test_a_refused_client_gets_to_know_why(deadlines: Deadlines, authority: Authority) -> None:
+    """The alert arrives; a reset could have overtaken it."""
+    place = desk(deadlines, authority.server(client_certificate=True))
+    peer = TlsPeer(place.arrive(), authority.client())
+    peer.shake()
+    with pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"):
+        peer.recv()
+    peer.sock.close()
+    until(lambda: not deadlines.streams, "closed")
+    assert place.counts() == (1, 0, 0, 1)
+
+
+@pytest.mark.parametrize("said", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00"])
+def test_one_byte_and_silence(deadlines: Deadlines, authority: Authority, said: bytes) -> None:
+    place = desk(deadlines, authority.server(), handshake=0.01)
+    peer = place.arrive()
+    peer.sendall(said)
+    until(lambda: place.counts() == (1, 0, 0, 1), "cut by the deadline")
+    assert not deadlines.streams
+    assert [fields["reason"] for _, fields in place.told.events] == ["handshake_timeout"]
+    peer.close()
+
+
+@pytest.mark.parametrize("said", [b"\x00\x00\x00\x00", b"SSH-2.0-x\r\n", b"\x16\x03\x01\x00\x02\x01\x00"])
+def test_garbage(deadlines: Deadlines, authority: Authority, said: bytes) -> None:
+    place = desk(deadlines, authority.server(), handshake=0.2)
+    peer = place.arrive()
+    peer.sendall(said)
+    until(lambda: place.counts() == (1, 0, 0, 1), "turned away")
+    peer.close()
+    until(lambda: not deadlines.streams, "closed")
+    assert loop_rests()
+
+
+def test_an_unforeseen_fault_in_a_handshake_stays_its_own(
+    deadlines: Deadlines, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = desk(deadlines, authority.server())
+
+    def broken(_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("lbproxy.net.tls_stream.TlsStream.handshake", broken)
+    peer = place.arrive()
+    until(lambda: place.counts() == (1, 0, 0, 1), "turned away")
+    assert [type(fault) for fault in place.world.faults] == [KeyError]
+    assert start(lambda: received(peer)).result() == b""
+    peer.close()
+    until(lambda: not deadlines.streams, "closed")
