@@ -77,16 +77,14 @@ def test_help(verb: str) -> None:
     assert verb in told.stdout
 
 
-def test_unprivileged_port() -> None:
+def test_unprivileged_port(tmp_path: Path) -> None:
     """A port below 1024 without the right to it: exit 1, and how to get the right."""
-    drop = []
-    if os.getuid() == 0:
-        drop = [need("setpriv"), "--reuid", "65534", "--clear-groups", "--bounding-set", "-all", "--inh-caps", "-all"]
-        if subprocess.run([*drop, sys.executable, "-c", "import lbproxy"], cwd=ROOT, capture_output=True, check=False).returncode:
-            pytest.skip("another account cannot run this Python (it lives in a private home)")
+    without = []
+    if os.getuid() == 0:  # root without that one right is as good as anybody
+        without = [need("setpriv"), "--bounding-set", "-net_bind_service"]
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 443:
         pytest.skip("on this machine everybody may bind port 443")
-    command = [*drop, *LBPROXY, "quick", "--from", "127.0.0.1:443", "--to", ":9"]
+    command = [*without, *LBPROXY, "quick", "--from", "127.0.0.1:443", "--to", ":9", "--dir", str(tmp_path)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT, check=False)
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
