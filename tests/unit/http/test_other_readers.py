@@ -2,6 +2,7 @@
 
 A message that two parsers read differently is how requests are smuggled; so every accepted message of the corpus, and many made up
 ones, are rewritten for a backend and given to parsers that other people wrote, with another request right behind.
+Responses likewise.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbproxy.errors import RequestError
-from lbproxy.http.forwarding import Forwarder
+from lbproxy.errors import RequestError, UpstreamError
+from lbproxy.http.forwarding import Forwarder, response
 from lbproxy.http.h1.chunks import LAST_CHUNK, encode_chunk
 from lbproxy.http.h1.request import parse_request
-from lbproxy.http.message import CHUNKED, RequestHead
+from lbproxy.http.h1.response import parse_response
+from lbproxy.http.message import CHUNKED, UNTIL_CLOSE, RequestHead
 from tests.corpus.http1.vectors import vectors
 from tests.unit.http.heads import MAX_FIELDS, MAX_LINE, fields
 
@@ -135,3 +137,36 @@ def test_anything_that_is_accepted(lines: list[tuple[bytes, bytes]], line: bytes
     payload = b"hello" if head.body == CHUNKED else b"x" * head.body
     for reader in READERS:
         check(head, payload, reader)
+
+
+ANSWER_NAMES = st.sampled_from(
+    [b"A", b"X_Y", b"Connection", b"Content-Length", b"Transfer-Encoding", b"Keep-Alive", b"Trailer", b"Set-Cookie"]
+)
+STATUS_LINES = st.sampled_from([b"HTTP/1.1 200 OK", b"HTTP/1.0 404", b"HTTP/1.1 204 ", b"HTTP/1.1 304 \xff\t", b"HTTP/1.1 500 <b>"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(ANSWER_NAMES, VALUES), max_size=6), STATUS_LINES, st.sampled_from(["GET", "HEAD"]))
+def test_any_response_that_is_passed_on(lines: list[tuple[bytes, bytes]], line: bytes, method: str) -> None:
+    """h11 as the client: the same status, the same body, and nothing left over that could be another response."""
+    try:
+        head = parse_response(
+            line + b"\r\n" + b"".join(b"%b:%b\r\n" % field for field in lines) + b"\r\n", method.encode(), MAX_FIELDS
+        )
+    except UpstreamError:
+        return
+    payload = b"hello" if head.body < 0 else b"x" * head.body
+    coded = head.body in (CHUNKED, UNTIL_CLOSE)
+    out = response(head, b"\r\nTransfer-Encoding: chunked" if coded else b"")
+    connection = h11.Connection(h11.CLIENT)
+    connection.send(h11.Request(method=method, target="/", headers=[("Host", "a")]))
+    connection.send(h11.EndOfMessage())
+    connection.receive_data(out + (encode_chunk(payload) + LAST_CHUNK if coded else payload))
+    got = connection.next_event()
+    assert isinstance(got, h11.Response)
+    assert got.status_code == head.status
+    body = b""
+    while isinstance(part := connection.next_event(), h11.Data):
+        body += bytes(part.data)
+    assert isinstance(part, h11.EndOfMessage)
+    assert (body, connection.trailing_data[0]) == (payload, b"")
