@@ -16,8 +16,11 @@ Errors of the operating system are translated to StreamError here and nowhere el
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import struct
+import sys
+import termios
 import time
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +39,9 @@ READ, WRITE = 1, 2  # libev's EV_READ and EV_WRITE
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with zero time-out
 LINGER = 2.0
 """Seconds `finish` waits for the peer's end of input; nginx's lingering_timeout is 5, a well-behaved client needs a round trip."""
+LEAST_RATE = 1024
+"""Bytes a second that count as progress of a write. The kernel tells of room only when a third of its buffer is free, which with a
+buffer of megabytes and a slow client takes longer than `write_stall`; so a write that is late is looked at more closely."""
 _EARLY_LIMIT = 16 * 1024
 """Bytes read ahead for a client while its request is being answered: a pipelined request's worth."""
 
@@ -48,6 +54,7 @@ class TcpStream:
         "_early",
         "_hub",
         "_paused",
+        "_queued",
         "_reader",
         "_recv",
         "_send",
@@ -76,6 +83,7 @@ class TcpStream:
         self._write_watcher: Any = None
         self.unread = False
         self._paused = False
+        self._queued = 0
         self._early = b""
         self.closed = False
         self.owner: StreamOwner | None = None
@@ -191,6 +199,7 @@ class TcpStream:
             raise ConnectionLost("stream closed")
         self._writer = getcurrent()
         self.write_deadline = time.monotonic() + self.write_stall
+        self._queued = self._unacknowledged()
         self._call_on_room(self._on_room)
         try:
             _switch_to(self._hub)
@@ -217,13 +226,25 @@ class TcpStream:
         """Called by the sweep from the event loop: cut whoever is late."""
         writer, reader = self._writer, self._reader
         if self.write_deadline <= now and writer is not None:
-            writer.throw(TimedOut("write stalled"))
+            queued = self._unacknowledged()
+            if queued + self.write_stall * LEAST_RATE <= self._queued:
+                self._queued = queued
+                self.write_deadline = now + self.write_stall
+            else:
+                writer.throw(TimedOut("write stalled"))
         elif self.deadline <= now:
             self.deadline = NEVER
             if reader is not None:
                 reader.throw(TimedOut("read timed out"))
             elif self.owner is not None:
                 self.owner.on_expired()
+
+    def _unacknowledged(self) -> int:
+        """Bytes that the peer's kernel has not taken yet."""
+        try:
+            return int.from_bytes(fcntl.ioctl(self._sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        except OSError:
+            return 0
 
     def close(self) -> None:
         """See Stream. A greenlet that still waits on the stream gets ConnectionLost at the loop's next turn."""

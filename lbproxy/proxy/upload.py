@@ -158,7 +158,8 @@ class Upload:
             raw = self._client.read(BODY_READ)
         except TimedOut:
             raise RequestError(408, "body_timeout", f"the body stood still for {timeout:g} s") from None
-        self._client.deadline = NEVER  # not in a `finally`: a pump that is stopped finds the deadline of whoever came after it
+        if self._upstream is not None:  # else the pump is being stopped, and the deadline is that of whoever came after it
+            self._client.deadline = NEVER
         if not raw:
             raise RequestError(400, "body_truncated", "the client closed in the middle of its body")
         return raw
