@@ -1,0 +1,237 @@
+"""One request's journey, when it does not go as hoped: second tries, and the answers that are our own."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbproxy.balance.ledger import Column, Health, PerBackend, column_at
+from lbproxy.config import model
+from lbproxy.proxy.exchange import MAX_RESPONSE_HEAD
+from tests.unit.proxy.world import EOF, LOST, FakeStream, World, get, ok, post
+
+
+def answered(world: World, client: FakeStream, request: bytes, response: bytes) -> bytes:
+    """What the client gets when the backend answers `request` with `response`."""
+    client.feed(request)
+    world.upstream.feed(response)
+    return client.take()
+
+
+# ---------------------------------------------------------------- second tries
+
+
+def test_a_refused_connection_costs_nothing() -> None:
+    world = World()
+    world.refuse(0)
+    client = world.connect()
+    client.feed(post(b"x" * 10))
+    assert world.dials == [9000, 9001]
+    assert world.upstream.take().endswith(b"x" * 10)
+    world.upstream.feed(ok())
+    [line] = world.lines()
+    assert (line["status"], line["reason"], line["backend"], line["tries"]) == (200, "", "b1", 2)
+    assert world.count(PerBackend.FAILURES, 0) == 1
+    assert world.count(PerBackend.CONNECTS, 0) == 0
+    assert world.service.counters.retries == 1
+    world.at_rest()
+
+
+@pytest.mark.parametrize(("backends", "tries"), [(1, 1), (2, 2), (3, 3), (5, 3)])
+def test_all_refuse(backends: int, tries: int) -> None:
+    world = World(backends)
+    world.refuse(*range(backends))
+    client = world.connect()
+    client.feed(get())
+    assert client.take().startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
+    assert client.is_open(), "an answer of our own does not cost the client its connection"
+    assert len(world.dials) == tries
+    assert world.outcomes() == [(502, "connection_refused")]
+    world.at_rest()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("death", [EOF, LOST], ids=["end", "reset"])
+def test_a_reused_connection_that_died_is_replaced(method: str, death: bytes | Exception) -> None:
+    """It was closed as idle while our request was on its way: the same backend, once, afresh. Also for POST."""
+    world = World(backends=1)
+    client = world.connect()
+    answered(world, client, get(), ok())
+    client.feed(post(b"body", method=method))
+    world.upstream.feed(death)
+    assert len(world.dials) == 2
+    assert world.upstream.take().endswith(b"body")
+    world.upstream.feed(ok(b"second"))
+    assert client.take().endswith(b"second")
+    lines = world.lines()
+    assert [(line["status"], line["tries"]) for line in lines] == [(200, 1), (200, 1)]
+    assert world.count(PerBackend.FAILURES, 0) == 0
+    world.at_rest()
+
+
+def test_a_reused_connection_that_cannot_be_written_to_is_replaced() -> None:
+    world = World(backends=1)
+    client = world.connect()
+    answered(world, client, get(), ok())
+    dead = world.upstream
+    dead.broken = LOST
+    client.feed(post(b"body"))
+    dead.feed(LOST)
+    assert world.upstream.take().endswith(b"body")
+    world.upstream.feed(ok())
+    assert world.outcomes() == [(200, "")] * 2
+    world.at_rest()
+
+
+def test_a_reused_connection_that_began_to_answer_did_work() -> None:
+    """After 100 or 103 the backend has the request; a POST is not sent again."""
+    world = World(backends=2)
+    client = world.connect()
+    answered(world, client, get(), ok())
+    client.feed(post(b"body"))
+    used = world.upstream
+    used.feed(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    used.feed(EOF)
+    assert world.outcomes()[-1] == (502, "response_truncated")
+    world.at_rest()
+
+
+@pytest.mark.parametrize(("method", "again"), [
+    ("GET", True), ("PUT", True), ("DELETE", True), ("HEAD", True), ("POST", False), ("PATCH", False),
+])  # fmt: skip
+def test_only_what_is_harmless_is_sent_twice(method: str, again: bool) -> None:
+    world = World()
+    client = world.connect()
+    client.feed(get(method=method))
+    world.upstream.feed(EOF)
+    assert len(world.dials) == (2 if again else 1)
+    if again:
+        world.upstream.feed(EOF)
+        assert len(world.dials) == 2, "two tries in all"
+    assert client.take().startswith(b"HTTP/1.1 502 ")
+    assert world.outcomes() == [(502, "response_closed")]
+    world.at_rest()
+
+
+def test_a_body_is_sent_again_from_its_beginning() -> None:
+    world = World()
+    client = world.connect()
+    client.feed(post(b"12345", method="PUT", length=10))
+    client.feed(b"678")
+    assert world.upstream.take().endswith(b"\r\n\r\n12345678")
+    world.upstream.feed(EOF)
+    assert world.dials == [9000, 9001]
+    assert world.upstream.take().endswith(b"\r\n\r\n12345678")
+    client.feed(b"90")
+    assert world.upstream.take() == b"90"
+    world.upstream.feed(ok())
+    assert world.outcomes() == [(200, "")]
+    assert client.is_open()
+    world.at_rest()
+
+
+def test_a_body_too_large_to_keep_is_not_sent_again() -> None:
+    world = World()
+    client = world.connect()
+    client.feed(post(b"x" * 16000, method="PUT", length=100_000))
+    for _ in range(4):
+        client.feed(b"x" * 16000)
+    world.upstream.feed(EOF)
+    assert len(world.dials) == 1
+    assert client.take().startswith(b"HTTP/1.1 502 ")
+    assert client.end == "finish"
+    assert world.outcomes() == [(502, "response_closed")]
+    world.at_rest()
+
+
+@pytest.mark.parametrize(("response", "status", "reason"), [
+    (b"garbage\r\n\r\n", 502, "response_malformed"),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n", 502, "response_content_length"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", 502, "response_transfer_encoding"),
+    (b"HTTP/1.1 200 OK\r\nX: " + b"x" * (MAX_RESPONSE_HEAD + 1), 502, "response_head_too_large"),
+    (b"HTTP/1.1 200 O", 502, "response_truncated"),
+])  # fmt: skip
+def test_an_answer_that_cannot_be_read(response: bytes, status: int, reason: str) -> None:
+    world = World()
+    client = world.connect()
+    client.feed(get(method="POST"))
+    for at in range(0, len(response), 16384):
+        world.upstream.feed(response[at : at + 16384])
+    if reason == "response_truncated":
+        world.upstream.feed(EOF)
+    assert client.take().startswith(b"HTTP/1.1 %d " % status)
+    assert world.upstream.end == "abort"
+    assert world.outcomes() == [(status, reason)]
+    world.at_rest()
+
+
+def test_a_backend_that_does_not_answer() -> None:
+    world = World(timeouts=model.Timeouts(response_head=5.0))
+    client = world.connect()
+    client.feed(get(method="POST"))
+    world.pass_time(5.5)
+    assert client.take().startswith(b"HTTP/1.1 504 ")
+    assert world.outcomes() == [(504, "response_timeout")]
+    world.at_rest()
+
+
+# ---------------------------------------------------------------- answers of our own
+
+
+def test_no_route_and_no_backend() -> None:
+    world = World(backends=1, route=model.Route("app", path="/api"))
+    client = world.connect()
+    client.feed(get("/other"))
+    assert client.take().startswith(b"HTTP/1.1 404 ")
+    world.ledger.cells[column_at(Column.HEALTH, 0)] = Health.DOWN
+    client.feed(get("/api/x"))
+    got = client.take()
+    assert got.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: " in got
+    assert world.outcomes() == [(404, "no_route"), (503, "no_backend")]
+    assert client.is_open()
+    world.at_rest()
+
+
+@pytest.mark.parametrize(("request_head", "location", "end"), [
+    (get("/a?b"), b"https://example.org/a?b", ""),
+    (get("*", method="OPTIONS"), b"https://example.org/", ""),
+    (post(b"x"), b"https://example.org/", "finish"),
+])  # fmt: skip
+def test_redirects_to_https(request_head: bytes, location: bytes, end: str) -> None:
+    world = World()
+    client = world.connect(redirect=True)
+    client.feed(request_head)
+    got = client.take()
+    assert got.startswith(b"HTTP/1.1 308 Permanent Redirect\r\n")
+    assert b"\r\nLocation: " + location + b"\r\n" in got
+    assert client.end == end
+    assert world.dials == []
+    assert world.outcomes() == [(308, "redirect_to_https")]
+    world.at_rest()
+
+
+def test_an_unforeseen_fault_costs_one_connection() -> None:
+    world = World()
+    client = world.connect()
+
+    def broken(*_: object) -> FakeStream:
+        raise KeyError("a bug")
+
+    world.service.dialer = type("Broken", (), {"dial": broken})()
+    client.feed(get())
+    assert client.end == "abort"
+    assert [type(fault) for fault in world.faults] == [KeyError]
+    world.faults.clear()
+    assert world.outcomes() == [(500, "internal_error")]
+    world.at_rest()
+
+
+def test_a_drain_that_begins_meanwhile_says_close() -> None:
+    world = World()
+    client = world.connect()
+    client.feed(get())
+    world.service.draining = True
+    world.upstream.feed(ok())
+    assert b"\r\nConnection: close\r\n" in client.take()
+    assert client.end == "finish"
+    world.at_rest()
