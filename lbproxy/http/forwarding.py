@@ -60,7 +60,19 @@ def without(block: bytes, names: tuple[bytes, ...]) -> bytes:
 class Forwarder:
     """The forwarding fields for one client connection: the constant part once, the part with the host when the host changes."""
 
-    __slots__ = ("_after_host", "_before_host", "_block", "_networks", "_peer", "_port", "_proto", "_rest", "_trusted")
+    __slots__ = (
+        "_after_host",
+        "_before_host",
+        "_block",
+        "_head",
+        "_networks",
+        "_out",
+        "_peer",
+        "_port",
+        "_proto",
+        "_rest",
+        "_trusted",
+    )
 
     def __init__(self, peer: str, proto: str, port: int, networks: tuple[Network, ...]) -> None:
         """`peer`: the client's address as text; `proto`: "https" or "http"; `port`: ours; `networks`: whose fields are believed."""
@@ -75,17 +87,28 @@ class Forwarder:
             f"\r\nForwarded: for={node};proto={proto}"
         ).encode()
         self._after_host = VIA + b"\r\n\r\n"
+        self._head: RequestHead | None = None
+        self._out = b""
         self._block = b""
         self._rest = b""
 
     def request(self, head: RequestHead) -> bytes:
         """The head to send to the backend. Content-Length stays as checked; a chunked body is announced as ours."""
-        if head.block is self._block:  # the same object when the client repeated its fields (LastFields)
-            return b"%b %b HTTP/1.1%b" % (head.method, head.target, self._rest)
-        rest = self._fields(head)
-        if len(rest) <= FIELDS_KEPT:
+        if head is self._head:  # the same objects when the client repeated its request, or its fields (LastFields)
+            return self._out
+        if head.block is not self._block:
+            rest = self._fields(head)
+            if len(rest) > FIELDS_KEPT:
+                return b"%b %b HTTP/1.1%b" % (head.method, head.target, rest)
             self._block, self._rest = head.block, rest
-        return b"%b %b HTTP/1.1%b" % (head.method, head.target, rest)
+        out = b"%b %b HTTP/1.1%b" % (head.method, head.target, self._rest)
+        if len(out) <= FIELDS_KEPT:
+            self._head, self._out = head, out
+        return out
+
+    def forget(self) -> None:
+        """Hold no memory for a client that is idle."""
+        self._head, self._block, self._out, self._rest = None, b"", b"", b""
 
     def _fields(self, head: RequestHead) -> bytes:
         """Everything behind the request line."""

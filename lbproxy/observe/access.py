@@ -34,6 +34,7 @@ _MAX_TEXT = 2048
 """A longer path, as it is written, is cut (and ends in "..."): a line stays below PIPE_BUF, so that lines of several workers in one
 pipe never mix."""
 _HOSTS_KEPT = 512
+_STATUSES = [str(number) for number in range(600)]
 _THOUSANDTHS = [f"{number:03d}" for number in range(1000)]
 _AWKWARD = re.compile(rb'["\\\x00-\x1f\x7f-\xff]')
 
@@ -101,7 +102,7 @@ class AccessLog:
         head, queue, answer = parsed - begun, leased - parsed, answered - leased
         self._lines.append(
             f'{{"time":"{self._prefix}.{_THOUSANDTHS[int((now - second) * 1000)]}Z","client":"{client}","method":"'
-            f'{method.decode("latin-1")}","host":"{host_text}","path":"{text(path)}","status":{status},"reason":"{reason}",'
+            f'{method.decode("latin-1")}","host":"{host_text}","path":"{text(path)}","status":{_STATUSES[status]},"reason":"{reason}",'
             f'"bytes_in":{bytes_in},"bytes_out":{bytes_out},"backend":"{backend}","tries":{tries},'
             f'"tls_ms":{_tenths(tls) if tls else 0},"head_ms":{_tenths(head) if head else 0},'
             f'"queue_ms":{_tenths(queue) if queue else 0},"backend_head_ms":{_tenths(answer) if answer else 0},'

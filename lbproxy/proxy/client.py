@@ -176,6 +176,8 @@ class ClientConnection:
         except TimedOut:
             if self._idle_until > self.service.clock():
                 stream.deadline = self._idle_until
+                self._fields = LastFields()  # thousands of idle clients hold as little as can be
+                self.forwarder.forget()
             else:
                 self._finish()
             return b""

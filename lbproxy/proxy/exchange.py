@@ -13,7 +13,6 @@ from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import Lease, Pool, Unavailable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.forwarding import response
-from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.observe.access import Timing
 from lbproxy.proxy import relay
@@ -236,39 +235,39 @@ class Exchange:
         # While the body is on its way the client's and the backend's progress are limited, and then the pump sets this deadline.
         pumping = upload is not None and upload.pumping
         stream.deadline = NEVER if pumping else self._leased + self._service.response_timeout
-        answer, data = self._next_head(stream, b"")
+        answer, out, data = self._next_head(stream, b"")
         if answer.status < 200:
-            answer, data = self._after_interim(stream, answer, data)
+            answer, out, data = self._after_interim(stream, answer, out, data)
         self._answered = self._service.clock()
         self._status, self._reason = answer.status, ""  # an earlier try's failure is told by `tries`
-        self._pass_on(upstream, answer, data)
+        self._pass_on(upstream, answer, out, data)
 
-    def _next_head(self, stream: Stream, data: bytes) -> tuple[ResponseHead, bytes]:
-        """(the next head of the response, the bytes behind it); `data`: what is here of it already."""
+    def _next_head(self, stream: Stream, data: bytes) -> tuple[ResponseHead, bytes, bytes]:
+        """(the next head, the same as passed on, the bytes behind it); `data`: what is here of it already."""
         end = data.find(_END)
         if end < 0:
             data, end = self._read_head(stream, data)
-        return parse_response(data[: end + 4], self._head.method, self._service.max_fields), data[end + 4 :]
+        answer, out = self._service.response_heads.read(data[: end + 4], self._head.method)
+        return answer, out, data[end + 4 :]
 
-    def _after_interim(self, stream: Stream, answer: ResponseHead, data: bytes) -> tuple[ResponseHead, bytes]:
+    def _after_interim(self, stream: Stream, answer: ResponseHead, out: bytes, data: bytes) -> tuple[ResponseHead, bytes, bytes]:
         """Pass 1xx on until the final head is there."""
         for _ in range(MAX_INTERIM):
             if answer.status == 101:
                 raise UpstreamError(502, "response_unexpected_101", "the backend switched protocols without being asked")
             if self._head.minor == 1:  # RFC 9110 15.2: a 1.0 client does not know 1xx
-                interim = response(answer, b"")
-                self._client.stream.write(interim)
-                self._bytes_out += len(interim)
+                self._client.stream.write(out)
+                self._bytes_out += len(out)
             pumping = self._upload is not None and self._upload.pumping
             stream.deadline = NEVER if pumping else self._service.clock() + self._service.response_timeout
             try:
-                answer, data = self._next_head(stream, data)
+                answer, out, data = self._next_head(stream, data)
             except UpstreamError as error:
                 if error.reason == "response_closed":  # but it had begun to answer: it did not die as an idle connection does
                     raise UpstreamError(502, "response_truncated", "the backend closed after an interim response") from error
                 raise
             if answer.status >= 200:
-                return answer, data
+                return answer, out, data
         raise UpstreamError(502, "response_endless_interim", f"more than {MAX_INTERIM} interim responses")
 
     @staticmethod
@@ -295,8 +294,8 @@ class Exchange:
 
     # ---------------------------------------------------------------- the answer
 
-    def _pass_on(self, upstream: Upstream, answer: ResponseHead, data: bytes) -> None:
-        """Rewrite the head and relay the body; afterwards the backend's connection is idle or closed."""
+    def _pass_on(self, upstream: Upstream, answer: ResponseHead, out: bytes, data: bytes) -> None:
+        """Pass the head on (`out`, unless something is to be added) and the body; then the connection is idle or closed."""
         head, client = self._head, self._client.stream
         upload = self._upload
         if upload is not None and not upload.done:
@@ -316,7 +315,8 @@ class Exchange:
             lines += _CLOSE
         elif head.minor == 0:
             lines += _KEEP_ALIVE
-        out = response(answer, lines)
+        if lines:
+            out = response(answer, lines)
         if body >= 0 and len(data) >= body:
             # The everyday case: the whole response came with its head, and leaves in one write.
             surplus = len(data) != body

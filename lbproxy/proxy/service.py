@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lbproxy.balance.ledger import LATENCY_BUCKETS, Ledger, Scalar, scalar_at
 from lbproxy.balance.pool import Pool
 from lbproxy.config.model import Config
+from lbproxy.http.heads import ResponseHeads
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
@@ -85,11 +86,10 @@ class Service:
     connections: set[ClientConnection] = field(default_factory=set)
     https_port: int = 443
     """The port that redirect_to_https names."""
-    response_timeout: float = 60.0
+    response_heads: ResponseHeads = field(init=False)
+    response_timeout: float = field(init=False)
     """From config.timeouts; here because every request asks for it."""
-    max_fields: int = 200
-    """Of a response: twice what a client may send."""
 
     def __post_init__(self) -> None:
         self.response_timeout = self.config.timeouts.response_head
-        self.max_fields = self.config.limits.fields * 2
+        self.response_heads = ResponseHeads(self.config.limits.fields * 2)  # twice what a client may send

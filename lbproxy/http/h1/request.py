@@ -69,13 +69,21 @@ class LastFields:
     so a comparison takes the place of sweeps, scan and decision. One per connection: what one client sends is no other's business.
     """
 
-    __slots__ = ("block", "meaning", "minor")
+    __slots__ = ("block", "head", "meaning", "minor", "request")
 
     def __init__(self) -> None:
+        self.head = b""
+        self.request: RequestHead | None = None
+        """What the whole of `head` meant, for a client that asks for the same again."""
         self.block = b""
         self.minor = b""
         self.meaning: tuple[Any, ...] = ()
         """Everything of a RequestHead behind its path."""
+
+    def keep(self, head: bytes, request: RequestHead) -> None:
+        """Remember a whole head, if it is not so large that clients could fill the memory with heads."""
+        if len(head) <= FIELDS_KEPT:
+            self.head, self.request = head, request
 
 
 def parse_request(head: bytes, max_line: int, max_fields: int, last: LastFields | None = None) -> RequestHead:
@@ -83,14 +91,18 @@ def parse_request(head: bytes, max_line: int, max_fields: int, last: LastFields 
 
     `last`: remembers the fields for the connection's next request.
     """
+    if last is not None and head == last.head and last.request is not None:
+        return last.request
     end = head.find(b"\r\n")
     block = head[end:-4]
     if last is not None and block == last.block and end <= max_line:
         line = _PLAIN_LINE.match(head, 0, end)
         if line is not None:
             method, target, path, minor_digit = line.groups()
-            if b"/." not in path and minor_digit == last.minor and method not in _REFUSED_METHODS:
-                return RequestHead(method, target, path, *last.meaning)
+            if path.find(b"/.") < 0 and minor_digit == last.minor and method not in _REFUSED_METHODS:
+                request = RequestHead._make((method, target, path, *last.meaning))
+                last.keep(head, request)
+                return request
     line = _LINE.match(head, 0, end)
     fields = count_fields(block)
     if line is None or fields < 0:
@@ -102,6 +114,7 @@ def parse_request(head: bytes, max_line: int, max_fields: int, last: LastFields 
     method, target, minor_digit = line.groups()
     request = _meaning(method, target, minor_digit, block)
     if last is not None and len(block) <= FIELDS_KEPT:
+        last.keep(head, request)
         last.block, last.minor, last.meaning = request.block, minor_digit, request[3:]
     return request
 

@@ -8,9 +8,9 @@ import struct
 import time
 from collections.abc import Callable
 
-import gevent
 import pytest
 from gevent import socket as gsocket
+from gevent.hub import get_hub
 
 from lbproxy.errors import ClientGone, ConnectionLost, TimedOut
 from lbproxy.net import tcp_stream
@@ -76,7 +76,7 @@ def test_an_error_can_be_thrown_at_a_reader(pair: Pair) -> None:
         return "read"
 
     job = start(work)
-    gevent.get_hub().loop.run_callback(job.greenlet.throw, ClientGone("gone"))
+    get_hub().loop.run_callback(job.greenlet.throw, ClientGone("gone"))
     assert result(job) == "thrown"
     peer.sendall(b"late")
     until(lambda: stream.unread, "the stream notices the input")
@@ -222,6 +222,27 @@ def test_a_slow_peer_is_no_stall(deadlines: Deadlines) -> None:
         turns(2)
     result(job)
     assert len(seen - {NEVER}) > 1, "the deadline moved on with the progress"
+    peer.close()
+
+
+def test_a_trickling_peer_is_no_stall_either(deadlines: Deadlines) -> None:
+    """The kernel tells of room only when much is free; what the peer has taken meanwhile counts, from LEAST_RATE on."""
+    ours, peer = sockets()
+    stream = TcpStream(ours, deadlines, write_stall=1000.0)
+    job = start(lambda: stream.write(b"x" * 16 * MIB))
+    assert not job.over
+    queued = stream._unacknowledged()
+    assert queued > 0
+    enough = int(stream.write_stall * tcp_stream.LEAST_RATE)
+    stream._queued = queued + enough
+    stream.expire(stream.write_deadline)
+    turns()
+    assert not job.over
+    assert stream.write_deadline > time.monotonic() + 1500.0
+    stream._queued = queued + enough - 1
+    get_hub().loop.run_callback(stream.expire, stream.write_deadline)
+    with pytest.raises(TimedOut):
+        job.result()
     peer.close()
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from lbproxy.balance.ledger import LATENCY_BUCKETS, Scalar, scalar_at
 from lbproxy.config import model
+from lbproxy.errors import UpstreamError
 from lbproxy.proxy.service import latency_bucket
 from tests.unit.proxy.world import EOF, World, get, ok, post
 
@@ -43,6 +44,9 @@ def test_counters_reach_the_ledger_when_published() -> None:
 
 
 def test_limits_come_from_the_configuration() -> None:
+    """A response may have twice the fields of a request."""
     world = World(timeouts=model.Timeouts(response_head=7.0), limits=model.Limits(fields=11))
     assert world.service.response_timeout == 7.0
-    assert world.service.max_fields == 22
+    world.service.response_heads.read(b"HTTP/1.1 204 No Content\r\n" + b"a: b\r\n" * 22 + b"\r\n", b"GET")
+    with pytest.raises(UpstreamError):
+        world.service.response_heads.read(b"HTTP/1.1 204 No Content\r\n" + b"a: b\r\n" * 23 + b"\r\n", b"GET")

@@ -1,0 +1,57 @@
+"""What is remembered of response heads never changes a verdict, and is bounded."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbproxy.errors import UpstreamError
+from lbproxy.http.forwarding import response
+from lbproxy.http.h1.response import parse_response
+from lbproxy.http.heads import HEADS_KEPT, ResponseHeads
+from lbproxy.http.message import FIELDS_KEPT, NO_BODY
+
+
+def head(length: int, extra: str = "") -> bytes:
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: keep-alive\r\n{extra}\r\n".encode()
+
+
+def known(heads: ResponseHeads) -> int:
+    return len(heads._known)
+
+
+def test_the_second_time_is_the_first_time() -> None:
+    heads = ResponseHeads(100)
+    for _ in range(3):
+        parsed, out = heads.read(head(5), b"GET")
+        assert parsed == parse_response(head(5), b"GET", 100)
+        assert out == response(parsed, b"")
+    assert known(heads) == 1
+
+
+def test_the_same_bytes_in_answer_to_head_have_no_body() -> None:
+    """Else the next response would be swallowed as a body, or a body taken for the next response."""
+    heads = ResponseHeads(100)
+    for _ in range(2):
+        assert heads.read(head(5), b"GET")[0].body == 5
+        assert heads.read(head(5), b"HEAD")[0].body == NO_BODY
+    assert known(heads) == 1
+
+
+def test_a_refused_head_is_refused_again() -> None:
+    heads = ResponseHeads(100)
+    bad = head(5, "Content-Length: 6\r\n")
+    for _ in range(2):
+        with pytest.raises(UpstreamError):
+            heads.read(bad, b"GET")
+    assert known(heads) == 0
+
+
+def test_backends_cannot_fill_the_memory() -> None:
+    heads = ResponseHeads(100)
+    for length in range(3 * HEADS_KEPT + 7):
+        assert heads.read(head(length), b"GET")[0].body == length
+        assert known(heads) <= HEADS_KEPT
+    before = known(heads)
+    large = head(1, f"X: {'x' * FIELDS_KEPT}\r\n")
+    assert heads.read(large, b"GET")[0].body == 1
+    assert known(heads) == before
