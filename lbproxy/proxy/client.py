@@ -16,10 +16,11 @@ from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.grammar import BARE_LF
 from lbproxy.http.h1.request import LastFields, parse_request
+from lbproxy.http.message import RequestHead
 from lbproxy.observe.access import Timing
 from lbproxy.proxy.exchange import Exchange
 from lbproxy.proxy.replies import reply
-from lbproxy.proxy.service import Service, latency_bucket
+from lbproxy.proxy.service import Service
 from lbproxy.streams import HEAD_READ, NEVER, Strand, Stream
 
 IDLE_IN_GREENLET = 1.0
@@ -39,6 +40,8 @@ class ClientConnection:
     """See above. Owner of the client's stream."""
 
     __slots__ = (
+        "_about",
+        "_about_head",
         "_fields",
         "_idle_since",
         "_idle_until",
@@ -69,6 +72,8 @@ class ClientConnection:
         self.state = State.IDLE
         self._rest = b""
         self._fields = LastFields()
+        self._about_head: RequestHead | None = None
+        self._about = ""
         self.strand: Strand | None = None
         self._idle_since = service.clock()
         self._idle_until = self._idle_since + service.config.timeouts.request_head  # a new client has something to say
@@ -78,6 +83,15 @@ class ClientConnection:
     def await_first(self) -> None:
         """A connection with no greenlet yet: the first input starts one, silence ends it."""
         self.stream.deadline = self._idle_until
+
+    def about(self, head: RequestHead) -> str:
+        """Who asked for what, as the access log tells it (which must be on); made anew only when the request is another one."""
+        if head is not self._about_head:
+            access = self.service.access
+            assert access is not None
+            self._about_head = head
+            self._about = access.describe(self.peer, head.method, head.authority, head.target)
+        return self._about
 
     # ---------------------------------------------------------------- from the event loop
 
@@ -176,6 +190,7 @@ class ClientConnection:
         except TimedOut:
             if self._idle_until > self.service.clock():
                 stream.deadline = self._idle_until
+                self._about_head = None
                 self._fields = LastFields()  # thousands of idle clients hold as little as can be
                 self.forwarder.forget()
             else:
@@ -217,10 +232,7 @@ class ClientConnection:
         service = self.service
         answer = reply(error.status, error.reason, close=True)
         ended = service.clock()
-        counters = service.counters
-        counters.statuses[error.status // 100] += 1
-        counters.bytes_out += len(answer)
-        counters.latency[latency_bucket(ended - begun)] += 1
+        service.counters.count(error.status, 0, len(answer), ended - begun)
         if service.access is not None:
             timing = Timing(self.tls_seconds, begun, ended, ended, ended, ended)
             service.access.add(self.peer, b"-", b"", b"", error.status, error.reason, 0, len(answer), "", 0, timing)

@@ -14,12 +14,10 @@ from lbproxy.balance.pool import Lease, Pool, Unavailable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.forwarding import response
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
-from lbproxy.observe.access import Timing
 from lbproxy.proxy import relay
 from lbproxy.proxy.replies import redirect, reply
 from lbproxy.proxy.retry import Verdict, judge
 from lbproxy.proxy.reuse import Upstream
-from lbproxy.proxy.service import latency_bucket
 from lbproxy.proxy.upload import Upload
 from lbproxy.streams import HEAD_READ, NEVER, Stream
 
@@ -150,7 +148,8 @@ class Exchange:
             if isinstance(lease, Unavailable):
                 self._unavailable(lease, tried)
                 return
-            self._leased = self._answered = self._service.clock()
+            if tried:  # the first pick follows the parse at once: there is no queue to wait in
+                self._leased = self._answered = self._service.clock()
             self._tries += 1
             self._backend = lease.backend.name
             try:
@@ -392,25 +391,23 @@ class Exchange:
         self.keep = not self._close
 
     def _log(self) -> None:
-        service, head, client = self._service, self._head, self._client
+        service, client = self._service, self._client
         self.ended = ended = service.clock()
-        bytes_in = self._bytes_in + (self._upload.received if self._upload is not None else 0)
-        counters = service.counters
-        counters.statuses[self._status // 100] += 1
-        counters.bytes_in += bytes_in
-        counters.bytes_out += self._bytes_out
-        counters.latency[latency_bucket(ended - self._begun)] += 1
+        bytes_in = self._bytes_in if self._upload is None else self._bytes_in + self._upload.received
+        service.counters.count(self._status, bytes_in, self._bytes_out, ended - self._begun)
         if service.access is not None:
-            service.access.add(
-                client.peer,
-                head.method,
-                head.authority,
-                head.target,
+            service.access.record(
+                client.about(self._head),
                 self._status,
                 self._reason,
                 bytes_in,
                 self._bytes_out,
                 self._backend,
                 self._tries,
-                Timing(client.tls_seconds, self._begun, self._parsed, self._leased, self._answered, ended),
+                client.tls_seconds,
+                self._begun,
+                self._parsed,
+                self._leased,
+                self._answered,
+                ended,
             )

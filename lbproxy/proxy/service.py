@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from lbproxy.proxy.client import ClientConnection
 
 
+def latency_bucket(seconds: float) -> int:
+    """Bucket i counts requests that took less than 2**i * 100 us; the last is unbounded."""
+    bucket = int(seconds * 10_000).bit_length()
+    return bucket if bucket < LATENCY_BUCKETS else LATENCY_BUCKETS - 1
+
+
 class Counters:
     """What every request counts, kept in plain attributes and written to the ledger several times a second by `publish`.
 
@@ -41,6 +47,13 @@ class Counters:
         self.retries = 0
         self.aborts = 0
 
+    def count(self, status: int, bytes_in: int, bytes_out: int, seconds: float) -> None:
+        """One request that ended."""
+        self.statuses[status // 100] += 1
+        self.bytes_in += bytes_in
+        self.bytes_out += bytes_out
+        self.latency[latency_bucket(seconds)] += 1
+
     def publish(self) -> None:
         """Write all of it to this worker's row."""
         cells, child = self.cells, self._child
@@ -58,11 +71,6 @@ class Counters:
         at = scalar_at(child, Scalar.LATENCY)
         for index, count in enumerate(self.latency):
             cells[at + index] = count
-
-
-def latency_bucket(seconds: float) -> int:
-    """Bucket i counts requests that took less than 2**i * 100 us; the last is unbounded."""
-    return min(LATENCY_BUCKETS - 1, int(seconds * 10_000).bit_length())
 
 
 @dataclass(slots=True)
