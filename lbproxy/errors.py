@@ -27,10 +27,10 @@ class Complaint(NamedTuple):
     hint: str = ""  # what to do, e.g. 'did you mean "workers"?'
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        key = f" {self.key}:" if self.key else ""
+        place = f"{self.file}:{self.line}" if self.line else self.file  # no file: it was typed on the command line
+        where = ": ".join(part for part in (place, self.key) if part)
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{place}:{key} {self.message}{hint}"
+        return f"{where}: {self.message}{hint}" if where else f"{self.message}{hint}"
 
 
 class ConfigError(LbproxyError):

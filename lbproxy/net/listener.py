@@ -20,6 +20,8 @@ from typing import Any
 from lbproxy.net.tcp_stream import READ
 
 GATE_PAUSE = 0.002
+QUEUE_LIMIT = 1024
+"""Connections that a worker takes at its end at most; more than its share of any queue."""
 GATE_TURNS = 8
 """Pauses in a row after which a crowded worker accepts all the same: 16 ms at most are added to a connect."""
 EXHAUSTED_PAUSE = 0.1
@@ -83,8 +85,14 @@ class Acceptor:
         self._watcher.start(self._on_pending)
 
     def stop(self) -> None:
-        """Accept no more, for good; the socket itself stays open, since the other workers share it."""
+        """Accept what is waiting already, and then no more, for good; closing the socket is the caller's business.
+
+        Who is in the queue believes to be connected: when the last process closes the socket the kernel resets them.
+        """
         if not self._stopped:
+            for _ in range(QUEUE_LIMIT):
+                if not self._accept():
+                    break
             self._stopped = True
             for watcher in (self._watcher, self._timer, self._exhausted_timer):
                 watcher.stop()
@@ -100,15 +108,20 @@ class Acceptor:
             self._pause(self._timer)
             return
         self._turns_left = GATE_TURNS
+        self._accept()
+
+    def _accept(self) -> bool:
+        """One connection; False when there is none to be had now."""
         try:
             sock, address = self._sock.accept()
         except OSError as error:
             if error.errno not in _NEXT_PLEASE:
                 self._on_exhausted(error)
                 self._pause(self._exhausted_timer)
-            return
+            return False
         sock.setblocking(False)
         self._on_connection(sock, address)
+        return True
 
     def _pause(self, timer: Any) -> None:
         self._watcher.stop()

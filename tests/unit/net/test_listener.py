@@ -141,6 +141,18 @@ def test_after_stop_nothing_is_accepted(hall: Hall) -> None:
     hall.arrive()
     until(lambda: hall.asked, "pausing")
     hall.acceptor.stop()
+    taken = len(hall.got)
+    hall.arrive()
     turns()
     gevent.sleep(listener.GATE_PAUSE * GATE_TURNS * 2)
-    assert not hall.got
+    assert len(hall.got) == taken
+
+
+def test_at_the_end_the_queue_is_taken(hall: Hall) -> None:
+    """Who is in it believes to be connected, and would be reset with the socket; also when this worker is full."""
+    hall.room = Room.FULL
+    hall.arrive(5)
+    until(lambda: hall.asked, "pausing")
+    assert hall.got == []
+    hall.acceptor.stop()
+    assert len(hall.got) == 5
