@@ -65,7 +65,6 @@ GEVENT_FOLDERS = ("lbproxy.net", "lbproxy.worker", "lbproxy.control")
 
 WITHOUT_UNIT_TEST: dict[str, str] = {
     "__main__.py": "one line, run by every scenario",
-    "errors.py": "vocabulary; what it prints is checked where it is raised",
     "streams.py": "interfaces only",
     "config/model.py": "values and defaults; config/test_load.py reads them all",
     "ipc/messages.py": "values; ipc/test_codec.py carries each of them over the wire",

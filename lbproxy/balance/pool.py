@@ -31,6 +31,7 @@ from lbproxy.balance.ledger import (
     scalar_at,
 )
 
+_CHILDREN_HIGH = int(Header.CHILDREN_HIGH)  # an Enum's member is looked up through a hook in Python 3.11
 _UP = int(Health.UP)
 _UNKNOWN = int(Health.UNKNOWN)
 _ENABLED = int(Admin.ENABLED)
@@ -94,7 +95,7 @@ class Pool:
     def pick(self, tried: Sequence[int] = ()) -> Lease | Unavailable:
         """Choose a backend and count it. `tried`: slots that this request already failed on."""
         cells = self._cells
-        rows = cells[Header.CHILDREN_HIGH]
+        rows = cells[_CHILDREN_HIGH]
         if rows == 1:
             # A single worker has nobody to exclude. (A second one is ready tenths of a second after its row is opened.)
             index = self._choose(tried, rows)
@@ -152,10 +153,12 @@ class Pool:
         """Round robin among equals: smooth weighted round robin with equal weights is just that, and this is one cell."""
         cells, rotor = self._cells, self._ties[0]
         count = len(loads)
-        index = cells[rotor] % count
+        index = cells[rotor]
+        if index >= count:
+            index = 0
         while loads[index] != least:
-            index = (index + 1) % count
-        cells[rotor] = (index + 1) % count
+            index = index + 1 if index + 1 < count else 0
+        cells[rotor] = index + 1
         return index
 
     def _smooth(self, tied: list[int]) -> int:

@@ -53,8 +53,9 @@ class TlsStream(TcpStream):
         # First, since it refuses impossible server names: nothing is to be watched then.
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name)
         super().__init__(sock, deadlines, write_stall)
-        self._decrypt = self._tls.read
-        self._encrypt = self._tls.write
+        # The engine itself: SSLObject's read and write are functions of Python's that only pass the call on.
+        self._decrypt = self._tls._sslobj.read  # type: ignore[attr-defined]
+        self._encrypt = self._tls._sslobj.write  # type: ignore[attr-defined]
         self._read_at_once = False
         self._ended = False
 

@@ -21,7 +21,7 @@ IDLE_SECONDS = 30.0
 class Upstream:
     """A connection to a backend. Owner of its stream while idle."""
 
-    __slots__ = ("_home", "backend", "stream", "used")
+    __slots__ = ("_home", "_shelf", "backend", "stream", "used")
 
     def __init__(self, stream: Stream, backend: Backend) -> None:
         self.stream = stream
@@ -29,6 +29,9 @@ class Upstream:
         self.used = False
         """Served a request before; if it dies before the first byte, it was probably closed as idle."""
         self._home: list[Upstream] | None = None
+        """The list it stands in while it is idle."""
+        self._shelf: list[Upstream] | None = None
+        """The list it stood in last, to spare the look-up."""
         stream.owner = self
 
     def on_readable(self) -> None:
@@ -63,7 +66,9 @@ class IdleUpstreams:
 
     def put(self, upstream: Upstream, now: float) -> None:
         """Its response ended cleanly: keep it."""
-        home = self._idle.setdefault(upstream.backend.slot, [])
+        home = upstream._shelf
+        if home is None:
+            home = upstream._shelf = self._idle.setdefault(upstream.backend.slot, [])
         if len(home) >= IDLE_LIMIT:
             upstream.stream.close()
             return
