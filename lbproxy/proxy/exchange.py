@@ -243,7 +243,7 @@ class Exchange:
 
     def _next_head(self, stream: Stream, data: bytes) -> tuple[ResponseHead, bytes, bytes]:
         """(the next head, the same as passed on, the bytes behind it); `data`: what is here of it already."""
-        end = data.find(_END)
+        end = data.find(_END) if data else -1
         if end < 0:
             data, end = self._read_head(stream, data)
         answer, out = self._service.response_heads.read(data[: end + 4], self._head.method)
@@ -285,7 +285,7 @@ class Exchange:
                 reason = "response_truncated" if data else "response_closed"
                 raise UpstreamError(502, reason, "the backend closed before its response head was whole") from cause
             data = data + more if data else more
-            end = data.find(_END, max(0, searched - 3))
+            end = data.find(_END, searched - 3) if searched > 3 else data.find(_END)
             if end >= 0:
                 return data, end
             if len(data) > MAX_RESPONSE_HEAD:
@@ -295,6 +295,26 @@ class Exchange:
 
     def _pass_on(self, upstream: Upstream, answer: ResponseHead, out: bytes, data: bytes) -> None:
         """Pass the head on (`out`, unless something is to be added) and the body; then the connection is idle or closed."""
+        upload = self._upload
+        body = answer.body
+        if body == len(data) and upload is None and self._head.minor and not self._close and not self._service.draining:
+            # The everyday case: the whole answer is here and nothing is to be added to it. It leaves in one write.
+            self._passed_on = True
+            self._bytes_out += len(out) + body
+            self._client.stream.write(out + data if body else out)
+            self.keep = True
+            surplus = False
+        else:
+            surplus = self._pass_on_otherwise(upstream, answer, out, data)
+            self._settle()
+        # `unread`: while the client was slow to take the answer more came than the answer, or the backend's end.
+        if surplus or not answer.keep_alive or upstream.stream.unread or (upload is not None and not upload.sent):
+            upstream.stream.close()
+        else:
+            self._service.idle.put(upstream, self._answered)
+
+    def _pass_on_otherwise(self, upstream: Upstream, answer: ResponseHead, out: bytes, data: bytes) -> bool:
+        """True: bytes came that belong to no response we asked for."""
         head, client = self._head, self._client.stream
         upload = self._upload
         if upload is not None and not upload.done:
@@ -316,20 +336,12 @@ class Exchange:
             lines += _KEEP_ALIVE
         if lines:
             out = response(answer, lines)
-        if body >= 0 and len(data) >= body:
-            # The everyday case: the whole response came with its head, and leaves in one write.
-            surplus = len(data) != body
-            self._passed_on = True
-            self._bytes_out += len(out) + body
-            client.write(out + data[:body] if body else out)
-        else:
-            surplus = self._relay(upstream, body, rechunk, out, data)
-        self._settle()
-        # `unread`: while the client was slow to take the answer more came than the answer, or the backend's end.
-        if surplus or not answer.keep_alive or upstream.stream.unread or (upload is not None and not upload.sent):
-            upstream.stream.close()
-        else:
-            self._service.idle.put(upstream, self._answered)
+        if body < 0 or len(data) < body:
+            return self._relay(upstream, body, rechunk, out, data)
+        self._passed_on = True
+        self._bytes_out += len(out) + body
+        client.write(out + data[:body] if body else out)
+        return len(data) != body
 
     def _relay(self, upstream: Upstream, body: int, rechunk: bool, out: bytes, data: bytes) -> bool:
         """Relay a body that did not come with its head. True: bytes came that belong to no response we asked for."""
