@@ -17,14 +17,15 @@ Around it::
     master/   binds, loads certificates, forks workers and control, reaps, respawns; never loads gevent, never parses client bytes
     worker/   accepts and proxies (one gevent loop each)
     control/  probes backends for the whole machine, serves metrics
+    demo/     the first minutes: `quick` without a file, throw-away backends
     ipc/      the pipes between them: small frames of a fixed schema
     config/   TOML -> typed values; the only home of defaults
     tls/      contexts, SNI, key-file checks
     health/   rise and fall
 
-Imports point only down: 4 cli; 3 master, worker, control; 2 proxy, net, tls, observe.log, observe.process, ipc.pipe, ipc.handover;
-1 (pure: no socket, clock, randomness, logging) http, balance, health, config.load, ipc.messages, ipc.codec, observe.access,
-observe.metrics; 0 errors, streams, config.model. Folders on one floor do not know each other.
+Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, observe.log, observe.process, ipc.pipe,
+ipc.handover; 1 (pure: no socket, clock, randomness, logging) http, balance, health, config, ipc.messages, ipc.codec,
+observe.access, observe.metrics; 0 errors, streams, config.model. Folders on one floor do not know each other.
 """
 
 __version__ = "0.1.0"

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lbproxy.net.tcp_stream import TcpStream
+from typing import Any, Protocol
 
 SWEEP_INTERVAL = 0.25
 """Seconds; how late a cut may come."""
+
+
+class Timed(Protocol):
+    """What the sweep needs of a stream."""
+
+    deadline: float
+    write_deadline: float
+
+    def expire(self, now: float) -> None:
+        """One of the two has passed."""
+
+    def abort(self) -> None:
+        """See streams.Stream."""
 
 
 class Deadlines:
@@ -22,7 +32,7 @@ class Deadlines:
 
     def __init__(self, loop: Any, clock: Callable[[], float] = time.monotonic) -> None:
         """`loop`: gevent's event loop; `clock`: monotonic seconds."""
-        self.streams: set[TcpStream] = set()
+        self.streams: set[Timed] = set()
         self._clock = clock
         self._timer = loop.timer(SWEEP_INTERVAL, SWEEP_INTERVAL)
 

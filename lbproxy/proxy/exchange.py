@@ -7,22 +7,20 @@ missing) and `rest` (bytes of the next request that are here already).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import Lease, Pool, Unavailable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
-from lbproxy.http.forwarding import response
+from lbproxy.http.forwarding import Forwarder, response
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.proxy import relay
 from lbproxy.proxy.replies import redirect, reply
 from lbproxy.proxy.retry import Verdict, judge
 from lbproxy.proxy.reuse import Upstream
+from lbproxy.proxy.service import Service
 from lbproxy.proxy.upload import Upload
-from lbproxy.streams import HEAD_READ, NEVER, Stream
-
-if TYPE_CHECKING:
-    from lbproxy.proxy.client import ClientConnection
+from lbproxy.streams import HEAD_READ, NEVER, Strand, Stream
 
 _END = b"\r\n\r\n"
 _TO_CONNECTS = (PerBackend.CONNECTS - PerBackend.FAILURES) * BACKEND_SLOTS
@@ -43,6 +41,21 @@ class _PassedOn(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Client(Protocol):
+    """The connection that a request came on, as its exchange sees it."""
+
+    service: Service
+    stream: Stream
+    peer: str
+    forwarder: Forwarder
+    redirect: bool
+    tls_seconds: float
+    strand: Strand | None
+
+    def about(self, head: RequestHead) -> str:
+        """Who asked for what, as the access log tells it."""
 
 
 class Exchange:
@@ -72,7 +85,7 @@ class Exchange:
         "rest",
     )
 
-    def __init__(self, client: ClientConnection, head: RequestHead, size: int, rest: bytes, begun: float, parsed: float) -> None:
+    def __init__(self, client: Client, head: RequestHead, size: int, rest: bytes, begun: float, parsed: float) -> None:
         """`size`: bytes of the head; `rest`: what arrived behind it; `begun`, `parsed`: when the head began and was whole."""
         self._client = client
         self._service = client.service
@@ -97,7 +110,7 @@ class Exchange:
         """Carry the request out to the end and log it. Raises nothing but ClientGone and the client stream's StreamError."""
         try:
             if self._head.body != NO_BODY:
-                self._upload = Upload(self, self._service, self._client.stream, self._head, self.rest)
+                self._upload = Upload(self.interrupt, self._service, self._client.stream, self._head, self.rest)
             self._route()
         except RequestError as error:
             if self._passed_on:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from lbproxy.balance.ledger import LATENCY_BUCKETS, Ledger, Scalar, scalar_at
 from lbproxy.balance.pool import Pool
@@ -14,9 +14,6 @@ from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.streams import Dialer, Strands
-
-if TYPE_CHECKING:
-    from lbproxy.proxy.client import ClientConnection
 
 
 def latency_bucket(seconds: float) -> int:
@@ -74,6 +71,16 @@ class Counters:
             cells[at + index] = count
 
 
+class Connection(Protocol):
+    """A client's connection as a draining worker sees it."""
+
+    def drain(self, now: float, grace: float) -> None:
+        """Take no new request; an idle connection ends `grace` seconds from `now`."""
+
+    def cut(self) -> None:
+        """Time is up."""
+
+
 @dataclass(slots=True)
 class Service:
     """One worker's wiring; lives as long as the worker."""
@@ -92,7 +99,7 @@ class Service:
     draining: bool = False
     idle_grace: float = 2.0
     """Seconds that a draining worker keeps an idle connection."""
-    connections: set[ClientConnection] = field(default_factory=set)
+    connections: set[Connection] = field(default_factory=set)
     https_port: int = 443
     """The port that redirect_to_https names."""
     response_heads: ResponseHeads = field(init=False)

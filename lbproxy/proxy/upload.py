@@ -11,17 +11,17 @@ the first piece that the present backend has not been sent: a pump that is just 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
 from lbproxy.http.h1.chunks import LAST_CHUNK, ChunkDecoder, ChunkError, encode_chunk
 from lbproxy.http.message import CHUNKED, RequestHead
 from lbproxy.proxy.retry import REPLAY_LIMIT
+from lbproxy.proxy.service import Service
 from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
 
-if TYPE_CHECKING:
-    from lbproxy.proxy.exchange import Exchange
-    from lbproxy.proxy.service import Service
+Interrupt = Callable[[Exception], None]
+"""Called from the pump's greenlet: the request cannot go on, and why."""
 
 
 class _Stopped(BaseException):
@@ -34,7 +34,7 @@ class Upload:
     __slots__ = (
         "_client",
         "_decoder",
-        "_exchange",
+        "_interrupt",
         "_kept",
         "_kept_size",
         "_left",
@@ -50,12 +50,12 @@ class Upload:
         "sent",
     )
 
-    def __init__(self, exchange: Exchange, service: Service, client: Stream, head: RequestHead, first: bytes) -> None:
+    def __init__(self, interrupt: Interrupt, service: Service, client: Stream, head: RequestHead, first: bytes) -> None:
         """`first`: the bytes behind the head that are here already. Raises RequestError 400, 413."""
         limit = service.config.limits.body
         if limit and head.body > limit:
             raise RequestError(413, "body_too_large", f"a body of {head.body} bytes, at most {limit}")
-        self._exchange = exchange
+        self._interrupt = interrupt
         self._service = service
         self._client = client
         self._decoder = ChunkDecoder() if head.body == CHUNKED else None
@@ -117,10 +117,10 @@ class Upload:
         except _Stopped:
             pass
         except RequestError as error:
-            self._exchange.interrupt(error)
+            self._interrupt(error)
         except Exception as error:  # must not end in the event loop
             self._service.on_fault(error)
-            self._exchange.interrupt(RequestError(500, "internal_error"))
+            self._interrupt(RequestError(500, "internal_error"))
         finally:
             if self._pump is pump:
                 self._pump = None
@@ -147,7 +147,7 @@ class Upload:
             try:
                 raw = self._read()
             except StreamError as error:
-                self._exchange.interrupt(ClientGone(str(error)))
+                self._interrupt(ClientGone(str(error)))
                 return
             self._take(raw)
 
