@@ -106,6 +106,12 @@ class Forwarder:
             self._head, self._out = head, out
         return out
 
+    def client(self, head: RequestHead) -> str:
+        """Whom the access log names: the peer, or, when that is a trusted proxy, the client it speaks for."""
+        if not self._trusted:
+            return self._peer
+        return client_of(self._chain(_said(head)), self._networks).decode("ascii")
+
     def forget(self) -> None:
         """Hold no memory for a client that is idle."""
         self._head, self._block, self._out, self._rest = None, b"", b"", b""
@@ -128,13 +134,10 @@ class Forwarder:
 
     def _appended(self, head: RequestHead) -> bytes:
         """The peer is a trusted proxy: what it says is kept and we are added to it."""
-        said: dict[bytes, list[bytes]] = {}
-        for name, value in _SAID.findall(head.block):  # not head.specials: those are in lower case, and some values mind
-            if value := value.rstrip(b" \t"):
-                said.setdefault(name.lower(), []).append(value)
+        said = _said(head)
         peer, proto = self._peer.encode(), self._proto.encode()
         host = head.authority
-        chain = b", ".join([*said.get(b"x-forwarded-for", []), peer])
+        chain = self._chain(said)
         node = b'"[%b]"' % peer if b":" in peer else peer
         hops = b", ".join([*said.get(b"forwarded", []), b'for=%b;proto=%b;host="%b"' % (node, proto, host)])
 
@@ -158,6 +161,19 @@ class Forwarder:
                 self._after_host,
             )
         )
+
+    def _chain(self, said: dict[bytes, list[bytes]]) -> bytes:
+        """X-Forwarded-For with the peer at its end."""
+        return b", ".join([*said.get(b"x-forwarded-for", []), self._peer.encode()])
+
+
+def _said(head: RequestHead) -> dict[bytes, list[bytes]]:
+    """What a peer says about where the request came from: by lower-case name, empty values left out."""
+    said: dict[bytes, list[bytes]] = {}
+    for name, value in _SAID.findall(head.block):  # not head.specials: those are in lower case, and some values mind
+        if value := value.rstrip(b" \t"):
+            said.setdefault(name.lower(), []).append(value)
+    return said
 
 
 def client_of(chain: bytes, networks: tuple[Network, ...]) -> bytes:

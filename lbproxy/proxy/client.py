@@ -94,7 +94,7 @@ class ClientConnection:
             access = self.service.access
             assert access is not None
             self._about_head = head
-            self._about = access.describe(self.peer, head.method, head.authority, head.target)
+            self._about = access.describe(self.forwarder.client(head), head.method, head.authority, head.target)
         return self._about
 
     # ---------------------------------------------------------------- from the event loop

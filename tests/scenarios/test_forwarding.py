@@ -55,6 +55,7 @@ def test_trusted(stage: Stage) -> None:
     assert seen["x-real-ip"] == ["203.0.113.7"]
     assert seen["x-forwarded-proto"] == ["http"]
     assert seen["x-forwarded-host"] == ["outer.test"]
+    proxy.wait_access(path="/echo", client="203.0.113.7")
 
 
 def test_hop_by_hop(stage: Stage) -> None:

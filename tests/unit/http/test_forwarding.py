@@ -91,6 +91,21 @@ def test_a_trusted_peer_is_believed() -> None:
     assert sorted(field_names(head)) == sorted(["host", "x-forwarded-prefix", *OURS])
 
 
+@pytest.mark.parametrize(
+    ("said", "peer", "named"),
+    [
+        (b"203.0.113.7, 10.9.9.9", "10.1.2.3", "203.0.113.7"),
+        (b"203.0.113.7, 10.9.9.9", "192.0.2.9", "192.0.2.9"),
+        (b'"><script>', "10.1.2.3", "10.1.2.3"),
+        (b"", "10.1.2.3", "10.1.2.3"),
+    ],
+)
+def test_whom_the_log_names(said: bytes, peer: str, named: str) -> None:
+    """The client that a trusted proxy speaks for; whoever is not trusted, or talks nonsense, is taken for itself."""
+    head = request(b"X-Forwarded-For: " + said)
+    assert Forwarder(peer, "https", 8443, TRUSTED).client(head) == named
+
+
 def test_a_trusted_peer_that_says_nothing() -> None:
     """Ours stand; empty fields count as none."""
     head = forward(b"X-Forwarded-For:", b"X-Forwarded-Proto: ", b"Forwarded: \t", peer="fd00::1", networks=TRUSTED)
