@@ -24,7 +24,7 @@ Around it::
     health/   rise and fall
 
 Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, observe.log, observe.process, ipc.pipe,
-ipc.handover; 1 (pure: no socket, clock, randomness, logging) http, balance, health, config, ipc.messages, ipc.codec,
+ipc.uplink, ipc.handover; 1 (pure: no socket, clock, randomness, logging) http, balance, health, config, ipc.messages, ipc.codec,
 observe.access, observe.metrics; 0 errors, streams, config.model. Folders on one floor do not know each other.
 """
 

@@ -32,6 +32,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.observe.log": 2,
     "lbproxy.observe.process": 2,
     "lbproxy.ipc.pipe": 2,
+    "lbproxy.ipc.uplink": 2,
     "lbproxy.ipc.handover": 2,
     "lbproxy.http": 1,
     "lbproxy.balance": 1,

@@ -24,12 +24,13 @@ from lbproxy.control.prober import Prober, declare_up
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.health import schedule
 from lbproxy.ipc.handover import Handover
-from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, HealthChanged, Heartbeat, Message, Quit, Ready
+from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Heartbeat, Message, Quit, Ready
 from lbproxy.ipc.pipe import ChildPipe
+from lbproxy.ipc.uplink import Uplink
 from lbproxy.observe.log import get_logger
 from lbproxy.observe.process import rss_kib
 
-READ, WRITE = 1, 2  # libev's event bits
+READ = 1  # libev's EV_READ
 
 CLEAN = 0
 BROKEN = 1
@@ -50,7 +51,7 @@ class Control:
         self._over = Event()
         self._code = CLEAN
         self._readable = get_hub().loop.io(self._pipe.fileno(), READ)
-        self._writable = get_hub().loop.io(self._pipe.fileno(), WRITE)
+        self._uplink = Uplink(self._pipe, get_hub().loop, self._lost)
         self._endpoints: Endpoints | None = None
 
     def run(self) -> int:
@@ -64,7 +65,7 @@ class Control:
 
     def _start(self) -> None:
         self._readable.start(self._on_readable)
-        self._send(Ready(os.getpid()))
+        self._uplink.send(Ready(os.getpid()))
         self._group.spawn(self._beat)
         self._start_probers()
         if self._handover.metrics_socket is not None:
@@ -73,7 +74,7 @@ class Control:
 
     def _stop(self) -> None:
         self._readable.close()
-        self._writable.close()
+        self._uplink.close()
         if self._endpoints is not None:
             self._endpoints.stop()
         self._group.kill()
@@ -85,12 +86,12 @@ class Control:
         probed: list[tuple[Pool, Backend]] = []
         for pool, backend in self._backends():
             if pool.health.type == "off":
-                declare_up(backend, self._handover.ledger, self._send)
+                declare_up(backend, self._handover.ledger, self._uplink.send)
             else:
                 probed.append((pool, backend))
         for index, (pool, backend) in enumerate(probed):
             context = self._handover.pool_contexts.get(pool.name)
-            prober = Prober(pool, backend, context, self._handover.ledger, self._send)
+            prober = Prober(pool, backend, context, self._handover.ledger, self._uplink.send)
             self._group.spawn(prober.run, schedule.first(index, len(probed)))
 
     def _backends(self) -> Iterator[tuple[Pool, Backend]]:
@@ -106,27 +107,11 @@ class Control:
         while True:
             gevent.sleep(max(0.0, due - time.monotonic()))
             now = time.monotonic()
-            self._send(Heartbeat(int(max(0.0, now - due) * 1000), rss_kib(), 0, 0))
+            self._uplink.send(Heartbeat(int(max(0.0, now - due) * 1000), rss_kib(), 0, 0))
             due = now + HEARTBEAT_INTERVAL
 
-    def _send(self, message: Ready | Heartbeat | HealthChanged) -> None:
-        try:
-            self._pipe.send(message)
-        except StreamError as error:
-            # Either the master is gone, which the reading side tells better, or it has not read for very long: then what it
-            # misses is still in the ledger.
-            get_logger().debug("message to the master lost", kind=type(message).__name__, why=str(error))
-        if self._pipe.queued:
-            self._writable.start(self._on_writable)
-
-    def _on_writable(self) -> None:
-        try:
-            self._pipe.flush()
-        except StreamError:
-            self._writable.stop()  # gone; reading tells
-            return
-        if not self._pipe.queued:
-            self._writable.stop()
+    def _lost(self, message: Message, error: StreamError) -> None:
+        get_logger().debug("message to the master lost", kind=type(message).__name__, why=str(error))
 
     def _on_readable(self) -> None:
         try:

@@ -20,6 +20,7 @@ from lbproxy.errors import FrameError, StreamError
 from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Drained, Heartbeat, Message, Quit, Ready, ReopenLogs
 from lbproxy.ipc.pipe import ChildPipe
+from lbproxy.ipc.uplink import Uplink
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.dial import BackendDialer
 from lbproxy.net.listener import Acceptor
@@ -34,7 +35,7 @@ from lbproxy.worker.gate import Gate
 from lbproxy.worker.log_writer import LogWriter
 from lbproxy.worker.reception import Reception
 
-READ, WRITE = 1, 2  # libev's event bits
+READ = 1  # libev's EV_READ
 CLEAN, BROKEN = 0, 1
 
 FLUSH_INTERVAL = 0.2
@@ -63,7 +64,7 @@ class Worker:
         self._acceptors = [self._acceptor(listener) for listener in handover.listeners]
         self._pipe = ChildPipe(handover.pipe)
         self._readable = self._loop.io(self._pipe.fileno(), READ)
-        self._writable = self._loop.io(self._pipe.fileno(), WRITE)
+        self._uplink = Uplink(self._pipe, self._loop, self._lost)
         self._beat_timer = self._loop.timer(HEARTBEAT_INTERVAL, HEARTBEAT_INTERVAL)
         self._flush_timer = self._loop.timer(FLUSH_INTERVAL, FLUSH_INTERVAL)
         self._drain_timer = self._loop.timer(DRAIN_CHECK, DRAIN_CHECK)
@@ -115,7 +116,7 @@ class Worker:
         for acceptor in self._acceptors:
             acceptor.start()
         self._set(Scalar.ACCEPTING, 1)
-        self._send(Ready(os.getpid()))
+        self._uplink.send(Ready(os.getpid()))
         self._over.wait()
         return self._stop()
 
@@ -124,6 +125,7 @@ class Worker:
         self._flush()
         if self._writer is not None:
             self._writer.close(timeout=2.0)
+        self._uplink.close()
         self._pipe.close()
         return self._code
 
@@ -165,7 +167,7 @@ class Worker:
             stream.abort()
         if cut:
             get_logger().warning("drain.cut", connections=cut)
-        self._send(Drained(cut))
+        self._uplink.send(Drained(cut))
         self._end(CLEAN)
 
     # ---------------------------------------------------------------- timers
@@ -177,7 +179,7 @@ class Worker:
         cells, child = self._handover.ledger.cells, self._handover.child
         live = cells[scalar_at(child, Scalar.LIVE_REQUESTS)]
         connections = cells[scalar_at(child, Scalar.CONNECTIONS)]
-        self._send(Heartbeat(int(lag * 1000), rss_kib(), connections, live))
+        self._uplink.send(Heartbeat(int(lag * 1000), rss_kib(), connections, live))
 
     def _flush(self) -> None:
         self._service.counters.publish()
@@ -218,22 +220,8 @@ class Worker:
                 self._flush()
                 self._writer.reopen(fd)
 
-    def _send(self, message: Message) -> None:
-        try:
-            self._pipe.send(message)
-        except StreamError as error:
-            get_logger().debug("message to the master lost", kind=type(message).__name__, why=str(error))
-        if self._pipe.queued:
-            self._writable.start(self._on_writable)
-
-    def _on_writable(self) -> None:
-        try:
-            self._pipe.flush()
-        except StreamError:
-            self._writable.stop()  # the reading side tells what to do about it
-            return
-        if not self._pipe.queued:
-            self._writable.stop()
+    def _lost(self, message: Message, error: StreamError) -> None:
+        get_logger().debug("message to the master lost", kind=type(message).__name__, why=str(error))
 
     # ---------------------------------------------------------------- the rest
 
