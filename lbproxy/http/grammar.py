@@ -5,8 +5,9 @@ and every one of them has been a smuggling hole somewhere. Repetitions are posse
 back-track, so the work is linear in the input. (Never of a group, though: Python before 3.11.5, and Debian 12 has 3.11.2, gets
 that wrong, its gh-106052.)
 
-Why patterns and not a tokeniser library: one match of a compiled pattern over a whole head checks *every* byte of it and costs less
-than the callbacks of a C tokeniser per field (bench/micro/parse.py), and the whole policy stands on this page.
+Why patterns and not a tokeniser library: the policy has to look at every byte in any case, and here it stands on one page, with
+nobody else's leniency in front of it. Tokenising alone, without any of the policy, takes httptools 1.7 us for a small head and
+4.0 us for a browser's; all of it takes 4.6 and 9.5 us here (2026-11-23). A client that repeats its head pays neither (LastFields).
 """
 
 from __future__ import annotations

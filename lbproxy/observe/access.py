@@ -1,8 +1,8 @@
 """The access log: one JSON line a request, preformatted, handed over in batches.
 
-A line costs about a microsecond because nothing is built but the line: names and punctuation are in the pattern, the second of the
-time stamp is formatted once a second, and text is escaped only when it holds a byte that JSON minds. Writing is somebody else's
-business (the worker's log writer), so this file stays pure and time comes in as an argument.
+A line is cheap because nothing is built but the line: names and punctuation are constant, the second of the time stamp is formatted
+once a second, who asked for what once while a client repeats itself, and text is escaped only when it holds a byte that JSON
+minds. Writing is somebody else's business (the worker's log writer), so this file stays pure and time comes in as an argument.
 """
 
 from __future__ import annotations
