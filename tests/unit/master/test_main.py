@@ -132,8 +132,11 @@ def test_started_ready_and_told_so(stack: ExitStack, tmp_path: Path) -> None:
     assert len(master.events("ready")) == 1
     assert 0 <= master.events("ready")[0]["milliseconds"] < 15_000
     assert eventually(master.out.all, "on_ready") == [f"on_ready {master.pid}"]  # called once, and in the master
-    assert [event["pool"] for event in master.events("backend.down")] == ["web"]  # told twice, logged once
     assert psutil.Process(master.pid).cmdline()[0].startswith("lbproxy: master (test.toml)")
+    master.wait_event("backend.down")  # control is in nobody's way: it may tell later than the workers are ready
+    master.signal(signal.SIGTERM)
+    assert master.wait() == 0
+    assert [event["pool"] for event in master.events("backend.down")] == ["web"]  # told twice, logged once
 
 
 def test_what_a_worker_inherits(stack: ExitStack, tmp_path: Path) -> None:
