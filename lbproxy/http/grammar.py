@@ -38,6 +38,20 @@ def count_fields(block: bytes) -> int:
     return lines if _NO_FIELD.search(block) is None else -1
 
 
+HOP_BY_HOP = (
+    b"connection",
+    b"keep-alive",
+    b"proxy-connection",
+    b"proxy-authorization",
+    b"proxy-authenticate",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+    b"http2-settings",
+)
+"""RFC 9110 7.6.1, and those that RFC 2616 13.5.1 listed: for the next hop only. What is looked for is what is dropped."""
+
 TOKEN = re.compile(rb"[" + TCHAR + rb"]++\Z")
 
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,15}\Z")

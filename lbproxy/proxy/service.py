@@ -49,8 +49,7 @@ class Counters:
         self.statuses[status // 100] += 1
         self.bytes_in += bytes_in
         self.bytes_out += bytes_out
-        bucket = int(seconds * 10_000).bit_length()  # as latency_bucket says; a call less for every request
-        self.latency[bucket if bucket < LATENCY_BUCKETS else LATENCY_BUCKETS - 1] += 1
+        self.latency[latency_bucket(seconds)] += 1
 
     def publish(self) -> None:
         """Write all of it to this worker's row."""

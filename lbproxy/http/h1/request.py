@@ -12,7 +12,7 @@ from typing import Any
 
 from lbproxy.errors import RequestError
 from lbproxy.http.framing import request_body
-from lbproxy.http.grammar import BARE_CR, BARE_LF, HOST, TCHAR, TOKEN, count_fields, scanner
+from lbproxy.http.grammar import BARE_CR, BARE_LF, HOP_BY_HOP, HOST, TCHAR, TOKEN, count_fields, scanner
 from lbproxy.http.message import FIELDS_KEPT, NO_BODY, RequestHead, Special
 from lbproxy.http.target import split_target
 
@@ -24,19 +24,9 @@ _LINE = re.compile(rb"([" + TCHAR + rb"]{1,32}+) ([!-~]++) HTTP/1\.([01])\Z")
 SPECIAL_NAMES = (
     # framing and routing
     b"host",
-    b"content-length",
-    b"transfer-encoding",
+    b"content-length",  # and transfer-encoding, which is hop by hop
     b"expect",
-    # hop by hop (RFC 9110 7.6.1, and those that RFC 2616 13.5.1 listed)
-    b"connection",
-    b"keep-alive",
-    b"proxy-connection",
-    b"proxy-authorization",
-    b"proxy-authenticate",
-    b"te",
-    b"trailer",
-    b"upgrade",
-    b"http2-settings",
+    *HOP_BY_HOP,
     # ours to say
     b"x-forwarded-*",
     b"x-real-ip",
