@@ -39,6 +39,15 @@ class Process:
     control: Path | None = None
     drain_timeout: float = 30.0
     trusted_proxies: tuple[Network, ...] = ()
+    worker_memory: int = 0
+    """Resident bytes above which a worker is drained and replaced, one at a time; 0: never."""
+    worker_memory_hard: int = 0
+    """Resident bytes above which a worker stops accepting at once and is replaced; 0: never. Not below `worker_memory`."""
+    worker_requests: int = 0
+    """Requests after about which a worker is drained and replaced; 0: never."""
+    idle_grace: float = 2.0
+    """How long at least a draining worker keeps idle keep-alive connections, for requests on the wire; load.py makes it no longer
+    than `drain_timeout`."""
 
 
 @dataclass(frozen=True, slots=True)
