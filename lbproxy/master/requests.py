@@ -1,0 +1,177 @@
+"""What may be asked over the control socket: each request a typed value, and one line of JSON on the wire.
+
+    {"command": "backend", "name": "api/127.0.0.1:9001", "action": "drain"}
+
+Whoever may ask is root or the master's own user, and still every byte is checked: a misspelled field of a script is an error that
+tells what is wanted, never a request that does half of what was meant. Each command's fields stand in one row of COMMANDS.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, NoReturn
+
+from lbproxy.errors import LbproxyError
+from lbproxy.ipc.codec import Number, Rule, Text
+
+Answer = dict[str, object]
+"""A JSON object. Always "ok": bool; a failure has "error": text of one or more lines; "note", optional: text for a person."""
+
+MAX_WEIGHT = 1000
+Action = Literal["drain", "enable", "weight"]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class Refused(LbproxyError):
+    """The request cannot be understood; the text says what was wanted and what came."""
+
+
+class Status(NamedTuple):
+    """How are you?"""
+
+
+class Reload(NamedTuple):
+    """Read the configuration again; the answer comes when the new generation serves, or cannot."""
+
+
+class Stop(NamedTuple):
+    """Drain and exit; `now`: exit without draining."""
+
+    now: bool
+
+
+class BackendSet(NamedTuple):
+    """Take a backend out, put it back, or give it another weight."""
+
+    name: str  # "POOL/HOST:PORT", or "HOST:PORT" where one pool alone has it
+    action: Action
+    weight: int  # 0..MAX_WEIGHT; 0 where the action is not "weight"
+
+
+class Workers(NamedTuple):
+    """One worker more or less."""
+
+    delta: Literal[1, -1]
+
+
+class LogLevel(NamedTuple):
+    """Log from this level on."""
+
+    level: Level
+
+
+Request = Status | Reload | Stop | BackendSet | Workers | LogLevel
+
+
+class Flag(NamedTuple):
+    """The rule for true or false."""
+
+    def fault(self, value: object) -> str:
+        """What is wrong with it; "" when nothing is."""
+        return "" if type(value) is bool else f"wanted true or false, came {type(value).__name__}"
+
+
+class OneOf(NamedTuple):
+    """The rule for a few numbers."""
+
+    numbers: tuple[int, ...]
+
+    def fault(self, value: object) -> str:
+        """What is wrong with it; "" when nothing is."""
+        if type(value) is int and value in self.numbers:
+            return ""
+        return f"wanted {' or '.join(map(str, self.numbers))}, came {value!r:.40}"
+
+
+class Field(NamedTuple):
+    rule: Rule | Flag | OneOf
+    default: object = None  # None: has to be there
+
+
+class Command(NamedTuple):
+    make: Callable[..., Request]
+    fields: dict[str, Field]
+
+
+LEVELS = ("debug", "info", "warning", "error")
+ACTIONS = ("drain", "enable", "weight")
+COMMANDS: dict[str, Command] = {
+    "status": Command(Status, {}),
+    "reload": Command(Reload, {}),
+    "stop": Command(Stop, {"now": Field(Flag(), False)}),
+    "backend": Command(
+        BackendSet,
+        {
+            "name": Field(Text(1024)),
+            "action": Field(Text(8, one_of=ACTIONS)),
+            "weight": Field(Number(MAX_WEIGHT), 0),
+        },
+    ),
+    "workers": Command(Workers, {"delta": Field(OneOf((1, -1)))}),
+    "log-level": Command(LogLevel, {"level": Field(Text(8, one_of=LEVELS))}),
+}
+NAMES: dict[type, str] = {
+    Status: "status", Reload: "reload", Stop: "stop", BackendSet: "backend", Workers: "workers", LogLevel: "log-level",
+}  # fmt: skip
+
+
+def encode(request: Request) -> bytes:
+    """The line that `parse` reads, its end included."""
+    fields = request._asdict()
+    if isinstance(request, BackendSet) and request.action != "weight":
+        del fields["weight"]
+    return json.dumps({"command": NAMES[type(request)], **fields}).encode("ascii") + b"\n"
+
+
+def parse(line: bytes) -> Request:
+    """The request that a line of JSON means. Raises Refused."""
+    given = _object(line)
+    name = given.pop("command", None)
+    command = COMMANDS.get(name) if isinstance(name, str) else None
+    if command is None:
+        came = "none" if name is None else f"{name!r:.40}"
+        raise Refused(f'"command": wanted one of {", ".join(COMMANDS)}, came {came}')
+    if unknown := sorted(given.keys() - command.fields.keys()):
+        raise Refused(f"{name} has no field {', '.join(unknown)!r:.80}; it has {', '.join(command.fields) or 'none'}")
+    values = {}
+    for key, field in command.fields.items():
+        values[key] = given.get(key, field.default)
+        if values[key] is None:
+            raise Refused(f'{name} wants a field "{key}"')
+        if fault := field.rule.fault(values[key]):
+            raise Refused(f'{name}, "{key}": {fault:.200}')
+    if command.make is BackendSet and (values["action"] == "weight") is not ("weight" in given):
+        wanted = "wants" if values["action"] == "weight" else "has no"
+        raise Refused(f'{name}, "action" {values["action"]}: {wanted} field "weight"')
+    return command.make(**values)
+
+
+def _object(line: bytes) -> dict[str, object]:
+    """The line's JSON object; nothing of JSON's bog (double keys, NaN, huge numbers, deep nests) gets through."""
+    try:
+        given = json.loads(
+            line.decode("utf-8"), object_pairs_hook=_no_doubles, parse_constant=_refuse, parse_float=_refuse, parse_int=_short
+        )
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        raise Refused(f"wanted one line of JSON: {error!s:.120}") from error
+    if not isinstance(given, dict):
+        raise Refused(f"wanted a JSON object, came {type(given).__name__}")
+    return given
+
+
+def _no_doubles(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise Refused("a field stands twice")
+    return fields
+
+
+def _refuse(word: str) -> NoReturn:
+    raise Refused(f"no field takes the number {word:.40}")
+
+
+def _short(digits: str) -> int:
+    if len(digits) > 18:  # beyond every rule; and int() of very many digits costs time
+        raise Refused(f"a number of {len(digits)} digits")
+    return int(digits)
