@@ -50,6 +50,10 @@ def _proxy(proxy: Process) -> TomlTable:
         control=_file(proxy.control),
         drain_timeout=format_duration(proxy.drain_timeout),
         trusted_proxies=[format_network(network) for network in proxy.trusted_proxies],
+        worker_memory=format_size(proxy.worker_memory),
+        worker_memory_hard=format_size(proxy.worker_memory_hard),
+        worker_requests=proxy.worker_requests,
+        idle_grace=format_duration(proxy.idle_grace),
     )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from lbproxy.config import values
 from lbproxy.config.model import MIB, Limits, Log, Metrics, Process, Timeouts
 from lbproxy.config.tables import Table
-from lbproxy.config.units import parse_listen_address, parse_network
+from lbproxy.config.units import format_duration, format_size, parse_listen_address, parse_network
 
 SECTIONS = {"proxy": Process, "log": Log, "timeouts": Timeouts, "limits": Limits, "metrics": Metrics}
+
+
+LEAST_MEMORY = 16 * MIB
+"""A worker that has served nobody yet takes about 30 MiB (Python and its libraries): below it every worker would be replaced for ever."""
 
 
 def belongs_in(key: str) -> str:
@@ -30,9 +34,27 @@ def read_proxy(table: Table, base: Path) -> Process:
         control=table.take("control", optional_file, default.control),
         drain_timeout=table.take("drain_timeout", values.duration(zero=True), default.drain_timeout),
         trusted_proxies=table.each("trusted_proxies", parse_network, 'a list of networks such as ["10.0.0.0/8"]'),
+        worker_memory=table.take("worker_memory", values.ceiling(LEAST_MEMORY), default.worker_memory),
+        worker_memory_hard=table.take("worker_memory_hard", values.ceiling(LEAST_MEMORY), default.worker_memory_hard),
+        worker_requests=table.take("worker_requests", values.whole(0, 10**12), default.worker_requests),
+        idle_grace=table.take("idle_grace", values.duration(zero=True), default.idle_grace),
     )
+    if 0 < proxy.worker_memory_hard < proxy.worker_memory:
+        soft, hard = format_size(proxy.worker_memory), format_size(proxy.worker_memory_hard)
+        message = f"wanted at least the {soft} of worker_memory, got {hard}"
+        table.complain("worker_memory_hard", message, "a worker is replaced gently first, and hard only when that was not enough")
+    if proxy.idle_grace > proxy.drain_timeout:
+        proxy = _within_the_drain(table, proxy)
     table.close(belongs_in)
     return proxy
+
+
+def _within_the_drain(table: Table, proxy: Process) -> Process:
+    """Nothing outlives the drain. Who wrote the grace is told; the default gives way to a short drain_timeout without a word."""
+    if "idle_grace" in table:
+        grace, drain = format_duration(proxy.idle_grace), format_duration(proxy.drain_timeout)
+        table.complain("idle_grace", f"wanted at most the {drain} of drain_timeout, got {grace}", 'raise "drain_timeout"')
+    return replace(proxy, idle_grace=proxy.drain_timeout)
 
 
 def read_log(table: Table, base: Path) -> Log:
@@ -61,7 +83,7 @@ def read_limits(table: Table) -> Limits:
         head=table.take("head", values.size(1024, MIB), default.head),
         request_line=table.take("request_line", values.size(256, MIB), default.request_line),
         fields=table.take("fields", values.whole(8, 10_000), default.fields),
-        body=table.take("body", values.size(0, 2**62), default.body),
+        body=table.take("body", values.size(0, values.MOST_BYTES), default.body),
         connections_per_worker=table.take("connections_per_worker", values.whole(1, 1_000_000), default.connections_per_worker),
     )
     if limits.request_line > limits.head:

@@ -6,10 +6,13 @@ import re
 from pathlib import Path
 
 from lbproxy.config.tables import Parse, did_you_mean
-from lbproxy.config.units import Refused, is_number, literal_ip, parse_duration, parse_name, parse_size, show
+from lbproxy.config.units import Refused, format_size, is_number, literal_ip, parse_duration, parse_name, parse_size, show
 
 MAX_WORKERS = 62
 """Three generations of them, and a control process each, fit into the ledger's rows."""
+
+MOST_BYTES = 2**62
+"""What no size exceeds, so that every one fits into a signed word."""
 
 _URL_PATH = re.compile(r"/[!-~]*\Z")
 _POOL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}\Z")
@@ -85,6 +88,18 @@ def size(least: int, most: int) -> Parse[int]:
         number = parse_size(value)
         if not least <= number <= most:
             raise Refused(f"wanted a size from {least} to {most} bytes, got {show(value)}")
+        return number
+
+    return parse
+
+
+def ceiling(least: int) -> Parse[int]:
+    """Bytes that something may grow to, `least` or more; 0 is no ceiling."""
+
+    def parse(value: object) -> int:
+        number = parse_size(value)
+        if number and not least <= number <= MOST_BYTES:
+            raise Refused(f'wanted "0" (no limit) or a size of at least {format_size(least)}, got {show(value)}')
         return number
 
     return parse

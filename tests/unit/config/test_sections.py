@@ -5,6 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_network
 from pathlib import Path
 
+import pytest
+
 from lbproxy.config.model import Address, Limits, Log, Metrics, Process, Timeouts
 from lbproxy.config.sections import belongs_in
 from tests.unit.config.text import LEAST, complaint, read
@@ -22,6 +24,10 @@ def test_every_key() -> None:
         control = "/run/control.sock"
         drain_timeout = "0"
         trusted_proxies = ["10.0.0.0/8", "::1"]
+        worker_memory = "512MiB"
+        worker_memory_hard = "1GiB"
+        worker_requests = 1000000
+        idle_grace = "0"
         [log]
         level = "debug"
         format = "json"
@@ -46,7 +52,8 @@ def test_every_key() -> None:
         """.replace("        ", "")
     )
     networks = (ip_network("10.0.0.0/8"), ip_network("::1"))
-    assert config.proxy == Process(3, "www", Path("/base/run/pid"), Path("/run/control.sock"), 0.0, networks)
+    files = (Path("/base/run/pid"), Path("/run/control.sock"))
+    assert config.proxy == Process(3, "www", *files, 0.0, networks, 2**29, 2**30, 1_000_000, 0.0)
     assert config.log == Log("debug", "json", "/base/access.log")
     assert config.timeouts == Timeouts(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
     assert config.limits == Limits(65536, 1024, 50, 2**30, 5)
@@ -70,6 +77,36 @@ def test_a_request_line_is_part_of_a_head() -> None:
     found = complaint(LEAST + '[limits]\nhead = "4KiB"')
     assert found.key == "limits.request_line"
     assert found.message == "wanted at most the 4096 bytes of limits.head, got 8192 bytes"
+
+
+@pytest.mark.parametrize(("keys", "key", "message"), [
+    ('worker_memory = "2GiB"\nworker_memory_hard = "1GiB"', "worker_memory_hard",
+     "wanted at least the 2GiB of worker_memory, got 1GiB"),
+    ('worker_memory = "8MiB"', "worker_memory", 'wanted "0" (no limit) or a size of at least 16MiB, got "8MiB"'),
+    ("worker_requests = -1", "worker_requests", "wanted a whole number from 0 to 1000000000000, got the number -1"),
+    ('idle_grace = "31s"', "idle_grace", "wanted at most the 30s of drain_timeout, got 31s"),
+    ('idle_grace = "2s"\ndrain_timeout = "0"', "idle_grace", "wanted at most the 0 of drain_timeout, got 2s"),
+])  # fmt: skip
+def test_limits_that_contradict(keys: str, key: str, message: str) -> None:
+    """The hard ceiling is above the soft one, a ceiling above what every worker takes, the grace within the drain."""
+    found = complaint(LEAST + f"[proxy]\n{keys}\n")
+    assert (found.key, found.message) == (f"proxy.{key}", message)
+
+
+@pytest.mark.parametrize(("keys", "soft", "hard"), [
+    ('worker_memory = "1GiB"', 2**30, 0), ('worker_memory_hard = "1GiB"', 0, 2**30),
+    ('worker_memory = "1GiB"\nworker_memory_hard = "1GiB"', 2**30, 2**30), ("worker_memory = 0", 0, 0),
+])  # fmt: skip
+def test_one_ceiling_needs_no_other(keys: str, soft: int, hard: int) -> None:
+    """Either may be off."""
+    proxy = read(LEAST + f"[proxy]\n{keys}\n").proxy
+    assert (proxy.worker_memory, proxy.worker_memory_hard) == (soft, hard)
+
+
+@pytest.mark.parametrize(("drain", "grace"), [("0", 0.0), ("1s", 1.0), ("2s", 2.0), ("30s", 2.0)])
+def test_the_grace_that_nobody_wrote_gives_way(drain: str, grace: float) -> None:
+    """A short drain alone is no contradiction."""
+    assert read(LEAST + f'[proxy]\ndrain_timeout = "{drain}"\n').proxy.idle_grace == grace
 
 
 def test_keys_in_the_wrong_section() -> None:
