@@ -3,14 +3,17 @@
 All workers accept on the same socket, so a new generation or a dead worker loses no connection of the backlog. SO_REUSEPORT would
 give each worker a queue of its own, whose connections are reset when that worker goes: it is never set, which also makes a second
 lbproxy on the same port an error instead of a silent half of the traffic.
+
+A socket that is there already (from the service manager, see inherited.py) is taken instead of binding another.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -29,18 +32,23 @@ PRIVILEGE_HINT = (
 )
 
 
-def open_listeners(config: Config, interpreter: str) -> list[socket.socket]:
+Inherited = Mapping[Address, socket.socket]
+"""Sockets that are there already; they stay their owner's: none is closed here, whatever fails."""
+NONE: Inherited = MappingProxyType({})
+
+
+def open_listeners(config: Config, interpreter: str, inherited: Inherited = NONE) -> list[socket.socket]:
     """A listening socket for each of config.listen, in order. Raises StartError with a line for each that cannot be had."""
     places = [(listen.address, listen.line, "listen.address") for listen in config.listen]
-    return _open_all(config.source, places, interpreter)
+    return _open_all(config.source, places, interpreter, inherited)
 
 
-def open_metrics(config: Config, interpreter: str) -> socket.socket | None:
+def open_metrics(config: Config, interpreter: str, inherited: Inherited = NONE) -> socket.socket | None:
     """The listening socket of [metrics], if it is wanted. Raises StartError."""
     address = config.metrics.address
     if address is None:
         return None
-    return _open_all(config.source, [(address, 0, "metrics.address")], interpreter)[0]
+    return _open_all(config.source, [(address, 0, "metrics.address")], interpreter, inherited)[0]
 
 
 def listen_on(address: Address) -> socket.socket:
@@ -69,17 +77,25 @@ def backlog() -> int:
         return socket.SOMAXCONN
 
 
-def _open_all(source: str, places: Iterable[tuple[Address, int, str]], interpreter: str) -> list[socket.socket]:
+def _open_all(
+    source: str, places: Iterable[tuple[Address, int, str]], interpreter: str, inherited: Inherited
+) -> list[socket.socket]:
     sockets: list[socket.socket] = []
+    opened: list[socket.socket] = []
     faults: list[Complaint] = []
     for address, line, key in places:
-        try:
-            sockets.append(listen_on(address))
-        except OSError as error:
-            message, hint = explain(error, address, interpreter)
-            faults.append(Complaint(source, line, key, message, hint))
+        sock = inherited.get(address)
+        if sock is None:
+            try:
+                sock = listen_on(address)
+            except OSError as error:
+                message, hint = explain(error, address, interpreter)
+                faults.append(Complaint(source, line, key, message, hint))
+                continue
+            opened.append(sock)
+        sockets.append(sock)
     if faults:
-        for sock in sockets:
+        for sock in opened:
             sock.close()
         raise StartError("\n".join(map(str, faults)))
     return sockets

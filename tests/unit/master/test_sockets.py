@@ -127,3 +127,27 @@ def test_metrics_are_bound_when_wanted(held: socket.socket) -> None:
         assert sock.getsockname()[1] == port
     with pytest.raises(StartError, match=r"^proxy\.toml: metrics\.address: cannot listen"):
         open_metrics(config_of(metrics=Address("127.0.0.1", held.getsockname()[1])), "python")
+
+
+def test_a_socket_that_is_there_already_is_taken(held: socket.socket) -> None:
+    there, free = held.getsockname()[1], free_port()
+    config = config_of(*(Listen(Address("127.0.0.1", port)) for port in (free, there)))
+    fresh, taken = open_listeners(config, "python", {Address("127.0.0.1", there): held})
+    with fresh:
+        assert taken is held
+        assert fresh.getsockname()[1] == free
+    assert open_metrics(config_of(metrics=Address("127.0.0.1", there)), "python", {Address("127.0.0.1", there): held}) is held
+
+
+def test_a_failure_closes_what_was_opened_and_leaves_what_was_there(held: socket.socket) -> None:
+    there, free = held.getsockname()[1], free_port()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        with pytest.raises(StartError, match=f"127.0.0.1:{taken}: the port is in use"):
+            open_listeners(
+                config_of(*(Listen(Address("127.0.0.1", port)) for port in (free, there, taken))),
+                "python",
+                {Address("127.0.0.1", there): held},
+            )
+    listen_on(Address("127.0.0.1", free)).close()
+    socket.create_connection(("127.0.0.1", there), 5).close()
