@@ -23,9 +23,9 @@ Around it::
     tls/      contexts, SNI, key-file checks
     health/   rise and fall
 
-Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, observe.log, observe.process, ipc.pipe,
-ipc.uplink, ipc.handover; 1 (pure: no socket, clock, randomness, logging) http, balance, health, config, ipc.messages, ipc.codec,
-observe.access, observe.metrics; 0 errors, streams, config.model. Folders on one floor do not know each other.
+Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, observe.log, observe.process, observe.snapshot,
+ipc.pipe, ipc.uplink, ipc.handover; 1 (pure: no socket, clock, randomness, logging) http, balance, health, config, ipc.messages,
+ipc.codec, observe.access, observe.metrics; 0 errors, streams, config.model. Folders on one floor do not know each other.
 """
 
 __version__ = "0.1.0"

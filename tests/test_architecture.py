@@ -31,6 +31,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.tls": 2,
     "lbproxy.observe.log": 2,
     "lbproxy.observe.process": 2,
+    "lbproxy.observe.snapshot": 2,
     "lbproxy.ipc.pipe": 2,
     "lbproxy.ipc.uplink": 2,
     "lbproxy.ipc.handover": 2,

@@ -20,9 +20,9 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from lbproxy.control.page import page
-from lbproxy.control.snapshot import snapshot
 from lbproxy.ipc.handover import Handover
 from lbproxy.observe.metrics import CONTENT_TYPE, Snapshot, exposition, status
+from lbproxy.observe.snapshot import snapshot
 
 MAX_HEAD = 8 * 1024
 MAX_CONNECTIONS = 32
@@ -57,7 +57,9 @@ class Endpoints:
         listening = handover.metrics_socket
         if listening is None:
             raise ValueError("no metrics socket was handed over")
-        self._handover = handover
+        self._ledger = handover.ledger
+        self._generation = handover.generation
+        self._backends = [backend for pool in handover.config.pools for backend in handover.backends.get(pool.name, ())]
         self._started = time.time()
         socket = gevent.socket.socket(listening.family, listening.type, listening.proto, fileno=listening.detach())
         self._server = StreamServer(socket, self._serve, spawn=Pool(MAX_CONNECTIONS))
@@ -89,7 +91,10 @@ class Endpoints:
         endpoint = ENDPOINTS.get(path)
         if endpoint is None:
             return render(Answer(HTTPStatus.NOT_FOUND, TEXT, "".join(f"{known}\n" for known in ENDPOINTS)), method == "GET")
-        return render(endpoint(snapshot(self._handover, self._started)), method == "GET")
+        return render(endpoint(self._snapshot()), method == "GET")
+
+    def _snapshot(self) -> Snapshot:
+        return snapshot(self._ledger, self._backends, generation=self._generation, started=self._started, now=time.time())
 
 
 # ---------------------------------------------------------------- what each path says

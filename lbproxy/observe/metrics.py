@@ -22,8 +22,9 @@ class BackendFacts(NamedTuple):
     name: str
     health: str  # one of HEALTH_STATES
     health_since: float  # wall clock, seconds; 0 when never judged
-    drained: bool
-    weight: int
+    drained: bool  # by an operator
+    weight: int  # the one that counts: an operator's, else the configured one
+    configured_weight: int
     in_flight: int
     queued: int
     requests: int
@@ -157,7 +158,10 @@ def _backends(backends: Sequence[BackendFacts]) -> Iterable[Family]:
     yield family("health_since_seconds", "gauge", "When it came into that state.", "health_since")
     yield family("usable", "gauge", "1 when new requests go there.", "usable")
     yield family("drained", "gauge", "1 when taken out by the operator.", "drained")
-    yield family("weight", "gauge", "Configured weight.", "weight")
+    yield family(
+        "weight", "gauge", "Its share of requests relative to others: as ordered at run time, else as configured.", "weight"
+    )
+    yield family("configured_weight", "gauge", "Configured weight.", "configured_weight")
     yield family("in_flight", "gauge", "Requests from pick to last byte.", "in_flight")
     yield family("queued", "gauge", "Requests waiting for it.", "queued")
     yield family("requests_total", "counter", "Tries.", "requests")
@@ -195,12 +199,6 @@ def _number(value: float) -> str:
 
 def status(snapshot: Snapshot) -> dict[str, object]:
     """What /status.json says: the snapshot's own names, backends grouped by pool."""
-    totals = snapshot.totals._asdict()
-    totals["statuses"] = dict(zip(STATUS_CLASSES, snapshot.totals.statuses, strict=True))
-    totals["latency"] = [
-        {"below_seconds": None if index == len(snapshot.totals.latency) - 1 else (1 << index) / 10_000, "requests": requests}
-        for index, requests in enumerate(snapshot.totals.latency)
-    ]
     pools = {
         name: {
             "ready": any(facts.usable for facts in backends),
@@ -213,6 +211,16 @@ def status(snapshot: Snapshot) -> dict[str, object]:
         "generation": snapshot.generation,
         "started": snapshot.started,
         "taken": snapshot.taken,
-        "totals": totals,
+        "totals": totals(snapshot.totals),
         "pools": pools,
     }
+
+
+def totals(counted: Totals) -> dict[str, object]:
+    """Totals for JSON: their own names, statuses and latency spelled out."""
+    last = len(counted.latency) - 1
+    latency = [
+        {"below_seconds": None if index == last else (1 << index) / 10_000, "requests": requests}
+        for index, requests in enumerate(counted.latency)
+    ]
+    return {**counted._asdict(), "statuses": dict(zip(STATUS_CLASSES, counted.statuses, strict=True)), "latency": latency}

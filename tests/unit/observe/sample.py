@@ -15,6 +15,7 @@ def backend(pool: str = "api", name: str = "10.0.0.1:80", **others: Any) -> Back
         1_000.5,
         False,
         weight=1,
+        configured_weight=1,
         in_flight=2,
         queued=0,
         requests=30,

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import socket
-import time
-
 from lbproxy import __version__
-from lbproxy.balance.ledger import Admin, Column, Health, PerBackend, Scalar, cell_at, column_at, scalar_at
+from lbproxy.balance.ledger import Admin, Column, Health, PerBackend, Scalar, admin_cell, cell_at, column_at, scalar_at
 from lbproxy.config import model
-from lbproxy.control.snapshot import facts, snapshot, totals
-from tests.unit.control.backends import handover, new_ledger, pool_of, resolved
+from lbproxy.observe.snapshot import facts, snapshot, totals
+from tests.unit.control.backends import new_ledger, pool_of, resolved
 
 OFF = model.Health(type="off")
 
@@ -67,14 +64,25 @@ def test_facts_of_each_backend_come_from_its_own_slot() -> None:
     assert facts(ledger, []) == ()
 
 
+def test_an_operators_weight_is_the_one_that_counts() -> None:
+    """The configured one is told beside it; 0 is a weight, and draining changes none."""
+    ledger = new_ledger()
+    backends = resolved(pool_of("api", 1, 2, 3, health=OFF))
+    for backend, orders in zip(backends, (admin_cell(False, 7), admin_cell(True, 0), admin_cell(True, None)), strict=True):
+        ledger.cells[column_at(Column.ADMIN, backend.slot)] = orders
+        ledger.cells[column_at(Column.HEALTH, backend.slot)] = Health.UP
+    found = facts(ledger, backends)
+    assert [(fact.weight, fact.configured_weight, fact.drained, fact.usable) for fact in found] == [
+        (7, 1, False, True),
+        (0, 1, True, False),
+        (1, 1, True, False),
+    ]
+
+
 def test_a_snapshot_holds_all_pools_in_their_order() -> None:
     """With version, generation and times."""
-    mine, theirs = socket.socketpair()
-    with mine, theirs:
-        pools = (pool_of("z", 1, health=OFF), pool_of("a", 2, 3, health=OFF))
-        before = time.time()
-        taken = snapshot(handover(*pools, ledger=new_ledger(), pipe=theirs), started=before)
-    assert (taken.version, taken.generation, taken.started) == (__version__, 3, before)
-    assert before <= taken.taken <= time.time()
+    backends = [*resolved(pool_of("z", 1, health=OFF)), *resolved(pool_of("a", 2, 3, health=OFF), first_slot=1)]
+    taken = snapshot(new_ledger(), backends, generation=3, started=5.0, now=65.0)
+    assert (taken.version, taken.generation, taken.started, taken.taken) == (__version__, 3, 5.0, 65.0)
     assert {name: len(backends) for name, backends in taken.pools().items()} == {"z": 1, "a": 2}
     assert list(taken.pools()) == ["z", "a"]

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import operator
-import time
+from collections.abc import Sequence
 
 from lbproxy import __version__
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import LATENCY_BUCKETS, RETIRED, Admin, Column, Ledger, PerBackend, Scalar, cell_at, column_at
-from lbproxy.ipc.handover import Handover
+from lbproxy.balance.ledger import (
+    LATENCY_BUCKETS,
+    RETIRED,
+    Column,
+    Ledger,
+    PerBackend,
+    Scalar,
+    cell_at,
+    column_at,
+    is_drained,
+    ordered_weight,
+)
 from lbproxy.observe.metrics import BackendFacts, Snapshot, Totals
 
 STATUSES = (Scalar.STATUS_1XX, Scalar.STATUS_2XX, Scalar.STATUS_3XX, Scalar.STATUS_4XX, Scalar.STATUS_5XX)
 
 
-def snapshot(handover: Handover, started: float) -> Snapshot:
-    """`started`: wall clock seconds at which this generation began."""
-    backends = [backend for pool in handover.config.pools for backend in handover.backends.get(pool.name, ())]
-    return Snapshot(
-        __version__, handover.generation, started, time.time(), totals(handover.ledger), facts(handover.ledger, backends)
-    )
+def snapshot(ledger: Ledger, backends: Sequence[Backend], *, generation: int, started: float, now: float) -> Snapshot:
+    """`backends`: those of this generation, in the order of the configuration. `started`, when it began, and `now` are wall clock
+    seconds."""
+    return Snapshot(__version__, generation, started, now, totals(ledger), facts(ledger, backends))
 
 
 def totals(ledger: Ledger) -> Totals:
@@ -44,7 +52,7 @@ def totals(ledger: Ledger) -> Totals:
     )
 
 
-def facts(ledger: Ledger, backends: list[Backend]) -> tuple[BackendFacts, ...]:
+def facts(ledger: Ledger, backends: Sequence[Backend]) -> tuple[BackendFacts, ...]:
     """All columns and counts of `backends`."""
     if not backends:
         return ()
@@ -55,13 +63,16 @@ def facts(ledger: Ledger, backends: list[Backend]) -> tuple[BackendFacts, ...]:
 def _facts(ledger: Ledger, backend: Backend, sums: dict[PerBackend, list[int]]) -> BackendFacts:
     slot = backend.slot
     cells = ledger.cells
+    orders = cells[column_at(Column.ADMIN, slot)]
+    weight = ordered_weight(orders)
     return BackendFacts(
         pool=backend.pool,
         name=backend.name,
         health=ledger.health(slot).name.lower(),
         health_since=cells[column_at(Column.HEALTH_SINCE_MS, slot)] / 1000,
-        drained=cells[column_at(Column.ADMIN, slot)] == Admin.DRAINED,
-        weight=backend.weight,
+        drained=is_drained(orders),
+        weight=backend.weight if weight is None else weight,
+        configured_weight=backend.weight,
         in_flight=sums[PerBackend.IN_FLIGHT][slot],
         queued=sums[PerBackend.QUEUED][slot],
         requests=sums[PerBackend.REQUESTS][slot],
