@@ -50,6 +50,9 @@ class Stream(Protocol):
     def read_early(self) -> bool:
         """From `on_readable`: take in what came, for the next `read`. False: the peer is gone (end of input, reset, goodbye)."""
 
+    def end_output(self) -> None:
+        """Say that nothing more will be written (FIN, close_notify); reading goes on. Raises as `write` does."""
+
     def close(self) -> None:
         """Say goodbye (close_notify) as far as it goes without waiting, and close. Closing twice is harmless."""
 
@@ -85,6 +88,9 @@ class Strands(Protocol):
 
     def later(self, run: Callable[[], None]) -> None:
         """From a greenlet: call `run` from the event loop at its next turn."""
+
+    def park(self) -> None:
+        """From a greenlet: wait until somebody throws something into it."""
 
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         """From a greenlet: raise `error` in `strand` at the loop's next turn, unless it has ended by then."""

@@ -32,6 +32,10 @@ class GeventStrands:
         """See Strands."""
         self._run_callback(run)
 
+    def park(self) -> None:
+        """See Strands."""
+        self._hub.switch()
+
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         """See Strands."""
         self._run_callback(_throw, strand, error)

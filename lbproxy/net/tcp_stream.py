@@ -209,6 +209,13 @@ class TcpStream:
             if self._write_watcher is not None:
                 self._write_watcher.stop()
 
+    def end_output(self) -> None:
+        """See Stream."""
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            raise ConnectionLost(error.strerror or str(error)) from error
+
     def wait_connected(self) -> int:
         """Wait, at most `write_stall` seconds, until a connect in progress is decided: 0 or its errno."""
         self._wait_room()

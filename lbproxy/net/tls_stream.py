@@ -166,6 +166,10 @@ class TlsStream(TcpStream):
             raise ConnectionLost(_reason(error)) from error
         TcpStream.write(self, self._outgoing.read())
 
+    def end_output(self) -> None:
+        """See Stream. No FIN: the engine may still have to answer (KeyUpdate), and close_notify says all there is to say."""
+        TcpStream.write(self, self._goodbye())
+
     def _flush(self) -> None:
         # While a writer waits in the middle of its records nothing may come between them: the next write takes it along.
         if self._outgoing.pending and self._writer is None:

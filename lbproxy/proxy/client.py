@@ -21,6 +21,7 @@ from lbproxy.observe.access import Timing
 from lbproxy.proxy.exchange import Exchange
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.service import Service
+from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.streams import HEAD_READ, NEVER, Strand, Stream
 
 IDLE_IN_GREENLET = 1.0
@@ -51,6 +52,7 @@ class ClientConnection:
         "_idle_until",
         "_rest",
         "forwarder",
+        "open_tunnel",
         "peer",
         "redirect",
         "service",
@@ -78,6 +80,7 @@ class ClientConnection:
         self._fields = LastFields()
         self._about_head: RequestHead | None = None
         self._about = ""
+        self.open_tunnel: Tunnel | None = None
         self.strand: Strand | None = None
         self._idle_since = service.clock()
         self._idle_until = self._idle_since + service.config.timeouts.request_head  # a new client has something to say
@@ -118,9 +121,16 @@ class ClientConnection:
             self._idle_until = min(self._idle_until, now + grace)
             self.stream.deadline = min(self.stream.deadline, self._idle_until)
 
+    @property
+    def tunnel(self) -> bool:
+        """See Connection."""
+        return self.open_tunnel is not None
+
     def cut(self) -> None:
         """The drain took too long: whoever has no response yet gets 503, whoever has a part of one sees it break off."""
-        if self.strand is not None and self.state is not _IDLE:
+        if self.open_tunnel is not None:
+            self.open_tunnel.cut("tunnel_drained")
+        elif self.strand is not None and self.state is not _IDLE:
             self.strand.throw(RequestError(503, "drain_timeout", "the worker had to end"))
 
     # ---------------------------------------------------------------- in the greenlet

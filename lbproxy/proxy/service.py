@@ -73,11 +73,15 @@ class Counters:
 class Connection(Protocol):
     """A client's connection as a draining worker sees it."""
 
+    @property
+    def tunnel(self) -> bool:
+        """It carries an open tunnel: ending it takes a cut, and nobody can tell when it would end by itself."""
+
     def drain(self, now: float, grace: float) -> None:
         """Take no new request; an idle connection ends `grace` seconds from `now`."""
 
     def cut(self) -> None:
-        """Time is up."""
+        """Time is up. A tunnel says goodbye to both sides; what it cannot say at once goes out in the background."""
 
 
 @dataclass(slots=True)

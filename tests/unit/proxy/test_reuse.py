@@ -27,6 +27,9 @@ class QuietStream:
     def read_early(self) -> bool:
         raise AssertionError("what comes on an idle connection is not looked at")
 
+    def end_output(self) -> None:
+        raise AssertionError("nothing is said on an idle connection")
+
     def close(self) -> None:
         self.closed += 1
 

@@ -44,6 +44,7 @@ class FakeStream:
         self.unread = False
         self.sent = b""
         self.end = ""  # "close" | "finish" | "abort"
+        self.output_ended = False
         self.lingering = False
         """Finished, and not yet closed in the background."""
         self.broken: Exception | None = None
@@ -149,6 +150,7 @@ class FakeStream:
                 raise self.broken
             if self.end:
                 raise ConnectionLost("stream closed")
+            assert not self.output_ended, f"{self!r} is written to after its output ended"
             size = len(rest) if self.room is None else min(self.room, len(rest))
             self.sent += rest[:size]
             if self.room is not None:
@@ -164,6 +166,10 @@ class FakeStream:
             finally:
                 self._writer = None
                 self.write_deadline = NEVER
+
+    def end_output(self) -> None:
+        self.write(b"")
+        self.output_ended = True
 
     def close(self) -> None:
         self._close("close")
@@ -274,6 +280,10 @@ class World:
 
     def later(self, run: Callable[[], None]) -> None:
         self._put_off.append(run)
+
+    def park(self) -> None:
+        self.me()
+        self.wait()
 
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         self._put_off.append(lambda: None if getattr(strand, "dead", False) else strand.throw(error))

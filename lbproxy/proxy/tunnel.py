@@ -1,0 +1,243 @@
+"""A tunnel: after a 101 the bytes between client and backend are nobody's business but theirs.
+
+Theory of operation. Two strands, one a direction, for as long as the tunnel lasts: each reads a piece, writes it whole, reads the
+next. What is held is one piece a direction, and a side that takes nothing stops the other one's reading (back-pressure by the
+kernel's buffers), never the opposite direction. A message costs its reader one wake-up, as a request does.
+
+How it ends:
+
+1. A side ends its output (FIN, close_notify): the other side is told so, and the opposite direction goes on; a query whose answer
+   takes its time is fine. Only, from now on silence is limited to HALF_CLOSED. When both directions have ended, it is over.
+2. A side cannot be read any more (reset, TLS cut short): both are aborted, so that neither takes the part for the whole.
+3. A side cannot be written to: that direction is over, but what this side has said before it went away is still passed on; its own
+   end, which the opposite direction meets, decides (as 1 or 2).
+4. A side takes nothing for `write_stall`: both are aborted.
+5. Nobody says anything for the time of silence, or the worker has to go (`cut`): both sides get an orderly goodbye, except one that
+   has a torn piece: a goodbye in the middle of it would be garbage.
+
+`reason` tells which, for the log; "" is 1.
+"""
+
+from __future__ import annotations
+
+from lbproxy.errors import ConnectionLost, StreamError, TimedOut
+from lbproxy.proxy.service import Service
+from lbproxy.streams import BODY_READ, HEAD_READ, Strand, Stream
+
+HALF_CLOSED = 60.0
+"""Seconds of silence after which a tunnel of which one direction has ended is over. A peer that vanished after its goodbye looks
+like one that waits for an answer; HAProxy's documentation advises 30 s for it (timeout client-fin)."""
+
+
+class _Stop(BaseException):
+    """The tunnel is over. Not an Exception, so that nothing on its way takes it for a failure."""
+
+
+class _Direction:
+    """Bytes from `source` to `sink`."""
+
+    __slots__ = ("carried", "name", "over", "sink", "sink_name", "source", "torn")
+
+    def __init__(self, source: Stream, sink: Stream, name: str, sink_name: str) -> None:
+        self.source = source
+        self.sink = sink
+        self.name = name
+        self.sink_name = sink_name
+        self.carried = 0
+        """Bytes that the sink was given."""
+        self.over = False
+        self.torn = False
+        """It was stopped in the middle of a write."""
+
+
+class Tunnel:
+    """One tunnel; `run` once. Owner of both streams from then on; ends both, but leaves finishing the client's to the caller."""
+
+    __slots__ = (
+        "_active",
+        "_backend",
+        "_client",
+        "_clock",
+        "_down",
+        "_idle",
+        "_main",
+        "_service",
+        "_up",
+        "_up_strand",
+        "broken",
+        "reason",
+    )
+
+    def __init__(self, service: Service, client: Stream, backend: Stream) -> None:
+        self._service = service
+        self._clock = service.clock
+        self._idle = service.config.timeouts.tunnel
+        self._client = client
+        self._backend = backend
+        self._up = _Direction(client, backend, "client", "backend")
+        self._down = _Direction(backend, client, "backend", "client")
+        self._active = 0.0
+        self._main: Strand | None = None
+        self._up_strand: Strand | None = None
+        self.reason = ""
+        """Why it ended, for the log; "" when both sides had said all they wanted."""
+        self.broken = False
+        """The client must see a cut instead of an end."""
+
+    @property
+    def bytes_up(self) -> int:
+        """From the client, as given to the backend."""
+        return self._up.carried
+
+    @property
+    def bytes_down(self) -> int:
+        """To the client, the head of the 101 included."""
+        return self._down.carried
+
+    # ---------------------------------------------------------------- from the event loop
+
+    def on_readable(self) -> None:
+        """See StreamOwner: whose turn it is to be read is decided by the one who writes it elsewhere."""
+
+    def on_expired(self) -> None:
+        """See StreamOwner: while a piece is being written the limit is the write's."""
+
+    def cut(self, reason: str) -> None:
+        """End it now, with notice to both sides."""
+        if self._main is None or self.reason:
+            return
+        self.reason = reason
+        if self._up_strand is not None:
+            self._up_strand.throw(_Stop())
+        self._main.throw(_Stop())
+
+    def _begin_up(self, early: bytes) -> None:
+        if self._main is not None and not self.reason:
+            self._service.strands.start(lambda: self._run_up(early))
+
+    # ---------------------------------------------------------------- in the client's strand
+
+    def run(self, head: bytes, early_up: bytes, early_down: bytes) -> None:
+        """Carry bytes until the tunnel is over. `head`: the 101 for the client; `early_*`: what either side has sent already."""
+        strands = self._service.strands
+        self._client.owner = self._backend.owner = self
+        self._active = self._clock()
+        self._main = strands.current()
+        strands.later(lambda: self._begin_up(early_up))
+        try:
+            self._carry(self._down, head + early_down)
+            while not self._up.over:
+                strands.park()
+        except _Stop:
+            pass
+        except BaseException:
+            self._fail("internal_error")
+            raise
+        finally:
+            self._main = None
+            self._end()
+
+    def _end(self) -> None:
+        """The second strand is stopped before the streams end: nobody may be reading one that is being finished."""
+        strands = self._service.strands
+        up = self._up_strand
+        if up is not None:
+            self._main = strands.current()
+            strands.throw_later(up, _Stop())
+            try:
+                strands.park()
+            except _Stop:
+                pass
+            self._main = None
+        if self.broken or self._up.torn:
+            self._backend.abort()
+        else:
+            self._backend.finish()
+        self.broken = self.broken or self._down.torn
+
+    # ---------------------------------------------------------------- in the second strand
+
+    def _run_up(self, early: bytes) -> None:
+        self._up_strand = self._service.strands.current()
+        try:
+            self._carry(self._up, early)
+        except _Stop:
+            pass
+        except Exception as error:  # must not end in the event loop
+            self._service.on_fault(error)
+            self._fail("internal_error")
+        finally:
+            self._up.over = True
+            self._up_strand = None
+            main = self._main
+            if main is not None and (self._down.over or self.reason):
+                self._service.strands.throw_later(main, _Stop())
+
+    # ---------------------------------------------------------------- in both
+
+    def _carry(self, way: _Direction, data: bytes) -> None:
+        """Until the source ends, or the sink takes no more. Raises _Stop when the tunnel is over."""
+        source, sink, clock = way.source, way.sink, self._clock
+        limit = HEAD_READ
+        while True:
+            if data:
+                try:
+                    sink.write(data)
+                except _Stop:
+                    way.torn = True
+                    raise
+                except StreamError as error:
+                    self._refused(way, error)
+                    return
+                way.carried += len(data)
+                limit = BODY_READ if len(data) >= HEAD_READ else HEAD_READ
+            self._active = now = clock()
+            source.deadline = now + self._idle
+            data = self._read(way, limit)
+            if not data:
+                self._pass_on_end(way)
+                return
+
+    def _read(self, way: _Direction, limit: int) -> bytes:
+        """The next piece, b"" at the end; raises _Stop when the tunnel is over: nobody said anything, or the source is lost."""
+        while True:
+            try:
+                return way.source.read(limit)
+            except TimedOut:
+                silent_until = self._active + self._idle
+                if silent_until <= self._clock():
+                    half_closed = self._up.over or self._down.over
+                    self._fail("tunnel_half_closed" if half_closed else "tunnel_idle", broken=False)
+                    raise _Stop from None
+                way.source.deadline = silent_until  # the other direction was busy
+            except ConnectionLost:
+                self._fail(f"tunnel_{way.name}_lost")
+                raise _Stop from None
+
+    def _pass_on_end(self, way: _Direction) -> None:
+        try:
+            way.sink.end_output()
+        except _Stop:
+            way.torn = True
+            raise
+        except StreamError as error:
+            self._refused(way, error)
+            return
+        self._settle(way)
+
+    def _refused(self, way: _Direction, error: StreamError) -> None:
+        """The sink takes no more: when it just takes nothing, that is the end; when it is gone, its last words are still read."""
+        if isinstance(error, TimedOut):
+            self._fail(f"tunnel_{way.sink_name}_stalled")
+            raise _Stop
+        self._settle(way)
+
+    def _settle(self, way: _Direction) -> None:
+        way.over = True
+        self._idle = min(self._idle, HALF_CLOSED)
+        way.sink.deadline = min(way.sink.deadline, self._clock() + self._idle)
+
+    def _fail(self, reason: str, broken: bool = True) -> None:
+        if not self.reason:
+            self.reason = reason
+            self.broken = broken
