@@ -1,4 +1,7 @@
-"""`python -m bench [cases...]`: the table. Exit 0 whatever the figures, 1 with the reason when the harness cannot measure."""
+"""`python -m bench [cases...]`: the table; `python -m bench reload`: what reloads cost.
+
+Exit 0 whatever the figures, 1 with the reason when the harness cannot measure.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from types import FrameType
 
 from bench.macro import cases, figures, machine, peers, report, rounds
 from bench.macro.errors import BenchError
+from bench.reload import command as reload
 
 DEFAULT_PEERS = "nginx,haproxy,lbproxy"
 QUICK_ROUNDS, QUICK_SECONDS = 2, 1
@@ -20,7 +24,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="bench",
         description="CPU per request and memory of lbproxy beside nginx and HAProxy, doing the same work.",
-        epilog=f"cases:\n{told}\n  {cases.IDLE:<11} {cases.IDLE_TELLS}",
+        epilog=f"cases:\n{told}\n  {cases.IDLE:<11} {cases.IDLE_TELLS}\n\nbench reload --help: requests lost during reloads",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("cases", nargs="*", metavar="case", help="default: all")
@@ -95,6 +99,8 @@ def main(argv: list[str]) -> int:
         raise SystemExit(128 + number)  # through the finally clauses that stop the proxies
 
     signal.signal(signal.SIGTERM, end)
+    if argv[:1] == ["reload"]:
+        return reload.main(argv[1:])
     chosen = arguments(argv)
     try:
         measure(chosen)

@@ -1,4 +1,4 @@
-"""The proxies that are compared, each told to do the same duties with one worker.
+"""The proxies that are compared, each told to do the same duties with one worker (or more, see Site).
 
 The duties: TLS with the same certificate and both protocol versions on, session tickets as they come by default, least
 connections over two backends with kept connections, X-Real-IP and X-Forwarded-For/-Proto, an access line per request in a file.
@@ -37,6 +37,7 @@ class Site(NamedTuple):
     backends: tuple[int, int]
     certificate: Files
     access_log: Path
+    workers: int = 1
 
 
 class Recipe(NamedTuple):
@@ -49,7 +50,7 @@ class Recipe(NamedTuple):
 
 _NGINX = """\
 {user}
-worker_processes 1;
+worker_processes {workers};
 worker_rlimit_nofile 16384;
 daemon off;
 pid {folder}/nginx.pid;
@@ -99,7 +100,7 @@ def nginx(site: Site) -> Recipe:
 _HAPROXY = """\
 global
     log stdout format raw daemon
-    nbthread 1
+    nbthread {workers}
     maxconn 8000
     ssl-default-bind-options ssl-min-ver TLSv1.2
 defaults
@@ -134,7 +135,7 @@ def haproxy(site: Site) -> Recipe:
 
 _LBPROXY = """\
 [proxy]
-workers = 1
+workers = {workers}
 [log]
 access = "{access}"
 [[listen]]
@@ -174,11 +175,18 @@ class Peer:
     """A running proxy. Whoever makes it calls `stop`."""
 
     def __init__(
-        self, name: str, make: Callable[[Site], Recipe], folder: Path, backends: tuple[int, int], certificate: Files, cores: Cores
+        self,
+        name: str,
+        make: Callable[[Site], Recipe],
+        folder: Path,
+        backends: tuple[int, int],
+        certificate: Files,
+        cores: Cores,
+        workers: int = 1,
     ) -> None:
         """`folder` is empty and ours; returns once the proxy answers over TLS, BenchError when it does not."""
         self.name = name
-        self.site = Site(folder, free_port(), free_port(), backends, certificate, folder / "access.log")
+        self.site = Site(folder, free_port(), free_port(), backends, certificate, folder / "access.log", workers)
         recipe = make(self.site)
         # For HAProxy standard output is the access log; the others keep silent there.
         stdout = self.site.access_log if name == "haproxy" else folder / "stdout"
