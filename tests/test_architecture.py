@@ -54,6 +54,8 @@ LAZY_ACROSS: dict[str, tuple[str, ...]] = {
 }
 """cli wires the children together and may name these only inside functions that run in the forked child."""
 
+ROOTS_WITH_CODE: dict[str, str] = {"lbproxy.cli": "lbproxy.cli:main is the entry point"}
+
 IMPURE = {
     "asyncio", "fcntl", "gevent", "greenlet", "logging", "mmap", "multiprocessing", "os", "psutil", "random", "secrets", "select",
     "selectors", "signal", "socket", "ssl", "structlog", "subprocess", "threading", "time",
@@ -179,7 +181,9 @@ def test_package_roots_hold_no_code() -> None:
     faults = [
         module
         for module, path in modules().items()
-        if path.name == "__init__.py" and any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree_of(path)))
+        if path.name == "__init__.py"
+        and module not in ROOTS_WITH_CODE
+        and any(isinstance(node, ast.Import | ast.ImportFrom) for node in ast.walk(tree_of(path)))
     ]
     assert not faults, f"imports in __init__.py of {faults}"
 

@@ -1,0 +1,44 @@
+"""The command line as a whole: the verbs' parser, and what becomes of errors."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from lbproxy import __version__
+from lbproxy.cli import check, quick, start
+from lbproxy.cli.options import Verb, say
+from lbproxy.errors import ConfigError, StartError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; the exit code. Usage errors leave by SystemExit(2), as argparse has it."""
+    arguments = _parser().parse_args(argv)
+    verb: Verb = arguments.verb
+    try:
+        return verb(arguments)
+    except ConfigError as error:
+        say(*map(str, error.complaints))
+        return 1
+    except StartError as error:
+        say(*str(error).splitlines())
+        return 1
+    except KeyboardInterrupt:
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `lbproxy init | head`: nothing is left to tell, also not at exit
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lbproxy",
+        description="A TLS-terminating, load-balancing reverse proxy.",
+        epilog="Exit codes: 0 clean, 1 refused or cannot start (the reason is on stderr), 2 wrong usage or a forced end.",
+    )
+    parser.add_argument("--version", action="version", version=f"lbproxy {__version__}")
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    for module in (start, check, quick):
+        module.add(verbs)
+    return parser

@@ -1,0 +1,74 @@
+"""`lbproxy start`: serve what a file says. Here master, workers and control meet."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lbproxy.cli.options import Verbs, add_config, add_verb, say
+from lbproxy.config.model import Config
+from lbproxy.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lbproxy.ipc.handover import ChildMain
+
+Ready = Callable[[], None]
+
+
+def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    """The verb and its options."""
+    parser = add_verb(verbs, "start", start, "serve what a configuration file says, in the foreground")
+    add_config(parser)
+    parser.add_argument(
+        "--daemon",
+        action="store_true",
+        help="return when everything serves (0) or cannot (1, with the reason), and go on in the background. Events go to stderr "
+        'and, with log.access = "stdout", the access log to stdout: each is kept only where that is a regular file '
+        "(>>access.log 2>>events.log) and dropped otherwise",
+    )
+
+
+def start(arguments: argparse.Namespace) -> int:
+    """Serve what the file says until a signal ends it."""
+    from lbproxy.config.load import load_file
+    from lbproxy.tls.audit import audit
+
+    config = load_file(Path(arguments.config))
+    if complaints := audit(config):
+        raise ConfigError(complaints)
+    if not arguments.daemon:
+        return serve(config, None)
+    from lbproxy.master.daemon import daemonize
+
+    if config.log.access == "stdout" and not os.path.isfile("/proc/self/fd/1"):
+        say("note: in the background the access log on stdout goes nowhere: set log.access to a file, or redirect stdout to one")
+    return daemonize(partial(serve, config))
+
+
+def serve(config: Config, on_ready: Ready | None) -> int:
+    """Be the master until a signal ends it; the exit code. `on_ready` is called when all workers serve."""
+    from lbproxy.master.main import run
+
+    return run(config, worker=_worker, control=_control, on_ready=on_ready)
+
+
+def _worker() -> ChildMain:
+    """In the forked child, which alone loads gevent."""
+    from lbproxy.net.preload import preload
+    from lbproxy.worker.main import run
+
+    preload()
+    return run
+
+
+def _control() -> ChildMain:
+    """In the forked child, which alone loads gevent."""
+    from lbproxy.control.main import run
+    from lbproxy.net.preload import preload
+
+    preload()
+    return run

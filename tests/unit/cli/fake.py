@@ -1,0 +1,29 @@
+"""Stand-ins for what the verbs start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from lbproxy.config.model import Config
+
+Capture = pytest.CaptureFixture[str]
+
+
+class FakeMaster:
+    """Stands in for lbproxy.master.main.run."""
+
+    def __init__(self) -> None:
+        self.config: Config | None = None
+        self.result: int | Exception = 0
+
+    def run(self, config: Config, *, worker: object, control: object, on_ready: Callable[[], None] | None = None) -> int:
+        self.config = config
+        assert callable(worker)
+        assert callable(control)
+        if on_ready is not None:
+            on_ready()
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result

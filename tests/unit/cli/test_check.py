@@ -1,0 +1,72 @@
+"""check and init."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from lbproxy import cli
+from lbproxy.config.load import load_text
+from lbproxy.config.model import Address
+from tests.unit.cli.fake import Capture
+from tests.unit.config.text import LEAST
+
+
+def test_check_fine(file: Path, capsys: Capture) -> None:
+    """One line; as JSON an empty list."""
+    assert cli.main(["check", "-c", str(file)]) == 0
+    assert capsys.readouterr() == (f"{file} is fine: 1 listener, 1 route, 1 pool, 1 backend\n", "")
+    assert cli.main(["check", "-c", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "complaints": []}
+
+
+def test_check_complains(file: Path, capsys: Capture) -> None:
+    """Lines on stderr for people, objects on stdout for programs."""
+    file.write_text(LEAST + "balanse = 1")
+    told = "unknown key"
+    assert cli.main(["check", "-c", str(file)]) == 1
+    assert capsys.readouterr() == ("", f'lbproxy: {file}:8: pool.app.balanse: {told} (did you mean "balance"?)\n')
+    assert cli.main(["check", "-c", str(file), "--json"]) == 1
+    out, err = capsys.readouterr()
+    complaint = {"file": str(file), "line": 8, "key": "pool.app.balanse", "message": told, "hint": 'did you mean "balance"?'}
+    assert (json.loads(out), err) == ({"ok": False, "complaints": [complaint]}, "")
+
+
+def test_check_resolves_names(file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Together with what is wrong about certificates, in file order; addresses are asked nobody about."""
+    asked = []
+
+    def first_address(host: str, port: int) -> str:
+        asked.append(host)
+        if host == "known.internal":
+            return "10.0.0.1"
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr("lbproxy.master.resolve.first_address", first_address)
+    names = '"10.0.0.1:80", "known.internal:80", "[::1]:80",\n"gone.internal:80", "gone.internal:81"'
+    backends = f'backends = [{names}]\ntls = {{ ca = "no.pem" }}'
+    file.write_text(LEAST.replace('backends = ["10.0.0.1:80"]', backends))
+    assert cli.main(["check", "-c", str(file), "--json"]) == 1
+    found = [(each["line"], each["message"]) for each in json.loads(capsys.readouterr().out)["complaints"]]
+    lost = 'cannot resolve "gone.internal": Name or service not known'
+    assert sorted(asked) == ["gone.internal", "known.internal"]
+    assert found[-2:] == [(8, lost), (8, lost)]
+    assert "no.pem" in found[0][1]
+
+
+def test_check_effective(file: Path, capsys: Capture) -> None:
+    """A file that says the same."""
+    assert cli.main(["check", "-c", str(file), "--effective"]) == 0
+    out = capsys.readouterr().out
+    assert load_text(out, "", file.parent).pools[0].backends[0].address == Address("10.0.0.1", 80)
+    assert "keepalive" in out
+
+
+def test_init_passes_check(tmp_path: Path, capsys: Capture) -> None:
+    """As it stands: no certificate has to be there."""
+    assert cli.main(["init"]) == 0
+    (tmp_path / "new.toml").write_text(capsys.readouterr().out)
+    assert cli.main(["check", "-c", str(tmp_path / "new.toml")]) == 0

@@ -1,0 +1,67 @@
+"""The verbs as a person types them: wrong usage, and how the program ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from lbproxy import __version__, cli
+from tests.support.process import run_cli
+from tests.unit.cli.fake import Capture
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    ([], "VERB"),
+    (["start"], "-c/--config"),
+    (["fly"], "invalid choice: 'fly'"),
+    (["quick"], "--to"),
+    (["quick", "--to", "9000"], '"app.internal:8080", got "9000" (e.g. "127.0.0.1:9000")'),
+    (["quick", "--from", "localhost:1", "--to", ":1"], 'wanted the IP address to listen on, got "localhost" (e.g. "127.0.0.1:1")'),
+    (["quick", "--to", ":1", "--workers", "63"], 'wanted "auto" or a number from 1 to 62, got the number 63'),
+    (["quick", "--to", ":1", "--workers", "x"], 'wanted "auto" or a number from 1 to 62, got "x"'),
+    (["respond"], "ADDR"),
+    (["check", "-c", "x", "--json", "--effective"], "not allowed with"),
+])  # fmt: skip
+def test_wrong_usage(arguments: list[str], told: str, capsys: Capture) -> None:
+    """Exit 2, what is wrong, and what would be right."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    assert left.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_version(capsys: Capture) -> None:
+    """On stdout."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"lbproxy {__version__}\n"
+
+
+# ---------------------------------------------------------------- as a process
+
+
+def test_python_m_is_the_same() -> None:
+    """`python -m lbproxy`."""
+    assert run_cli("--version").stdout == f"lbproxy {__version__}\n"
+
+
+def test_a_reader_that_goes_away() -> None:
+    """`lbproxy init | head -0` ends quietly."""
+    process = subprocess.Popen([sys.executable, "-u", "-m", "lbproxy", "init"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    with process.stderr as stderr:
+        assert stderr.read() == b""
+    assert process.wait(20) == 1
+
+
+def test_little_is_loaded_for_little() -> None:
+    """What a verb does not need is not imported for it: it comes at once."""
+    heavy = {"cryptography", "gevent", "asyncio", "psutil", "structlog", "toml", "ssl"}
+    program = "import sys; from lbproxy.cli import main; main(['init']); print(*sys.modules, file=sys.stderr)"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert heavy & set(ended.stderr.split()) == set()

@@ -1,0 +1,54 @@
+"""start: what it refuses before anything runs, and what it hands to the master."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lbproxy import cli
+from lbproxy.config.model import Address
+from lbproxy.errors import StartError
+from tests.unit.cli.fake import Capture, FakeMaster
+from tests.unit.config.text import LEAST
+
+
+@pytest.mark.parametrize("code", [0, 2])
+def test_start_hands_over_to_the_master(master: FakeMaster, file: Path, code: int) -> None:
+    """What the file says, and its exit code."""
+    master.result = code
+    assert cli.main(["start", "-c", str(file)]) == code
+    assert master.config is not None
+    assert master.config.listen[0].address == Address("0.0.0.0", 8443)
+
+
+def test_start_errors_are_a_line_each(master: FakeMaster, file: Path, capsys: Capture) -> None:
+    """On stderr, told to come from us; exit 1."""
+    master.result = StartError("one\ntwo")
+    assert cli.main(["start", "-c", str(file)]) == 1
+    assert capsys.readouterr() == ("", "lbproxy: one\nlbproxy: two\n")
+
+
+def test_start_refuses_a_bad_file_before_anything_runs(master: FakeMaster, file: Path, capsys: Capture) -> None:
+    """Complaints about the file, and about what it names."""
+    file.write_text(LEAST.replace("least", "") + "worker = 1")
+    assert cli.main(["start", "-c", str(file)]) == 1
+    assert (
+        capsys.readouterr().err == f"lbproxy: {file}:8: pool.app.worker: unknown key (known here: balance, backends, tls, health)\n"
+    )
+    file.write_text(LEAST.replace('":8443"', '":8443"\ncertificates = [{ cert = "no.crt", key = "no.key" }]'))
+    assert cli.main(["start", "-c", str(file)]) == 1
+    err = capsys.readouterr().err
+    assert "no.crt" in err
+    assert "no.key" in err
+    assert master.config is None
+
+
+def test_interrupted(master: FakeMaster, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C before the master listens to signals is a forced end, without a traceback."""
+
+    def interrupt(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lbproxy.master.main.run", interrupt)
+    assert cli.main(["start", "-c", str(file)]) == 2
