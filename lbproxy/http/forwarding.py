@@ -22,6 +22,7 @@ _REQUEST_DROPS = line_finder((*HOP_BY_HOP, b"proxy", b"x-forwarded-*", b"x-real-
 _TRUSTED_DROPS = line_finder((*HOP_BY_HOP, b"proxy", *_FORWARDED))
 _SAID = re.compile(rb"(?i)\r\n(x-forwarded-(?:for|proto|host|port)|forwarded):[ \t]*+([^\r]*+)")
 _RESPONSE_DROPS = line_finder(HOP_BY_HOP)
+_LENGTH = line_finder((b"content-length",))
 _UNDERSCORE = re.compile(rb"\r\n[^:\r_]*+_[^:\r]*+:[^\r]*+")
 
 
@@ -198,4 +199,6 @@ def response(head: ResponseHead, extra: bytes) -> bytes:
         block = cut(block, head.lowered, _RESPONSE_DROPS)
         if head.nominated:
             block = without(block, head.nominated)
+    if (head.status == 204 or head.status < 200) and head.specials:
+        block = cut(block, block.lower(), _LENGTH)  # RFC 9110 8.6: not even a zero belongs here (framing.py refused all else)
     return b"HTTP/1.1 %d %b%b%b%b\r\n\r\n" % (head.status, head.reason, block, VIA, extra)

@@ -22,10 +22,10 @@ class Vector(NamedTuple):
     expected: dict[str, Any]
 
 
-def vectors(kind: str) -> list[Vector]:
+def vectors(kind: str, folder: Path = FOLDER) -> list[Vector]:
     """All of "accept" or "reject", in the order of the index. A file without a verdict, or the reverse, is an error."""
-    index = tomllib.loads((FOLDER / kind / "index.toml").read_text(encoding="utf-8"))
-    files = {path.stem: path for path in (FOLDER / kind).glob("*.http")}
+    index = tomllib.loads((folder / kind / "index.toml").read_text(encoding="utf-8"))
+    files = {path.stem: path for path in (folder / kind).glob("*.http")}
     if files.keys() != index.keys():
         raise ValueError(f"{kind}: files and index differ in {sorted(files.keys() ^ index.keys())}")
     return [Vector(name, files[name].read_bytes(), expected) for name, expected in index.items()]
