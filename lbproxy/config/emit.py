@@ -10,7 +10,7 @@ from dataclasses import asdict
 
 import toml
 
-from lbproxy.config.model import Backend, Config, Health, Limits, Listen, Log, Pool, PoolTls, Process, Route
+from lbproxy.config.model import Backend, Config, Health, Limits, Listen, ListenTls, Log, Pool, PoolTls, Process, Route, Timeouts
 from lbproxy.config.units import format_duration, format_network, format_size
 
 TomlTable = dict[str, object]
@@ -21,10 +21,10 @@ def emit(config: Config) -> str:
     metrics = {} if config.metrics.address is None else {"metrics": {"address": str(config.metrics.address)}}
     return toml.dumps(
         {
-            "proxy": _proxy(config.proxy),
-            "log": _log(config.log),
-            "timeouts": {key: format_duration(seconds) for key, seconds in asdict(config.timeouts).items()},
-            "limits": _limits(config.limits),
+            "proxy": proxy_table(config.proxy),
+            "log": log_table(config.log),
+            "timeouts": timeouts_table(config.timeouts),
+            "limits": limits_table(config.limits),
             **metrics,
             "listen": [_listen(listen) for listen in config.listen],
             **({"route": [_route(route) for route in config.routes]} if config.routes else {}),
@@ -42,7 +42,8 @@ def _file(path: object) -> str | None:
     return None if path is None else str(path)
 
 
-def _proxy(proxy: Process) -> TomlTable:
+def proxy_table(proxy: Process) -> TomlTable:
+    """[proxy]"""
     return _given(
         workers=proxy.workers or "auto",
         user=proxy.user,
@@ -57,11 +58,18 @@ def _proxy(proxy: Process) -> TomlTable:
     )
 
 
-def _log(log: Log) -> TomlTable:
+def log_table(log: Log) -> TomlTable:
+    """[log]"""
     return {"level": log.level, "format": log.format, "access": log.access}
 
 
-def _limits(limits: Limits) -> TomlTable:
+def timeouts_table(timeouts: Timeouts) -> TomlTable:
+    """[timeouts]"""
+    return {key: format_duration(seconds) for key, seconds in asdict(timeouts).items()}
+
+
+def limits_table(limits: Limits) -> TomlTable:
+    """[limits]"""
     sizes = ("head", "request_line", "body")
     return {key: format_size(value) if key in sizes else value for key, value in asdict(limits).items()}
 
@@ -70,9 +78,13 @@ def _listen(listen: Listen) -> TomlTable:
     table: TomlTable = {"address": str(listen.address), "redirect_to_https": listen.redirect_to_https}
     if listen.certificates:
         table["certificates"] = [{"cert": str(pair.cert), "key": str(pair.key)} for pair in listen.certificates]
-        tls = listen.tls
-        table["tls"] = _given(profile=tls.profile, client_ca=_file(tls.client_ca), client_auth=tls.client_auth)
+        table["tls"] = listen_tls_table(listen.tls)
     return table
+
+
+def listen_tls_table(tls: ListenTls) -> TomlTable:
+    """A listener's tls."""
+    return _given(profile=tls.profile, client_ca=_file(tls.client_ca), client_auth=tls.client_auth)
 
 
 def _route(route: Route) -> TomlTable:
@@ -82,21 +94,24 @@ def _route(route: Route) -> TomlTable:
 def _pool(pool: Pool) -> TomlTable:
     return _given(
         balance=pool.balance,
-        backends=[_backend(backend) for backend in pool.backends],
-        tls=None if pool.tls is None else _pool_tls(pool.tls),
-        health=_health(pool.health),
+        backends=[backend_table(backend) for backend in pool.backends],
+        tls=None if pool.tls is None else pool_tls_table(pool.tls),
+        health=health_table(pool.health),
     )
 
 
-def _backend(backend: Backend) -> TomlTable:
+def backend_table(backend: Backend) -> TomlTable:
+    """The long form of one of a pool's backends."""
     return {"address": str(backend.address), "weight": backend.weight, "max_connections": backend.max_connections}
 
 
-def _pool_tls(tls: PoolTls) -> TomlTable:
+def pool_tls_table(tls: PoolTls) -> TomlTable:
+    """A pool's tls."""
     return _given(ca=_file(tls.ca), server_name=tls.server_name, cert=_file(tls.cert), key=_file(tls.key), verify=tls.verify)
 
 
-def _health(health: Health) -> TomlTable:
+def health_table(health: Health) -> TomlTable:
+    """[pool.NAME.health]"""
     table: TomlTable = {
         "type": health.type,
         "interval": format_duration(health.interval),

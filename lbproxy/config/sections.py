@@ -14,7 +14,7 @@ SECTIONS = {"proxy": Process, "log": Log, "timeouts": Timeouts, "limits": Limits
 
 
 LEAST_MEMORY = 16 * MIB
-"""A worker that has served nobody yet takes about 30 MiB (Python and its libraries): below it every worker would be replaced for ever."""
+"""A worker that has served nobody yet takes about 30 MiB: below that every worker would be replaced for ever."""
 
 
 def belongs_in(key: str) -> str:

@@ -1,0 +1,301 @@
+"""What a reload changes: the running `Config` beside a new one.
+
+Both are written in the words of the file first (emit.py: "30s", not 30.0) and compared by those words, each part by the name that
+people know it by: a listener by its address, a route by host and path, a pool by its name, a backend as the ledger names it. Lines,
+the source, and the order of things whose order means nothing (listeners, pools, backends, networks) are no change. The order of
+routes is one, since the first match wins, and so is the first certificate of a listener, since it serves who asks for no name.
+
+`plan(a, b)` and `plan(b, a)` mirror each other: what one adds the other removes, with the same names and keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar
+
+from lbproxy.config import emit
+from lbproxy.config.model import Backend, Config, Listen, Metrics, Pool, PoolTls, Process, Route
+from lbproxy.config.order import moved
+
+T = TypeVar("T")
+Kind = Literal["listener", "route", "pool", "backend", "proxy", "log", "timeouts", "limits", "metrics"]
+How = Literal["added", "removed", "changed"]
+
+ONLY_BY_RESTART = {
+    "user": "the account of the processes is looked up once",
+    "pid_file": "the master keeps its pid file for its life",
+    "control": "the master keeps its control socket for its life",
+}
+"""Keys of [proxy] that a reload leaves as they are, and why."""
+
+NOTHING = "nothing changed"
+_SIGNS: dict[How, str] = {"added": "+", "removed": "-", "changed": "~"}
+
+
+class Edit(NamedTuple):
+    """One key with its values in the words of the file; None: the key, or that item of its list, is not there."""
+
+    key: str
+    old: str | None
+    new: str | None
+
+    def __str__(self) -> str:
+        if self.old is None:
+            return f"{self.key} {self.new} added"
+        if self.new is None:
+            return f"{self.key} {self.old} removed"
+        return f"{self.key} {self.old} -> {self.new}"
+
+
+class Change(NamedTuple):
+    """One part of the configuration that is not what it was.
+
+    `name` is "0.0.0.0:443" for a listener, "example.com/api/" for a route ("/api/" when it matches every host), "api" for a pool,
+    "api/10.0.0.1:8080" for a backend, the address for metrics that come or go, and "" for tables that exist once.
+    """
+
+    kind: Kind
+    name: str
+    how: How
+    edits: tuple[Edit, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What no key tells: a renewed certificate, where an added route leads."""
+
+    @property
+    def detail(self) -> tuple[str, ...]:
+        """Edits and notes in words."""
+        return (*map(str, self.edits), *self.notes)
+
+    def __str__(self) -> str:
+        what = f"{_SIGNS[self.how]} {self.kind} {self.name}".rstrip()
+        return f"{what}: {', '.join(self.detail)}" if self.detail else what
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    changes: tuple[Change, ...]
+    """In the order of the file's parts: listeners, routes, pools each with its backends, then the tables that exist once."""
+    restart: tuple[str, ...]
+    """A line for each setting that differs and stays as it runs: key, running value, new value, why."""
+
+
+def plan(running: Config, new: Config, touched: Collection[Path] = ()) -> Plan:
+    """What becomes of `running` when `new` takes over.
+
+    `touched`: the files of certificates, keys and authorities whose bytes changed, by the names that the configurations use. A
+    listener or pool that used such a file and goes on using it is changed.
+    """
+    changes = [
+        *_listeners(running.listen, new.listen, touched),
+        *_routes(running.routes, new.routes),
+        *_pools(running.pools, new.pools, touched),
+        *_once("proxy", _reloadable(running.proxy), _reloadable(new.proxy)),
+        *_once("log", emit.log_table(running.log), emit.log_table(new.log)),
+        *_once("timeouts", emit.timeouts_table(running.timeouts), emit.timeouts_table(new.timeouts)),
+        *_once("limits", emit.limits_table(running.limits), emit.limits_table(new.limits)),
+        *_metrics(running.metrics, new.metrics),
+    ]
+    return Plan(tuple(changes), tuple(_restart(running.proxy, new.proxy)))
+
+
+def effective(running: Config, new: Config) -> Config:
+    """`new` as it can take effect now: what only a restart changes is as it runs."""
+    return replace(new, proxy=replace(new.proxy, **{key: getattr(running.proxy, key) for key in ONLY_BY_RESTART}))
+
+
+def lines(plan: Plan) -> list[str]:
+    """For a terminal, a change a line: "+ listener 127.0.0.1:8443", "~ pool api: health.interval 2s -> 5s", "! proxy.user: ..."."""
+    return [*map(str, plan.changes), *(f"! {line}" for line in plan.restart)] or [NOTHING]
+
+
+def as_json(plan: Plan) -> dict[str, object]:
+    """For the control socket.
+
+    {"changes": [{"kind", "name", "how", "edits": [{"key", "old", "new"}], "notes": [text]}], "restart": [text], "lines": [text]};
+    `old` and `new` are texts or null, `lines` is all of it for a terminal.
+    """
+    changes = [
+        {
+            "kind": change.kind,
+            "name": change.name,
+            "how": change.how,
+            "edits": [edit._asdict() for edit in change.edits],
+            "notes": list(change.notes),
+        }
+        for change in plan.changes
+    ]
+    return {"changes": changes, "restart": list(plan.restart), "lines": lines(plan)}
+
+
+# ---------------------------------------------------------------- tables
+
+
+def _edits(old: emit.TomlTable, new: emit.TomlTable, above: str = "") -> Iterator[Edit]:
+    """The keys of a table that differ; of a list, whose order means nothing, the items. `above`: the table's own place."""
+    for key in old | new:
+        before, after = old.get(key), new.get(key)
+        if isinstance(before, list) and isinstance(after, list):
+            yield from (Edit(above + key, item, None) for item in dict.fromkeys(before) if item not in after)
+            yield from (Edit(above + key, None, item) for item in dict.fromkeys(after) if item not in before)
+        elif before != after:
+            yield Edit(above + key, _word(before), _word(after))
+
+
+def _word(value: object) -> str | None:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return None if value is None else str(value)
+
+
+def _once(kind: Kind, old: emit.TomlTable, new: emit.TomlTable) -> Iterator[Change]:
+    """A table that exists once, defaults included."""
+    yield from _changed(kind, "", _edits(old, new))
+
+
+def _changed(kind: Kind, name: str, edits: Iterable[Edit], notes: Iterable[str] = ()) -> Iterator[Change]:
+    """A change, when there is something to tell of it."""
+    change = Change(kind, name, "changed", tuple(edits), tuple(notes))
+    if change.detail:
+        yield change
+
+
+def _reloadable(proxy: Process) -> emit.TomlTable:
+    return {key: value for key, value in emit.proxy_table(proxy).items() if key not in ONLY_BY_RESTART}
+
+
+def _restart(running: Process, new: Process) -> Iterator[str]:
+    old_table, new_table = emit.proxy_table(running), emit.proxy_table(new)
+    for key, why in ONLY_BY_RESTART.items():
+        old, wanted = old_table.get(key, "not set"), new_table.get(key, "not set")
+        if old != wanted:
+            yield f"proxy.{key}: {old} -> {wanted} (needs a restart: {why})"
+
+
+def _metrics(old: Metrics, new: Metrics) -> Iterator[Change]:
+    if old.address is None or new.address is None:
+        yield from (Change("metrics", str(address), "removed") for address in (old.address,) if address is not None)
+        yield from (Change("metrics", str(address), "added") for address in (new.address,) if address is not None)
+    else:
+        yield from _once("metrics", {"address": str(old.address)}, {"address": str(new.address)})
+
+
+def _matched(old: dict[str, T], new: dict[str, T]) -> Iterator[tuple[str, T | None, T | None]]:
+    """Each name once with what it stands for on either side: the running ones in their order, then those that are new."""
+    for name in old | new:
+        yield name, old.get(name), new.get(name)
+
+
+# ---------------------------------------------------------------- listeners
+
+
+def _listeners(old: tuple[Listen, ...], new: tuple[Listen, ...], touched: Collection[Path]) -> Iterator[Change]:
+    by_name = ({str(listen.address): listen for listen in side} for side in (old, new))
+    for name, before, after in _matched(*by_name):
+        if before is None or after is None:
+            yield Change("listener", name, "added" if before is None else "removed")
+        else:
+            yield from _changed("listener", name, _listener_edits(before, after), _listener_renewals(before, after, touched))
+
+
+def _listener_edits(old: Listen, new: Listen) -> Iterator[Edit]:
+    yield from _edits({"redirect_to_https": old.redirect_to_https}, {"redirect_to_https": new.redirect_to_https})
+    yield from _certificates(*({str(pair.cert): str(pair.key) for pair in side.certificates} for side in (old, new)))
+    yield from _edits(emit.listen_tls_table(old.tls), emit.listen_tls_table(new.tls), "tls.")
+
+
+def _certificates(old: dict[str, str], new: dict[str, str]) -> Iterator[Edit]:
+    """Certificate to key, in order; one that replaces the only one is one edit, not three."""
+    if len(old) == len(new) == 1 and old.keys() != new.keys():
+        yield Edit("certificate", *old, *new)
+        yield from _edits({"key": next(iter(old.values()))}, {"key": next(iter(new.values()))})
+        return
+    for cert, before, after in _matched(old, new):
+        if before is None or after is None:
+            yield Edit("certificate", None if before is None else cert, None if after is None else cert)
+        elif before != after:
+            yield Edit(f"key of {cert}", before, after)
+    if old and new and next(iter(old)) != next(iter(new)):
+        yield Edit("first certificate", next(iter(old)), next(iter(new)))
+    elif [cert for cert in old if cert in new] != [cert for cert in new if cert in old]:
+        yield Edit("order of certificates", ", ".join(old), ", ".join(new))
+
+
+def _listener_renewals(old: Listen, new: Listen, touched: Collection[Path]) -> Iterator[str]:
+    for pair in new.certificates:
+        if pair in old.certificates:
+            yield from _renewal(pair.cert, pair.key, touched)
+    if old.tls.client_ca == new.tls.client_ca and new.tls.client_ca in touched:
+        yield f"client_ca {new.tls.client_ca} renewed"
+
+
+def _renewal(cert: Path | None, key: Path | None, touched: Collection[Path]) -> Iterator[str]:
+    """A certificate mostly comes with a new key, which goes without saying."""
+    if cert in touched:
+        yield f"certificate {cert} renewed"
+    elif key in touched:
+        yield f"key {key} renewed"
+
+
+# ---------------------------------------------------------------- routes
+
+
+def _routes(old: tuple[Route, ...], new: tuple[Route, ...]) -> Iterator[Change]:
+    before, after = ({(route.host or "") + route.path: route for route in side} for side in (old, new))
+    places = moved([name for name in before if name in after], [name for name in after if name in before])
+    for name, was, now in _matched(before, after):
+        if was is None:
+            yield Change("route", name, "added", notes=_leads_to(now))
+        elif now is None:
+            yield Change("route", name, "removed", notes=_leads_to(was))
+        else:
+            place = [Edit("place", *places[name])] if name in places else []
+            yield from _changed("route", name, [*_edits({"pool": was.pool}, {"pool": now.pool}), *place])
+
+
+def _leads_to(route: Route | None) -> tuple[str, ...]:
+    return () if route is None else (f"pool {route.pool}",)
+
+
+# ---------------------------------------------------------------- pools
+
+
+def _pools(old: tuple[Pool, ...], new: tuple[Pool, ...], touched: Collection[Path]) -> Iterator[Change]:
+    by_name = ({pool.name: pool for pool in side} for side in (old, new))
+    for name, before, after in _matched(*by_name):
+        if before is None or after is None:
+            yield Change("pool", name, "added" if before is None else "removed")
+        else:
+            yield from _changed("pool", name, _pool_edits(before, after), _pool_renewals(before.tls, after.tls, touched))
+        yield from _backends(name, *(() if pool is None else pool.backends for pool in (before, after)))
+
+
+def _pool_edits(old: Pool, new: Pool) -> Iterator[Edit]:
+    yield from _edits({"balance": old.balance}, {"balance": new.balance})
+    yield from _edits({"tls": "off" if old.tls is None else "on"}, {"tls": "off" if new.tls is None else "on"})
+    yield from _edits(emit.pool_tls_table(old.tls or PoolTls()), emit.pool_tls_table(new.tls or PoolTls()), "tls.")
+    yield from _edits(_health(old), _health(new), "health.")
+
+
+def _health(pool: Pool) -> emit.TomlTable:
+    """With the keys of an HTTP check whatever the type is: when it becomes one, only what is no default is worth a word."""
+    return emit.health_table(replace(pool.health, type="http")) | {"type": pool.health.type}
+
+
+def _pool_renewals(old: PoolTls | None, new: PoolTls | None, touched: Collection[Path]) -> Iterator[str]:
+    if old is None or new is None:
+        return
+    if old.ca == new.ca and new.ca in touched:
+        yield f"ca {new.ca} renewed"
+    if (old.cert, old.key) == (new.cert, new.key):
+        yield from _renewal(new.cert, new.key, touched)
+
+
+def _backends(pool: str, old: tuple[Backend, ...], new: tuple[Backend, ...]) -> Iterator[Change]:
+    by_name = ({f"{pool}/{backend.address}": backend for backend in side} for side in (old, new))
+    for name, before, after in _matched(*by_name):
+        if before is None or after is None:
+            yield Change("backend", name, "added" if before is None else "removed")
+        else:
+            yield from _changed("backend", name, _edits(emit.backend_table(before), emit.backend_table(after)))

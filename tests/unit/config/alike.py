@@ -1,0 +1,73 @@
+"""Configurations out of a small vocabulary: two of them have much in common, as before and after an edit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_network
+from pathlib import Path
+
+from hypothesis import strategies as st
+
+from lbproxy.config import model
+from lbproxy.config.model import Address, Config
+
+CERTIFICATES = [model.Certificate(Path(f"/{name}.crt"), Path(f"/{name}.key")) for name in "ab"]
+LISTEN_TLS = [model.ListenTls(), model.ListenTls("modern"), model.ListenTls("modern", Path("/ca.pem"), "required")]
+POOL_TLS = [
+    None,
+    model.PoolTls(),
+    model.PoolTls(verify=False),
+    model.PoolTls(Path("/ca.pem"), "api", Path("/a.crt"), Path("/a.key")),
+    model.PoolTls(None, "api", Path("/b.crt"), Path("/a.key")),
+]
+HEALTH = [
+    model.Health(),
+    model.Health("off", 5.0),
+    model.Health("http"),
+    model.Health("http", 5.0, 1.0, 1, 1, "HEAD", "/up", "api", (200, 200)),
+]
+ROUTES = [
+    model.Route("p", host, path) for host, path in [("a", "/x"), ("a", "/y"), ("a", "/z"), ("b", "/"), ("*.b", "/"), (None, "/")]
+]
+NETWORKS = [ip_network("10.0.0.0/8"), ip_network("::1")]
+PROCESSES = [
+    model.Process(),
+    model.Process(user="www"),
+    model.Process(workers=2, pid_file=Path("/a.pid"), control=Path("/c.sock")),
+    model.Process(workers=2, drain_timeout=1.5, worker_memory=2**29, worker_memory_hard=2**30, worker_requests=5, idle_grace=0.5),
+]
+
+
+@st.composite
+def _listen(draw: st.DrawFn, address: Address) -> model.Listen:
+    certificates = draw(st.lists(st.sampled_from(CERTIFICATES), max_size=2, unique=True))
+    if not certificates:
+        return model.Listen(address, redirect_to_https=draw(st.booleans()))
+    return model.Listen(address, tuple(certificates), draw(st.sampled_from(LISTEN_TLS)))
+
+
+@st.composite
+def _pool(draw: st.DrawFn, name: str) -> model.Pool:
+    ports = draw(st.lists(st.integers(1, 3), min_size=1, max_size=3, unique=True))
+    backends = tuple(model.Backend(Address("::1" if port == 1 else "host", port), draw(st.integers(0, 1))) for port in ports)
+    return model.Pool(name, backends, tls=draw(st.sampled_from(POOL_TLS)), health=draw(st.sampled_from(HEALTH)))
+
+
+@st.composite
+def alike(draw: st.DrawFn) -> Config:
+    """One of them; lines are 0."""
+    names = draw(st.lists(st.sampled_from("pqr"), min_size=1, unique=True))
+    routes = draw(st.lists(st.sampled_from(ROUTES), min_size=1, unique=True))
+    ports = draw(st.lists(st.integers(1, 3), min_size=1, unique=True))
+    trusted = draw(st.lists(st.sampled_from(NETWORKS), max_size=3))
+    return Config(
+        "",
+        tuple(draw(_listen(Address("::", port))) for port in ports),
+        tuple(model.Route(draw(st.sampled_from(names)), route.host, route.path) for route in routes),
+        tuple(draw(_pool(name)) for name in names),
+        replace(draw(st.sampled_from(PROCESSES)), trusted_proxies=tuple(trusted)),
+        draw(st.sampled_from([model.Log(), model.Log("debug", "json", "/a.log")])),
+        draw(st.sampled_from([model.Timeouts(), model.Timeouts(keepalive=0.25, tunnel=90.0)])),
+        draw(st.sampled_from([model.Limits(), model.Limits(body=2**20, fields=50)])),
+        draw(st.sampled_from([model.Metrics(), model.Metrics(Address("::", 9)), model.Metrics(Address("::", 10))])),
+    )
