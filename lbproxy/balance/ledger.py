@@ -40,7 +40,7 @@ class Column(IntEnum):
 
     HEALTH = 0  # a Health value; writer: control
     HEALTH_SINCE_MS = 1  # wall clock, milliseconds; writer: control
-    ADMIN = 2  # an Admin value; writer: master
+    ADMIN = 2  # what an operator ordered, see admin_cell; 0: nothing; writer: master
     TIE = 3  # smooth weighted round robin's current weight; writer: the holder of the pick lock
     CHECKS = 4  # probes run; writer: control
     CHECK_FAILURES = 5
@@ -53,8 +53,28 @@ class Health(IntEnum):
 
 
 class Admin(IntEnum):
+    """The two commonest orders."""
+
     ENABLED = 0
     DRAINED = 1
+
+
+def admin_cell(drained: bool, weight: int | None) -> int:
+    """An operator's orders for a backend as one cell: bit 0 drained, above it 1 + the weight that replaces the configured one.
+
+    As long as nothing was ordered it is 0, so that a pick sees with the same look that all backends are as configured.
+    """
+    return drained | (0 if weight is None else weight + 1) << 1
+
+
+def is_drained(cell: int) -> bool:
+    """Whether an operator took the backend out."""
+    return bool(cell & 1)
+
+
+def ordered_weight(cell: int) -> int | None:
+    """The weight an operator ordered; None: the configured one counts."""
+    return (cell >> 1) - 1 if cell >> 1 else None
 
 
 class Scalar(IntEnum):
@@ -158,6 +178,10 @@ class Ledger:
                     if what not in GAUGES_PER_BACKEND:
                         cells[cell_at(RETIRED, what, backend)] += cells[at]
                     cells[at] = 0
+
+    def set_children(self, high: int) -> None:
+        """No living worker has row `high` or above; their rows were retired. Readers have less to add up."""
+        self.cells[Header.CHILDREN_HIGH] = high
 
     def forget_backend(self, backend: int) -> None:
         """A backend slot gets a new owner: nothing of the old one may shine through."""

@@ -18,7 +18,6 @@ from typing import NamedTuple
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.least_connections import break_tie, least_loaded
 from lbproxy.balance.ledger import (
-    Admin,
     Column,
     Header,
     Health,
@@ -28,13 +27,15 @@ from lbproxy.balance.ledger import (
     Scalar,
     cell_at,
     column_at,
+    is_drained,
+    ordered_weight,
     scalar_at,
 )
 
 _CHILDREN_HIGH = int(Header.CHILDREN_HIGH)  # an Enum's member is looked up through a hook in Python 3.11
 _UP = int(Health.UP)
 _UNKNOWN = int(Health.UNKNOWN)
-_ENABLED = int(Admin.ENABLED)
+_NO_ORDERS = 0  # of an operator
 
 
 class Unavailable(NamedTuple):
@@ -89,7 +90,7 @@ class Pool:
         self._limits = [backend.max_connections for backend in backends]
         self._limited = any(self._limits)
         self._equal = min(self._weights) == max(self._weights) > 0
-        self._all_fit = (_UP,) * len(slots) + (_ENABLED,) * len(slots)
+        self._all_fit = (_UP,) * len(slots) + (_NO_ORDERS,) * len(slots)
         self._readers: dict[int, Callable[[memoryview], tuple[int, ...]]] = {}
 
     def pick(self, tried: Sequence[int] = ()) -> Lease | Unavailable:
@@ -129,23 +130,29 @@ class Pool:
             if loads.count(least) == 1:
                 return loads.index(least)
             return self._turn(loads, least)
-        usable = self._usable(values, tried)
+        weights = self._ordered_weights(values[count:states])
+        usable = self._usable(values, weights, tried)
         if not usable:
             return _NONE
         if self._limited:
             usable = [index for index in usable if not self._limits[index] or loads[index] < self._limits[index]]
             if not usable:
                 return _FULL
-        best = least_loaded(usable, loads, self._weights)
-        return best[0] if len(best) == 1 else self._smooth(best)
+        best = least_loaded(usable, loads, weights)
+        return best[0] if len(best) == 1 else self._smooth(best, weights)
 
-    def _usable(self, values: tuple[int, ...], tried: Sequence[int]) -> list[int]:
-        count = len(self._slots)
-        candidates = [
-            index
-            for index in range(count)
-            if values[count + index] == _ENABLED and self._weights[index] and self._slots[index] not in tried
-        ]
+    def _ordered_weights(self, orders: Sequence[int]) -> list[int]:
+        """Configured weights, as an operator changed them; 0 for a backend that is drained."""
+        if not any(orders):
+            return self._weights
+        weights = []
+        for order, configured in zip(orders, self._weights, strict=True):
+            ordered = ordered_weight(order)
+            weights.append(0 if is_drained(order) else configured if ordered is None else ordered)
+        return weights
+
+    def _usable(self, values: tuple[int, ...], weights: Sequence[int], tried: Sequence[int]) -> list[int]:
+        candidates = [index for index, slot in enumerate(self._slots) if weights[index] and slot not in tried]
         up = [index for index in candidates if values[index] == _UP]
         return up or [index for index in candidates if values[index] == _UNKNOWN]
 
@@ -161,10 +168,10 @@ class Pool:
         cells[rotor] = index + 1
         return index
 
-    def _smooth(self, tied: list[int]) -> int:
+    def _smooth(self, tied: list[int], weights: Sequence[int]) -> int:
         cells = self._cells
         current = [cells[at] for at in self._ties]
-        chosen = break_tie(tied, self._weights, current)
+        chosen = break_tie(tied, weights, current)
         for index in tied:
             cells[self._ties[index]] = current[index]
         return chosen

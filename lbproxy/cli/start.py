@@ -37,23 +37,30 @@ def start(arguments: argparse.Namespace) -> int:
     from lbproxy.config.load import load_file
     from lbproxy.tls.audit import audit
 
-    config = load_file(Path(arguments.config))
-    if complaints := audit(config):
-        raise ConfigError(complaints)
+    file = Path(arguments.config)
+    place = file.absolute()  # a daemon changes its folder, and a reload comes after that
+
+    def read() -> Config:
+        config = load_file(place, named=arguments.config)
+        if complaints := audit(config):
+            raise ConfigError(complaints)
+        return config
+
+    config = read()
     if not arguments.daemon:
-        return serve(config, None)
+        return serve(config, None, read)
     from lbproxy.master.daemon import daemonize
 
     if config.log.access == "stdout" and not os.path.isfile("/proc/self/fd/1"):
         say("note: in the background the access log on stdout goes nowhere: set log.access to a file, or redirect stdout to one")
-    return daemonize(partial(serve, config))
+    return daemonize(partial(serve, config, reread=read))
 
 
-def serve(config: Config, on_ready: Ready | None) -> int:
-    """Be the master until a signal ends it; the exit code. `on_ready` is called when all workers serve."""
+def serve(config: Config, on_ready: Ready | None, reread: Callable[[], Config] | None = None) -> int:
+    """Be the master until a signal ends it; the exit code. `on_ready` is called when all workers serve, `reread` for each reload."""
     from lbproxy.master.main import run
 
-    return run(config, worker=_worker, control=_control, on_ready=on_ready)
+    return run(config, worker=_worker, control=_control, on_ready=on_ready, reread=reread)
 
 
 def _worker() -> ChildMain:

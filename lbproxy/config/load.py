@@ -28,20 +28,22 @@ _ELSEWHERE = {
 """What other proxies call it."""
 
 
-def load_file(path: Path) -> Config:
-    """The configuration in a file. Raises ConfigError, also for a file that cannot be read."""
+def load_file(path: Path, named: str = "") -> Config:
+    """The configuration in a file, which complaints call by the name the user gave it. Raises ConfigError, also for a file that cannot
+    be read."""
+    name = named or str(path)
     try:
         content = path.read_bytes()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ConfigError([Complaint(str(path), 0, "", f"cannot be read: {reason}", _file_hint(error))]) from error
+        raise ConfigError([Complaint(name, 0, "", f"cannot be read: {reason}", _file_hint(error))]) from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         message = f"wanted UTF-8, got the byte {content[error.start]:#04x}"
-        raise ConfigError([Complaint(str(path), line, "", message, "save the file as UTF-8")]) from error
-    return load_text(text, str(path), path.absolute().parent)
+        raise ConfigError([Complaint(name, line, "", message, "save the file as UTF-8")]) from error
+    return load_text(text, name, path.absolute().parent)
 
 
 def _file_hint(error: OSError) -> str:

@@ -24,10 +24,10 @@ from lbproxy.control.prober import Prober, declare_up
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.health import schedule
 from lbproxy.ipc.handover import Handover
-from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Heartbeat, Message, Quit, Ready
+from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Heartbeat, Message, Quit, Ready, SetLogLevel
 from lbproxy.ipc.pipe import ChildPipe
 from lbproxy.ipc.uplink import Uplink
-from lbproxy.observe.log import get_logger
+from lbproxy.observe.log import get_logger, set_level
 from lbproxy.observe.process import rss_kib
 
 READ = 1  # libev's EV_READ
@@ -131,6 +131,8 @@ class Control:
             self._leave(CLEAN)
         elif isinstance(message, Drain):
             self._group.spawn(self._leave_after, message.timeout_ms / 1000)
+        elif isinstance(message, SetLogLevel):
+            set_level(message.level)
         # ReopenLogs is for those who hold the access log.
 
     def _leave_after(self, seconds: float) -> None:

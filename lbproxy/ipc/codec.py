@@ -23,6 +23,8 @@ from lbproxy.ipc.messages import (
     Quit,
     Ready,
     ReopenLogs,
+    Serve,
+    SetLogLevel,
 )
 
 HEADER = 4
@@ -75,17 +77,25 @@ COUNT = Number(2**31 - 1)
 NAME = Text(512)  # a DNS name has at most 253 characters; pools are named by the operator
 
 KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Ready, Heartbeat, HealthChanged, Drained, Failed, Drain, Quit, ReopenLogs)
+    kind.__name__: kind for kind in (Ready, Heartbeat, HealthChanged, Drained, Failed, Serve, Drain, Quit, ReopenLogs, SetLogLevel)
 }
 RULES: dict[str, dict[str, Rule]] = {
     "Ready": {"pid": Number(2**22, low=1)},  # PID_MAX_LIMIT of the kernel
-    "Heartbeat": {"lag_ms": COUNT, "rss_kib": Number(2**42), "connections": COUNT, "live_requests": COUNT},
+    "Heartbeat": {
+        "lag_ms": COUNT,
+        "rss_kib": Number(2**42),
+        "connections": COUNT,
+        "live_requests": COUNT,
+        "requests": Number(2**59),
+    },
     "HealthChanged": {"pool": NAME, "backend": NAME, "state": Text(8, one_of=("up", "down")), "why": Text(1024, free=True)},
     "Drained": {"cut": COUNT},
     "Failed": {"reason": Text(4096, free=True)},
-    "Drain": {"timeout_ms": COUNT},
+    "Serve": {},
+    "Drain": {"timeout_ms": COUNT, "idle_ms": COUNT, "tunnel_ms": COUNT, "closing": Text(4096)},
     "Quit": {},
     "ReopenLogs": {},
+    "SetLogLevel": {"level": Text(8, one_of=("debug", "info", "warning", "error"))},
 }
 
 

@@ -22,6 +22,7 @@ class Heartbeat(NamedTuple):
     rss_kib: int
     connections: int
     live_requests: int
+    requests: int = 0  # ended since the process began
 
 
 class HealthChanged(NamedTuple):
@@ -45,10 +46,21 @@ class Failed(NamedTuple):
     reason: str
 
 
-class Drain(NamedTuple):
-    """Master -> child: take no new work, finish what you have within `timeout_ms`, then exit."""
+class Serve(NamedTuple):
+    """Master -> worker: begin to accept. A worker of a reload hears it when its whole generation is Ready, and so not at all when
+    the reload fails: no client ever meets a configuration that was taken back."""
 
-    timeout_ms: int
+
+class Drain(NamedTuple):
+    """Master -> worker: take no new work, finish what you have, then exit. A later one can only shorten the limits.
+
+    All times count from its arrival. Idle connections always have at least the configured `proxy.idle_grace` since the first Drain.
+    """
+
+    timeout_ms: int  # requests that take longer are cut
+    idle_ms: int = 0  # idle connections are closed after so long
+    tunnel_ms: int = 0  # upgraded connections are cut after so long, though not before timeout_ms
+    closing: str = ""  # listeners nobody accepts from any more, by index ("0,2"); their queues are taken along
 
 
 class Quit(NamedTuple):
@@ -59,7 +71,13 @@ class ReopenLogs(NamedTuple):
     """Master -> child: the access log was rotated; a fresh descriptor comes with this frame (SCM_RIGHTS)."""
 
 
-Message = Ready | Heartbeat | HealthChanged | Drained | Failed | Drain | Quit | ReopenLogs
+class SetLogLevel(NamedTuple):
+    """Master -> child: an operator wants to see more or less."""
+
+    level: str  # debug | info | warning | error
+
+
+Message = Ready | Heartbeat | HealthChanged | Drained | Failed | Serve | Drain | Quit | ReopenLogs | SetLogLevel
 
 HEARTBEAT_INTERVAL = 0.5
 SILENCE_LIMIT = 5.0

@@ -12,7 +12,7 @@ import signal
 from dataclasses import dataclass
 from enum import Enum
 
-from lbproxy.ipc.messages import SILENCE_LIMIT
+from lbproxy.ipc.messages import SILENCE_LIMIT, Heartbeat
 
 FOREVER = float("inf")
 
@@ -53,6 +53,7 @@ MOVES: dict[tuple[Phase, Cue], Phase] = {
     (Phase.SERVING, Cue.FAREWELL): Phase.LEAVING,
     (Phase.SERVING, Cue.OVERDUE): Phase.ABORTED,
     (Phase.SERVING, Cue.KILL): Phase.KILLED,
+    (Phase.DRAINING, Cue.DRAIN): Phase.DRAINING,  # asked to hurry
     (Phase.DRAINING, Cue.FAREWELL): Phase.LEAVING,
     (Phase.DRAINING, Cue.OVERDUE): Phase.KILLED,
     (Phase.DRAINING, Cue.KILL): Phase.KILLED,
@@ -76,6 +77,9 @@ SIGNALS: dict[Phase, signal.Signals] = {Phase.ABORTED: signal.SIGABRT, Phase.KIL
 """What is sent to a child that enters the phase."""
 
 
+NO_BEAT = Heartbeat(0, 0, 0, 0)
+
+
 @dataclass(slots=True)
 class Child:
     """A living (or not yet reaped) process in a slot of the ledger."""
@@ -92,6 +96,8 @@ class Child:
     ready_at: float = FOREVER
     reason: str = ""
     """Why it goes, in its own words or the master's."""
+    beat: Heartbeat = NO_BEAT
+    """The last one."""
 
     def __post_init__(self) -> None:
         self.deadline = self.born + LIMITS[Phase.STARTING]
@@ -104,18 +110,21 @@ class Child:
         """Seconds since Ready; 0 when it never was."""
         return now - self.ready_at if self.was_ready else 0.0
 
-    def heard(self, now: float) -> None:
+    def heard(self, beat: Heartbeat, now: float) -> None:
         """A heartbeat came."""
+        self.beat = beat
         if self.phase is Phase.SERVING:
             self.deadline = now + SILENCE_LIMIT
 
     def move(self, cue: Cue, now: float, limit: float | None = None) -> Phase | None:
-        """Make the step that `cue` asks for and return the new phase; None when it changes nothing. `limit` in seconds."""
+        """Make the step that `cue` asks for and return the new phase; None when it changes nothing. `limit` in seconds: a drain's;
+        one that is asked to hurry keeps the nearer of its limits."""
         phase = MOVES.get((self.phase, cue))
         if phase is None:
             return None
+        deadline = now + (LIMITS[phase] if limit is None else limit)
+        self.deadline = min(self.deadline, deadline) if phase is self.phase else deadline
         self.phase = phase
-        self.deadline = now + (LIMITS[phase] if limit is None else limit)
         if cue is Cue.READY:
             self.ready_at = now
         return phase

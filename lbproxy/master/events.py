@@ -8,11 +8,47 @@ from typing import Literal, NamedTuple
 from lbproxy.ipc.messages import Message
 from lbproxy.master.child import Role
 
+
+class Terms(NamedTuple):
+    """What the fleet has to know of a configuration."""
+
+    workers: int
+    drain_timeout: float = 30.0
+    """Seconds."""
+    tunnel_timeout: float = 3600.0
+    memory: int = 0
+    """KiB of a worker's resident memory above which it is replaced, one worker at a time; 0: no matter how much."""
+    memory_hard: int = 0
+    """KiB above which it stops accepting at once; 0: never."""
+    requests: int = 0
+    """After how many a worker is replaced; 0: never."""
+
+
 # ---------------------------------------------------------------- events
 
 
-class Start(NamedTuple):
-    """Bring the first generation to life."""
+class Prepared(NamedTuple):
+    """What generation `number` inherits is opened: bring it to life. The first comes unasked; others answer a Prepare."""
+
+    number: int
+    terms: Terms
+
+
+class PrepareFailed(NamedTuple):
+    """A Prepare could not be carried out: the configuration is refused, or what it names cannot be had."""
+
+    number: int
+    why: str
+
+
+class ReloadWanted(NamedTuple):
+    """A signal or an operator asks for a new generation."""
+
+
+class Scale(NamedTuple):
+    """An operator wants one worker more (+1) or less (-1)."""
+
+    delta: int
 
 
 class Spawned(NamedTuple):
@@ -66,7 +102,9 @@ class Tick(NamedTuple):
     """Time passed; at least one a second."""
 
 
-Event = Start | Spawned | SpawnFailed | Said | PipeEnded | PipeBroken | Died | Terminate | Tick
+Asked = Prepared | PrepareFailed | ReloadWanted | Scale | Terminate
+Happened = Spawned | SpawnFailed | Said | PipeEnded | PipeBroken | Died | Tick
+Event = Asked | Happened
 
 # ---------------------------------------------------------------- actions
 
@@ -88,6 +126,34 @@ class Send(NamedTuple):
     message: Message
 
 
+class TellDrain(NamedTuple):
+    """Send a Drain with these limits (seconds) to a worker; which of its listeners close for good is the shell's to know."""
+
+    slot: int
+    timeout: float
+    idle: float
+    tunnel: float
+
+
+class Prepare(NamedTuple):
+    """Read and check the configuration and open all that generation `number` needs; answer with Prepared or PrepareFailed."""
+
+    number: int
+
+
+class Rejected(NamedTuple):
+    """The reload that should have made generation `number` is over; who serves goes on serving."""
+
+    number: int
+    why: str
+
+
+class Forget(NamedTuple):
+    """Nobody of the generation is left: close what only it had."""
+
+    number: int
+
+
 class Kill(NamedTuple):
     slot: int
     signal: signal.Signals
@@ -100,9 +166,11 @@ class Log(NamedTuple):
 
 
 class Serving(NamedTuple):
-    """All workers of the generation are Ready for the first time."""
+    """All workers of the generation are Ready for the first time: what it does not listen on is served no more. Comes before the
+    drains of those it takes over from."""
 
     generation: int
+    milliseconds: int
 
 
 class StopListening(NamedTuple):
@@ -116,4 +184,4 @@ class Exit(NamedTuple):
     reason: str
 
 
-Action = Spawn | Send | Kill | Log | Serving | StopListening | Exit
+Action = Spawn | Send | TellDrain | Kill | Log | Prepare | Serving | Rejected | Forget | StopListening | Exit

@@ -2,22 +2,27 @@
 
 The nouns:
 
-- A *generation* is one configuration brought to life: a row of *posts* (its workers and its control process). It is the unit of a
-  reload: several may live at once, the newest serves, older ones are RETIRING. A child's slot tells its generation.
+- A *generation* (generation.py) is one configuration brought to life: a row of *posts* (its workers and its control process). It is
+  the unit of a reload: several may live at once, the newest serves, older ones are RETIRING. A child's slot tells its generation.
 - A *post* is a place to be filled, for as long as its generation serves. It remembers how often it failed (for the back-off).
 - A *child* (child.py) is the process that fills a post right now, in a slot of the ledger.
 
 The rules:
 
 1. A post whose child died is filled again after 0.1 s, doubling up to 5 s; a child that served for LIVED seconds clears the score.
-2. A generation that cannot start is given up: GIVE_UP_AFTER deaths before all of its workers were Ready once, or within FRESH
+2. A first generation that cannot start is given up: GIVE_UP_AFTER deaths before all of its workers were Ready once, or within FRESH
    seconds of its start, are exit code 1 with the last reason. Somebody else's SIGKILL of a child that was Ready does not count:
    that is an operator or the kernel's memory killer, not a generation that cannot work.
-3. A silent child (5 s after Ready; 20 s before it) gets SIGABRT, which makes it write its stack, then SIGKILL; its post is filled
+3. A reload: the shell prepares, a second generation starts beside the first, and its workers do not accept before all of them are
+   Ready. Then they Serve, and only then the older one is told to drain. One death on the way and the new generation goes, the older
+   one never hears of it. (A stranger's SIGKILL is forgiven twice.) At most MOST_GENERATIONS live: a reload beyond waits, and the
+   oldest is asked to hurry. The old control leaves before the new one starts: health has one writer.
+4. A silent child (5 s after Ready; 20 s before it) gets SIGABRT, which makes it write its stack, then SIGKILL; its post is filled
    again.
-4. Terminate: workers drain, control goes last, exit code 0 when all are gone. Who is still there `drain_timeout` + DRAIN_GRACE
+5. A worker that grew too large, or served its number of requests, is replaced: one at a time, the successor first.
+6. Terminate: workers drain, control goes last, exit code 0 when all are gone. Who is still there `drain_timeout` + DRAIN_GRACE
    seconds later is killed. A second Terminate kills at once: exit code 2.
-5. If the master itself was not running for a while (stopped in a terminal, a slow log reader), its children were not silent: their
+7. If the master itself was not running for a while (stopped in a terminal, a slow log reader), its children were not silent: their
    deadlines move by the gap.
 """
 
@@ -27,113 +32,44 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 from lbproxy.balance.ledger import RETIRED
-from lbproxy.ipc.messages import Drain, Drained, Failed, HealthChanged, Heartbeat, Message, Quit, Ready
+from lbproxy.ipc.messages import Drained, Failed, HealthChanged, Heartbeat, Message, Quit, Ready, Serve
+from lbproxy.master import events
 from lbproxy.master.child import FOREVER, SIGNALS, Child, Cue, Phase, Role
-from lbproxy.master.events import (
-    Action,
-    Died,
-    Event,
-    Exit,
-    Fact,
-    Kill,
-    Level,
-    Log,
-    PipeBroken,
-    PipeEnded,
-    Said,
-    Send,
-    Serving,
-    Spawn,
-    Spawned,
-    SpawnFailed,
-    Start,
-    StopListening,
-    Terminate,
-    Tick,
-)
+from lbproxy.master.events import Action, Event, Fact, Kill, Level, Log, Send, Spawn
+from lbproxy.master.generation import Generation, Post, Stage, Stop, worn_out
+from lbproxy.master.reloading import Wishes
 
 BACK_OFF_FIRST = 0.1
 BACK_OFF_MOST = 5.0
 LIVED = 5.0
 FRESH = 30.0
 GIVE_UP_AFTER = 5
+FORGIVEN = 2
+"""Workers of a reload that strangers may kill before it is given up."""
+MOST_GENERATIONS = 3
+REPLACE_PAUSE = 5.0
+"""Seconds between replacements of workers: a limit that every worker exceeds at once must not become a storm of forks."""
 DRAIN_GRACE = 2.0
 ABANDON_AFTER = 5.0
 """Seconds after a SIGKILL to all: what is still there sits in an uninterruptible wait, and the master goes without it."""
 GAP = 2.5
 """Seconds without any event after which the master must have been stopped: ticks come at least every second."""
-MAX_TIMEOUT_MS = 2**31 - 1
-
-
-# ---------------------------------------------------------------- state
-
-
-class Stage(Enum):
-    """Of a generation."""
-
-    STARTING = "starting"
-    SERVING = "serving"
-    RETIRING = "retiring"  # its posts are not filled any more
-
-
-@dataclass(slots=True)
-class Post:
-    """A place to be filled. `fill_at`: when, monotonic seconds; while nobody is due, FOREVER."""
-
-    role: Role
-    worker: int
-    child: Child | None = None
-    fill_at: float = FOREVER
-    failures: int = 0
-
-    @property
-    def name(self) -> dict[str, Fact]:
-        """As it stands in logs; workers are numbered from 1 there, as in process titles."""
-        return {"worker": self.worker + 1} if self.role is Role.WORKER else {}
-
-
-@dataclass(slots=True)
-class Generation:
-    """One configuration brought to life."""
-
-    number: int
-    born: float
-    posts: list[Post]
-    stage: Stage = Stage.STARTING
-    deaths: int = 0
-    """Those that count towards giving it up."""
-
-    def children(self, *roles: Role) -> list[Child]:
-        return [post.child for post in self.posts if post.child is not None and post.role in (roles or Role)]
-
-    def retire(self) -> None:
-        self.stage = Stage.RETIRING
-        for post in self.posts:
-            post.fill_at = FOREVER
-
-
-@dataclass(slots=True)
-class Stop:
-    """How this lbproxy ends."""
-
-    code: int
-    reason: str
-    abandon_at: float = FOREVER
 
 
 @dataclass(slots=True)
 class Fleet:
     """`handle` every event, carry out what it returns, and come back with a Tick at `next_deadline` at the latest."""
 
-    workers: int
-    drain_timeout: float
     generations: dict[int, Generation] = field(default_factory=dict)
     stop: Stop | None = None
     ended: bool = False
+    _last: int = 0
+    """The highest number that a generation was given."""
+    _preparing: bool = False
+    _wishes: Wishes = field(default_factory=Wishes)
     _children: dict[int, Child] = field(default_factory=dict)
     _verdicts: dict[tuple[str, str], str] = field(default_factory=dict)
     _actions: list[Action] = field(default_factory=list)
@@ -156,57 +92,95 @@ class Fleet:
         due += [post.fill_at for generation in self.generations.values() for post in generation.posts]
         if self.stop is not None:
             due.append(self.stop.abandon_at)
+        elif self._place_for_one_more():
+            due.append(self._wishes.due())
         return min(due, default=FOREVER)
 
     def living(self) -> Iterator[Child]:
         """Every child that was not reaped yet."""
         yield from self._children.values()
 
+    @property
+    def serving(self) -> Generation | None:
+        """The generation that clients meet."""
+        return next((generation for generation in self.generations.values() if generation.stage is Stage.SERVING), None)
+
     # ---- events
 
-    def _start(self, _: Event) -> None:
-        number = max(self.generations, default=0) + 1
-        posts = [Post(Role.WORKER, worker) for worker in range(self.workers)] + [Post(Role.CONTROL, -1)]
-        self.generations[number] = generation = Generation(number, self._now, posts)
-        for post in posts:
+    def _prepared(self, event: events.Prepared) -> None:
+        self._preparing = False
+        self._last = event.number
+        first = not self.generations
+        self.generations[event.number] = generation = Generation(event.number, event.terms, self._now, first)
+        if first:
+            generation.posts.append(Post(Role.CONTROL, -1))
+        for post in generation.posts:
             self._fill(generation, post)
 
-    def _spawned(self, event: Spawned) -> None:
+    def _prepare_failed(self, event: events.PrepareFailed) -> None:
+        self._preparing = False
+        self._reject(event.number, event.why)
+
+    def _reload_wanted(self, _: Event) -> None:
+        if self.stop is None:
+            self._wishes.add(self._now)
+
+    def _scale(self, event: events.Scale) -> None:
+        generation = self.serving
+        if generation is None:
+            return
+        posts = generation.workers()
+        if event.delta > 0:
+            post = Post(Role.WORKER, len(posts))
+            generation.posts.append(post)
+            self._fill(generation, post)
+        elif len(posts) > 1:
+            post = posts[-1]
+            generation.posts.remove(post)
+            for child in (post.child, post.successor):
+                if child is not None:
+                    generation.leaving.append(child)
+                    self._hand_over(generation, child)
+
+    def _spawned(self, event: events.Spawned) -> None:
         self._children[event.slot].pid = event.pid
 
-    def _spawn_failed(self, event: SpawnFailed) -> None:
+    def _spawn_failed(self, event: events.SpawnFailed) -> None:
         child = self._children[event.slot]
         child.reason = f"cannot fork: {event.why}"
         self._bury(child, child.reason, counts=True)
 
-    def _said(self, event: Said) -> None:
+    def _said(self, event: events.Said) -> None:
         child = self._children[event.slot]
         hear = MESSAGES.get((child.role, type(event.message)))
         if hear is None:
-            self._pipe_broken(PipeBroken(event.slot, f"a {child.role.value} must not say {type(event.message).__name__}"))
+            self._pipe_broken(events.PipeBroken(event.slot, f"a {child.role.value} must not say {type(event.message).__name__}"))
         else:
             hear(self, child, event.message)
 
-    def _pipe_ended(self, event: PipeEnded) -> None:
+    def _pipe_ended(self, event: events.PipeEnded) -> None:
         self._move(self._children[event.slot], Cue.FAREWELL)
 
-    def _pipe_broken(self, event: PipeBroken) -> None:
+    def _pipe_broken(self, event: events.PipeBroken) -> None:
         child = self._children[event.slot]
         child.reason = child.reason or event.why
         self._log("error", child, "untrusted", why=event.why)
         self._move(child, Cue.KILL)
 
-    def _died(self, event: Died) -> None:
+    def _died(self, event: events.Died) -> None:
         child = self._children[event.slot]
         code = os.waitstatus_to_exitcode(event.status)
         how = f"signal {-code}" if code < 0 else f"exit {code}"
         asked = code == 0 and not child.reason and child.phase in (Phase.DRAINING, Phase.LEAVING)
         facts = {"reason": child.reason} if child.reason else {}
         self._log("info" if asked else "error", child, "left" if asked else "died", how=how, **facts)
-        murdered = code == -signal.SIGKILL and child.was_ready and child.phase is not Phase.KILLED
-        self._bury(child, f"{how}: {child.reason}" if child.reason else how, counts=not murdered)
+        murdered = code == -signal.SIGKILL and child.phase is not Phase.KILLED
+        generation = self.generations[child.generation]
+        forgiven = murdered and (child.was_ready or (not generation.first and generation.deaths < FORGIVEN))
+        generation.deaths += murdered and forgiven and not generation.first
+        self._bury(child, f"{how}: {child.reason}" if child.reason else how, counts=not forgiven)
 
-    def _terminate(self, event: Terminate) -> None:
+    def _terminate(self, event: events.Terminate) -> None:
         if self.stop is not None:
             self.stop = Stop(2, f"{event.signal} came while stopping", self._now + ABANDON_AFTER)
             self._actions.append(Log("warning", "killing", {"signal": event.signal, "children": len(self._children)}))
@@ -214,19 +188,28 @@ class Fleet:
                 self._move(child, Cue.KILL)
             return
         self.stop = Stop(0, event.signal)
-        self._actions.append(Log("info", "draining", {"signal": event.signal, "timeout": self.drain_timeout}))
-        self._actions.append(StopListening())
-        for generation in self.generations.values():
-            generation.retire()
+        serving = self.serving or next(iter(self.generations.values()), None)
+        timeout = serving.terms.drain_timeout if serving is not None else 0.0
+        self._actions.append(Log("info", "draining", {"signal": event.signal, "timeout": timeout}))
+        self._actions.append(events.StopListening())
+        for generation in list(self.generations.values()):
+            if generation.stage is Stage.STARTING and not generation.first:
+                self._abandon(generation, f"{event.signal} came")
+                continue
+            if generation.stage is not Stage.RETIRING:
+                generation.retire(self._now)
             for child in generation.children(Role.WORKER):
-                self._drain(child)
+                self._drain(child, timeout, 0.0, timeout)
+        if self._wishes.any:
+            self._wishes.serve(self._now)
+            self._reject(self._last + 1, f"{event.signal} came")
 
     def _tick(self, _: Event) -> None:
         for child in list(self._children.values()):
             if child.deadline <= self._now:
                 self._overdue(child)
         for generation in self.generations.values():
-            for post in generation.posts:
+            for post in list(generation.posts):
                 if post.fill_at <= self._now:
                     self._fill(generation, post)
 
@@ -237,15 +220,20 @@ class Fleet:
             return
         self._log("info", child, "ready")
         generation = self.generations[child.generation]
-        workers = [post for post in generation.posts if post.role is Role.WORKER]
-        if generation.stage is Stage.STARTING and all(post.child and post.child.phase is Phase.SERVING for post in workers):
-            generation.stage = Stage.SERVING
-            took = round((self._now - generation.born) * 1000)
-            self._actions.append(Log("info", "ready", {"generation": generation.number, "milliseconds": took}))
-            self._actions.append(Serving(generation.number))
+        if child.role is Role.CONTROL:
+            return
+        if generation.first or generation.stage is Stage.SERVING:
+            self._actions.append(Send(child.slot, Serve()))
+        if generation.stage is Stage.STARTING and generation.all_ready():
+            self._promote(generation)
+        for post in generation.posts:
+            if post.successor is child:
+                self._succeed(generation, post)
 
-    def _heartbeat(self, child: Child, _: Message) -> None:
-        child.heard(self._now)
+    def _heartbeat(self, child: Child, message: Heartbeat) -> None:
+        child.heard(message, self._now)
+        if child.role is Role.WORKER and child.phase is Phase.SERVING:
+            self._weigh(child)
 
     def _health_changed(self, child: Child, message: HealthChanged) -> None:
         """Log a verdict once: a control process that was replaced tells everything again."""
@@ -264,19 +252,129 @@ class Fleet:
         child.reason = message.reason
         self._move(child, Cue.FAREWELL)
 
+    # ---- generations
+
+    def _promote(self, generation: Generation) -> None:
+        """All its workers are Ready: clients meet this generation from now on."""
+        generation.stage = Stage.SERVING
+        took = round((self._now - generation.born) * 1000)
+        if generation.first:
+            self._actions.append(Log("info", "ready", {"generation": generation.number, "milliseconds": took}))
+        else:
+            for post in generation.workers():
+                if post.child is not None:
+                    self._actions.append(Send(post.child.slot, Serve()))
+            generation.posts.append(Post(Role.CONTROL, -1))
+        self._actions.append(events.Serving(generation.number, took))
+        for older in self.generations.values():
+            if older.number < generation.number and older.stage is Stage.SERVING:
+                older.retire(self._now)
+                for child in older.children(Role.WORKER):
+                    self._hand_over(older, child)
+                for child in older.children(Role.CONTROL):
+                    self._quit(child)
+        self._post_control()
+
+    def _post_control(self) -> None:
+        """The serving generation's control starts when no other lives: one writer of the health of a backend."""
+        generation = self.serving
+        if generation is None or any(child.role is Role.CONTROL for child in self._children.values()):
+            return
+        for post in generation.posts:
+            if post.role is Role.CONTROL and post.fill_at == FOREVER:
+                self._fill(generation, post)
+
+    def _abandon(self, generation: Generation, why: str) -> None:
+        """A reload failed. Its workers have not accepted anybody."""
+        generation.retire(self._now)
+        for child in generation.children():
+            self._quit(child)
+        self._reject(generation.number, why)
+
+    def _reject(self, number: int, why: str) -> None:
+        serving = self.serving.number if self.serving is not None else 0
+        self._actions.append(Log("error", "reload.failed", {"reason": why, "serving": serving}))
+        self._actions.append(events.Rejected(number, why))
+
+    def _place_for_one_more(self) -> bool:
+        """A reload may begin: none is under way, and there are not too many generations yet."""
+        starting = any(generation.stage is Stage.STARTING for generation in self.generations.values())
+        return not self._preparing and not starting and len(self.generations) < MOST_GENERATIONS
+
+    def _consider_reload(self) -> None:
+        if not self._wishes.any or self.stop is not None:
+            return
+        if self._place_for_one_more():
+            if self._wishes.due() <= self._now:
+                self._wishes.serve(self._now)
+                self._preparing = True
+                self._actions.append(events.Prepare(self._last + 1))
+        elif len(self.generations) >= MOST_GENERATIONS:
+            oldest = min((g for g in self.generations.values() if g.stage is Stage.RETIRING), key=lambda g: g.retired)
+            self._press(oldest)
+
+    def _press(self, generation: Generation) -> None:
+        """Ask it to hurry: a reload waits for its place."""
+        if generation.pressed:
+            return
+        generation.pressed = True
+        timeout = generation.terms.drain_timeout
+        self._actions.append(Log("info", "reload.waiting", {"generation": generation.number, "at_most": timeout}))
+        for child in generation.children(Role.WORKER):
+            self._drain(child, timeout, 0.0, timeout)
+
+    # ---- replacing
+
+    def _weigh(self, child: Child) -> None:
+        """Is it time for a successor?"""
+        generation = self.generations[child.generation]
+        terms, beat = generation.terms, child.beat
+        post = next((post for post in generation.posts if post.child is child), None)
+        if post is None or generation.stage is not Stage.SERVING:
+            return
+        if terms.memory_hard and beat.rss_kib > terms.memory_hard:
+            self._log("warning", child, "too_large", memory_kib=beat.rss_kib, most_kib=terms.memory_hard)
+            post.child, post.successor = post.successor, None
+            generation.leaving.append(child)
+            self._hand_over(generation, child)
+            if post.child is None:
+                self._fill(generation, post)
+            return
+        why = worn_out(terms, beat)
+        if why and not generation.changing() and self._now >= generation.replace_after:
+            generation.replace_after = self._now + REPLACE_PAUSE
+            self._log("info", child, "replace", why=why)
+            post.successor = self._new_child(generation, post)
+
+    def _succeed(self, generation: Generation, post: Post) -> None:
+        """The successor is Ready: its predecessor drains."""
+        predecessor, post.child, post.successor = post.child, post.successor, None
+        if predecessor is not None:
+            generation.leaving.append(predecessor)
+            self._hand_over(generation, predecessor)
+
     # ---- steps
 
     def _fill(self, generation: Generation, post: Post) -> None:
+        post.fill_at = FOREVER
+        post.child = self._new_child(generation, post)
+
+    def _new_child(self, generation: Generation, post: Post) -> Child:
         # Workers from the bottom, control from the top: whoever adds up the workers' rows need not read control's.
         slots = range(RETIRED) if post.role is Role.WORKER else reversed(range(RETIRED))
         slot = next(slot for slot in slots if slot not in self._children)
-        post.fill_at = FOREVER
-        post.child = self._children[slot] = Child(slot, generation.number, post.role, post.worker, self._now)
+        child = self._children[slot] = Child(slot, generation.number, post.role, post.worker, self._now)
         self._actions.append(Spawn(generation.number, post.role, post.worker, slot))
+        return child
 
-    def _drain(self, child: Child) -> None:
-        if child.move(Cue.DRAIN, self._now, self.drain_timeout + DRAIN_GRACE):
-            self._actions.append(Send(child.slot, Drain(min(round(self.drain_timeout * 1000), MAX_TIMEOUT_MS))))
+    def _hand_over(self, generation: Generation, child: Child) -> None:
+        """Drain without haste: others serve already."""
+        terms = generation.terms
+        self._drain(child, terms.drain_timeout, terms.drain_timeout, terms.tunnel_timeout)
+
+    def _drain(self, child: Child, timeout: float, idle: float, tunnel: float) -> None:
+        if child.move(Cue.DRAIN, self._now, max(timeout, tunnel) + DRAIN_GRACE):
+            self._actions.append(events.TellDrain(child.slot, timeout, idle, tunnel))
 
     def _quit(self, child: Child) -> None:
         if child.move(Cue.FAREWELL, self._now):
@@ -288,7 +386,7 @@ class Fleet:
             child.reason = f"not ready after {waited:.0f} s" if phase is Phase.STARTING else "silent"
             self._log("error", child, "hung", why=child.reason)
         elif phase is Phase.DRAINING:
-            self._log("warning", child, "cut", why=f"not drained after {self.drain_timeout:g} s")
+            self._log("warning", child, "cut", why="not drained in time")
         elif phase is Phase.LEAVING:
             child.reason = child.reason or "said goodbye and stayed"
         self._move(child, Cue.OVERDUE)
@@ -302,14 +400,24 @@ class Fleet:
         """The child is gone; its post is filled again, unless nobody wants it or it is time to give up."""
         del self._children[child.slot]
         generation = self.generations[child.generation]
-        post = next(post for post in generation.posts if post.child is child)
-        post.child = None
-        if generation.stage is Stage.RETIRING:
+        if child in generation.leaving:
+            generation.leaving.remove(child)
             return
-        if counts and (generation.stage is Stage.STARTING or self._now - generation.born < FRESH):
+        post = next(post for post in generation.posts if child in (post.child, post.successor))
+        if post.successor is child:
+            post.successor = None
+            return  # its predecessor still serves, and will ask again
+        post.child, post.successor = post.successor, None
+        if generation.stage is Stage.RETIRING or post.child is not None:
+            return
+        who = f"worker {child.worker + 1}" if child.role is Role.WORKER else "control"
+        if counts and not generation.first and generation.stage is Stage.STARTING:
+            self._abandon(generation, f"{who} of the new generation: {why}")
+            return
+        if counts and generation.first and (generation.stage is Stage.STARTING or self._now - generation.born < FRESH):
             generation.deaths += 1
             if generation.deaths >= GIVE_UP_AFTER:
-                self._give_up(child, why)
+                self._give_up(f"{GIVE_UP_AFTER} deaths at start; the last: {who}, {why}")
                 return
         if child.lived(self._now) >= LIVED:
             post.failures = 0
@@ -318,29 +426,32 @@ class Fleet:
         post.fill_at = self._now + delay
         self._actions.append(Log("info", f"{post.role.value}.respawn", {**post.name, "after": delay}))
 
-    def _give_up(self, child: Child, why: str) -> None:
-        who = f"worker {child.worker + 1}" if child.role is Role.WORKER else "control"
-        self.stop = Stop(1, f"{GIVE_UP_AFTER} deaths at start; the last: {who}, {why}")
-        self._actions.append(Log("error", "start.failed", {"reason": self.stop.reason}))
-        self._actions.append(StopListening())
+    def _give_up(self, why: str) -> None:
+        self.stop = Stop(1, why)
+        self._actions.append(Log("error", "start.failed", {"reason": why}))
+        self._actions.append(events.StopListening())
         for generation in self.generations.values():
-            generation.retire()
+            generation.retire(self._now)
             for other in generation.children():
                 self._quit(other)
 
     def _finish(self) -> None:
-        """After every event: sweep generations that are over, let control go when the workers are gone, and end when all are."""
+        """After every event: sweep generations that are over, begin a reload that is due, let control go when the workers are gone,
+        and end when all are."""
         for number, generation in list(self.generations.items()):
             if generation.stage is Stage.RETIRING and not generation.children():
                 del self.generations[number]
+                self._actions.append(events.Forget(number))
         if self.stop is None:
+            self._post_control()
+            self._consider_reload()
             return
         if not any(child.role is Role.WORKER for child in self._children.values()):
             for child in self._children.values():
                 self._quit(child)
         if not self._children or self._now >= self.stop.abandon_at:
             self.ended = True
-            self._actions.append(Exit(self.stop.code, self.stop.reason))
+            self._actions.append(events.Exit(self.stop.code, self.stop.reason))
 
     def _notice_gap(self, now: float) -> None:
         gap = now - self._now
@@ -357,15 +468,18 @@ class Fleet:
 
 
 EVENTS: dict[type[Event], Callable[[Fleet, Any], None]] = {
-    Start: Fleet._start,
-    Spawned: Fleet._spawned,
-    SpawnFailed: Fleet._spawn_failed,
-    Said: Fleet._said,
-    PipeEnded: Fleet._pipe_ended,
-    PipeBroken: Fleet._pipe_broken,
-    Died: Fleet._died,
-    Terminate: Fleet._terminate,
-    Tick: Fleet._tick,
+    events.Prepared: Fleet._prepared,
+    events.PrepareFailed: Fleet._prepare_failed,
+    events.ReloadWanted: Fleet._reload_wanted,
+    events.Scale: Fleet._scale,
+    events.Spawned: Fleet._spawned,
+    events.SpawnFailed: Fleet._spawn_failed,
+    events.Said: Fleet._said,
+    events.PipeEnded: Fleet._pipe_ended,
+    events.PipeBroken: Fleet._pipe_broken,
+    events.Died: Fleet._died,
+    events.Terminate: Fleet._terminate,
+    events.Tick: Fleet._tick,
 }
 
 MESSAGES: dict[tuple[Role, type[Message]], Callable[[Fleet, Child, Any], None]] = {

@@ -11,6 +11,7 @@ import os
 import selectors
 import time
 from collections.abc import Callable
+from functools import partial
 from signal import SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2
 from signal import Signals as Signal
 from typing import Any
@@ -18,35 +19,55 @@ from typing import Any
 from setproctitle import setproctitle
 
 from lbproxy import __version__
-from lbproxy.balance.ledger import PickLock, scalar_at
+from lbproxy.balance.ledger import Header, PickLock, scalar_at
 from lbproxy.config.model import Config
-from lbproxy.errors import ConnectionLost, FrameError, StartError, StreamError
+from lbproxy.config.plan import Plan, effective, lines, plan
+from lbproxy.errors import ConfigError, ConnectionLost, FrameError, StartError, StreamError
 from lbproxy.ipc.handover import ChildLoader
-from lbproxy.ipc.messages import ReopenLogs
+from lbproxy.ipc.messages import Drain, ReopenLogs, SetLogLevel
 from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master import access_log, events
 from lbproxy.master.child import Role
-from lbproxy.master.fleet import Fleet
-from lbproxy.master.prepare import Estate, Provision, prepare
+from lbproxy.master.control_socket import ControlSocket
+from lbproxy.master.fleet import ABANDON_AFTER, DRAIN_GRACE, Fleet
+from lbproxy.master.inherited import inherit
+from lbproxy.master.notify import Notifier
+from lbproxy.master.operator import Operator
+from lbproxy.master.prepare import Estate, Provision, prepare, provide
 from lbproxy.master.signals import TERMINATE, Signals
 from lbproxy.master.spawn import Running, spawn
 from lbproxy.observe import log
 
 LONGEST_WAIT = 1.0
 """Seconds between ticks; the fleet takes much longer gaps for a master that was stopped."""
+MAX_TIMEOUT_MS = 2**31 - 1
 LAST_WORDS = 64
 """Reads of a dead child's pipe, at most: its buffer holds far fewer, but something it left behind might go on writing."""
 
 
-def run(config: Config, *, worker: ChildLoader, control: ChildLoader, on_ready: Callable[[], None] | None = None) -> int:
+def run(
+    config: Config,
+    *,
+    worker: ChildLoader,
+    control: ChildLoader,
+    on_ready: Callable[[], None] | None = None,
+    reread: Callable[[], Config] | None = None,
+) -> int:
     """Be the master until a signal ends it. Returns the exit code: 0 clean, 1 the children keep dying, 2 forced.
 
     `on_ready` is called once, in the master, when every worker is Ready. Whatever keeps that from happening is raised as StartError
-    or ConfigError, the children's own reasons included; nothing runs and nothing is bound any more then.
+    or ConfigError, the children's own reasons included; nothing runs and nothing is bound any more then. `reread` gets the
+    configuration for a reload (raises ConfigError); without it the same one is brought to life again.
     """
     log.configure(config.log, role="master")
-    estate, provision = prepare(config)
-    master = Master(estate, provision, {Role.WORKER: worker, Role.CONTROL: control}, on_ready)
+    notifier = Notifier()
+    estate, provision = prepare(config, inherit())
+    try:
+        mains = {Role.WORKER: worker, Role.CONTROL: control}
+        master = Master(estate, provision, mains, notifier, on_ready, reread or (lambda: config))
+    except BaseException:
+        estate.close()
+        raise
     try:
         with master.signals:
             return master.run()
@@ -55,27 +76,43 @@ def run(config: Config, *, worker: ChildLoader, control: ChildLoader, on_ready: 
 
 
 class Master:
-    """Owns the estate, the provision, the selector and the children's pipes; `close` it."""
+    """Owns the estate, the provisions, the selector and the children's pipes; `close` it."""
 
     def __init__(
-        self, estate: Estate, provision: Provision, mains: dict[Role, ChildLoader], on_ready: Callable[[], None] | None
+        self,
+        estate: Estate,
+        provision: Provision,
+        mains: dict[Role, ChildLoader],
+        notifier: Notifier,
+        on_ready: Callable[[], None] | None,
+        reread: Callable[[], Config],
     ) -> None:
         self._estate = estate
         self._provisions = {1: provision}
+        self._plans: dict[int, Plan] = {}
         self._mains = mains
+        self._notifier = notifier
         self._on_ready = on_ready
-        self._fleet = Fleet(provision.workers, provision.config.proxy.drain_timeout)
+        self._reread = reread
+        self._fleet = Fleet()
         self._running: dict[int, Running] = {}  # by slot
         self._selector = selectors.DefaultSelector()
         self._served = False
         self._outcome: int | None = None
+        self._operator = Operator(estate, self._fleet, self._provisions, self._feed, self._set_level)
+        where = provision.config.proxy.control
+        self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self.signals = Signals()
         self._do: dict[type[events.Action], Callable[[Any], None]] = {
             events.Spawn: self._spawn,
             events.Send: self._send,
+            events.TellDrain: self._tell_drain,
             events.Kill: self._kill,
             events.Log: self._log,
+            events.Prepare: self._prepare,
             events.Serving: self._serving,
+            events.Rejected: self._rejected,
+            events.Forget: self._forget,
             events.StopListening: self._stop_listening,
             events.Exit: self._exit,
         }
@@ -89,9 +126,9 @@ class Master:
 
     def run(self) -> int:
         """Until the fleet says Exit; the exit code. Raises StartError when it never came to serving."""
-        config = self._provision.config
-        setproctitle(f"lbproxy: master ({config.source or 'no file'})")
-        self._selector.register(self.signals, selectors.EVENT_READ, None)
+        provision = self._provisions[1]
+        config = provision.config
+        self._selector.register(self.signals, selectors.EVENT_READ, self._on_signals)
         logger = log.get_logger()
         for event, why in self._estate.warnings:
             logger.warning(event, why=why)
@@ -99,37 +136,39 @@ class Master:
             "started",
             version=__version__,
             config=config.source,
-            workers=self._provision.workers,
+            workers=provision.workers,
             listeners=[str(listen.address) for listen in config.listen],
         )
+        setproctitle(f"lbproxy: master ({config.source or 'no file'})")
         gc.collect()
         gc.freeze()  # the children's collectors must not touch, and so copy, the pages they share with us
-        self._feed(events.Start())
+        self._feed(events.Prepared(1, provision.terms))
         while self._outcome is None:
-            wait = self._fleet.next_deadline() - time.monotonic()
-            for key, mask in self._selector.select(max(0.0, min(wait, LONGEST_WAIT))):
-                if key.data is None:
-                    self._on_signals()
-                else:
-                    self._on_pipe(key.data, mask)
+            for key, mask in self._selector.select(max(0.0, min(self._next_deadline() - time.monotonic(), LONGEST_WAIT))):
+                key.data(mask)
             self._feed(events.Tick())
+            now = time.monotonic()
+            self._notifier.watchdog(now)
+            if self._control is not None:
+                self._control.expire(now)
         return self._outcome
 
     def close(self) -> None:
         """Close everything. Children that still live see the end of their pipes, drain and go."""
+        if self._control is not None:
+            self._control.close()
         for running in self._running.values():
             running.pipe.close()
         self._selector.close()
         self.signals.close()
         for provision in self._provisions.values():
             provision.close()
-        if self._estate.pid_file is not None:
-            self._estate.pid_file.release()
+        self._estate.close()
         gc.unfreeze()
 
-    @property
-    def _provision(self) -> Provision:
-        return self._provisions[max(self._provisions)]
+    def _next_deadline(self) -> float:
+        due = min(self._fleet.next_deadline(), self._notifier.next_deadline())
+        return due if self._control is None else min(due, self._control.next_deadline())
 
     def _feed(self, event: events.Event) -> None:
         for action in self._fleet.handle(event, time.monotonic()):
@@ -138,20 +177,26 @@ class Master:
     # ---- actions
 
     def _spawn(self, order: events.Spawn) -> None:
+        provision = self._provisions[order.generation]
         try:
-            running = spawn(order, self._estate, self._provisions[order.generation], self._mains[order.role], self._close_in_child)
+            running = spawn(order, self._estate, provision, self._mains[order.role], partial(self._close_in_child, provision))
         except OSError as error:
             self._feed(events.SpawnFailed(order.slot, error.strerror or str(error)))
             return
         self._running[order.slot] = running
-        self._selector.register(running.pipe, selectors.EVENT_READ, running)
+        self._selector.register(running.pipe, selectors.EVENT_READ, partial(self._on_pipe, running))
         self._feed(events.Spawned(order.slot, running.pid))
 
-    def _close_in_child(self) -> None:
+    def _close_in_child(self, own: Provision) -> None:
         self._selector.close()
         self.signals.close()
         for running in self._running.values():
             running.pipe.close()
+        for provision in self._provisions.values():
+            if provision is not own:
+                provision.close()
+        if self._control is not None:
+            self._control.close_in_child()
         if self._estate.pid_file is not None:
             os.close(self._estate.pid_file.fileno())
 
@@ -159,20 +204,83 @@ class Master:
         running = self._running[order.slot]
         self._talk(running, lambda pipe: pipe.send(order.message))
 
+    def _tell_drain(self, order: events.TellDrain) -> None:
+        """What the estate does not listen on any more closes with the last worker: it takes the queue along."""
+        listeners = self._provisions[self._running[order.slot].generation].listeners
+        closing = [str(index) for index, one in enumerate(listeners) if one.listen.address not in self._estate.sockets]
+        limits = (order.timeout, order.idle, order.tunnel)
+        timeout, idle, tunnel = (min(round(seconds * 1000), MAX_TIMEOUT_MS) for seconds in limits)
+        self._send(events.Send(order.slot, Drain(timeout, idle, tunnel, ",".join(closing))))
+
     def _kill(self, order: events.Kill) -> None:
         os.kill(self._running[order.slot].pid, order.signal)  # not reaped yet, so the number is still its own
 
     def _log(self, order: events.Log) -> None:
         getattr(log.get_logger(), order.level)(order.event, **order.fields)
 
-    def _serving(self, _: events.Serving) -> None:
-        if not self._served and self._on_ready is not None:
-            self._on_ready()
-        self._served = True
+    def _prepare(self, order: events.Prepare) -> None:
+        """Everything that can be refused is refused here, while nothing has changed."""
+        self._operator.reload_begins()
+        self._notifier.reloading(time.monotonic_ns() // 1000, "reloading")
+        log.get_logger().info("reload.begun", generation=order.number)
+        serving = self._provision
+        try:
+            wanted = self._reread()
+            fresh = provide(self._estate, effective(serving.config, wanted), self._provisions.values())
+        except ConfigError as error:
+            self._feed(events.PrepareFailed(order.number, "\n".join(map(str, error.complaints))))
+        except (StartError, OSError) as error:
+            self._feed(events.PrepareFailed(order.number, str(error)))
+        except Exception as error:  # a fault of ours, and no reason to end what serves
+            log.get_logger().error("reload.fault", exc_info=error)
+            self._feed(events.PrepareFailed(order.number, f"{type(error).__name__}: {error}"))
+        else:
+            touched = [path for path, digest in fresh.digests.items() if serving.digests.get(path, digest) != digest]
+            self._plans[order.number] = plan(serving.config, wanted, touched)
+            self._provisions[order.number] = fresh
+            self._feed(events.Prepared(order.number, fresh.terms))
+
+    def _serving(self, order: events.Serving) -> None:
+        provision = self._provisions[order.generation]
+        self._estate.ledger.cells[Header.GENERATION] = order.generation
+        self._estate.keep_sockets(provision.addresses)
+        self._notifier.ready(f"generation {order.generation}, workers: {provision.workers}")
+        if not self._served:
+            self._served = True
+            if self._on_ready is not None:
+                self._on_ready()
+            return
+        done = self._plans.pop(order.generation)
+        log.configure(provision.config.log, role="master")
+        setproctitle(f"lbproxy: master (generation {order.generation}, {provision.config.source or 'no file'})")
+        log.get_logger().info("reloaded", generation=order.generation, milliseconds=order.milliseconds, changes=lines(done))
+        self._operator.reload_served(order.generation, done, order.milliseconds)
+
+    def _rejected(self, order: events.Rejected) -> None:
+        self._plans.pop(order.number, None)
+        if self._fleet.stop is None:
+            self._estate.keep_sockets(self._provision.addresses)
+            self._notifier.ready(f"a reload failed: {order.why}")
+        self._operator.reload_rejected(order.number, order.why)
+
+    def _forget(self, order: events.Forget) -> None:
+        self._provisions.pop(order.number).close()
 
     def _stop_listening(self, _: events.StopListening) -> None:
-        for provision in self._provisions.values():
-            provision.stop_listening()
+        self._estate.keep_sockets(())
+        timeout = self._provision.config.proxy.drain_timeout
+        self._notifier.stopping("draining", within=timeout + DRAIN_GRACE + ABANDON_AFTER)
+
+    @property
+    def _provision(self) -> Provision:
+        """What clients meet; before anything serves, the first."""
+        serving = self._fleet.serving
+        return self._provisions[serving.number if serving is not None else min(self._provisions)]
+
+    def _set_level(self, message: SetLogLevel) -> None:
+        log.set_level(message.level)
+        for running in list(self._running.values()):
+            self._talk(running, lambda pipe: pipe.send(message))
 
     def _exit(self, order: events.Exit) -> None:
         level = "info" if order.code == 0 else "error"
@@ -220,7 +328,7 @@ class Master:
         else:
             if running.pipe in self._selector.get_map():
                 wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if running.pipe.queued else 0)
-                self._selector.modify(running.pipe, wanted, running)
+                self._selector.modify(running.pipe, wanted, partial(self._on_pipe, running))
 
     def _stop_watching(self, running: Running) -> None:
         if running.pipe in self._selector.get_map():
@@ -228,7 +336,7 @@ class Master:
 
     # ---- signals
 
-    def _on_signals(self) -> None:
+    def _on_signals(self, _: int) -> None:
         for number in self.signals.take():
             self._on[number](number)
 
@@ -256,6 +364,8 @@ class Master:
         running.pipe.close()
         del self._running[running.slot]
         self._settle_accounts(running.slot)
+        rows = (other.slot for other in self._running.values() if other.role is Role.WORKER)
+        self._estate.ledger.set_children(max(rows, default=-1) + 1)
         self._feed(events.Died(running.slot, status))
 
     def _settle_accounts(self, slot: int) -> None:
@@ -270,24 +380,24 @@ class Master:
                 ledger.cells[cell] = 0
 
     def _on_reload(self, _: Signal) -> None:
-        log.get_logger().warning("reload.ignored", why="this version cannot reload yet; restart it to apply a new configuration")
+        self._feed(events.ReloadWanted())
 
     def _on_upgrade(self, _: Signal) -> None:
         log.get_logger().warning("upgrade.ignored", why="this version cannot replace itself yet; restart it")
 
     def _on_reopen(self, _: Signal) -> None:
         """The access log was rotated: workers get a descriptor of the new file, which they may have no right to open."""
-        provision = self._provision
-        try:
-            fresh = access_log.open_access_log(provision.config)
-        except StartError as error:
-            log.get_logger().error("logs.not_reopened", why=str(error))  # the old file goes on
-            return
-        if fresh < 0:
-            return
-        os.close(provision.access_fd)
-        provision.access_fd = fresh
-        for running in list(self._running.values()):
-            if running.role is Role.WORKER:
-                self._talk(running, lambda pipe: pipe.send_fd(ReopenLogs(), fresh))
-        log.get_logger().info("logs.reopened", access=provision.config.log.access)
+        for number, provision in self._provisions.items():
+            try:
+                fresh = access_log.open_access_log(provision.config)
+            except StartError as error:
+                log.get_logger().error("logs.not_reopened", generation=number, why=str(error))  # the old file goes on
+                continue
+            if fresh < 0:
+                continue
+            provision.close()
+            provision.access_fd = fresh
+            for running in list(self._running.values()):
+                if running.role is Role.WORKER and running.generation == number:
+                    self._talk(running, partial(MasterPipe.send_fd, message=ReopenLogs(), descriptor=fresh))
+            log.get_logger().info("logs.reopened", generation=number, access=provision.config.log.access)

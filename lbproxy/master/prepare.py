@@ -1,4 +1,5 @@
-"""Everything that is opened, read and resolved before the first fork, sorted by how long it lives.
+"""Everything that is opened, read and resolved before a fork, sorted by how long it lives: an *estate* as long as the master, a
+*provision* as long as a generation.
 
 Nothing of it is done by a child: it may be unprivileged by then, and a mistake must show before anything runs.
 """
@@ -6,53 +7,86 @@ Nothing of it is done by a child: it may be unprivileged by then, and a mistake 
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import mmap
 import multiprocessing
 import os
 import socket
 import ssl
 import sys
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import RETIRED, SIZE, Header, Ledger, RawLock
+from lbproxy.balance.ledger import RETIRED, SIZE, Ledger, RawLock
 from lbproxy.balance.slots import SlotTable
-from lbproxy.config.model import Config
+from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import Complaint, StartError
-from lbproxy.ipc.handover import BoundListener
 from lbproxy.master import access_log, descriptors, privileges, resolve, sockets
 from lbproxy.master.cores import auto_workers
+from lbproxy.master.events import Terms
 from lbproxy.master.pidfile import PidFile
 from lbproxy.tls import contexts
 
 LEDGER_NAME = "lbproxy-ledger"
 MOST_WORKERS = RETIRED - 1
 """One row of the ledger each, and one for control."""
+KIB = 1024
+
+
+class Listening(NamedTuple):
+    """A listener of the configuration: its socket, and for TLS the context it has for life and the certificates of this
+    generation."""
+
+    listen: Listen
+    socket: socket.socket
+    outer: ssl.SSLContext | None
+    shown: contexts.Credentials | None
 
 
 @dataclass(slots=True)
 class Provision:
-    """What a generation inherits; a reload makes a new one."""
+    """What a generation inherits. Its sockets are the estate's."""
 
     config: Config
     workers: int
-    listeners: tuple[BoundListener, ...]
+    listeners: tuple[Listening, ...]
     backends: dict[str, tuple[Backend, ...]]
     pool_contexts: dict[str, ssl.SSLContext]
     metrics_socket: socket.socket | None
     access_fd: int
+    digests: dict[Path, bytes]
+    """What the files of certificates, keys and authorities held when they were read."""
 
-    def stop_listening(self) -> None:
-        """Close the listening sockets; may be called twice."""
-        for listener in self.listeners:
-            listener.socket.close()
+    @property
+    def addresses(self) -> set[Address]:
+        """Where it listens."""
+        metrics = self.config.metrics.address
+        return {listening.listen.address for listening in self.listeners} | ({metrics} if metrics is not None else set())
+
+    @property
+    def columns(self) -> set[int]:
+        """Of the ledger, where it counts."""
+        return {backend.slot for backends in self.backends.values() for backend in backends}
+
+    @property
+    def terms(self) -> Terms:
+        """For the fleet."""
+        proxy = self.config.proxy
+        return Terms(
+            self.workers,
+            proxy.drain_timeout,
+            self.config.timeouts.tunnel,
+            proxy.worker_memory // KIB,
+            proxy.worker_memory_hard // KIB,
+            proxy.worker_requests,
+        )
 
     def close(self) -> None:
-        """Close everything that was opened for it."""
-        self.stop_listening()
-        if self.metrics_socket is not None:
-            self.metrics_socket.close()
+        """Close what only this generation had."""
         if self.access_fd >= 0:
             os.close(self.access_fd)
             self.access_fd = -1
@@ -67,40 +101,109 @@ class Estate:
     slots: SlotTable
     account: privileges.Account | None
     pid_file: PidFile | None
-    warnings: tuple[tuple[str, str], ...]
+    sockets: dict[Address, socket.socket] = field(default_factory=dict)
+    """All that listen, by address; a reload finds its own here."""
+    outers: dict[contexts.OuterKey, ssl.SSLContext] = field(default_factory=dict)
+    """TLS listeners' contexts, which hold the session-ticket keys (tls/contexts.py)."""
+    warnings: list[tuple[str, str]] = field(default_factory=list)
     """What the operator should know and nothing that keeps lbproxy from starting: (event, why)."""
 
+    def keep_sockets(self, addresses: Collection[Address]) -> None:
+        """Close the others."""
+        for address in [address for address in self.sockets if address not in addresses]:
+            self.sockets.pop(address).close()
 
-def prepare(config: Config) -> tuple[Estate, Provision]:
-    """Raises StartError and ConfigError; then everything that was opened on the way is closed again."""
-    workers = count_workers(config)
+    def close(self) -> None:
+        """Close everything, and give back the pid file."""
+        self.keep_sockets(())
+        if self.pid_file is not None:
+            self.pid_file.release()
+
+
+def prepare(config: Config, inherited: Mapping[Address, socket.socket] = sockets.NONE) -> tuple[Estate, Provision]:
+    """For the first generation. Raises StartError and ConfigError; then everything that was opened on the way is closed again.
+
+    `inherited`: listening sockets that are there already; they are the estate's from now on.
+    """
     with ExitStack() as undo:
         account = privileges.account_for(config)
-        server_contexts = [contexts.server_context(listen) if listen.certificates else None for listen in config.listen]
-        pool_contexts = {pool.name: contexts.client_context(pool) for pool in config.pools if pool.tls is not None}
-        pools = resolve.resolve(config)
-
-        pid_file = None
-        if config.proxy.pid_file is not None:
-            pid_file = PidFile(config.proxy.pid_file)
-            undo.callback(pid_file.release)
-        bound = sockets.open_listeners(config, sys.executable)
-        listeners = tuple(map(BoundListener, config.listen, bound, server_contexts))
-        provision = Provision(config, workers, listeners, {}, pool_contexts, None, -1)
-        undo.callback(provision.close)
-        provision.metrics_socket = sockets.open_metrics(config, sys.executable)
-        provision.access_fd = access_log.open_access_log(config)
-
         ledger, pick_lock = shared_memory()
-        ledger.cells[Header.GENERATION] = 1
-        slots = SlotTable()
-        assignment = slots.assign(backend.identity for backends in pools.values() for backend in backends)
-        for slot in assignment.fresh:
-            ledger.forget_backend(slot)
-        provision.backends = resolve.place(pools, assignment.slots)
-
+        estate = Estate(ledger, pick_lock, SlotTable(), account, None, dict(inherited))
+        undo.callback(estate.close)
+        if config.proxy.pid_file is not None:
+            estate.pid_file = PidFile(config.proxy.pid_file)
+        provision = provide(estate, config)
+        estate.warnings += _warnings(config)
+        unnamed = set(inherited) - provision.addresses
+        estate.warnings += [("socket.unused", f"the service manager listens on {address}, we do not") for address in unnamed]
+        estate.keep_sockets(provision.addresses)
         undo.pop_all()  # all is well: nothing to undo
-        return Estate(ledger, pick_lock, slots, account, pid_file, _warnings(config)), provision
+        return estate, provision
+
+
+def provide(estate: Estate, config: Config, living: Iterable[Provision] = ()) -> Provision:
+    """What a generation with this configuration needs; the estate changes only when all of it can be had. Raises StartError.
+
+    `living`: older generations, whose columns of the ledger are taken.
+    """
+    workers = count_workers(config)
+    keys = [contexts.outer_key(listen) if listen.certificates else None for listen in config.listen]
+    outers = {
+        key: estate.outers.get(key) or contexts.outer_context(listen)
+        for key, listen in zip(keys, config.listen, strict=True)
+        if key is not None
+    }
+    shown = [_credentials(listen) for listen in config.listen]
+    pool_contexts = {pool.name: contexts.client_context(pool) for pool in config.pools if pool.tls is not None}
+    pools = resolve.resolve(config)
+    with ExitStack() as undo:
+        bound = sockets.open_listeners(config, sys.executable, estate.sockets)
+        for sock in bound:
+            if sock not in estate.sockets.values():
+                undo.callback(sock.close)
+        metrics_socket = sockets.open_metrics(config, sys.executable, estate.sockets)
+        if metrics_socket is not None and metrics_socket not in estate.sockets.values():
+            undo.callback(metrics_socket.close)
+        access_fd = access_log.open_access_log(config)
+        if access_fd >= 0:
+            undo.callback(os.close, access_fd)
+        busy = set().union(*(provision.columns for provision in living))
+        assignment = estate.slots.assign((backend.identity for backends in pools.values() for backend in backends), busy)
+        undo.pop_all()  # all is well: nothing to undo
+    for slot in assignment.fresh:
+        estate.ledger.forget_backend(slot)
+    estate.outers |= outers
+    estate.sockets |= dict(zip((listen.address for listen in config.listen), bound, strict=True))
+    if metrics_socket is not None and config.metrics.address is not None:
+        estate.sockets[config.metrics.address] = metrics_socket
+    contexts_of = [outers[key] if key is not None else None for key in keys]
+    listeners = tuple(map(Listening, config.listen, bound, contexts_of, shown))
+    backends = resolve.place(pools, assignment.slots)
+    return Provision(config, workers, listeners, backends, pool_contexts, metrics_socket, access_fd, digests(config))
+
+
+def _credentials(listen: Listen) -> contexts.Credentials | None:
+    if not listen.certificates:
+        return None
+    return contexts.credentials(listen, [contexts.read_pem(files) for files in listen.certificates])
+
+
+def digests(config: Config) -> dict[Path, bytes]:
+    """What each file of certificates, keys and authorities holds now; b"" for one that cannot be read."""
+    files: set[Path | None] = set()
+    for listen in config.listen:
+        files |= {path for pair in listen.certificates for path in (pair.cert, pair.key)} | {listen.tls.client_ca}
+    for pool in config.pools:
+        if pool.tls is not None:
+            files |= {pool.tls.ca, pool.tls.cert, pool.tls.key}
+    return {path: _digest(path) for path in files if path is not None}
+
+
+def _digest(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return b""
 
 
 def count_workers(config: Config) -> int:
@@ -128,7 +231,7 @@ def shared_memory() -> tuple[Ledger, RawLock]:
     return Ledger(mapped), multiprocessing.get_context("fork").Lock()
 
 
-def _warnings(config: Config) -> tuple[tuple[str, str], ...]:
+def _warnings(config: Config) -> list[tuple[str, str]]:
     connections = config.limits.connections_per_worker
     limit = descriptors.raise_limit(descriptors.wanted(connections))
     warnings = []
@@ -136,4 +239,4 @@ def _warnings(config: Config) -> tuple[tuple[str, str], ...]:
         warnings.append(("limits.files", why))
     if config.proxy.user is not None and os.geteuid() != 0:
         warnings.append(("user.ignored", f'proxy.user = "{config.proxy.user}" has no effect: not started as root'))
-    return tuple(warnings)
+    return warnings

@@ -1,8 +1,9 @@
 """Fork one child and live its life: from the fork to os._exit, nothing of the master may shine through.
 
 In the child, in this order: signals, descriptors (a copy of a sibling's pipe end would keep that sibling from ever seeing the
-master's end), its name and what is written when it crashes, its modules (gevent among them) while their files may still be read,
-privileges, and only then the child's own work.
+master's end, one of a listener that is about to be closed would keep it open with nobody to accept), its name and what is written
+when it crashes, its modules (gevent among them) while their files may still be read, privileges, and only then the child's own
+work.
 """
 
 from __future__ import annotations
@@ -20,15 +21,16 @@ from setproctitle import setproctitle
 
 from lbproxy.errors import FrameError, LbproxyError
 from lbproxy.ipc.codec import encode
-from lbproxy.ipc.handover import ChildLoader, Handover
+from lbproxy.ipc.handover import BoundListener, ChildLoader, Handover
 from lbproxy.ipc.messages import Failed
 from lbproxy.ipc.pipe import MasterPipe, socket_pair
 from lbproxy.master import signals
 from lbproxy.master.child import Role
 from lbproxy.master.events import Spawn
-from lbproxy.master.prepare import Estate, Provision
+from lbproxy.master.prepare import Estate, Listening, Provision
 from lbproxy.master.privileges import drop, no_new_privileges
 from lbproxy.observe import log
+from lbproxy.tls import contexts
 
 STDERR = 2
 
@@ -38,6 +40,7 @@ class Running:
     """A child and the master's end of its pipe."""
 
     slot: int
+    generation: int
     role: Role
     pid: int
     pipe: MasterPipe
@@ -60,7 +63,7 @@ def spawn(order: Spawn, estate: Estate, provision: Provision, load: ChildLoader,
     finally:
         theirs.close()
         signals.unblock()
-    return Running(order.slot, order.role, pid, MasterPipe(ours))
+    return Running(order.slot, order.generation, order.role, pid, MasterPipe(ours))
 
 
 def _live(
@@ -80,11 +83,12 @@ def _live(
         signals.unblock()
         _introduce(order, provision)
         main = load()
+        handover = _handover(order, estate, provision, theirs)
         if estate.account is not None:
             drop(estate.account)
         else:
             no_new_privileges()
-        code = int(main(_handover(order, estate, provision, theirs)))
+        code = int(main(handover))
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
     except BaseException as error:  # a process's very last line: told, and kept from the master's frames
@@ -111,16 +115,13 @@ def title(order: Spawn) -> str:
 
 
 def _handover(order: Spawn, estate: Estate, provision: Provision, pipe: socket.socket) -> Handover:
-    """The child's inheritance; what belongs to the other role is closed."""
+    """The child's inheritance; what belongs to others, of this generation or another, is closed."""
     worker = order.role is Role.WORKER
-    metrics_socket = provision.metrics_socket
-    if worker and metrics_socket is not None:
-        metrics_socket.close()
-        metrics_socket = None
+    metrics_socket = None if worker else provision.metrics_socket
+    metrics = provision.config.metrics.address
+    estate.keep_sockets({listen.address for listen in provision.config.listen} if worker else {metrics} if metrics else ())
     if not worker:
-        provision.stop_listening()
-        if provision.access_fd >= 0:
-            os.close(provision.access_fd)
+        provision.close()
     return Handover(
         config=provision.config,
         generation=order.generation,
@@ -128,13 +129,20 @@ def _handover(order: Spawn, estate: Estate, provision: Provision, pipe: socket.s
         worker=order.worker,
         ledger=estate.ledger,
         pick_lock=estate.pick_lock,
-        listeners=provision.listeners if worker else (),
+        listeners=tuple(map(_bound, provision.listeners)) if worker else (),
         backends=provision.backends,
         pool_contexts=provision.pool_contexts,
         access_fd=provision.access_fd if worker else -1,
         metrics_socket=metrics_socket,
         pipe=pipe,
     )
+
+
+def _bound(listening: Listening) -> BoundListener:
+    """With its context armed, in this process: the master's stays as it is."""
+    if listening.outer is not None and listening.shown is not None:
+        contexts.arm(listening.outer, listening.shown)
+    return BoundListener(listening.listen, listening.socket, listening.outer)
 
 
 def _confess(error: BaseException, pipe: socket.socket) -> None:

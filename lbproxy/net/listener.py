@@ -17,6 +17,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
+from lbproxy.net.no_newcomers import drop_newcomers
 from lbproxy.net.tcp_stream import READ
 
 GATE_PAUSE = 0.002
@@ -25,6 +26,8 @@ QUEUE_LIMIT = 1024
 GATE_TURNS = 8
 """Pauses in a row after which a crowded worker accepts all the same: 16 ms at most are added to a connect."""
 EXHAUSTED_PAUSE = 0.1
+LAST_ORDERS = 0.1
+"""Seconds that handshakes which had begun get to end, when the socket is about to be closed for good."""
 
 # accept(2), "Error handling": these belong to the connection that went away, not to the listener. Plus EAGAIN: another worker won.
 _NEXT_PLEASE = frozenset(
@@ -76,6 +79,7 @@ class Acceptor:
         # Repeating ones, started with `again`: one that fires once would on its second start fire at once.
         self._timer = loop.timer(GATE_PAUSE, GATE_PAUSE)
         self._exhausted_timer = loop.timer(EXHAUSTED_PAUSE, EXHAUSTED_PAUSE)
+        self._last_orders = loop.timer(LAST_ORDERS, LAST_ORDERS)
         self._turns_left = GATE_TURNS
         self._stopped = True
 
@@ -85,18 +89,36 @@ class Acceptor:
         self._watcher.start(self._on_pending)
 
     def stop(self) -> None:
-        """Accept what is waiting already, and then no more, for good; closing the socket is the caller's business.
+        """Accept no more, for good, and close our descriptor of the socket. The queue is left to others who accept from it."""
+        self._stopped = True
+        if self.open:
+            for watcher in (self._watcher, self._timer, self._exhausted_timer, self._last_orders):
+                watcher.stop()
+                watcher.close()
+            self._sock.close()
+
+    @property
+    def open(self) -> bool:
+        """Whether there may be more connections to come."""
+        return self._sock.fileno() >= 0
+
+    def stop_with_queue(self) -> None:
+        """Accept what is waiting already, and then stop: nobody else will, and the socket is free again when we return.
 
         Who is in the queue believes to be connected: when the last process closes the socket the kernel resets them.
         """
-        if not self._stopped:
-            for _ in range(QUEUE_LIMIT):
-                if not self._accept():
-                    break
-            self._stopped = True
-            for watcher in (self._watcher, self._timer, self._exhausted_timer):
-                watcher.stop()
-                watcher.close()
+        for _ in range(QUEUE_LIMIT):
+            if not self._accept():
+                break
+        self.stop()
+
+    def last_orders(self) -> None:
+        """Like `stop_with_queue`, a little later, and also for those whose handshake is under way: the socket goes for good."""
+        if not drop_newcomers(self._sock):
+            self.stop_with_queue()
+            return
+        self._watcher.start(self._accept)  # whatever the others have
+        self._last_orders.start(self.stop_with_queue)
 
     def _on_pending(self) -> None:
         room = self._room()

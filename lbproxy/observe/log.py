@@ -62,6 +62,11 @@ def configure(settings: Log, **facts: object) -> None:
     _facts.update(pid=os.getpid(), **facts)
 
 
+def set_level(level: str) -> None:
+    """From now on, in this process."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]))
+
+
 def get_logger() -> structlog.typing.FilteringBoundLogger:
     """A logger that follows the latest `configure`: `get_logger().info("ready", milliseconds=7)`."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()

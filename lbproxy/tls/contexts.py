@@ -1,18 +1,29 @@
-"""The TLS contexts of listeners and pools, built by the master *before* it forks.
+"""The TLS contexts of listeners and pools.
 
-Before, because a context makes up its session-ticket key when it is created: forked afterwards, all workers share it, and a client
-that comes back to another worker still resumes. And because only the master can read the keys.
+A context makes up its session-ticket key when it is created, and cannot be told another. So a listener's *outer* context is created
+by the master, before any fork, and lives as long as the listener: all workers of all generations have it by inheritance, and a
+client that comes back resumes with whichever of them, before and after a reload.
+
+Certificates change with reloads, and a reload may fail. So the master never loads one into an outer context: it reads the files
+into memory (a `Pem`), tries them on a scratch context, and each child *arms* its own copy of the outer context with those of its
+generation, before it drops its privileges. What another generation shows does not change with that, nor does a child that is
+replaced a week later depend on files that somebody is editing.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import ssl
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from lbproxy.config.model import Certificate, Listen, Pool
 from lbproxy.errors import StartError
 from lbproxy.tls import profiles
-from lbproxy.tls.sni import CertificateChooser, install, names_of
+from lbproxy.tls.sni import CertificateChooser, install, names_in
 
 ALPN = ["http/1.1"]
 
@@ -24,18 +35,98 @@ Server's CPU, measured 2026-11-23 with OpenSSL 3.0: a ticket costs 30 us; resumi
 RSA 2048 certificate and 50 us with EC P-256, the cheaper one from the start."""
 
 
-def server_context(listen: Listen) -> ssl.SSLContext:
-    """The context of a TLS listener (one with certificates). Raises StartError when a file cannot be used; tls.audit says more.
+class Pem(NamedTuple):
+    """A certificate chain and its key, as they were when they were read."""
+
+    files: Certificate
+    cert: bytes
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"Pem({self.files})"  # a key must not reach any log
+
+
+class OuterKey(NamedTuple):
+    """What makes up an outer context. Another value needs another context, and ends what was resumed with the old one: who could
+    not get in by a full handshake any more must not get in by a ticket."""
+
+    address: str
+    profile: str
+    client_auth: str
+    client_ca: bytes  # a digest of the file's content
+
+
+def read_pem(files: Certificate) -> Pem:
+    """Raises StartError."""
+    try:
+        return Pem(files, files.cert.read_bytes(), files.key.read_bytes())
+    except OSError as error:
+        raise StartError(f"certificate {files.cert} with key {files.key}: {error.strerror or error}") from error
+
+
+def outer_key(listen: Listen) -> OuterKey:
+    """Of a TLS listener, by what its files hold now. Raises StartError."""
+    ca = listen.tls.client_ca
+    try:
+        digest = hashlib.sha256(ca.read_bytes()).digest() if ca is not None else b""
+    except OSError as error:
+        raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
+    return OuterKey(str(listen.address), listen.tls.profile, listen.tls.client_auth, digest)
+
+
+def outer_context(listen: Listen) -> ssl.SSLContext:
+    """Everything of a TLS listener but its certificates. Raises StartError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    profiles.apply(context, listen.tls.profile)
+    context.set_alpn_protocols(ALPN)
+    context.num_tickets = TICKETS
+    if listen.tls.client_ca is not None:
+        _trust(context, listen.tls.client_ca)
+    context.verify_mode = CLIENT_AUTH[listen.tls.client_auth]
+    return context
+
+
+class Credentials(NamedTuple):
+    """What a listener shows, of one generation."""
+
+    default: Pem
+    names: tuple[str, ...]
+    """Of the default; only read when there are others."""
+    others: tuple[tuple[tuple[str, ...], ssl.SSLContext], ...]
+    """More certificates: the names of each, and a context that lends it to the handshake."""
+
+
+def credentials(listen: Listen, pems: Sequence[Pem]) -> Credentials:
+    """`pems`: of listen.certificates, in order. Raises StartError.
+
+    All of a listener's contexts are made alike: after SNI, ALPN and the client's chain are judged by the chosen one, while
+    versions, ciphers, tickets and whether a client certificate is asked for stay those of the outer one.
+    """
+    default, *more = pems
+    _load(outer_context(listen), default)  # a trial: children could only die of it
+    others = []
+    for pem in more:
+        inner = outer_context(listen)
+        _load(inner, pem)
+        others.append((_names(pem), inner))
+    return Credentials(default, _names(default) if others else (), tuple(others))
+
+
+def arm(outer: ssl.SSLContext, shown: Credentials) -> None:
+    """Let this process's copy of a listener's outer context show these certificates. Raises StartError.
 
     With one certificate no SNI callback is set: a handshake then never enters Python.
     """
-    default, *others = listen.certificates
-    outer = _listener_context(listen, default)
-    if others:
-        chosen = [(_names(default), outer)]
-        chosen += [(_names(certificate), _listener_context(listen, certificate)) for certificate in others]
-        install(outer, CertificateChooser(chosen))
-    return outer
+    _load(outer, shown.default)
+    if shown.others:
+        install(outer, CertificateChooser([(shown.names, outer), *shown.others]))
+
+
+def server_context(listen: Listen) -> ssl.SSLContext:
+    """An armed context of its own, with what the files hold now. Raises StartError; tls.audit says more."""
+    context = outer_context(listen)
+    arm(context, credentials(listen, [read_pem(files) for files in listen.certificates]))
+    return context
 
 
 def client_context(pool: Pool) -> ssl.SSLContext:
@@ -67,30 +158,31 @@ def client_context(pool: Pool) -> ssl.SSLContext:
 
 def load_pair(context: ssl.SSLContext, certificate: Certificate) -> None:
     """Put a certificate chain and its key into `context`. Raises StartError."""
+    _load(context, read_pem(certificate))
+
+
+def _load(context: ssl.SSLContext, pem: Pem) -> None:
+    files = pem.files
     try:
-        # With no password at all OpenSSL would ask the terminal for the one of an encrypted key, and start would hang.
-        context.load_cert_chain(certificate.cert, certificate.key, password="")
+        with _as_file(pem.cert) as cert, _as_file(pem.key) as key:
+            # With no password at all OpenSSL would ask the terminal for the one of an encrypted key, and start would hang.
+            context.load_cert_chain(cert, key, password="")
     except ssl.SSLError as error:
-        raise StartError(f"certificate {certificate.cert} with key {certificate.key}: {error.reason or error}") from error
+        raise StartError(f"certificate {files.cert} with key {files.key}: {error.reason or error}") from error
     except OSError as error:
-        raise StartError(f"certificate {certificate.cert} with key {certificate.key}: {error.strerror or error}") from error
+        raise StartError(f"certificate {files.cert} with key {files.key}: {error.strerror or error}") from error
 
 
-def _listener_context(listen: Listen, certificate: Certificate) -> ssl.SSLContext:
-    """One certificate's context.
-
-    All of a listener's contexts are made alike: after SNI, ALPN and the client's chain are judged by the chosen one, while
-    versions, ciphers, tickets and whether a client certificate is asked for stay those of the outer one.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    profiles.apply(context, listen.tls.profile)
-    context.set_alpn_protocols(ALPN)
-    context.num_tickets = TICKETS
-    load_pair(context, certificate)
-    if listen.tls.client_ca is not None:
-        _trust(context, listen.tls.client_ca)
-    context.verify_mode = CLIENT_AUTH[listen.tls.client_auth]
-    return context
+@contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    """A path that holds `content`, in memory only: OpenSSL's Python face takes nothing but paths."""
+    memory = os.memfd_create("lbproxy-pem", os.MFD_CLOEXEC)
+    try:
+        with open(memory, "wb", closefd=False) as file:
+            file.write(content)
+        yield f"/proc/self/fd/{memory}"
+    finally:
+        os.close(memory)
 
 
 def _trust(context: ssl.SSLContext, ca: Path) -> None:
@@ -102,8 +194,8 @@ def _trust(context: ssl.SSLContext, ca: Path) -> None:
         raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
 
 
-def _names(certificate: Certificate) -> tuple[str, ...]:
+def _names(pem: Pem) -> tuple[str, ...]:
     try:
-        return names_of(certificate.cert)
-    except (ValueError, OSError) as error:
-        raise StartError(f"certificate {certificate.cert}: {error}") from error
+        return names_in(pem.cert)
+    except ValueError as error:
+        raise StartError(f"certificate {pem.files.cert}: {error}") from error

@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 
 
 def names_of(certificate: Path) -> tuple[str, ...]:
-    """The DNS names (lower case, IDNA names as ASCII, wildcards as written) of the first certificate in a PEM file.
+    """The names in a PEM file. Raises like `names_in`, and OSError for a file that cannot be read."""
+    return names_in(certificate.read_bytes())
+
+
+def names_in(pem: bytes) -> tuple[str, ...]:
+    """The DNS names (lower case, IDNA names as ASCII, wildcards as written) of the first certificate in a PEM text.
 
     Only subjectAltName counts: the common name has been no host name since RFC 6125, and no browser reads it. Raises ValueError for
-    a certificate that cannot be read, OSError for a file that cannot.
+    a certificate that cannot be read.
     """
     from cryptography import x509  # not at the top: 50 ms that a listener with one certificate need not spend
 
-    leaf = x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+    leaf = x509.load_pem_x509_certificates(pem)[0]
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

@@ -1,7 +1,7 @@
 """The worker process: accepts on the shared sockets, serves clients, beats, drains.
 
-The order of a worker's life: wire everything from the handover, say Ready, serve; on Drain (or when the master is gone) stop
-accepting, let requests finish and idle connections have their grace, cut what is left at the limit, say Drained, exit 0.
+The order of a worker's life: wire everything from the handover, say Ready, accept when told to Serve; on Drain (or when the master
+is gone) stop accepting, let requests finish and idle connections have their grace (drain.py), say Drained, exit 0.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import time
 
 from gevent.event import Event
 from gevent.hub import get_hub
+from setproctitle import getproctitle, setproctitle
 
 from lbproxy.balance.ledger import PickLock, Scalar, scalar_at
 from lbproxy.balance.pool import Pool
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.ipc.handover import BoundListener, Handover
-from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Drained, Heartbeat, Message, Quit, Ready, ReopenLogs
+from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Drained, Heartbeat, Message, Quit, Ready, ReopenLogs, Serve, SetLogLevel
 from lbproxy.ipc.pipe import ChildPipe
 from lbproxy.ipc.uplink import Uplink
 from lbproxy.net.deadlines import Deadlines
@@ -26,11 +27,12 @@ from lbproxy.net.dial import BackendDialer
 from lbproxy.net.listener import Acceptor
 from lbproxy.net.strands import GeventStrands
 from lbproxy.observe.access import AccessLog
-from lbproxy.observe.log import Noisy, get_logger
+from lbproxy.observe.log import Noisy, get_logger, set_level
 from lbproxy.observe.process import rss_kib
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
+from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.gate import Gate
 from lbproxy.worker.log_writer import LogWriter
 from lbproxy.worker.reception import Reception
@@ -41,8 +43,6 @@ CLEAN, BROKEN = 0, 1
 FLUSH_INTERVAL = 0.2
 """Seconds an access line may wait for its batch."""
 DRAIN_CHECK = 0.05
-IDLE_GRACE = 2.0
-"""Seconds that a draining worker keeps idle connections, for requests that are on the wire already."""
 
 
 def run(handover: Handover) -> int:
@@ -68,7 +68,7 @@ class Worker:
         self._beat_timer = self._loop.timer(HEARTBEAT_INTERVAL, HEARTBEAT_INTERVAL)
         self._flush_timer = self._loop.timer(FLUSH_INTERVAL, FLUSH_INTERVAL)
         self._drain_timer = self._loop.timer(DRAIN_CHECK, DRAIN_CHECK)
-        self._drain_until = 0.0
+        self._drainage: Drainage | None = None
         self._beat_due = 0.0
         self._over = Event()
         self._code = CLEAN
@@ -113,12 +113,15 @@ class Worker:
         self._beat_due = time.monotonic() + HEARTBEAT_INTERVAL
         self._beat_timer.start(self._beat)
         self._flush_timer.start(self._flush)
-        for acceptor in self._acceptors:
-            acceptor.start()
-        self._set(Scalar.ACCEPTING, 1)
         self._uplink.send(Ready(os.getpid()))
         self._over.wait()
         return self._stop()
+
+    def _serve(self) -> None:
+        if self._drainage is None:
+            for acceptor in self._acceptors:
+                acceptor.start()
+            self._set(Scalar.ACCEPTING, 1)
 
     def _stop(self) -> int:
         self._set(Scalar.ACCEPTING, 0)
@@ -135,39 +138,33 @@ class Worker:
 
     # ---------------------------------------------------------------- draining
 
-    def _drain(self, seconds: float) -> None:
-        service = self._service
-        if service.draining:
-            return
-        service.draining = True
-        service.idle_grace = min(IDLE_GRACE, seconds)
-        for acceptor in self._acceptors:
-            acceptor.stop()
-        for bound in self._handover.listeners:
-            bound.socket.close()  # the last one to close it tells clients to go elsewhere; a queue nobody serves would hold them
-        self._set(Scalar.ACCEPTING, 0)
+    def _drain(self, limits: DrainLimits, orphaned: bool = False) -> None:
         now = time.monotonic()
-        self._drain_until = now + seconds
-        service.idle.close()
-        for connection in list(service.connections):
-            connection.drain(now, service.idle_grace)
+        if self._drainage is not None:
+            self._drainage.shorten(limits, now)
+            return
+        setproctitle(f"{getproctitle().removesuffix(')')}, draining)")
+        self._set(Scalar.ACCEPTING, 0)
+        for index, acceptor in enumerate(self._acceptors):
+            if index not in limits.closing:
+                acceptor.stop()
+            elif orphaned:
+                acceptor.stop_with_queue()  # at once: a supervisor may be starting a new lbproxy that wants the port
+            else:
+                acceptor.last_orders()
+        grace = self._handover.config.proxy.idle_grace
+        self._drainage = Drainage(self._service, self._deadlines.streams, limits, grace, now)
         self._drain_timer.start(self._check_drained)
 
     def _check_drained(self) -> None:
-        self._service.idle.close()  # exchanges that ended meanwhile have put their connections back
-        streams = self._deadlines.streams
-        late = time.monotonic() >= self._drain_until
-        if streams and not late:
+        drainage = self._drainage
+        assert drainage is not None
+        if not drainage.turn(time.monotonic()) or any(acceptor.open for acceptor in self._acceptors):
             return
         self._drain_timer.stop()
-        cut = len(self._service.connections)
-        for connection in list(self._service.connections):
-            connection.cut()
-        for stream in list(streams):
-            stream.abort()
-        if cut:
-            get_logger().warning("drain.cut", connections=cut)
-        self._uplink.send(Drained(cut))
+        if drainage.cut:
+            get_logger().warning("drain.cut", connections=drainage.cut)
+        self._uplink.send(Drained(drainage.cut))
         self._end(CLEAN)
 
     # ---------------------------------------------------------------- timers
@@ -179,7 +176,8 @@ class Worker:
         cells, child = self._handover.ledger.cells, self._handover.child
         live = cells[scalar_at(child, Scalar.LIVE_REQUESTS)]
         connections = cells[scalar_at(child, Scalar.CONNECTIONS)]
-        self._uplink.send(Heartbeat(int(lag * 1000), rss_kib(), connections, live))
+        requests = sum(self._service.counters.statuses)
+        self._uplink.send(Heartbeat(int(lag * 1000), rss_kib(), connections, live, requests))
 
     def _flush(self) -> None:
         self._service.counters.publish()
@@ -202,18 +200,23 @@ class Worker:
             return
         if messages is None:
             self._readable.stop()
-            if not self._service.draining:
+            if self._drainage is None:
                 get_logger().warning("master.gone", then="drain")
-            self._drain(self._handover.config.proxy.drain_timeout)
+            limits = DrainLimits.orphaned(self._handover.config.proxy.drain_timeout, len(self._acceptors))
+            self._drain(limits, orphaned=True)
             return
         for message in messages:
             self._obey(message)
 
     def _obey(self, message: Message) -> None:
-        if isinstance(message, Drain):
-            self._drain(message.timeout_ms / 1000)
+        if isinstance(message, Serve):
+            self._serve()
+        elif isinstance(message, Drain):
+            self._drain(DrainLimits.told(message))
         elif isinstance(message, Quit):
             self._end(CLEAN)
+        elif isinstance(message, SetLogLevel):
+            set_level(message.level)
         elif isinstance(message, ReopenLogs):
             fd = self._pipe.take_fd()
             if fd >= 0 and self._writer is not None:

@@ -1,0 +1,223 @@
+"""What people and programs may ask of a running master (requests.py), carried out; and who waits for the end of a reload.
+
+Answers are plain values for JSON. Each tells whether what was changed lasts: the file is the truth after a restart, and after a
+reload for all but the drain of a backend, which an unrelated reload must not undo.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lbproxy import __version__
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import Column, PerBackend, admin_cell, column_at, is_drained, ordered_weight
+from lbproxy.config import plan as plans
+from lbproxy.ipc.messages import SetLogLevel
+from lbproxy.master import events, requests
+from lbproxy.master.child import Role
+from lbproxy.master.fleet import Fleet
+from lbproxy.master.generation import Generation
+from lbproxy.master.prepare import MOST_WORKERS, Estate, Provision
+from lbproxy.master.requests import Answer
+from lbproxy.master.status import describe
+from lbproxy.observe.metrics import Snapshot
+from lbproxy.observe.snapshot import snapshot
+
+Reply = Callable[[Answer], None]
+
+UNTIL_RELOAD = "until the next reload, which goes by the file again"
+OVER_RELOADS = "kept over reloads, forgotten by a restart"
+
+
+class Operator:
+    """`handle` requests; tell it how reloads go."""
+
+    def __init__(
+        self,
+        estate: Estate,
+        fleet: Fleet,
+        provisions: Mapping[int, Provision],
+        feed: Callable[[events.Event], None],
+        set_level: Callable[[SetLogLevel], None],
+    ) -> None:
+        """`provisions`: of the living generations, by number. `set_level` tells it to the master's log and to every child."""
+        self._estate = estate
+        self._fleet = fleet
+        self._provisions = provisions
+        self._feed = feed
+        self._set_level = set_level
+        self._started = time.time()
+        self._wait_for_next: list[Reply] = []
+        self._wait_for_this: list[Reply] = []
+        self._last_reload: Answer | None = None
+        self._level = ""
+        self._do: dict[type[requests.Request], Callable[[Any, Reply], None]] = {
+            requests.Status: self._status,
+            requests.Reload: self._reload,
+            requests.Stop: self._stop,
+            requests.BackendSet: self._backend,
+            requests.Workers: self._workers,
+            requests.LogLevel: self._log_level,
+        }
+
+    def handle(self, request: requests.Request, reply: Reply) -> None:
+        """`reply` is called once: now, or when it is known how it went."""
+        self._do[type(request)](request, reply)
+
+    # ---- reloads
+
+    def reload_begins(self) -> None:
+        """Whoever asked until now gets the answer of this one."""
+        self._wait_for_this += self._wait_for_next
+        self._wait_for_next = []
+
+    def reload_served(self, number: int, plan: plans.Plan, milliseconds: int) -> None:
+        """All workers of the generation serve."""
+        self._level = ""
+        self._forget_weights()
+        generation = self._fleet.generations[number]
+        told: Answer = {
+            "ok": True,
+            "generation": number,
+            "changes": list(map(str, plan.changes)),
+            "restart": list(plan.restart),
+            "pids": [child.pid for child in generation.children(Role.WORKER)],
+            "milliseconds": milliseconds,
+        }
+        self._last_reload = {"at": time.time(), "ok": True, "generation": number, "error": "", "changes": told["changes"]}
+        self._answer(told)
+
+    def _forget_weights(self) -> None:
+        cells = self._estate.ledger.cells
+        for backend in self._backends():
+            at = column_at(Column.ADMIN, backend.slot)
+            cells[at] = admin_cell(is_drained(cells[at]), None)
+
+    def reload_rejected(self, number: int, why: str) -> None:
+        """It came to nothing; what served before serves on."""
+        self._last_reload = {"at": time.time(), "ok": False, "generation": number, "error": why, "changes": []}
+        serving = self._fleet.serving
+        self._answer({"ok": False, "error": why, "serving": serving.number if serving is not None else 0})
+
+    def _answer(self, answer: Answer) -> None:
+        waiting, self._wait_for_this = self._wait_for_this, []
+        if self._fleet.stop is not None:  # nothing begins any more
+            waiting, self._wait_for_next = waiting + self._wait_for_next, []
+        for reply in waiting:
+            reply(answer)
+
+    # ---- requests
+
+    def _reload(self, _: requests.Reload, reply: Reply) -> None:
+        if self._fleet.stop is not None:
+            reply({"ok": False, "error": "lbproxy is stopping"})
+            return
+        self._wait_for_next.append(reply)
+        self._feed(events.ReloadWanted())
+
+    def _stop(self, request: requests.Stop, reply: Reply) -> None:
+        reply({"ok": True, "drain_timeout": self._provision.config.proxy.drain_timeout})
+        self._feed(events.Terminate("lbproxy stop"))
+        if request.now:
+            self._feed(events.Terminate("lbproxy stop --now"))
+
+    def _workers(self, request: requests.Workers, reply: Reply) -> None:
+        generation = self._fleet.serving
+        if generation is None:
+            reply({"ok": False, "error": "nothing serves right now"})
+            return
+        wanted = len(generation.workers()) + request.delta
+        if not 1 <= wanted <= MOST_WORKERS:
+            reply({"ok": False, "error": f"{wanted} workers: wanted 1 to {MOST_WORKERS}"})
+            return
+        self._feed(events.Scale(request.delta))
+        reply({"ok": True, "workers": wanted, "note": UNTIL_RELOAD})
+
+    def _log_level(self, request: requests.LogLevel, reply: Reply) -> None:
+        self._level = request.level
+        self._set_level(SetLogLevel(request.level))
+        reply({"ok": True, "note": UNTIL_RELOAD})
+
+    def _backend(self, request: requests.BackendSet, reply: Reply) -> None:
+        fitting = [backend for backend in self._backends() if request.name in (backend.identity, backend.name)]
+        if len(fitting) != 1:
+            reply({"ok": False, "error": self._no_such(request.name, fitting)})
+            return
+        backend = fitting[0]
+        at = column_at(Column.ADMIN, backend.slot)
+        cells = self._estate.ledger.cells
+        order = cells[at]
+        if request.action == "weight":
+            weight = None if request.weight == backend.weight else request.weight
+            cells[at] = admin_cell(is_drained(order), weight)
+            note = UNTIL_RELOAD if weight is not None else "as the file says"
+        else:
+            cells[at] = admin_cell(request.action == "drain", ordered_weight(order))
+            note = OVER_RELOADS if request.action == "drain" else ""
+        in_flight = self._estate.ledger.backend_total(PerBackend.IN_FLIGHT, backend.slot)
+        reply({"ok": True, "backend": backend.identity, "in_flight": in_flight} | ({"note": note} if note else {}))
+
+    def _no_such(self, name: str, fitting: list[Backend]) -> str:
+        if fitting:
+            return f"{name} is in several pools: say {' or '.join(backend.identity for backend in fitting)}"
+        known = [backend.identity for backend in self._backends()]
+        return f"no backend {name}; there are {', '.join(known[:20])}{' ...' if len(known) > 20 else ''}"
+
+    # ---- status
+
+    def _status(self, _: requests.Status, reply: Reply) -> None:
+        config = self._provision.config
+        now = time.monotonic()
+        reply(
+            {
+                "ok": True,
+                "version": __version__,
+                "started": self._started,
+                "uptime": time.time() - self._started,
+                "config": config.source,
+                "generations": [_generation(generation, now) for generation in self._fleet.generations.values()],
+                "listeners": [str(listen.address) for listen in config.listen],
+                "last_reload": self._last_reload,
+                "log_level": self._level or config.log.level,
+                **describe(self._snapshot()),
+            }
+        )
+
+    def _snapshot(self) -> Snapshot:
+        number = self._fleet.serving.number if self._fleet.serving is not None else 0
+        return snapshot(self._estate.ledger, self._backends(), generation=number, started=self._started, now=time.time())
+
+    def _backends(self) -> list[Backend]:
+        provision = self._provision
+        return [backend for pool in provision.config.pools for backend in provision.backends.get(pool.name, ())]
+
+    @property
+    def _provision(self) -> Provision:
+        """What clients meet; before anything serves, the first."""
+        serving = self._fleet.serving
+        return self._provisions[serving.number if serving is not None else min(self._provisions)]
+
+
+def _generation(generation: Generation, now: float) -> Answer:
+    controls = generation.children(Role.CONTROL)
+    return {
+        "number": generation.number,
+        "stage": generation.stage.value,
+        "age": now - generation.born,
+        "workers": [
+            {
+                "worker": child.worker + 1,
+                "pid": child.pid,
+                "phase": child.phase.value,
+                "age": now - child.born,
+                "connections": child.beat.connections,
+                "live_requests": child.beat.live_requests,
+                "rss_kib": child.beat.rss_kib,
+                "lag_ms": child.beat.lag_ms,
+            }
+            for child in generation.children(Role.WORKER)
+        ],
+        "control": {"pid": controls[0].pid, "phase": controls[0].phase.value} if controls else None,
+    }
