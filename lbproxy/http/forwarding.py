@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from lbproxy.config.model import Network
 from lbproxy.http.grammar import HOP_BY_HOP, line_finder
 from lbproxy.http.message import CHUNKED, FIELDS_KEPT, RequestHead, ResponseHead
+from lbproxy.http.upgrade import asked, upgrade_lines
 
 VIA = b"\r\nVia: 1.1 lbproxy"  # RFC 9110 7.6.3; the name is fixed, so that a loop through two of us is seen
 
@@ -87,7 +88,7 @@ class Forwarder:
             return self._out
         if head.block is not self._block:
             rest = self._fields(head)
-            if len(rest) > FIELDS_KEPT:
+            if len(rest) > FIELDS_KEPT or head.upgrade:  # what becomes of an upgrade is for the method to say, too
                 return b"%b %b HTTP/1.1%b" % (head.method, head.target, rest)
             self._block, self._rest = head.block, rest
         out = b"%b %b HTTP/1.1%b" % (head.method, head.target, self._rest)
@@ -114,6 +115,8 @@ class Forwarder:
                 block = cut(block, block.lower(), _UNDERSCORE)
             if head.nominated:
                 block = without(block, head.nominated)
+            if head.upgrade and asked(head):
+                block += upgrade_lines(head.block)
         if head.body == CHUNKED:
             block += b"\r\nTransfer-Encoding: chunked"
         if self._trusted:

@@ -33,9 +33,10 @@ class RequestHead(NamedTuple):
     """HTTP/1.minor"""
     body: int
     keep_alive: bool
+    """False also when an upgrade is wanted: an answer that refuses it is the last one (upgrade.py)."""
     expect_continue: bool
     upgrade: bytes
-    """Upgrade's values, joined by commas, when Connection nominates it; else empty."""
+    """The protocol, in lower case, that a backend may be asked to switch to if the method allows (upgrade.py); else empty."""
     block: bytes
     """All field lines, each with its CRLF in front."""
     lowered: bytes

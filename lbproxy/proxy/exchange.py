@@ -12,13 +12,15 @@ from typing import Protocol
 from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import Lease, Pool, Unavailable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
-from lbproxy.http.forwarding import Forwarder, response
+from lbproxy.http.forwarding import Forwarder, response, without
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
+from lbproxy.http.upgrade import fault, upgrade_lines
 from lbproxy.proxy import relay
 from lbproxy.proxy.replies import redirect, reply
 from lbproxy.proxy.retry import Verdict, judge
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.service import Service
+from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.proxy.upload import Upload
 from lbproxy.streams import HEAD_READ, NEVER, Strand, Stream
 
@@ -53,6 +55,7 @@ class Client(Protocol):
     redirect: bool
     tls_seconds: float
     strand: Strand | None
+    open_tunnel: Tunnel | None
 
     def about(self, head: RequestHead) -> str:
         """Who asked for what, as the access log tells it."""
@@ -250,6 +253,9 @@ class Exchange:
         answer, out, data = self._next_head(stream, b"")
         if answer.status < 200:
             answer, out, data = self._after_interim(stream, answer, out, data)
+            if answer.status == 101:
+                self._tunnel(upstream, answer, data)
+                return
         self._answered = self._service.clock()
         self._status, self._reason = answer.status, ""  # an earlier try's failure is told by `tries`
         self._pass_on(upstream, answer, out, data)
@@ -266,7 +272,9 @@ class Exchange:
         """Pass 1xx on until the final head is there."""
         for _ in range(MAX_INTERIM):
             if answer.status == 101:
-                raise UpstreamError(502, "response_unexpected_101", "the backend switched protocols without being asked")
+                if reason := fault(self._head, answer):
+                    raise UpstreamError(502, reason, "the backend switched protocols without being asked to, or to another one")
+                return answer, out, data
             if self._head.minor == 1:  # RFC 9110 15.2: a 1.0 client does not know 1xx
                 self._client.stream.write(out)
                 self._bytes_out += len(out)
@@ -281,6 +289,23 @@ class Exchange:
             if answer.status >= 200:
                 return answer, out, data
         raise UpstreamError(502, "response_endless_interim", f"more than {MAX_INTERIM} interim responses")
+
+    def _tunnel(self, upstream: Upstream, answer: ResponseHead, data: bytes) -> None:
+        """Pass the 101 on, and then bytes until one side, or the worker, ends it. The lease is held for so long."""
+        self._status, self._reason = 101, ""
+        self._answered = self._service.clock()
+        self._passed_on = True
+        block = without(answer.block, (b"content-length",))  # RFC 9110 8.6: not in a 1xx; some say it is 0
+        head = response(answer._replace(block=block, lowered=block.lower()), upgrade_lines(answer.block))
+        tunnel = Tunnel(self._service, self._client.stream, upstream.stream)
+        self._client.open_tunnel = tunnel
+        try:
+            tunnel.run(head, self.rest, data)
+        finally:
+            self._client.open_tunnel = None
+            self._reason, self.broken = tunnel.reason, tunnel.broken
+            self._bytes_in += tunnel.bytes_up
+            self._bytes_out += tunnel.bytes_down
 
     @staticmethod
     def _read_head(stream: Stream, data: bytes) -> tuple[bytes, int]:
@@ -419,7 +444,9 @@ class Exchange:
         service, client = self._service, self._client
         self.ended = ended = service.clock()
         bytes_in = self._bytes_in if self._upload is None else self._bytes_in + self._upload.received
-        service.counters.count(self._status, bytes_in, self._bytes_out, ended - self._begun)
+        # A tunnel's latency is that of its 101: how long it lasted afterwards is no delay.
+        waited = ended - self._begun if self._status != 101 else self._answered - self._begun
+        service.counters.count(self._status, bytes_in, self._bytes_out, waited)
         if service.access is not None:
             service.access.record(
                 client.about(self._head),

@@ -15,6 +15,7 @@ from lbproxy.http.framing import request_body
 from lbproxy.http.grammar import BARE_CR, BARE_LF, HOP_BY_HOP, HOST, TCHAR, TOKEN, count_fields, scanner
 from lbproxy.http.message import FIELDS_KEPT, NO_BODY, RequestHead, Special
 from lbproxy.http.target import split_target
+from lbproxy.http.upgrade import wanted
 
 # RFC 9112 3: method SP request-target SP HTTP-version. The first pattern is the everyday case, a path that is in normal form
 # unless a dot follows a slash (target.py), and finds the path as well; the second is the whole of what is not refused outright.
@@ -123,6 +124,9 @@ def _meaning(method: bytes, target: bytes, minor_digit: bytes, block: bytes) -> 
             raise RequestError(400, "host_missing", "no Host")
     else:
         body, keep_alive, expect, upgrade, nominated = _decide(specials, minor)
+        if upgrade:
+            upgrade = wanted(upgrade, body, keep_alive, specials, block)
+            keep_alive = keep_alive and not upgrade
         authority = _only_host(specials)
     host = _hosts.get(authority)
     if host is None:

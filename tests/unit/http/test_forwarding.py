@@ -15,6 +15,7 @@ from lbproxy.http.grammar import line_finder
 from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import CHUNKED, FIELDS_KEPT
+from lbproxy.http.upgrade import asked
 from tests.unit.http import heads
 from tests.unit.http.heads import MAX_FIELDS, MAX_LINE, field_names, fields, request, values
 from tests.unit.http.work import growth
@@ -250,12 +251,14 @@ def test_what_is_forwarded(line: bytes, lines: list[bytes], trusted: bool) -> No
     out = Forwarder("10.1.2.3", "https", 8443, networks).request(head)
     again = parse_request(out, MAX_LINE, 2 * MAX_FIELDS)
     assert (again.method, again.target, again.path, again.host) == (head.method, head.target, head.path, head.host)
-    assert (again.body, again.minor, again.upgrade, again.nominated) == (head.body, 1, b"", ())
+    switching = {"connection", "upgrade"} if asked(head) else set()
+    assert (again.body, again.minor, again.nominated) == (head.body, 1, ())
+    assert again.upgrade == (head.upgrade if switching else b"")
     names = field_names(out)
     assert names.count("host") == 1
     assert names.count("content-length") == (1 if b"content-length" in dict(head.specials) else 0)
     assert names.count("transfer-encoding") == (1 if head.body == CHUNKED else 0)
-    assert not HOP_BY_HOP - {"transfer-encoding"} & set(names)
+    assert (HOP_BY_HOP - {"transfer-encoding"}) & set(names) == switching
     assert "proxy" not in names
     assert not [name for name in names if "_" in name]
     for name in OURS[:-1]:

@@ -1,0 +1,94 @@
+"""Which requests may ask a backend to switch protocols (RFC 9110 7.8), and which 101 means that it did.
+
+After a 101 this proxy reads nothing any more, so whoever gets one from a backend by other means than a real switch has smuggled: it
+speaks HTTP with the backend past every rule of ours. Hence:
+
+1. Asking is for one protocol at a time, by GET without a body on 1.1: with a body, or with a choice of protocols, proxies and
+   backends disagree about where the new protocol begins and which one it is. Other uses are forwarded without the upgrade, as the
+   RFC lets a server ignore it.
+2. Protocols that are HTTP again, or TLS for this hop, are never asked for: "h2c smuggling" is HTTP/2 in a tunnel that a proxy has
+   opened and does not read. HTTP2-Settings beside another protocol gives the same intention away.
+3. A 101 counts only if it was asked for and names what was asked for, in Upgrade and Connection both. A status line alone may be
+   somebody else's, fetched by the backend on the client's request (websocket smuggling by a "fake 101").
+4. A WebSocket's 101 also carries the digest of the client's key (RFC 6455 4.2.2), which no fetched answer has by accident.
+5. Whatever is not 101 is the last answer on that connection: bytes that the client sent ahead for the new protocol must not be read
+   as a request, and whether more of them are on the way nobody can know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+
+from lbproxy.http.grammar import TCHAR
+from lbproxy.http.message import NO_BODY, RequestHead, ResponseHead, Special
+
+# RFC 9110 7.8: protocol = protocol-name ["/" protocol-version], both tokens.
+_PROTOCOL = re.compile(rb"[" + TCHAR + rb"]++(?:/[" + TCHAR + rb"]++)?\Z")
+_NEVER = re.compile(rb"h[0-9]|http|tls|ssl")
+"""How the names begin of what a tunnel must not carry: h2c, h2c-14, h2, HTTP/2.0, https, TLS/1.0 (RFC 2817)."""
+_WEBSOCKET = b"websocket"
+_KEY = re.compile(rb"(?i)\r\nsec-websocket-key:[ \t]*+([^\r]*+)")
+_SOUND_KEY = re.compile(rb"[0-9A-Za-z+/]{22}==\Z")  # RFC 6455 4.1: 16 bytes in base64
+_ACCEPT = re.compile(rb"(?i)\r\nsec-websocket-accept:[ \t]*+([^\r]*+)")
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
+_UPGRADE = re.compile(rb"(?i)\r\nupgrade:[ \t]*+([^\r]*+)")
+
+
+def wanted(upgrade: bytes, body: int, keep_alive: bool, specials: Iterable[Special], block: bytes) -> bytes:
+    """The one protocol that these fields may ask a backend for, in lower case, b"" for none; the method is `asked`'s to check.
+
+    `upgrade`: Upgrade's values in lower case, joined by commas, when Connection nominates it; `block`: all field lines.
+    """
+    if body != NO_BODY or not keep_alive or _PROTOCOL.match(upgrade) is None or _NEVER.match(upgrade) is not None:
+        return b""
+    names = [name for name, _ in specials]
+    if b"http2-settings" in names or names.count(b"upgrade") != 1:  # an empty one beside it is one too many as well
+        return b""
+    if upgrade == _WEBSOCKET and _key(block) is None:
+        return b""  # no key, no WebSocket; and the drafts without one sent eight bytes behind the head
+    return upgrade
+
+
+def asked(head: RequestHead) -> bool:
+    """The backend is asked to switch to `head.upgrade`."""
+    return bool(head.upgrade) and head.method == b"GET"
+
+
+def fault(head: RequestHead, answer: ResponseHead) -> str:
+    """Why a 101 is no switch to what was asked for; "" when it is."""
+    if not asked(head):
+        return "response_unexpected_101"
+    nominated = any(b"upgrade" in _options(value) for name, value in answer.specials if name == b"connection")
+    switched_to = [value.rstrip(b" \t") for name, value in answer.specials if name == b"upgrade"]
+    if answer.minor == 0 or not nominated or switched_to != [head.upgrade]:
+        return "response_other_101"
+    accepts = [value.rstrip(b" \t") for value in _ACCEPT.findall(answer.block)]
+    if head.upgrade == _WEBSOCKET and accepts != [_digest(head.block)]:
+        return "response_forged_101"
+    return ""
+
+
+def upgrade_lines(block: bytes) -> bytes:
+    """Connection and Upgrade for the other side, the protocol in the sender's spelling: names have a preferred case."""
+    match = _UPGRADE.search(block)
+    assert match is not None, "checked before"
+    return b"\r\nConnection: Upgrade\r\nUpgrade: " + match[1].rstrip(b" \t")
+
+
+def _options(value: bytes) -> list[bytes]:
+    return [option.strip(b" \t") for option in value.split(b",")]
+
+
+def _key(block: bytes) -> bytes | None:
+    keys = _KEY.findall(block)
+    key: bytes = keys[0].rstrip(b" \t") if len(keys) == 1 else b""
+    return key if _SOUND_KEY.match(key) is not None else None
+
+
+def _digest(block: bytes) -> bytes:
+    key = _key(block)
+    assert key is not None, "checked before"
+    return b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
