@@ -11,6 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from tests.support.process import ROOT, session_members
 from tests.support.waiting import PATIENCE, Lines, eventually
 
@@ -43,6 +45,10 @@ class Command:
         assert match is not None, f"no line like {pattern!r} within {within:g} s:\n" + "\n".join(self.lines.all())
         return match
 
+    def wait(self, within: float = PATIENCE) -> int:
+        """Wait for the command's end; its exit code (negative: the signal that killed it)."""
+        return self._process.wait(within)
+
     def stop(self, within: float = PATIENCE) -> int:
         """SIGTERM; the exit code. The family has to be gone then."""
         os.kill(self.pid, signal.SIGTERM)
@@ -55,7 +61,10 @@ class Command:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for process in session_members(self.pid):
-            process.kill()
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                pass  # it went with one that was killed before
         self._process.kill()
         self._process.wait()
         self.lines.finish()
