@@ -1,1 +1,1 @@
-"""TOML to typed values: model (the values and their defaults), units, load (every complaint at once), emit; and plan: old beside new."""
+"""TOML to typed values: model (values and defaults), units, load (every complaint at once), emit; plan: old beside new."""

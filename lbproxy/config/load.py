@@ -29,8 +29,7 @@ _ELSEWHERE = {
 
 
 def load_file(path: Path, named: str = "") -> Config:
-    """The configuration in a file, which complaints call by the name the user gave it. Raises ConfigError, also for a file that cannot
-    be read."""
+    """The configuration in a file. Complaints call it `named`, as the user did. Raises ConfigError, also for an unreadable file."""
     name = named or str(path)
     try:
         content = path.read_bytes()
