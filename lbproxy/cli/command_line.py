@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from lbproxy import __version__
-from lbproxy.cli import check, quick, start
+from lbproxy.cli import adjust, backend, check, quick, reload, start, status, stop
 from lbproxy.cli.options import Verb, say
 from lbproxy.errors import ConfigError, StartError
 
@@ -39,6 +39,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lbproxy {__version__}")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for module in (start, check, quick):
+    for module in (start, check, quick, reload, stop, status, backend, adjust):
         module.add(verbs)
     return parser

@@ -57,7 +57,7 @@ def start(arguments: argparse.Namespace) -> int:
 
 
 def serve(config: Config, on_ready: Ready | None, reread: Callable[[], Config] | None = None) -> int:
-    """Be the master until a signal ends it; the exit code. `on_ready` is called when all workers serve, `reread` for each reload."""
+    """Be the master until a signal ends it; the exit code. `on_ready` is called when all workers serve, `reread` at each reload."""
     from lbproxy.master.main import run
 
     return run(config, worker=_worker, control=_control, on_ready=on_ready, reread=reread)

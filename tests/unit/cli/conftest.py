@@ -1,4 +1,4 @@
-"""A configuration, and a master that only notes what it was started with."""
+"""A configuration, a master that only notes what it was started with, and a control socket that logs nothing among our output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.fake import FakeMaster
+from tests.unit.cli.fake import FakeMaster, SilentLog
 from tests.unit.config.text import LEAST
 
 
@@ -23,3 +23,8 @@ def master(monkeypatch: pytest.MonkeyPatch) -> FakeMaster:
     fake = FakeMaster()
     monkeypatch.setattr("lbproxy.master.main.run", fake.run)
     return fake
+
+
+@pytest.fixture(autouse=True)
+def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lbproxy.master.control_socket.log.get_logger", SilentLog)

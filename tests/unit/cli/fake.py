@@ -16,10 +16,20 @@ class FakeMaster:
 
     def __init__(self) -> None:
         self.config: Config | None = None
+        self.reread: Callable[[], Config] | None = None
         self.result: int | Exception = 0
 
-    def run(self, config: Config, *, worker: object, control: object, on_ready: Callable[[], None] | None = None) -> int:
+    def run(
+        self,
+        config: Config,
+        *,
+        worker: object,
+        control: object,
+        on_ready: Callable[[], None] | None = None,
+        reread: Callable[[], Config] | None = None,
+    ) -> int:
         self.config = config
+        self.reread = reread
         assert callable(worker)
         assert callable(control)
         if on_ready is not None:
@@ -27,3 +37,13 @@ class FakeMaster:
         if isinstance(self.result, Exception):
             raise self.result
         return self.result
+
+
+class SilentLog:
+    """Stands in for the log of a master, which would be another process."""
+
+    def info(self, event: str, **fields: object) -> None:
+        pass
+
+    def warning(self, event: str, **fields: object) -> None:
+        raise AssertionError(f"{event} {fields}")

@@ -1,0 +1,237 @@
+"""Reaching the running lbproxy: where it is (its control socket, its pid file), asking it, waiting for its end.
+
+The configuration file is read for two keys of [proxy] only, and leniently: whoever wants to stop lbproxy, to see how it does, or
+to hear from it what is wrong with the file, has a file that may be broken at that moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import struct
+import time
+import tomllib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lbproxy.config.units import Refused
+from lbproxy.config.values import file_below
+from lbproxy.errors import StartError
+from lbproxy.master.requests import Request, encode
+
+PATIENCE = 10.0
+"""Seconds for an answer that the master can give at once."""
+LONGEST_ANSWER = 64 * 1024 * 1024
+"""Bytes. A thousand backends need half of one."""
+LOOK_EVERY = 0.05
+
+UCRED = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
+TIMEVAL = struct.Struct("ll")
+
+CONTROL_LINE = 'control = "/run/lbproxy/control.sock"'
+
+
+class Unreachable(StartError):
+    """Nobody can be asked; the text says what to do about it."""
+
+
+class NobodyThere(Unreachable):
+    """No control socket is named, or nobody listens on it. (A process may live all the same: see `living_pid`.)"""
+
+
+class Place(NamedTuple):
+    """Where the lbproxy that is meant can be found."""
+
+    name: str  # as the person called it
+    control: Path | None
+    pid_file: Path | None
+
+
+class Asked(NamedTuple):
+    answer: dict[str, Any]
+    pid: int  # the master's; 0 when it cannot be told (another pid namespace)
+
+
+def place(arguments: argparse.Namespace) -> Place:
+    """What -c or --control names. Raises Unreachable when the file cannot be understood."""
+    if arguments.control is not None:
+        return Place(str(arguments.control), arguments.control, None)
+    path: Path = arguments.config
+    try:
+        text = path.read_bytes().decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise Unreachable(f"{path}: cannot be read: {error.strerror or error}") from error
+    proxy, fault = _proxy_table(text)
+    control, pid_file = (_file(proxy, key, path) for key in ("control", "pid_file"))
+    if fault and control is None:
+        raise Unreachable(f"{path}: not valid TOML: {fault}\nit does not tell where lbproxy is: name its socket by --control PATH")
+    return Place(str(path), control, pid_file)
+
+
+def _proxy_table(text: str) -> tuple[object, str]:
+    """[proxy], and what is wrong with the file. Of a broken one, those lines of [proxy] that can be understood by themselves."""
+    try:
+        return tomllib.loads(text).get("proxy"), ""
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        fault = str(error)
+    found: dict[str, object] = {}
+    inside = False
+    for line in text.splitlines():
+        if line.lstrip().startswith("["):
+            inside = line.replace(" ", "").startswith("[proxy]")
+        elif inside:
+            try:
+                found.update(tomllib.loads(line))
+            except (tomllib.TOMLDecodeError, RecursionError):
+                pass  # perhaps the line that is broken
+    return found, fault
+
+
+def _file(proxy: object, key: str, source: Path) -> Path | None:
+    value = proxy.get(key) if isinstance(proxy, dict) else None
+    if value is None:
+        return None
+    try:
+        return file_below(source.absolute().parent)(value)
+    except Refused as refused:
+        raise Unreachable(f"{source}: proxy.{key}: {refused}") from refused
+
+
+def nobody(where: Place) -> NobodyThere:
+    """Why nothing can be asked at this place."""
+    if where.control is None:
+        return NobodyThere(
+            f"{where.name} names no control socket: add this line to its [proxy], and restart lbproxy\n    {CONTROL_LINE}"
+        )
+    beside = "" if where.name == str(where.control) else f" (nobody listens on its control socket {where.control})"
+    return NobodyThere(f"no lbproxy is running with {where.name}{beside}")
+
+
+# ---------------------------------------------------------------- by the control socket
+
+
+def ask(where: Place, request: Request, patience: float = PATIENCE) -> Asked:
+    """One question and its answer, "ok" or not. Raises Unreachable."""
+    if where.control is None:
+        raise nobody(where)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        _connect(sock, where)
+        pid = UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))[0]
+        who = f"lbproxy (pid {pid})" if pid else "lbproxy"
+        try:
+            line = _exchange(sock, encode(request), patience)
+        except TimeoutError:
+            raise Unreachable(f"{who} has not answered within {patience:g} s") from None
+        except OSError as error:
+            raise Unreachable(f"{who} broke off: {error.strerror or error}") from error
+    if not line:
+        raise Unreachable(f"{who} went away before it answered")
+    return Asked(_answer(line, who), pid)
+
+
+def _connect(sock: socket.socket, where: Place) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, TIMEVAL.pack(int(PATIENCE), 0))  # a full queue: a time-out of Python's
+    try:  # would make the socket non-blocking, which for a Unix socket means that connect fails at once instead of waiting
+        sock.connect(os.fspath(where.control or ""))
+    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
+        raise nobody(where) from error
+    except PermissionError as error:
+        raise Unreachable(f"{where.control}: not yours to use: be root, or the user that started lbproxy") from error
+    except BlockingIOError as error:
+        raise Unreachable(f"the lbproxy behind {where.control} is too busy to be asked, or stopped") from error
+    except OSError as error:
+        raise Unreachable(f"{where.control}: {error.strerror or error}") from error
+
+
+def _exchange(sock: socket.socket, question: bytes, patience: float) -> bytes:
+    """The line that answers; empty when the other side closes first. Raises OSError, TimeoutError."""
+    deadline = time.monotonic() + patience
+    sock.settimeout(patience)
+    try:
+        sock.sendall(question)
+    except BrokenPipeError:
+        pass  # it has answered already: no
+    data = bytearray()
+    while not data.endswith(b"\n") and len(data) < LONGEST_ANSWER:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        try:
+            more = sock.recv(262_144)
+        except ConnectionResetError:
+            break  # it has closed with something of ours unread
+        if not more:
+            break
+        data += more
+    return bytes(data)
+
+
+def _answer(line: bytes, who: str) -> dict[str, Any]:
+    try:
+        answer = json.loads(line)
+    except ValueError as error:
+        raise Unreachable(f"{who} gave an answer that is no JSON; is it an lbproxy?") from error
+    if not isinstance(answer, dict) or not isinstance(answer.get("ok"), bool):
+        raise Unreachable(f"{who} gave an answer without a verdict; is it an lbproxy?")
+    return answer
+
+
+# ---------------------------------------------------------------- by the process
+
+
+def living_pid(where: Place) -> int:
+    """The pid of the master that holds the pid file; 0 when there is none."""
+    if where.pid_file is None:
+        return 0
+    from lbproxy.master.pidfile import living_master
+
+    return max(0, living_master(where.pid_file))
+
+
+def signal_master(pid: int, *numbers: int) -> None:
+    """Raises Unreachable when we may not."""
+    try:
+        for number in numbers:
+            os.kill(pid, number)
+    except PermissionError as error:
+        raise Unreachable(f"lbproxy (pid {pid}) takes no signals from you: be root, or the user that started it") from error
+    except ProcessLookupError:
+        pass  # gone already
+
+
+class Presence:
+    """A master's process, to be made while it lives: whether it is still there, also when its number is given to another."""
+
+    def __init__(self, pid: int, where: Place) -> None:
+        """`pid` 0: unknown; then its socket tells."""
+        import psutil
+
+        self._where = where
+        self._process: psutil.Process | None = None
+        self._known = pid > 0
+        try:
+            self._process = psutil.Process(pid) if pid > 0 else None
+        except psutil.NoSuchProcess:
+            pass  # as quick as that
+        self._zombie = psutil.STATUS_ZOMBIE
+        self._no_such = psutil.NoSuchProcess
+
+    def gone(self) -> bool:
+        """It has exited (whether or not its parent has taken note)."""
+        if self._known:
+            try:
+                return self._process is None or not self._process.is_running() or self._process.status() == self._zombie
+            except self._no_such:
+                return True
+        from lbproxy.master.socketfile import listens
+
+        return self._where.control is None or not listens(self._where.control)
+
+    def wait(self, seconds: float) -> bool:
+        """Until it is gone, or so long; whether it is."""
+        deadline = time.monotonic() + seconds
+        while not self.gone():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(LOOK_EVERY)
+        return True

@@ -1,0 +1,137 @@
+"""A status answer as lines for a terminal. Pure.
+
+The master that answers may be of another version than this program (the package was upgraded, the master not restarted): what is
+missing is left out or "?", and nothing is relied on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Row = Sequence[object]
+Answer = Mapping[str, Any]
+
+
+def overview(answer: Answer, now: float) -> list[str]:
+    """All that `status` shows. `now`: wall clock seconds."""
+    lines = [*_head(answer)]
+    for generation in answer.get("generations") or []:
+        lines += ["", *_generation(generation)]
+    for pool in answer.get("pools") or []:
+        lines += ["", *_pool(pool)]
+    lines += ["", *_traffic(answer.get("totals") or {})]
+    lines += _reload(answer.get("last_reload"), now)
+    return lines
+
+
+def _head(answer: Answer) -> Iterator[str]:
+    level = f", log level {answer['log_level']}" if answer.get("log_level") else ""
+    yield f"lbproxy {answer.get('version', '?')}, pid {answer.get('pid') or '?'}, up {duration(answer.get('uptime'))}{level}"
+    if answer.get("config"):
+        yield f"{answer['config']}"
+    if listeners := answer.get("listeners"):
+        yield f"listening on {', '.join(map(str, listeners))}"
+
+
+def _generation(generation: Answer) -> Iterator[str]:
+    yield f"generation {generation.get('number', '?')}: {generation.get('stage', '?')}, {duration(generation.get('age'))} old"
+    rows: list[Row] = [_worker(worker) for worker in generation.get("workers") or []]
+    if control := generation.get("control"):
+        rows.append(("control", control.get("pid", "?"), control.get("phase", "?"), "", "", "", "", ""))
+    yield from table(("process", "pid", "phase", "age", "connections", "requests", "memory", "lag"), rows, left=(0, 2))
+
+
+def _worker(worker: Answer) -> Row:
+    return (
+        f"worker {worker.get('worker', '?')}",
+        worker.get("pid", "?"),
+        worker.get("phase", "?"),
+        duration(worker.get("age")),
+        count(worker.get("connections")),
+        count(worker.get("live_requests")),
+        size(worker.get("rss_kib")),
+        f"{count(worker.get('lag_ms'))} ms",
+    )
+
+
+def _pool(pool: Answer) -> Iterator[str]:
+    backends = pool.get("backends") or []
+    yield f"pool {pool.get('name', '?')}: {pool.get('usable', '?')} of {len(backends)} backends usable"
+    rows = [
+        (
+            backend.get("name", "?"),
+            backend.get("health", "?"),
+            backend.get("admin", "?"),
+            _weight(backend),
+            count(backend.get("in_flight")),
+            count(backend.get("queued")),
+            count(backend.get("requests")),
+            count(backend.get("failures")),
+        )
+        for backend in backends
+    ]
+    yield from table(("backend", "health", "admin", "weight", "in flight", "queued", "requests", "failures"), rows, left=(0, 1, 2))
+
+
+def _weight(backend: Answer) -> str:
+    weight, configured = backend.get("weight", "?"), backend.get("configured_weight")
+    return str(weight) if configured in (None, weight) else f"{weight} (file: {configured})"
+
+
+def _traffic(totals: Answer) -> Iterator[str]:
+    if not totals:
+        return
+    classes = ", ".join(f"{name}: {count(number)}" for name, number in (totals.get("statuses") or {}).items() if number)
+    yield (
+        f"{count(totals.get('requests'))} requests answered{f' ({classes})' if classes else ''}, "
+        f"{count(totals.get('live_requests'))} in flight, {count(totals.get('connections'))} connections, "
+        f"{count(totals.get('retries'))} retries, {count(totals.get('client_aborts'))} given up by clients"
+    )
+
+
+def _reload(last: Answer | None, now: float) -> Iterator[str]:
+    if not last:
+        return
+    at = last.get("at")
+    ago = f"{duration(now - at)} ago" if isinstance(at, int | float) else "at an unknown time"
+    if last.get("ok"):
+        yield f"last reload: {ago}, generation {last.get('generation', '?')}"
+        yield from (f"  {change}" for change in last.get("changes") or [])
+    else:
+        yield f"last reload: {ago}, refused; what ran before runs on"
+        yield from (f"  {line}" for line in str(last.get("error", "no reason given")).splitlines())
+
+
+# ---------------------------------------------------------------- columns and numbers
+
+
+def table(headings: Sequence[str], rows: Sequence[Row], *, left: Sequence[int]) -> Iterator[str]:
+    """Lines of equal columns, indented; the columns `left` begin at their left edge, the others end at their right one."""
+    cells = [list(headings), *([str(cell) for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = (f"{cell:{'<' if at in left else '>'}{widths[at]}}" for at, cell in enumerate(row))
+        yield f"  {'  '.join(padded)}".rstrip()
+
+
+def duration(seconds: object) -> str:
+    """As short as a table wants it: "3 s", "4 min", "2 h", "9 d"."""
+    if not isinstance(seconds, int | float):
+        return "?"
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{max(0, int(seconds))} s"
+
+
+def count(number: object) -> str:
+    """12,345."""
+    return f"{number:,}" if isinstance(number, int) else "?"
+
+
+def size(kib: object) -> str:
+    """In MiB; nothing before the first heartbeat told."""
+    if not isinstance(kib, int):
+        return "?"
+    return f"{kib / 1024:.0f} MiB" if kib else ""

@@ -1,0 +1,253 @@
+"""Finding and asking a running lbproxy: every way in which that can fail is told in words that help."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from lbproxy.cli import reach
+from lbproxy.cli.reach import NobodyThere, Place, Presence, Unreachable, ask, living_pid, place
+from lbproxy.errors import StartError
+from lbproxy.master.pidfile import PidFile
+from lbproxy.master.requests import Status, Stop
+from lbproxy.master.socketfile import SocketFile
+from tests.support.controlled import Controlled
+from tests.support.waiting import eventually
+
+
+def named(config: Path | None = None, control: Path | None = None) -> argparse.Namespace:
+    return argparse.Namespace(config=config, control=control)
+
+
+# ---------------------------------------------------------------- where
+
+
+def test_by_the_file(tmp_path: Path) -> None:
+    """Relative names are relative to the file, as lbproxy reads them."""
+    file = tmp_path / "a.toml"
+    file.write_text('[proxy]\ncontrol = "run/c.sock"\npid_file = "/run/x.pid"\nnonsense = 3\n')
+    assert place(named(file)) == Place(str(file), tmp_path / "run/c.sock", Path("/run/x.pid"))
+
+
+def test_by_the_socket(tmp_path: Path) -> None:
+    assert place(named(control=tmp_path / "c")) == Place(str(tmp_path / "c"), tmp_path / "c", None)
+
+
+@pytest.mark.parametrize("text", ["", "[proxy]\n", "proxy = 3\n", 'control = "c.sock"\n'])
+def test_a_file_that_names_no_socket(tmp_path: Path, text: str) -> None:
+    """The line to add is told."""
+    file = tmp_path / "a.toml"
+    file.write_text(text)
+    with pytest.raises(NobodyThere, match=r"names no control socket: add this line to its \[proxy\]") as error:
+        ask(place(named(file)), Status())
+    assert 'control = "/run/lbproxy/control.sock"' in str(error.value)
+
+
+@pytest.mark.parametrize("broken", ["[[listen]\n", "x = \n", '[pool.a]\nbackends = ["a:1\n', "\xff = 1\n"])
+def test_a_broken_file_still_tells(tmp_path: Path, broken: str) -> None:
+    """Whether what is broken stands before or behind what we look for."""
+    file = tmp_path / "a.toml"
+    proxy = '[ proxy ]  # here\nworkers = [\ncontrol = "c.sock"\n'
+    for text in (broken + proxy, proxy + broken):
+        file.write_bytes(text.encode("latin-1"))
+        assert place(named(file)).control == tmp_path / "c.sock"
+
+
+def test_a_broken_file_that_does_not_tell(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text('[proxy]\nworkers = \n[log]\ncontrol = "wrong.sock"\n')
+    with pytest.raises(Unreachable, match="not valid TOML: Invalid value") as error:
+        place(named(file))
+    assert "--control PATH" in str(error.value)
+
+
+def test_files_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match=r"no.toml: cannot be read: No such file"):
+        place(named(tmp_path / "no.toml"))
+    (tmp_path / "a.toml").write_text("[proxy]\ncontrol = 3\n")
+    with pytest.raises(Unreachable, match=r"proxy.control: wanted a file name, got the number 3"):
+        place(named(tmp_path / "a.toml"))
+
+
+# ---------------------------------------------------------------- asking
+
+
+def at(path: Path) -> Place:
+    return Place(str(path), path, None)
+
+
+def test_a_question_and_its_answer(tmp_path: Path) -> None:
+    """Large ones too, and the master's pid comes along."""
+    big = "x" * 2_000_000
+    with Controlled(tmp_path / "c", lambda request: {"ok": True, "asked": str(request), "big": big}) as master:
+        answer, pid = ask(at(tmp_path / "c"), Stop(False))
+    assert answer == {"ok": True, "asked": "Stop(now=False)", "big": big}
+    assert pid == os.getpid()
+    assert master.asked == [Stop(False)]
+
+
+def test_nobody_there(tmp_path: Path) -> None:
+    """No file, a stale file, a folder that is none: no lbproxy is running."""
+    (tmp_path / "file").touch()
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(tmp_path / "stale"))
+    for name in ("none", "stale", "file/c"):
+        with pytest.raises(NobodyThere, match=f"no lbproxy is running with {tmp_path / name}$"):
+            ask(at(tmp_path / name), Status())
+    with pytest.raises(NobodyThere, match=r"no lbproxy is running with a.toml \(nobody listens on its control socket /c\)"):
+        ask(Place("a.toml", Path("/c"), None), Status())
+
+
+@contextmanager
+def answering(path: Path, answer: bytes | None, *, read: bool = True) -> Iterator[None]:
+    """Somebody else listens there; None: says nothing until the end."""
+    over = threading.Event()
+
+    def serve() -> None:
+        sock, _ = listening.accept()
+        with sock:
+            if read:
+                sock.recv(4096)
+            if answer is None:
+                over.wait(20)
+            else:
+                sock.sendall(answer)
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join(20)
+
+
+@pytest.mark.parametrize(("answer", "told"), [
+    (b"", "went away before it answered"),
+    (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no JSON"),
+    (b'{"ok": tr', "no JSON"),
+    (b"[]\n", "without a verdict"),
+    (b'{"ok": 1}\n', "without a verdict"),
+    (None, "has not answered within 0.2 s"),
+])  # fmt: skip
+def test_somebody_else_there(tmp_path: Path, answer: bytes | None, told: str) -> None:
+    """Or a master of another kind, or one that hangs."""
+    with answering(tmp_path / "c", answer), pytest.raises(Unreachable, match=told) as error:
+        ask(at(tmp_path / "c"), Status(), 0.2 if answer is None else 10)
+    assert not isinstance(error.value, NobodyThere)
+    assert f"pid {os.getpid()}" in str(error.value)
+
+
+def test_an_answer_before_the_question(tmp_path: Path) -> None:
+    """Who is refused for what it is may be told so without being heard."""
+    with answering(tmp_path / "c", b'{"ok": false, "error": "no"}\n', read=False):
+        assert ask(at(tmp_path / "c"), Status()).answer == {"ok": False, "error": "no"}
+
+
+def test_a_master_that_accepts_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full queue of one that is stopped is waited for, not for ever."""
+    monkeypatch.setattr(reach, "TIMEVAL", type("Soon", (), {"pack": lambda *_: struct.pack("ll", 0, 100_000)}))
+    stuck = SocketFile(tmp_path / "c")
+    callers = [socket.socket(socket.AF_UNIX) for _ in range(17)]
+    for caller in callers:
+        caller.connect(str(tmp_path / "c"))
+    with pytest.raises(Unreachable, match="too busy to be asked, or stopped"):
+        ask(at(tmp_path / "c"), Status())
+    for caller in callers:
+        caller.close()
+    stuck.release()
+
+
+def test_a_socket_of_another_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("socket.socket.connect", forbidden)
+    with pytest.raises(Unreachable, match="not yours to use: be root, or the user that started lbproxy"):
+        ask(at(tmp_path / "c"), Status())
+
+
+def test_unreachable_is_an_error_that_ends_a_verb() -> None:
+    assert issubclass(Unreachable, StartError)
+
+
+# ---------------------------------------------------------------- the process
+
+
+def test_the_pid_of_the_pid_file(tmp_path: Path) -> None:
+    """Only while a master holds it."""
+    where = Place("a.toml", None, tmp_path / "p")
+    assert living_pid(where) == 0
+    held = PidFile(tmp_path / "p")
+    assert living_pid(where) == os.getpid()
+    held.release()
+    (tmp_path / "p").write_text(str(os.getpid()))
+    assert living_pid(where) == 0
+    assert living_pid(Place("a.toml", None, None)) == 0
+
+
+def test_presence_of_a_process() -> None:
+    """Gone when it has exited, even before its parent took note."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        presence = Presence(process.pid, Place("", None, None))
+        assert not presence.gone()
+        assert not presence.wait(0)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert presence.wait(20)
+        assert process.returncode is None  # not reaped yet
+    assert presence.gone()
+    assert Presence(process.pid, Place("", None, None)).gone()
+
+
+def test_presence_by_the_socket(tmp_path: Path) -> None:
+    """When the pid cannot be told."""
+    with Controlled(tmp_path / "c", lambda _: {"ok": True}) as master:
+        presence = Presence(0, at(tmp_path / "c"))
+        assert not presence.gone()
+        master.stop()
+        eventually(presence.gone, "gone")
+
+
+def test_signals_to_one_who_is_gone_or_not_ours() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    reach.signal_master(process.pid, 15)
+    if os.geteuid() != 0:
+        with pytest.raises(Unreachable, match="takes no signals from you"):
+            reach.signal_master(1, 0)
+
+
+def test_what_is_sent_is_a_line(tmp_path: Path) -> None:
+    """As anybody could write it by hand."""
+    heard: list[bytes] = []
+
+    def serve() -> None:
+        sock, _ = listening.accept()
+        with sock:
+            heard.append(sock.recv(4096))
+            sock.sendall(b'{"ok": true}\n')
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "c"))
+        listening.listen()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        ask(at(tmp_path / "c"), Stop(True))
+        thread.join(20)
+    assert heard[0].endswith(b"\n")
+    assert json.loads(heard[0]) == {"command": "stop", "now": True}

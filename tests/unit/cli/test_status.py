@@ -1,0 +1,46 @@
+"""status: a table for people, the answer itself for programs."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from lbproxy import cli
+from lbproxy.master.requests import Status
+from tests.support.controlled import Controlled
+from tests.unit.cli.fake import Capture
+from tests.unit.cli.test_table import ANSWER
+
+
+def test_for_people_and_for_programs(tmp_path: Path, capsys: Capture) -> None:
+    """The configuration names the socket."""
+    file = tmp_path / "a.toml"
+    file.write_text('[proxy]\ncontrol = "c"\n')
+    with Controlled(tmp_path / "c", lambda _: ANSWER) as master:
+        assert cli.main(["status", "-c", str(file)]) == 0
+        out, err = capsys.readouterr()
+        assert out.startswith("lbproxy 0.1.0, pid 4242, up 2 h")
+        assert "127.0.0.1:9001" in out
+        assert err == ""
+        assert cli.main(["status", "-c", str(file), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == ANSWER
+    assert master.asked == [Status(), Status()]
+
+
+def test_the_pid_is_known_to_the_socket(tmp_path: Path, capsys: Capture) -> None:
+    """Also when the answer does not tell it."""
+    with Controlled(tmp_path / "c", lambda _: {"ok": True}):
+        assert cli.main(["status", "--control", str(tmp_path / "c"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pid"] == os.getpid()
+
+
+def test_a_no_is_told(tmp_path: Path, capsys: Capture) -> None:
+    with Controlled(tmp_path / "c", lambda _: {"ok": False, "error": "one\ntwo"}):
+        assert cli.main(["status", "--control", str(tmp_path / "c")]) == 1
+    assert capsys.readouterr() == ("", "lbproxy: one\nlbproxy: two\n")
+
+
+def test_nobody_there(tmp_path: Path, capsys: Capture) -> None:
+    assert cli.main(["status", "--control", str(tmp_path / "c")]) == 1
+    assert capsys.readouterr() == ("", f"lbproxy: no lbproxy is running with {tmp_path}/c\n")

@@ -1,0 +1,178 @@
+"""A status answer for the eyes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbproxy.cli.table import count, duration, overview, size, table
+
+NOW = 10_000.0
+ANSWER: dict[str, Any] = {
+    "ok": True,
+    "version": "0.1.0",
+    "pid": 4242,
+    "started": 1_000.0,
+    "uptime": 9_000.0,
+    "config": "/etc/lbproxy.toml",
+    "log_level": "info",
+    "listeners": ["0.0.0.0:443", "0.0.0.0:80"],
+    "generations": [
+        {
+            "number": 2,
+            "stage": "retiring",
+            "age": 8_000.0,
+            "workers": [
+                {
+                    "worker": 1,
+                    "pid": 4243,
+                    "phase": "draining",
+                    "age": 8_000.0,
+                    "connections": 1,
+                    "live_requests": 1,
+                    "rss_kib": 43_008,
+                    "lag_ms": 0,
+                }
+            ],
+            "control": None,
+        },
+        {
+            "number": 3,
+            "stage": "serving",
+            "age": 30.0,
+            "workers": [
+                {
+                    "worker": 1,
+                    "pid": 5001,
+                    "phase": "serving",
+                    "age": 30.0,
+                    "connections": 10_012,
+                    "live_requests": 3,
+                    "rss_kib": 0,
+                    "lag_ms": 12,
+                }
+            ],
+            "control": {"pid": 5002, "phase": "serving"},
+        },
+    ],
+    "pools": [
+        {
+            "name": "api",
+            "usable": 1,
+            "backends": [
+                {
+                    "name": "127.0.0.1:9001",
+                    "health": "up",
+                    "admin": "enabled",
+                    "weight": 5,
+                    "configured_weight": 1,
+                    "in_flight": 4,
+                    "queued": 0,
+                    "requests": 1_234_567,
+                    "failures": 0,
+                },
+                {
+                    "name": "app.internal:8080",
+                    "health": "down",
+                    "admin": "drained",
+                    "weight": 1,
+                    "configured_weight": 1,
+                    "in_flight": 0,
+                    "queued": 0,
+                    "requests": 7,
+                    "failures": 2,
+                },
+            ],
+        }
+    ],
+    "totals": {
+        "requests": 1_234_574,
+        "statuses": {"1xx": 0, "2xx": 1_234_572, "5xx": 2},
+        "live_requests": 4,
+        "connections": 10_013,
+        "retries": 1,
+        "client_aborts": 0,
+    },
+    "last_reload": {"at": 9_970.0, "ok": True, "generation": 3, "error": "", "changes": ["+ backend api/127.0.0.1:9001"]},
+}
+
+SHOWN = """\
+lbproxy 0.1.0, pid 4242, up 2 h, log level info
+/etc/lbproxy.toml
+listening on 0.0.0.0:443, 0.0.0.0:80
+
+generation 2: retiring, 2 h old
+  process    pid  phase     age  connections  requests  memory   lag
+  worker 1  4243  draining  2 h            1         1  42 MiB  0 ms
+
+generation 3: serving, 30 s old
+  process    pid  phase     age  connections  requests  memory    lag
+  worker 1  5001  serving  30 s       10,012         3          12 ms
+  control   5002  serving
+"""
+
+
+def test_everything_at_a_glance() -> None:
+    """Process, workers, pools, traffic, the last reload."""
+    lines = overview(ANSWER, NOW)
+    assert lines[:12] == SHOWN.splitlines()
+    assert lines[13] == "pool api: 1 of 2 backends usable"
+    assert [line.split() for line in lines[14:17]] == [
+        ["backend", "health", "admin", "weight", "in", "flight", "queued", "requests", "failures"],
+        ["127.0.0.1:9001", "up", "enabled", "5", "(file:", "1)", "4", "0", "1,234,567", "0"],
+        ["app.internal:8080", "down", "drained", "1", "0", "0", "7", "2"],
+    ]
+    assert lines[17:] == [
+        "",
+        "1,234,574 requests answered (2xx: 1,234,572, 5xx: 2), 4 in flight, 10,013 connections, 1 retries, 0 given up by clients",
+        "last reload: 30 s ago, generation 3",
+        "  + backend api/127.0.0.1:9001",
+    ]
+
+
+def test_a_reload_that_was_refused() -> None:
+    """With every line of its reason."""
+    refused = {"at": NOW - 60, "ok": False, "generation": 4, "error": "a.toml:3: x\na.toml:4: y", "changes": []}
+    assert overview({**ANSWER, "last_reload": refused}, NOW)[-3:] == [
+        "last reload: 1 min ago, refused; what ran before runs on",
+        "  a.toml:3: x",
+        "  a.toml:4: y",
+    ]
+    assert "reload" not in "\n".join(overview({**ANSWER, "last_reload": None}, NOW))
+
+
+def test_columns() -> None:
+    """Names begin at the left, numbers end at the right, nothing trails."""
+    assert list(table(("name", "n"), [("a", 1), ("longer", 12345)], left=(0,))) == [
+        "  name        n",
+        "  a           1",
+        "  longer  12345",
+    ]
+    assert list(table(("name", "x"), [("a", "")], left=(0, 1))) == ["  name  x", "  a"]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0, "0 s"), (-1, "0 s"), (59.9, "59 s"), (60, "1 min"), (3_600, "1 h"), (86_400.0, "1 d"), (None, "?"), ("1", "?"),
+])  # fmt: skip
+def test_durations(seconds: object, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_numbers() -> None:
+    assert [count(1_234), count(None), size(2_048), size(0), size(None)] == ["1,234", "?", "2 MiB", "", "?"]
+
+
+LEAVES = st.none() | st.integers() | st.text(max_size=5) | st.booleans()
+
+
+@given(st.sets(st.sampled_from(sorted(ANSWER))), st.data())
+def test_what_is_missing_hurts_nothing(without: set[str], data: st.DataObject) -> None:
+    """The master may be older or newer than this program."""
+    answer = {key: value for key, value in ANSWER.items() if key not in without}
+    for part in ("generations", "pools"):
+        rows = [{key: value for key, value in row.items() if data.draw(st.booleans())} for row in answer.get(part, [])]
+        answer[part] = rows
+    assert overview(answer, NOW)[0].startswith("lbproxy ")
