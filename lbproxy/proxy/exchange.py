@@ -12,7 +12,7 @@ from typing import Protocol
 from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import Lease, Pool, Unavailable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
-from lbproxy.http.forwarding import Forwarder, response, without
+from lbproxy.http.forwarding import Forwarder, response
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.upgrade import fault, upgrade_lines
 from lbproxy.proxy import relay
@@ -295,8 +295,7 @@ class Exchange:
         self._status, self._reason = 101, ""
         self._answered = self._service.clock()
         self._passed_on = True
-        block = without(answer.block, (b"content-length",))  # RFC 9110 8.6: not in a 1xx; some say it is 0
-        head = response(answer._replace(block=block, lowered=block.lower()), upgrade_lines(answer.block))
+        head = response(answer, upgrade_lines(answer.block))
         tunnel = Tunnel(self._service, self._client.stream, upstream.stream)
         self._client.open_tunnel = tunnel
         try:
