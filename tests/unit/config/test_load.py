@@ -120,6 +120,21 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         assert error.value.complaints == [Complaint(str(tmp_path / name), line, "", message, hint)]
 
 
+def test_a_file_by_the_name_that_the_user_gave_it(tmp_path: Path) -> None:
+    """A daemon opens it by its whole path; complaints and `source` say what was typed, and files are still looked for beside it."""
+    (tmp_path / "a.toml").write_text('[log]\naccess = "access.log"\n' + LEAST)
+    config = load_file(tmp_path / "a.toml", named="conf/a.toml")
+    assert (config.source, config.log.access) == ("conf/a.toml", str(tmp_path / "access.log"))
+    for content in (None, b"\xe9", b"a =", LEAST.encode() + b"[log]\nx = 1\n"):
+        if content is None:
+            (tmp_path / "a.toml").unlink()
+        else:
+            (tmp_path / "a.toml").write_bytes(content)
+        with pytest.raises(ConfigError) as error:
+            load_file(tmp_path / "a.toml", named="conf/a.toml")
+        assert [found.file for found in error.value.complaints] == ["conf/a.toml"]
+
+
 def test_depth_is_no_crash() -> None:
     """Brackets without end are refused like anything else."""
     assert complaint("a = " + "[" * 100_000).message == "nested too deeply"
