@@ -183,14 +183,21 @@ def test_a_port_that_is_still_held_is_waited_for(stage: Stage, directory: Path) 
 
 
 def test_hang_up_loses_nothing(stage: Stage, directory: Path) -> None:
-    """supervisorctl signal HUP under load: acted on, and no request fails."""
-    with Supervised(directory, stage.config(stage.app().address, workers=2)) as supervised:
+    """supervisorctl signal HUP under load: a new generation with the new backend, the same master, and no request fails."""
+    old, new = stage.app("old"), stage.app("new")
+    config = stage.config(old.address, workers=2)
+    with Supervised(directory, config) as supervised:
         supervised.wait_events("ready")
         master = supervised.told("pid", "lbproxy")
         with Load(supervised.port, stage.authority.file, connections=4, pause=0.01) as load:
-            eventually(lambda: (directory / "stdout.log").stat().st_size > 1000, "requests in the access log")
+            eventually(lambda: old.state()["requests"] > 20, "requests at the old backend")
+            config["pool"]["app"]["backends"] = [new.address]
+            (directory / "lbproxy.toml").write_text(toml.dumps(config))
             assert supervised.told("signal", "HUP", "lbproxy") == "lbproxy: signalled"
-            supervised.wait_events("reload.ignored")
+            [reloaded] = supervised.wait_events("reloaded")
+            assert reloaded["generation"] == 2
+            assert len([event for event in supervised.wait_events("worker.left", count=2) if event["generation"] == 1]) == 2
+            eventually(lambda: new.state()["requests"] > 20, "requests at the new backend")
             outcomes = load.stop()
         assert outcomes["ok"]
         assert not faults_in(outcomes), load.faults
