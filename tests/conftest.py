@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trustme
 
-from tests.support.backends import App
+from tests.support.backends import App, Server
 from tests.support.certificates import Authority
 from tests.support.ports import free_port
 from tests.support.process import LbProxy
@@ -32,6 +32,10 @@ class Stage:
     def app(self, name: str = "app") -> App:
         """A backend application."""
         return self._stack.enter_context(App(self.directory, name))
+
+    def server(self, server: Server) -> Server:
+        """Any other backend, started."""
+        return self._stack.enter_context(server)
 
     def config(self, *backends: str, workers: int = 1, **tables: Any) -> dict[str, Any]:
         """One TLS listener, one pool with these backends. `tables` replace or add top-level tables (proxy: merged)."""

@@ -1,0 +1,102 @@
+"""Reloads that really change things, under clients that never try anything twice: nobody loses a request."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psutil
+
+from bench.reload.load import Load, told
+from tests.conftest import Stage
+from tests.support.moving_site import MovingSite, accepts
+from tests.support.ports import free_port
+from tests.support.reloads import Reloads
+from tests.support.waiting import eventually
+
+RELOADS = int(os.environ.get("RELOADS", "10"))
+"""A multiple of ten makes each change there and back. 30 take about a minute."""
+APART = 1.0
+"""Seconds from one reload to the next at least, so that idle clients are in every state."""
+
+
+@contextmanager
+def stopped(pids: list[int]) -> Iterator[None]:
+    """Processes that do not run inside; for less than the five seconds after which the master takes them for hung."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            if psutil.pid_exists(pid):
+                os.kill(pid, signal.SIGCONT)
+
+
+def test_nothing_is_lost(stage: Stage) -> None:
+    """Backends, routes, listeners, certificates and workers come and go; no request is lost, and every old worker leaves."""
+    site = MovingSite(stage)
+    with Load(site.job()) as load:
+        for _ in range(RELOADS):
+            begun = time.monotonic()
+            site.next_change()
+            time.sleep(max(0.0, begun + APART - time.monotonic()))
+        tally = load.stop()
+    assert not tally.lost, told(tally)
+    assert "reset" not in tally.noticed, told(tally)
+    assert tally.done["busy"] > 50 * RELOADS
+    assert min(tally.done[kind] for kind in ("idle", "fresh", "download", "upload")) > 0
+    assert site.reloads.generation == RELOADS + 1
+    site.reloads.only_the_newest()
+    assert site.reloads.cut() == 0
+
+
+def test_full_accept_queues(stage: Stage) -> None:
+    """The same when connections queue up: many clients connect at once, and the old workers are too busy to accept."""
+    site = MovingSite(stage)
+    crowd = replace(site.job(), busy=2, idle=4, fresh=24, downloads=0, uploads=0, fresh_pause=0.005)
+    with Load(crowd) as load:
+        for _ in range(5):
+            with stopped(site.reloads.workers()):
+                eventually(lambda: _queued(site.proxy.port()) >= 12, "connections wait in the queue")
+                site.next_change()
+        tally = load.stop()
+    assert not tally.lost, told(tally)
+    assert tally.done["fresh"] > 100
+    site.reloads.only_the_newest()
+
+
+def _queued(port: int) -> int:
+    """How long the accept queue of a listener is: its rx_queue in /proc/net/tcp."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        for line in table:
+            fields = line.split()
+            if fields[1] == f"0100007F:{port:04X}" and fields[3] == "0A":
+                return int(fields[4].partition(":")[2], 16)
+    return 0
+
+
+def test_queue_of_a_removed_listener(stage: Stage) -> None:
+    """Who was connected to a listener that is removed, and not accepted yet, is served; who comes later is refused."""
+    config = stage.config(stage.app().address, workers=2)
+    port = free_port()
+    config["listen"].append({**config["listen"][0], "address": f"127.0.0.1:{port}"})
+    proxy = stage.run(config)
+    reloads = Reloads(proxy)
+    with stopped(proxy.wait_workers(2)):
+        queued = [socket.create_connection(("127.0.0.1", port), 10.0) for _ in range(50)]
+        reloads.reload(lambda config: config["listen"].pop())
+    context = ssl.create_default_context(cafile=str(stage.authority.file))
+    for raw in queued:
+        with context.wrap_socket(raw, server_hostname="localhost") as tls:
+            tls.settimeout(20)
+            tls.sendall(b"GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert tls.recv(65536).startswith(b"HTTP/1.1 200")
+    eventually(lambda: not accepts(port), "the removed listener refuses")
+    reloads.only_the_newest()
