@@ -1,4 +1,4 @@
-"""`lbproxy workers` and `lbproxy log-level`, and how an order to the running lbproxy is given and its answer told."""
+"""`lbproxy workers` and `lbproxy log-level`, and how the answer to an order is told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from lbproxy.cli import reach
 from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say
-from lbproxy.master.requests import LEVELS, LogLevel, Request, Workers
+from lbproxy.master.requests import LEVELS, LogLevel, Workers
 
 
 def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -23,17 +23,14 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def workers(arguments: argparse.Namespace) -> int:
     """0: it is under way."""
     more = arguments.delta == "+1"
-    return order(arguments, Workers(1 if more else -1), f"one worker {'more' if more else 'less'}")
+    answer = reach.ask(reach.place(arguments), Workers(1 if more else -1)).answer
+    return tell(arguments, answer, f"one worker {'more' if more else 'less'}: {answer.get('workers', '?')}")
 
 
 def log_level(arguments: argparse.Namespace) -> int:
     """0: done."""
-    return order(arguments, LogLevel(arguments.level), f"the log level is {arguments.level}")
-
-
-def order(arguments: argparse.Namespace, request: Request, done: str) -> int:
-    """Ask for something that is done at once, and tell the answer; the exit code."""
-    return tell(arguments, reach.ask(reach.place(arguments), request).answer, done)
+    answer = reach.ask(reach.place(arguments), LogLevel(arguments.level)).answer
+    return tell(arguments, answer, f"the log level is {arguments.level}")
 
 
 def tell(arguments: argparse.Namespace, answer: dict[str, Any], done: str) -> int:

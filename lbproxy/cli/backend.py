@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from lbproxy.cli import reach
-from lbproxy.cli.adjust import order, tell
+from lbproxy.cli.adjust import tell
 from lbproxy.cli.options import DURATION, Verbs, add_reach, add_verb, print_json, say
 from lbproxy.config.units import format_duration
 from lbproxy.master.requests import MAX_WEIGHT, BackendSet, Status
@@ -50,52 +50,76 @@ def _weight(text: str) -> int:
 
 def enable(arguments: argparse.Namespace) -> int:
     """0: it gets requests again, as soon as it is healthy."""
-    return order(arguments, BackendSet(arguments.name, "enable", 0), f"{arguments.name} is enabled")
+    answer = reach.ask(reach.place(arguments), BackendSet(arguments.name, "enable", 0)).answer
+    return tell(arguments, answer, f"{_name(answer, arguments)} is enabled")
 
 
 def weight(arguments: argparse.Namespace) -> int:
     """0: it has that weight."""
-    request = BackendSet(arguments.name, "weight", arguments.weight)
-    return order(arguments, request, f"{arguments.name} has weight {arguments.weight}")
+    where = reach.place(arguments)
+    answer = reach.ask(where, BackendSet(arguments.name, "weight", arguments.weight)).answer
+    code = tell(arguments, answer, f"{_name(answer, arguments)} has weight {arguments.weight}")
+    if code == 0 and not arguments.weight:
+        _warn(where, arguments)
+    return code
 
 
 def drain(arguments: argparse.Namespace) -> int:
     """0: it gets no new requests; with --wait: none is left there either."""
-    request = BackendSet(arguments.name, "drain", 0)
-    if not arguments.wait:
-        return order(arguments, request, f"{arguments.name} is drained: it gets no new requests")
     where = reach.place(arguments)
-    answer = reach.ask(where, request).answer
-    if not answer["ok"]:
-        return tell(arguments, answer, "")
-    left = _wait(where, arguments)
-    if arguments.json:
-        print_json({**answer, "ok": left == 0, "left": left})
-    elif left:
-        say(f"{left} requests are left after {format_duration(arguments.timeout)}; it stays drained")
-    else:
-        print(f"{arguments.name} is drained: no request is left there")
-    return 1 if left else 0
+    answer = reach.ask(where, BackendSet(arguments.name, "drain", 0)).answer
+    if arguments.json and arguments.wait and answer["ok"]:
+        left = _wait(where, arguments)
+        print_json({**answer, "ok": left == 0, "in_flight": left})
+        return 1 if left else 0
+    name = _name(answer, arguments)
+    code = tell(arguments, answer, f"{name} is drained: it gets no new requests")
+    if code == 0:
+        _warn(where, arguments)
+    if code != 0 or not arguments.wait:
+        return code
+    if left := _wait(where, arguments):
+        say(f"{_requests(left)} left after {format_duration(arguments.timeout)}; it stays drained")
+        return 1
+    print(f"no request is left at {name}")
+    return 0
+
+
+def _name(answer: dict[str, Any], arguments: argparse.Namespace) -> str:
+    """In full, where the answer tells it."""
+    return str(answer.get("backend") or arguments.name)
+
+
+def _requests(number: int) -> str:
+    return "1 request" if number == 1 else f"{number} requests"
+
+
+def _warn(where: reach.Place, arguments: argparse.Namespace) -> None:
+    """Taking out the last one that works is allowed, and told."""
+    pool, _ = _find(reach.ask(where, Status()).answer, arguments.name)
+    if pool.get("usable") == 0 and not arguments.json:
+        say(f"warning: no usable backend is left in pool {pool['name']}: what is meant for it is answered with 503")
 
 
 def _wait(where: reach.Place, arguments: argparse.Namespace) -> int:
     """The requests left when there are none, or when time is over; tells each new number."""
     deadline = time.monotonic() + arguments.timeout
-    told = -1
+    told = 0
     while True:
-        left = _left(reach.ask(where, Status()).answer, arguments.name)
+        _, found = _find(reach.ask(where, Status()).answer, arguments.name)
+        left = int(found.get("in_flight", 0)) + int(found.get("queued", 0))
         if left and left != told and not arguments.json:
-            print(f"{left} {'request' if left == 1 else 'requests'} left", flush=True)
+            print(f"{_requests(left)} left", flush=True)
             told = left
         if not left or time.monotonic() >= deadline:
             return left
         time.sleep(LOOK_EVERY)
 
 
-def _left(answer: dict[str, Any], name: str) -> int:
-    """Requests at a backend and waiting for it; one that is gone from the configuration has none that we could see."""
+def _find(answer: dict[str, Any], name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A backend and its pool in a status answer; both empty when it is gone from the configuration."""
     for pool in answer.get("pools") or []:
         for backend in pool["backends"]:
             if name in (backend["name"], f"{pool['name']}/{backend['name']}"):
-                return int(backend["in_flight"]) + int(backend["queued"])
-    return 0
+                return pool, backend
+    return {}, {}

@@ -51,11 +51,11 @@ def reload(arguments: argparse.Namespace) -> int:
 
 def _by_signal(where: reach.Place, pid: int) -> int:
     reach.signal_master(pid, signal.SIGHUP)
-    say(
-        f"asked pid {pid} to reload, by SIGHUP: how that goes is told in its log alone",
-        f"to be told here, have this line in [proxy] of {where.name} when lbproxy starts:",
-        f"    {reach.CONTROL_LINE}",
-    )
+    say(f"asked pid {pid} to reload, by SIGHUP: how that goes is told in its log alone")
+    if where.control is None:
+        say(f"to be told here, have this line in [proxy] of {where.name} when lbproxy starts:", f"    {reach.CONTROL_LINE}")
+    else:
+        say(f"(it does not listen on {where.control}: it goes by the `control` that it was started with, until a restart)")
     return 0
 
 
@@ -68,7 +68,7 @@ def success(answer: dict[str, Any]) -> list[str]:
     ]
     changes = answer.get("changes") or []
     lines += [f"  {change}" for change in changes] or ["  nothing changed in the configuration"]
-    lines += [f"needs a restart: {setting}" for setting in answer.get("restart") or []]
+    lines += [f"  ! {setting}" for setting in answer.get("restart") or []]
     if note := answer.get("note"):
         lines.append(f"note: {note}")
     return lines

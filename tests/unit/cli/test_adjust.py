@@ -14,13 +14,13 @@ from tests.unit.cli.fake import Capture
 
 
 @pytest.mark.parametrize(("words", "request_", "told"), [
-    (["workers", "+1"], Workers(1), "one worker more (until the next reload)\n"),
-    (["workers", "-1"], Workers(-1), "one worker less (until the next reload)\n"),
+    (["workers", "+1"], Workers(1), "one worker more: 3 (until the next reload)\n"),
+    (["workers", "-1"], Workers(-1), "one worker less: 3 (until the next reload)\n"),
     (["log-level", "debug"], LogLevel("debug"), "the log level is debug (until the next reload)\n"),
 ])  # fmt: skip
 def test_orders(tmp_path: Path, capsys: Capture, words: list[str], request_: Request, told: str) -> None:
     """Before or behind the option that says whom."""
-    answer: Answer = {"ok": True, "note": "until the next reload"}
+    answer: Answer = {"ok": True, "workers": 3, "note": "until the next reload"}
     control = ["--control", str(tmp_path / "c")]
     with Controlled(tmp_path / "c", lambda _: answer) as master:
         assert cli.main([*words, *control]) == 0

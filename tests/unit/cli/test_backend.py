@@ -26,13 +26,27 @@ NAME = "api/127.0.0.1:9001"
 def test_orders(tmp_path: Path, capsys: Capture, words: list[str], request_: Request, told: str) -> None:
     """Each is sent as it was meant, and how long it lasts is told."""
     control = ["--control", str(tmp_path / "c")]
-    answer: Answer = {"ok": True, "note": "until the next reload"}
+    answer: Answer = {"ok": True, "backend": NAME, "note": "until the next reload"}
     with Controlled(tmp_path / "c", lambda _: answer) as master:
         assert cli.main(["backend", *words, *control]) == 0
         assert capsys.readouterr() == (f"{told} (until the next reload)\n", "")
         assert cli.main(["backend", *words, *control, "--json"]) == 0
         assert json.loads(capsys.readouterr().out) == answer
-    assert master.asked == [request_, request_]
+    assert [asked for asked in master.asked if asked != Status()] == [request_, request_]
+
+
+@pytest.mark.parametrize(("words", "warned"), [
+    (["drain", "127.0.0.1:9001"], True),
+    (["drain", "127.0.0.1:9001", "--json"], False),
+    (["weight", NAME, "0"], True),
+    (["weight", NAME, "1"], False),
+])  # fmt: skip
+def test_the_last_usable_one(tmp_path: Path, capsys: Capture, words: list[str], warned: bool) -> None:
+    """Taking it out is allowed, and a warning."""
+    pool = {"name": "api", "usable": 0, "backends": [{"name": "127.0.0.1:9001"}]}
+    with Controlled(tmp_path / "c", lambda request: {"ok": True, "pools": [pool]} if request == Status() else {"ok": True}):
+        assert cli.main(["backend", *words, "--control", str(tmp_path / "c")]) == 0
+    assert ("no usable backend is left in pool api" in capsys.readouterr().err) is warned
 
 
 @pytest.mark.parametrize("words", [["drain", "x"], ["drain", "x", "--wait"], ["enable", "x"], ["weight", "x", "1"]])
@@ -84,10 +98,15 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("quick_looks")
 def test_a_drain_that_waits(tmp_path: Path, capsys: Capture) -> None:
     """Each new number is printed, down to none."""
-    with Controlled(tmp_path / "c", emptying((3, 1), (3, 1), (1, 0), (0, 0))):
+    with Controlled(tmp_path / "c", emptying((3, 1), (3, 1), (3, 1), (1, 0), (0, 0))):
         assert cli.main(["backend", "drain", NAME, "--wait", "--control", str(tmp_path / "c")]) == 0
     out, err = capsys.readouterr()
-    assert out.splitlines() == ["4 requests left", "1 request left", f"{NAME} is drained: no request is left there"]
+    assert out.splitlines() == [
+        f"{NAME} is drained: it gets no new requests (kept over reloads)",
+        "4 requests left",
+        "1 request left",
+        f"no request is left at {NAME}",
+    ]
     assert err == ""
 
 
@@ -97,6 +116,8 @@ def test_a_drain_that_takes_too_long(tmp_path: Path, capsys: Capture) -> None:
     words = ["backend", "drain", NAME, "--wait", "--timeout", "50ms", "--control", str(tmp_path / "c")]
     with Controlled(tmp_path / "c", emptying((2, 0))):
         assert cli.main(words) == 1
-        assert capsys.readouterr() == ("2 requests left\n", "lbproxy: 2 requests are left after 50ms; it stays drained\n")
+        out, err = capsys.readouterr()
+        assert out.splitlines()[1:] == ["2 requests left"]
+        assert err == "lbproxy: 2 requests left after 50ms; it stays drained\n"
         assert cli.main([*words, "--json"]) == 1
-    assert json.loads(capsys.readouterr().out) == {"ok": False, "note": "kept over reloads", "left": 2}
+    assert json.loads(capsys.readouterr().out) == {"ok": False, "note": "kept over reloads", "in_flight": 2}

@@ -6,8 +6,6 @@ import json
 import signal
 from pathlib import Path
 
-import pytest
-
 from lbproxy import cli
 from lbproxy.cli import reload
 from lbproxy.master.pidfile import PidFile
@@ -34,7 +32,7 @@ def test_success(tmp_path: Path, capsys: Capture) -> None:
         "generation 3 serves after 412 ms (pids 71, 72)\n"
         "  + backend api/127.0.0.1:9001\n"
         "  ~ log: level info -> debug\n"
-        "needs a restart: proxy.user www -> web: the account of the processes is looked up once\n",
+        "  ! proxy.user www -> web: the account of the processes is looked up once\n",
         "",
     )
 
@@ -72,7 +70,7 @@ def test_an_answer_that_does_not_come(tmp_path: Path, capsys: Capture) -> None:
     assert "has not answered within 0.1 s" in capsys.readouterr().err
 
 
-def test_without_a_control_socket(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_control_socket(tmp_path: Path, capsys: Capture) -> None:
     """The pid file's master gets a SIGHUP, and it is said that nobody will tell how that goes."""
     heard: list[int] = []
     before = signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
@@ -88,6 +86,22 @@ def test_without_a_control_socket(tmp_path: Path, capsys: Capture, monkeypatch: 
     told = capsys.readouterr().err
     assert "by SIGHUP: how that goes is told in its log alone" in told
     assert 'control = "/run/lbproxy/control.sock"' in told
+
+
+def test_a_control_socket_that_was_moved(tmp_path: Path, capsys: Capture) -> None:
+    """The file names another one than the running master has."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
+    file = tmp_path / "a.toml"
+    file.write_text('[proxy]\npid_file = "p"\ncontrol = "new"\n')
+    held = PidFile(tmp_path / "p")
+    try:
+        assert cli.main(["reload", "-c", str(file)]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        held.release()
+    assert heard == [signal.SIGHUP]
+    assert f"it does not listen on {tmp_path}/new" in capsys.readouterr().err
 
 
 def test_nobody_to_be_signalled(tmp_path: Path, capsys: Capture) -> None:
