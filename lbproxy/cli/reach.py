@@ -119,7 +119,7 @@ def ask(where: Place, request: Request, patience: float = PATIENCE) -> Asked:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         _connect(sock, where)
         pid = UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))[0]
-        who = f"lbproxy (pid {pid})" if pid else "lbproxy"
+        who = f"the master (pid {pid})" if pid else "the master"
         try:
             line = _exchange(sock, encode(request), patience)
         except TimeoutError:

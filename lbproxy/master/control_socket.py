@@ -128,7 +128,8 @@ class ControlSocket:
         pid, uid, _gid = UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
         if uid not in self._owners:
             log.get_logger().warning("control.refused", why="another user", peer_uid=uid, peer_pid=pid)
-            connection.reply({"ok": False, "error": f"only root and uid {os.geteuid()} may speak here, not uid {uid}"})
+            who = "root" if os.geteuid() == 0 else f"root and uid {os.geteuid()}"
+            connection.reply({"ok": False, "error": f"only {who} may speak here, not uid {uid}"})
 
     def _ask(self, connection: _Connection, line: bytes) -> None:
         try:
