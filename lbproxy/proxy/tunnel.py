@@ -8,14 +8,15 @@ How it ends:
 
 1. A side ends its output (FIN, close_notify): the other side is told so, and the opposite direction goes on; a query whose answer
    takes its time is fine. Only, from now on silence is limited to HALF_CLOSED. When both directions have ended, it is over.
-2. A side cannot be read any more (reset, TLS cut short): both are aborted, so that neither takes the part for the whole.
+2. A side cannot be read any more (reset, TLS cut short): both are aborted, so that neither takes the part for the whole. Unless the
+   other side had ended before: then this is how many peers close once they were told, and they keep what they have.
 3. A side cannot be written to: that direction is over, but what this side has said before it went away is still passed on; its own
    end, which the opposite direction meets, decides (as 1 or 2).
 4. A side takes nothing for `write_stall`: both are aborted.
 5. Nobody says anything for the time of silence, or the worker has to go (`cut`): both sides get an orderly goodbye, except one that
    has a torn piece: a goodbye in the middle of it would be garbage.
 
-`reason` tells which, for the log; "" is 1.
+`reason` tells which, for the log; "" is 1, and the exception of 2.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class _Stop(BaseException):
 class _Direction:
     """Bytes from `source` to `sink`."""
 
-    __slots__ = ("carried", "name", "over", "sink", "sink_name", "source", "torn")
+    __slots__ = ("carried", "name", "over", "sink", "sink_name", "source", "torn", "whole")
 
     def __init__(self, source: Stream, sink: Stream, name: str, sink_name: str) -> None:
         self.source = source
@@ -46,6 +47,8 @@ class _Direction:
         self.carried = 0
         """Bytes that the sink was given."""
         self.over = False
+        self.whole = False
+        """The source has ended, and the sink was told: it has everything."""
         self.torn = False
         """It was stopped in the middle of a write."""
 
@@ -56,6 +59,7 @@ class Tunnel:
     __slots__ = (
         "_active",
         "_backend",
+        "_broken",
         "_client",
         "_clock",
         "_down",
@@ -64,7 +68,6 @@ class Tunnel:
         "_service",
         "_up",
         "_up_strand",
-        "broken",
         "reason",
     )
 
@@ -81,8 +84,8 @@ class Tunnel:
         self._up_strand: Strand | None = None
         self.reason = ""
         """Why it ended, for the log; "" when both sides had said all they wanted."""
-        self.broken = False
-        """The client must see a cut instead of an end."""
+        self._broken = False
+        """Somebody was lost or stuck: who does not have everything must see it."""
 
     @property
     def bytes_up(self) -> int:
@@ -93,6 +96,14 @@ class Tunnel:
     def bytes_down(self) -> int:
         """To the client, the head of the 101 included."""
         return self._down.carried
+
+    @property
+    def broken(self) -> bool:
+        """The client must see a cut instead of an end."""
+        return self._must_be_cut(self._down)
+
+    def _must_be_cut(self, way: _Direction) -> bool:
+        return way.torn or (self._broken and not way.whole)
 
     # ---------------------------------------------------------------- from the event loop
 
@@ -149,11 +160,10 @@ class Tunnel:
             except _Stop:
                 pass
             self._main = None
-        if self.broken or self._up.torn:
+        if self._must_be_cut(self._up):
             self._backend.abort()
         else:
             self._backend.finish()
-        self.broken = self.broken or self._down.torn
 
     # ---------------------------------------------------------------- in the second strand
 
@@ -211,7 +221,12 @@ class Tunnel:
                     raise _Stop from None
                 way.source.deadline = silent_until  # the other direction was busy
             except ConnectionLost:
-                self._fail(f"tunnel_{way.name}_lost")
+                opposite = self._down if way is self._up else self._up
+                if opposite.whole:
+                    self._broken = True
+                    way.over = True
+                else:
+                    self._fail(f"tunnel_{way.name}_lost")
                 raise _Stop from None
 
     def _pass_on_end(self, way: _Direction) -> None:
@@ -223,6 +238,7 @@ class Tunnel:
         except StreamError as error:
             self._refused(way, error)
             return
+        way.whole = True
         self._settle(way)
 
     def _refused(self, way: _Direction, error: StreamError) -> None:
@@ -240,4 +256,4 @@ class Tunnel:
     def _fail(self, reason: str, broken: bool = True) -> None:
         if not self.reason:
             self.reason = reason
-            self.broken = broken
+            self._broken = broken

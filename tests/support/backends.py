@@ -149,6 +149,12 @@ def uvicorn(directory: Path) -> Server:
     return Server([*command, "tests.support.web:asgi"], port, directory)
 
 
+def websocket_server(directory: Path) -> Server:
+    """tests/support/websocket_server.py"""
+    port = free_port()
+    return Server([sys.executable, "-m", "tests.support.websocket_server", str(port)], port, directory)
+
+
 class Scripted:
     """A backend inside the test: every connection is handed to `script`, and every byte that arrives is kept.
 

@@ -326,6 +326,19 @@ def test_a_reset_ends_both(who: str) -> None:
 
 
 @pytest.mark.parametrize("who", ["client", "backend"])
+def test_a_side_that_goes_without_a_goodbye_once_the_other_has_ended(who: str) -> None:
+    """The usual end of a WebSocket over TLS: no complaint. It keeps what it has; the other might be listening still, and is cut."""
+    world = World()
+    client, backend = opened(world)
+    sloppy, other = (client, backend) if who == "client" else (backend, client)
+    other.feed(b"bye", EOF)
+    assert sloppy.take() == b"bye"
+    sloppy.feed(LOST)
+    assert (sloppy.end, other.end) == ("finish", "abort")
+    ended(world, "")
+
+
+@pytest.mark.parametrize("who", ["client", "backend"])
 def test_a_reset_while_the_other_side_takes_nothing(who: str) -> None:
     """It is noticed when there is room again, or when the write has stalled for too long."""
     world = World()
