@@ -30,6 +30,17 @@ class SlotTable:
         self._size = size
         self._slots: dict[str, int] = {}  # in order of last use, the longest unused first
 
+    @classmethod
+    def from_dict(cls, slots: dict[str, int]) -> SlotTable:
+        """As `as_dict` gave it."""
+        table = cls()
+        table._slots = dict(slots)
+        return table
+
+    def as_dict(self) -> dict[str, int]:
+        """Columns by identity, the longest unused first."""
+        return dict(self._slots)
+
     def assign(self, identities: Iterable[str], busy: Collection[int] = ()) -> Assignment:
         """A column for every identity. `busy`: columns that older, living generations use. Raises StartError when there are not
         enough; then nothing has changed.

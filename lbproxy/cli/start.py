@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from lbproxy.errors import ConfigError
 
 if TYPE_CHECKING:
     from lbproxy.ipc.handover import ChildMain
+    from lbproxy.master.upgrade import Commands
 
 Ready = Callable[[], None]
 
@@ -35,6 +37,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def start(arguments: argparse.Namespace) -> int:
     """Serve what the file says until a signal ends it."""
     from lbproxy.config.load import load_file
+    from lbproxy.master.upgrade import Commands
     from lbproxy.tls.audit import audit
 
     file = Path(arguments.config)
@@ -47,20 +50,25 @@ def start(arguments: argparse.Namespace) -> int:
         return config
 
     config = read()
+    again = [sys.executable, "-P", "-m", "lbproxy"]  # -P: what lies about in the current folder is not the new code
+    commands = Commands([*again, "check", "-c", str(place)], [*again, "start", "-c", str(place)])
     if not arguments.daemon:
-        return serve(config, None, read)
+        return serve(config, None, read, commands)
     from lbproxy.master.daemon import daemonize
 
     if config.log.access == "stdout" and not os.path.isfile("/proc/self/fd/1"):
         say("note: in the background the access log on stdout goes nowhere: set log.access to a file, or redirect stdout to one")
-    return daemonize(partial(serve, config, reread=read))
+    return daemonize(partial(serve, config, reread=read, commands=commands))
 
 
-def serve(config: Config, on_ready: Ready | None, reread: Callable[[], Config] | None = None) -> int:
-    """Be the master until a signal ends it; the exit code. `on_ready` is called when all workers serve, `reread` at each reload."""
+def serve(
+    config: Config, on_ready: Ready | None, reread: Callable[[], Config] | None = None, commands: Commands | None = None
+) -> int:
+    """Be the master until a signal ends it; the exit code. `on_ready` is called when all workers serve, `reread` at each reload,
+    `commands` are what SIGUSR2 executes."""
     from lbproxy.master.main import run
 
-    return run(config, worker=_worker, control=_control, on_ready=on_ready, reread=reread)
+    return run(config, worker=_worker, control=_control, on_ready=on_ready, reread=reread, commands=commands)
 
 
 def _worker() -> ChildMain:

@@ -52,6 +52,11 @@ class Pipe:
         """Bytes that wait for the partner to read; watch for writability while it is not 0, and then `flush`."""
         return self._queued
 
+    @property
+    def pending(self) -> int:
+        """Bytes of a message that has not arrived whole."""
+        return self._decoder.pending
+
     def send(self, message: Message) -> None:
         """Send, now or later. Raises ConnectionLost when the partner is gone, StreamError when it has not read for too long."""
         if self._queued and isinstance(message, Heartbeat):

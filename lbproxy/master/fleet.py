@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,9 +42,6 @@ from lbproxy.master.events import Action, Event, Fact, Kill, Level, Log, Send, S
 from lbproxy.master.generation import Generation, Post, Stage, Stop, worn_out
 from lbproxy.master.reloading import Wishes
 
-BACK_OFF_FIRST = 0.1
-BACK_OFF_MOST = 5.0
-LIVED = 5.0
 FRESH = 30.0
 GIVE_UP_AFTER = 5
 FORGIVEN = 2
@@ -66,7 +63,7 @@ class Fleet:
     generations: dict[int, Generation] = field(default_factory=dict)
     stop: Stop | None = None
     ended: bool = False
-    _last: int = 0
+    last: int = 0
     """The highest number that a generation was given."""
     _preparing: bool = False
     _wishes: Wishes = field(default_factory=Wishes)
@@ -100,6 +97,12 @@ class Fleet:
         """Every child that was not reaped yet."""
         yield from self._children.values()
 
+    def adopt(self, generations: Sequence[Generation], last: int) -> None:
+        """Go on from where the program before us was (upgrade.py)."""
+        self.last = last
+        self.generations = {generation.number: generation for generation in generations}
+        self._children = {child.slot: child for generation in generations for child in generation.children()}
+
     @property
     def serving(self) -> Generation | None:
         """The generation that clients meet."""
@@ -109,7 +112,7 @@ class Fleet:
 
     def _prepared(self, event: events.Prepared) -> None:
         self._preparing = False
-        self._last = event.number
+        self.last = event.number
         first = not self.generations
         self.generations[event.number] = generation = Generation(event.number, event.terms, self._now, first)
         if first:
@@ -127,7 +130,7 @@ class Fleet:
 
     def _scale(self, event: events.Scale) -> None:
         generation = self.serving
-        if generation is None:
+        if generation is None or generation.adopted:
             return
         posts = generation.workers()
         if event.delta > 0:
@@ -202,7 +205,7 @@ class Fleet:
                 self._drain(child, timeout, 0.0, timeout)
         if self._wishes.any:
             self._wishes.serve(self._now)
-            self._reject(self._last + 1, f"{event.signal} came")
+            self._reject(self.last + 1, f"{event.signal} came")
 
     def _tick(self, _: Event) -> None:
         for child in list(self._children.values()):
@@ -296,10 +299,13 @@ class Fleet:
         self._actions.append(Log("error", "reload.failed", {"reason": why, "serving": serving}))
         self._actions.append(events.Rejected(number, why))
 
+    @property
+    def busy(self) -> bool:
+        """A generation is on its way."""
+        return self._preparing or any(generation.stage is Stage.STARTING for generation in self.generations.values())
+
     def _place_for_one_more(self) -> bool:
-        """A reload may begin: none is under way, and there are not too many generations yet."""
-        starting = any(generation.stage is Stage.STARTING for generation in self.generations.values())
-        return not self._preparing and not starting and len(self.generations) < MOST_GENERATIONS
+        return not self.busy and len(self.generations) < MOST_GENERATIONS
 
     def _consider_reload(self) -> None:
         if not self._wishes.any or self.stop is not None:
@@ -308,7 +314,7 @@ class Fleet:
             if self._wishes.due() <= self._now:
                 self._wishes.serve(self._now)
                 self._preparing = True
-                self._actions.append(events.Prepare(self._last + 1))
+                self._actions.append(events.Prepare(self.last + 1))
         elif len(self.generations) >= MOST_GENERATIONS:
             oldest = min((g for g in self.generations.values() if g.stage is Stage.RETIRING), key=lambda g: g.retired)
             self._press(oldest)
@@ -330,7 +336,7 @@ class Fleet:
         generation = self.generations[child.generation]
         terms, beat = generation.terms, child.beat
         post = next((post for post in generation.posts if post.child is child), None)
-        if post is None or generation.stage is not Stage.SERVING:
+        if post is None or generation.adopted or generation.stage is not Stage.SERVING:
             return
         if terms.memory_hard and beat.rss_kib > terms.memory_hard:
             self._log("warning", child, "too_large", memory_kib=beat.rss_kib, most_kib=terms.memory_hard)
@@ -404,11 +410,14 @@ class Fleet:
             generation.leaving.remove(child)
             return
         post = next(post for post in generation.posts if child in (post.child, post.successor))
-        if post.successor is child:
+        if post.successor is child:  # its predecessor still serves, and will ask again
             post.successor = None
-            return  # its predecessor still serves, and will ask again
+            return
         post.child, post.successor = post.successor, None
         if generation.stage is Stage.RETIRING or post.child is not None:
+            return
+        if generation.adopted:
+            self._wishes.add(self._now)
             return
         who = f"worker {child.worker + 1}" if child.role is Role.WORKER else "control"
         if counts and not generation.first and generation.stage is Stage.STARTING:
@@ -419,10 +428,7 @@ class Fleet:
             if generation.deaths >= GIVE_UP_AFTER:
                 self._give_up(f"{GIVE_UP_AFTER} deaths at start; the last: {who}, {why}")
                 return
-        if child.lived(self._now) >= LIVED:
-            post.failures = 0
-        delay = min(BACK_OFF_FIRST * 2**post.failures, BACK_OFF_MOST)
-        post.failures = min(post.failures + 1, 16)
+        delay = post.back_off(child.lived(self._now))
         post.fill_at = self._now + delay
         self._actions.append(Log("info", f"{post.role.value}.respawn", {**post.name, "after": delay}))
 
@@ -445,13 +451,12 @@ class Fleet:
         if self.stop is None:
             self._post_control()
             self._consider_reload()
-            return
-        if not any(child.role is Role.WORKER for child in self._children.values()):
-            for child in self._children.values():
-                self._quit(child)
-        if not self._children or self._now >= self.stop.abandon_at:
+        elif not self._children or self._now >= self.stop.abandon_at:
             self.ended = True
             self._actions.append(events.Exit(self.stop.code, self.stop.reason))
+        elif not any(child.role is Role.WORKER for child in self._children.values()):
+            for child in self._children.values():
+                self._quit(child)
 
     def _notice_gap(self, now: float) -> None:
         gap = now - self._now

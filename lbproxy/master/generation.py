@@ -14,6 +14,11 @@ from lbproxy.ipc.messages import Heartbeat
 from lbproxy.master.child import FOREVER, Child, Phase, Role
 from lbproxy.master.events import Fact, Terms
 
+BACK_OFF_FIRST = 0.1
+BACK_OFF_MOST = 5.0
+LIVED = 5.0
+"""Seconds of service that clear a post's score."""
+
 
 class Stage(Enum):
     """Of a generation."""
@@ -44,6 +49,14 @@ class Post:
     fill_at: float = FOREVER
     failures: int = 0
 
+    def back_off(self, lived: float) -> float:
+        """Seconds until it is filled again, after a child that served for `lived` seconds."""
+        if lived >= LIVED:
+            self.failures = 0
+        delay = min(BACK_OFF_FIRST * float(2**self.failures), BACK_OFF_MOST)
+        self.failures = min(self.failures + 1, 16)
+        return delay
+
     @property
     def name(self) -> dict[str, Fact]:
         """As it stands in logs; workers are numbered from 1 there, as in process titles."""
@@ -59,6 +72,8 @@ class Generation:
     born: float
     first: bool
     """Nothing serves before it: it is given up only with all of lbproxy, and gets more patience."""
+    adopted: bool = False
+    """Its children were started by another program (upgrade.py): they cannot be replaced."""
     posts: list[Post] = field(default_factory=list)
     leaving: list[Child] = field(default_factory=list)
     """Children whose post is somebody else's by now, or no more."""

@@ -33,9 +33,10 @@ from lbproxy.master.fleet import ABANDON_AFTER, DRAIN_GRACE, Fleet
 from lbproxy.master.inherited import inherit
 from lbproxy.master.notify import Notifier
 from lbproxy.master.operator import Operator
-from lbproxy.master.prepare import Estate, Provision, prepare, provide
-from lbproxy.master.signals import TERMINATE, Signals
+from lbproxy.master.prepare import Provision, prepare, provide
+from lbproxy.master.signals import TERMINATE, Signals, unblock
 from lbproxy.master.spawn import Running, spawn
+from lbproxy.master.upgrade import Commands, Legacy, execute, take_over, trial
 from lbproxy.observe import log
 
 LONGEST_WAIT = 1.0
@@ -52,24 +53,30 @@ def run(
     control: ChildLoader,
     on_ready: Callable[[], None] | None = None,
     reread: Callable[[], Config] | None = None,
+    commands: Commands | None = None,
 ) -> int:
     """Be the master until a signal ends it. Returns the exit code: 0 clean, 1 the children keep dying, 2 forced.
 
     `on_ready` is called once, in the master, when every worker is Ready. Whatever keeps that from happening is raised as StartError
     or ConfigError, the children's own reasons included; nothing runs and nothing is bound any more then. `reread` gets the
-    configuration for a reload (raises ConfigError); without it the same one is brought to life again.
+    configuration for a reload (raises ConfigError); without it the same one is brought to life again. `commands`: how to execute
+    this program again; without them that is refused.
     """
     log.configure(config.log, role="master")
     notifier = Notifier()
-    estate, provision = prepare(config, inherit())
+    legacy = take_over(config, time.monotonic())
+    if legacy is None:
+        estate, provision = prepare(config, inherit())
+        legacy = Legacy(estate, {1: provision}, Fleet(), [])
     try:
         mains = {Role.WORKER: worker, Role.CONTROL: control}
-        master = Master(estate, provision, mains, notifier, on_ready, reread or (lambda: config))
+        master = Master(legacy, mains, notifier, on_ready, reread or (lambda: config), commands)
     except BaseException:
-        estate.close()
+        legacy.estate.close()
         raise
     try:
         with master.signals:
+            unblock()  # the program before us may have left them blocked
             return master.run()
     finally:
         master.close()
@@ -80,27 +87,28 @@ class Master:
 
     def __init__(
         self,
-        estate: Estate,
-        provision: Provision,
+        legacy: Legacy,
         mains: dict[Role, ChildLoader],
         notifier: Notifier,
         on_ready: Callable[[], None] | None,
         reread: Callable[[], Config],
+        commands: Commands | None,
     ) -> None:
-        self._estate = estate
-        self._provisions = {1: provision}
+        self._estate = legacy.estate
+        self._provisions = legacy.provisions
+        self._fleet = legacy.fleet
+        self._running = {running.slot: running for running in legacy.running}
         self._plans: dict[int, Plan] = {}
         self._mains = mains
         self._notifier = notifier
         self._on_ready = on_ready
         self._reread = reread
-        self._fleet = Fleet()
-        self._running: dict[int, Running] = {}  # by slot
+        self._commands = commands
+        self._served = bool(legacy.running)
         self._selector = selectors.DefaultSelector()
-        self._served = False
         self._outcome: int | None = None
-        self._operator = Operator(estate, self._fleet, self._provisions, self._feed, self._set_level)
-        where = provision.config.proxy.control
+        self._operator = Operator(self._estate, self._fleet, self._provisions, self._feed, self._set_level)
+        where = self._provision.config.proxy.control
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self.signals = Signals()
         self._do: dict[type[events.Action], Callable[[Any], None]] = {
@@ -126,7 +134,7 @@ class Master:
 
     def run(self) -> int:
         """Until the fleet says Exit; the exit code. Raises StartError when it never came to serving."""
-        provision = self._provisions[1]
+        provision = self._provision
         config = provision.config
         self._selector.register(self.signals, selectors.EVENT_READ, self._on_signals)
         logger = log.get_logger()
@@ -142,7 +150,10 @@ class Master:
         setproctitle(f"lbproxy: master ({config.source or 'no file'})")
         gc.collect()
         gc.freeze()  # the children's collectors must not touch, and so copy, the pages they share with us
-        self._feed(events.Prepared(1, provision.terms))
+        if self._running:
+            self._succeed()
+        else:
+            self._feed(events.Prepared(1, provision.terms))
         while self._outcome is None:
             for key, mask in self._selector.select(max(0.0, min(self._next_deadline() - time.monotonic(), LONGEST_WAIT))):
                 key.data(mask)
@@ -152,6 +163,13 @@ class Master:
             if self._control is not None:
                 self._control.expire(now)
         return self._outcome
+
+    def _succeed(self) -> None:
+        """We are new in an old process: its children are here, and a generation of ours is to follow them."""
+        for running in self._running.values():
+            self._selector.register(running.pipe, selectors.EVENT_READ, partial(self._on_pipe, running))
+        self._on_child(SIGCHLD)  # whoever died meanwhile
+        self._feed(events.ReloadWanted())
 
     def close(self) -> None:
         """Close everything. Children that still live see the end of their pipes, drain and go."""
@@ -383,7 +401,27 @@ class Master:
         self._feed(events.ReloadWanted())
 
     def _on_upgrade(self, _: Signal) -> None:
-        log.get_logger().warning("upgrade.ignored", why="this version cannot replace itself yet; restart it")
+        """Execute ourselves again, on new code."""
+        commands = self._commands
+        if commands is None:
+            why = "started without a configuration file"
+        elif self._fleet.stop is not None or self._fleet.busy:
+            why = "a reload or a stop is under way"
+        elif any(running.pipe.queued or running.pipe.pending for running in self._running.values()):
+            why = "messages of children are on their way: try again"
+        else:
+            why = trial(commands.check)
+        if commands is None or why:
+            log.get_logger().error("upgrade.refused", why=why)
+            return
+        log.get_logger().info("upgrade.begun", command=" ".join(commands.start))
+        self._notifier.reloading(time.monotonic_ns() // 1000, "upgrading")
+        kept = self._notifier.environment
+        try:
+            execute(commands, self._estate, self._provisions, self._fleet, self._running.values(), kept, time.monotonic())
+        except OSError as error:
+            log.get_logger().error("upgrade.failed", why=error.strerror or str(error))
+            self._notifier.ready("an upgrade failed")
 
     def _on_reopen(self, _: Signal) -> None:
         """The access log was rotated: workers get a descriptor of the new file, which they may have no right to open."""

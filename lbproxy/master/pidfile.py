@@ -31,6 +31,13 @@ class PidFile:
         os.write(self._fd, b"%d\n" % os.getpid())
         os.replace(aside, path)
 
+    @classmethod
+    def adopt(cls, path: Path, fd: int) -> PidFile:
+        """One that this process took before it executed itself anew, with its lock."""
+        taken = cls.__new__(cls)
+        taken.path, taken._fd = path, fd
+        return taken
+
     def fileno(self) -> int:
         """For the children to close."""
         return self._fd

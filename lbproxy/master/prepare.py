@@ -60,17 +60,14 @@ class Provision:
     access_fd: int
     digests: dict[Path, bytes]
     """What the files of certificates, keys and authorities held when they were read."""
+    columns: frozenset[int]
+    """Of the ledger, where it counts."""
 
     @property
     def addresses(self) -> set[Address]:
         """Where it listens."""
         metrics = self.config.metrics.address
         return {listening.listen.address for listening in self.listeners} | ({metrics} if metrics is not None else set())
-
-    @property
-    def columns(self) -> set[int]:
-        """Of the ledger, where it counts."""
-        return {backend.slot for backends in self.backends.values() for backend in backends}
 
     @property
     def terms(self) -> Terms:
@@ -179,7 +176,8 @@ def provide(estate: Estate, config: Config, living: Iterable[Provision] = ()) ->
     contexts_of = [outers[key] if key is not None else None for key in keys]
     listeners = tuple(map(Listening, config.listen, bound, contexts_of, shown))
     backends = resolve.place(pools, assignment.slots)
-    return Provision(config, workers, listeners, backends, pool_contexts, metrics_socket, access_fd, digests(config))
+    columns = frozenset(assignment.slots.values())
+    return Provision(config, workers, listeners, backends, pool_contexts, metrics_socket, access_fd, digests(config), columns)
 
 
 def _credentials(listen: Listen) -> contexts.Credentials | None:

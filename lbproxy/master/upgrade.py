@@ -1,0 +1,235 @@
+"""SIGUSR2: the master executes itself again, on new code, and keeps its children, its listening sockets and its pid.
+
+Theory of operation. execve replaces the program and leaves the process: children stay children, descriptors that are not
+close-on-exec stay open, blocked signals stay blocked. So the old program tries the new code first (`lbproxy check` with it: it has
+to load, and to like the configuration), writes down what it knows (a *bequest*: JSON in a memfd) and executes it. The new program
+takes the bequest, finds the old workers serving as before, and reloads: a generation on the new code takes over as in any reload,
+and if it cannot, the old workers serve on. They are not replaced any more when they die (their certificates and contexts went with
+the old program); a reload is tried instead.
+
+Signals are blocked from before the execve until the new program has its handlers: the kernel keeps what comes in between.
+
+What a new program cannot inherit: the TLS ticket keys (clients make one full handshake more) and the pick lock (two generations of
+a few seconds each use their own; a pick may be off by one between them, as the ledger allows).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import mmap
+import multiprocessing
+import os
+import socket
+import subprocess
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from lbproxy.balance.ledger import SIZE, Ledger
+from lbproxy.balance.slots import SlotTable
+from lbproxy.config.model import Address, Config, Listen
+from lbproxy.errors import StartError
+from lbproxy.ipc.messages import SILENCE_LIMIT
+from lbproxy.ipc.pipe import MasterPipe
+from lbproxy.master import privileges, signals
+from lbproxy.master.child import FOREVER, Child, Phase, Role
+from lbproxy.master.events import Terms
+from lbproxy.master.fleet import Fleet
+from lbproxy.master.generation import Generation, Post, Stage
+from lbproxy.master.pidfile import PidFile
+from lbproxy.master.prepare import LEDGER_NAME, Estate, Listening, Provision, shared_memory
+from lbproxy.master.spawn import Running
+
+VARIABLE = "LBPROXY_BEQUEST"
+"""Names the bequest's descriptor."""
+FORMAT = 1
+TRIAL_TIME = 20.0
+"""Seconds for the new code's `check`. The master does nothing else meanwhile; a child's silence is not held against it."""
+
+
+class Commands(NamedTuple):
+    """How the new program is tried and started, as argument vectors."""
+
+    check: Sequence[str]
+    start: Sequence[str]
+
+
+class Legacy(NamedTuple):
+    """What a new program starts with."""
+
+    estate: Estate
+    provisions: dict[int, Provision]
+    fleet: Fleet
+    running: list[Running]
+
+
+def trial(command: Sequence[str]) -> str:
+    """Why the new code must not be executed; "" when its check passes."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_TIME, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if done.returncode == 0:
+        return ""
+    last_words = done.stderr.decode("utf-8", "replace").strip().splitlines()[-5:]
+    return "\n".join(last_words) or f"{' '.join(command)}: exit {done.returncode}"
+
+
+# ---------------------------------------------------------------- the old program
+
+
+def execute(
+    commands: Commands,
+    estate: Estate,
+    provisions: Mapping[int, Provision],
+    fleet: Fleet,
+    running: Iterable[Running],
+    environment: Mapping[str, str],
+    now: float,
+) -> NoReturn:
+    """Become the new program. Raises OSError when that cannot be; then nothing has changed.
+
+    `environment`: variables that this program took away and the next one needs (the service manager's).
+    """
+    ledger = _ledger_descriptor()
+    kept = [sock.fileno() for sock in estate.sockets.values()] + [one.pipe.fileno() for one in running] + [ledger]
+    if estate.pid_file is not None:
+        kept.append(estate.pid_file.fileno())
+    told = {
+        "format": FORMAT,
+        "last": fleet.last,
+        "sockets": [[*address, sock.fileno()] for address, sock in estate.sockets.items()],
+        "ledger": ledger,
+        "slots": estate.slots.as_dict(),
+        "pid_file": None if estate.pid_file is None else [str(estate.pid_file.path), estate.pid_file.fileno()],
+        "generations": [_tell(one, provisions[one.number], now) for one in fleet.generations.values()],
+        "running": [[one.slot, one.generation, one.role.value, one.pid, one.pipe.fileno()] for one in running],
+    }
+    bequest = os.memfd_create("lbproxy-bequest", os.MFD_CLOEXEC)
+    kept.append(bequest)
+    try:
+        with open(bequest, "w", encoding="utf-8", closefd=False) as file:
+            json.dump(told, file)
+        os.lseek(bequest, 0, os.SEEK_SET)
+        for descriptor in kept:
+            os.set_inheritable(descriptor, True)
+        signals.block()
+        os.execve(commands.start[0], list(commands.start), {**os.environ, **environment, VARIABLE: str(bequest)})  # noqa: S606
+    finally:  # an execve that worked does not come back
+        signals.unblock()
+        for descriptor in kept:
+            os.set_inheritable(descriptor, False)
+        os.close(bequest)
+    raise AssertionError("execve returned")
+
+
+def _ledger_descriptor() -> int:
+    """The one that the ledger's mapping holds."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink(f"/proc/self/fd/{name}").startswith(f"/memfd:{LEDGER_NAME}"):
+                return int(name)
+        except OSError:
+            continue  # the listing's own
+    raise OSError(f"no descriptor of {LEDGER_NAME} in /proc/self/fd")
+
+
+def _tell(generation: Generation, provision: Provision, now: float) -> dict[str, Any]:
+    return {
+        "number": generation.number,
+        "stage": generation.stage.value,
+        "terms": generation.terms._asdict(),
+        "listeners": [[*one.listen.address, one.socket.fileno()] for one in provision.listeners],
+        "columns": sorted(provision.columns),
+        "children": [
+            {
+                "slot": child.slot,
+                "role": child.role.value,
+                "worker": child.worker,
+                "pid": child.pid,
+                "phase": child.phase.value,
+                "left": None if child.deadline == FOREVER else child.deadline - now,
+            }
+            for child in generation.children()
+        ],
+    }
+
+
+# ---------------------------------------------------------------- the new program
+
+
+def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os.environ) -> Legacy | None:
+    """What the program before us left; None: we are the first. Raises StartError for a bequest that we do not understand."""
+    name = environ.pop(VARIABLE, "")
+    if not name.isdecimal():
+        return None
+    with open(int(name), encoding="utf-8") as file:
+        told = json.load(file)
+    if told["format"] != FORMAT:
+        raise StartError(f"the program before left a bequest of format {told['format']}, wanted {FORMAT}: restart lbproxy")
+    sockets = {Address(host, port): _socket(fd) for host, port, fd in told["sockets"]}
+    by_descriptor = {sock.fileno(): sock for sock in sockets.values()}
+    ledger, pick_lock = _ledger(told["ledger"])
+    pid_file = told["pid_file"]
+    estate = Estate(
+        ledger,
+        pick_lock,
+        SlotTable.from_dict(told["slots"]),
+        privileges.account_for(config),
+        None if pid_file is None else PidFile.adopt(Path(pid_file[0]), _closing(pid_file[1])),
+        sockets,
+    )
+    fleet = Fleet()
+    fleet.adopt([_generation(facts, now) for facts in told["generations"]], told["last"])
+    provisions = {facts["number"]: _provision(config, facts, by_descriptor) for facts in told["generations"]}
+    running = [Running(slot, number, Role(role), pid, MasterPipe(_socket(fd))) for slot, number, role, pid, fd in told["running"]]
+    return Legacy(estate, provisions, fleet, running)
+
+
+def _closing(descriptor: int) -> int:
+    """The same, not to be inherited by what we execute."""
+    os.set_inheritable(descriptor, False)
+    return descriptor
+
+
+def _socket(descriptor: int) -> socket.socket:
+    sock = socket.socket(fileno=_closing(descriptor))
+    sock.setblocking(False)
+    return sock
+
+
+def _ledger(descriptor: int) -> tuple[Ledger, Any]:
+    """The ledger that the old workers count in. Another layout than ours: one of our own, and they count for themselves."""
+    try:
+        if os.fstat(descriptor).st_size == SIZE:
+            fcntl.fcntl(descriptor, fcntl.F_GETFD)
+            return Ledger(mmap.mmap(descriptor, SIZE)), multiprocessing.get_context("fork").Lock()
+    except ValueError:
+        pass  # another version's
+    finally:
+        os.close(descriptor)  # a mapping has its own
+    return shared_memory()
+
+
+def _generation(facts: dict[str, Any], now: float) -> Generation:
+    """Its posts are what its children say; nobody is posted there any more."""
+    terms = Terms(**facts["terms"])
+    generation = Generation(facts["number"], terms._replace(workers=0), now, first=False, stage=Stage(facts["stage"]), adopted=True)
+    for told in facts["children"]:
+        child = Child(told["slot"], facts["number"], Role(told["role"]), told["worker"], now, told["pid"], Phase(told["phase"]))
+        child.ready_at = now
+        child.deadline = FOREVER if told["left"] is None else now + max(told["left"], SILENCE_LIMIT)
+        if generation.stage is Stage.SERVING and child.phase is Phase.SERVING:
+            generation.posts.append(Post(child.role, child.worker, child))
+        else:
+            generation.leaving.append(child)
+    return generation
+
+
+def _provision(config: Config, facts: dict[str, Any], sockets: Mapping[int, socket.socket]) -> Provision:
+    listeners = tuple(
+        Listening(Listen(Address(host, port)), sockets[fd], None, None) for host, port, fd in facts["listeners"] if fd in sockets
+    )
+    workers = sum(told["role"] == Role.WORKER.value for told in facts["children"])
+    return Provision(config, workers, listeners, {}, {}, None, -1, {}, frozenset(facts["columns"]))
