@@ -149,9 +149,7 @@ class Fleet:
         self._children[event.slot].pid = event.pid
 
     def _spawn_failed(self, event: events.SpawnFailed) -> None:
-        child = self._children[event.slot]
-        child.reason = f"cannot fork: {event.why}"
-        self._bury(child, child.reason, counts=True)
+        self._bury(self._children[event.slot], f"cannot fork: {event.why}", counts=True)
 
     def _said(self, event: events.Said) -> None:
         child = self._children[event.slot]
