@@ -14,9 +14,9 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import MutableMapping
 
-from lbproxy.config.model import Address, Config
+from lbproxy.config.model import Address
 from lbproxy.errors import StartError
 
 VARIABLES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
@@ -61,23 +61,10 @@ def inherit(
         except Refused as why:
             faults.append(f"LISTEN_FDS: descriptor {fd}{f' ({name})' if name else ''}: {why}")
     if faults:
-        close_all(sockets.values())
+        for sock in sockets.values():
+            sock.close()
         raise StartError("\n".join(faults))
     return sockets
-
-
-def close_unnamed(inherited: Mapping[Address, socket.socket], config: Config) -> list[Address]:
-    """Close what the configuration has no use for, and tell which: the manager still listens there, and nobody would answer."""
-    wanted = {listen.address for listen in config.listen} | {config.metrics.address}
-    unnamed = [address for address in inherited if address not in wanted]
-    close_all(inherited[address] for address in unnamed)
-    return unnamed
-
-
-def close_all(sockets: Iterable[socket.socket]) -> None:
-    """Our copies; the manager keeps its own, and connections go on waiting there."""
-    for sock in sockets:
-        sock.close()
 
 
 def _count(text: str) -> int:

@@ -12,10 +12,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from lbproxy.config.model import Address, Config, Listen, Metrics
+from lbproxy.config.model import Address
 from lbproxy.errors import StartError
-from lbproxy.master import inherited
-from lbproxy.master.inherited import close_unnamed, inherit
+from lbproxy.master.inherited import inherit
 
 PID = 4711
 
@@ -96,7 +95,7 @@ def test_listening_sockets_come_by_address(manager: Manager) -> None:
 def test_the_environment_is_taken_away(manager: Manager) -> None:
     manager.hand_over(manager.listener(), names="http")
     manager.environ["LISTEN_PID"] = str(PID)
-    inherited.close_all(inherit(manager.environ, PID, manager.first).values())
+    manager.inherit()
     assert manager.environ == {"PATH": "/bin"}
 
 
@@ -176,16 +175,6 @@ def test_two_sockets_for_one_address(manager: Manager) -> None:
     sock = manager.listener()
     manager.hand_over(sock, sock)
     assert f"a second socket for 127.0.0.1:{sock.getsockname()[1]}" in manager.refused()
-
-
-def test_what_the_configuration_does_not_name_is_closed_and_told(manager: Manager) -> None:
-    listeners = [manager.listener() for _ in range(3)]
-    web, metrics, spare = (Address(*sock.getsockname()) for sock in listeners)
-    manager.hand_over(*listeners)
-    sockets = manager.inherit()
-    config = Config("proxy.toml", listen=(Listen(web),), routes=(), pools=(), metrics=Metrics(metrics))
-    assert close_unnamed(sockets, config) == [spare]
-    assert [sockets[address].fileno() >= 0 for address in (web, metrics, spare)] == [True, True, False]
 
 
 def test_the_process_environment_and_descriptor_3_by_default() -> None:
