@@ -69,9 +69,7 @@ class ControlSocket:
 
     def next_deadline(self) -> float:
         """When `expire` is due, on the clock."""
-        return min(
-            (connection.deadline for connection in self._connections), default=NEVER if self._listening else self._pause_until
-        )
+        return min([self._pause_until, *(connection.deadline for connection in self._connections)])
 
     def expire(self, now: float) -> None:
         """Cut who is late; accept again after a pause."""

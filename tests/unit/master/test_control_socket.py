@@ -289,7 +289,10 @@ def test_descriptors_that_are_sent_along_are_not_kept(loop: Turned, tmp_path: Pa
 
 
 def test_no_descriptor_left(loop: Turned) -> None:
-    """It waits a moment instead of spinning, and then goes on."""
+    """It waits a moment instead of spinning, whoever else is there, and then goes on."""
+    waiting = Caller(loop)
+    waiting.say(encode(Reload()))
+    loop.settle()
     caller = Caller(loop)
     caller.say(STATUS)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -300,8 +303,12 @@ def test_no_descriptor_left(loop: Turned) -> None:
         loop.settle()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert loop.watched() == 0
+    assert loop.watched() == 1
     assert loop.control.next_deadline() == loop.now + BREATH
+    loop.kept[0]({"ok": True})
+    assert waiting.hear() == {"ok": True}
+    loop.settle()
+    assert loop.watched() == 0
     loop.now += BREATH
     loop.settle()
     assert caller.hear()["ok"] is True
