@@ -32,6 +32,27 @@ def test_a_strand_runs_until_it_waits_and_can_be_thrown_at() -> None:
     assert said == ["begun", "gone"]
 
 
+def test_a_parked_strand_waits_for_a_throw() -> None:
+    strands = GeventStrands()
+    parked: list[Strand] = []
+    said: list[str] = []
+
+    def run() -> None:
+        parked.append(strands.current())
+        try:
+            strands.park()
+        except ClientGone as error:
+            said.append(str(error))
+
+    strands.later(lambda: strands.start(run))
+    until(lambda: parked, "the strand begins")
+    turns()
+    assert said == []
+    strands.throw_later(parked[0], ClientGone("over"))
+    turns()
+    assert said == ["over"]
+
+
 def test_throwing_at_a_strand_that_has_ended_is_nothing() -> None:
     strands = GeventStrands()
     found: list[Strand] = []

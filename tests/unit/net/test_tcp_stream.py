@@ -319,6 +319,31 @@ def test_close_wakes_whoever_waits(narrow: Pair, deadlines: Deadlines) -> None:
             start(use).result()
 
 
+def test_our_output_ends_and_reading_goes_on(pair: Pair) -> None:
+    """Half-closed; and the end of both is an ordinary one."""
+    stream, peer = pair
+    stream.write(b"question")
+    stream.end_output()
+    assert peer.recv(100) == b"question"
+    assert peer.recv(100) == b""
+    peer.sendall(b"answer")
+    assert result(start(lambda: stream.read(16384))) == b"answer"
+    with pytest.raises(ConnectionLost):
+        stream.write(b"more")
+    stream.finish()
+    peer.close()
+    until(lambda: stream.closed, "closed after the peer's end")
+
+
+def test_ending_the_output_of_a_lost_connection_is_a_loss(pair: Pair) -> None:
+    stream, peer = pair
+    reset(peer)
+    with pytest.raises(ConnectionLost):
+        result(start(lambda: stream.read(16384)))
+    with pytest.raises(ConnectionLost):
+        stream.end_output()
+
+
 def test_abort_is_seen_as_a_reset(pair: Pair) -> None:
     stream, peer = pair
     stream.write(b"half a respo")

@@ -298,6 +298,43 @@ def test_our_end_says_close_notify(make: Make, end: str) -> None:
     assert server.peer.recv_all() == b"bye"
 
 
+@versions
+def test_our_output_ends_and_reading_goes_on(make: Make, version: ssl.TLSVersion) -> None:
+    """RFC 8446 6.1: close_notify ends one direction; also behind it, and behind the half of a record, theirs is read."""
+    server = make(version=version).shake()
+    server.stream.write(b"question")
+    record = server.peer.encrypt(b"answer")
+    server.sock.sendall(record[:7])
+    job = start(lambda: server.stream.read(16384))
+    turns()
+    server.stream.end_output()
+    assert server.peer.recv_all() == b"question"
+    server.sock.sendall(record[7:])
+    assert job.result() == b"answer"
+    server.peer.send(b"more")
+    assert start(lambda: server.stream.read(16384)).result() == b"more"
+    server.sock.sendall(server.peer.goodbye())
+    assert start(lambda: server.stream.read(16384)).result() == b""
+    with pytest.raises(ConnectionLost):
+        server.stream.write(b"too late")
+    server.stream.finish()
+    server.sock.close()
+    until(lambda: server.stream.closed, "closed after the peer's end")
+
+
+def test_the_end_of_our_output_waits_for_room(make: Make) -> None:
+    """Behind a large write there may be none."""
+    server = make(small=True).shake()
+
+    def work() -> None:
+        server.stream.write(bytes(300_000))
+        server.stream.end_output()
+
+    job = start(work)
+    assert len(server.peer.recv_all()) == 300_000
+    job.result()
+
+
 def test_abort_does_not_say_it(make: Make) -> None:
     server = make().shake()
     server.stream.write(b"half a respo")
