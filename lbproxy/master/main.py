@@ -244,7 +244,7 @@ class Master:
         serving = self._provision
         try:
             wanted = self._reread()
-            fresh = provide(self._estate, effective(serving.config, wanted), self._provisions.values())
+            fresh = provide(self._estate, effective(serving.config, wanted), self._provisions.values(), serving)
         except ConfigError as error:
             self._feed(events.PrepareFailed(order.number, "\n".join(map(str, error.complaints))))
         except (StartError, OSError) as error:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import RETIRED, SIZE, Ledger, RawLock
+from lbproxy.balance.ledger import RETIRED, SIZE, Column, Health, Ledger, RawLock, column_at
 from lbproxy.balance.slots import SlotTable
 from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import Complaint, StartError
@@ -138,10 +138,10 @@ def prepare(config: Config, inherited: Mapping[Address, socket.socket] = sockets
         return estate, provision
 
 
-def provide(estate: Estate, config: Config, living: Iterable[Provision] = ()) -> Provision:
+def provide(estate: Estate, config: Config, living: Iterable[Provision] = (), serving: Provision | None = None) -> Provision:
     """What a generation with this configuration needs; the estate changes only when all of it can be had. Raises StartError.
 
-    `living`: older generations, whose columns of the ledger are taken.
+    `living`: older generations, whose columns of the ledger are taken. `serving`: the one of them that is taken over from.
     """
     workers = count_workers(config)
     keys = [contexts.outer_key(listen) if listen.certificates else None for listen in config.listen]
@@ -167,8 +167,11 @@ def provide(estate: Estate, config: Config, living: Iterable[Provision] = ()) ->
         busy = set().union(*(provision.columns for provision in living))
         assignment = estate.slots.assign((backend.identity for backends in pools.values() for backend in backends), busy)
         undo.pop_all()  # all is well: nothing to undo
+    columns = frozenset(assignment.slots.values())
     for slot in assignment.fresh:
         estate.ledger.forget_backend(slot)
+    for slot in columns - (serving.columns if serving is not None else columns):
+        estate.ledger.cells[column_at(Column.HEALTH, slot)] = Health.UNKNOWN  # it comes back, and nobody has looked at it meanwhile
     estate.outers |= outers
     estate.sockets |= dict(zip((listen.address for listen in config.listen), bound, strict=True))
     if metrics_socket is not None and config.metrics.address is not None:
@@ -176,7 +179,6 @@ def provide(estate: Estate, config: Config, living: Iterable[Provision] = ()) ->
     contexts_of = [outers[key] if key is not None else None for key in keys]
     listeners = tuple(map(Listening, config.listen, bound, contexts_of, shown))
     backends = resolve.place(pools, assignment.slots)
-    columns = frozenset(assignment.slots.values())
     return Provision(config, workers, listeners, backends, pool_contexts, metrics_socket, access_fd, digests(config), columns)
 
 

@@ -10,6 +10,7 @@ A socket that is there already (from the service manager, see inherited.py) is t
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -111,6 +112,11 @@ def explain(error: OSError, address: Address, interpreter: str) -> tuple[str, st
 
 def _in_use(address: Address, _: str) -> tuple[str, str]:
     holder = port_holder(address.port)
+    if holder == os.getpid():
+        return (
+            f"cannot listen on {address}: this lbproxy listens on port {address.port} already, at another address",
+            "one reload cannot exchange the two: go over another port in between, or restart",
+        )
     who = f" by {process.describe(holder)}" if holder else ""
     return f"cannot listen on {address}: the port is in use{who}", "stop that process or choose another port"
 
