@@ -105,6 +105,9 @@ def nobody(where: Place) -> NobodyThere:
         return NobodyThere(
             f"{where.name} names no control socket: add this line to its [proxy], and restart lbproxy\n    {CONTROL_LINE}"
         )
+    if pid := living_pid(where):
+        why = "it was started with another `control`, which it keeps until a restart, or it is just starting"
+        return NobodyThere(f"lbproxy runs as pid {pid}, says {where.pid_file}, but does not listen on {where.control}: {why}")
     beside = "" if where.name == str(where.control) else f" (nobody listens on its control socket {where.control})"
     return NobodyThere(f"no lbproxy is running with {where.name}{beside}")
 

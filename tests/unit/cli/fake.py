@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lbproxy.config.model import Config
+from lbproxy.master.upgrade import Commands
 
 Capture = pytest.CaptureFixture[str]
 
@@ -17,6 +18,7 @@ class FakeMaster:
     def __init__(self) -> None:
         self.config: Config | None = None
         self.reread: Callable[[], Config] | None = None
+        self.commands: Commands | None = None
         self.result: int | Exception = 0
 
     def run(
@@ -27,9 +29,11 @@ class FakeMaster:
         control: object,
         on_ready: Callable[[], None] | None = None,
         reread: Callable[[], Config] | None = None,
+        commands: Commands | None = None,
     ) -> int:
         self.config = config
         self.reread = reread
+        self.commands = commands
         assert callable(worker)
         assert callable(control)
         if on_ready is not None:

@@ -109,6 +109,16 @@ def test_nobody_there(tmp_path: Path) -> None:
         ask(Place("a.toml", Path("/c"), None), Status())
 
 
+def test_somebody_there_but_not_on_the_socket(tmp_path: Path) -> None:
+    """Another `control` than at its start: it is not said that nobody is there."""
+    held = PidFile(tmp_path / "p")
+    with pytest.raises(NobodyThere, match=f"lbproxy runs as pid {os.getpid()}, says .*, but does not listen on {tmp_path}/c: "):
+        ask(Place("a.toml", tmp_path / "c", tmp_path / "p"), Status())
+    held.release()
+    with pytest.raises(NobodyThere, match="no lbproxy is running"):
+        ask(Place("a.toml", tmp_path / "c", tmp_path / "p"), Status())
+
+
 @contextmanager
 def answering(path: Path, answer: bytes | None, *, read: bool = True) -> Iterator[None]:
     """Somebody else listens there; None: says nothing until the end."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from lbproxy import cli
 from lbproxy.config.model import Address
-from lbproxy.errors import StartError
+from lbproxy.errors import ConfigError, StartError
 from tests.unit.cli.fake import Capture, FakeMaster
 from tests.unit.config.text import LEAST
 
@@ -52,3 +53,30 @@ def test_interrupted(master: FakeMaster, file: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("lbproxy.master.main.run", interrupt)
     assert cli.main(["start", "-c", str(file)]) == 2
+
+
+def test_a_reload_reads_the_same_file(master: FakeMaster, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever folder the master is in by then; what is wrong is told by the name that was typed."""
+    monkeypatch.chdir(file.parent)
+    assert cli.main(["start", "-c", file.name]) == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert master.reread is not None
+    file.write_text(LEAST.replace("8443", "9443"))
+    assert master.reread().listen[0].address == Address("0.0.0.0", 9443)
+    file.write_text(LEAST + "balanse = 1")
+    with pytest.raises(ConfigError, match=r"^lbproxy\.toml:8: pool\.app\.balanse: unknown key"):
+        master.reread()
+    file.write_text(LEAST.replace('":8443"', '":8443"\ncertificates = [{ cert = "no.crt", key = "no.key" }]'))
+    with pytest.raises(ConfigError, match=r"no\.crt"):
+        master.reread()
+
+
+def test_new_code_is_tried_with_the_same_file(master: FakeMaster, file: Path, tmp_path: Path) -> None:
+    """The command that checks it runs, from any folder, and is not fooled by what lies about there."""
+    assert cli.main(["start", "-c", str(file)]) == 0
+    (tmp_path / "lbproxy.py").write_text("raise SystemExit('not this one')")
+    assert master.commands is not None
+    ended = subprocess.run(master.commands.check, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert master.commands.start[-3:] == ["start", "-c", str(file)]
