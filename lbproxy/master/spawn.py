@@ -82,8 +82,9 @@ def _live(
         close_masters()
         signals.unblock()
         _introduce(order, provision)
-        main = load()
+        # Before the imports, which take long: a listening socket lives as long as its last copy, and here nobody accepts from it.
         handover = _handover(order, estate, provision, theirs)
+        main = load()
         if estate.account is not None:
             drop(estate.account)
         else:
