@@ -1,0 +1,68 @@
+"""SIGUSR2: the master goes on as a new program, in the same process, and nobody notices."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import psutil
+
+from bench.reload.load import Load, told
+from tests.conftest import Stage
+from tests.support.moving_site import MovingSite
+from tests.support.waiting import eventually
+
+
+def executed(pid: int) -> bytes:
+    """What the process runs, as the kernel knows it: its environment is replaced by an execve and by nothing else."""
+    return Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_nothing_is_lost(stage: Stage) -> None:
+    """Two upgrades under load: same pid, same sockets, a new generation each, no request lost, and reloads work afterwards."""
+    site = MovingSite(stage)
+    proxy, reloads = site.proxy, site.reloads
+    with Load(site.job()) as load:
+        for turn in (2, 3):
+            proxy.signal(signal.SIGUSR2)
+            event = proxy.wait_event("reloaded", skip=turn - 2, within=30.0)
+            assert event["generation"] == turn
+            assert event["pid"] == proxy.pid
+        reloads.only_the_newest(within=40.0)
+        site.next_change()
+        tally = load.stop()
+    assert not tally.lost, told(tally)
+    assert min(tally.done[kind] for kind in ("idle", "fresh", "download", "upload")) > 0
+    assert len(proxy.events("started")) == 3
+    assert b"LBPROXY_BEQUEST" in executed(proxy.pid)  # it was executed with one ...
+    for child in psutil.Process(proxy.pid).children():
+        assert not [entry for entry in child.open_files() if "bequest" in entry.path]  # ... which no child keeps
+    proxy.signal(signal.SIGTERM)
+    assert proxy.wait() == 0
+
+
+def test_new_code_that_does_not_like_the_file(stage: Stage) -> None:
+    """The old program and its workers go on, and the log says why."""
+    proxy = stage.proxy(stage.app().address, workers=2)
+    workers = proxy.workers()
+    proxy.file.write_text("[proxy\n")
+    proxy.signal(signal.SIGUSR2)
+    refused = proxy.wait_event("upgrade.refused")
+    assert str(proxy.file) in refused["why"]
+    with stage.client(proxy) as client:
+        assert client.request("GET", "/echo").status == 200
+    assert proxy.workers() == workers
+    assert not proxy.events("upgrade.begun")
+
+
+def test_a_worker_that_dies_right_after_an_upgrade(stage: Stage) -> None:
+    """Its old program is gone: a generation of the new one takes over."""
+    proxy = stage.proxy(stage.app().address, workers=2)
+    proxy.signal(signal.SIGUSR2)
+    proxy.wait_event("upgrade.begun")
+    for pid in proxy.workers():
+        psutil.Process(pid).kill()
+    proxy.wait_event("reloaded", within=30.0)
+    eventually(lambda: len(proxy.workers()) == 2, "two workers of the new program")
+    with stage.client(proxy) as client:
+        assert client.request("GET", "/echo").status == 200

@@ -1,0 +1,210 @@
+"""What one program of the master leaves to the next; the execve itself is tried in scenarios/test_upgrade.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lbproxy.balance.ledger import SIZE, Header, Ledger, Scalar, scalar_at
+from lbproxy.config.model import Address, Backend, Config, Listen, Pool, Process, Route
+from lbproxy.config.model import Log as LogSettings
+from lbproxy.errors import StartError
+from lbproxy.ipc.messages import Heartbeat, Ready
+from lbproxy.ipc.pipe import ChildPipe, MasterPipe, socket_pair
+from lbproxy.master import upgrade
+from lbproxy.master.child import Phase, Role
+from lbproxy.master.events import Prepared, Said, Spawn, Spawned, TellDrain, Terminate
+from lbproxy.master.fleet import Fleet
+from lbproxy.master.generation import Stage
+from lbproxy.master.prepare import Estate, Provision, prepare
+from lbproxy.master.spawn import Running
+from tests.support.ports import free_port
+
+NOBODY = 2**22 - 7
+"""A pid that is nobody's here; nothing is ever sent to it."""
+
+
+def config(folder: Path) -> Config:
+    return Config(
+        "test.toml",
+        (Listen(Address("127.0.0.1", free_port())),),
+        (Route("web"),),
+        (Pool("web", (Backend(Address("127.0.0.1", 9)),)),),
+        Process(workers=1, pid_file=folder / "pid"),
+        LogSettings(access="off"),
+    )
+
+
+class Before:
+    """A master's program with one worker and control, Ready, that is about to execute another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.config = config(folder)
+        self.estate, provision = prepare(self.config)
+        self.provisions = {1: provision}
+        self.fleet = Fleet()
+        self.running: list[Running] = []
+        self.ends: list[ChildPipe] = []
+        self._carry_out(self.fleet.handle(Prepared(1, provision.terms), 100.0))
+        for running in self.running:
+            self._carry_out(self.fleet.handle(Said(running.slot, Ready(running.pid)), 100.5))
+
+    def _carry_out(self, actions: list[Any]) -> None:
+        for action in actions:
+            if isinstance(action, Spawn):
+                ours, theirs = socket_pair()
+                self.ends.append(ChildPipe(theirs))
+                self.running.append(Running(action.slot, action.generation, action.role, NOBODY, MasterPipe(ours)))
+                self._carry_out(self.fleet.handle(Spawned(action.slot, NOBODY), 100.0))
+
+    def execute(self, program: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        """As far as the execve, which is refused here; the environment that the next program would have had."""
+        seen: dict[str, Any] = {}
+
+        def refuse(path: str, argv: list[str], environment: dict[str, str]) -> None:
+            bequest = int(environment[upgrade.VARIABLE])
+            seen.update(path=path, argv=argv, environment=environment, bequest=os.pread(bequest, 1 << 20, 0))
+            seen["inheritable"] = [one.pipe.fileno() for one in self.running if os.get_inheritable(one.pipe.fileno())]
+            seen["blocked"] = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            raise OSError(2, "No such file or directory")
+
+        monkeypatch.setattr(os, "execve", refuse)
+        commands = upgrade.Commands([program, "check"], [program, "start"])
+        with pytest.raises(OSError, match="No such file"):
+            upgrade.execute(commands, self.estate, self.provisions, self.fleet, self.running, {"NOTIFY_SOCKET": "@x"}, 101.0)
+        return seen
+
+    def close(self) -> None:
+        for pipe in (*self.ends, *(running.pipe for running in self.running)):
+            pipe.close()
+        for provision in self.provisions.values():
+            provision.close()
+        self.estate.close()
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Iterator[Before]:
+    made = Before(tmp_path)
+    yield made
+    made.close()
+
+
+def duplicated(told: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """The bequest with copies of its descriptors, as an execve would have left them; and the descriptor that holds it."""
+    copies = {fd: os.dup(fd) for _, _, fd in told["sockets"]}
+    told["sockets"] = [[host, port, copies[fd]] for host, port, fd in told["sockets"]]
+    for generation in told["generations"]:
+        generation["listeners"] = [[host, port, copies[fd]] for host, port, fd in generation["listeners"]]
+    told["running"] = [[*facts, os.dup(fd)] for *facts, fd in told["running"]]
+    told["ledger"] = os.dup(told["ledger"])
+    told["pid_file"] = [told["pid_file"][0], os.dup(told["pid_file"][1])]
+    memory = os.memfd_create("test")
+    os.write(memory, json.dumps(told).encode())
+    os.lseek(memory, 0, os.SEEK_SET)
+    return told, memory
+
+
+def test_a_program_that_cannot_be_executed_changes_nothing(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = before.execute("/no/such/program", monkeypatch)
+    assert seen["argv"] == ["/no/such/program", "start"]
+    assert seen["environment"]["NOTIFY_SOCKET"] == "@x"
+    assert len(seen["inheritable"]) == 2
+    assert {signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD} <= seen["blocked"]
+    kept = [sock.fileno() for sock in before.estate.sockets.values()] + [running.pipe.fileno() for running in before.running]
+    assert not [fd for fd in kept if os.get_inheritable(fd)]
+    assert not {signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD} & signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_the_next_program_finds_everything(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets, ledger, columns, pid file, generations, children and their pipes."""
+    worker = before.running[0]
+    before.estate.ledger.cells[scalar_at(worker.slot, Scalar.ACCEPTED)] = 77
+    told, memory = duplicated(json.loads(before.execute(sys.executable, monkeypatch)["bequest"]))
+    legacy = upgrade.take_over(before.config, 200.0, {upgrade.VARIABLE: str(memory)})
+    assert legacy is not None
+    try:
+        _same(before, legacy.estate, legacy.provisions)
+        fleet = legacy.fleet
+        assert fleet.serving is not None
+        assert (fleet.last, fleet.serving.number, fleet.serving.stage) == (1, 1, Stage.SERVING)
+        assert {(child.slot, child.role, child.phase, child.pid) for child in fleet.living()} == {
+            (running.slot, running.role, Phase.SERVING, NOBODY) for running in before.running
+        }
+        before.ends[0].send(Heartbeat(1, 2, 3, 4))
+        heard = next(running for running in legacy.running if running.role is Role.WORKER)
+        assert heard.pipe.receive() == [Heartbeat(1, 2, 3, 4)]
+        assert [order.slot for order in fleet.handle(Terminate("SIGTERM"), 201.0) if isinstance(order, TellDrain)] == [worker.slot]
+    finally:
+        for running in legacy.running:
+            running.pipe.close()
+        legacy.estate.keep_sockets(())
+        os.close(told["pid_file"][1])
+
+
+def _same(before: Before, estate: Estate, provisions: dict[int, Provision]) -> None:
+    worker = before.running[0]
+    assert estate.ledger.cells[scalar_at(worker.slot, Scalar.ACCEPTED)] == 77
+    assert {address: sock.getsockname()[:2] for address, sock in estate.sockets.items()} == {
+        listen.address: (listen.address.host, listen.address.port) for listen in before.config.listen
+    }
+    assert all(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for sock in estate.sockets.values())
+    assert estate.slots.as_dict() == before.estate.slots.as_dict()
+    assert provisions[1].columns == before.provisions[1].columns
+    assert provisions[1].listeners[0].socket is estate.sockets[before.config.listen[0].address]
+    assert estate.pid_file is not None
+    assert estate.pid_file.path == before.config.proxy.pid_file
+
+
+def test_a_ledger_of_another_layout_is_left_to_those_who_count_in_it(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, memory = duplicated(json.loads(before.execute(sys.executable, monkeypatch)["bequest"]))
+    before.estate.ledger.cells[Header.MAGIC] += 1
+    legacy = upgrade.take_over(before.config, 200.0, {upgrade.VARIABLE: str(memory)})
+    assert legacy is not None
+    assert isinstance(legacy.estate.ledger, Ledger)
+    assert len(legacy.estate.ledger.cells) * 8 == SIZE
+    before.estate.ledger.cells[scalar_at(0, Scalar.ACCEPTED)] = 5
+    assert legacy.estate.ledger.cells[scalar_at(0, Scalar.ACCEPTED)] == 0
+    for running in legacy.running:
+        running.pipe.close()
+    legacy.estate.keep_sockets(())
+    os.close(told["pid_file"][1])
+
+
+@pytest.mark.parametrize("environment", [{}, {upgrade.VARIABLE: ""}, {upgrade.VARIABLE: "x"}])
+def test_who_was_left_nothing_starts_afresh(environment: dict[str, str], tmp_path: Path) -> None:
+    assert upgrade.take_over(config(tmp_path), 0.0, environment) is None
+    assert upgrade.VARIABLE not in environment
+
+
+def test_a_bequest_of_the_future_is_refused(tmp_path: Path) -> None:
+    memory = os.memfd_create("test")
+    os.write(memory, b'{"format": 99}')
+    os.lseek(memory, 0, os.SEEK_SET)
+    with pytest.raises(StartError, match="format 99, wanted 1: restart lbproxy"):
+        upgrade.take_over(config(tmp_path), 0.0, {upgrade.VARIABLE: str(memory)})
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("pass", ""),
+        ("import sys; sys.exit('a.toml:3: wanted a number')", "a.toml:3: wanted a number"),
+        ("import sys; sys.exit(4)", "exit 4"),
+    ],
+)
+def test_the_new_code_is_tried(program: str, why: str) -> None:
+    said = upgrade.trial([sys.executable, "-c", program])
+    assert said.endswith(why)
+    assert bool(said) is bool(why)
+
+
+def test_new_code_that_is_not_there() -> None:
+    assert "No such file" in upgrade.trial(["/no/such/program"])
