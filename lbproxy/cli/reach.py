@@ -23,6 +23,8 @@ from lbproxy.master.requests import Request, encode
 
 PATIENCE = 10.0
 """Seconds for an answer that the master can give at once."""
+ARRIVAL = 3.0
+"""Seconds in which a master that lives, as its pid file says, comes to listen: at its start, or after a SIGUSR2."""
 LONGEST_ANSWER = 64 * 1024 * 1024
 """Bytes. A thousand backends need half of one."""
 LOOK_EVERY = 0.05
@@ -117,10 +119,7 @@ def nobody(where: Place) -> NobodyThere:
 
 def ask(where: Place, request: Request, patience: float = PATIENCE) -> Asked:
     """One question and its answer, "ok" or not. Raises Unreachable."""
-    if where.control is None:
-        raise nobody(where)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        _connect(sock, where)
+    with _connected(where) as sock:
         pid = UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))[0]
         who = f"the master (pid {pid})" if pid else "the master"
         try:
@@ -132,6 +131,25 @@ def ask(where: Place, request: Request, patience: float = PATIENCE) -> Asked:
     if not line:
         raise Unreachable(f"{who} went away before it answered")
     return Asked(_answer(line, who), pid)
+
+
+def _connected(where: Place) -> socket.socket:
+    if where.control is None:
+        raise nobody(where)
+    deadline = time.monotonic() + ARRIVAL
+    while True:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            _connect(sock, where)
+            return sock
+        except NobodyThere:
+            sock.close()
+            if time.monotonic() >= deadline or not living_pid(where):
+                raise
+        except Unreachable:
+            sock.close()
+            raise
+        time.sleep(LOOK_EVERY)
 
 
 def _connect(sock: socket.socket, where: Place) -> None:

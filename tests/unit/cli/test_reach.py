@@ -109,8 +109,22 @@ def test_nobody_there(tmp_path: Path) -> None:
         ask(Place("a.toml", Path("/c"), None), Status())
 
 
-def test_somebody_there_but_not_on_the_socket(tmp_path: Path) -> None:
+def test_a_master_that_is_just_coming(tmp_path: Path) -> None:
+    """The pid file is taken before anybody listens, and while a new program takes over: that much is waited for."""
+    held = PidFile(tmp_path / "p")
+    answers: list[dict[str, object]] = []
+    where = Place("a.toml", tmp_path / "c", tmp_path / "p")
+    asking = threading.Thread(target=lambda: answers.append(ask(where, Status()).answer))
+    asking.start()
+    with Controlled(tmp_path / "c", lambda _: {"ok": True}):
+        asking.join(20)
+    held.release()
+    assert answers == [{"ok": True}]
+
+
+def test_somebody_there_but_not_on_the_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another `control` than at its start: it is not said that nobody is there."""
+    monkeypatch.setattr(reach, "ARRIVAL", 0.0)
     held = PidFile(tmp_path / "p")
     with pytest.raises(NobodyThere, match=f"lbproxy runs as pid {os.getpid()}, says .*, but does not listen on {tmp_path}/c: "):
         ask(Place("a.toml", tmp_path / "c", tmp_path / "p"), Status())

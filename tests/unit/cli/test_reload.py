@@ -6,6 +6,8 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
 from lbproxy import cli
 from lbproxy.cli import reload
 from lbproxy.master.pidfile import PidFile
@@ -88,8 +90,9 @@ def test_without_a_control_socket(tmp_path: Path, capsys: Capture) -> None:
     assert 'control = "/run/lbproxy/control.sock"' in told
 
 
-def test_a_control_socket_that_was_moved(tmp_path: Path, capsys: Capture) -> None:
+def test_a_control_socket_that_was_moved(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file names another one than the running master has."""
+    monkeypatch.setattr("lbproxy.cli.reach.ARRIVAL", 0.0)
     heard: list[int] = []
     before = signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
     file = tmp_path / "a.toml"
