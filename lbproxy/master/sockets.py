@@ -10,8 +10,8 @@ A socket that is there already (from the service manager, see inherited.py) is t
 from __future__ import annotations
 
 import errno
-import os
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +23,10 @@ from lbproxy.errors import Complaint, StartError
 from lbproxy.observe import process
 
 MAX_BACKLOG = 4096  # what nginx (511) and HAProxy (maxconn) lack in bursts, and Linux' own default since 5.4
+PATIENCE = 0.5
+"""Seconds, for all of them together, in which a port may become free: workers whose master was killed, or a listener that a reload
+removed a moment ago, close theirs within a tenth of that."""
+PAUSE = 0.02
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 
 PRIVILEGE_HINT = (
@@ -84,13 +88,15 @@ def _open_all(
     sockets: list[socket.socket] = []
     opened: list[socket.socket] = []
     faults: list[Complaint] = []
+    patience = time.monotonic() + PATIENCE
     for address, line, key in places:
         sock = inherited.get(address)
         if sock is None:
             try:
-                sock = listen_on(address)
+                sock = _listen_patiently(address, patience)
             except OSError as error:
-                message, hint = explain(error, address, interpreter)
+                ours = error.errno == errno.EADDRINUSE and address.port in {other.port for other in inherited}
+                message, hint = _ours(address) if ours else explain(error, address, interpreter)
                 faults.append(Complaint(source, line, key, message, hint))
                 continue
             opened.append(sock)
@@ -102,6 +108,17 @@ def _open_all(
     return sockets
 
 
+def _listen_patiently(address: Address, until: float) -> socket.socket:
+    """`listen_on`, again and again while the port is in use."""
+    while True:
+        try:
+            return listen_on(address)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() >= until:
+                raise
+            time.sleep(PAUSE)
+
+
 def explain(error: OSError, address: Address, interpreter: str) -> tuple[str, str]:
     """What went wrong with binding, and what to do about it."""
     known = EXPLAIN.get(error.errno or 0)
@@ -110,13 +127,15 @@ def explain(error: OSError, address: Address, interpreter: str) -> tuple[str, st
     return known(address, interpreter)
 
 
+def _ours(address: Address) -> tuple[str, str]:
+    return (
+        f"cannot listen on {address}: this lbproxy listens on port {address.port} already, at another address",
+        "a reload cannot exchange the two: go over another port in between, or restart",
+    )
+
+
 def _in_use(address: Address, _: str) -> tuple[str, str]:
     holder = port_holder(address.port)
-    if holder == os.getpid():
-        return (
-            f"cannot listen on {address}: this lbproxy listens on port {address.port} already, at another address",
-            "one reload cannot exchange the two: go over another port in between, or restart",
-        )
     who = f" by {process.describe(holder)}" if holder else ""
     return f"cannot listen on {address}: the port is in use{who}", "stop that process or choose another port"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -151,3 +152,20 @@ def test_a_failure_closes_what_was_opened_and_leaves_what_was_there(held: socket
             )
     listen_on(Address("127.0.0.1", free)).close()
     socket.create_connection(("127.0.0.1", there), 5).close()
+
+
+def test_a_port_that_becomes_free_in_a_moment_is_waited_for() -> None:
+    port = free_port()
+    holder = listen_on(Address("127.0.0.1", port))
+    letting_go = threading.Timer(0.1, holder.close)
+    letting_go.start()
+    (got,) = open_listeners(config_of(Listen(Address("127.0.0.1", port))), "python")
+    got.close()
+    letting_go.join()
+
+
+def test_an_address_whose_port_is_ours_already(held: socket.socket) -> None:
+    """A reload from one interface to all of them: the old socket lives until the new generation serves."""
+    port = held.getsockname()[1]
+    with pytest.raises(StartError, match=f"this lbproxy listens on port {port} already, at another address.*restart"):
+        open_listeners(config_of(Listen(Address("0.0.0.0", port))), "python", {Address("127.0.0.1", port): held})
