@@ -20,6 +20,8 @@ from lbproxy.ipc.messages import (
     Quit,
     Ready,
     ReopenLogs,
+    Serve,
+    SetLogLevel,
 )
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -27,13 +29,22 @@ COUNTS = st.integers(0, 2**31 - 1)
 
 MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.builds(Ready, pid=st.integers(1, 2**22)),
-    st.builds(Heartbeat, lag_ms=COUNTS, rss_kib=st.integers(0, 2**42), connections=COUNTS, live_requests=COUNTS),
+    st.builds(
+        Heartbeat,
+        lag_ms=COUNTS,
+        rss_kib=st.integers(0, 2**42),
+        connections=COUNTS,
+        live_requests=COUNTS,
+        requests=st.integers(0, 2**59),
+    ),
     st.builds(HealthChanged, pool=TEXT, backend=TEXT, state=st.sampled_from(["up", "down"]), why=TEXT),
     st.builds(Drained, cut=COUNTS),
     st.builds(Failed, reason=TEXT),
-    st.builds(Drain, timeout_ms=COUNTS),
+    st.just(Serve()),
+    st.builds(Drain, timeout_ms=COUNTS, idle_ms=COUNTS, tunnel_ms=COUNTS, closing=TEXT),
     st.just(Quit()),
     st.just(ReopenLogs()),
+    st.builds(SetLogLevel, level=st.sampled_from(["debug", "info", "warning", "error"])),
 )
 
 
@@ -121,6 +132,8 @@ REFUSED = {
     "over-long text": json.dumps({"kind": "Failed", "reason": "x" * 4097}).encode(),
     "a lone surrogate": b'{"kind":"Failed","reason":"\\ud800"}',
     "none of the states": b'{"kind":"HealthChanged","pool":"p","backend":"b","state":"odd","why":""}',
+    "a level that is none": b'{"kind":"SetLogLevel","level":"silent"}',
+    "a drain that lacks a limit": b'{"kind":"Drain","timeout_ms":1,"idle_ms":1,"closing":""}',
     "a deep nest": b"[" * 60_000,
     "two values": b'{"kind":"Quit"}{"kind":"Quit"}',
 }
@@ -149,11 +162,21 @@ def test_free_text_is_cut_to_its_limit_and_mended_by_the_sender() -> None:
 
 def test_the_longest_honest_frame_fits() -> None:
     assert len(encode(Failed("\U0001f600" * 5000))) <= HEADER + MAX_FRAME
+    assert encode(Drain(2**31 - 1, 2**31 - 1, 2**31 - 1, ",".join(map(str, range(1000)))))  # more listeners than anybody has
 
 
 @pytest.mark.parametrize(
     "message",
-    [Ready(0), Drain(-1), Drained(2**31), HealthChanged("p", "b", "sideways", ""), HealthChanged("p" * 513, "b", "up", "")],
+    [
+        Ready(0),
+        Drain(-1),
+        Drain(1, tunnel_ms=2**31),
+        Drain(1, closing="1," * 2049),
+        Drained(2**31),
+        HealthChanged("p", "b", "sideways", ""),
+        HealthChanged("p" * 513, "b", "up", ""),
+        SetLogLevel("loud"),
+    ],
     ids=repr,
 )
 def test_a_sender_is_told_of_its_own_mistake(message: Message) -> None:

@@ -6,10 +6,10 @@ import signal
 from collections.abc import Sequence
 
 from lbproxy.balance.ledger import RETIRED
-from lbproxy.ipc.messages import Heartbeat, Message, Ready
+from lbproxy.ipc.messages import Heartbeat, Message, Ready, Serve
 from lbproxy.master import events
 from lbproxy.master.child import Child
-from lbproxy.master.events import Event, Said, Spawned, Start, Tick
+from lbproxy.master.events import Event, Prepared, Said, Spawned, Terms, Tick
 from lbproxy.master.fleet import Fleet
 
 BEAT = Heartbeat(0, 1000, 0, 0)
@@ -28,11 +28,23 @@ class Play:
     """A fleet, its clock, and everything it has asked for."""
 
     def __init__(self, workers: int = 2, drain_timeout: float = 30.0) -> None:
-        self.fleet = Fleet(workers, drain_timeout)
+        self.terms = Terms(workers, drain_timeout)
+        self.fleet = Fleet()
         self.now = 1000.0
         self.pid = 100
         self.spawned: list[events.Spawn] = []
         self.sent: list[tuple[int, Message]] = []
+        """All but Serve."""
+        self.accepting: list[int] = []
+        """Slots that were told to Serve, in order."""
+        self.told_to_serve: list[tuple[int, int]] = []
+        """The same with the generation."""
+        self.drains: list[events.TellDrain] = []
+        self.refuse = ""
+        """Why the next configuration cannot be prepared; "": it can."""
+        self.prepared: list[int] = []
+        self.rejected: list[tuple[int, str]] = []
+        self.forgotten: list[int] = []
         self.kills: list[tuple[int, int]] = []
         self.logs: list[tuple[str, dict[str, events.Fact]]] = []
         self.exit: events.Exit | None = None
@@ -53,13 +65,25 @@ class Play:
                 self.spawned.append(action)
                 self.pid += 1
                 self.do(Spawned(action.slot, self.pid))
+            case events.Send(slot, Serve()):
+                self.accepting.append(slot)
+                self.told_to_serve.append((slot, self.child(slot).generation))
             case events.Send(slot, message):
                 self.sent.append((slot, message))
+            case events.TellDrain():
+                self.drains.append(action)
+            case events.Prepare(number):
+                self.prepared.append(number)
+                self.do(events.PrepareFailed(number, self.refuse) if self.refuse else Prepared(number, self.terms))
+            case events.Rejected(number, why):
+                self.rejected.append((number, why))
+            case events.Forget(number):
+                self.forgotten.append(number)
             case events.Kill(slot, number):
                 self.kills.append((slot, number))
             case events.Log(_, name, fields):
                 self.logs.append((name, fields))
-            case events.Serving(generation):
+            case events.Serving(generation, _):
                 self.serving.append(generation)
             case events.StopListening():
                 self.listening = False
@@ -68,8 +92,11 @@ class Play:
 
     def start(self) -> Play:
         """Up and Ready."""
-        self.do(Start())
-        return self.all_say(Ready(7))
+        return self.begin().all_say(Ready(7))
+
+    def begin(self) -> Play:
+        """The first generation is forked."""
+        return self.do(Prepared(1, self.terms))
 
     def all_say(self, message: Message) -> Play:
         for child in list(self.fleet.living()):

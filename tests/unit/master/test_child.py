@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from lbproxy.ipc.messages import SILENCE_LIMIT
+from lbproxy.ipc.messages import SILENCE_LIMIT, Heartbeat
 from lbproxy.master.child import LIMITS, MOVES, SIGNALS, Child, Cue, Phase, Role
 
 HARDNESS = [Phase.STARTING, Phase.SERVING, Phase.DRAINING, Phase.LEAVING, Phase.ABORTED, Phase.KILLED]
@@ -26,15 +26,21 @@ def test_every_pair_either_moves_on_or_changes_nothing(phase: Phase, cue: Cue) -
     moved = child.move(cue, 200.0)
     if (phase, cue) in MOVES:
         assert moved is child.phase is MOVES[phase, cue]
-        assert child.deadline == 200.0 + LIMITS[child.phase]
+        after = 200.0 + LIMITS[child.phase]
+        assert child.deadline == (
+            min(before, after) if moved is phase else after
+        )  # who is asked again has no more time than before
     else:
         assert moved is None
         assert (child.phase, child.deadline) == (phase, before)
 
 
 def test_no_move_goes_back() -> None:
-    """However a child behaves, its life has an end."""
-    assert all(HARDNESS.index(after) > HARDNESS.index(before) for (before, _), after in MOVES.items())
+    """However a child behaves, its life has an end. Being asked to hurry is the one thing that can happen twice."""
+    staying = {(before, cue) for (before, cue), after in MOVES.items() if after is before}
+    assert staying == {(Phase.DRAINING, Cue.DRAIN)}
+    moving = {(before, cue): after for (before, cue), after in MOVES.items() if (before, cue) not in staying}
+    assert all(HARDNESS.index(after) > HARDNESS.index(before) for (before, _), after in moving.items())
 
 
 def test_whatever_has_a_limit_gets_harder_when_it_is_over() -> None:
@@ -57,8 +63,9 @@ def test_only_a_serving_child_lives_by_its_heartbeats() -> None:
     for phase in Phase:
         child = child_in(phase)
         before = child.deadline
-        child.heard(500.0)
+        child.heard(beat := Heartbeat(1, 2, 3, 4, 5), 500.0)
         assert child.deadline == (500.0 + SILENCE_LIMIT if phase is Phase.SERVING else before)
+        assert child.beat == beat
 
 
 def test_how_long_it_served_counts_from_ready() -> None:
@@ -74,3 +81,12 @@ def test_a_draining_child_gets_the_limit_of_its_drain() -> None:
     child = child_in(Phase.SERVING)
     child.move(Cue.DRAIN, 10.0, 32.0)
     assert child.deadline == 42.0
+
+
+def test_a_draining_child_that_is_asked_again_keeps_the_nearer_limit() -> None:
+    child = child_in(Phase.SERVING)
+    child.move(Cue.DRAIN, 10.0, 3600.0)
+    assert child.move(Cue.DRAIN, 20.0, 30.0) is Phase.DRAINING
+    assert child.deadline == 50.0
+    child.move(Cue.DRAIN, 30.0, 500.0)
+    assert child.deadline == 50.0

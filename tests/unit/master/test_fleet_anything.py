@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from lbproxy.ipc.messages import Drain, Drained, Failed, HealthChanged, Message, Quit, Ready
-from lbproxy.master.child import Child, Phase
-from lbproxy.master.events import Died, PipeBroken, PipeEnded, Said, Start, Terminate, Tick
-from lbproxy.master.fleet import Stage
+from lbproxy.master.child import Child, Phase, Role
+from lbproxy.master.events import Died, PipeBroken, PipeEnded, ReloadWanted, Said, Scale, Terminate, Tick
+from lbproxy.master.fleet import MOST_GENERATIONS
+from lbproxy.master.generation import Stage
 from tests.unit.master.play import ABORTED, BEAT, KILLED, Play, exited
 
 
@@ -18,7 +19,7 @@ class AnythingHappens(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.play = Play(workers=3, drain_timeout=5.0).do(Start())
+        self.play = Play(workers=3, drain_timeout=5.0).begin()
 
     def pick(self, data: st.DataObject) -> Child:
         return data.draw(st.sampled_from(sorted(self.play.fleet.living(), key=lambda child: child.slot)))
@@ -54,27 +55,65 @@ class AnythingHappens(RuleBasedStateMachine):
         self.play.do(Tick())
 
     @precondition(lambda self: self.play.exit is None)
+    @rule(why=st.sampled_from(["", "", "no such file"]))
+    def want_a_reload(self, why: str) -> None:
+        self.play.refuse = why
+        self.play.do(ReloadWanted())
+
+    @rule(delta=st.sampled_from([1, -1]))
+    def scale(self, delta: int) -> None:
+        if delta < 0 or len(list(self.play.fleet.living())) < 12:
+            self.play.do(Scale(delta))
+
+    @precondition(lambda self: self.play.exit is None)
     @rule()
     def terminate(self) -> None:
         self.play.do(Terminate("SIGTERM"))
 
     @invariant()
     def every_post_of_a_serving_generation_is_filled_or_will_be(self) -> None:
+        lonely = not any(child.role is Role.CONTROL for child in self.play.fleet.living())
         for generation in self.play.fleet.generations.values():
             for post in generation.posts:
                 waiting = post.fill_at < float("inf")
                 assert not (post.child and waiting)
-                if generation.stage is not Stage.RETIRING:
-                    assert post.child or waiting
-                else:
+                if generation.stage is Stage.RETIRING:
                     assert not waiting
+                elif post.role is Role.WORKER or lonely:  # a control waits until the one before it is gone
+                    assert post.child or waiting
 
     @invariant()
     def children_and_posts_agree(self) -> None:
         living = list(self.play.fleet.living())
-        assert len({child.slot for child in living}) == len(living) <= 4
-        held = [post.child for generation in self.play.fleet.generations.values() for post in generation.posts if post.child]
+        assert len({child.slot for child in living}) == len(living)
+        held = [child for generation in self.play.fleet.generations.values() for child in generation.children()]
         assert sorted(map(id, held)) == sorted(map(id, living))
+
+    @invariant()
+    def one_generation_serves_and_few_live(self) -> None:
+        stages = [generation.stage for generation in self.play.fleet.generations.values()]
+        assert len(stages) <= MOST_GENERATIONS
+        assert stages.count(Stage.SERVING) <= 1
+        assert stages.count(Stage.STARTING) <= 1
+        if self.play.serving and self.play.fleet.stop is None:
+            assert Stage.SERVING in stages
+
+    @invariant()
+    def one_control_at_a_time(self) -> None:
+        assert sum(child.role is Role.CONTROL for child in self.play.fleet.living()) <= 1
+
+    @invariant()
+    def nobody_accepts_before_the_whole_generation_is_ready(self) -> None:
+        for generation in self.play.fleet.generations.values():
+            if not generation.first and generation.number not in self.play.serving:
+                slots = {child.slot for child in generation.children()}
+                assert not slots & {slot for slot, number in self.play.told_to_serve if number == generation.number}
+
+    @invariant()
+    def every_reload_gets_its_answer(self) -> None:
+        answered = {number for number, _ in self.play.rejected} | set(self.play.serving)
+        starting = {g.number for g in self.play.fleet.generations.values() if g.stage is Stage.STARTING}
+        assert set(self.play.prepared) <= answered | starting
 
     @invariant()
     def whoever_lives_has_a_deadline_unless_killed(self) -> None:

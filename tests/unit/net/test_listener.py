@@ -14,7 +14,11 @@ from gevent import socket as gsocket
 
 from lbproxy.net import listener
 from lbproxy.net.listener import GATE_TURNS, Acceptor, Room
+from lbproxy.net.no_newcomers import drop_newcomers
 from tests.unit.net.loopback import loop, loop_rests, turns, until
+
+SYN_SENT = 2
+"""In the first byte of struct tcp_info (linux/tcp.h), its state: nobody has answered."""
 
 
 class Hall:
@@ -23,6 +27,9 @@ class Hall:
     def __init__(self) -> None:
         self.sock = socket.create_server(("127.0.0.1", 0))
         self.sock.setblocking(False)
+        self.address = self.sock.getsockname()
+        self.others = self.sock.dup()
+        """The same queue, as another worker has it."""
         self.room = Room.PLENTY
         self.asked = 0
         self.got: list[tuple[socket.socket, Any]] = []
@@ -39,7 +46,18 @@ class Hall:
 
     def arrive(self, count: int = 1) -> None:
         for _ in range(count):
-            self.guests.append(gsocket.create_connection(self.sock.getsockname()))
+            self.guests.append(gsocket.create_connection(self.address))
+
+    def queued(self) -> int:
+        """Take what is in the queue, as another worker would; how many that were."""
+        found = 0
+        while True:
+            try:
+                sock, _ = self.others.accept()
+            except BlockingIOError:
+                return found
+            sock.close()
+            found += 1
 
 
 @pytest.fixture
@@ -47,13 +65,18 @@ def hall() -> Iterator[Hall]:
     made = Hall()
     made.acceptor.start()
     yield made
+    close(made)
+
+
+def close(made: Hall) -> None:
     made.acceptor.stop()
-    made.acceptor.stop()
+    made.acceptor.stop()  # twice is fine
     for sock, _ in made.got:
         sock.close()
     for guest in made.guests:
         guest.close()
     made.sock.close()
+    made.others.close()
 
 
 def test_connections_are_handed_over_non_blocking(hall: Hall) -> None:
@@ -113,10 +136,16 @@ class Exhausted:
             raise OSError(self.code, "no")
         return self._sock.accept()
 
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        self._sock.close()
+
 
 def test_out_of_descriptors_is_told_and_waited_out(hall: Hall) -> None:
     short = Exhausted(hall.sock, errno.EMFILE)
-    hall.acceptor._sock = short  # type: ignore[assignment]  # all it needs is accept()
+    hall.acceptor._sock = short  # type: ignore[assignment]  # all that is asked of it
     hall.arrive()
     until(lambda: hall.exhausted, "told")
     assert loop_rests()
@@ -128,7 +157,7 @@ def test_out_of_descriptors_is_told_and_waited_out(hall: Hall) -> None:
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ECONNABORTED, errno.EPERM])
 def test_a_connection_that_went_away_is_no_trouble(hall: Hall, code: int) -> None:
     flaky = Exhausted(hall.sock, code)
-    hall.acceptor._sock = flaky  # type: ignore[assignment]  # all it needs is accept()
+    hall.acceptor._sock = flaky  # type: ignore[assignment]  # all that is asked of it
     hall.arrive()
     until(lambda: flaky.calls, "tried")
     flaky.code = 0
@@ -136,16 +165,33 @@ def test_a_connection_that_went_away_is_no_trouble(hall: Hall, code: int) -> Non
     assert not hall.exhausted
 
 
-def test_after_stop_nothing_is_accepted(hall: Hall) -> None:
+# ---------------------------------------------------------------- ends
+
+
+def test_after_stop_nothing_is_accepted_and_the_queue_is_left_to_others(hall: Hall) -> None:
     hall.room = Room.CROWDED
     hall.arrive()
     until(lambda: hall.asked, "pausing")
     hall.acceptor.stop()
-    taken = len(hall.got)
-    hall.arrive()
+    assert not hall.acceptor.open
+    assert hall.sock.fileno() < 0
+    hall.arrive(2)
     turns()
-    gevent.sleep(listener.GATE_PAUSE * GATE_TURNS * 2)
-    assert len(hall.got) == taken
+    gevent.sleep(listener.GATE_PAUSE * GATE_TURNS * 2)  # whatever was set to go on would have gone on by now
+    assert hall.got == []
+    assert hall.queued() == 3
+    assert loop_rests()
+
+
+def test_before_start_nothing_is_accepted() -> None:
+    """A worker of a reload is Ready some time before it may serve."""
+    hall = Hall()
+    hall.arrive(2)
+    turns()
+    assert hall.got == []
+    hall.acceptor.start()
+    until(lambda: len(hall.got) == 2, "accepted then")
+    close(hall)
 
 
 def test_at_the_end_the_queue_is_taken(hall: Hall) -> None:
@@ -154,5 +200,52 @@ def test_at_the_end_the_queue_is_taken(hall: Hall) -> None:
     hall.arrive(5)
     until(lambda: hall.asked, "pausing")
     assert hall.got == []
-    hall.acceptor.stop()
+    hall.acceptor.stop_with_queue()
     assert len(hall.got) == 5
+    assert not hall.acceptor.open, "at once: the port is free when it returns"
+
+
+def test_a_queue_that_cannot_be_taken_ends_all_the_same(hall: Hall) -> None:
+    hall.acceptor._sock = Exhausted(hall.sock, errno.EMFILE)  # type: ignore[assignment]  # all that is asked of it
+    hall.acceptor.stop_with_queue()
+    assert [error.errno for error in hall.exhausted] == [errno.EMFILE]
+    assert not hall.acceptor.open
+    assert loop_rests()
+
+
+def test_last_orders_take_who_is_waiting_and_who_is_on_the_way_and_nobody_else(hall: Hall) -> None:
+    """The queue, a full worker or not; and then the socket goes. Newcomers are turned away without being told "connected"."""
+    hall.room = Room.FULL
+    hall.arrive(3)
+    until(lambda: hall.asked, "pausing")
+    assert drop_newcomers(hall.sock)  # as the master does before
+    hall.acceptor.last_orders()
+    assert hall.acceptor.open
+    with socket.socket() as late:
+        late.setblocking(False)
+        late.connect_ex(hall.address)
+        until(lambda: not hall.acceptor.open, "the socket is closed in the end")
+        assert len(hall.got) == 3
+        assert late.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO) == SYN_SENT
+    assert loop_rests()
+
+
+def test_last_orders_without_the_filter(hall: Hall) -> None:
+    """Who comes meanwhile is taken as well; the socket goes in the end all the same."""
+    hall.room = Room.FULL
+    hall.arrive(2)
+    hall.acceptor.last_orders()
+    hall.arrive(1)
+    until(lambda: not hall.acceptor.open, "the socket is closed in the end")
+    assert len(hall.got) == 3
+
+
+def test_last_orders_before_start(hall: Hall) -> None:
+    """A worker that is told to drain before it was told to serve has the queue on its hands like any other."""
+    hall.acceptor.stop()
+    never_started = Hall()
+    never_started.arrive()
+    never_started.acceptor.last_orders()
+    until(lambda: not never_started.acceptor.open, "closed")
+    assert len(never_started.got) == 1
+    close(never_started)

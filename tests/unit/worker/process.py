@@ -43,7 +43,7 @@ def handover_of(options: dict[str, Any]) -> Handover:
         listen=tuple(bound.listen for bound in listeners),
         routes=(model.Route("app"),),
         pools=(model.Pool("app", ()),),
-        proxy=model.Process(drain_timeout=options.get("drain_timeout", 30.0)),
+        proxy=model.Process(drain_timeout=options.get("drain_timeout", 30.0), idle_grace=options.get("idle_grace", 2.0)),
         timeouts=model.Timeouts(**options.get("timeouts", {})),
     )
     return Handover(

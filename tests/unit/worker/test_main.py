@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, Scalar, column_at
-from lbproxy.ipc.messages import Drain, Drained, Heartbeat, Message, Quit, Ready, ReopenLogs
+from lbproxy.ipc.messages import Drain, Drained, Heartbeat, Message, Quit, Ready, ReopenLogs, Serve, SetLogLevel
 from lbproxy.ipc.pipe import MasterPipe, socket_pair
 from tests.support.certificates import Authority
 from tests.support.process import ROOT
@@ -83,7 +83,10 @@ class Backend:
 class Worker:
     """The process, the master's end of its pipe, and its ledger."""
 
-    def __init__(self, directory: Path, certificate: dict[str, str], *backends: int, **options: Any) -> None:
+    def __init__(
+        self, directory: Path, certificate: dict[str, str], *backends: int, serve: bool = True, others: bool = False, **options: Any
+    ) -> None:
+        """`others`: somebody else has the listening sockets as well, in `others`."""
         self._sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
         self.tls_port, self.port = (int(sock.getsockname()[1]) for sock in self._sockets)
         memory = os.memfd_create("ledger")
@@ -112,6 +115,7 @@ class Worker:
             cwd=ROOT,
             stderr=subprocess.PIPE,
         )
+        self.others = [sock.dup() for sock in self._sockets] if others else []
         for sock in (*self._sockets, theirs):
             sock.close()
         os.close(memory)
@@ -120,11 +124,23 @@ class Worker:
         self.said = Lines(self.process.stderr)
         self.heard: list[Message] = []
         self.hear(Ready)
+        if serve:
+            self.serve()
+
+    def serve(self) -> None:
+        """Tell it to, and wait until it does."""
+        self.pipe.send(Serve())
+        eventually(self.accepts, "it accepts")
+
+    def accepts(self) -> bool:
+        return self.ledger.total(Scalar.ACCEPTING) == 1
 
     def close(self) -> None:
         self.process.kill()
         self.process.wait()
         self.pipe.close()
+        for sock in self.others:
+            sock.close()
         assert "Traceback" not in "\n".join(self.said.finish()), self.said.all()
 
     def hear(self, kind: type[Message]) -> Message:
@@ -186,17 +202,44 @@ def office(tmp_path: Path, authority: Authority) -> Iterator[Office]:
         made.close()
 
 
+def test_it_accepts_when_it_is_told_to_serve_and_not_before(office: Office) -> None:
+    """Of a reload that fails no client has met a worker: who comes meanwhile is left to the older generation, or waits."""
+    worker = office.worker(serve=False)
+    early = office.client(worker)
+    early.send_head("GET", "/")
+    worker.hear(Heartbeat)  # it lives
+    assert not worker.accepts()
+    assert worker.ledger.total(Scalar.CONNECTIONS) == 0
+    worker.serve()
+    assert early.response().status == 200
+
+
+def test_who_is_told_to_drain_before_it_served_never_accepts(office: Office) -> None:
+    worker = office.worker(serve=False, others=True)
+    waiting = office.client(worker)
+    worker.pipe.send(Drain(20_000))
+    worker.pipe.send(Serve())
+    assert worker.hear(Drained) == Drained(0)
+    assert worker.exit_code() == 0
+    assert worker.ledger.total(Scalar.CONNECTIONS) == 0
+    plain = worker.others[1]
+    plain.settimeout(20)
+    plain.accept()[0].close()  # it was left in the queue for others
+    waiting.close()
+
+
 def test_it_serves_counts_logs_and_goes(office: Office) -> None:
     """Over TLS and plain; beats; writes what it did; moves to a new log; ends when told to."""
     worker = office.worker()
-    assert worker.ledger.total(Scalar.ACCEPTING) == 1
     plain, tls = office.client(worker), office.client(worker, tls=True)
     for client in (plain, tls, plain):
         assert client.request().body == b"ok"
+    eventually(lambda: worker.ledger.total(Scalar.REQUESTS) == 3, "the counters are published")
+    worker.heard.clear()
     beat = worker.hear(Heartbeat)
     assert isinstance(beat, Heartbeat)
     assert beat.rss_kib > 1000
-    eventually(lambda: worker.ledger.total(Scalar.REQUESTS) == 3, "the counters are published")
+    assert (beat.requests, beat.connections, beat.live_requests) == (3, 2, 0)
     assert worker.ledger.backend_total(PerBackend.REQUESTS, 0) == 3
     assert worker.ledger.backend_total(PerBackend.CONNECTS, 0) == 1
     assert worker.ledger.total(Scalar.HANDSHAKES) == 1
@@ -213,7 +256,19 @@ def test_it_serves_counts_logs_and_goes(office: Office) -> None:
     assert len(worker.lines()) + len(worker.lines(rotated)) == worker.ledger.total(Scalar.REQUESTS)
 
 
-def test_a_drain_loses_nothing(office: Office) -> None:
+def test_its_log_gets_as_wordy_as_an_operator_wants(office: Office) -> None:
+    worker = office.worker()
+    worker.pipe.send(SetLogLevel("error"))
+    worker.pipe.close()  # which is a warning
+    assert worker.exit_code() == 0
+    assert worker.said.finish() == []
+
+
+# ---------------------------------------------------------------- draining
+
+
+@pytest.mark.parametrize("closing", ["", "0,1"], ids=["others listen on", "nobody listens on"])
+def test_a_drain_loses_nothing(office: Office, closing: str) -> None:
     """What runs is finished, what is on the wire is served, and both are told to go elsewhere."""
     worker = office.worker()
     running, parked, silent = office.client(worker), office.client(worker, tls=True), office.client(worker)
@@ -221,10 +276,9 @@ def test_a_drain_loses_nothing(office: Office) -> None:
     assert silent.request().status == 200
     running.send_head("GET", "/hold")
     assert office.backend.held.acquire(timeout=20)
-    worker.pipe.send(Drain(20_000))
-    eventually(lambda: worker.ledger.total(Scalar.ACCEPTING) == 0, "it drains")
-    with pytest.raises(ConnectionRefusedError):
-        office.client(worker)
+    worker.pipe.send(Drain(20_000, closing=closing))
+    eventually(lambda: not worker.accepts(), "it drains")
+    eventually(lambda: refused(worker), "nobody listens any more")
     late = parked.request()
     assert (late.status, late.get("connection")) == (200, "close")
     office.backend.release.set()
@@ -237,6 +291,38 @@ def test_a_drain_loses_nothing(office: Office) -> None:
     assert worker.exit_code() == 0
     assert worker.ledger.total(Scalar.CONNECTIONS) == 0
     assert worker.ledger.verify() == []
+
+
+def refused(worker: Worker) -> bool:
+    """A connect, given up after a moment: for some time newcomers get no answer at all."""
+    try:
+        socket.create_connection(("127.0.0.1", worker.port), 0.2).close()
+    except ConnectionRefusedError:
+        return True
+    except TimeoutError:
+        return False
+    return False
+
+
+def test_in_a_reload_idle_connections_stay_as_long_as_the_drain(office: Office) -> None:
+    """And the one request that each may still send is served; a second Drain, of a stop, ends their patience."""
+    worker = office.worker(others=True, idle_grace=0.1)
+    early, late = office.client(worker), office.client(worker, tls=True)
+    for client in (early, late):
+        assert client.request().status == 200
+    worker.pipe.send(Drain(60_000, 60_000, 60_000))
+    eventually(lambda: not worker.accepts(), "it drains")
+    worker.hear(Heartbeat)
+    time.sleep(0.5)  # longer than the grace: what is measured is that nothing happens
+    assert worker.ledger.total(Scalar.CONNECTIONS) == 2
+    response = early.request()
+    assert (response.status, response.get("connection")) == (200, "close")
+    worker.pipe.send(Drain(60_000, 0, 60_000))
+    assert late.ended()
+    for client in (early, late):
+        client.close()
+    assert worker.hear(Drained) == Drained(0)
+    assert worker.exit_code() == 0
 
 
 def test_a_drain_has_a_limit(office: Office) -> None:
@@ -259,17 +345,23 @@ def test_a_drain_has_a_limit(office: Office) -> None:
     assert worker.ledger.verify() == []
 
 
-def test_without_a_master_it_drains(office: Office) -> None:
+def test_without_a_master_it_drains_and_frees_the_port_at_once(office: Office) -> None:
+    """Who waits in the queue is served: nobody else will."""
     worker = office.worker(drain_timeout=20.0)
     client = office.client(worker)
     client.send_head("GET", "/hold")
     assert office.backend.held.acquire(timeout=20)
     worker.pipe.close()
-    eventually(lambda: worker.ledger.total(Scalar.ACCEPTING) == 0, "it drains")
+    eventually(lambda: not worker.accepts(), "it drains")
+    with pytest.raises(ConnectionRefusedError):
+        office.client(worker)
     office.backend.release.set()
     assert client.response().status == 200
     client.close()
     assert worker.exit_code() == 0
+
+
+# ---------------------------------------------------------------- trouble
 
 
 def test_a_pipe_that_speaks_nonsense_ends_it(office: Office) -> None:
