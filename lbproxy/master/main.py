@@ -261,7 +261,7 @@ class Master:
     def _serving(self, order: events.Serving) -> None:
         provision = self._provisions[order.generation]
         self._estate.ledger.cells[Header.GENERATION] = order.generation
-        self._estate.keep_sockets(provision.addresses)
+        self._estate.stop_listening(keep=provision.addresses)
         self._notifier.ready(f"generation {order.generation}, workers: {provision.workers}")
         if not self._served:
             self._served = True
@@ -285,7 +285,7 @@ class Master:
         self._provisions.pop(order.number).close()
 
     def _stop_listening(self, _: events.StopListening) -> None:
-        self._estate.keep_sockets(())
+        self._estate.stop_listening()
         timeout = self._provision.config.proxy.drain_timeout
         self._notifier.stopping("draining", within=timeout + DRAIN_GRACE + ABANDON_AFTER)
 

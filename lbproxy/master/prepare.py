@@ -29,6 +29,7 @@ from lbproxy.master import access_log, descriptors, privileges, resolve, sockets
 from lbproxy.master.cores import auto_workers
 from lbproxy.master.events import Terms
 from lbproxy.master.pidfile import PidFile
+from lbproxy.net.no_newcomers import drop_newcomers
 from lbproxy.tls import contexts
 
 LEDGER_NAME = "lbproxy-ledger"
@@ -100,15 +101,24 @@ class Estate:
     pid_file: PidFile | None
     sockets: dict[Address, socket.socket] = field(default_factory=dict)
     """All that listen, by address; a reload finds its own here."""
+    lent: frozenset[Address] = frozenset()
+    """Those of `sockets` that the service manager bound: they outlive us, and their queues wait for our successor."""
     outers: dict[contexts.OuterKey, ssl.SSLContext] = field(default_factory=dict)
     """TLS listeners' contexts, which hold the session-ticket keys (tls/contexts.py)."""
     warnings: list[tuple[str, str]] = field(default_factory=list)
     """What the operator should know and nothing that keeps lbproxy from starting: (event, why)."""
 
     def keep_sockets(self, addresses: Collection[Address]) -> None:
-        """Close the others."""
+        """Close our copies of the others."""
         for address in [address for address in self.sockets if address not in addresses]:
             self.sockets.pop(address).close()
+
+    def stop_listening(self, keep: Collection[Address] = ()) -> None:
+        """Close the others for good: nobody is connected from now on who would then be reset. Workers have their copies yet."""
+        for address, sock in self.sockets.items():
+            if address not in keep and address not in self.lent:
+                drop_newcomers(sock)
+        self.keep_sockets(keep)
 
     def close(self) -> None:
         """Close everything, and give back the pid file."""
@@ -125,7 +135,7 @@ def prepare(config: Config, inherited: Mapping[Address, socket.socket] = sockets
     with ExitStack() as undo:
         account = privileges.account_for(config)
         ledger, pick_lock = shared_memory()
-        estate = Estate(ledger, pick_lock, SlotTable(), account, None, dict(inherited))
+        estate = Estate(ledger, pick_lock, SlotTable(), account, None, dict(inherited), lent=frozenset(inherited))
         undo.callback(estate.close)
         if config.proxy.pid_file is not None:
             estate.pid_file = PidFile(config.proxy.pid_file)

@@ -100,6 +100,7 @@ def execute(
         "format": FORMAT,
         "last": fleet.last,
         "sockets": [[*address, sock.fileno()] for address, sock in estate.sockets.items()],
+        "lent": [list(address) for address in estate.lent],
         "ledger": ledger,
         "slots": estate.slots.as_dict(),
         "pid_file": None if estate.pid_file is None else [str(estate.pid_file.path), estate.pid_file.fileno()],
@@ -179,6 +180,7 @@ def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os
         privileges.account_for(config),
         None if pid_file is None else PidFile.adopt(Path(pid_file[0]), _closing(pid_file[1])),
         sockets,
+        lent=frozenset(Address(host, port) for host, port in told["lent"]),
     )
     fleet = Fleet()
     fleet.adopt([_generation(facts, now) for facts in told["generations"]], told["last"])

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
-from lbproxy.net.no_newcomers import drop_newcomers
 from lbproxy.net.tcp_stream import READ
 
 GATE_PAUSE = 0.002
@@ -113,10 +112,10 @@ class Acceptor:
         self.stop()
 
     def last_orders(self) -> None:
-        """Like `stop_with_queue`, a little later, and also for those whose handshake is under way: the socket goes for good."""
-        if not drop_newcomers(self._sock):
-            self.stop_with_queue()
-            return
+        """Like `stop_with_queue`, a little later, and also for those whose handshake is under way: the socket goes for good.
+
+        The master has seen to it that no newcomers come (no_newcomers.py). Where it could not, they are taken as well until then.
+        """
         self._watcher.start(self._accept)  # whatever the others have
         self._last_orders.start(self.stop_with_queue)
 

@@ -3,7 +3,10 @@
 Closing a listening socket resets every connection in its queue, and every one whose handshake ends between the last accept and the
 close: clients who were told "connected". So first a filter on the socket drops SYN packets. Who sends one is not connected, tries
 again a second later (RFC 6298), and by then is refused properly. Handshakes that had begun end normally, are accepted, and only
-then the socket is closed. The filter belongs to the socket, so it counts for all processes that share it.
+then the socket is closed. The filter belongs to the socket: it counts for all processes that share it, and for as long as
+the socket lives. One that outlives us (the service manager's) must not get it.
+
+The master does this, before it tells the workers: there are kernels that let only root attach filters.
 """
 
 from __future__ import annotations

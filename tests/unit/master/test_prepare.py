@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,3 +121,39 @@ def fits(fd: int, ledger: object) -> bool:
     """Whether the descriptor is this ledger's (other tests' may be waiting for the collector)."""
     with mmap.mmap(fd, 0) as view:
         return int.from_bytes(view[cell_at(5, 0, 7) * 8 : cell_at(5, 0, 7) * 8 + 8], "little") == 42
+
+
+def _newcomer(address: Address) -> int:
+    """The state of a connection that was just begun: 1 is established, 2 waits for an answer, 7 was refused (tcp_states.h)."""
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        sock.connect_ex(tuple(address))
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO)
+
+
+def test_stop_listening(tmp_path: Path) -> None:
+    """Nobody new gets into the queue of a socket that closes for good, though workers have it open yet; what is kept goes on."""
+    config = config_of(tmp_path)
+    estate, provision = prepare(config)
+    metrics = config.metrics.address
+    assert metrics is not None
+    [listener] = provision.listeners
+    with listener.socket.dup():  # a worker's
+        estate.stop_listening(keep={metrics})
+        assert set(estate.sockets) == {metrics}
+        assert _newcomer(config.listen[0].address) == 2
+        assert _newcomer(metrics) == 1
+    provision.close()
+    estate.close()
+
+
+def test_a_lent_socket_outlives_us(tmp_path: Path) -> None:
+    """The service manager's sockets get no filter: whoever connects while we stop waits for the next lbproxy."""
+    config = config_of(tmp_path)
+    address = config.listen[0].address
+    with socket.create_server(tuple(address)) as managers:
+        estate, provision = prepare(config, {address: managers.dup()})
+        estate.stop_listening()
+        assert _newcomer(address) == 1
+        provision.close()
+        estate.close()
