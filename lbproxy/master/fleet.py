@@ -53,7 +53,7 @@ DRAIN_GRACE = 2.0
 ABANDON_AFTER = 5.0
 """Seconds after a SIGKILL to all: what is still there sits in an uninterruptible wait, and the master goes without it."""
 GAP = 2.5
-"""Seconds without any event after which the master must have been stopped: ticks come at least every second."""
+"""Seconds without any event after which the master must have been stopped."""
 
 
 @dataclass(slots=True)
@@ -173,6 +173,7 @@ class Fleet:
         code = os.waitstatus_to_exitcode(event.status)
         how = f"signal {-code}" if code < 0 else f"exit {code}"
         asked = code == 0 and not child.reason and child.phase in (Phase.DRAINING, Phase.LEAVING)
+        asked = asked or (self.stop is not None and self.stop.code == 2)  # by the second signal
         facts = {"reason": child.reason} if child.reason else {}
         self._log("info" if asked else "error", child, "left" if asked else "died", how=how, **facts)
         murdered = code == -signal.SIGKILL and child.phase is not Phase.KILLED
