@@ -88,7 +88,17 @@ def listen_tls_table(tls: ListenTls) -> TomlTable:
 
 
 def _route(route: Route) -> TomlTable:
-    return _given(host=route.host, path=route.path, pool=route.pool)
+    return _given(host=route.host, path=route.path) | route_table(route)
+
+
+def route_table(route: Route) -> TomlTable:
+    """[[route]] without what it matches."""
+    return {
+        "pool": route.pool,
+        "encoded_slash": route.encoded_slash,
+        "merge_slashes": route.merge_slashes,
+        "raw_path": route.raw_path,
+    }
 
 
 def _pool(pool: Pool) -> TomlTable:
@@ -118,8 +128,10 @@ def health_table(health: Health) -> TomlTable:
         "timeout": format_duration(health.timeout),
         "rise": health.rise,
         "fall": health.fall,
+        "fast_interval": format_duration(health.fast_interval),
+        "down_interval": format_duration(health.down_interval),
     }
     if health.type == "http":
         low, high = health.expect
-        table |= _given(method=health.method, path=health.path, host=health.host, expect=f"{low}-{high}")
+        table |= _given(method=health.method, path=health.path, host=health.host, expect=f"{low}-{high}", body=health.body)
     return table

@@ -80,6 +80,11 @@ def _route(table: Table, pools: list[str]) -> Route | None:
     pool = table.need("pool", values.text, f'add pool = "{pools[0]}"' if pools else 'add pool = "..." and a [pool.NAME] for it')
     host = table.take("host", values.route_host, None)
     path = table.take("path", values.route_path, "/")
+    encoded_slash = table.take("encoded_slash", values.choice("pass", "refuse"), "pass")
+    merge_slashes = table.take("merge_slashes", values.boolean, False)
+    raw_path = table.take("raw_path", values.boolean, False)
+    if merge_slashes and raw_path:
+        table.complain("raw_path", "a path that is forwarded as it came cannot have its slashes merged", "take one of them out")
     if pool is not None and pool not in pools:
         known = ", ".join(pools)
         hint = did_you_mean(pool, pools) or (f"there are: {known}" if pools else f"add [pool.{pool}]")
@@ -87,4 +92,4 @@ def _route(table: Table, pools: list[str]) -> Route | None:
     table.close(belongs_in)
     if pool is None or len(table.report.complaints) > so_far:
         return None  # half a route would give rise to wrong complaints about its order
-    return Route(pool, host, path, table.report.lines.of(table.path))
+    return Route(pool, host, path, table.report.lines.of(table.path), encoded_slash, merge_slashes, raw_path)

@@ -92,6 +92,11 @@ class Route:
     host: str | None = None  # lower case, exact or "*.example.com" (one label); None matches every host
     path: str = "/"  # a prefix
     line: int = 0
+    encoded_slash: str = "pass"  # pass | refuse
+    merge_slashes: bool = False
+    """"//" is forwarded, and matched, as "/"."""
+    raw_path: bool = False
+    """The path is forwarded as the client wrote it; matched is its normal form all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +122,21 @@ class PoolTls:
 class Health:
     """[pool.NAME.health]; on by default as a TCP check."""
 
-    type: str = "tcp"  # tcp | http | off   (http goes over TLS when the pool re-encrypts)
+    type: str = "tcp"  # tcp | tls | http | off   (http goes over TLS when the pool re-encrypts)
     interval: float = 2.0
-    timeout: float = 2.0
+    timeout: float = 1.5
     rise: int = 2
     fall: int = 3
     method: str = "GET"
     path: str = "/"
     host: str | None = None  # None: the backend's address
     expect: tuple[int, int] = (200, 399)  # inclusive
+    fast_interval: float = 1.0
+    """While a verdict is changing: one more check of the other kind was seen, but not yet `rise` or `fall` of them."""
+    down_interval: float = 5.0
+    """While the backend is down."""
+    body: str | None = None
+    """What must stand in the first 64 KiB of the body; None: anything may."""
 
 
 @dataclass(frozen=True, slots=True)

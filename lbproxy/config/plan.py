@@ -251,7 +251,7 @@ def _routes(old: tuple[Route, ...], new: tuple[Route, ...]) -> Iterator[Change]:
             yield Change("route", name, "removed", notes=_leads_to(was))
         else:
             place = [Edit("place", *places[name])] if name in places else []
-            yield from _changed("route", name, [*_edits({"pool": was.pool}, {"pool": now.pool}), *place])
+            yield from _changed("route", name, [*_edits(emit.route_table(was), emit.route_table(now)), *place])
 
 
 def _leads_to(route: Route | None) -> tuple[str, ...]:

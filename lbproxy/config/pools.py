@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from lbproxy.config import values
-from lbproxy.config.model import Address, Backend, Health, Pool, PoolTls
+from lbproxy.config.checks import read_health
+from lbproxy.config.model import Address, Backend, Pool, PoolTls
 from lbproxy.config.sections import belongs_in
 from lbproxy.config.tables import Table
 from lbproxy.config.units import parse_backend_address
 
 BALANCE = ("least_conn",)
 """The policies there are."""
-
-_ONLY_HTTP = ("method", "path", "host", "expect")
-_CHECK_TYPES = ("tcp", "http", "off")
 
 
 def read_pools(table: Table, base: Path) -> tuple[Pool, ...]:
@@ -27,11 +25,10 @@ def read_pools(table: Table, base: Path) -> tuple[Pool, ...]:
 
 
 def _pool(name: str, table: Table, base: Path) -> Pool:
-    default = Health()
     balance = table.take("balance", values.choice(*BALANCE), BALANCE[0])
     backends = _backends(table)
     tls = _pool_tls(table.table("tls", 'a table such as { ca = "ca.pem" } or {}'), base)
-    health = _health(table.table("health", 'a table such as { type = "http", path = "/healthz" }'), default)
+    health = read_health(table.table("health", 'a table such as { type = "http", path = "/healthz" }'), tls="tls" in table)
     table.close(belongs_in)
     return Pool(name, backends, balance, tls if "tls" in table else None, health, table.report.lines.of(table.path))
 
@@ -75,23 +72,3 @@ def _pool_tls(table: Table, base: Path) -> PoolTls:
         table.complain("verify", "a ca is given and verification is off", "leave one of the two out")
     table.close()
     return tls
-
-
-def _health(table: Table, default: Health) -> Health:
-    health = Health(
-        type=table.take("type", values.choice(*_CHECK_TYPES), default.type),
-        interval=table.take("interval", values.duration(), default.interval),
-        timeout=table.take("timeout", values.duration(), default.timeout),
-        rise=table.take("rise", values.whole(1, 1000), default.rise),
-        fall=table.take("fall", values.whole(1, 1000), default.fall),
-        method=table.take("method", values.choice("GET", "HEAD", "OPTIONS"), default.method),
-        path=table.take("path", values.url_path, default.path),
-        host=table.take("host", values.host_field, default.host),
-        expect=table.take("expect", values.status_range, default.expect),
-    )
-    if health.type != "http" and table.value("type") in (None, *_CHECK_TYPES):
-        for key in _ONLY_HTTP:
-            if key in table:
-                table.complain(key, f'means nothing to a check of type "{health.type}"', 'add type = "http"')
-    table.close()
-    return health

@@ -25,6 +25,17 @@ def text(value: object) -> str:
     return value
 
 
+def text_within(most: int) -> Parse[str]:
+    """Such a text of at most so many characters."""
+
+    def parse(value: object) -> str:
+        if len(words := text(value)) > most:
+            raise Refused(f"wanted a text of at most {most} characters, got {len(words)}")
+        return words
+
+    return parse
+
+
 def boolean(value: object) -> bool:
     """true or false."""
     if not isinstance(value, bool):

@@ -47,8 +47,13 @@ class Target(NamedTuple):
     expect: tuple[int, int] = (200, 399)
     """Inclusive range of good statuses."""
     context: ssl.SSLContext | None = None
-    """TLS for the request; needs a server_name."""
+    """TLS, with or without a request; needs a server_name."""
     server_name: str = ""
+    body: bytes | None = None
+    """What must stand in the body's first http_check.BODY_LIMIT bytes."""
+
+
+BODY_MISSES = Finding(Outcome.BAD_BODY, "not the text that was wanted")
 
 
 class Step(NamedTuple):
@@ -65,7 +70,7 @@ def probe(target: Target) -> Finding:
         timeout.start()
         sock = gevent.socket.socket(gevent.socket.AF_INET6 if ":" in target.ip else gevent.socket.AF_INET)
         sock.connect((target.ip, target.port))
-        if target.request is None:
+        if target.request is None and target.context is None:
             return PASSED
         stream: ProbeStream = sock
         if target.context is not None:
@@ -73,11 +78,14 @@ def probe(target: Target) -> Finding:
             client = TlsClient(sock, target.context, target.server_name)
             client.handshake()
             stream = client
+        if target.request is None:
+            return PASSED
         step = ANSWER
         stream.sendall(target.request)
-        status = _read_status(stream)
+        finding = _judge(stream, target)
         timeout.close()
         _linger(stream)
+        return finding
     except gevent.Timeout as expired:
         if expired is not timeout:
             raise
@@ -90,12 +98,19 @@ def probe(target: Target) -> Finding:
         timeout.close()
         if sock is not None:
             sock.close()
+
+
+def _judge(stream: ProbeStream, target: Target) -> Finding:
+    """Read as much of the answer as the target cares for. Raises BadAnswer, OSError."""
+    answer, status = _read_status(stream)
     low, high = target.expect
-    return PASSED if low <= status <= high else Finding(Outcome.BAD_STATUS, f"{status}")
+    if not low <= status <= high:
+        return Finding(Outcome.BAD_STATUS, f"{status}")
+    return PASSED if target.body is None or _has(stream, answer, target.body) else BODY_MISSES
 
 
-def _read_status(stream: ProbeStream) -> int:
-    """Raises BadAnswer, OSError."""
+def _read_status(stream: ProbeStream) -> tuple[bytes, int]:
+    """(what was read, the final status in it). Raises BadAnswer, OSError."""
     answer = b""
     while True:
         data = stream.recv(READ_SIZE)
@@ -104,7 +119,17 @@ def _read_status(stream: ProbeStream) -> int:
         answer += data
         status = http_check.final_status(answer)
         if status is not None:
-            return status
+            return answer, status
+
+
+def _has(stream: ProbeStream, answer: bytes, wanted: bytes) -> bool:
+    """Whether `wanted` stands in the body. Raises BadAnswer, OSError."""
+    search = http_check.BodySearch(wanted)
+    while (found := search.feed(answer)) is None:
+        answer = stream.recv(READ_SIZE)
+        if not answer:
+            return search.ended()
+    return found
 
 
 def _linger(stream: ProbeStream) -> None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-import gevent
+from gevent.event import Event
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Column, Ledger, column_at
@@ -54,7 +54,8 @@ class Prober:
 
     def __init__(self, pool: Pool, backend: Backend, context: ssl.SSLContext | None, ledger: Ledger, report: Report) -> None:
         self._backend = backend
-        self._interval = pool.health.interval
+        self._pace = schedule.Pace(pool.health.interval, pool.health.fast_interval, pool.health.down_interval)
+        self._wake = Event()
         self._target = target_of(pool, backend, context)
         self._columns = HealthColumns(ledger, backend.slot)
         # A replaced control process, or one of a new generation, goes on from what is known: nothing is unknown for a moment.
@@ -68,11 +69,18 @@ class Prober:
         """Probe for ever, the first time after `first_delay` seconds."""
         delay = first_delay
         while True:
-            gevent.sleep(delay)
+            self._wake.wait(delay)
+            self._wake.clear()
             started = time.monotonic()
             self._once()
+            verdict = self._verdict
+            interval = self._pace.interval(down=verdict.state is State.DOWN, changing=verdict.changing)
             # Spreading load is no secret: any randomness will do.
-            delay = schedule.following(started, time.monotonic(), self._interval, random.random())  # noqa: S311
+            delay = schedule.following(started, time.monotonic(), interval, random.random())  # noqa: S311
+
+    def hurry(self) -> None:
+        """Probe at once, or once more when a probe is under way: traffic met something."""
+        self._wake.set()
 
     def _once(self) -> None:
         try:
@@ -100,7 +108,10 @@ def target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> T
     health = pool.health
     if health.type == "tcp":
         return Target(backend.ip, backend.port, health.timeout)
-    host = health.host or str(Address(backend.host, backend.port))
     server_name = (pool.tls.server_name if pool.tls else None) or backend.host
+    if health.type == "tls":
+        return Target(backend.ip, backend.port, health.timeout, context=context, server_name=server_name)
+    host = health.host or str(Address(backend.host, backend.port))
     request = http_check.request(health.method, health.path, host)
-    return Target(backend.ip, backend.port, health.timeout, request, health.expect, context, server_name)
+    body = None if health.body is None else health.body.encode()
+    return Target(backend.ip, backend.port, health.timeout, request, health.expect, context, server_name, body)

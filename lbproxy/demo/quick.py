@@ -24,7 +24,7 @@ def quick_config(listen: Address, backends: Sequence[Address], certificate: Self
         source="",
         listen=(Listen(listen, (Certificate(certificate.cert, certificate.key),)),),
         routes=(Route(POOL),),
-        pools=(Pool(POOL, tuple(Backend(address) for address in backends), health=Health(interval=1.0)),),
+        pools=(Pool(POOL, tuple(Backend(address) for address in backends), health=Health(interval=1.0, fast_interval=0.5, down_interval=1.0)),),
         proxy=Process(workers=workers, drain_timeout=5.0),
         log=Log(level="warning", access="off"),
         limits=Limits(connections_per_worker=4096),  # within the usual hard limit on open files

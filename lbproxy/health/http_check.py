@@ -19,6 +19,15 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [\t -~\x80-\xff]*)?
 _LONGEST_LINE = 1024
 
 
+BODY_LIMIT = 64 * 1024
+"""Bytes of a body that are searched."""
+
+_HEAD_LIMIT = 64 * 1024
+_CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*(\S[^\r]*)\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*\r\n", re.IGNORECASE)
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]{0,1024}\r\n")
+
+
 class BadAnswer(ValueError):
     """What came is no HTTP/1 response; the text says what was wrong and shows nothing of it, because it is foreign bytes."""
 
@@ -63,3 +72,83 @@ def _still_plausible(answer: bytes, at: int) -> None:
         raise BadAnswer("no HTTP/1 status line")
     if len(answer) > MAX_ANSWER or (b"\n" not in answer[at:] and len(answer) - at > _LONGEST_LINE):
         raise BadAnswer("no end of the response head in sight")
+
+
+class BodySearch:
+    """Looks for a text in the body of an answer, which is fed to it from its first byte on, in pieces.
+
+    `feed` says True (found), False (the body, or what is searched of it, is over without) or None (more is needed). Chunks are
+    taken apart, so that a text is found across their borders; like the status, by a few rules of its own.
+    """
+
+    def __init__(self, wanted: bytes) -> None:
+        self._wanted = wanted
+        self._answer = b""
+        self._body = b""
+        self._chunked = False
+        self._length = -1
+        self._in_body = False
+
+    def feed(self, data: bytes) -> bool | None:
+        """Take the next bytes of the answer. Raises BadAnswer."""
+        self._answer += data
+        if not self._in_body and not self._enter():
+            return None
+        over = self._unchunk() if self._chunked else self._plain()
+        if self._wanted in self._body[:BODY_LIMIT]:
+            return True
+        return False if over or len(self._body) >= BODY_LIMIT else None
+
+    def ended(self) -> bool:
+        """The connection ended. True when that was the body's own end and the text stood in it; raises BadAnswer when it is cut."""
+        if not self._in_body or self._chunked or self._length >= 0:
+            raise BadAnswer("closed in the middle of the response")
+        return self._wanted in self._body[:BODY_LIMIT]
+
+    def _enter(self) -> bool:
+        """Step over the heads; whether the final one is whole."""
+        while (end := self._answer.find(b"\r\n\r\n")) >= 0:
+            head, self._answer = self._answer[: end + 4], self._answer[end + 4 :]
+            if head[9:10] == b"1":  # an interim response; final_status has looked at its first line
+                continue
+            coding, length = _CODING.search(head), _LENGTH.search(head)
+            self._chunked = coding is not None and coding[1].strip().lower() == b"chunked"
+            self._length = int(length[1]) if length is not None and coding is None else -1
+            self._in_body = True
+            return True
+        if len(self._answer) > _HEAD_LIMIT:
+            raise BadAnswer("no end of the response head in sight")
+        return False
+
+    def _plain(self) -> bool:
+        """Whether the body is over."""
+        self._body += self._answer
+        self._answer = b""
+        if 0 <= self._length <= len(self._body):
+            self._body = self._body[: self._length]
+            return True
+        return False
+
+    def _unchunk(self) -> bool:
+        """Whether the body is over."""
+        while True:
+            line = _CHUNK.match(self._answer)
+            if line is None:
+                if b"\n" in self._answer or len(self._answer) > _LONGEST_LINE + 16:
+                    raise BadAnswer("a broken chunk")
+                return False
+            size = int(line[1], 16)
+            if size == 0:
+                return True
+            begin, end = line.end(), line.end() + size
+            if len(self._answer) < end + 2:
+                if size > BODY_LIMIT and len(self._answer) - begin >= BODY_LIMIT:
+                    self._body += self._answer[begin:end]
+                    return True
+                return False
+            if self._answer[end : end + 2] != b"\r\n":
+                raise BadAnswer("a broken chunk")
+            self._body += self._answer[begin:end]
+            self._answer = self._answer[end + 2 :]
+            if len(self._body) >= BODY_LIMIT:
+                return True

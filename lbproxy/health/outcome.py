@@ -16,6 +16,7 @@ class Outcome(Enum):
     TLS_FAILURE = "TLS failure"
     RESPONSE_TIMEOUT = "response timed out"
     BAD_STATUS = "bad status"
+    BAD_BODY = "bad body"
     BAD_RESPONSE = "bad response"
 
 

@@ -6,12 +6,27 @@ together would probe a shared backend in step. So the first probes are spread, a
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 SPREAD = 0.1
 """All first probes start within this many seconds, so that a start knows its backends soon."""
 JITTER = 0.1
 """Each interval is up to this share longer or shorter."""
 REST = 0.05
 """At least this long between the end of a probe and the next, however short the interval and slow the backend."""
+
+
+class Pace(NamedTuple):
+    """Seconds from check to check."""
+
+    steady: float
+    fast: float
+    """While a verdict is changing."""
+    down: float
+
+    def interval(self, *, down: bool, changing: bool) -> float:
+        """Which of them counts now."""
+        return self.fast if changing else self.down if down else self.steady
 
 
 def first(index: int, count: int) -> float:

@@ -52,6 +52,11 @@ class Verdict:
     def __repr__(self) -> str:
         return f"<Verdict {self.state.name} streak={self._streak} rise={self._rise} fall={self._fall}>"
 
+    @property
+    def changing(self) -> bool:
+        """Something speaks against the present state, but not often enough yet."""
+        return self._streak > 0
+
     def observe(self, finding: Finding) -> Change | None:
         """Count one finding; the change if it turned the verdict."""
         said = State.UP if finding.passed else State.DOWN

@@ -40,13 +40,14 @@ pool_tls = st.one_of(
     st.builds(lambda pair: model.PoolTls(None, None, pair[0], pair[1], verify=False), client_pair),
 )
 quiet_health = st.builds(
-    model.Health, st.sampled_from(["tcp", "off"]), seconds, seconds, st.integers(1, 1000), st.integers(1, 1000)
-)
+    model.Health, st.sampled_from(["tcp", "off"]), seconds, seconds, st.integers(1, 1000), st.integers(1, 1000),
+    fast_interval=seconds, down_interval=seconds,
+)  # fmt: skip
 ranges = st.tuples(st.integers(100, 599), st.integers(100, 599)).map(lambda pair: (min(pair), max(pair)))
 paths = st.text("ab/-%.", max_size=5).map(lambda path: f"/{path}")
 http_health = st.builds(
     model.Health, st.just("http"), seconds, seconds, st.integers(1, 1000), st.integers(1, 1000),
-    st.sampled_from(["GET", "HEAD", "OPTIONS"]), paths, st.none() | names, ranges,
+    st.sampled_from(["GET", "OPTIONS"]), paths, st.none() | names, ranges, seconds, seconds, st.none() | names,
 )  # fmt: skip
 pools = st.lists(
     st.builds(model.Pool, st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,5}", fullmatch=True), backends, tls=pool_tls,

@@ -35,4 +35,6 @@ def test_defaults_are_written_out() -> None:
     assert written["limits"]["head"] == "32KiB"
     assert written["proxy"]["workers"] == "auto"
     assert written["pool"]["app"]["backends"] == [{"address": "10.0.0.1:80", "weight": 1, "max_connections": 0}]
-    assert written["pool"]["app"]["health"] == {"type": "tcp", "interval": "2s", "timeout": "2s", "rise": 2, "fall": 3}
+    assert written["pool"]["app"]["health"] == {
+        "type": "tcp", "interval": "2s", "timeout": "1s500ms", "rise": 2, "fall": 3, "fast_interval": "1s", "down_interval": "5s"
+    }  # fmt: skip

@@ -60,6 +60,16 @@ def test_routes() -> None:
     assert read(text).routes == (Route("app", "*.example.com", "/api/", 4), Route("app", None, "/", 8))
 
 
+def test_rules_for_paths() -> None:
+    """Off unless asked for; two of them contradict each other."""
+    text = LEAST.replace('pool = "app"', 'encoded_slash = "refuse"\nmerge_slashes = true\npool = "app"')
+    [route] = read(text).routes
+    assert (route.encoded_slash, route.merge_slashes, route.raw_path) == ("refuse", True, False)
+    found = complaint(LEAST.replace('pool = "app"', 'merge_slashes = true\nraw_path = true\npool = "app"'))
+    assert (found.key, found.hint) == ("route[0].raw_path", "take one of them out")
+    assert complaint(LEAST.replace('pool = "app"', 'encoded_slash = "decode"\npool = "app"')).key == "route[0].encoded_slash"
+
+
 def test_routes_to_nowhere() -> None:
     """A pool that does not exist: the nearest one, or all there are."""
     assert complaint(LEAST.replace('pool = "app"', 'pool = "aps"')).hint == 'did you mean "app"?'

@@ -92,7 +92,7 @@ def edited(text: str, *swaps: tuple[str, str]) -> str:
     ('"10.0.0.1:8080", ', "", ["- backend api/10.0.0.1:8080"]),
     ("weight = 2", "weight = 3, max_connections = 5",
      ["~ backend api/[fd00::1]:8080: weight 2 -> 3, max_connections 0 -> 5"]),
-    ('interval = "2s"', 'interval = "1m30s"', ["~ pool api: health.interval 2s -> 1m30s"]),
+    ('interval = "2s"', 'interval = "1m30s"', ["~ pool api: health.interval 2s -> 1m30s, health.down_interval 5s -> 1m30s"]),
     ('interval = "2s"', 'type = "http"\npath = "/up"\nexpect = 200',
      ["~ pool api: health.type tcp -> http, health.path / -> /up, health.expect 200-399 -> 200-200"]),
     ('tls = { ca = "ca.pem", cert = "c.crt", key = "c.key" }', "",

@@ -37,7 +37,7 @@ expect = "204"
 """
     backends = (Backend(Address("10.0.0.1", 80), line=8), Backend(Address("app.internal", 81), 0, 7, 9))
     tls = PoolTls(Path("/base/ca.pem"), "api", Path("/base/c.crt"), Path("/base/c.key"), True)
-    health = Health("http", 1.0, 0.5, 4, 5, "HEAD", "/healthz?x=1", "app:81", (204, 204))
+    health = Health("http", 1.0, 0.5, 4, 5, "HEAD", "/healthz?x=1", "app:81", (204, 204), 0.5, 2.5)
     assert read(text).pools == (Pool("app", backends, "least_conn", tls, health, 5),)
 
 

@@ -21,7 +21,7 @@ from lbproxy.ipc.pipe import MasterPipe, socket_pair
 from tests.support.process import ROOT
 from tests.unit.control.backends import OK, answering, closed_port, handover, new_ledger, pool_of
 
-TCP = model.Health(type="tcp", interval=0.05, timeout=1.0)
+TCP = model.Health(type="tcp", interval=0.05, fast_interval=0.05, down_interval=0.05, timeout=1.0)
 OFF = model.Health(type="off")
 
 
@@ -191,7 +191,8 @@ from tests.unit.control.backends import closed_port, handover, new_ledger, pool_
 
 mine, theirs = socket_pair()
 ledger = new_ledger()
-inheritance = handover(pool_of("a", closed_port(), health=model.Health(interval=0.05)), ledger=ledger, pipe=theirs)
+quick = model.Health(interval=0.05, fast_interval=0.05, down_interval=0.05)
+inheritance = handover(pool_of("a", closed_port(), health=quick), ledger=ledger, pipe=theirs)
 assert "gevent" not in sys.modules
 pid = os.fork()
 if pid == 0:

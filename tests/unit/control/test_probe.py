@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from lbproxy.config.model import Pool, PoolTls
-from lbproxy.control.probe import OutOfMeans, Target, probe
+from lbproxy.control.probe import BODY_MISSES, OutOfMeans, Target, probe
 from lbproxy.health.http_check import request
 from lbproxy.health.outcome import PASSED, Finding, Outcome
 from lbproxy.tls.contexts import client_context
@@ -240,3 +240,45 @@ def test_a_name_that_cannot_be_one(authority: tuple[trustme.CA, ssl.SSLContext])
         finding = probe(http(backend.port, context=context, server_name=".app.test"))
     assert finding.outcome is Outcome.TLS_FAILURE
     assert finding.detail.startswith("unusable server name")
+
+
+def test_a_handshake_is_enough_for_a_check_of_tls(authority: tuple[trustme.CA, ssl.SSLContext]) -> None:
+    """Nothing is asked; a certificate that does not verify fails as it does for traffic."""
+    ca, context = authority
+    with Scripted(silent, serving(ca, "app.test")) as backend:
+        assert probe(Target("127.0.0.1", backend.port, 5.0, context=context, server_name="app.test")) == PASSED
+        failed = probe(Target("127.0.0.1", backend.port, 5.0, context=context, server_name="other.test"))
+        assert failed.outcome is Outcome.TLS_FAILURE
+    with Scripted(silent) as plain:
+        late = probe(Target("127.0.0.1", plain.port, 0.2, context=context, server_name="app.test"))
+        assert late == Finding(Outcome.TLS_FAILURE, "timed out during the handshake")
+
+
+# ---------------------------------------------------------------- body
+
+
+@pytest.mark.parametrize(
+    ("response", "finding"),
+    [
+        (OK, PASSED),
+        (OK.replace(b"ok", b"no"), BODY_MISSES),
+        (b"HTTP/1.1 200 OK\r\n\r\nnot o", BODY_MISSES),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nno", Finding(Outcome.BAD_RESPONSE, "closed in the middle of the response")),
+        (b"HTTP/1.1 500 Oops\r\nContent-Length: 2\r\n\r\nok", Finding(Outcome.BAD_STATUS, "500")),
+    ],
+)
+def test_the_wanted_text(response: bytes, finding: Finding) -> None:
+    """Looked for once the status is good."""
+    with answering(response) as backend:
+        assert probe(http(backend.port, body=b"ok")) == finding
+
+
+def test_a_body_that_does_not_come_is_late() -> None:
+    """Within the time-out of the whole probe."""
+
+    def linger(sock: socket.socket) -> None:
+        sock.recv(65536)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nno")
+
+    with Scripted(linger) as backend:
+        assert probe(http(backend.port, timeout=0.2, body=b"ok")) == Finding(Outcome.RESPONSE_TIMEOUT)

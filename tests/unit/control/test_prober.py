@@ -12,10 +12,11 @@ from lbproxy.control import prober as prober_module
 from lbproxy.control.probe import OutOfMeans
 from lbproxy.control.prober import Prober, declare_up, target_of
 from lbproxy.health.outcome import PASSED, Finding, Outcome
+from lbproxy.health.schedule import Pace
 from lbproxy.ipc.messages import HealthChanged
 from tests.unit.control.backends import OK, answering, closed_port, new_ledger, pool_of, resolved
 
-FAST = model.Health(type="tcp", interval=0.02, timeout=1.0, rise=2, fall=3)
+FAST = model.Health(type="tcp", interval=0.02, fast_interval=0.02, down_interval=0.02, timeout=1.0, rise=2, fall=3)
 
 
 def run_until_told(pool: model.Pool, ledger: Ledger, count: int = 1) -> list[HealthChanged]:
@@ -141,3 +142,43 @@ def test_targets() -> None:
     six = target_of(model.Pool("api", (), health=health), Backend("api", "[::1]:80", "::1", "::1", 80, 1, 0, 0), None)
     assert six.request is not None
     assert b"\r\nHost: [::1]:80\r\n" in six.request
+    assert http.body is None
+
+    handshake = target_of(model.Pool("api", (), health=model.Health(type="tls"), tls=model.PoolTls()), backend, None)
+    assert (handshake.request, handshake.server_name) == (None, "app.test")
+    wanted = target_of(model.Pool("api", (), health=model.Health(type="http", body="all up")), backend, None)
+    assert wanted.body == b"all up"
+
+
+def test_hurry_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A probe at once, however long the interval."""
+    scripted(monkeypatch, [PASSED])
+    ledger = new_ledger()
+    never = model.Health(interval=3600, fast_interval=3600, down_interval=3600)
+    pool = pool_of("api", 80, health=never)
+    prober = Prober(pool, resolved(pool)[0], None, ledger, lambda change: None)
+    greenlet = gevent.spawn(prober.run, 3600)
+    try:
+        for checks in (1, 2, 3):
+            prober.hurry()
+            with gevent.Timeout(10):
+                while ledger.cells[column_at(Column.CHECKS, 0)] < checks:
+                    gevent.sleep(0.001)
+    finally:
+        greenlet.kill()
+    assert ledger.cells[column_at(Column.CHECKS, 0)] == 3
+
+
+def test_the_pace_follows_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steady while up, fast while one failure is not enough yet, slow while down."""
+    asked: list[tuple[bool, bool]] = []
+
+    def interval(_pace: object, *, down: bool, changing: bool) -> float:
+        asked.append((down, changing))
+        return 0.001
+
+    monkeypatch.setattr(Pace, "interval", interval)
+    refused = Finding(Outcome.REFUSED)
+    scripted(monkeypatch, [PASSED, refused, refused, refused, PASSED, PASSED])
+    run_until_told(pool_of("api", 80, health=FAST), new_ledger(), 3)
+    assert asked[:5] == [(False, False), (False, True), (False, True), (True, False), (True, True)]

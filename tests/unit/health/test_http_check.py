@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.health.http_check import MAX_ANSWER, BadAnswer, final_status, request
+from lbproxy.health.http_check import BODY_LIMIT, MAX_ANSWER, BadAnswer, BodySearch, final_status, request
 
 GOOD: list[tuple[bytes, int]] = [
     (b"HTTP/1.1 200 OK\r\n", 200),
@@ -78,3 +78,56 @@ def test_request_bytes() -> None:
         b"Connection: close\r\n"
         b"\r\n"
     )
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+BODIES: list[tuple[bytes, bytes, bool | None]] = [
+    (HEAD + b"Content-Length: 7\r\n\r\nall up.", b"all up", True),
+    (HEAD + b"Content-Length: 5\r\n\r\nall up.", b"all up", False),  # what is behind the body is none of it
+    (HEAD + b"content-length: 7\r\n\r\nsick", b"all up", None),
+    (HEAD + b"\r\nall up", b"all up", True),
+    (HEAD + b"\r\nsick", b"all up", None),
+    (CHUNKED + b"4\r\nall \r\n3;x=y\r\nup.\r\n0\r\n\r\n", b"all up.", True),
+    (CHUNKED + b"4\r\nall \r\n0\r\n\r\n", b"all up", False),
+    (HEAD + b"Transfer-Encoding: Chunked\r\nContent-Length: 1\r\n\r\n6\r\nall up\r\n", b"all up", True),
+    (b"HTTP/1.1 103 Hints\r\nX: up\r\n\r\n" + HEAD + b"X: up\r\nContent-Length: 0\r\n\r\n", b"up", False),
+    (HEAD + b"Content-Length: 100000\r\n\r\n" + b"x" * BODY_LIMIT + b"all up", b"all up", False),
+    (CHUNKED + b"fffff\r\n" + b"x" * BODY_LIMIT, b"all up", False),
+]
+
+
+@pytest.mark.parametrize(("answer", "wanted", "found"), BODIES)
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+def test_text_in_a_body(answer: bytes, wanted: bytes, found: bool | None, size: int) -> None:
+    """However it is framed and in whatever pieces it arrives; heads do not count."""
+    search = BodySearch(wanted)
+    said = None
+    for at in range(0, len(answer), size):
+        said = search.feed(answer[at : at + size])
+        if said is not None:
+            break
+    assert said is found
+
+
+def test_a_body_that_ends_with_the_connection() -> None:
+    """Then that is its end, and the text was not in it."""
+    search = BodySearch(b"up")
+    assert search.feed(HEAD + b"\r\nsick") is None
+    assert search.ended() is False
+
+
+def test_a_cut_body_is_a_bad_answer() -> None:
+    """Shorter than its length, or without its last chunk."""
+    for fields in (b"Content-Length: 9\r\n", b"Transfer-Encoding: chunked\r\n"):
+        search = BodySearch(b"up")
+        assert search.feed(HEAD + fields + b"\r\n") is None
+        with pytest.raises(BadAnswer, match="closed in the middle"):
+            search.ended()
+
+
+@pytest.mark.parametrize("chunk", [b"x\r\n", b"4\r\nall up", b"\n", b"1" * 2000])
+def test_broken_chunks(chunk: bytes) -> None:
+    """Refused, not repaired."""
+    with pytest.raises(BadAnswer, match="a broken chunk"):
+        BodySearch(b"up").feed(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk)

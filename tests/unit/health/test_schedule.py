@@ -33,3 +33,12 @@ def test_jitter_covers_both_sides() -> None:
     assert schedule.following(100, 100, 10, 0.5) == pytest.approx(10)
     assert schedule.following(100, 104, 10, 0.5) == pytest.approx(6)
     assert schedule.following(100, 150, 10, 0.5) == schedule.REST
+
+
+def test_pace() -> None:
+    """Faster while something changes, whichever way; slower while down."""
+    pace = schedule.Pace(2.0, 1.0, 5.0)
+    assert pace.interval(down=False, changing=False) == 2.0
+    assert pace.interval(down=True, changing=False) == 5.0
+    assert pace.interval(down=False, changing=True) == 1.0
+    assert pace.interval(down=True, changing=True) == 1.0

@@ -73,3 +73,13 @@ def test_a_change_always_has_its_streak(rise: int, fall: int, passes: list[bool]
 def test_states_are_the_ledger_s() -> None:
     """The control process writes one as the other."""
     assert {state.name: int(state) for state in State} == {health.name: int(health) for health in Health}
+
+
+def test_changing() -> None:
+    """Between the first finding that disagrees and the turn, or the first that agrees again."""
+    verdict = Verdict(2, 2, State.UP)
+    seen = []
+    for passed in (True, False, True, False, False, True, True):
+        verdict.observe(PASSED if passed else REFUSED)
+        seen.append(verdict.changing)
+    assert seen == [False, True, False, True, False, True, False]
