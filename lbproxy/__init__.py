@@ -14,14 +14,19 @@ How a request travels through the folders below::
 
 Around it::
 
-    master/   binds, loads certificates, forks workers and control, reaps, respawns; never loads gevent, never parses client bytes
-    worker/   accepts and proxies (one gevent loop each)
+    master/   binds, loads certificates, forks generations of workers and control, reaps, respawns, reloads, answers the control
+              socket; never loads gevent, never parses client bytes
+    worker/   accepts and proxies (one gevent loop each), drains
     control/  probes backends for the whole machine, serves metrics
     demo/     the first minutes: `quick` without a file, throw-away backends
     ipc/      the pipes between them: small frames of a fixed schema
     config/   TOML -> typed values; the only home of defaults
     tls/      contexts, SNI, key-file checks
     health/   rise and fall
+
+A reload (master/fleet.py decides, master/main.py acts): the file is read and compared (config/plan.py), what it needs is opened
+(master/prepare.py), a generation of children is forked, and when all its workers are Ready they accept and the older ones drain
+(worker/drain.py).
 
 Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, observe.log, observe.process, observe.snapshot,
 ipc.pipe, ipc.uplink, ipc.handover; 1 (pure: no socket, clock, randomness, logging) http, balance, health, config, ipc.messages,

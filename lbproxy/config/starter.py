@@ -34,6 +34,11 @@ backends = ["127.0.0.1:9000", "127.0.0.1:9001"]
 # type = "http"
 # path = "/healthz"
 
+# For `lbproxy reload`, `stop`, `status` and the other verbs that ask a running lbproxy.
+# [proxy]
+# control = "/run/lbproxy/control.sock"
+# pid_file = "/run/lbproxy/lbproxy.pid"
+
 # [log]
 # access = "/var/log/lbproxy/access.log"    # "stdout" (default), "off" or a file
 """
