@@ -44,6 +44,8 @@ class RequestHead(NamedTuple):
     specials: list[Special]
     nominated: tuple[bytes, ...]
     """Lower-case names that Connection nominates as hop-by-hop, beyond the standard ones."""
+    raw: bytes = b""
+    """The target in origin-form as the client wrote it, when it was not in normal form; else empty."""
 
 
 class ResponseHead(NamedTuple):

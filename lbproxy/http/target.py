@@ -15,6 +15,7 @@ from lbproxy.errors import RequestError
 
 # Nothing to normalise, unless a dot follows a slash: no percent sign in the path, no backslash, no fragment.
 _PLAIN = re.compile(rb"[^%?#\\]++(\?[^#]*+)?\Z")
+_SLASHES = re.compile(rb"//++")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 # Looked for when plain dot segments are gone: what it finds has an encoded slash or a parameter beside it.
 _HIDDEN_DOTS = re.compile(rb"(?:/|%2F)\.\.?(?:[/;]|%2F|%3B|\Z)")
@@ -41,6 +42,11 @@ def _normalise(path: bytes) -> bytes:
     if _HIDDEN_DOTS.search(normal) is not None:
         raise RequestError(400, "target_dots", "dots that some take for a dot segment")
     return normal
+
+
+def merge_slashes(path: bytes) -> bytes:
+    """`path` with every run of slashes as one."""
+    return _SLASHES.sub(b"/", path)
 
 
 def _normal_escape(match: re.Match[bytes]) -> bytes:

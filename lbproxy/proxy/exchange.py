@@ -155,7 +155,12 @@ class Exchange:
         if client.redirect:
             self._redirect()
             return
-        pool = self._service.router.match(head.host, head.path)
+        router = self._service.router
+        if router.has_path_rules:
+            pool, head = router.follow(head)
+            self._head = head
+        else:
+            pool = router.match(head.host, head.path)
         if pool is None:
             raise RequestError(404, "no_route", "no route matches")
         tried: tuple[int, ...] = ()

@@ -2,6 +2,10 @@
 
 A host is exact, "*.example.com" (one label in place of the star, as in certificates), or absent (every host). A path is a prefix in
 whole segments: "/api" matches "/api" and "/api/x", not "/apiary"; "/api/" matches what is below it.
+
+What is matched is the path's normal form (http/target.py), and so is what is forwarded, unless the route has rules of its own. A
+route that merges slashes is asked again with the merged path: else "//admin", which "/admin" does not match, would come through
+such a route as "/admin", past whatever the route for "/admin" is there for.
 """
 
 from __future__ import annotations
@@ -10,6 +14,9 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 from lbproxy.config.model import Route
+from lbproxy.errors import RequestError
+from lbproxy.http.message import RequestHead
+from lbproxy.http.target import merge_slashes
 
 Target = TypeVar("Target")
 
@@ -20,6 +27,7 @@ _REMEMBERED = 1024
 class _Entry(NamedTuple, Generic[Target]):
     prefix: bytes
     target: Target
+    route: Route
 
 
 class Router(Generic[Target]):
@@ -27,25 +35,49 @@ class Router(Generic[Target]):
 
     def __init__(self, routes: Sequence[tuple[Route, Target]]) -> None:
         """In the order of the configuration."""
-        self._routes = [(route.host.encode() if route.host else None, route.path.encode(), target) for route, target in routes]
+        self._routes = [
+            (route.host.encode() if route.host else None, _Entry(route.path.encode(), target, route)) for route, target in routes
+        ]
         self._by_host: dict[bytes, list[_Entry[Target]]] = {}
+        self.has_path_rules = any(route.encoded_slash != "pass" or route.merge_slashes or route.raw_path for route, _ in routes)
+        """Whether `follow` says anything that `match` does not; few configurations have that, and `match` is the cheaper."""
 
     def match(self, host: bytes, path: bytes) -> Target | None:
         """`host`: lower case, without port; `path`: normalised, or "*"."""
+        entry = self._find(host, path)
+        return None if entry is None else entry.target
+
+    def follow(self, head: RequestHead) -> tuple[Target | None, RequestHead]:
+        """(the target, the head as its route wants it forwarded). Raises RequestError(400) for what the route refuses."""
+        entry = self._find(head.host, head.path)
+        if entry is not None and entry.route.merge_slashes and b"//" in head.path:
+            path = merge_slashes(head.path)
+            head = head._replace(path=path, target=path + head.target[len(head.path) :])
+            entry = self._find(head.host, path)
+        if entry is None:
+            return None, head
+        if entry.route.encoded_slash == "refuse" and b"%2F" in head.path:
+            raise RequestError(400, "target_encoded_slash", "an encoded slash in the path, which this route refuses")
+        if entry.route.raw_path and head.raw:
+            head = head._replace(target=head.raw)
+        return entry.target, head
+
+    def _find(self, host: bytes, path: bytes) -> _Entry[Target] | None:
         entries = self._by_host.get(host)
         if entries is None:
             entries = self._remember(host)
-        for prefix, target in entries:
+        for entry in entries:
+            prefix = entry.prefix
             if prefix == b"/" or (
                 path.startswith(prefix) and (prefix.endswith(b"/") or path[len(prefix) : len(prefix) + 1] in (b"", b"/"))
             ):
-                return target
+                return entry
         return None
 
     def _remember(self, host: bytes) -> list[_Entry[Target]]:
         wildcard = b"*." + host.partition(b".")[2]
         if len(self._by_host) >= _REMEMBERED:
             self._by_host.clear()
-        entries = [_Entry(path, target) for wanted, path, target in self._routes if wanted in (None, host, wildcard)]
+        entries = [entry for wanted, entry in self._routes if wanted in (None, host, wildcard)]
         self._by_host[host] = entries
         return entries

@@ -72,7 +72,7 @@ class LastFields:
         self.block = b""
         self.minor = b""
         self.meaning: tuple[Any, ...] = ()
-        """Everything of a RequestHead behind its path."""
+        """Everything of a RequestHead behind its path; `raw` is empty, since only plain targets go this way."""
 
     def keep(self, head: bytes, request: RequestHead) -> None:
         """Remember a whole head, if it is not so large that clients could fill the memory with heads."""
@@ -109,7 +109,7 @@ def parse_request(head: bytes, max_line: int, max_fields: int, last: LastFields 
     request = _meaning(method, target, minor_digit, block)
     if last is not None and len(block) <= FIELDS_KEPT:
         last.keep(head, request)
-        last.block, last.minor, last.meaning = request.block, minor_digit, request[3:]
+        last.block, last.minor, last.meaning = request.block, minor_digit, (*request[3:-1], b"")
     return request
 
 
@@ -134,12 +134,11 @@ def _meaning(method: bytes, target: bytes, minor_digit: bytes, block: bytes) -> 
     host = _hosts.get(authority)
     if host is None:
         authority, host = _host(authority)
-    if target[0] == 0x2F:  # "/"
-        path, target = split_target(target)
-    else:
-        path, target = _other_form(method, target, authority)
+    said = target if target[0] == 0x2F else _other_form(method, target, authority)  # "/"
+    path, target = (said, said) if said == b"*" else split_target(said)
+    raw = b"" if said == target else said
     return RequestHead(
-        method, target, path, host, authority, minor, body, keep_alive, expect, upgrade, block, lowered, specials, nominated
+        method, target, path, host, authority, minor, body, keep_alive, expect, upgrade, block, lowered, specials, nominated, raw
     )
 
 
@@ -218,12 +217,12 @@ def _host(value: bytes) -> tuple[bytes, bytes]:
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]++)([/?].*)?\Z")
 
 
-def _other_form(method: bytes, target: bytes, authority: bytes) -> tuple[bytes, bytes]:
-    """(path, target to forward) of absolute-form and asterisk-form (RFC 9112 3.2.2, 3.2.4)."""
+def _other_form(method: bytes, target: bytes, authority: bytes) -> bytes:
+    """The origin-form of absolute-form, or "*" (RFC 9112 3.2.2, 3.2.4)."""
     if target == b"*":
         if method != b"OPTIONS":
             raise RequestError(400, "target_form", "'*' is for OPTIONS alone")
-        return b"*", b"*"
+        return b"*"
     match = _ABSOLUTE.match(target)
     if match is None:
         raise RequestError(400, "target_form", "the request target is neither a path, nor an http URL without userinfo, nor '*'")
@@ -231,9 +230,9 @@ def _other_form(method: bytes, target: bytes, authority: bytes) -> tuple[bytes, 
         # RFC 9112 3.2.2 lets the target win; a backend that reads Host instead would see another site.
         raise RequestError(400, "target_host_mismatch", "the URL's host and Host disagree")
     if method == b"OPTIONS" and match[2] is None:
-        return b"*", b"*"  # RFC 9112 3.2.4: the last proxy on the way says it so
+        return b"*"  # RFC 9112 3.2.4: the last proxy on the way says it so
     rest = match[2] or b"/"
-    return split_target(rest if rest[:1] == b"/" else b"/" + rest)
+    return rest if rest[:1] == b"/" else b"/" + rest
 
 
 def _diagnose(head: bytes) -> RequestError:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.errors import RequestError
-from lbproxy.http.target import split_target
+from lbproxy.http.target import merge_slashes, split_target
 from tests.unit.http.work import growth
 
 
@@ -156,3 +156,9 @@ def test_work_is_linear(unit: bytes) -> None:
             pass  # refusing has to be linear too
 
     assert growth(run, unit * 256, unit * 4096) < 80
+
+
+@pytest.mark.parametrize(("path", "merged"), [(b"/", b"/"), (b"//", b"/"), (b"/a//b///c/", b"/a/b/c/"), (b"/a%2F/b", b"/a%2F/b")])
+def test_merged_slashes(path: bytes, merged: bytes) -> None:
+    """Runs of slashes become one; encoded ones are data."""
+    assert merge_slashes(path) == merged

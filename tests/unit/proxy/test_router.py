@@ -11,6 +11,7 @@ from lbproxy.errors import RequestError
 from lbproxy.http.target import split_target
 from lbproxy.proxy import router as module
 from lbproxy.proxy.router import Router
+from tests.unit.http.heads import request
 
 
 def router(*routes: tuple[str | None, str]) -> Router[int]:
@@ -87,3 +88,90 @@ def test_no_way_round_a_prefix(segments: list[bytes]) -> None:
         return
     first = forwarded.split(b"/")[1]
     assert guard.match(b"h", path) == (0 if first == b"admin" else 1)
+
+
+# ---------------------------------------------------------------- rules of a route's own
+
+
+def follow(routes: list[Route], target: bytes) -> tuple[int | None, bytes, bytes]:
+    """(the route's place, the path that was matched last, the target that is forwarded)"""
+    careful = Router([(route, place) for place, route in enumerate(routes)])
+    assert careful.has_path_rules
+    place, head = careful.follow(request(line=b"GET " + target + b" HTTP/1.1"))
+    return place, head.path, head.target
+
+
+def test_no_rules() -> None:
+    """Nobody has any: nothing to follow."""
+    assert not EXAMPLE.has_path_rules
+
+
+@pytest.mark.parametrize(("target", "forwarded"), [
+    (b"/a//b", b"/a/b"), (b"//", b"/"), (b"////a///", b"/a/"), (b"//a?b=//c", b"/a?b=//c"), (b"/a", b"/a"),
+    (b"/a%2F/b//c", b"/a%2F/b/c"), (b"/a//../b", b"/a/b"), (b"//%61", b"/a"),
+])  # fmt: skip
+def test_merged_slashes(target: bytes, forwarded: bytes) -> None:
+    """In the path, never in the query."""
+    assert follow([Route("app", merge_slashes=True)], target) == (0, forwarded.partition(b"?")[0], forwarded)
+
+
+def test_merged_slashes_are_no_way_round_a_route() -> None:
+    """What is forwarded as /admin is what the route for /admin decides on."""
+    routes = [Route("strict", path="/admin"), Route("app", merge_slashes=True)]
+    assert follow(routes, b"//admin") == (0, b"/admin", b"/admin")
+    assert follow(routes, b"/x//admin") == (1, b"/x/admin", b"/x/admin")
+    assert follow([Route("strict", path="/admin", encoded_slash="refuse"), Route("app")], b"//admin") == (1, b"//admin", b"//admin")
+    with pytest.raises(RequestError, match="encoded slash"):
+        follow([Route("strict", path="/admin", encoded_slash="refuse"), Route("app", merge_slashes=True)], b"//admin/a%2fb")
+
+
+def test_encoded_slashes() -> None:
+    """Refused where the route says so; in the query they are nobody's business."""
+    routes = [Route("strict", path="/strict", encoded_slash="refuse"), Route("app")]
+    with pytest.raises(RequestError) as caught:
+        follow(routes, b"/strict/a%2fb")
+    assert (caught.value.status, caught.value.reason) == (400, "target_encoded_slash")
+    assert follow(routes, b"/strict/a?b=%2f") == (0, b"/strict/a", b"/strict/a?b=%2f")
+    assert follow(routes, b"/a%2fb") == (1, b"/a%2Fb", b"/a%2Fb")
+
+
+@pytest.mark.parametrize(
+    "target", [b"/raw/%61", b"/raw/x/../y", b"/raw/a%2fb?c=%2f", b"/raw/%7e/", b"/raw/a", b"/raw//", b"/x/%2e%2e/raw/y"]
+)
+def test_raw_path(target: bytes) -> None:
+    """Matched is the normal form, forwarded are the client's bytes."""
+    routes = [Route("raw", path="/raw", raw_path=True), Route("app")]
+    place, path, forwarded = follow(routes, target)
+    assert (place, forwarded) == (0, target)
+    assert path.startswith(b"/raw/")
+    assert follow(routes, b"/raw/../a%41") == (1, b"/aA", b"/aA")
+
+
+@pytest.mark.parametrize(
+    "target", [b"/raw/%00", b"/raw\\x", b"/raw/%5c", b"/raw/../../x", b"/raw/..;/x", b"/raw/%2f../x", b"/raw/%zz"]
+)
+def test_raw_path_refuses_the_same(target: bytes) -> None:
+    """What is refused has no normal form to match."""
+    with pytest.raises(RequestError):
+        follow([Route("raw", path="/raw", raw_path=True)], target)
+
+
+def test_raw_path_of_an_absolute_form() -> None:
+    """It is the path of it, not the URL."""
+    assert follow([Route("raw", raw_path=True)], b"http://example.com/%61?b") == (0, b"/a", b"/%61?b")
+
+
+@given(st.lists(st.sampled_from([b"/", b"//", b"a", b"admin", b"%2f", b"%61", b".", b"x"]), max_size=8))
+def test_route_and_forwarded_path_agree(parts: list[bytes]) -> None:
+    """Whatever the rules: asked for what was forwarded, the router gives the same route and forwards it the same."""
+    routes = [
+        Route("a", path="/admin"),
+        Route("b", path="/a", merge_slashes=True),
+        Route("c", path="/x"),
+        Route("d", merge_slashes=True),
+    ]
+    try:
+        place, _, forwarded = follow(routes, b"/" + b"".join(parts))
+    except RequestError:
+        return
+    assert follow(routes, forwarded)[::2] == (place, forwarded)
