@@ -37,7 +37,7 @@ class _Stop(BaseException):
 class _Direction:
     """Bytes from `source` to `sink`."""
 
-    __slots__ = ("carried", "name", "over", "sink", "sink_name", "source", "torn", "whole")
+    __slots__ = ("busy", "carried", "name", "over", "sink", "sink_name", "source", "whole")
 
     def __init__(self, source: Stream, sink: Stream, name: str, sink_name: str) -> None:
         self.source = source
@@ -49,8 +49,8 @@ class _Direction:
         self.over = False
         self.whole = False
         """The source has ended, and the sink was told: it has everything."""
-        self.torn = False
-        """It was stopped in the middle of a write."""
+        self.busy = False
+        """A piece is being written; still so when the tunnel is over: the sink has only a part of it."""
 
 
 class Tunnel:
@@ -103,7 +103,7 @@ class Tunnel:
         return self._must_be_cut(self._down)
 
     def _must_be_cut(self, way: _Direction) -> bool:
-        return way.torn or (self._broken and not way.whole)
+        return way.busy or (self._broken and not way.whole)
 
     # ---------------------------------------------------------------- from the event loop
 
@@ -191,14 +191,13 @@ class Tunnel:
         limit = HEAD_READ
         while True:
             if data:
+                way.busy = True
                 try:
                     sink.write(data)
-                except _Stop:
-                    way.torn = True
-                    raise
                 except StreamError as error:
                     self._refused(way, error)
                     return
+                way.busy = False
                 way.carried += len(data)
                 limit = BODY_READ if len(data) >= HEAD_READ else HEAD_READ
             self._active = now = clock()
@@ -210,18 +209,20 @@ class Tunnel:
 
     def _read(self, way: _Direction, limit: int) -> bytes:
         """The next piece, b"" at the end; raises _Stop when the tunnel is over: nobody said anything, or the source is lost."""
+        opposite = self._down if way is self._up else self._up
         while True:
             try:
                 return way.source.read(limit)
             except TimedOut:
-                silent_until = self._active + self._idle
-                if silent_until <= self._clock():
+                now = self._clock()
+                # A piece that is being written is no silence; how slow it may be is limited by the stream.
+                silent_until = (now if opposite.busy else self._active) + self._idle
+                if silent_until <= now:
                     half_closed = self._up.over or self._down.over
                     self._fail("tunnel_half_closed" if half_closed else "tunnel_idle", broken=False)
                     raise _Stop from None
                 way.source.deadline = silent_until  # the other direction was busy
             except ConnectionLost:
-                opposite = self._down if way is self._up else self._up
                 if opposite.whole:
                     self._broken = True
                     way.over = True
@@ -230,19 +231,19 @@ class Tunnel:
                 raise _Stop from None
 
     def _pass_on_end(self, way: _Direction) -> None:
+        way.busy = True
         try:
             way.sink.end_output()
-        except _Stop:
-            way.torn = True
-            raise
         except StreamError as error:
             self._refused(way, error)
             return
+        way.busy = False
         way.whole = True
         self._settle(way)
 
     def _refused(self, way: _Direction, error: StreamError) -> None:
         """The sink takes no more: when it just takes nothing, that is the end; when it is gone, its last words are still read."""
+        way.busy = False
         if isinstance(error, TimedOut):
             self._fail(f"tunnel_{way.sink_name}_stalled")
             raise _Stop

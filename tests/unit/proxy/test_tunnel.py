@@ -1,4 +1,4 @@
-"""Tunnels: opened only by a 101 that was asked for, transparent while they last, and ended in every way with nothing left."""
+"""Tunnels: transparent while they last, and ended in every way with nothing left."""
 
 from __future__ import annotations
 
@@ -11,188 +11,8 @@ from hypothesis import strategies as st
 from lbproxy.balance.ledger import PerBackend, Scalar
 from lbproxy.config import model
 from lbproxy.proxy.tunnel import HALF_CLOSED
-from tests.unit.proxy.world import EOF, LOST, FakeStream, World, get, ok
-
-ASK = get("/chat", "Connection: Upgrade", "Upgrade: raw/1")
-GRANT = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: raw/1\r\nX-Own: 1\r\nKeep-Alive: 5\r\n\r\n"
-KEY, ACCEPT = "dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-
-
-def opened(world: World, room: int | None = None) -> tuple[FakeStream, FakeStream]:
-    """(client, backend) with an open tunnel between them, and nothing left over from opening it."""
-    client = world.connect()
-    client.feed(ASK)
-    backend = world.upstream
-    backend.feed(GRANT)
-    assert tunnels(world) == 1
-    assert client.take().startswith(b"HTTP/1.1 101 ")
-    assert backend.take().startswith(b"GET /chat ")
-    client.room = room
-    return client, backend
-
-
-def tunnels(world: World) -> int:
-    """As a draining worker counts them."""
-    return sum(connection.tunnel for connection in world.service.connections)
-
-
-def ended(world: World, reason: str) -> None:
-    """One line in the log, and nothing left."""
-    assert tunnels(world) == 0
-    assert world.outcomes() == [(101, reason)]
-    world.at_rest()
-    assert not any(stream.waits for stream in world.streams), "somebody waits on a stream that has ended"
-
-
-# ---------------------------------------------------------------- opening
-
-
-def test_the_101_is_passed_on_with_its_own_fields() -> None:
-    world = World()
-    client = world.connect()
-    client.feed(ASK)
-    asked = world.upstream.take()
-    assert b"\r\nConnection: Upgrade\r\nUpgrade: raw/1\r\n" in asked
-    world.upstream.feed(GRANT)
-    assert client.take() == (
-        b"HTTP/1.1 101 Switching Protocols\r\nX-Own: 1\r\nVia: 1.1 lbproxy\r\nConnection: Upgrade\r\nUpgrade: raw/1\r\n\r\n"
-    )
-    client.feed(EOF)
-    world.upstream.feed(EOF)
-    ended(world, "")
-
-
-def test_a_websocket() -> None:
-    """Its handshake arrives whole on both sides."""
-    world = World()
-    client = world.connect()
-    client.feed(get("/", "Connection: keep-alive, Upgrade", "Upgrade: websocket", f"Sec-WebSocket-Key: {KEY}", "Origin: https://a"))
-    asked = world.upstream.take()
-    assert f"\r\nSec-WebSocket-Key: {KEY}\r\nOrigin: https://a\r\n".encode() in asked
-    accept = f"Sec-WebSocket-Accept: {ACCEPT}\r\nSec-WebSocket-Protocol: chat"
-    world.upstream.feed(
-        f"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{accept}\r\n\r\n\x81\x02hi".encode("latin-1")
-    )
-    got = client.take()
-    assert accept.encode() in got
-    assert got.endswith(b"\r\n\r\n\x81\x02hi"), "what came with the 101 belongs to the client"
-    client.feed(LOST)
-    ended(world, "tunnel_client_lost")
-
-
-def test_interim_answers_come_first() -> None:
-    world = World()
-    client = world.connect()
-    client.feed(ASK)
-    world.upstream.feed(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + GRANT + b"x")
-    got = client.take()
-    assert got.index(b"HTTP/1.1 103") < got.index(b"HTTP/1.1 101")
-    assert got.endswith(b"\r\n\r\nx")
-    client.feed(LOST)
-    ended(world, "tunnel_client_lost")
-
-
-@pytest.mark.parametrize(("ask", "answer", "reason"), [
-    (get(), GRANT, "response_unexpected_101"),
-    (get("/", "Upgrade: raw/1"), GRANT, "response_unexpected_101"),
-    (get("/", "Connection: Upgrade", "Upgrade: raw/1", method="POST"), GRANT, "response_unexpected_101"),
-    (get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AA"), GRANT, "response_unexpected_101"),
-    (ASK, GRANT.replace(b"Upgrade: raw/1", b"Upgrade: h2c"), "response_other_101"),
-    (ASK, b"HTTP/1.1 101 OK\r\n\r\n", "response_other_101"),
-    (get("/", "Connection: Upgrade", "Upgrade: websocket", f"Sec-WebSocket-Key: {KEY}"),
-     b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "response_forged_101"),
-], ids=["plain", "not nominated", "post", "h2c", "other protocol", "bare", "no digest"])  # fmt: skip
-def test_a_fake_101_opens_no_tunnel(ask: bytes, answer: bytes, reason: str) -> None:
-    """WebSocket smuggling: a 101 that is no switch must not end our reading; what the client sends behind it goes nowhere."""
-    world = World(backends=1)
-    client = world.connect()
-    client.feed(ask)
-    client.feed(get("/admin"))
-    world.upstream.feed(answer)
-    assert client.take().startswith(b"HTTP/1.1 502 ")
-    assert b"/admin" not in b"".join(upstream.sent for upstream in world.upstreams[:1])
-    assert world.upstreams[0].end == "abort"
-    assert world.outcomes()[0] == (502, reason)
-    assert tunnels(world) == 0
-
-
-# ---------------------------------------------------------------- bytes before the answer
-
-
-@pytest.mark.parametrize("when", ["with the request", "before the answer"])
-def test_early_bytes_belong_to_the_tunnel(when: str) -> None:
-    """A client that does not wait for the 101: the backend gets its bytes behind the 101, as they are, and not before."""
-    world = World()
-    client = world.connect()
-    smuggled = get("/admin")
-    if when == "with the request":
-        client.feed(ASK + smuggled)
-    else:
-        client.feed(ASK)
-        client.feed(smuggled)
-    backend = world.upstream
-    assert b"/admin" not in backend.take()
-    backend.feed(GRANT)
-    assert backend.take() == smuggled, "raw: it is no request any more"
-    assert len(world.dials) == 1
-    client.feed(EOF)
-    backend.feed(EOF)
-    [line] = world.lines()
-    assert line["bytes_in"] == len(ASK + smuggled)
-    world.at_rest()
-
-
-@pytest.mark.parametrize("when", ["with the request", "before the answer", "after the answer"])
-@pytest.mark.parametrize(
-    "answer", [ok(), ok(status="426 Upgrade Required"), ok(status="403 Forbidden"), b"HTTP/1.1 204 No Content\r\n\r\n"]
-)
-def test_early_bytes_are_no_request_when_the_upgrade_is_refused(when: str, answer: bytes) -> None:
-    """They were meant for the other protocol: a page that can make a client send bytes must not make it send requests."""
-    world = World()
-    client = world.connect()
-    smuggled = get("/admin")
-    client.feed(ASK + smuggled if when == "with the request" else ASK)
-    if when == "before the answer":
-        client.feed(smuggled)
-    backend = world.upstream
-    backend.feed(answer)
-    assert b"\r\nConnection: close\r\n" in client.take()
-    client.feed(smuggled)
-    assert client.end == "finish"
-    assert b"/admin" not in b"".join(upstream.sent for upstream in world.upstreams)
-    assert len(world.outcomes()) == 1
-    world.at_rest()
-
-
-def test_a_refused_upgrade_leaves_the_backends_connection_usable() -> None:
-    world = World()
-    client = world.connect()
-    client.feed(ASK)
-    world.upstream.feed(ok())
-    assert len(world.service.idle) == 1
-    world.at_rest()
-
-
-def test_an_upgrade_that_is_not_passed_on_is_an_ordinary_request() -> None:
-    """h2c, which many clients offer with every first request: answered, and the connection goes on."""
-    world = World()
-    client = world.connect()
-    client.feed(get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AA") + get("/next"))
-    world.upstream.feed(ok(b"one"))
-    assert client.take().endswith(b"one")
-    world.upstreams[-1].feed(ok(b"two"))
-    assert client.take().endswith(b"two")
-    assert world.outcomes() == [(200, "")] * 2
-    world.at_rest()
-
-
-def test_a_client_that_leaves_before_the_answer() -> None:
-    world = World()
-    client = world.connect()
-    client.feed(ASK, EOF)
-    assert world.outcomes() == [(499, "client_closed")]
-    world.at_rest()
-
+from tests.unit.proxy.tunnels import ASK, GRANT, ended, opened, tunnels
+from tests.unit.proxy.world import EOF, LOST, World
 
 # ---------------------------------------------------------------- open
 
@@ -394,6 +214,26 @@ def test_silence_both_ways() -> None:
     assert tunnels(world) == 1
     world.pass_time(2.0)
     assert (client.end, backend.end) == ("finish", "finish")
+    ended(world, "tunnel_idle")
+
+
+@pytest.mark.parametrize("who", ["client", "backend"])
+def test_a_piece_on_its_way_is_no_silence(who: str) -> None:
+    """One side takes a large piece slowly, and nobody says anything else for longer than the limit."""
+    world = World(timeouts=model.Timeouts(tunnel=10.0))
+    client, backend = opened(world)
+    slow, other = (client, backend) if who == "client" else (backend, client)
+    slow.room = 0
+    other.feed(b"abcde")
+    for taken in (b"a", b"b", b"c", b"d"):
+        world.pass_time(8.0)
+        slow.make_room(1)
+        assert slow.take() == taken
+    slow.make_room(None)
+    assert slow.take() == b"e"
+    world.pass_time(9.0)
+    assert tunnels(world) == 1
+    world.pass_time(10.5)
     ended(world, "tunnel_idle")
 
 
