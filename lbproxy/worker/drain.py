@@ -67,6 +67,7 @@ class Drainage:
         self._streams = streams
         self._grace_ends = now + grace
         self._idle_until = self._until = self._tunnels_until = self._over_at = float("inf")
+        self._requests_cut = self._tunnels_cut = False
         self.cut = 0
         """Connections that were cut so far."""
         service.draining = True
@@ -86,13 +87,15 @@ class Drainage:
         service = self._service
         service.idle.close()  # exchanges that ended meanwhile have put their connections back
         service.idle_grace = max(0.0, self._idle_until - now)
-        if now >= self._until:
-            self._until = float("inf")
+        if now >= self._until and not self._requests_cut:
+            self._requests_cut = True
             self._cut([connection for connection in service.connections if not connection.tunnel], now)
-        if now >= self._tunnels_until:
-            self._tunnels_until = float("inf")
+        if now >= self._tunnels_until and not self._tunnels_cut:
+            self._tunnels_cut = True
             self._cut(list(service.connections), now)
-        if self._streams and now >= self._over_at and not any(connection.tunnel for connection in service.connections):
+        if self._requests_cut and not self._tunnels_cut and any(connection.tunnel for connection in service.connections):
+            self._over_at = now + LINGER  # one that ends by itself says goodbye in peace, long after the requests were cut
+        if now >= self._over_at:
             for stream in list(self._streams):
                 stream.abort()
         return not self._streams
