@@ -5,16 +5,32 @@ from __future__ import annotations
 import mmap
 import os
 import socket
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lbproxy.balance.ledger import RETIRED, Header, PerBackend, cell_at
-from lbproxy.config.model import Address, Backend, Config, Limits, Listen, Log, Metrics, Pool, Process, Route
+from lbproxy.balance.ledger import BACKEND_SLOTS, RETIRED, Column, Health, PerBackend, cell_at, column_at
+from lbproxy.config.model import (
+    Address,
+    Backend,
+    Certificate,
+    Config,
+    Limits,
+    Listen,
+    ListenTls,
+    Log,
+    Metrics,
+    Pool,
+    Process,
+    Route,
+)
 from lbproxy.errors import StartError
-from lbproxy.master.prepare import LEDGER_NAME, MOST_WORKERS, count_workers, prepare, shared_memory
+from lbproxy.master.events import Terms
+from lbproxy.master.prepare import LEDGER_NAME, MOST_WORKERS, Estate, Provision, count_workers, prepare, provide, shared_memory
 from tests.support.ports import free_port
+from tests.unit.tls.files import pair
 
 
 def config_of(tmp_path: Path) -> Config:
@@ -29,6 +45,10 @@ def config_of(tmp_path: Path) -> Config:
         metrics=Metrics(Address("127.0.0.1", free_port())),
         limits=Limits(connections_per_worker=100),
     )
+
+
+def tls_listen(certificate: Certificate) -> Listen:
+    return Listen(Address("127.0.0.1", free_port()), (certificate,))
 
 
 def descriptors() -> set[str]:
@@ -48,20 +68,23 @@ def test_all_of_it(tmp_path: Path) -> None:
         [listener] = provision.listeners
         assert listener.listen is config.listen[0]
         assert listener.socket.getsockname() == tuple(config.listen[0].address)
-        assert listener.context is None  # no certificates: plain
+        assert (listener.outer, listener.shown) == (None, None)  # no certificates: plain
         assert provision.workers == 3
         assert [backend.slot for backend in provision.backends["web"]] == [0, 1]
         assert os.readlink(f"/proc/self/fd/{provision.access_fd}") == config.log.access
         assert provision.metrics_socket is not None
-        assert estate.ledger.cells[Header.GENERATION] == 1
-        assert estate.warnings == ()
+        assert provision.columns == {0, 1}
+        assert provision.terms == Terms(3, 30.0, 3600.0)
+        assert estate.sockets == {config.listen[0].address: listener.socket, config.metrics.address: provision.metrics_socket}
+        assert estate.warnings == []
         assert estate.pid_file is not None
         assert (tmp_path / "pid").exists()
     finally:
         provision.close()
         provision.close()  # twice is fine
-        assert estate.pid_file is not None
-        estate.pid_file.release()
+        estate.close()
+    assert not (tmp_path / "pid").exists()
+    assert listener.socket.fileno() < 0
 
 
 @pytest.mark.parametrize("fault", ["listen", "metrics", "log", "pid", "backend"])
@@ -93,8 +116,7 @@ def test_too_few_descriptors_are_a_warning(tmp_path: Path) -> None:
     config = replace(config_of(tmp_path), limits=Limits(connections_per_worker=2**40))
     estate, provision = prepare(config)
     provision.close()
-    assert estate.pid_file is not None
-    estate.pid_file.release()
+    estate.close()
     [(event, why)] = estate.warnings
     assert event == "limits.files"
     assert "open files" in why
@@ -121,6 +143,138 @@ def fits(fd: int, ledger: object) -> bool:
     """Whether the descriptor is this ledger's (other tests' may be waiting for the collector)."""
     with mmap.mmap(fd, 0) as view:
         return int.from_bytes(view[cell_at(5, 0, 7) * 8 : cell_at(5, 0, 7) * 8 + 8], "little") == 42
+
+
+# ---------------------------------------------------------------- the next generation
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Iterator[tuple[Estate, Provision]]:
+    """An lbproxy that runs."""
+    estate, provision = prepare(config_of(tmp_path))
+    yield estate, provision
+    provision.close()
+    estate.close()
+
+
+def test_a_second_generation_listens_on_the_same_sockets(first: tuple[Estate, Provision]) -> None:
+    """All its connections wait in one queue; the log is its own."""
+    estate, old = first
+    new = provide(estate, old.config, [old])
+    assert new.listeners[0].socket is old.listeners[0].socket
+    assert new.metrics_socket is old.metrics_socket
+    assert new.backends == old.backends
+    assert new.access_fd != old.access_fd
+    new.close()
+    os.fstat(old.access_fd)  # the old one's log is open
+    assert old.listeners[0].socket.fileno() >= 0
+
+
+def test_new_listeners_are_bound_and_old_ones_stay_until_they_are_dropped(first: tuple[Estate, Provision]) -> None:
+    estate, old = first
+    kept, added = old.config.listen[0].address, Address("127.0.0.1", free_port())
+    moved = Metrics(Address("127.0.0.1", free_port()))
+    new = provide(estate, replace(old.config, listen=(*old.config.listen, Listen(added)), metrics=moved), [old])
+    assert [one.listen.address for one in new.listeners] == [kept, added]
+    assert new.addresses == {kept, added, moved.address}
+    assert set(estate.sockets) == new.addresses | old.addresses  # both generations are served until one is not any more
+    with socket.create_connection(added, 5):
+        pass
+    estate.stop_listening(keep=new.addresses)
+    assert set(estate.sockets) == new.addresses
+    assert old.metrics_socket is not None
+    assert old.metrics_socket.fileno() < 0
+    assert new.listeners[0].socket.fileno() >= 0
+    new.close()
+
+
+@pytest.mark.parametrize("fault", ["listen", "metrics", "log", "backend", "certificate", "slots", "workers"])
+def test_what_cannot_be_had_leaves_the_estate_as_it_was(first: tuple[Estate, Provision], fault: str, tmp_path: Path) -> None:
+    """What was opened on the way is closed; what runs is not."""
+    estate, old = first
+    nowhere = Address("192.0.2.1", 9)  # RFC 5737: nobody's address
+    here = Listen(Address("127.0.0.1", free_port()))  # this one could be had
+    wanted = replace(old.config, listen=(*old.config.listen, here), metrics=Metrics(Address("127.0.0.1", free_port())))
+    crowd = tuple(Backend(Address("127.0.0.1", 1 + number)) for number in range(BACKEND_SLOTS - 1))
+    faulty = {
+        "listen": replace(wanted, listen=(*wanted.listen, Listen(nowhere))),
+        "metrics": replace(wanted, metrics=Metrics(nowhere)),
+        "log": replace(wanted, log=Log(access=str(tmp_path / "no" / "access.log"))),
+        "backend": replace(wanted, pools=(Pool("web", (Backend(Address("gone.invalid", 1)),)),)),
+        "certificate": replace(wanted, listen=(*wanted.listen, tls_listen(Certificate(tmp_path / "no.crt", tmp_path / "no.key")))),
+        "slots": replace(wanted, pools=(Pool("other", crowd),)),
+        "workers": replace(wanted, proxy=Process(workers=RETIRED)),
+    }[fault]
+    before = (descriptors(), dict(estate.sockets), dict(estate.outers), estate.slots.as_dict())
+    with pytest.raises(StartError):
+        provide(estate, faulty, [old])
+    assert (descriptors(), dict(estate.sockets), dict(estate.outers), estate.slots.as_dict()) == before
+    with socket.create_connection(old.config.listen[0].address, 5):
+        pass
+
+
+def with_backends(config: Config, *ports: int) -> Config:
+    return replace(config, pools=(Pool("web", tuple(Backend(Address("127.0.0.1", port)) for port in ports)),))
+
+
+def test_backends_that_stay_keep_their_counts_and_new_ones_begin_at_zero(first: tuple[Estate, Provision]) -> None:
+    estate, old = first
+    cells = estate.ledger.cells
+    estate.ledger.open_row(0)
+    for slot in (0, 1, 2):
+        cells[cell_at(0, PerBackend.REQUESTS, slot)] = 7 + slot
+        cells[column_at(Column.HEALTH, slot)] = Health.UP
+    new = provide(estate, with_backends(old.config, 9002, 9003), [old], old)
+    assert {backend.port: backend.slot for backend in new.backends["web"]} == {9002: 1, 9003: 2}
+    assert [estate.ledger.backend_total(PerBackend.REQUESTS, slot) for slot in (0, 1, 2)] == [7, 8, 0]
+    assert [estate.ledger.health(slot) for slot in (0, 1, 2)] == [Health.UP, Health.UP, Health.UNKNOWN]
+    new.close()
+
+
+def test_a_backend_that_comes_back_has_its_counts_and_is_looked_at_again(first: tuple[Estate, Provision]) -> None:
+    estate, old = first
+    estate.ledger.open_row(0)
+    estate.ledger.cells[cell_at(0, PerBackend.REQUESTS, 0)] = 7
+    estate.ledger.cells[column_at(Column.HEALTH, 0)] = Health.UP
+    without = provide(estate, with_backends(old.config, 9002), [old], old)
+    assert estate.ledger.health(0) is Health.UP  # the old generation goes by it yet
+    again = provide(estate, old.config, [without], without)
+    assert {backend.port: backend.slot for backend in again.backends["web"]} == {9001: 0, 9002: 1}
+    assert estate.ledger.backend_total(PerBackend.REQUESTS, 0) == 7
+    assert estate.ledger.health(0) is Health.UNKNOWN
+    without.close()
+    again.close()
+
+
+def test_places_in_the_ledger_of_living_generations_are_not_given_away(first: tuple[Estate, Provision]) -> None:
+    """Until the last worker that counts there is gone."""
+    estate, old = first
+    crowd = with_backends(old.config, *range(10_000, 10_000 + BACKEND_SLOTS - 1))
+    with pytest.raises(StartError, match=r"1023 backends need more than the 1024 places"):
+        provide(estate, crowd, [old])
+    new = provide(estate, crowd)
+    assert len(new.columns) == BACKEND_SLOTS - 1
+    new.close()
+
+
+def test_a_tls_listener_keeps_its_context_while_its_certificate_changes(first: tuple[Estate, Provision], tmp_path: Path) -> None:
+    """The context is what old tickets resume with. Another profile or authority makes another one."""
+    estate, old = first
+    listen = tls_listen(pair(tmp_path, "a.test"))
+    one = provide(estate, replace(old.config, listen=(listen,)), [old])
+    renewed = replace(listen, certificates=(pair(tmp_path, "b.test"),))
+    two = provide(estate, replace(old.config, listen=(renewed,)), [old, one])
+    assert one.listeners[0].outer is two.listeners[0].outer is not None
+    assert one.listeners[0].shown != two.listeners[0].shown
+    stricter = replace(renewed, tls=ListenTls(profile="modern"))
+    three = provide(estate, replace(old.config, listen=(stricter,)), [old, two])
+    assert three.listeners[0].outer is not two.listeners[0].outer
+    assert set(one.digests) == {one.config.listen[0].certificates[0].cert, one.config.listen[0].certificates[0].key}
+    for provision in (one, two, three):
+        provision.close()
+
+
+# ---------------------------------------------------------------- the end of a listener
 
 
 def _newcomer(address: Address) -> int:
