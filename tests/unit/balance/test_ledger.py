@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lbproxy.balance.ledger import (
     BACKEND_SLOTS,
@@ -14,6 +16,7 @@ from lbproxy.balance.ledger import (
     ROWS_AT,
     SIZE,
     TOTAL_CELLS,
+    Admin,
     Column,
     Header,
     Health,
@@ -21,8 +24,11 @@ from lbproxy.balance.ledger import (
     PerBackend,
     PickLock,
     Scalar,
+    admin_cell,
     cell_at,
     column_at,
+    is_drained,
+    ordered_weight,
     scalar_at,
 )
 from tests.unit.balance.locks import Lock
@@ -98,6 +104,38 @@ def test_a_new_owner_starts_from_zero(ledger: Ledger) -> None:
     assert [ledger.backend_total(what, 4) for what in PerBackend] == [0] * len(PerBackend)
     assert [ledger.backend_total(what, 5) for what in PerBackend] == [2] * len(PerBackend)
     assert [ledger.cells[column_at(column, 4)] for column in Column] == [0] * len(Column)
+
+
+def test_readers_add_up_no_more_rows_than_there_are_workers(ledger: Ledger) -> None:
+    """When those above are gone, whose rows were retired; what they counted stays."""
+    for child in range(5):
+        ledger.open_row(child)
+        ledger.cells[scalar_at(child, Scalar.REQUESTS)] = 10
+        ledger.cells[scalar_at(child, Scalar.CONNECTIONS)] = 1
+    for child in (4, 3):
+        ledger.retire_row(child)
+    ledger.set_children(3)
+    assert ledger.children == ledger.cells[Header.CHILDREN_HIGH] == 3
+    assert ledger.total(Scalar.REQUESTS) == 50
+    assert ledger.total(Scalar.CONNECTIONS) == 3
+    ledger.open_row(3)
+    assert ledger.children == 4
+
+
+# ---------------------------------------------------------------- an operator's orders
+
+
+@given(st.booleans(), st.none() | st.integers(0, 1000))
+def test_orders_are_read_as_they_were_given(drained: bool, weight: int | None) -> None:
+    """And nothing ordered is the zero that a new column holds."""
+    cell = admin_cell(drained, weight)
+    assert (is_drained(cell), ordered_weight(cell)) == (drained, weight)
+    assert (cell == 0) == (not drained and weight is None)
+
+
+def test_the_commonest_orders_have_names() -> None:
+    assert admin_cell(False, None) == Admin.ENABLED
+    assert admin_cell(True, None) == Admin.DRAINED
 
 
 def test_verify_names_what_is_wrong(ledger: Ledger) -> None:

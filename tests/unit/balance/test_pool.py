@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import SIZE, Admin, Column, Header, Health, Ledger, PerBackend, PickLock, Scalar, column_at
+from lbproxy.balance.ledger import SIZE, Column, Header, Health, Ledger, PerBackend, PickLock, Scalar, admin_cell, column_at
 from lbproxy.balance.pool import Lease, Pool, Unavailable
 from tests.unit.balance.locks import Lock
 
@@ -32,7 +32,9 @@ class Workers:
             for at, (weight, limit) in enumerate(zip(weights, limits, strict=True))
         ]
         self.health = [Health.UP if up else Health.UNKNOWN] * len(weights)
-        self.admin = [Admin.ENABLED] * len(weights)
+        self.drained = [False] * len(weights)
+        self.weights: list[int | None] = [None] * len(weights)
+        """As an operator ordered them."""
         for at in range(len(weights)):
             self.set_health(at, self.health[at])
         for child in range(workers):
@@ -46,9 +48,13 @@ class Workers:
         self.health[at] = health
         self.ledger.cells[column_at(Column.HEALTH, FIRST_SLOT + at)] = health
 
-    def set_admin(self, at: int, admin: Admin) -> None:
-        self.admin[at] = admin
-        self.ledger.cells[column_at(Column.ADMIN, FIRST_SLOT + at)] = admin
+    def order(self, at: int, drained: bool, weight: int | None = None) -> None:
+        self.drained[at], self.weights[at] = drained, weight
+        self.ledger.cells[column_at(Column.ADMIN, FIRST_SLOT + at)] = admin_cell(drained, weight)
+
+    def weight(self, at: int) -> int:
+        ordered = self.weights[at]
+        return self.backends[at].weight if ordered is None else ordered
 
     def loads(self) -> list[int]:
         counted = Counter(lease.backend.slot for lease in self.leases)
@@ -57,9 +63,7 @@ class Workers:
     def usable(self, tried: tuple[int, ...]) -> list[int]:
         """By the rules of pool.py's docstring, limits aside."""
         able = [
-            at
-            for at, backend in enumerate(self.backends)
-            if backend.weight and backend.slot not in tried and self.admin[at] is Admin.ENABLED
+            at for at, backend in enumerate(self.backends) if self.weight(at) and backend.slot not in tried and not self.drained[at]
         ]
         return [at for at in able if self.health[at] is Health.UP] or [at for at in able if self.health[at] is Health.UNKNOWN]
 
@@ -73,7 +77,7 @@ class Workers:
             assert not room
             assert lease.reason == ("pool_full" if usable else "no_backend")
             return lease
-        scores = {at: Fraction(loads[at] + 1, self.backends[at].weight) for at in room}
+        scores = {at: Fraction(loads[at] + 1, self.weight(at)) for at in room}
         assert scores[lease.backend.slot - FIRST_SLOT] == min(scores.values())
         self.leases.append(lease)
         self.check()
@@ -98,7 +102,8 @@ ACTIONS = st.one_of(
     st.tuples(st.just("retry"), st.integers(0, 3), st.integers(0, 3)),
     st.tuples(st.just("release"), st.integers(0, 50), st.just(0)),
     st.tuples(st.just("health"), st.integers(0, 4), st.sampled_from(Health)),
-    st.tuples(st.just("admin"), st.integers(0, 4), st.sampled_from(Admin)),
+    st.tuples(st.just("drain"), st.integers(0, 4), st.integers(0, 1)),
+    st.tuples(st.just("weigh"), st.integers(0, 4), st.integers(-1, 4)),
 )
 
 
@@ -125,8 +130,11 @@ def test_every_choice_is_the_least(
             world.release(first)
         elif action == "health":
             world.set_health(first % len(weights), Health(second))
-        elif action == "admin":
-            world.set_admin(first % len(weights), Admin(second))
+        elif action == "drain":
+            world.order(first % len(weights), bool(second), world.weights[first % len(weights)])
+        elif action == "weigh":
+            at = first % len(weights)
+            world.order(at, world.drained[at], None if second < 0 else second)
     while world.leases:
         world.release(0)
     assert world.loads() == [0] * len(weights)
@@ -189,9 +197,67 @@ def test_nothing_left_to_try() -> None:
     world = Workers(2, [1, 1])
     assert world.pick(0, (FIRST_SLOT, FIRST_SLOT + 1)) == Unavailable("no_backend")
     for at in range(2):
-        world.set_admin(at, Admin.DRAINED)
+        world.order(at, drained=True)
     assert world.pick(0) == Unavailable("no_backend")
     assert Workers(1, [0]).pick(0) == Unavailable("no_backend")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_ordered_weight_counts_instead_of_the_configured_one(workers: int) -> None:
+    """From the next pick on, in every worker; taken back, the configured one counts again."""
+    world = Workers(workers, [1, 1, 1])
+    world.order(1, drained=False, weight=4)
+    for number in range(12):
+        world.pick(number % workers)
+    assert world.loads() == [2, 8, 2]
+    while world.leases:
+        world.release(0)
+    world.order(1, drained=False)
+    for number in range(9):
+        world.pick(number % workers)
+    assert world.loads() == [3, 3, 3]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_drained_backend_gets_nothing_and_keeps_what_it_has(workers: int) -> None:
+    """Whatever weight was ordered; enabled again it is filled up first."""
+    world = Workers(workers, [1, 1])
+    for number in range(4):
+        world.pick(number % workers)
+    world.order(0, drained=True, weight=1000)
+    for number in range(4):
+        world.pick(number % workers)
+    assert world.loads() == [2, 6]
+    world.order(0, drained=False)
+    for number in range(4):
+        world.pick(number % workers)
+    assert world.loads() == [6, 6]
+
+
+def test_an_ordered_weight_of_zero_is_as_good_as_drained_and_wakes_a_configured_zero() -> None:
+    world = Workers(2, [1, 0])
+    world.order(0, drained=False, weight=0)
+    assert world.pick(0) == Unavailable("no_backend")
+    world.order(1, drained=False, weight=1)
+    lease = world.pick(1)
+    assert isinstance(lease, Lease)
+    assert lease.backend.name == "app1"
+
+
+def test_rows_may_become_fewer() -> None:
+    """After a reload the workers of the old generation are gone, and their rows are not looked at any more."""
+    world = Workers(3, [1, 1])
+    for worker in (2, 1, 0):
+        world.pick(worker)
+    world.leases[0].release()  # the third worker ends
+    world.leases.pop(0)
+    world.ledger.retire_row(2)
+    world.ledger.set_children(2)
+    for _ in range(4):
+        world.pick(0)
+    assert world.loads() == [3, 3]
+    world.ledger.open_row(2)
+    world.pick(2)
 
 
 def test_limits_count_over_all_workers() -> None:

@@ -1,16 +1,30 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import trustme
 
 from lbproxy.config.model import Address, Backend, Certificate, Listen, ListenTls, Pool, PoolTls
 from lbproxy.errors import StartError
-from lbproxy.tls.contexts import client_context, load_pair, server_context
+from lbproxy.tls.contexts import (
+    Credentials,
+    arm,
+    client_context,
+    credentials,
+    load_pair,
+    outer_context,
+    outer_key,
+    read_pem,
+    server_context,
+)
 from tests.unit.tls.files import certificate, ec_key, key_pem, pair, write
 from tests.unit.tls.wire import connect, talk
 
@@ -116,6 +130,118 @@ def test_forked_workers_share_the_ticket_key(leaf: Certificate) -> None:
         finally:
             os._exit(0 if reused else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+# ---------------------------------------------------------------- generations
+
+
+def shown_by(listening: Listen) -> Credentials:
+    """As the master reads them, before a fork."""
+    return credentials(listening, [read_pem(files) for files in listening.certificates])
+
+
+@contextmanager
+def worker(outer: ssl.SSLContext, shows: Credentials) -> Iterator[socket.socket]:
+    """A fork that arms its copy of the listener's context, and serves the client at the other end of the socket that is given."""
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ours.close()
+            theirs.settimeout(20)
+            arm(outer, shows)
+            with outer.wrap_socket(theirs, server_side=True) as stream:
+                stream.sendall(stream.recv(100))
+                stream.recv(100)  # until the client has gone
+            os._exit(0)
+        finally:
+            os._exit(1)
+    theirs.close()
+    ours.settimeout(20)
+    with ours:
+        yield ours
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+class Visit(NamedTuple):
+    session: ssl.SSLSession | None
+    reused: bool
+    shown: bytes | None
+
+
+def visit(outer: ssl.SSLContext, shows: Credentials, client: ssl.SSLContext, name: str, session: ssl.SSLSession | None) -> Visit:
+    """A connection to a worker of its own."""
+    with worker(outer, shows) as raw, client.wrap_socket(raw, server_hostname=name, session=session) as stream:
+        stream.sendall(b"ping")
+        assert stream.recv(100) == b"ping"
+        return Visit(stream.session, bool(stream.session_reused), stream.getpeercert(binary_form=True))
+
+
+def test_a_key_is_in_no_text_that_somebody_might_log(leaf: Certificate) -> None:
+    pem = read_pem(leaf)
+    secrets = leaf.key.read_bytes().splitlines()[1:-1]
+    given = Credentials(pem, (), ())
+    for text in (repr(pem), str(pem), f"{pem}", repr([pem]), repr(given), str(given)):
+        assert not any(secret.decode() in text for secret in secrets)
+        assert "PRIVATE" not in text
+    assert str(leaf.key) in repr(pem)  # its name may be told
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("name", ["a.test", "b.test"])
+def test_a_ticket_of_one_generation_resumes_in_another(tmp_path: Path, version: ssl.TLSVersion, name: str) -> None:
+    """The outer context is made once, before any fork, and each worker arms its own copy of it with other certificates. It works
+    both ways: while both generations live, a client meets either of them, and each shows its own."""
+    (tmp_path / "new").mkdir()
+    old = listen(pair(tmp_path, "a.test"), pair(tmp_path, "b.test"))
+    new = listen(pair(tmp_path / "new", "a.test"), pair(tmp_path / "new", "b.test"))
+    outer = outer_context(old)
+    shows = {"old": shown_by(old), "new": shown_by(new)}
+    expected = {when: {der(files) for files in where.certificates} for when, where in (("old", old), ("new", new))}
+    client = unverified()
+    client.maximum_version = version
+    for here, there in (("old", "new"), ("new", "old")):
+        first = visit(outer, shows[here], client, name, None)
+        assert not first.reused
+        assert first.shown in expected[here]
+        assert visit(outer, shows[there], client, name, first.session).reused
+        assert visit(outer, shows[there], client, name, None).shown in expected[there]
+    assert outer.sni_callback is None  # the master's own stays as it was made
+
+
+def test_what_a_worker_is_armed_with_needs_no_file_any_more(tmp_path: Path, leaf: Certificate) -> None:
+    """One that is replaced a week later shows what its generation shows, and has no right to read keys by then."""
+    outer, shows, expected = outer_context(listen(leaf)), shown_by(listen(leaf)), der(leaf)
+    leaf.cert.unlink()
+    leaf.key.write_bytes(b"somebody is editing this")
+    assert visit(outer, shows, unverified(), "api.test", None).shown == expected
+
+
+def test_a_bad_pair_is_refused_before_any_worker_could_die_of_it(tmp_path: Path, leaf: Certificate) -> None:
+    """Whichever of them it is."""
+    other = pair(tmp_path, "other.test")
+    for certificates in ((Certificate(leaf.cert, other.key),), (leaf, Certificate(other.cert, leaf.key))):
+        with pytest.raises(StartError, match="KEY_VALUES_MISMATCH"):
+            shown_by(listen(*certificates))
+
+
+def test_a_listener_has_another_context_when_tickets_must_not_outlive_a_change(tmp_path: Path, leaf: Certificate) -> None:
+    """Certificates may come and go; who may come in, and how, may not change under a ticket."""
+    ca = write(tmp_path / "ca.pem", leaf.cert.read_bytes())
+    key = outer_key(listen(leaf, client_ca=ca, client_auth="required"))
+    assert outer_key(listen(pair(tmp_path, "b.test"), leaf, client_ca=ca, client_auth="required")) == key
+    others = [
+        outer_key(Listen(Address("127.0.0.1", 1), (leaf,), ListenTls(client_ca=ca, client_auth="required"))),
+        outer_key(listen(leaf, client_ca=ca, client_auth="optional")),
+        outer_key(listen(leaf, client_ca=ca, client_auth="required", profile="modern")),
+        outer_key(listen(leaf)),
+    ]
+    ca.write_bytes(pair(tmp_path, "c.test").cert.read_bytes())
+    others.append(outer_key(listen(leaf, client_ca=ca, client_auth="required")))
+    assert len({key, *others}) == 6
+    ca.unlink()
+    with pytest.raises(StartError, match=r"certificate authority .*ca\.pem: No such file"):
+        outer_key(listen(leaf, client_ca=ca, client_auth="required"))
 
 
 # ---------------------------------------------------------------- client certificates
