@@ -160,7 +160,8 @@ def test_silence_ends_it(stage: Stage) -> None:
 # ---------------------------------------------------------------- attacks
 
 
-def test_bytes_ahead_of_the_101_reach_the_backend_behind_it(stage: Stage, start: Start) -> None:
+@pytest.mark.parametrize("early", [ADMIN, ADMIN * 5000], ids=["one", "more than is read ahead"])
+def test_bytes_ahead_of_the_101_reach_the_backend_behind_it(stage: Stage, start: Start, early: bytes) -> None:
     """They are no second request: the backend gets them raw, and only once it has switched."""
     asked, may = threading.Event(), threading.Event()
 
@@ -169,18 +170,18 @@ def test_bytes_ahead_of_the_101_reach_the_backend_behind_it(stage: Stage, start:
         asked.set()
         may.wait(15)
         conversation.send(GRANT + b"go")
-        conversation.send(conversation.read_exactly(len(ADMIN)))
+        conversation.send(conversation.read_exactly(len(early)))
         conversation.wait_close()
 
     proxy, backend = start(script)
     client = connect(stage, proxy, True)
-    client.send(ASK + ADMIN)
+    client.send(ASK + early)
     assert asked.wait(15)
     [before] = backend.received()
     assert b"/admin" not in before
     may.set()
     assert client.interim().status == 101
-    assert read_exactly(client, 2 + len(ADMIN)) == b"go" + ADMIN
+    assert read_exactly(client, 2 + len(early)) == b"go" + early
     client.close()
     proxy.wait_access(status=101)
     assert len(backend.received()) == 1

@@ -74,6 +74,18 @@ def test_messages(stage: Stage, proxy: LbProxy, compression: str | None) -> None
         eventually(lambda: view.in_flight(1) == [0] and not view.verify(), "clean books")
 
 
+def test_encrypted_on_both_sides(stage: Stage) -> None:
+    """A pool that re-encrypts: the same, and ends are told from cuts on that side, too."""
+    with websocket_server(stage.directory, stage.authority.issue("localhost", "127.0.0.1")) as backend:
+        proxy = stage.proxy(backend.address, app={"tls": {"ca": str(stage.authority.file), "server_name": "localhost"}})
+        message = os.urandom(MIB)
+        with dial(stage, proxy) as client:
+            client.send(message)
+            assert client.recv(PATIENCE) == message
+        assert client.close_code == 1000
+        assert proxy.wait_access(status=101)[0]["reason"] == ""
+
+
 @pytest.mark.parametrize("code", [1000, 1001, 4001])
 def test_close_codes(stage: Stage, proxy: LbProxy, code: int) -> None:
     """Whoever says goodbye first, the other hears the code."""

@@ -149,10 +149,11 @@ def uvicorn(directory: Path) -> Server:
     return Server([*command, "tests.support.web:asgi"], port, directory)
 
 
-def websocket_server(directory: Path) -> Server:
-    """tests/support/websocket_server.py"""
+def websocket_server(directory: Path, certificate: dict[str, str] | None = None) -> Server:
+    """tests/support/websocket_server.py, over TLS with a `certificate` (files by "cert" and "key")."""
     port = free_port()
-    return Server([sys.executable, "-m", "tests.support.websocket_server", str(port)], port, directory)
+    files = [certificate["cert"], certificate["key"]] if certificate else []
+    return Server([sys.executable, "-m", "tests.support.websocket_server", str(port), *files], port, directory)
 
 
 class Scripted:

@@ -1,4 +1,4 @@
-"""A WebSocket backend made of the library that people use: `python -m tests.support.websocket_server PORT`.
+"""A WebSocket backend made of the library that people use: `python -m tests.support.websocket_server PORT [CERT KEY]`.
 
 /close/4001   says goodbye with that code after the first message
 /refused      403 instead of a handshake
@@ -8,6 +8,7 @@ anything else echoes
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from http import HTTPStatus
 
@@ -36,11 +37,15 @@ def gate(connection: ServerConnection, request: Request) -> Response | None:
     return connection.respond(HTTPStatus.FORBIDDEN, "no\n") if request.path == "/refused" else None
 
 
-async def main(port: int) -> None:
+async def main(port: int, *certificate: str) -> None:
     """Until killed."""
-    async with serve(converse, "127.0.0.1", port, process_request=gate, max_size=LARGEST, compression="deflate"):
+    context = None
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+    async with serve(converse, "127.0.0.1", port, process_request=gate, max_size=LARGEST, compression="deflate", ssl=context):
         await asyncio.get_running_loop().create_future()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), *sys.argv[2:]))
