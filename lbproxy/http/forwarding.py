@@ -12,14 +12,14 @@ import re
 from ipaddress import ip_address
 
 from lbproxy.config.model import Network
-from lbproxy.http.grammar import HOP_BY_HOP, line_finder
+from lbproxy.http.grammar import HOP_BY_HOP, SAID_BY_PROXIES, line_finder
 from lbproxy.http.message import CHUNKED, FIELDS_KEPT, RequestHead, ResponseHead
 from lbproxy.http.upgrade import asked, upgrade_lines
 
 VIA = b"\r\nVia: 1.1 lbproxy"  # RFC 9110 7.6.3; the name is fixed, so that a loop through two of us is seen
 
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-real-ip", b"forwarded")
-_REQUEST_DROPS = line_finder((*HOP_BY_HOP, b"proxy", b"x-forwarded-*", b"x-real-ip", b"forwarded"))
+_REQUEST_DROPS = line_finder((*HOP_BY_HOP, *SAID_BY_PROXIES, b"proxy", b"x-forwarded-*", b"x-real-ip", b"forwarded"))
 _TRUSTED_DROPS = line_finder((*HOP_BY_HOP, b"proxy", *_FORWARDED))
 _SAID = re.compile(rb"(?i)\r\n(x-forwarded-(?:for|proto|host|port)|forwarded):[ \t]*+([^\r]*+)")
 _RESPONSE_DROPS = line_finder(HOP_BY_HOP)

@@ -52,6 +52,18 @@ HOP_BY_HOP = (
 )
 """RFC 9110 7.6.1, and those that RFC 2616 13.5.1 listed: for the next hop only. What is looked for is what is dropped."""
 
+SAID_BY_PROXIES = (
+    b"client-cert",
+    b"client-cert-chain",
+    b"ssl-client-*",
+    b"x-client-cert*",
+    b"x-original-url",
+    b"x-rewrite-url",
+    b"x-ssl-*",
+)
+"""Beside X-Forwarded-* and its kind: what proxies tell backends about a client's certificate (RFC 9440, and the names from before
+it), and of another path than the request line's (Symfony, IIS: CVE-2018-14773). From whoever is no trusted proxy it is forged."""
+
 TOKEN = re.compile(rb"[" + TCHAR + rb"]++\Z")
 
 CONTENT_LENGTH = re.compile(rb"[0-9]{1,15}\Z")

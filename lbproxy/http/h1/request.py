@@ -12,7 +12,7 @@ from typing import Any
 
 from lbproxy.errors import RequestError
 from lbproxy.http.framing import request_body
-from lbproxy.http.grammar import BARE_CR, BARE_LF, HOP_BY_HOP, HOST, TCHAR, TOKEN, count_fields, scanner
+from lbproxy.http.grammar import BARE_CR, BARE_LF, HOP_BY_HOP, HOST, SAID_BY_PROXIES, TCHAR, TOKEN, count_fields, scanner
 from lbproxy.http.message import FIELDS_KEPT, NO_BODY, RequestHead, Special
 from lbproxy.http.target import split_target
 from lbproxy.http.upgrade import wanted
@@ -36,6 +36,7 @@ SPECIAL_NAMES = (
     b"x-real-ip",
     b"forwarded",
     b"via",
+    *SAID_BY_PROXIES,
     # never a client's to say
     b"proxy",
 )
@@ -49,6 +50,9 @@ _NOT_NOMINABLE = re.compile(
     rb"(?:x-forwarded-.*|x-real-ip|forwarded|host|authorization|cookie|content-length|transfer-encoding|via|expect)\Z"
 )
 NOTHING: tuple[bytes, ...] = ()
+MAX_ROUNDS = 4
+"""Times a message may have come through one of us. An edge, a region and a service may each have an lbproxy; four in a row are a
+loop that would go round until something breaks."""
 MAX_OPTIONS = 64
 """Of Connection; each is looked for in every field, so that a head full of them would cost a hundred ordinary requests."""
 _HOSTS_KEPT = 512
@@ -148,6 +152,7 @@ def _decide(specials: list[Special], minor: int) -> tuple[int, bool, bool, bytes
     codings: list[bytes] = []
     expects: list[bytes] = []
     connection = upgrade = b""
+    rounds = 0
     for name, raw in specials:
         if name == b"connection":
             connection = connection + b"," + raw if connection else raw
@@ -159,6 +164,10 @@ def _decide(specials: list[Special], minor: int) -> tuple[int, bool, bool, bytes
             expects.append(raw.rstrip(b" \t"))
         elif name == b"upgrade":
             upgrade = upgrade + b"," + raw.rstrip(b" \t") if upgrade else raw.rstrip(b" \t")
+        elif name == b"via":
+            rounds += raw.count(b"1.1 lbproxy")  # forwarding.VIA, in lower case
+    if rounds >= MAX_ROUNDS:
+        raise RequestError(508, "loop", "the request has been here before (Via)")
     if expects and expects != [b"100-continue"]:
         raise RequestError(417, "expectation", "an expectation other than 100-continue")
     body = request_body(lengths, codings, minor) if lengths or codings else NO_BODY

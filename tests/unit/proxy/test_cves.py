@@ -62,6 +62,12 @@ def test_cve_2021_40346() -> None:
     assert world.outcomes() == [(200, "")]
 
 
+def test_cve_2018_14773() -> None:
+    """Symfony, Zend, IIS: X-Original-URL is another path than the one that was routed."""
+    names = field_names(forwarded("X-Original-URL: /admin", "X-Rewrite-Url: /admin", path="/public"))
+    assert not {"x-original-url", "x-rewrite-url"} & set(names)
+
+
 def test_cve_2022_31813() -> None:
     """Apache: Connection makes X-Forwarded-* disappear."""
     head = forwarded("Connection: close, X-Forwarded-For, X-Real-IP, Forwarded")
