@@ -10,6 +10,7 @@ import gc
 import os
 import selectors
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from signal import SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2
@@ -107,6 +108,8 @@ class Master:
         self._served = bool(legacy.running)
         self._selector = selectors.DefaultSelector()
         self._outcome: int | None = None
+        self._events: deque[events.Event] = deque()
+        self._feeding = False
         self._operator = Operator(self._estate, self._fleet, self._provisions, self._feed, self._set_level)
         where = self._provision.config.proxy.control
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
@@ -189,8 +192,18 @@ class Master:
         return due if self._control is None else min(due, self._control.next_deadline())
 
     def _feed(self, event: events.Event) -> None:
-        for action in self._fleet.handle(event, time.monotonic()):
-            self._do[type(action)](action)
+        """Tell the fleet, and carry out what it wants. What happens while an action is carried out (a fork that fails) waits until the
+        others of its list are carried out too: the fleet takes it that they are."""
+        self._events.append(event)
+        if self._feeding:
+            return
+        self._feeding = True
+        try:
+            while self._events:
+                for action in self._fleet.handle(self._events.popleft(), time.monotonic()):
+                    self._do[type(action)](action)
+        finally:
+            self._feeding = False
 
     # ---- actions
 
@@ -219,19 +232,25 @@ class Master:
             os.close(self._estate.pid_file.fileno())
 
     def _send(self, order: events.Send) -> None:
-        running = self._running[order.slot]
-        self._talk(running, lambda pipe: pipe.send(order.message))
+        running = self._running.get(order.slot)
+        if running is not None:  # else it could not be forked, and the fleet is about to be told
+            self._talk(running, lambda pipe: pipe.send(order.message))
 
     def _tell_drain(self, order: events.TellDrain) -> None:
         """What the estate does not listen on any more closes with the last worker: it takes the queue along."""
-        listeners = self._provisions[self._running[order.slot].generation].listeners
+        running = self._running.get(order.slot)
+        if running is None:
+            return
+        listeners = self._provisions[running.generation].listeners
         closing = [str(index) for index, one in enumerate(listeners) if one.listen.address not in self._estate.sockets]
         limits = (order.timeout, order.idle, order.tunnel)
         timeout, idle, tunnel = (min(round(seconds * 1000), MAX_TIMEOUT_MS) for seconds in limits)
         self._send(events.Send(order.slot, Drain(timeout, idle, tunnel, ",".join(closing))))
 
     def _kill(self, order: events.Kill) -> None:
-        os.kill(self._running[order.slot].pid, order.signal)  # not reaped yet, so the number is still its own
+        running = self._running.get(order.slot)
+        if running is not None:
+            os.kill(running.pid, order.signal)  # not reaped yet, so the number is still its own
 
     def _log(self, order: events.Log) -> None:
         getattr(log.get_logger(), order.level)(order.event, **order.fields)
