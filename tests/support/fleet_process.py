@@ -1,11 +1,13 @@
 """A whole lbproxy master with children that do nothing but what a test asks for, no gevent among it.
 
 Run as a program: `python -m tests.support.fleet_process '{"port": 8443, "workers": 2, "behave": "well"}'`. With `"facts": true`
-each child writes one JSON line about itself to stdout.
+each child writes one JSON line about itself to stdout. With `"reread": FILE` the options in that file (JSON) count for reloads, and
+for children that are started from then on. As long as the file `"no_forks"` exists, no process can be forked.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -13,29 +15,33 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lbproxy.balance.ledger import Scalar, scalar_at
 from lbproxy.config.model import Address, Backend, Config, Listen, Log, Metrics, Pool, Process, Route
-from lbproxy.errors import LbproxyError, StartError
+from lbproxy.errors import Complaint, ConfigError, LbproxyError, StartError
 from lbproxy.ipc.handover import ChildMain, Handover
-from lbproxy.ipc.messages import Drain, Drained, HealthChanged, Heartbeat, Message, Quit, Ready, ReopenLogs
+from lbproxy.ipc.messages import Drain, Drained, HealthChanged, Heartbeat, Message, Quit, Ready, ReopenLogs, Serve, SetLogLevel
 from lbproxy.ipc.pipe import ChildPipe
 from lbproxy.master.main import run
 
+Options = dict[str, Any]
 
-def config_of(options: dict[str, Any]) -> Config:
-    pid_file, metrics = options.get("pid_file"), options.get("metrics")
+
+def config_of(options: Options) -> Config:
+    pid_file, metrics, control = options.get("pid_file"), options.get("metrics"), options.get("control")
     return Config(
         source=options.get("source", "test.toml"),
-        listen=(Listen(Address("127.0.0.1", options["port"]), line=3),),
+        listen=tuple(Listen(Address("127.0.0.1", port), line=3) for port in (options["port"], *options.get("more_ports", ()))),
         routes=(Route("web"),),
-        pools=(Pool("web", (Backend(Address("127.0.0.1", 9)),)),),
+        pools=(Pool("web", tuple(Backend(Address("127.0.0.1", port)) for port in options.get("backends", [9]))),),
         proxy=Process(
             workers=options.get("workers", 2),
             drain_timeout=options.get("drain_timeout", 5.0),
             pid_file=Path(pid_file) if pid_file else None,
+            control=Path(control) if control else None,
         ),
         log=Log(format="json", level="debug", access=options.get("access", "off")),
         metrics=Metrics(Address("127.0.0.1", metrics) if metrics else None),
@@ -45,7 +51,7 @@ def config_of(options: dict[str, Any]) -> Config:
 class Behaviour:
     """A worker or control that beats, obeys, and misbehaves as told."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: Options) -> None:
         self.how = options.get("behave", "well")
         self.facts = options.get("facts", False)
 
@@ -104,6 +110,10 @@ class Behaviour:
             for message in messages:
                 if isinstance(message, Quit):
                     return 0
+                if isinstance(message, Serve):
+                    handover.ledger.cells[scalar_at(handover.child, Scalar.ACCEPTING)] = 1
+                if isinstance(message, SetLogLevel):
+                    os.write(2, json.dumps({"event": "level", "level": message.level, "worker": handover.worker}).encode() + b"\n")
                 if isinstance(message, Drain) and self.how != "never drains":
                     pipe.send(Drained(0))
                     return 0
@@ -126,15 +136,42 @@ def fd_open(fd: int) -> bool:
     return True
 
 
+def options_now(given: Options) -> Options:
+    """Those given, and what the file says by now. Raises ConfigError."""
+    path = Path(given.get("reread", ""))
+    try:
+        return given | json.loads(path.read_text()) if path.is_file() else given
+    except ValueError as error:
+        raise ConfigError([Complaint(str(path), 1, "", "wanted JSON", str(error))]) from error
+
+
+def forks_unless(path: Path) -> Callable[[], int]:
+    """fork(2) that fails as long as a file exists, as it does when there are too many processes."""
+    fork = os.fork
+
+    def scarce() -> int:
+        if path.exists():
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return fork()
+
+    return scarce
+
+
 def main() -> int:
-    options = json.loads(sys.argv[1])
-    behave: ChildMain = Behaviour(options)
+    given: Options = json.loads(sys.argv[1])
+    if "no_forks" in given:
+        os.fork = forks_unless(Path(given["no_forks"]))
+
+    def load() -> ChildMain:
+        return Behaviour(options_now(given))
+
     try:
         return run(
-            config_of(options),
-            worker=lambda: behave,
-            control=lambda: behave,
+            config_of(given),
+            worker=load,
+            control=load,
             on_ready=lambda: print("on_ready", os.getpid(), flush=True),
+            reread=lambda: config_of(options_now(given)),
         )
     except LbproxyError as error:
         print(error, file=sys.stderr)
