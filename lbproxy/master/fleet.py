@@ -16,7 +16,7 @@ The rules:
 3. A reload: the shell prepares, a second generation starts beside the first, and its workers do not accept before all of them are
    Ready. Then they Serve, and only then the older one is told to drain. One death on the way and the new generation goes, the older
    one never hears of it. (A stranger's SIGKILL is forgiven twice.) At most MOST_GENERATIONS live: a reload beyond waits, and the
-   oldest is asked to hurry. The old control leaves before the new one starts: health has one writer.
+   older ones make room (crowding.py). The old control leaves before the new one starts: health has one writer.
 4. A silent child (5 s after Ready; 20 s before it) gets SIGABRT, which makes it write its stack, then SIGKILL; its post is filled
    again.
 5. A worker that grew too large, or served its number of requests, is replaced: one at a time, the successor first.
@@ -38,8 +38,9 @@ from lbproxy.balance.ledger import RETIRED
 from lbproxy.ipc.messages import Drained, Failed, HealthChanged, Heartbeat, Message, Quit, Ready, Serve
 from lbproxy.master import events
 from lbproxy.master.child import FOREVER, SIGNALS, Child, Cue, Phase, Role
+from lbproxy.master.crowding import Crowding
 from lbproxy.master.events import Action, Event, Fact, Kill, Level, Log, Send, Spawn
-from lbproxy.master.generation import Generation, Post, Stage, Stop, worn_out
+from lbproxy.master.generation import Generation, Post, Stage, Stop, vacancy, worn_out
 from lbproxy.master.reloading import Wishes
 
 FRESH = 30.0
@@ -49,6 +50,8 @@ FORGIVEN = 2
 MOST_GENERATIONS = 3
 REPLACE_PAUSE = 5.0
 """Seconds between replacements of workers: a limit that every worker exceeds at once must not become a storm of forks."""
+FULL_PAUSE = 1.0
+"""Seconds until a post is tried again that found no row of the ledger free."""
 DRAIN_GRACE = 2.0
 ABANDON_AFTER = 5.0
 """Seconds after a SIGKILL to all: what is still there sits in an uninterruptible wait, and the master goes without it."""
@@ -65,6 +68,7 @@ class Fleet:
     ended: bool = False
     last: int = 0
     """The highest number that a generation was given."""
+    _crowding: Crowding = field(default_factory=Crowding)
     _preparing: bool = False
     _wishes: Wishes = field(default_factory=Wishes)
     _children: dict[int, Child] = field(default_factory=dict)
@@ -114,6 +118,10 @@ class Fleet:
         self._preparing = False
         self.last = event.number
         first = not self.generations
+        if event.terms.workers >= RETIRED - len(self._children):  # control needs a place as well
+            self._actions.append(events.Forget(event.number))
+            self._reject(event.number, f"{event.terms.workers} workers more than the {len(self._children)} children there are")
+            return
         self.generations[event.number] = generation = Generation(event.number, event.terms, self._now, first)
         if first:
             generation.posts.append(Post(Role.CONTROL, -1))
@@ -313,20 +321,14 @@ class Fleet:
             if self._wishes.due() <= self._now:
                 self._wishes.serve(self._now)
                 self._preparing = True
+                self._crowding.over()
                 self._actions.append(events.Prepare(self.last + 1))
         elif len(self.generations) >= MOST_GENERATIONS:
-            oldest = min((g for g in self.generations.values() if g.stage is Stage.RETIRING), key=lambda g: g.retired)
-            self._press(oldest)
-
-    def _press(self, generation: Generation) -> None:
-        """Ask it to hurry: a reload waits for its place."""
-        if generation.pressed:
-            return
-        generation.pressed = True
-        timeout = generation.terms.drain_timeout
-        self._actions.append(Log("info", "reload.waiting", {"generation": generation.number, "at_most": timeout}))
-        for child in generation.children(Role.WORKER):
-            self._drain(child, timeout, 0.0, timeout)
+            for generation, *limits in self._crowding.press(self.generations.values(), self._now):
+                waits: dict[str, Fact] = {"generation": generation.number, "at_most": limits[0]}
+                self._actions.append(Log("info", "reload.waiting", waits))
+                for child in generation.children(Role.WORKER):
+                    self._drain(child, *limits)
 
     # ---- replacing
 
@@ -343,7 +345,7 @@ class Fleet:
             generation.leaving.append(child)
             self._hand_over(generation, child)
             if post.child is None:
-                self._fill(generation, post)
+                post.fill_at = self._now + post.back_off(child.lived(self._now))
             return
         why = worn_out(terms, beat)
         if why and not generation.changing() and self._now >= generation.replace_after:
@@ -361,13 +363,13 @@ class Fleet:
     # ---- steps
 
     def _fill(self, generation: Generation, post: Post) -> None:
-        post.fill_at = FOREVER
         post.child = self._new_child(generation, post)
+        post.fill_at = FOREVER if post.child is not None else self._now + FULL_PAUSE
 
-    def _new_child(self, generation: Generation, post: Post) -> Child:
-        # Workers from the bottom, control from the top: whoever adds up the workers' rows need not read control's.
-        slots = range(RETIRED) if post.role is Role.WORKER else reversed(range(RETIRED))
-        slot = next(slot for slot in slots if slot not in self._children)
+    def _new_child(self, generation: Generation, post: Post) -> Child | None:
+        slot = vacancy(self._children, post.role)
+        if slot is None:
+            return None
         child = self._children[slot] = Child(slot, generation.number, post.role, post.worker, self._now)
         self._actions.append(Spawn(generation.number, post.role, post.worker, slot))
         return child

@@ -6,10 +6,11 @@ Stages: STARTING --all workers Ready--> SERVING --a newer one serves, or the end
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
+from lbproxy.balance.ledger import RETIRED
 from lbproxy.ipc.messages import Heartbeat
 from lbproxy.master.child import FOREVER, Child, Phase, Role
 from lbproxy.master.events import Fact, Terms
@@ -35,6 +36,13 @@ def worn_out(terms: Terms, beat: Heartbeat) -> str:
     if terms.requests and beat.requests >= terms.requests:
         return f"{beat.requests} requests served, {terms.requests} are a worker's share"
     return ""
+
+
+def vacancy(taken: Collection[int], role: Role) -> int | None:
+    """A slot for one more child; None: as many live as the ledger has rows. Workers from the bottom, control from the top: whoever
+    adds up the workers' rows need not read control's."""
+    slots = range(RETIRED) if role is Role.WORKER else reversed(range(RETIRED))
+    return next((slot for slot in slots if slot not in taken), None)
 
 
 @dataclass(slots=True)
@@ -79,8 +87,8 @@ class Generation:
     """Children whose post is somebody else's by now, or no more."""
     stage: Stage = Stage.STARTING
     retired: float = FOREVER
-    pressed: bool = False
-    """Told to hurry, because a newer one needs the place."""
+    pressed: int = 0
+    """Told to hurry, because a newer one needs the place: 1, idle connections go; 2, all of them."""
     deaths: int = 0
     """Those that count towards giving it up."""
     replace_after: float = -FOREVER

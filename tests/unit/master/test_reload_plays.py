@@ -7,6 +7,7 @@ import pytest
 from lbproxy.ipc.messages import Drained, Failed, Heartbeat, Quit, Ready
 from lbproxy.master import events
 from lbproxy.master.child import Role
+from lbproxy.master.crowding import ALL_HURRY_AFTER
 from lbproxy.master.events import Died, ReloadWanted, Said, Scale, Terminate, Tick
 from lbproxy.master.fleet import DRAIN_GRACE, MOST_GENERATIONS, REPLACE_PAUSE
 from lbproxy.master.generation import Stage
@@ -188,12 +189,29 @@ def test_a_fourth_generation_waits_and_the_oldest_is_asked_to_hurry() -> None:
     before = len(play.drains)
     play.do(ReloadWanted())
     assert play.prepared == [2, 3]
-    assert play.drains[before:] == [events.TellDrain(0, 30, 0, 30), events.TellDrain(1, 30, 0, 30)]
-    assert play.child(0).deadline == pytest.approx(play.now + 30 + DRAIN_GRACE)
+    assert play.drains[before:] == [events.TellDrain(0, 30, 0, 3600), events.TellDrain(1, 30, 0, 3600)]
     play.do(ReloadWanted()).wait(1)
     assert len(play.drains) == before + 2  # asked once
     gone(play, 1).wait(1)
     assert play.prepared == [2, 3, 4]
+    assert play.logged("reload.waiting") == [{"generation": 1, "at_most": 30}]
+
+
+def test_a_place_that_tunnels_hold() -> None:
+    """The others' idle connections make room; only if nobody did within the time of any request, the oldest loses its tunnels."""
+    play = reloaded(reloaded(Play().start()))
+    play.wait(CALM).do(ReloadWanted())
+    before = len(play.drains)
+    play.wait(ALL_HURRY_AFTER)
+    second = [child.slot for child in play.fleet.generations[2].children(Role.WORKER)]
+    assert play.drains[before:] == [events.TellDrain(slot, 30, 0, 3600) for slot in second]
+    play.wait(30 - ALL_HURRY_AFTER)
+    assert play.drains[before + 2 :] == [events.TellDrain(0, 0, 0, 0), events.TellDrain(1, 0, 0, 0)]
+    assert play.child(0).deadline == pytest.approx(play.now + DRAIN_GRACE, abs=0.5)
+    play.wait(1)
+    assert len(play.drains) == before + 4
+    gone(play, 2).wait(1)
+    assert play.prepared == [2, 3, 4], "whoever made room first"
 
 
 def test_a_stop_shortens_the_patience_of_those_that_drain_already() -> None:
