@@ -12,6 +12,7 @@ from bench.reload.load import Load, told
 from tests.conftest import Stage
 from tests.support.moving_site import MovingSite
 from tests.support.ports import free_port
+from tests.support.process import run_cli
 from tests.support.reloads import Ambush, Config
 from tests.support.waiting import eventually
 
@@ -23,19 +24,27 @@ def _quiet(site: MovingSite) -> Load:
     return Load(replace(site.job(), busy=4, idle=8, downloads=1))
 
 
-def _refused(site: MovingSite, edit: Callable[[Config], object]) -> str:
-    """The reason; the file is right again afterwards."""
-    good = site.proxy.config
-    site.reloads.change(edit)
+def _refused(site: MovingSite, wanted: Config | str | Callable[[Config], object]) -> str:
+    """What `lbproxy reload` says, which is what the log says, too; the file is right again afterwards."""
+    good, generation = site.proxy.config, site.reloads.generation
+    if callable(wanted):
+        site.reloads.change(wanted)
+    else:
+        site.reloads.write(wanted)
     try:
-        return site.reloads.fail()
+        ended = run_cli("reload", "--control", good["proxy"]["control"])
     finally:
         site.reloads.write(good)
+    assert ended.returncode == 1, ended
+    reason = site.reloads.failed(generation)
+    assert all(line in ended.stderr for line in reason.splitlines()), (reason, ended.stderr)
+    assert f"generation {generation} serves on" in ended.stderr
+    return ended.stderr
 
 
 def test_bad_configurations(stage: Stage) -> None:
     """Broken TOML, a missing certificate, another certificate's key, a port in use; one after the other, under load."""
-    site = MovingSite(stage)
+    site = MovingSite(stage, control=str(stage.directory / "control.sock"))
     listen = site.proxy.config["listen"][0]
     [mine] = listen["certificates"]
     other = stage.authority.issue("localhost", "other.test")
@@ -43,11 +52,7 @@ def test_bad_configurations(stage: Stage) -> None:
     with _quiet(site) as load, socket.create_server(("127.0.0.1", busy_port)):
         before = sorted(process.pid for process in site.proxy.members())
 
-        good = site.proxy.config
-        site.reloads.write("[proxy\nworkers = 2\n")
-        assert f"{site.proxy.file}:1" in site.reloads.fail()
-        site.reloads.write(good)
-
+        assert f"{site.proxy.file}:1" in _refused(site, "[proxy\nworkers = 2\n")
         assert "/nowhere.pem" in _refused(site, lambda c: c["listen"][0].update(certificates=[{**mine, "cert": "/nowhere.pem"}]))
         assert "key" in _refused(site, lambda c: c["listen"][0].update(certificates=[{**mine, "key": other["key"]}]))
         assert str(busy_port) in _refused(site, lambda c: c["listen"].append({**listen, "address": f"127.0.0.1:{busy_port}"}))
