@@ -70,7 +70,7 @@ def timeouts_table(timeouts: Timeouts) -> TomlTable:
 
 def limits_table(limits: Limits) -> TomlTable:
     """[limits]"""
-    sizes = ("head", "request_line", "body")
+    sizes = ("head", "request_line", "body", "body_rate")
     return {key: format_size(value) if key in sizes else value for key, value in asdict(limits).items()}
 
 

@@ -174,6 +174,9 @@ class Limits:
     fields: int = 100
     body: int = 0  # 0: no limit
     connections_per_worker: int = 10_000
+    body_rate: int = 240
+    """Bytes per second that a client's body must reach on average, once it has been waited for `body_idle` seconds in all; 0: none.
+    Kestrel asks for 240 after 5 s, Apache for 500 after 20 s."""
 
 
 @dataclass(frozen=True, slots=True)

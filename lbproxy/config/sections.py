@@ -85,6 +85,7 @@ def read_limits(table: Table) -> Limits:
         fields=table.take("fields", values.whole(8, 10_000), default.fields),
         body=table.take("body", values.size(0, values.MOST_BYTES), default.body),
         connections_per_worker=table.take("connections_per_worker", values.whole(1, 1_000_000), default.connections_per_worker),
+        body_rate=table.take("body_rate", values.size(0, MIB), default.body_rate),
     )
     if limits.request_line > limits.head:
         message = f"wanted at most the {limits.head} bytes of limits.head, got {limits.request_line} bytes"

@@ -32,6 +32,7 @@ class Upload:
     """One request's body."""
 
     __slots__ = (
+        "_came",
         "_client",
         "_decoder",
         "_interrupt",
@@ -42,6 +43,7 @@ class Upload:
         "_pump",
         "_service",
         "_upstream",
+        "_waited",
         "done",
         "pumping",
         "received",
@@ -75,6 +77,8 @@ class Upload:
         self.sent = False
         """All of it was handed to the present backend's stream; unless it was, the next request cannot follow it there."""
         self.pumping = False
+        self._came = 0
+        self._waited = 0.0
         self._take(first)
 
     def begin(self, upstream: Stream, head: bytes) -> None:
@@ -152,12 +156,21 @@ class Upload:
             self._take(raw)
 
     def _read(self) -> bytes:
-        timeout = self._service.config.timeouts.body_idle
-        self._client.deadline = self._service.clock() + timeout
+        service = self._service
+        timeout, rate = service.config.timeouts.body_idle, service.config.limits.body_rate
+        # A byte now and then would keep the clock of `body_idle` from ever running out: all waiting together has a limit, too, that
+        # grows with what comes. Only waiting for the client counts, never for a backend that is slow to take it.
+        left = min(timeout, timeout + self._came / rate - self._waited) if rate else timeout
+        begun = service.clock()
+        self._client.deadline = begun + left
         try:
             raw = self._client.read(BODY_READ)
         except TimedOut:
+            if left < timeout:
+                raise RequestError(408, "body_too_slow", f"the body came with less than {rate} bytes a second") from None
             raise RequestError(408, "body_timeout", f"the body stood still for {timeout:g} s") from None
+        self._waited += service.clock() - begun
+        self._came += len(raw)
         if self._upstream is not None:  # else the pump is being stopped, and the deadline is that of whoever came after it
             self._client.deadline = NEVER
         if not raw:

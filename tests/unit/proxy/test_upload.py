@@ -119,7 +119,7 @@ def test_a_backend_that_takes_its_time_holds_the_client_back() -> None:
 
 def test_a_long_upload_is_not_a_silent_backend() -> None:
     """The backend owes its answer from the end of the request, however long that takes."""
-    world = World(timeouts=model.Timeouts(response_head=5.0, body_idle=30.0))
+    world = World(timeouts=model.Timeouts(response_head=5.0, body_idle=30.0), limits=model.Limits(body_rate=0))
     client = world.connect()
     client.feed(post(b"x", length=10))
     for _ in range(9):
@@ -152,7 +152,7 @@ def test_after_the_upload_the_backend_is_timed(interim: bool) -> None:
 
 
 def test_a_body_that_stands_still() -> None:
-    world = World(timeouts=model.Timeouts(body_idle=5.0))
+    world = World(timeouts=model.Timeouts(body_idle=5.0), limits=model.Limits(body_rate=0))
     client = world.connect()
     client.feed(post(b"x", length=10))
     world.pass_time(4.0)
@@ -164,6 +164,37 @@ def test_a_body_that_stands_still() -> None:
     assert client.end == "finish"
     assert world.upstream.end == "abort"
     assert world.outcomes() == [(408, "body_timeout")]
+    world.at_rest()
+
+
+def test_a_body_that_drips() -> None:
+    """A byte now and then buys no time beyond its share: 5 s, and a second for every 240 bytes."""
+    world = World(timeouts=model.Timeouts(body_idle=5.0))
+    client = world.connect()
+    client.feed(post(b"x", length=100_000))
+    for _ in range(4):
+        world.pass_time(1.0)
+        client.feed(b"x")
+    assert client.is_open()
+    world.pass_time(1.5)
+    assert client.take().startswith(b"HTTP/1.1 408 ")
+    assert world.upstream.end == "abort"
+    assert world.outcomes() == [(408, "body_too_slow")]
+    world.at_rest()
+
+
+def test_a_body_that_is_slow_and_steady() -> None:
+    """Above the rate it may take as long as it takes; what a slow backend makes it wait is not counted."""
+    world = World(timeouts=model.Timeouts(body_idle=5.0))
+    world.backend_room = 1000
+    client = world.connect()
+    client.feed(post(b"", length=300 * 40))
+    for _ in range(40):
+        world.pass_time(1.0)
+        client.feed(b"x" * 300)
+        world.upstream.make_room(1000)
+    world.upstream.feed(ok())
+    assert world.outcomes() == [(200, "")]
     world.at_rest()
 
 
