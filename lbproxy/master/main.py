@@ -217,6 +217,8 @@ class Master:
         self._running[order.slot] = running
         self._selector.register(running.pipe, selectors.EVENT_READ, partial(self._on_pipe, running))
         self._feed(events.Spawned(order.slot, running.pid))
+        if level := self._operator.level_of(order.generation):  # it takes the place of one that was told
+            self._talk(running, lambda pipe: pipe.send(SetLogLevel(level)))
 
     def _close_in_child(self, own: Provision) -> None:
         self._selector.close()

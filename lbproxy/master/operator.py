@@ -66,6 +66,11 @@ class Operator:
         """`reply` is called once: now, or when it is known how it went."""
         self._do[type(request)](request, reply)
 
+    def level_of(self, generation: int) -> str:
+        """What an operator ordered for the logs of its children; "" when it is what the configuration says."""
+        serving = self._fleet.serving
+        return self._level if serving is not None and serving.number == generation else ""
+
     # ---- reloads
 
     def reload_begins(self) -> None:

@@ -342,6 +342,28 @@ def test_the_level_of_the_log_is_told_to_every_process(reloads: Reloads) -> None
     assert (master.events("draining"), master.events("worker.left"), master.events("stopped")) == ([], [], [])  # all of them info
 
 
+def test_who_takes_the_place_of_another_logs_as_that_one_did(reloads: Reloads) -> None:
+    """Until the next reload, whose workers go by the file."""
+    master = reloads.master
+
+    def told() -> int:
+        return sum(event["worker"] == 0 for event in master.events("level"))
+
+    assert master.ask(requests.LogLevel("debug"))["ok"] is True
+    eventually(lambda: told() == 1, "it heard it")
+    os.kill(master.worker(1), signal.SIGKILL)
+    eventually(lambda: told() == 2, "and so did the next one")
+    assert master.ask(requests.Reload())["ok"] is True
+    reloads.serves(2)
+    os.kill(master.workers(2)[0], signal.SIGKILL)
+    os.kill(master.workers(2)[1], signal.SIGKILL)
+    eventually(lambda: len(master.workers(2)) == 4, "both were replaced")
+    assert master.ask(requests.LogLevel("info"))["ok"] is True
+    eventually(
+        lambda: [event["level"] for event in master.events("level") if event["worker"] == 0][2:] == ["info"], "nothing between"
+    )
+
+
 def test_a_stop_is_answered_and_done(reloads: Reloads) -> None:
     assert reloads.master.ask(requests.Stop(now=False)) == {"ok": True, "drain_timeout": 5.0}
     assert reloads.master.wait() == 0

@@ -324,8 +324,10 @@ def test_the_level_is_told_to_all_and_shown_until_the_next_reload(desk: Desk) ->
     assert desk.levels == [SetLogLevel("debug")]
     assert desk.answer(requests.Status())["log_level"] == "debug"
     desk.ask(requests.Reload())
+    assert (desk.operator.level_of(1), desk.operator.level_of(2)) == ("debug", "")
     desk.get_ready()
     assert desk.answer(requests.Status())["log_level"] == "warning"
+    assert (desk.operator.level_of(1), desk.operator.level_of(2)) == ("", "")
 
 
 # ---------------------------------------------------------------- status
