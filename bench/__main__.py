@@ -31,7 +31,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, help="default 7; each proxy is measured once a round in each case")
     parser.add_argument("--seconds", type=int, help="default 2; length of each measurement")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} rounds of {QUICK_SECONDS} s, in under 2 minutes")
-    parser.add_argument("--peers", default=DEFAULT_PEERS, help=f"default {DEFAULT_PEERS}; also lbproxy@REVISION")
+    parser.add_argument("--peers", default=DEFAULT_PEERS, help=f"default {DEFAULT_PEERS}; also lbproxy-pure, lbproxy@REVISION")
     parser.add_argument("--against", metavar="REVISION", help="short for --peers lbproxy@REVISION,lbproxy")
     parser.add_argument(
         "--pin",

@@ -43,6 +43,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.ipc.codec": 1,
     "lbproxy.observe.access": 1,
     "lbproxy.observe.metrics": 1,
+    "lbproxy.compiled": 0,
     "lbproxy.errors": 0,
     "lbproxy.streams": 0,
     "lbproxy.config.model": 0,
@@ -54,7 +55,10 @@ LAZY_ACROSS: dict[str, tuple[str, ...]] = {
 }
 """cli wires the children together and may name these only inside functions that run in the forked child."""
 
-ROOTS_WITH_CODE: dict[str, str] = {"lbproxy.cli": "lbproxy.cli:main is the entry point"}
+ROOTS_WITH_CODE: dict[str, str] = {
+    "lbproxy": "puts the finder of compiled modules in place before anything else is imported",
+    "lbproxy.cli": "lbproxy.cli:main is the entry point",
+}
 
 IMPURE = {
     "asyncio", "fcntl", "gevent", "greenlet", "logging", "mmap", "multiprocessing", "os", "psutil", "random", "secrets", "select",
@@ -62,7 +66,9 @@ IMPURE = {
 }  # fmt: skip
 """What a pure module (floor 1 and 0) must not touch: the world, the clock, chance and the log. pathlib and os.path are fine."""
 
-IMPURE_WITH_REASON: dict[tuple[str, str], str] = {}
+IMPURE_WITH_REASON: dict[tuple[str, str], str] = {
+    ("lbproxy.compiled", "os"): "looks for compiled modules: files, and a switch in the environment",
+}
 """(module, import) pairs on a pure floor that are let through, each with its reason."""
 
 GEVENT_FOLDERS = ("lbproxy.net", "lbproxy.worker", "lbproxy.control")
@@ -250,10 +256,13 @@ def test_nobody_monkey_patches() -> None:
 
 @pytest.mark.parametrize("module", ["lbproxy.cli", "lbproxy.master.main"])
 def test_master_loads_no_gevent(module: str) -> None:
-    """What the master imports does not load gevent. (structlog looks for greenlet by itself; without a hub that does nothing.)"""
+    """What the master imports does not load gevent, nor what may be compiled: each child chooses for itself.
+
+    (structlog looks for greenlet by itself; without a hub that does nothing.)
+    """
     probe = (
         f"import sys, {module}\n"
-        "loaded = sorted(name for name in sys.modules if name.split('.')[0] == 'gevent')\n"
+        "loaded = sorted(name for name in sys.modules if name.split('.')[0] == 'gevent' or name in lbproxy.compiled.HOT)\n"
         "sys.exit(f'loaded: {loaded}' if loaded else 0)\n"
     )
     ended = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=30, cwd=ROOT, check=False)

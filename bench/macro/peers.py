@@ -23,9 +23,11 @@ from bench.macro.certificate import Files
 from bench.macro.errors import BenchError
 from bench.macro.machine import Cores, pinned, require, version
 from bench.macro.process import Program, free_port
+from lbproxy import compiled
 
 REPOSITORY = Path(__file__).parents[2]
 SUBJECT = "lbproxy"
+PURE = "lbproxy-pure"
 
 
 class Site(NamedTuple):
@@ -160,14 +162,25 @@ def lbproxy(site: Site, source: Path = REPOSITORY) -> Recipe:
     return Recipe([sys.executable, "-m", "lbproxy", "start", "-c", str(config)], {"PYTHONPATH": str(source)}, source)
 
 
+def pure(site: Site) -> Recipe:
+    """This checkout as plain Python, whatever is compiled."""
+    recipe = lbproxy(site)
+    return recipe._replace(env={**recipe.env, "LBPROXY_PURE": "1"})
+
+
 def revision(name: str, folder: Path) -> Callable[[Site], Recipe]:
-    """lbproxy as of another commit, run by this Python with this environment's libraries. The tree is written below `folder`."""
-    made = subprocess.run(["git", "-C", str(REPOSITORY), "archive", name, "lbproxy"], capture_output=True, check=False)
+    """lbproxy as of another commit, run by this Python with this environment's libraries, and compiled if it can be.
+
+    The tree is written below `folder`.
+    """
+    made = subprocess.run(["git", "-C", str(REPOSITORY), "archive", name], capture_output=True, check=False)
     if made.returncode != 0:
         raise BenchError(f"no lbproxy at revision {name!r}: {made.stderr.decode(errors='replace').strip()}")
     tree = folder / "tree"
     with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:
         archive.extractall(tree, filter="data")
+    if (tree / "setup.py").exists():
+        subprocess.run([sys.executable, "-W", "ignore", "setup.py", "-q", "build_ext", "--inplace"], cwd=tree, check=True)
     return lambda site: lbproxy(site, tree)
 
 
@@ -209,7 +222,7 @@ class Peer:
 
 def maker(name: str, folder: Path) -> Callable[[Site], Recipe]:
     """nginx, haproxy, lbproxy, or lbproxy@REVISION (whose tree goes below `folder`)."""
-    known: dict[str, Callable[[Site], Recipe]] = {"nginx": nginx, "haproxy": haproxy, SUBJECT: lbproxy}
+    known: dict[str, Callable[[Site], Recipe]] = {"nginx": nginx, "haproxy": haproxy, SUBJECT: lbproxy, PURE: pure}
     if name in known:
         return known[name]
     base, at, rev = name.partition("@")
@@ -226,6 +239,8 @@ def about(name: str) -> str:
         return version([require("haproxy", "a peer"), "-v"])
     rev = name.partition("@")[2] or "HEAD"
     described = version(["git", "-C", str(REPOSITORY), "log", "-1", "--format=%h of %cs", rev])
+    if rev == "HEAD":
+        described += f", {'pure: asked for' if name == PURE else compiled.describe()}"
     if rev == "HEAD" and version(["git", "-C", str(REPOSITORY), "status", "--porcelain", "--", "lbproxy"]) != "unknown":
         described += ", with changes on top"
     return described

@@ -53,9 +53,9 @@ class Program:
     def pid(self) -> int:
         return self._popen.pid
 
-    def wait_until(self, answers: Callable[[], bool]) -> None:
-        """Asks every 50 ms; BenchError with the end of its stderr when it exits or takes longer than START_SECONDS."""
-        deadline = time.monotonic() + START_SECONDS
+    def wait_until(self, answers: Callable[[], bool], patience: float = START_SECONDS) -> None:
+        """Asks every 50 ms; BenchError with the end of its stderr when it exits or takes longer than `patience` seconds."""
+        deadline = time.monotonic() + patience
         while True:
             status = self._popen.poll()
             if status is not None:
@@ -67,7 +67,7 @@ class Program:
             except OSError as error:
                 said = str(error)
             if time.monotonic() > deadline:
-                raise BenchError(f"{self.name} did not serve within {START_SECONDS:.0f} s ({said}): {self._last_words()}")
+                raise BenchError(f"{self.name} did not serve within {patience:.0f} s ({said}): {self._last_words()}")
             time.sleep(0.05)
 
     def stop(self) -> None:

@@ -50,10 +50,12 @@ class Lease:
     One object per backend serves all requests: what it needs to give back is the same for all of them.
     """
 
-    __slots__ = ("_cells", "_in_flight", "_live", "backend", "failures")
+    __slots__ = ("_cells", "_in_flight", "_live", "backend", "failures", "name", "slot")
 
     def __init__(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> None:
         self.backend = backend
+        self.name = backend.name  # every request asks for these two
+        self.slot = backend.slot
         self.failures = failures
         """The cell that counts failed tries at this backend."""
         self._cells = cells

@@ -199,7 +199,7 @@ class TlsStream(TcpStream):
                 self._send(self._goodbye())
             except OSError:
                 pass  # gone, or no room for it: nobody waits
-        super().close()
+        TcpStream.close(self)
 
 
 def _reason(error: ssl.SSLError) -> str:

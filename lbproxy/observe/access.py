@@ -58,6 +58,8 @@ class Timing(NamedTuple):
 class AccessLog:
     """Formats requests and collects the lines until `take` fetches them."""
 
+    __slots__ = ("_hosts", "_lines", "_offset", "_prefix", "_second", "_stamp")
+
     def __init__(self, wall_minus_monotonic: float, stamp: Callable[[int], str]) -> None:
         """`stamp`: whole UNIX seconds -> "2026-11-23T12:00:00"."""
         self._offset = wall_minus_monotonic

@@ -18,7 +18,7 @@ from lbproxy.http.grammar import BARE_LF
 from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.http.message import RequestHead
 from lbproxy.observe.access import Timing
-from lbproxy.proxy.exchange import Exchange
+from lbproxy.proxy.exchange import Client, Exchange
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.tunnel import Tunnel
@@ -41,7 +41,7 @@ class State(enum.Enum):
 _IDLE, _HEAD, _EXCHANGE, _CLOSED = State
 
 
-class ClientConnection:
+class ClientConnection(Client):
     """See above. Owner of the client's stream."""
 
     __slots__ = (
@@ -51,15 +51,7 @@ class ClientConnection:
         "_idle_since",
         "_idle_until",
         "_rest",
-        "forwarder",
-        "open_tunnel",
-        "peer",
-        "redirect",
-        "service",
         "state",
-        "strand",
-        "stream",
-        "tls_seconds",
     )
 
     def __init__(

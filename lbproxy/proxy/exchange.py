@@ -7,8 +7,6 @@ missing) and `rest` (bytes of the next request that are here already).
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import Lease, Pool, Unavailable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
@@ -45,8 +43,10 @@ class _PassedOn(Exception):
         self.reason = reason
 
 
-class Client(Protocol):
+class Client:
     """The connection that a request came on, as its exchange sees it."""
+
+    __slots__ = ("forwarder", "open_tunnel", "peer", "redirect", "service", "strand", "stream", "tls_seconds")
 
     service: Service
     stream: Stream
@@ -59,6 +59,7 @@ class Client(Protocol):
 
     def about(self, head: RequestHead) -> str:
         """Who asked for what, as the access log tells it."""
+        raise NotImplementedError
 
 
 class Exchange:
@@ -172,14 +173,14 @@ class Exchange:
             if tried:  # the first pick follows the parse at once: there is no queue to wait in
                 self._leased = self._answered = self._service.clock()
             self._tries += 1
-            self._backend = lease.backend.name
+            self._backend = lease.name
             try:
                 failure = self._attempt(lease, pool)
             finally:
                 lease.release()
             if failure is None:
                 return
-            tried = (*tried, lease.backend.slot)
+            tried = (*tried, lease.slot)
 
     def _unavailable(self, why: Unavailable, tried: tuple[int, ...]) -> None:
         """No backend (left): say what went wrong at the last one, or that there was none."""
@@ -192,7 +193,7 @@ class Exchange:
         """Try the leased backend; None when the client has its answer, else the failure after which another may be tried."""
         reuse = True
         while True:
-            upstream = self._service.idle.take(lease.backend.slot) if reuse else None
+            upstream = self._service.idle.take(lease.slot) if reuse else None
             try:
                 if upstream is None:
                     upstream = self._dial(lease, pool)

@@ -49,6 +49,8 @@ class Upstream:
 class IdleUpstreams:
     """All idle connections of a worker."""
 
+    __slots__ = ("_clock", "_idle")
+
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock`: monotonic seconds."""
         self._clock = clock

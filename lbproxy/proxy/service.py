@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from lbproxy.balance.ledger import LATENCY_BUCKETS, Ledger, Scalar, scalar_at
@@ -84,31 +83,56 @@ class Connection(Protocol):
         """Time is up. A tunnel says goodbye to both sides; what it cannot say at once goes out in the background."""
 
 
-@dataclass(slots=True)
 class Service:
     """One worker's wiring; lives as long as the worker."""
 
-    config: Config
-    router: Router[Pool]
-    idle: IdleUpstreams
-    dialer: Dialer
-    strands: Strands
-    counters: Counters
-    access: AccessLog | None
-    clock: Callable[[], float]
-    """Monotonic seconds."""
-    on_fault: Callable[[BaseException], None]
-    """Told of an exception that nobody foresaw; the connection it happened on is aborted."""
-    draining: bool = False
-    idle_grace: float = 2.0
-    """Seconds that a draining worker keeps an idle connection."""
-    connections: set[Connection] = field(default_factory=set)
-    https_port: int = 443
-    """The port that redirect_to_https names."""
-    response_heads: ResponseHeads = field(init=False)
-    response_timeout: float = field(init=False)
-    """From config.timeouts; here because every request asks for it."""
+    __slots__ = (
+        "access",
+        "clock",
+        "config",
+        "connections",
+        "counters",
+        "dialer",
+        "draining",
+        "https_port",
+        "idle",
+        "idle_grace",
+        "on_fault",
+        "response_heads",
+        "response_timeout",
+        "router",
+        "strands",
+    )
 
-    def __post_init__(self) -> None:
-        self.response_timeout = self.config.timeouts.response_head
-        self.response_heads = ResponseHeads(self.config.limits.fields * 2)  # twice what a client may send
+    def __init__(
+        self,
+        *,
+        config: Config,
+        router: Router[Pool],
+        idle: IdleUpstreams,
+        dialer: Dialer,
+        strands: Strands,
+        counters: Counters,
+        access: AccessLog | None,
+        clock: Callable[[], float],
+        on_fault: Callable[[BaseException], None],
+        https_port: int = 443,
+    ) -> None:
+        """`clock`: monotonic seconds; `on_fault` is told of an exception that nobody foresaw, and the connection it happened on is
+        aborted; `https_port` is what redirect_to_https names."""
+        self.config = config
+        self.router = router
+        self.idle = idle
+        self.dialer = dialer
+        self.strands = strands
+        self.counters = counters
+        self.access = access
+        self.clock = clock
+        self.on_fault = on_fault
+        self.https_port = https_port
+        self.draining = False
+        self.idle_grace = 2.0
+        """Seconds that a draining worker keeps an idle connection."""
+        self.connections: set[Connection] = set()
+        self.response_heads = ResponseHeads(config.limits.fields * 2)  # twice what a client may send
+        self.response_timeout = config.timeouts.response_head  # here because every request asks for it

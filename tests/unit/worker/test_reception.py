@@ -19,6 +19,7 @@ from lbproxy.config import model
 from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.strands import GeventStrands
+from lbproxy.net.tls_stream import TlsStream
 from lbproxy.observe.log import Noisy
 from lbproxy.worker.reception import Reception
 from tests.unit.net.loopback import deadlines_running, loop_rests, sockets, start, until
@@ -210,10 +211,11 @@ def test_an_unforeseen_fault_in_a_handshake_stays_its_own(
 ) -> None:
     place = desk(deadlines, authority.server())
 
-    def broken(_: object) -> None:
-        raise KeyError("a bug")
+    class Broken(TlsStream):
+        def handshake(self) -> None:
+            raise KeyError("a bug")
 
-    monkeypatch.setattr("lbproxy.net.tls_stream.TlsStream.handshake", broken)
+    monkeypatch.setattr("lbproxy.worker.reception.TlsStream", Broken)
     peer = place.arrive()
     until(lambda: place.counts() == (1, 0, 0, 1), "turned away")
     assert [type(fault) for fault in place.world.faults] == [KeyError]

@@ -1,0 +1,1 @@
+"""Pieces of the work, measured by themselves, and the instructions of a whole request."""

@@ -1,0 +1,213 @@
+"""How many instructions a request costs the worker, counted by valgrind: `python -m bench.micro.instructions`.
+
+CPU time on a machine that others use differs by a fifth from run to run; instructions in user space differ by half a percent, so a
+change of one percent can be told. They are not time: a system call counts only until it enters the kernel, and a cache miss counts
+nothing. What they steer is settled by `scripts/bench`.
+
+The whole proxy runs under callgrind, from its start, but is only counted while one client sends its requests: over TLS, on
+CONNECTIONS kept connections, all of which ask before the first reads its answer, so that the worker finds work for every turn of
+its loop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.macro import certificate, machine, peers, procfs
+from bench.macro.backends import Backends
+from bench.macro.errors import BenchError
+from bench.macro.process import Program, free_port
+from lbproxy import compiled
+
+CONNECTIONS = 16
+WARM_UP = 20
+"""Rounds before counting: caches fill, Python's own and ours."""
+
+_BROWSER = b"".join(
+    b"%b: %b\r\n" % field
+    for field in (
+        (b"Connection", b"keep-alive"),
+        (b"sec-ch-ua", b'"Chromium";v="126", "Not.A/Brand";v="24"'),
+        (b"sec-ch-ua-mobile", b"?0"),
+        (b"sec-ch-ua-platform", b'"Linux"'),
+        (b"Upgrade-Insecure-Requests", b"1"),
+        (b"User-Agent", b"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"),
+        (b"Accept", b"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"),
+        (b"Sec-Fetch-Site", b"same-origin"),
+        (b"Sec-Fetch-Mode", b"navigate"),
+        (b"Accept-Encoding", b"gzip, deflate, br, zstd"),
+        (b"Accept-Language", b"en-GB,en;q=0.9,de;q=0.8"),
+        (b"Cookie", b"session=0123456789abcdef0123456789abcdef; theme=dark; consent=" + b"x" * 300),
+    )
+)
+CASES: dict[str, Callable[[int], bytes]] = {
+    "tiny": lambda _: b"GET /tiny HTTP/1.1\r\nHost: bench.test\r\n\r\n",
+    "browser": lambda _: b"GET /tiny HTTP/1.1\r\nHost: bench.test\r\n" + _BROWSER + b"\r\n",
+    "other-path": lambda nth: b"GET /tiny?%d HTTP/1.1\r\nHost: bench.test\r\n" % nth + _BROWSER + b"\r\n",
+    "other-fields": lambda nth: b"GET /tiny HTTP/1.1\r\nHost: bench.test\r\nX-Request-Id: %d\r\n" % nth + _BROWSER + b"\r\n",
+}
+"""What the nth request is. The last two defeat what is remembered from a client's request to its next."""
+
+
+class Worker(NamedTuple):
+    """A proxy that serves under callgrind."""
+
+    pid: int
+    connections: list[ssl.SSLSocket]
+    folder: Path
+
+    def tell(self, *words: str) -> None:
+        """A command to valgrind's own server in the worker."""
+        told = subprocess.run(["vgdb", f"--pid={self.pid}", *words], capture_output=True, text=True, check=False)
+        if told.returncode:
+            raise BenchError(f"vgdb {' '.join(words)}: {told.stderr.strip() or told.stdout.strip()}")
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[Worker]:
+    """The proxy of the macro benchmarks, with one worker, under callgrind."""
+    for name in ("backends", "proxy"):
+        (folder / name).mkdir()
+    backends = Backends(folder / "backends", machine.Cores())
+    try:
+        site = peers.Site(
+            folder / "proxy", free_port(), free_port(), backends.ports, certificate.make(folder), folder / "proxy/access.log"
+        )
+        recipe = peers.lbproxy(site)
+        if os.geteuid() == 0:  # the worker writes where callgrind says and talks to vgdb: it has to stay who it is
+            config = Path(recipe.command[-1])
+            config.write_text(config.read_text().replace("[proxy]", '[proxy]\nuser = "root"'))
+        valgrind = [
+            machine.require("valgrind", "it counts"),
+            "--tool=callgrind",
+            "--instr-atstart=no",
+            "--trace-children=yes",  # or a forked child cannot be spoken to
+            f"--callgrind-out-file={folder}/callgrind.%p",
+        ]
+        env = {**recipe.env, "PYTHONHASHSEED": "0"}
+        command = [*valgrind, *recipe.command]
+        program = Program("lbproxy", command, stdout=folder / "stdout", stderr=folder / "stderr", env=env, cwd=recipe.cwd)
+        try:
+            program.wait_until(lambda: _answers(site.https), 120.0)
+            connections = [connect(site.https) for _ in range(CONNECTIONS)]
+            yield Worker(_worker(program.pid), connections, folder)
+            for connection in connections:
+                connection.close()
+        finally:
+            program.stop()
+    finally:
+        backends.stop()
+
+
+def connect(port: int) -> ssl.SSLSocket:
+    """Without verification: that is not what is counted."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=60), server_hostname="bench.test")
+
+
+def _answers(port: int) -> bool:
+    with connect(port) as tls:
+        tls.sendall(CASES["tiny"](0))
+        return tls.recv(65536).startswith(b"HTTP/1.1 200 ")
+
+
+def _worker(master: int) -> int:
+    """The one of the proxy's processes that has the connections."""
+    children = [process.pid for process in procfs.family(master, procfs.all_processes()) if process.pid != master]
+    if not children:
+        raise BenchError("the proxy has no children")
+    return max(children, key=_sockets)
+
+
+def _sockets(pid: int) -> int:
+    try:
+        return sum("socket" in os.readlink(link) for link in (procfs.PROC / str(pid) / "fd").iterdir())
+    except OSError:
+        return 0
+
+
+def count(worker: Worker, request: Callable[[int], bytes], rounds: int) -> Path:
+    """Count `rounds` requests on each of the connections; callgrind's file."""
+    before = set(worker.folder.glob("callgrind.*"))
+    nth = 0
+
+    def play(times: int) -> None:
+        nonlocal nth
+        for _ in range(times):
+            for connection in worker.connections:
+                nth += 1
+                connection.sendall(request(nth))
+            for connection in worker.connections:
+                answer = connection.recv(65536)
+                if not answer.startswith(b"HTTP/1.1 200 "):
+                    raise BenchError(f"wanted 200, got {answer[:100]!r}")
+
+    play(WARM_UP)
+    worker.tell("instrumentation", "on")
+    play(3)
+    worker.tell("zero")
+    play(rounds)
+    worker.tell("dump")
+    worker.tell("instrumentation", "off")
+    made = [path for path in worker.folder.glob("callgrind.*") if path not in before and path.suffix[1:].isdigit()]
+    return max(made, key=lambda path: path.stat().st_mtime_ns)
+
+
+def total(path: Path) -> int:
+    """All instructions in a file of callgrind's."""
+    found = re.search(r"^(?:totals|summary): (\d+)", path.read_text(), re.M)
+    if found is None:
+        raise BenchError(f"{path} has no totals")
+    return int(found[1])
+
+
+def by_library(path: Path) -> Counter[str]:
+    """Instructions by the library they stand in, as far as callgrind_annotate can tell."""
+    command = ["callgrind_annotate", "--threshold=100", str(path)]
+    found: Counter[str] = Counter()
+    for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():
+        if match := re.match(r"\s*([\d,]+) \(.*\[(.*)\]\s*$", line):
+            found[match[2].rpartition("/")[2].removesuffix(compiled.SUFFIX)] += int(match[1].replace(",", ""))
+    return found
+
+
+def main(argv: list[str]) -> int:
+    """The table; 1 and the reason when it cannot be made."""
+    parser = argparse.ArgumentParser(prog="bench.micro.instructions", description="Instructions a request, in user space.")
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"default: all of {', '.join(CASES)}")
+    parser.add_argument("--rounds", type=int, default=40, help=f"default 40, of {CONNECTIONS} requests each")
+    parser.add_argument("--libraries", action="store_true", help="also tell in which library they are")
+    chosen = parser.parse_args(argv)
+    if unknown := set(chosen.cases) - set(CASES):
+        parser.error(f"unknown case {', '.join(unknown)}; there are {', '.join(CASES)}")
+    print(f"lbproxy is {compiled.describe()}")
+    with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as worker:
+        for name in chosen.cases or CASES:
+            made = count(worker, CASES[name], chosen.rounds)
+            requests = chosen.rounds * CONNECTIONS
+            print(f"{name:<14}{total(made) / requests:>10,.0f}", flush=True)
+            if chosen.libraries:
+                for library, instructions in by_library(made).most_common(25):
+                    print(f"    {instructions / requests:>10,.0f}  {library}")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except BenchError as error:
+        sys.exit(f"bench: {error}")

@@ -1,0 +1,134 @@
+"""Which form of the hot modules runs: compiled by Cython where they were built, plain Python otherwise. Nobody else asks.
+
+Theory of operation. `setup.py` compiles the modules of HOT from the very .py files that stand here (typed by the .pxd beside them)
+and puts the results into lbproxy/_compiled/, not beside the sources, where Python would prefer them blindly. A manifest there names
+every source with a hash of its contents. The finder below takes the compiled modules only if all of these hashes still fit, so
+that an edited file counts at once, in a checkout as in an installation. It is all or nothing: the compiled modules know the layout
+of each other's objects.
+
+The master loads none of them. Each child decides anew when it loads the first one; until it ends it stays with what it chose.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, ModuleSpec
+from types import ModuleType
+from typing import NamedTuple
+
+HOT = (
+    "lbproxy.balance.least_connections",
+    "lbproxy.balance.pool",
+    "lbproxy.http.forwarding",
+    "lbproxy.http.grammar",
+    "lbproxy.http.h1.chunks",
+    "lbproxy.http.h1.request",
+    "lbproxy.http.h1.response",
+    "lbproxy.http.heads",
+    "lbproxy.http.message",
+    "lbproxy.net.tcp_stream",
+    "lbproxy.net.tls_stream",
+    "lbproxy.observe.access",
+    "lbproxy.proxy.client",
+    "lbproxy.proxy.exchange",
+    "lbproxy.proxy.relay",
+    "lbproxy.proxy.reuse",
+    "lbproxy.proxy.router",
+    "lbproxy.proxy.service",
+)
+"""What a request runs through. Nothing the master imports belongs here (tests/test_architecture.py)."""
+
+SWITCH = "LBPROXY_PURE"
+"""Set to 1 in the environment it forces plain Python; at build time it builds nothing."""
+
+FOLDER = "_compiled"
+SUFFIX = EXTENSION_SUFFIXES[0]
+"""Names Python's version, its ABI and the platform: a build for another one is not even found."""
+MANIFEST = "manifest" + SUFFIX + ".txt"
+FAILED = "failed:"
+"""A manifest that starts with it tells only why nothing could be built."""
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Form(NamedTuple):
+    """What a process would load now."""
+
+    paths: dict[str, str]
+    """Module -> compiled file; empty: plain Python."""
+    why: str
+    """Why it is plain Python; "" when it is not."""
+
+
+def sources() -> list[str]:
+    """Everything the compiled modules are made of, relative to the package's folder, in a fixed order."""
+    found = ["compiled.py"]
+    for module in HOT:
+        path = module.partition(".")[2].replace(".", "/")
+        found.append(path + ".py")
+        if os.path.exists(os.path.join(_PACKAGE, path + ".pxd")):
+            found.append(path + ".pxd")
+    return found
+
+
+def describe_sources() -> str:
+    """The manifest of the sources as they stand: a line for each with its hash, the one that also keeps .pyc files honest."""
+    from importlib.util import source_hash  # the master starts without it
+
+    lines = []
+    for path in sources():
+        with open(os.path.join(_PACKAGE, path), "rb") as file:
+            lines.append(f"{source_hash(file.read()).hex()} {path}\n")
+    return "".join(lines)
+
+
+def form() -> Form:
+    """Look at the environment, the build and the sources. About a millisecond."""
+    if os.environ.get(SWITCH, "") not in ("", "0"):
+        return Form({}, SWITCH)
+    folder = os.path.join(_PACKAGE, FOLDER)
+    try:
+        with open(os.path.join(folder, MANIFEST), encoding="utf-8") as file:
+            built = file.read()
+        if built.startswith(FAILED):
+            return Form({}, built.removeprefix(FAILED).strip())
+        if built != describe_sources():
+            return Form({}, "sources changed")
+    except FileNotFoundError:
+        return Form({}, "not built")
+    except OSError as error:
+        return Form({}, error.strerror or str(error))
+    return Form({module: os.path.join(folder, module + SUFFIX) for module in HOT}, "")
+
+
+def describe() -> str:
+    """ "compiled: 18 modules", or "pure: " and why: for `lbproxy --version` and the status page."""
+    paths, why = form()
+    return f"compiled: {len(paths)} modules" if paths else f"pure: {why}"
+
+
+class Finder:
+    """An entry of sys.meta_path, in front of those that find the .py files."""
+
+    def __init__(self) -> None:
+        self._form: Form | None = None
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """See importlib.abc.MetaPathFinder."""
+        if name not in HOT:
+            return None
+        if self._form is None:
+            self._form = form()
+        compiled = self._form.paths.get(name)
+        if compiled is None:
+            return None
+        spec = ModuleSpec(name, ExtensionFileLoader(name, compiled), origin=compiled)
+        spec.has_location = True
+        return spec
+
+
+def install() -> None:
+    """Called once, when the package is imported."""
+    sys.meta_path.insert(0, Finder())

@@ -1,0 +1,17 @@
+# Types for the compiled form of forwarding.py. See lbproxy/compiled.py.
+
+cdef class Forwarder:
+    cdef public bytes _after_host
+    cdef public bytes _before_host
+    cdef public bytes _block
+    cdef public object _head
+    cdef public tuple _networks
+    cdef public bytes _out
+    cdef public str _peer
+    cdef public long _port
+    cdef public str _proto
+    cdef public bytes _rest
+    cdef public bint _trusted
+
+    cpdef bytes request(self, head)
+    cpdef str client(self, head)

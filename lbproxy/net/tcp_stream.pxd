@@ -1,0 +1,29 @@
+# Types for the compiled form of tcp_stream.py. See lbproxy/compiled.py.
+
+cdef class TcpStream:
+    cdef public object _deadlines
+    cdef public bytes _early
+    cdef public object _hub
+    cdef public bint _paused
+    cdef public long _queued
+    cdef public object _reader
+    cdef public object _recv
+    cdef public object _send
+    cdef public object _sock
+    cdef public object _watcher
+    cdef public object _write_watcher
+    cdef public object _writer
+    cdef public bint closed
+    cdef public double deadline
+    cdef public object owner
+    cdef public bint unread
+    cdef public double write_deadline
+    cdef public double write_stall
+
+    cpdef _pause(self)
+    cpdef _resume(self)
+    cpdef _wait_input(self)
+    cpdef bytes read(self, long limit)
+    cpdef bytes _read_raw(self, long limit)
+    cpdef write(self, data)
+    cpdef close(self)

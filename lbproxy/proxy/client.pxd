@@ -1,0 +1,22 @@
+# Types for the compiled form of client.py. See lbproxy/compiled.py.
+
+cimport cython
+
+from lbproxy.http.h1.request cimport LastFields
+from lbproxy.proxy.exchange cimport Client, Exchange
+from lbproxy.proxy.service cimport Service
+
+
+cdef class ClientConnection(Client):
+    cdef public str _about
+    cdef public object _about_head
+    cdef public LastFields _fields
+    cdef public double _idle_since
+    cdef public double _idle_until
+    cdef public bytes _rest
+    cdef public object state
+
+    @cython.locals(service=Service, end=Py_ssize_t, begun=double, parsed=double, exchange=Exchange, patience=double)
+    cdef bint _next_request(self) except -1
+    @cython.locals(soon=double)
+    cdef bytes _first_bytes(self)

@@ -1,0 +1,58 @@
+# Types for the compiled form of exchange.py. See lbproxy/compiled.py.
+
+cimport cython
+
+from lbproxy.balance.pool cimport Lease
+from lbproxy.http.forwarding cimport Forwarder
+from lbproxy.proxy.reuse cimport Upstream
+from lbproxy.proxy.service cimport Service
+
+
+cdef class Client:
+    cdef public Forwarder forwarder
+    cdef public object open_tunnel
+    cdef public str peer
+    cdef public bint redirect
+    cdef public Service service
+    cdef public object strand
+    cdef public object stream
+    cdef public double tls_seconds
+
+    cpdef str about(self, head)
+
+
+cdef class Exchange:
+    cdef public double _answered
+    cdef public str _backend
+    cdef public double _begun
+    cdef public long long _bytes_in
+    cdef public long long _bytes_out
+    cdef public Client _client
+    cdef public bint _close
+    cdef public object _head
+    cdef public bytes _lines
+    cdef public bint _special
+    cdef public double _leased
+    cdef public bint _over
+    cdef public double _parsed
+    cdef public bint _passed_on
+    cdef public str _reason
+    cdef public Service _service
+    cdef public long _status
+    cdef public long _tries
+    cdef public object _upload
+    cdef public bint broken
+    cdef public double ended
+    cdef public bint keep
+    cdef public bytes rest
+
+    cpdef run(self)
+    cdef _route(self)
+    cdef _attempt(self, Lease lease, pool)
+    cdef _dial(self, Lease lease, pool)
+    cdef _converse(self, Upstream upstream)
+    @cython.locals(end=Py_ssize_t)
+    cdef tuple _next_head(self, stream, bytes data)
+    @cython.locals(body=Py_ssize_t, surplus=bint)
+    cdef _pass_on(self, Upstream upstream, answer, bytes out, bytes data)
+    cdef _log(self)

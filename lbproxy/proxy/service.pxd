@@ -1,0 +1,41 @@
+# Types for the compiled form of service.py. See lbproxy/compiled.py.
+
+from lbproxy.http.heads cimport ResponseHeads
+from lbproxy.observe.access cimport AccessLog
+from lbproxy.proxy.reuse cimport IdleUpstreams
+
+
+cpdef long latency_bucket(double seconds)
+
+
+cdef class Counters:
+    cdef public long _child
+    cdef public long long aborts
+    cdef public long long bytes_in
+    cdef public long long bytes_out
+    cdef public object cells
+    cdef public long connections
+    cdef public list latency
+    cdef public long long retries
+    cdef public list statuses
+
+    cpdef count(self, long status, long long bytes_in, long long bytes_out, double seconds)
+
+
+cdef class Service:
+    cdef public AccessLog access
+    cdef public object admissions
+    cdef public object clock
+    cdef public object config
+    cdef public set connections
+    cdef public Counters counters
+    cdef public object dialer
+    cdef public bint draining
+    cdef public long https_port
+    cdef public IdleUpstreams idle
+    cdef public double idle_grace
+    cdef public object on_fault
+    cdef public ResponseHeads response_heads
+    cdef public double response_timeout
+    cdef public object router
+    cdef public object strands

@@ -1,0 +1,40 @@
+"""The requests that are counted are ones that lbproxy takes, and callgrind's files are read as it writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.macro.errors import BenchError
+from bench.micro import instructions
+from lbproxy.http.h1.request import LastFields, parse_request
+
+
+@pytest.mark.parametrize("name", instructions.CASES)
+def test_requests_are_sound(name: str) -> None:
+    request = instructions.CASES[name]
+    head = parse_request(request(7), 8192, 100)
+    assert head.method == b"GET"
+    assert head.path == b"/tiny"
+    assert head.keep_alive
+
+
+@pytest.mark.parametrize(("name", "repeats"), [("tiny", True), ("browser", True), ("other-path", False), ("other-fields", False)])
+def test_what_is_remembered_is_met_or_defeated(name: str, repeats: bool) -> None:
+    request, last = instructions.CASES[name], LastFields()
+    first, second = (parse_request(request(nth), 8192, 100, last) for nth in (1, 2))
+    assert (first is second) is repeats
+
+
+def test_total(tmp_path: Path) -> None:
+    made = tmp_path / "callgrind.1.1"
+    made.write_text("version: 1\ncreator: callgrind-3.19.0\nevents: Ir\n\nfn=(1) main\n1 5\n\ntotals: 47642350\n")
+    assert instructions.total(made) == 47642350
+
+
+def test_no_total(tmp_path: Path) -> None:
+    made = tmp_path / "callgrind.1.1"
+    made.write_text("version: 1\n")
+    with pytest.raises(BenchError, match="no totals"):
+        instructions.total(made)
