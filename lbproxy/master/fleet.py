@@ -40,7 +40,7 @@ from lbproxy.master import events
 from lbproxy.master.child import FOREVER, SIGNALS, Child, Cue, Phase, Role
 from lbproxy.master.crowding import Crowding
 from lbproxy.master.events import Action, Event, Fact, Kill, Level, Log, Send, Spawn
-from lbproxy.master.generation import Generation, Post, Stage, Stop, vacancy, worn_out
+from lbproxy.master.generation import FULL_PAUSE, Generation, Post, Stage, Stop, vacancy, worn_out
 from lbproxy.master.reloading import Wishes
 
 FRESH = 30.0
@@ -50,8 +50,6 @@ FORGIVEN = 2
 MOST_GENERATIONS = 3
 REPLACE_PAUSE = 5.0
 """Seconds between replacements of workers: a limit that every worker exceeds at once must not become a storm of forks."""
-FULL_PAUSE = 1.0
-"""Seconds until a post is tried again that found no row of the ledger free."""
 DRAIN_GRACE = 2.0
 ABANDON_AFTER = 5.0
 """Seconds after a SIGKILL to all: what is still there sits in an uninterruptible wait, and the master goes without it."""
@@ -118,9 +116,9 @@ class Fleet:
         self._preparing = False
         self.last = event.number
         first = not self.generations
-        if event.terms.workers >= RETIRED - len(self._children):  # control needs a place as well
+        if (wanted := event.terms.workers) > RETIRED - (there := len(self._children)):
             self._actions.append(events.Forget(event.number))
-            self._reject(event.number, f"{event.terms.workers} workers more than the {len(self._children)} children there are")
+            self._reject(event.number, f"no room for {wanted} more workers: {there} of {RETIRED} children live already")
             return
         self.generations[event.number] = generation = Generation(event.number, event.terms, self._now, first)
         if first:

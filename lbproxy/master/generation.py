@@ -17,6 +17,8 @@ from lbproxy.master.events import Fact, Terms
 
 BACK_OFF_FIRST = 0.1
 BACK_OFF_MOST = 5.0
+FULL_PAUSE = 1.0
+"""Seconds until a post that found no row of the ledger free is tried again."""
 LIVED = 5.0
 """Seconds of service that clear a post's score."""
 

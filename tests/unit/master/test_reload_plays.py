@@ -279,7 +279,7 @@ def test_a_successor_takes_the_post_when_its_predecessor_dies_first() -> None:
 def test_above_the_hard_limit_a_worker_stops_accepting_at_once() -> None:
     play = beat(with_terms(memory_hard=5000), 0, rss_kib=5001)
     assert [drain.slot for drain in play.drains] == [0]
-    assert play.spawned[-1] == events.Spawn(1, Role.WORKER, 0, 2)
+    assert play.wait(0.5).spawned[-1] == events.Spawn(1, Role.WORKER, 0, 2)
     assert play.logged("worker.too_large")[0]["most_kib"] == 5000
 
 
