@@ -14,7 +14,7 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,7 +148,7 @@ def prepare(config: Config, inherited: Mapping[Address, socket.socket] = sockets
         return estate, provision
 
 
-def provide(estate: Estate, config: Config, living: Iterable[Provision] = (), serving: Provision | None = None) -> Provision:
+def provide(estate: Estate, config: Config, living: Collection[Provision] = (), serving: Provision | None = None) -> Provision:
     """What a generation with this configuration needs; the estate changes only when all of it can be had. Raises StartError.
 
     `living`: older generations, whose columns of the ledger are taken. `serving`: the one of them that is taken over from.
@@ -182,7 +182,8 @@ def provide(estate: Estate, config: Config, living: Iterable[Provision] = (), se
         estate.ledger.forget_backend(slot)
     for slot in columns - (serving.columns if serving is not None else columns):
         estate.ledger.cells[column_at(Column.HEALTH, slot)] = Health.UNKNOWN  # it comes back, and nobody has looked at it meanwhile
-    estate.outers |= outers
+    held = {one.outer for provision in living for one in provision.listeners}
+    estate.outers = {key: outer for key, outer in estate.outers.items() if outer in held} | outers
     estate.sockets |= dict(zip((listen.address for listen in config.listen), bound, strict=True))
     if metrics_socket is not None and config.metrics.address is not None:
         estate.sockets[config.metrics.address] = metrics_socket

@@ -274,6 +274,23 @@ def test_a_tls_listener_keeps_its_context_while_its_certificate_changes(first: t
         provision.close()
 
 
+def test_contexts_that_no_generation_has_any_more_are_let_go(first: tuple[Estate, Provision], tmp_path: Path) -> None:
+    """An authority that is renewed each night must not leave a context each night."""
+    estate, old = first
+    ca = tmp_path / "ca.pem"
+    config = replace(old.config, listen=(replace(tls_listen(pair(tmp_path, "a.test")), tls=ListenTls(client_ca=ca)),))
+    living = [old]
+    for night in range(4):
+        ca.write_bytes(pair(tmp_path, f"{night}.test").cert.read_bytes())
+        living.append(provide(estate, config, living))
+        assert set(estate.outers.values()) == {one.outer for each in living for one in each.listeners} - {None}
+        assert len(estate.outers) <= 3
+        if len(living) == 3:
+            living.pop(0).close()
+    for provision in living:
+        provision.close()
+
+
 # ---------------------------------------------------------------- the end of a listener
 
 
