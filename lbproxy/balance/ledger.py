@@ -52,6 +52,9 @@ class Health(IntEnum):
     DOWN = 2
 
 
+_STATES = frozenset(map(int, Health))
+
+
 class Admin(IntEnum):
     """The two commonest orders."""
 
@@ -196,7 +199,7 @@ class Ledger:
     @property
     def children(self) -> int:
         """How many workers' rows are to be added up (living or empty). Control, whose slot is far above, counts nothing here."""
-        return self.cells[Header.CHILDREN_HIGH]
+        return min(max(self.cells[Header.CHILDREN_HIGH], 0), RETIRED)  # whatever a child that was taken over wrote there
 
     def total(self, scalar: int) -> int:
         """One scalar over all children, dead ones included (whose gauges are zero)."""
@@ -207,8 +210,9 @@ class Ledger:
         return sum(self.cells[cell_at(child, what, backend)] for child in (*range(self.children), RETIRED))
 
     def health(self, backend: int) -> Health:
-        """The backend's health as `control` last saw it."""
-        return Health(self.cells[column_at(Column.HEALTH, backend)])
+        """The backend's health as `control` last saw it; UNKNOWN for what nobody who is sound would write."""
+        state = self.cells[column_at(Column.HEALTH, backend)]
+        return Health(state) if state in _STATES else Health.UNKNOWN
 
     def verify(self) -> list[str]:
         """What contradicts the invariants, in words; empty when all is well.

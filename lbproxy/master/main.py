@@ -192,8 +192,8 @@ class Master:
         return due if self._control is None else min(due, self._control.next_deadline())
 
     def _feed(self, event: events.Event) -> None:
-        """Tell the fleet, and carry out what it wants. What happens meanwhile (a fork that fails) waits until the whole list is carried
-        out: the fleet takes it that it is."""
+        """Tell the fleet, and carry out what it wants. What happens meanwhile (a fork that fails) waits until the whole list
+        is carried out: the fleet takes it that it is."""
         self._events.append(event)
         if self._feeding:
             return

@@ -22,6 +22,7 @@ from lbproxy.master.generation import Generation
 from lbproxy.master.prepare import MOST_WORKERS, Estate, Provision
 from lbproxy.master.requests import Answer
 from lbproxy.master.status import describe
+from lbproxy.observe import log
 from lbproxy.observe.metrics import Snapshot
 from lbproxy.observe.snapshot import snapshot
 
@@ -64,7 +65,14 @@ class Operator:
 
     def handle(self, request: requests.Request, reply: Reply) -> None:
         """`reply` is called once: now, or when it is known how it went."""
-        self._do[type(request)](request, reply)
+        if not isinstance(request, requests.Status):
+            self._do[type(request)](request, reply)
+            return
+        try:
+            self._status(request, reply)
+        except Exception as error:  # children write what it reads: nothing that ever stands there may end what serves
+            log.get_logger().error("status.fault", exc_info=error)
+            reply({"ok": False, "error": f"{type(error).__name__}: {error}"})
 
     def level_of(self, generation: int) -> str:
         """What an operator ordered for the logs of its children; "" when it is what the configuration says."""

@@ -106,6 +106,20 @@ def test_a_new_owner_starts_from_zero(ledger: Ledger) -> None:
     assert [ledger.cells[column_at(column, 4)] for column in Column] == [0] * len(Column)
 
 
+@pytest.mark.parametrize(("written", "read"), [(2**62, RETIRED), (-1, 0), (RETIRED, RETIRED), (7, 7)])
+def test_a_number_of_rows_that_cannot_be_leads_no_reader_astray(ledger: Ledger, written: int, read: int) -> None:
+    ledger.cells[Header.CHILDREN_HIGH] = written
+    assert ledger.children == read
+    assert ledger.total(Scalar.REQUESTS) == ledger.backend_total(PerBackend.REQUESTS, 3) == 0
+    ledger.forget_backend(3)
+
+
+@pytest.mark.parametrize("written", [-1, 3, 2**62])
+def test_a_health_that_cannot_be_is_unknown(ledger: Ledger, written: int) -> None:
+    ledger.cells[column_at(Column.HEALTH, 5)] = written
+    assert ledger.health(5) is Health.UNKNOWN
+
+
 def test_readers_add_up_no_more_rows_than_there_are_workers(ledger: Ledger) -> None:
     """When those above are gone, whose rows were retired; what they counted stays."""
     for child in range(5):

@@ -11,6 +11,7 @@ import pytest
 from lbproxy import __version__
 from lbproxy.balance import backend as balance
 from lbproxy.balance.ledger import (
+    HEADER_CELLS,
     SIZE,
     Column,
     Health,
@@ -28,7 +29,7 @@ from lbproxy.balance.slots import SlotTable
 from lbproxy.config.model import Address, Backend, Config, Listen, Log, Pool, Process, Route
 from lbproxy.config.plan import plan
 from lbproxy.ipc.messages import Heartbeat, Quit, Ready, SetLogLevel
-from lbproxy.master import events, requests
+from lbproxy.master import events, operator, requests
 from lbproxy.master.events import Died, Said, Terminate
 from lbproxy.master.operator import OVER_RELOADS, UNTIL_RELOAD, Operator
 from lbproxy.master.prepare import MOST_WORKERS, Estate, Provision
@@ -381,3 +382,21 @@ def test_status_before_anybody_serves() -> None:
     [generation] = status["generations"]
     assert (generation["stage"], generation["workers"][0]["phase"]) == ("starting", "starting")
     assert len(generation["workers"]) == 2
+
+
+@pytest.mark.parametrize("absurd", [-(2**63), -1, 2**40, 2**63 - 1])
+def test_status_survives_whatever_a_child_that_was_taken_over_wrote_into_the_ledger(desk: Desk, absurd: int) -> None:
+    cells = desk.ledger.cells
+    for at in (*range(1, HEADER_CELLS), *(column_at(column, 0) for column in Column), *range(scalar_at(0, 0), scalar_at(1, 0))):
+        cells[at] = absurd
+    status = desk.answer(requests.Status())
+    assert status["ok"] is True
+    assert status["pools"][0]["backends"][0]["health"] == "unknown"
+
+
+def test_a_status_that_fails_is_an_answer_and_not_the_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OverflowError("too large")
+
+    monkeypatch.setattr(operator, "snapshot", fail)
+    assert desk.answer(requests.Status()) == {"ok": False, "error": "OverflowError: too large"}
