@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from bench.reload.load import Load, told
 from bench.reload.outcome import Tally
 from tests.conftest import Stage
 from tests.support.moving_site import MovingSite
+from tests.support.reloads import assert_served, stopped
 from tests.support.waiting import eventually
 
 DOWNLOADS_END_WITHIN = 25.0
@@ -61,3 +63,17 @@ def test_master_killed(stage: Stage) -> None:
         eventually(lambda: not site.proxy.members(), "every process gone", within=DOWNLOADS_END_WITHIN)
         tally = load.stop()
     _assert_only_refused(tally)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_queue(stage: Stage, number: signal.Signals) -> None:
+    """Who was connected and not accepted yet when the master is told to end, or is killed, is served all the same."""
+    proxy = stage.proxy(stage.app().address, workers=2)
+    with stopped(proxy.wait_workers(2)):
+        queued = [socket.create_connection(("127.0.0.1", proxy.port()), 10.0) for _ in range(50)]
+        proxy.signal(number)
+        if number is signal.SIGTERM:
+            proxy.wait_event("draining")
+    assert_served(queued, stage.authority.file)
+    assert proxy.wait() == (0 if number is signal.SIGTERM else -signal.SIGKILL)
+    eventually(lambda: not proxy.members(), "every process gone")

@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-
-import psutil
 
 from bench.reload.load import Load, told
 from tests.conftest import Stage
 from tests.support.moving_site import MovingSite, accepts
 from tests.support.ports import free_port
-from tests.support.reloads import Reloads
+from tests.support.reloads import Reloads, assert_served, stopped
 from tests.support.waiting import eventually
 
 RELOADS = int(os.environ.get("RELOADS", "10"))
 """A multiple of ten makes each change there and back. 30 take about a minute."""
 APART = 1.0
 """Seconds from one reload to the next at least, so that idle clients are in every state."""
-
-
-@contextmanager
-def stopped(pids: list[int]) -> Iterator[None]:
-    """Processes that do not run inside; for less than the five seconds after which the master takes them for hung."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            if psutil.pid_exists(pid):
-                os.kill(pid, signal.SIGCONT)
 
 
 def test_nothing_is_lost(stage: Stage) -> None:
@@ -92,11 +73,6 @@ def test_queue_of_a_removed_listener(stage: Stage) -> None:
     with stopped(proxy.wait_workers(2)):
         queued = [socket.create_connection(("127.0.0.1", port), 10.0) for _ in range(50)]
         reloads.reload(lambda config: config["listen"].pop())
-    context = ssl.create_default_context(cafile=str(stage.authority.file))
-    for raw in queued:
-        with context.wrap_socket(raw, server_hostname="localhost") as tls:
-            tls.settimeout(20)
-            tls.sendall(b"GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            assert tls.recv(65536).startswith(b"HTTP/1.1 200")
+    assert_served(queued, stage.authority.file)
     eventually(lambda: not accepts(port), "the removed listener refuses")
     reloads.only_the_newest()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import copy
 import os
 import signal
-from collections.abc import Callable
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +125,26 @@ class Ambush:
                 os.kill(pid, signal.SIGSTOP)
                 return pid
         return None
+
+
+@contextmanager
+def stopped(pids: list[int]) -> Iterator[None]:
+    """Processes that do not run inside; for less than the five seconds after which the master takes them for hung."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            if psutil.pid_exists(pid):
+                os.kill(pid, signal.SIGCONT)
+
+
+def assert_served(queued: list[socket.socket], ca: Path) -> None:
+    """Clients that were connected by the kernel before anybody accepted them: each gets its TLS and its answer."""
+    context = ssl.create_default_context(cafile=str(ca))
+    for raw in queued:
+        with context.wrap_socket(raw, server_hostname="localhost") as tls:
+            tls.settimeout(PATIENCE)
+            tls.sendall(b"GET /echo HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert tls.recv(65536).startswith(b"HTTP/1.1 200")
