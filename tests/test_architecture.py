@@ -80,6 +80,7 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "ipc/messages.py": "values; ipc/test_codec.py carries each of them over the wire",
     "ipc/handover.py": "values",
     "balance/backend.py": "a value",
+    "balance/policy.py": "an interface only",
 }
 """Files with functions whose promises are checked elsewhere."""
 

@@ -19,6 +19,8 @@ class Backend(NamedTuple):
     weight: int
     max_connections: int
     slot: int
+    tier: int = 0
+    """Used while nobody of a lower tier is up."""
 
     @property
     def identity(self) -> str:

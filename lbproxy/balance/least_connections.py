@@ -11,7 +11,9 @@ request more weighs least on the largest.
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Sequence
+
+from lbproxy.balance.turns import Turns
 
 
 def least_loaded(usable: Sequence[int], loads: Sequence[int], weights: Sequence[int]) -> list[int]:
@@ -28,15 +30,13 @@ def least_loaded(usable: Sequence[int], loads: Sequence[int], weights: Sequence[
     return best
 
 
-def break_tie(tied: Sequence[int], weights: Sequence[int], current: MutableSequence[int]) -> int:
-    """One of `tied` (not empty) by smooth weighted round robin; `current` holds the running weights and is updated."""
-    total = 0
-    chosen = tied[0]
-    for index in tied:
-        weight = weights[index]
-        total += weight
-        current[index] += weight
-        if current[index] > current[chosen]:
-            chosen = index
-    current[chosen] -= total
-    return chosen
+class LeastConnections:
+    """See policy.Policy."""
+
+    def __init__(self, turns: Turns) -> None:
+        self._turns = turns
+
+    def choose(self, usable: Sequence[int], loads: Sequence[int], weights: Sequence[int]) -> int:
+        """See Policy."""
+        best = least_loaded(usable, loads, weights)
+        return best[0] if len(best) == 1 else self._turns.next(best, weights)

@@ -25,6 +25,7 @@ CHILD_SLOTS = 192
 BACKEND_SLOTS = 1024
 
 HEADER_CELLS = 64
+SECRET_CELLS = 4
 SCALAR_CELLS = 64
 MAGIC = 0x6C6270726F787901  # "lbproxy" and the layout's version
 
@@ -33,6 +34,7 @@ class Header(IntEnum):
     MAGIC = 0
     CHILDREN_HIGH = 1  # rows at and above this never belonged to a worker; written by the master
     GENERATION = 2
+    SECRET = 8  # to 11: what words of sticky cookies are made with; drawn by the master when it makes the ledger
 
 
 class Column(IntEnum):
@@ -159,6 +161,10 @@ class Ledger:
 
     # ---- written by the master
 
+    def set_secret(self, secret: bytes) -> None:
+        """32 random bytes, before the first child."""
+        self.cells[Header.SECRET : Header.SECRET + SECRET_CELLS] = memoryview(secret).cast("q")
+
     def open_row(self, child: int) -> None:
         """A worker is about to start in this slot."""
         if not 0 <= child < RETIRED:
@@ -208,6 +214,10 @@ class Ledger:
     def backend_total(self, what: int, backend: int) -> int:
         """One count of a backend over all children, dead ones included."""
         return sum(self.cells[cell_at(child, what, backend)] for child in (*range(self.children), RETIRED))
+
+    def secret(self) -> bytes:
+        """32 bytes, the same in every process of this lbproxy and unknown to everybody else."""
+        return self.cells[Header.SECRET : Header.SECRET + SECRET_CELLS].tobytes()
 
     def health(self, backend: int) -> Health:
         """The backend's health as `control` last saw it; UNKNOWN for what nobody who is sound would write."""

@@ -5,8 +5,8 @@ row, all while it holds the pick lock; so no two workers can choose on the same 
 back is a plain decrement of an own cell and needs no lock: a pick that runs at the same moment sees it or does not, and is right
 either way.
 
-"May this backend take a request" is answered here and nowhere else: enabled, weight above 0, known to be up (or, while nothing is
-known to be up, not yet known to be down), below its limit, and not among those already tried.
+Who may take a request, and whom the policy wants, is selection.py's to say. Only the everyday case is decided here, in a few calls
+of C: least connections among backends of equal weight that are all up, that no operator touched, and that have no limits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.least_connections import break_tie, least_loaded
+from lbproxy.balance.least_connections import LeastConnections
 from lbproxy.balance.ledger import (
     Column,
     Header,
@@ -27,21 +27,21 @@ from lbproxy.balance.ledger import (
     Scalar,
     cell_at,
     column_at,
-    is_drained,
-    ordered_weight,
     scalar_at,
 )
+from lbproxy.balance.policy import Policy
+from lbproxy.balance.selection import FULL, Selection
+from lbproxy.balance.turns import Turns
 
 _CHILDREN_HIGH = int(Header.CHILDREN_HIGH)  # an Enum's member is looked up through a hook in Python 3.11
 _UP = int(Health.UP)
-_UNKNOWN = int(Health.UNKNOWN)
 _NO_ORDERS = 0  # of an operator
 
 
 class Unavailable(NamedTuple):
     """Why no backend could take the request."""
 
-    reason: str  # "no_backend" | "pool_full"
+    reason: str  # "no_backend" | "pool_full" | "ask" (asking_pool.py)
 
 
 class Lease:
@@ -72,8 +72,16 @@ class Lease:
 class Pool:
     """The backends of one pool and the cells that concern this worker."""
 
-    def __init__(self, name: str, backends: Sequence[Backend], ledger: Ledger, lock: PickLock, child: int) -> None:
-        """`child`: this worker's row in the ledger."""
+    def __init__(
+        self,
+        name: str,
+        backends: Sequence[Backend],
+        ledger: Ledger,
+        lock: PickLock,
+        child: int,
+        policy: Policy | None = None,
+    ) -> None:
+        """`child`: this worker's row in the ledger; `policy`: None for least connections."""
         self.name = name
         self.backends = tuple(backends)
         self._cells = ledger.cells
@@ -88,10 +96,9 @@ class Pool:
         ]
         self._requests = [cell_at(child, PerBackend.REQUESTS, slot) for slot in slots]
         self._ties = [column_at(Column.TIE, slot) for slot in slots]
-        self._weights = [backend.weight for backend in backends]
-        self._limits = [backend.max_connections for backend in backends]
-        self._limited = any(self._limits)
-        self._equal = min(self._weights) == max(self._weights) > 0
+        self._selection = Selection(backends, policy or LeastConnections(Turns(ledger.cells, slots)))
+        alike = {(backend.weight > 0, backend.weight, backend.tier, backend.max_connections) for backend in backends}
+        self._everyday = policy is None and alike == {(True, backends[0].weight, backends[0].tier, 0)}
         self._all_fit = (_UP,) * len(slots) + (_NO_ORDERS,) * len(slots)
         self._readers: dict[int, Callable[[memoryview], tuple[int, ...]]] = {}
 
@@ -110,13 +117,13 @@ class Pool:
                 if index >= 0:
                     cells[self._in_flight[index]] += 1
         if index < 0:
-            return Unavailable("pool_full" if index == _FULL else "no_backend")
+            return Unavailable("pool_full" if index == FULL else "no_backend")
         cells[self._live] += 1
         cells[self._requests[index]] += 1
         return self._leases[index]
 
     def _choose(self, tried: Sequence[int], rows: int) -> int:
-        """The index of the chosen backend, or _NONE, or _FULL."""
+        """The index of the chosen backend, or one of selection's words for none."""
         cells = self._cells
         count = len(self._slots)
         read = self._readers.get(rows) or self._reader(rows)
@@ -126,37 +133,13 @@ class Pool:
             loads: Sequence[int] = values[states:]
         else:
             loads = [sum(values[at::count]) for at in range(states, states + count)]
-        if self._equal and not tried and not self._limited and values[:states] == self._all_fit:
-            # The everyday case: everybody fit, equal weights. min and count run in C.
+        if self._everyday and not tried and values[:states] == self._all_fit:
+            # min and count run in C.
             least = min(loads)
             if loads.count(least) == 1:
                 return loads.index(least)
             return self._turn(loads, least)
-        weights = self._ordered_weights(values[count:states])
-        usable = self._usable(values, weights, tried)
-        if not usable:
-            return _NONE
-        if self._limited:
-            usable = [index for index in usable if not self._limits[index] or loads[index] < self._limits[index]]
-            if not usable:
-                return _FULL
-        best = least_loaded(usable, loads, weights)
-        return best[0] if len(best) == 1 else self._smooth(best, weights)
-
-    def _ordered_weights(self, orders: Sequence[int]) -> list[int]:
-        """Configured weights, as an operator changed them; 0 for a backend that is drained."""
-        if not any(orders):
-            return self._weights
-        weights = []
-        for order, configured in zip(orders, self._weights, strict=True):
-            ordered = ordered_weight(order)
-            weights.append(0 if is_drained(order) else configured if ordered is None else ordered)
-        return weights
-
-    def _usable(self, values: tuple[int, ...], weights: Sequence[int], tried: Sequence[int]) -> list[int]:
-        candidates = [index for index, slot in enumerate(self._slots) if weights[index] and slot not in tried]
-        up = [index for index in candidates if values[index] == _UP]
-        return up or [index for index in candidates if values[index] == _UNKNOWN]
+        return self._selection.choose(values[:count], values[count:states], loads, tried)
 
     def _turn(self, loads: Sequence[int], least: int) -> int:
         """Round robin among equals: smooth weighted round robin with equal weights is just that, and this is one cell."""
@@ -169,14 +152,6 @@ class Pool:
             index = index + 1 if index + 1 < count else 0
         cells[rotor] = index + 1
         return index
-
-    def _smooth(self, tied: list[int], weights: Sequence[int]) -> int:
-        cells = self._cells
-        current = [cells[at] for at in self._ties]
-        chosen = break_tie(tied, weights, current)
-        for index in tied:
-            cells[self._ties[index]] = current[index]
-        return chosen
 
     def _reader(self, rows: int) -> Callable[[memoryview], tuple[int, ...]]:
         """One C call that reads health, administrative state, and every child's in-flight count of every backend of this pool.
@@ -191,7 +166,3 @@ class Pool:
         reader: Callable[[memoryview], tuple[int, ...]] = itemgetter(*wanted)
         self._readers[rows] = reader
         return reader
-
-
-_NONE = -1
-_FULL = -2

@@ -10,7 +10,21 @@ from dataclasses import asdict
 
 import toml
 
-from lbproxy.config.model import Backend, Config, Health, Limits, Listen, ListenTls, Log, Pool, PoolTls, Process, Route, Timeouts
+from lbproxy.config.model import (
+    Backend,
+    Config,
+    Health,
+    Limits,
+    Listen,
+    ListenTls,
+    Log,
+    Pool,
+    PoolTls,
+    Process,
+    Route,
+    Sticky,
+    Timeouts,
+)
 from lbproxy.config.units import format_duration, format_network, format_size
 
 TomlTable = dict[str, object]
@@ -103,16 +117,28 @@ def route_table(route: Route) -> TomlTable:
 
 def _pool(pool: Pool) -> TomlTable:
     return _given(
-        balance=pool.balance,
+        **pool_table(pool),
         backends=[backend_table(backend) for backend in pool.backends],
         tls=None if pool.tls is None else pool_tls_table(pool.tls),
         health=health_table(pool.health),
+        sticky=None if pool.sticky is None else sticky_table(pool.sticky),
     )
+
+
+def pool_table(pool: Pool) -> TomlTable:
+    """The single keys of a pool."""
+    return _given(balance=pool.balance, hash=str(pool.hash) if pool.balance == "source_hash" else None)
+
+
+def sticky_table(sticky: Sticky) -> TomlTable:
+    """A pool's sticky."""
+    return {"cookie": sticky.cookie, "same_site": sticky.same_site, "max_age": format_duration(sticky.max_age)}
 
 
 def backend_table(backend: Backend) -> TomlTable:
     """The long form of one of a pool's backends."""
-    return {"address": str(backend.address), "weight": backend.weight, "max_connections": backend.max_connections}
+    address, weight, limit = str(backend.address), backend.weight, backend.max_connections
+    return {"address": address, "weight": weight, "max_connections": limit, "tier": backend.tier}
 
 
 def pool_tls_table(tls: PoolTls) -> TomlTable:

@@ -105,6 +105,7 @@ class Backend:
     weight: int = 1  # 0..1000; 0 takes no new requests
     max_connections: int = 0  # 0: no limit
     line: int = 0
+    tier: int = 0  # used while nobody of a lower tier is up; 1 is what `backup` means
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,26 @@ class Health:
 
 
 @dataclass(frozen=True, slots=True)
+class Hash:
+    """What balance = "source_hash" goes by: "address", "header NAME" or "cookie NAME"."""
+
+    kind: str = "address"  # address | header | cookie
+    name: str = ""  # of a header, in lower case, or of a cookie
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" if self.name else self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Sticky:
+    """[pool.NAME.sticky]; the cookie that brings a client back to its backend."""
+
+    cookie: str = "lbproxy"
+    same_site: str = "lax"  # strict | lax | none
+    max_age: float = 0.0  # seconds; 0: as long as the browser runs
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """[pool.NAME]"""
 
@@ -149,6 +170,8 @@ class Pool:
     tls: PoolTls | None = None
     health: Health = field(default_factory=Health)
     line: int = 0
+    hash: Hash = field(default_factory=Hash)
+    sticky: Sticky | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from lbproxy.config import emit
-from lbproxy.config.model import Backend, Config, Listen, Metrics, Pool, PoolTls, Process, Route
+from lbproxy.config.model import Backend, Config, Listen, Metrics, Pool, PoolTls, Process, Route, Sticky
 from lbproxy.config.order import moved
 
 T = TypeVar("T")
@@ -272,10 +272,12 @@ def _pools(old: tuple[Pool, ...], new: tuple[Pool, ...], touched: Collection[Pat
 
 
 def _pool_edits(old: Pool, new: Pool) -> Iterator[Edit]:
-    yield from _edits({"balance": old.balance}, {"balance": new.balance})
+    yield from _edits(emit.pool_table(old), emit.pool_table(new))
     yield from _edits({"tls": "off" if old.tls is None else "on"}, {"tls": "off" if new.tls is None else "on"})
     yield from _edits(emit.pool_tls_table(old.tls or PoolTls()), emit.pool_tls_table(new.tls or PoolTls()), "tls.")
     yield from _edits(_health(old), _health(new), "health.")
+    yield from _edits({"sticky": "off" if old.sticky is None else "on"}, {"sticky": "off" if new.sticky is None else "on"})
+    yield from _edits(emit.sticky_table(old.sticky or Sticky()), emit.sticky_table(new.sticky or Sticky()), "sticky.")
 
 
 def _health(pool: Pool) -> emit.TomlTable:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from lbproxy.config import values
+from lbproxy.config.balancing import read_balancing
 from lbproxy.config.checks import read_health
 from lbproxy.config.model import Address, Backend, Pool, PoolTls
 from lbproxy.config.sections import belongs_in
 from lbproxy.config.tables import Table
 from lbproxy.config.units import parse_backend_address
-
-BALANCE = ("least_conn",)
-"""The policies there are."""
 
 
 def read_pools(table: Table, base: Path) -> tuple[Pool, ...]:
@@ -25,12 +23,13 @@ def read_pools(table: Table, base: Path) -> tuple[Pool, ...]:
 
 
 def _pool(name: str, table: Table, base: Path) -> Pool:
-    balance = table.take("balance", values.choice(*BALANCE), BALANCE[0])
+    balancing = read_balancing(table)
     backends = _backends(table)
     tls = _pool_tls(table.table("tls", 'a table such as { ca = "ca.pem" } or {}'), base)
     health = read_health(table.table("health", 'a table such as { type = "http", path = "/healthz" }'), tls="tls" in table)
     table.close(belongs_in)
-    return Pool(name, backends, balance, tls if "tls" in table else None, health, table.report.lines.of(table.path))
+    line = table.report.lines.of(table.path)
+    return Pool(name, backends, tls=tls if "tls" in table else None, health=health, line=line, **balancing._asdict())
 
 
 def _backends(table: Table) -> tuple[Backend, ...]:
@@ -51,8 +50,12 @@ def _backend(pool: Table, path: tuple[str | int, ...], value: object) -> Backend
     default = Backend(Address("", 0))
     weight = table.take("weight", values.whole(0, 1000), default.weight)
     max_connections = table.take("max_connections", values.whole(0, 1_000_000), default.max_connections)
+    backup = table.take("backup", values.boolean, False)
+    tier = table.take("tier", values.whole(0, 9), 1 if backup else default.tier)
+    if backup and "tier" in table:
+        table.complain("backup", "backup is tier 1, and the tier is given", "leave one of the two out")
     table.close()
-    return None if address is None else Backend(address, weight, max_connections, line)
+    return None if address is None else Backend(address, weight, max_connections, line, tier)
 
 
 def _pool_tls(table: Table, base: Path) -> PoolTls:

@@ -16,6 +16,8 @@ from lbproxy.tls.selfsigned import SelfSigned
 
 POOL = "quick"
 ANY = ("0.0.0.0", "::")
+CHECKS = Health(interval=1.0, fast_interval=0.5, down_interval=1.0)
+"""Quicker than by default: somebody is watching."""
 
 
 def quick_config(listen: Address, backends: Sequence[Address], certificate: SelfSigned, workers: int = 0) -> Config:
@@ -24,7 +26,7 @@ def quick_config(listen: Address, backends: Sequence[Address], certificate: Self
         source="",
         listen=(Listen(listen, (Certificate(certificate.cert, certificate.key),)),),
         routes=(Route(POOL),),
-        pools=(Pool(POOL, tuple(Backend(address) for address in backends), health=Health(interval=1.0, fast_interval=0.5, down_interval=1.0)),),
+        pools=(Pool(POOL, tuple(Backend(address) for address in backends), health=CHECKS),),
         proxy=Process(workers=workers, drain_timeout=5.0),
         log=Log(level="warning", access="off"),
         limits=Limits(connections_per_worker=4096),  # within the usual hard limit on open files

@@ -96,6 +96,11 @@ class Forwarder:
             self._head, self._out = head, out
         return out
 
+    @property
+    def secure(self) -> bool:
+        """The client came over TLS."""
+        return self._proto == "https"
+
     def client(self, head: RequestHead) -> str:
         """Whom the access log names: the peer, or, when that is a trusted proxy, the client it speaks for."""
         if not self._trusted:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import RETIRED, SIZE, Column, Health, Ledger, RawLock, column_at
+from lbproxy.balance.ledger import RETIRED, SECRET_CELLS, SIZE, Column, Health, Ledger, RawLock, column_at
 from lbproxy.balance.slots import SlotTable
 from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import Complaint, StartError
@@ -239,7 +239,9 @@ def shared_memory() -> tuple[Ledger, RawLock]:
         mapped = mmap.mmap(memory, SIZE)  # keeps a descriptor of its own
     finally:
         os.close(memory)
-    return Ledger(mapped), multiprocessing.get_context("fork").Lock()
+    ledger = Ledger(mapped)
+    ledger.set_secret(os.urandom(SECRET_CELLS * 8))
+    return ledger, multiprocessing.get_context("fork").Lock()
 
 
 def _warnings(config: Config) -> list[tuple[str, str]]:

@@ -53,7 +53,7 @@ def _resolve_pool(config: Config, pool: Pool, lookup: Lookup, faults: list[Compl
 
 def _backend(pool: Pool, backend: Configured, ip: str) -> Backend:
     host, port = backend.address
-    return Backend(pool.name, str(backend.address), host, ip, port, backend.weight, backend.max_connections, slot=-1)
+    return Backend(pool.name, str(backend.address), host, ip, port, backend.weight, backend.max_connections, -1, backend.tier)
 
 
 def _complaint(config: Config, pool: Pool, backend: Configured, error: OSError | UnicodeError) -> Complaint:

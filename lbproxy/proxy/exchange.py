@@ -75,11 +75,13 @@ class Exchange:
         "_close",
         "_head",
         "_leased",
+        "_lines",
         "_over",
         "_parsed",
         "_passed_on",
         "_reason",
         "_service",
+        "_special",
         "_status",
         "_tries",
         "_upload",
@@ -104,6 +106,9 @@ class Exchange:
         self._bytes_in = size
         self._bytes_out = 0
         self._close = not head.keep_alive or client.service.draining
+        self._special = self._close or not head.minor
+        """The answer is passed on with lines of ours."""
+        self._lines = b""
         self._passed_on = False
         self._over = False
         self._upload: Upload | None = None
@@ -168,8 +173,10 @@ class Exchange:
         while True:
             lease = pool.pick(tried)
             if isinstance(lease, Unavailable):
-                self._unavailable(lease, tried)
-                return
+                lease = self._admit(pool, lease, tried)
+                if isinstance(lease, Unavailable):
+                    self._unavailable(lease, tried)
+                    return
             if tried:  # the first pick follows the parse at once: there is no queue to wait in
                 self._leased = self._answered = self._service.clock()
             self._tries += 1
@@ -181,6 +188,18 @@ class Exchange:
             if failure is None:
                 return
             tried = (*tried, lease.slot)
+
+    def _admit(self, pool: Pool, why: Unavailable, tried: tuple[int, ...]) -> Lease | Unavailable:
+        """The everyday pick did not give a lease: perhaps the pool only wants to know more of the request."""
+        admission = self._service.admissions.get(pool.name)
+        if admission is None:
+            return why
+        admitted = admission.admit(self._head, self._client.forwarder, tried)
+        if isinstance(admitted, Unavailable):
+            return admitted
+        self._lines = admitted.lines
+        self._special = self._close or not self._head.minor or bool(admitted.lines)
+        return admitted.lease
 
     def _unavailable(self, why: Unavailable, tried: tuple[int, ...]) -> None:
         """No backend (left): say what went wrong at the last one, or that there was none."""
@@ -301,7 +320,7 @@ class Exchange:
         self._status, self._reason = 101, ""
         self._answered = self._service.clock()
         self._passed_on = True
-        head = response(answer, upgrade_lines(answer.block))
+        head = response(answer, upgrade_lines(answer.block) + self._lines)
         tunnel = Tunnel(self._service, self._client.stream, upstream.stream)
         self._client.open_tunnel = tunnel
         try:
@@ -340,7 +359,7 @@ class Exchange:
         """Pass the head on (`out`, unless something is to be added) and the body; then the connection is idle or closed."""
         upload = self._upload
         body = answer.body
-        if body == len(data) and upload is None and self._head.minor and not self._close and not self._service.draining:
+        if body == len(data) and upload is None and not self._special and not self._service.draining:
             # The everyday case: the whole answer is here and nothing is to be added to it. It leaves in one write.
             self._passed_on = True
             self._bytes_out += len(out) + body
@@ -365,12 +384,12 @@ class Exchange:
         if self._service.draining:  # asked again: it may have begun while the backend was at work
             self._close = True
         body = answer.body
-        lines = b""
+        lines = self._lines
         rechunk = False
         if body < 0:  # chunked, or until the backend closes
             if head.minor == 1:
                 rechunk = True
-                lines = _CHUNKED
+                lines += _CHUNKED
             else:
                 self._close = True  # a 1.0 client knows the end of such a body by the end of the connection
         if self._close:

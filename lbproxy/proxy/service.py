@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from lbproxy.balance.ledger import LATENCY_BUCKETS, Ledger, Scalar, scalar_at
@@ -10,6 +10,7 @@ from lbproxy.balance.pool import Pool
 from lbproxy.config.model import Config
 from lbproxy.http.heads import ResponseHeads
 from lbproxy.observe.access import AccessLog
+from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.streams import Dialer, Strands
@@ -88,6 +89,7 @@ class Service:
 
     __slots__ = (
         "access",
+        "admissions",
         "clock",
         "config",
         "connections",
@@ -117,9 +119,11 @@ class Service:
         clock: Callable[[], float],
         on_fault: Callable[[BaseException], None],
         https_port: int = 443,
+        admissions: Mapping[str, Admission] | None = None,
     ) -> None:
         """`clock`: monotonic seconds; `on_fault` is told of an exception that nobody foresaw, and the connection it happened on is
-        aborted; `https_port` is what redirect_to_https names."""
+        aborted; `https_port` is what redirect_to_https names; `admissions` are by name, for pools whose everyday pick answers with a
+        question."""
         self.config = config
         self.router = router
         self.idle = idle
@@ -130,6 +134,7 @@ class Service:
         self.clock = clock
         self.on_fault = on_fault
         self.https_port = https_port
+        self.admissions: Mapping[str, Admission] = admissions or {}
         self.draining = False
         self.idle_grace = 2.0
         """Seconds that a draining worker keeps an idle connection."""

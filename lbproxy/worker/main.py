@@ -15,8 +15,7 @@ from gevent.event import Event
 from gevent.hub import get_hub
 from setproctitle import getproctitle, setproctitle
 
-from lbproxy.balance.ledger import PickLock, Scalar, scalar_at
-from lbproxy.balance.pool import Pool
+from lbproxy.balance.ledger import Scalar, scalar_at
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Drained, Heartbeat, Message, Quit, Ready, ReopenLogs, Serve, SetLogLevel
@@ -35,6 +34,7 @@ from lbproxy.proxy.service import Counters, Service
 from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.gate import Gate
 from lbproxy.worker.log_writer import LogWriter
+from lbproxy.worker.pools import make_pools
 from lbproxy.worker.reception import Reception
 
 READ = 1  # libev's EV_READ
@@ -75,8 +75,7 @@ class Worker:
 
     def _wire(self) -> Service:
         handover, config = self._handover, self._handover.config
-        lock = PickLock(handover.pick_lock, handover.ledger, handover.child)
-        pools = {name: Pool(name, backends, handover.ledger, lock, handover.child) for name, backends in handover.backends.items()}
+        pools, admissions = make_pools(handover)
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
         timeouts = config.timeouts
@@ -93,6 +92,7 @@ class Worker:
             clock=time.monotonic,
             on_fault=self._on_fault,
             https_port=tls_ports[0] if tls_ports else 443,
+            admissions=admissions,
         )
 
     def _acceptor(self, bound: BoundListener) -> Acceptor:

@@ -259,3 +259,12 @@ def test_with_a_real_lock(ledger: Ledger) -> None:
     lock.release()
     with pytest.raises(ValueError, match="released too many times"):
         lock.release()
+
+
+def test_the_secret() -> None:
+    """All 32 bytes come back, and disturb nothing."""
+    ledger = Ledger(bytearray(SIZE))
+    secret = bytes(range(200, 232))
+    ledger.set_secret(secret)
+    assert ledger.secret() == secret
+    assert (ledger.children, ledger.verify()) == (0, [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -29,7 +30,7 @@ plain_side = st.builds(lambda redirect: {"redirect_to_https": redirect}, st.bool
 listeners = st.lists(st.tuples(ips, st.one_of(tls_side, plain_side)), min_size=1, max_size=3).map(
     lambda sides: tuple(model.Listen(Address(ip, 1000 + index), **side) for index, (ip, side) in enumerate(sides))
 )
-weights = st.tuples(st.integers(0, 1000), st.integers(0, 9))
+weights = st.tuples(st.integers(0, 1000), st.integers(0, 9), st.just(0), st.integers(0, 9))
 backends = st.lists(
     st.tuples(st.builds(Address, st.one_of(ips, names), ports), weights), min_size=1, max_size=3, unique_by=lambda b: b[0]
 ).map(lambda found: tuple(model.Backend(address, *rest) for address, rest in found))
@@ -49,9 +50,20 @@ http_health = st.builds(
     model.Health, st.just("http"), seconds, seconds, st.integers(1, 1000), st.integers(1, 1000),
     st.sampled_from(["GET", "OPTIONS"]), paths, st.none() | names, ranges, seconds, seconds, st.none() | names,
 )  # fmt: skip
+tokens = st.sampled_from(["x", "lb_1", "x-user"])
+sticky = st.none() | st.builds(
+    model.Sticky, tokens, st.sampled_from(["lax", "none"]), st.just(0.0) | seconds.filter(lambda age: age < 10**6)
+)
+balancing: st.SearchStrategy[dict[str, object]] = st.one_of(
+    st.builds(dict, balance=st.sampled_from(["least_conn", "round_robin", "random_two"]), sticky=sticky),
+    st.builds(dict, balance=st.just("source_hash"), sticky=sticky, hash=st.one_of(
+        st.just(model.Hash()), st.builds(model.Hash, st.sampled_from(["header", "cookie"]), tokens))),
+)  # fmt: skip
 pools = st.lists(
-    st.builds(model.Pool, st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,5}", fullmatch=True), backends, tls=pool_tls,
-              health=st.one_of(quiet_health, http_health)),
+    st.builds(lambda pool, keys: replace(pool, **keys),
+              st.builds(model.Pool, st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,5}", fullmatch=True), backends, tls=pool_tls,
+                        health=st.one_of(quiet_health, http_health)),
+              balancing),
     min_size=1, max_size=3, unique_by=lambda pool: pool.name,
 ).map(tuple)  # fmt: skip
 

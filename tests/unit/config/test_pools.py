@@ -50,7 +50,7 @@ def test_defaults() -> None:
 
 
 @pytest.mark.parametrize(("more", "key", "message", "hint"), [
-    ('balance = "round_robin"', "pool.app.balance", 'wanted "least_conn", got "round_robin"', ""),
+    ('balance = "round-robin"', "pool.app.balance", 'got "round-robin"', 'did you mean "round_robin"?'),
     ('tls = { cert = "c" }', "pool.app.tls.cert", '"cert" without "key"', 'add key = "..."'),
     ('tls = { key = "c" }', "pool.app.tls.key", '"key" without "cert"', 'add cert = "..."'),
     ('tls = { ca = "c", verify = false }', "pool.app.tls.verify", "verification is off", "leave one of the two out"),

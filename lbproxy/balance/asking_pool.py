@@ -1,0 +1,39 @@
+"""A pool that wants to know more of a request before it places it: where its client belongs (sticky cookie, source hash).
+
+The everyday pool's `pick` needs nothing of the request but where it failed already. This one's `pick` always answers ASK; whoever
+gets that answer asks again with `pick_for`. So the everyday request pays nothing for what it does not use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import Ledger, PickLock
+from lbproxy.balance.policy import Policy
+from lbproxy.balance.pool import Lease, Pool, Unavailable
+from lbproxy.balance.selection import NO_PREFERENCE, Preference
+
+ASK = Unavailable("ask")
+
+
+class AskingPool(Pool):
+    """See above."""
+
+    def __init__(
+        self, name: str, backends: Sequence[Backend], ledger: Ledger, lock: PickLock, child: int, policy: Policy | None = None
+    ) -> None:
+        super().__init__(name, backends, ledger, lock, child, policy)
+        self._everyday = False
+
+    def pick(self, tried: Sequence[int] = ()) -> Lease | Unavailable:
+        """ASK, always."""
+        return ASK
+
+    def pick_for(self, preference: Preference, tried: Sequence[int] = ()) -> Lease | Unavailable:
+        """Choose for a request that wants this, and count it."""
+        self._selection.preference = preference
+        try:
+            return super().pick(tried)
+        finally:
+            self._selection.preference = NO_PREFERENCE

@@ -1,0 +1,38 @@
+"""Placing requests of pools that the everyday pick is not enough for (balance/asking_pool.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lbproxy.balance.asking_pool import AskingPool
+from lbproxy.balance.pool import Lease, Unavailable
+from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.message import RequestHead
+from lbproxy.proxy.affinity import Affinity
+
+
+class Admitted(NamedTuple):
+    """A place, and what its response has to say about it."""
+
+    lease: Lease
+    lines: bytes
+    """Fields for the response, each with its CRLF in front."""
+
+
+class Admission:
+    """One pool's."""
+
+    def __init__(self, pool: AskingPool, affinity: Affinity) -> None:
+        self._pool = pool
+        self._affinity = affinity
+        self._indexes = {backend.slot: index for index, backend in enumerate(pool.backends)}
+
+    def admit(self, head: RequestHead, forwarder: Forwarder, tried: Sequence[int]) -> Admitted | Unavailable:
+        """A place for the request; `tried`: slots that it failed on."""
+        wanted = self._affinity.preference(head, forwarder)
+        lease = self._pool.pick_for(wanted, tried)
+        if isinstance(lease, Unavailable):
+            return lease
+        index = self._indexes[lease.backend.slot]
+        return Admitted(lease, self._affinity.lines(wanted, index, secure=forwarder.secure))

@@ -1,0 +1,76 @@
+"""The configuration's pools as a worker's objects: policies, affinity, admission."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lbproxy.balance.asking_pool import AskingPool
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import Ledger, PickLock
+from lbproxy.balance.policy import Policy
+from lbproxy.balance.pool import Pool
+from lbproxy.balance.random_two import RandomTwo
+from lbproxy.balance.round_robin import RoundRobin
+from lbproxy.balance.source_hash import Ranking
+from lbproxy.balance.sticky import Words
+from lbproxy.balance.turns import Turns
+from lbproxy.config import model
+from lbproxy.ipc.handover import Handover
+from lbproxy.proxy.admission import Admission
+from lbproxy.proxy.affinity import Affinity, Source, Sticky
+
+
+class Pools(NamedTuple):
+    """By pool name."""
+
+    pools: dict[str, Pool]
+    admissions: dict[str, Admission]
+    """Of those that have more to ask than the everyday pick does."""
+
+
+def make_pools(handover: Handover) -> Pools:
+    """For one worker."""
+    ledger, child = handover.ledger, handover.child
+    lock = PickLock(handover.pick_lock, ledger, child)
+    made = Pools({}, {})
+    for settings in handover.config.pools:
+        backends = handover.backends[settings.name]
+        policy = _policy(settings.balance, ledger, backends)
+        affinity = _affinity(settings, backends, ledger)
+        if affinity is None:
+            made.pools[settings.name] = Pool(settings.name, backends, ledger, lock, child, policy)
+        else:
+            pool = AskingPool(settings.name, backends, ledger, lock, child, policy)
+            made.pools[settings.name] = pool
+            made.admissions[settings.name] = Admission(pool, affinity)
+    return made
+
+
+def _policy(name: str, ledger: Ledger, backends: Sequence[Backend]) -> Policy | None:
+    """None for least connections, which is also how source_hash places requests that do not say their source."""
+    if name == "round_robin":
+        return RoundRobin(Turns(ledger.cells, [backend.slot for backend in backends]))
+    if name == "random_two":
+        return RandomTwo(random.random)
+    return None
+
+
+def _affinity(settings: model.Pool, backends: Sequence[Backend], ledger: Ledger) -> Affinity | None:
+    hashed = settings.balance == "source_hash"
+    if not hashed and settings.sticky is None:
+        return None
+    sticky = settings.sticky
+    return Affinity(
+        Source(settings.hash.kind, settings.hash.name.encode()) if hashed else None,
+        Ranking([backend.name for backend in backends], [backend.weight for backend in backends]) if hashed else None,
+        None
+        if sticky is None
+        else Sticky(
+            sticky.cookie,
+            Words(ledger.secret(), [backend.identity for backend in backends]),
+            sticky.same_site,
+            round(sticky.max_age),
+        ),
+    )

@@ -1,0 +1,92 @@
+"""Who may take a request, and whom it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import Health, admin_cell
+from lbproxy.balance.selection import FULL, NONE, Preference, Selection
+
+U, D, N = Health.UP, Health.DOWN, Health.UNKNOWN
+
+
+class First:
+    """A policy that takes the first, and remembers who was offered."""
+
+    def __init__(self) -> None:
+        self.offered: list[int] = []
+        self.weights: list[int] = []
+
+    def choose(self, usable: Sequence[int], loads: Sequence[int], weights: Sequence[int]) -> int:
+        self.offered, self.weights = list(usable), list(weights)
+        return usable[0]
+
+
+def selection(policy: First, *, tiers: Sequence[int], weights: Sequence[int] = (), limits: Sequence[int] = ()) -> Selection:
+    return Selection(
+        [
+            Backend("app", f"b{at}", "h", "127.0.0.1", 80, (weights or [1] * 9)[at], (limits or [0] * 9)[at], 10 + at, tier)
+            for at, tier in enumerate(tiers)
+        ],
+        policy,
+    )
+
+
+@pytest.mark.parametrize(
+    ("tiers", "health", "tried", "offered"),
+    [
+        ([0, 0, 1], [U, U, U], (), [0, 1]),
+        ([0, 0, 1], [U, D, U], (), [0]),
+        ([0, 0, 1], [D, D, U], (), [2]),
+        ([0, 0, 1], [U, U, U], (10,), [1]),
+        ([0, 0, 1], [U, U, U], (10, 11), [2]),  # a retry may leave the tier when nobody is left in it
+        ([0, 0, 1], [N, N, U], (), [2]),  # known to be up wins over never checked
+        ([0, 0, 1], [N, D, N], (), [0]),
+        ([5, 0, 9], [U, D, U], (), [0]),  # only the order of the numbers matters
+        ([0, 0, 1], [D, D, D], (), []),
+        ([0, 0, 1], [D, D, U], (12,), []),
+    ],
+)
+def test_tiers(tiers: list[int], health: list[Health], tried: tuple[int, ...], offered: list[int]) -> None:
+    """The first tier with anybody up; before that nobody behind it."""
+    policy = First()
+    chosen = selection(policy, tiers=tiers).choose(health, [0, 0, 0], [0, 0, 0], tried)
+    assert policy.offered == offered
+    assert chosen == (offered[0] if offered else NONE)
+
+
+def test_a_full_tier_does_not_spill() -> None:
+    """The next one is for when the first is down."""
+    policy = First()
+    some = selection(policy, tiers=[0, 0, 1], limits=[2, 1, 0])
+    assert some.choose([U] * 3, [0] * 3, [2, 0, 0], ()) == 1
+    assert some.choose([U] * 3, [0] * 3, [2, 1, 0], ()) == FULL
+
+
+def test_orders_of_the_operator() -> None:
+    """Drained is out, a weight replaces the configured one, also that of a backend that had none."""
+    policy = First()
+    some = selection(policy, tiers=[0, 0, 0], weights=[4, 4, 0])
+    assert some.choose([U] * 3, [admin_cell(True, None), admin_cell(False, 7), admin_cell(False, 2)], [0] * 3, ()) == 1
+    assert policy.offered == [1, 2]
+    assert policy.weights == [0, 7, 2]
+
+
+def test_what_a_request_wants() -> None:
+    """Its own backend if that may be used, else the first of its ranking within the bound, else the policy decides."""
+    policy = First()
+    some = selection(policy, tiers=[0, 0, 0, 1])
+
+    def choose(health: list[Health], loads: list[int], *wanted: object) -> int:
+        some.preference = Preference(*wanted)  # type: ignore[arg-type]  # spelled out below
+        return some.choose(health, [0] * 4, loads, ())
+
+    assert choose([U, U, U, U], [0, 0, 9, 0], 2) == 2
+    assert choose([U, U, D, U], [0, 0, 0, 0], 2) == 0
+    assert choose([U, U, U, U], [0, 0, 0, 0], 3) == 0  # a backup is not to be used now
+    assert choose([U, U, U, U], [0, 0, 0, 0], -1, (3, 1, 0, 2)) == 1
+    assert choose([U, U, U, U], [0, 9, 0, 0], -1, (3, 1, 0, 2)) == 0
+    assert choose([U, D, U, U], [0, 0, 0, 0], 1, (1, 2, 0, 3)) == 2

@@ -1,0 +1,100 @@
+"""Requests of pools that ask first, through whole exchanges."""
+
+from __future__ import annotations
+
+import re
+
+from lbproxy.balance.asking_pool import AskingPool
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import Column, Health, PickLock, column_at
+from lbproxy.balance.sticky import Words
+from lbproxy.config import model
+from lbproxy.proxy.admission import Admission
+from lbproxy.proxy.affinity import Affinity, Sticky
+from lbproxy.proxy.router import Router
+from tests.unit.proxy.world import CHUNKED, NoLock, World, get, ok
+
+
+def sticky_world() -> tuple[World, Words]:
+    """Two backends and a cookie."""
+    world = World()
+    backends = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(2)]
+    pool = AskingPool("app", backends, world.ledger, PickLock(NoLock(), world.ledger, 0), 0)
+    words = Words(b"s" * 32, [backend.identity for backend in backends])
+    world.service.router = Router([(model.Route("app"), pool)])
+    world.service.admissions = {"app": Admission(pool, Affinity(sticky=Sticky("srv", words, "lax", 0)))}
+    return world, words
+
+
+def cookie(answer: bytes) -> bytes:
+    found = re.findall(rb"\r\nSet-Cookie: srv=([^;]*); Path=/; HttpOnly; SameSite=Lax; Secure\r\n", answer)
+    assert len(found) <= 1
+    return found[0] if found else b""
+
+
+def test_a_client_stays_with_its_backend() -> None:
+    """It is told once, in whatever way the answer comes, and then comes back to the same backend each time."""
+    world, words = sticky_world()
+    client = world.connect()
+    client.feed(get())
+    world.upstream.feed(ok(b"first"))
+    answer = client.take()
+    assert answer.endswith(b"first")
+    word = cookie(answer)
+    assert words.index(word) == 0
+    for _ in range(3):
+        client.feed(get("/", f"Cookie: srv={word.decode()}"))
+        world.upstream.feed(ok(b"again"))
+        assert b"Set-Cookie" not in client.take()
+    client.feed(get("/", "Cookie: srv=strange"))
+    world.upstream.feed(CHUNKED + b"0\r\n\r\n")
+    assert words.index(cookie(client.take())) >= 0
+    world.at_rest()
+    assert world.dials in ([9000], [9000, 9001])
+
+
+def test_an_unfit_backend_is_left_and_the_client_is_told_so() -> None:
+    """Whose backend is down gets another one, and its cookie."""
+    world, words = sticky_world()
+    world.ledger.cells[column_at(Column.HEALTH, 1)] = Health.DOWN
+    client = world.connect()
+    client.feed(get("/", f"Cookie: srv={words.of(1).decode()}"))
+    world.upstream.feed(ok())
+    assert words.index(cookie(client.take())) == 0
+    world.at_rest()
+    assert world.dials == [9000]
+
+
+def test_a_retry_elsewhere_tells_of_the_backend_that_answered() -> None:
+    """Not of the one that failed first."""
+    world, words = sticky_world()
+    world.refuse(1)
+    client = world.connect()
+    client.feed(get("/", f"Cookie: srv={words.of(1).decode()}"))
+    world.pass_time(0.5)
+    world.upstream.feed(ok())
+    assert words.index(cookie(client.take())) == 0
+    world.at_rest()
+    assert world.dials == [9001, 9000]
+
+
+def test_no_backend_left() -> None:
+    """503, as in any pool."""
+    world, _ = sticky_world()
+    for slot in range(2):
+        world.ledger.cells[column_at(Column.HEALTH, slot)] = Health.DOWN
+    client = world.connect()
+    client.feed(get())
+    assert client.take().startswith(b"HTTP/1.1 503 ")
+    assert world.outcomes() == [(503, "no_backend")]
+    world.at_rest()
+
+
+def test_http_1_0_clients_get_the_cookie_too() -> None:
+    """Their answers leave by the long way anyway."""
+    world, words = sticky_world()
+    client = world.connect()
+    client.feed(get(minor=0))
+    world.upstream.feed(ok())
+    assert words.index(cookie(client.take())) == 0
+    world.at_rest()

@@ -1,0 +1,54 @@
+"""The configuration's pools as objects."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+
+import pytest
+
+from lbproxy.balance.asking_pool import AskingPool
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, column_at
+from lbproxy.balance.pool import Lease, Pool
+from lbproxy.config import model
+from lbproxy.ipc.handover import Handover
+from lbproxy.worker.pools import Pools, make_pools
+
+
+def made(*pools: model.Pool) -> Pools:
+    ledger = Ledger(bytearray(SIZE))
+    ledger.open_row(0)
+    ledger.set_secret(bytes(range(32)))
+    backends = {}
+    for number, pool in enumerate(pools):
+        slots = range(number * 3, number * 3 + 3)
+        backends[pool.name] = tuple(Backend(pool.name, f"b{slot}", "h", "127.0.0.1", 80, 1, 0, slot) for slot in slots)
+        for slot in slots:
+            ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
+    one, other = socket.socketpair()
+    other.close()
+    with one:
+        config = model.Config("", (), (), pools)
+        return make_pools(Handover(config, 1, 0, 0, ledger, multiprocessing.Lock(), (), backends, {}, -1, None, one))
+
+
+@pytest.mark.parametrize("balance", ["least_conn", "round_robin", "random_two"])
+def test_by_load_or_in_turn(balance: str) -> None:
+    """Nothing is asked."""
+    pools, admissions = made(model.Pool("app", (), balance))
+    assert type(pools["app"]) is Pool
+    assert admissions == {}
+    leases = [pools["app"].pick() for _ in range(30)]
+    assert {lease.backend.name for lease in leases if isinstance(lease, Lease)} == {"b0", "b1", "b2"}
+
+
+@pytest.mark.parametrize(
+    "settings", [{"balance": "source_hash"}, {"sticky": model.Sticky()}, {"balance": "source_hash", "sticky": model.Sticky()}]
+)
+def test_by_what_a_request_says(settings: dict[str, object]) -> None:
+    """The pool asks, and its admission knows the answer; other pools are as they are."""
+    pools, admissions = made(model.Pool("plain", ()), model.Pool("app", (), **settings))  # type: ignore[arg-type]  # of the table above
+    assert isinstance(pools["app"], AskingPool)
+    assert type(pools["plain"]) is Pool
+    assert list(admissions) == ["app"]
