@@ -1,0 +1,130 @@
+"""Hundreds of clients that send or take next to nothing: each is cut by its deadline, the good ones are served meanwhile, and
+memory stays flat.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import psutil
+import pytest
+
+from tests.conftest import Stage
+from tests.support.ports import free_port
+from tests.support.process import LbProxy
+from tests.support.tools import need
+from tests.support.waiting import eventually
+from tests.support.wire import Client
+
+CONNECTIONS = 400
+SHORT = {"request_head": "2s", "body_idle": "2s", "write_stall": "2s", "keepalive": "2s"}
+
+ATTACKS = {
+    "heads": ["-H", "-i", "1", "-x", "10"],
+    "bodies": ["-B", "-i", "1", "-x", "10", "-s", "8192"],
+}
+"""slowhttptest(1): a field a second; a few bytes of a body a second. (Its slow readers do not look whether they are cut.)"""
+
+
+@pytest.fixture
+def proxy(stage: Stage) -> LbProxy:
+    """One worker with short deadlines, without TLS: it is not the handshakes that are slow here."""
+    config = stage.config(stage.app().address, timeouts=SHORT)
+    return stage.run({**config, "listen": [{"address": f"127.0.0.1:{free_port()}"}]})
+
+
+@contextmanager
+def good_client(proxy: LbProxy) -> Iterator[list[int]]:
+    """One who asks again and again; the statuses it gets."""
+    statuses: list[int] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        while not over.is_set():
+            with Client(proxy.port()) as client:
+                statuses.extend(client.request("GET", "/echo").status for _ in range(20))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield statuses
+    finally:
+        over.set()
+        thread.join()
+
+
+def slow(proxy: LbProxy, attack: list[str]) -> str:
+    """Run it until every connection was closed by us, or its own time is up, which is far beyond our deadlines."""
+    where = ["-u", f"http://127.0.0.1:{proxy.port()}/echo", "-t", "POST" if "-B" in attack else "GET"]
+    command = [need("slowhttptest"), "-c", str(CONNECTIONS), "-r", str(CONNECTIONS), "-l", "25", "-p", "5", *attack, *where]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", ended.stdout)
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.keys())
+def test_slowhttptest(proxy: LbProxy, attack: list[str]) -> None:
+    """Its connections are all cut; nobody else noticed."""
+    [pid] = proxy.wait_workers(1)
+    worker = psutil.Process(pid)
+    with good_client(proxy) as statuses:
+        eventually(lambda: len(statuses) > 20, "the good client is served")
+        before = worker.memory_info().rss
+        said = slow(proxy, attack)
+        served = len(statuses)
+        eventually(lambda: len(statuses) > served, "the good client is served still")
+    assert "No open connections left" in said, said[-2000:]
+    assert set(statuses) == {200}
+    assert worker.memory_info().rss - before < CONNECTIONS * (64 << 10)
+    assert proxy.workers() == [pid]
+    eventually(lambda: len(worker.net_connections("tcp")) < 20, "all of them closed")
+
+
+READERS = 60
+
+
+def drip(connections: list[socket.socket]) -> list[socket.socket]:
+    """Take 16 bytes of each; those that are cut are left out."""
+    left = []
+    for connection in connections:
+        if connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != errno.ECONNRESET:
+            left.append(connection)
+            try:
+                connection.recv(16, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                pass  # it will come
+    return left
+
+
+def test_slow_reading(proxy: LbProxy) -> None:
+    """Downloads that are taken by drips are cut, with no more of each held than a few buffers; nobody else noticed."""
+    [pid] = proxy.wait_workers(1)
+    worker = psutil.Process(pid)
+    with ExitStack() as stack, good_client(proxy) as statuses:
+        eventually(lambda: len(statuses) > 20, "the good client is served")
+        before = worker.memory_info().rss
+        left = []
+        for _ in range(READERS):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port())))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.sendall(b"GET /bytes/500000000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            left.append(connection)
+
+        def all_cut() -> bool:
+            left[:] = drip(left)
+            return not left
+
+        eventually(all_cut, "all of them are cut", every=0.2)
+        held = worker.memory_info().rss - before
+        served = len(statuses)
+        eventually(lambda: len(statuses) > served, "the good client is served still")
+    lines = proxy.wait_access(count=READERS, path="/bytes/500000000")
+    assert {line["reason"] for line in lines} == {"client_timeout"}
+    assert max(line["bytes_out"] for line in lines) < 50_000_000
+    assert set(statuses) == {200}
+    assert held < READERS * (512 << 10)
