@@ -29,7 +29,7 @@ def test_every_backend_keeps_its_names_and_gets_an_address() -> None:
     web = Pool("web", (Backend(Address("app1.internal", 80), weight=3, max_connections=7), Backend(Address("app2.internal", 81))))
     resolved = resolve(config_of(web, Pool("api", (Backend(Address("app1.internal", 80)),))), lookup)
     first, second = resolved["web"]
-    assert first == ("web", "app1.internal:80", "app1.internal", "10.0.0.1", 80, 3, 7, -1)
+    assert first == ("web", "app1.internal:80", "app1.internal", "10.0.0.1", 80, 3, 7, -1, 0)
     assert (second.ip, second.port, second.weight) == ("fd00::2", 81, 1)
     assert resolved["api"][0].identity == "api/app1.internal:80" != first.identity
 
