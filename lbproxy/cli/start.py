@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lbproxy.cli.options import Verbs, add_config, add_verb, say
 from lbproxy.config.model import Config
-from lbproxy.errors import ConfigError
+from lbproxy.errors import Complaint, ConfigError
 
 if TYPE_CHECKING:
     from lbproxy.ipc.handover import ChildMain
@@ -49,16 +49,21 @@ def start(arguments: argparse.Namespace) -> int:
             raise ConfigError(complaints)
         return config
 
+    def reread() -> Config:
+        if place.exists() and not place.is_file():  # a FIFO, <(a process substitution): whoever waits for it waits for ever
+            raise ConfigError([Complaint(arguments.config, 0, "", "is no regular file: it cannot be read a second time")])
+        return read()
+
     config = read()
     again = [sys.executable, "-P", "-m", "lbproxy"]  # -P: what lies about in the current folder is not the new code
     commands = Commands([*again, "check", "-c", str(place)], [*again, "start", "-c", str(place)])
     if not arguments.daemon:
-        return serve(config, None, read, commands)
+        return serve(config, None, reread, commands)
     from lbproxy.master.daemon import daemonize
 
     if config.log.access == "stdout" and not os.path.isfile("/proc/self/fd/1"):
         say("note: in the background the access log on stdout goes nowhere: set log.access to a file, or redirect stdout to one")
-    return daemonize(partial(serve, config, reread=read, commands=commands))
+    return daemonize(partial(serve, config, reread=reread, commands=commands))
 
 
 def serve(

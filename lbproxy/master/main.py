@@ -105,7 +105,7 @@ class Master:
         self._on_ready = on_ready
         self._reread = reread
         self._commands = commands
-        self._served = bool(legacy.running)
+        self._served = self._adopts = legacy.fleet.last > 0
         self._selector = selectors.DefaultSelector()
         self._outcome: int | None = None
         self._events: deque[events.Event] = deque()
@@ -153,7 +153,7 @@ class Master:
         setproctitle(f"lbproxy: master ({config.source or 'no file'})")
         gc.collect()
         gc.freeze()  # the children's collectors must not touch, and so copy, the pages they share with us
-        if self._running:
+        if self._adopts:
             self._succeed()
         else:
             self._feed(events.Prepared(1, provision.terms))
@@ -376,7 +376,7 @@ class Master:
     # ---- signals
 
     def _on_signals(self, _: int) -> None:
-        for number in self.signals.take():
+        for number in sorted(self.signals.take(), key=lambda number: number is SIGUSR2):  # what comes after that one is lost
             self._on[number](number)
 
     def _on_terminate(self, number: Signal) -> None:
@@ -437,9 +437,9 @@ class Master:
             return
         log.get_logger().info("upgrade.begun", command=" ".join(commands.start))
         self._notifier.reloading(time.monotonic_ns() // 1000, "upgrading")
-        kept = self._notifier.environment
+        kept, noted = self._notifier.environment, self.signals.take
         try:
-            execute(commands, self._estate, self._provisions, self._fleet, self._running.values(), kept, time.monotonic())
+            execute(commands, self._estate, self._provisions, self._fleet, self._running.values(), kept, noted, time.monotonic())
         except OSError as error:
             log.get_logger().error("upgrade.failed", why=error.strerror or str(error))
             self._notifier.ready("an upgrade failed")

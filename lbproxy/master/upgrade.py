@@ -7,7 +7,8 @@ takes the bequest, finds the old workers serving as before, and reloads: a gener
 and if it cannot, the old workers serve on. They are not replaced any more when they die (their certificates and contexts went with
 the old program); a reload is tried instead.
 
-Signals are blocked from before the execve until the new program has its handlers: the kernel keeps what comes in between.
+Signals are blocked from before the execve until the new program has its handlers: the kernel keeps what comes in between. Those
+that were noted while the new code was tried, a SIGTERM above all, are sent again then, or they would go with the old program.
 
 What a new program cannot inherit: the TLS ticket keys (clients make one full handshake more) and the pick lock (two generations of
 a few seconds each use their own; a pick may be off by one between them, as the ledger allows).
@@ -22,7 +23,7 @@ import multiprocessing
 import os
 import socket
 import subprocess
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -43,6 +44,8 @@ from lbproxy.master.spawn import Running
 
 VARIABLE = "LBPROXY_BEQUEST"
 """Names the bequest's descriptor."""
+MEMORY = "lbproxy-bequest"
+"""The memfd's name."""
 FORMAT = 1
 TRIAL_TIME = 20.0
 """Seconds for the new code's `check`. The master does nothing else meanwhile; a child's silence is not held against it."""
@@ -86,11 +89,13 @@ def execute(
     fleet: Fleet,
     running: Iterable[Running],
     environment: Mapping[str, str],
+    noted: Callable[[], Iterable[int]],
     now: float,
 ) -> NoReturn:
     """Become the new program. Raises OSError when that cannot be; then nothing has changed.
 
-    `environment`: variables that this program took away and the next one needs (the service manager's).
+    `environment`: variables that this program took away and the next one needs (the service manager's). `noted` gives, once, the
+    signals that came and were not acted on.
     """
     ledger = _ledger_descriptor()
     kept = [sock.fileno() for sock in estate.sockets.values()] + [one.pipe.fileno() for one in running] + [ledger]
@@ -98,6 +103,7 @@ def execute(
         kept.append(estate.pid_file.fileno())
     told = {
         "format": FORMAT,
+        "pid": os.getpid(),
         "last": fleet.last,
         "sockets": [[*address, sock.fileno()] for address, sock in estate.sockets.items()],
         "lent": [list(address) for address in estate.lent],
@@ -107,7 +113,7 @@ def execute(
         "generations": [_tell(one, provisions[one.number], now) for one in fleet.generations.values()],
         "running": [[one.slot, one.generation, one.role.value, one.pid, one.pipe.fileno()] for one in running],
     }
-    bequest = os.memfd_create("lbproxy-bequest", os.MFD_CLOEXEC)
+    bequest = os.memfd_create(MEMORY, os.MFD_CLOEXEC)
     kept.append(bequest)
     try:
         with open(bequest, "w", encoding="utf-8", closefd=False) as file:
@@ -116,6 +122,8 @@ def execute(
         for descriptor in kept:
             os.set_inheritable(descriptor, True)
         signals.block()
+        for number in noted():
+            os.kill(os.getpid(), number)
         os.execve(commands.start[0], list(commands.start), {**os.environ, **environment, VARIABLE: str(bequest)})  # noqa: S606
     finally:  # an execve that worked does not come back
         signals.unblock()
@@ -162,11 +170,9 @@ def _tell(generation: Generation, provision: Provision, now: float) -> dict[str,
 
 def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os.environ) -> Legacy | None:
     """What the program before us left; None: we are the first. Raises StartError for a bequest that we do not understand."""
-    name = environ.pop(VARIABLE, "")
-    if not name.isdecimal():
+    told = _read(environ.pop(VARIABLE, ""))
+    if told is None:
         return None
-    with open(int(name), encoding="utf-8") as file:
-        told = json.load(file)
     if told["format"] != FORMAT:
         raise StartError(f"the program before left a bequest of format {told['format']}, wanted {FORMAT}: restart lbproxy")
     sockets = {Address(host, port): _socket(fd) for host, port, fd in told["sockets"]}
@@ -187,6 +193,18 @@ def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os
     provisions = {facts["number"]: _provision(config, facts, by_descriptor) for facts in told["generations"]}
     running = [Running(slot, number, Role(role), pid, MasterPipe(_socket(fd))) for slot, number, role, pid, fd in told["running"]]
     return Legacy(estate, provisions, fleet, running)
+
+
+def _read(name: str) -> dict[str, Any] | None:
+    """The bequest; None when the variable names none for this very process: it is somebody's environment, and means nothing."""
+    try:
+        if not os.readlink(f"/proc/self/fd/{int(name)}").startswith(f"/memfd:{MEMORY}"):
+            return None
+        with open(int(name), encoding="utf-8") as file:
+            told = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return told if isinstance(told, dict) and told.get("pid") == os.getpid() else None
 
 
 def _closing(descriptor: int) -> int:

@@ -13,7 +13,7 @@ from tests.conftest import Stage
 from tests.support.moving_site import MovingSite
 from tests.support.ports import free_port
 from tests.support.process import run_cli
-from tests.support.reloads import Ambush, Config
+from tests.support.reloads import Ambush, Config, Reloads
 from tests.support.waiting import eventually
 
 NOT_READY = 20.0
@@ -64,6 +64,20 @@ def test_bad_configurations(stage: Stage) -> None:
     assert not tally.lost, told(tally)
     assert site.reloads.generation == 2
     site.reloads.only_the_newest()
+
+
+def test_what_is_no_file(stage: Stage) -> None:
+    """A master that waits for the writer of a FIFO hears no signal, and sees no worker die."""
+    proxy = stage.proxy(stage.app().address, workers=1)
+    reloads = Reloads(proxy)
+    proxy.file.unlink()
+    os.mkfifo(proxy.file)
+    assert "no regular file" in reloads.fail()
+    proxy.file.unlink()
+    proxy.file.mkdir()
+    assert str(proxy.file) in reloads.fail()
+    with stage.client(proxy) as client:
+        assert client.request("GET", "/echo").status == 200
 
 
 def test_worker_dies_at_start(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import psutil
 from bench.reload.load import Load, told
 from tests.conftest import Stage
 from tests.support.moving_site import MovingSite
+from tests.support.reloads import children
 from tests.support.waiting import eventually
 
 
@@ -66,3 +68,29 @@ def test_a_worker_that_dies_right_after_an_upgrade(stage: Stage) -> None:
     eventually(lambda: len(proxy.workers()) == 2, "two workers of the new program")
     with stage.client(proxy) as client:
         assert client.request("GET", "/echo").status == 200
+
+
+def test_terminated_while_the_new_code_is_tried(stage: Stage) -> None:
+    """What the old program was told and had no time for, the new one hears."""
+    proxy = stage.proxy(stage.app().address, workers=1)
+    before = set(children(proxy.pid))
+    proxy.signal(signal.SIGUSR2)
+    eventually(lambda: set(children(proxy.pid)) - before, "the new code is tried", every=0.001)
+    proxy.signal(signal.SIGTERM)
+    assert proxy.wait() == 0
+    assert proxy.events("upgrade.begun")
+
+
+def test_upgraded_while_nobody_serves(stage: Stage) -> None:
+    """New code is wanted most when the old one's workers die: there is nobody to take over from, and a generation starts."""
+    proxy = stage.proxy(stage.app().address, workers=2)
+    proxy.signal(signal.SIGSTOP)
+    for pid in children(proxy.pid):
+        os.kill(pid, signal.SIGKILL)
+    proxy.signal(signal.SIGUSR2)
+    proxy.signal(signal.SIGCONT)
+    proxy.wait_event("upgrade.begun")
+    assert proxy.wait_event("reloaded", within=30.0)["generation"] == 2
+    with stage.client(proxy) as client:
+        assert client.request("GET", "/echo").status == 200
+    assert len(proxy.workers()) == 2

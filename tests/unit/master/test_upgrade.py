@@ -53,6 +53,7 @@ class Before:
         self.fleet = Fleet()
         self.running: list[Running] = []
         self.ends: list[ChildPipe] = []
+        self.noted: list[signal.Signals] = []
         self._carry_out(self.fleet.handle(Prepared(1, provision.terms), 100.0))
         for running in self.running:
             self._carry_out(self.fleet.handle(Said(running.slot, Ready(running.pid)), 100.5))
@@ -74,12 +75,14 @@ class Before:
             seen.update(path=path, argv=argv, environment=environment, bequest=os.pread(bequest, 1 << 20, 0))
             seen["inheritable"] = [one.pipe.fileno() for one in self.running if os.get_inheritable(one.pipe.fileno())]
             seen["blocked"] = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+            seen["pending"] = signal.sigpending()
             raise OSError(2, "No such file or directory")
 
         monkeypatch.setattr(os, "execve", refuse)
         commands = upgrade.Commands([program, "check"], [program, "start"])
+        kept = {"NOTIFY_SOCKET": "@x"}
         with pytest.raises(OSError, match="No such file"):
-            upgrade.execute(commands, self.estate, self.provisions, self.fleet, self.running, {"NOTIFY_SOCKET": "@x"}, 101.0)
+            upgrade.execute(commands, self.estate, self.provisions, self.fleet, self.running, kept, lambda: self.noted, 101.0)
         return seen
 
     def close(self) -> None:
@@ -106,10 +109,15 @@ def duplicated(told: dict[str, Any]) -> tuple[dict[str, Any], int]:
     told["running"] = [[*facts, os.dup(fd)] for *facts, fd in told["running"]]
     told["ledger"] = os.dup(told["ledger"])
     told["pid_file"] = [told["pid_file"][0], os.dup(told["pid_file"][1])]
-    memory = os.memfd_create("test")
-    os.write(memory, json.dumps(told).encode())
+    return told, bequest(json.dumps(told))
+
+
+def bequest(text: str) -> int:
+    """A descriptor as the program before leaves it."""
+    memory = os.memfd_create(upgrade.MEMORY)
+    os.write(memory, text.encode())
     os.lseek(memory, 0, os.SEEK_SET)
-    return told, memory
+    return memory
 
 
 def test_a_program_that_cannot_be_executed_changes_nothing(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,16 +186,32 @@ def test_a_ledger_of_another_layout_is_left_to_those_who_count_in_it(before: Bef
     os.close(told["pid_file"][1])
 
 
-@pytest.mark.parametrize("environment", [{}, {upgrade.VARIABLE: ""}, {upgrade.VARIABLE: "x"}])
+@pytest.mark.parametrize("environment", [{}, *({upgrade.VARIABLE: name} for name in ("", "x", "-1", "0", "1", "999", "3" * 40))])
 def test_who_was_left_nothing_starts_afresh(environment: dict[str, str], tmp_path: Path) -> None:
     assert upgrade.take_over(config(tmp_path), 0.0, environment) is None
     assert upgrade.VARIABLE not in environment
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1, "pid": 1}', '{"format": 1, "pid": "?"}'])
+def test_a_bequest_that_is_not_for_this_process_means_nothing(text: str, tmp_path: Path) -> None:
+    """Anybody may set a variable of the environment before it starts lbproxy."""
+    assert upgrade.take_over(config(tmp_path), 0.0, {upgrade.VARIABLE: str(bequest(text))}) is None
+
+
+def test_signals_that_came_while_the_new_code_was_tried_wait_for_it(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or for the old one, when the new one cannot be executed."""
+    came: list[int] = []
+    disposition = signal.signal(signal.SIGHUP, lambda number, _: came.append(number))
+    try:
+        before.noted = [signal.SIGHUP]
+        assert before.execute("/no/such/program", monkeypatch)["pending"] == {signal.SIGHUP}
+        assert came == [signal.SIGHUP]
+    finally:
+        signal.signal(signal.SIGHUP, disposition)
+
+
 def test_a_bequest_of_the_future_is_refused(tmp_path: Path) -> None:
-    memory = os.memfd_create("test")
-    os.write(memory, b'{"format": 99}')
-    os.lseek(memory, 0, os.SEEK_SET)
+    memory = bequest(json.dumps({"format": 99, "pid": os.getpid()}))
     with pytest.raises(StartError, match="format 99, wanted 1: restart lbproxy"):
         upgrade.take_over(config(tmp_path), 0.0, {upgrade.VARIABLE: str(memory)})
 
