@@ -21,8 +21,10 @@ import json
 import mmap
 import multiprocessing
 import os
+import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -123,7 +125,7 @@ def execute(
             os.set_inheritable(descriptor, True)
         signals.block()
         for number in noted():
-            os.kill(os.getpid(), number)
+            signal.pthread_kill(threading.get_ident(), number)
         os.execve(commands.start[0], list(commands.start), {**os.environ, **environment, VARIABLE: str(bequest)})  # noqa: S606
     finally:  # an execve that worked does not come back
         signals.unblock()
