@@ -9,10 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import psutil
 
 from lbproxy.balance.ledger import SIZE, Ledger
 from lbproxy.master import requests
@@ -52,7 +54,8 @@ class Master:
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         for process in session_members(self.pid):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # children go by themselves when their master is gone
+                process.kill()
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
