@@ -118,6 +118,14 @@ class ClientConnection(Client):
         """See Connection."""
         return self.open_tunnel is not None
 
+    def idle_since(self) -> float:
+        """See shedding.Sheddable. A connection that has a greenlet, though idle, is busy enough."""
+        return self._idle_since if self.strand is None and self.state is _IDLE else NEVER
+
+    def shed(self) -> None:
+        """See shedding.Sheddable."""
+        self._finish()
+
     def cut(self) -> None:
         """The drain took too long: whoever has no response yet gets 503, whoever has a part of one sees it break off."""
         if self.open_tunnel is not None:

@@ -23,14 +23,16 @@ from lbproxy.ipc.pipe import ChildPipe
 from lbproxy.ipc.uplink import Uplink
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.dial import BackendDialer
-from lbproxy.net.listener import Acceptor
+from lbproxy.net.listener import Acceptor, Room
 from lbproxy.net.strands import GeventStrands
 from lbproxy.observe.access import AccessLog
 from lbproxy.observe.log import Noisy, get_logger, set_level
 from lbproxy.observe.process import rss_kib
+from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
+from lbproxy.proxy.shedding import shed_oldest
 from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.gate import Gate
 from lbproxy.worker.log_writer import LogWriter
@@ -99,7 +101,16 @@ class Worker:
         # Accepted sockets inherit it, which saves a system call a connection.
         bound.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         reception = Reception(bound, self._service, self._deadlines, self._handover, self._noisy)
-        return Acceptor(self._loop, bound.socket, reception.welcome, self._gate.room, self._on_exhausted)
+        return Acceptor(self._loop, bound.socket, reception.welcome, self._room, self._on_exhausted)
+
+    def _room(self) -> Room:
+        """See listener.Room: at the ceiling, clients that have been idle for long give way."""
+        room = self._gate.room()
+        if room is Room.FULL:
+            clients = [each for each in self._service.connections if isinstance(each, ClientConnection)]
+            if shed_oldest(clients, time.monotonic()):
+                return self._gate.room()
+        return room
 
     # ---------------------------------------------------------------- life
 

@@ -16,11 +16,13 @@ from tests.support.wire import Truncated
 
 
 def test_connections_per_worker(stage: Stage) -> None:
-    """Above the limit, connections wait in the queue until one ends, and are served then."""
-    proxy = stage.proxy(stage.app().address, limits={"connections_per_worker": 5})
+    """Above the limit, connections wait in the queue until one ends, and are served then. (Busy ones: see the next.)"""
+    app = stage.app()
+    proxy = stage.proxy(app.address, limits={"connections_per_worker": 5})
     first = [stage.client(proxy) for _ in range(5)]
     for client in first:
-        assert client.request("GET", "/echo").status == 200
+        client.send_head("GET", "/hold")
+    eventually(lambda: app.held() == 5, "all of them are at work")
     with socket.create_connection(("127.0.0.1", proxy.port())) as waiting:
         waiting.settimeout(0.5)
         waiting.sendall(b"\x16\x03\x01\x00\x05hello")  # nobody reads this yet: no alert comes
@@ -29,7 +31,20 @@ def test_connections_per_worker(stage: Stage) -> None:
         first.pop().close()
         waiting.settimeout(10)
         assert waiting.recv(1), "accepted, and told what its nonsense is"
-    assert first[0].request("GET", "/echo").status == 200
+    app.release()
+    assert first[0].response().status == 200
+
+
+def test_idle_connections_give_way(stage: Stage) -> None:
+    """At the limit the longest idle one is closed for a newcomer, in peace; the others are kept."""
+    proxy = stage.proxy(stage.app().address, limits={"connections_per_worker": 5})
+    first = [stage.client(proxy) for _ in range(5)]
+    for client in first:
+        assert client.request("GET", "/echo").status == 200
+    assert stage.client(proxy).request("GET", "/echo").status == 200
+    assert first[0].ended()
+    for client in first[1:]:
+        assert client.request("GET", "/echo").status == 200
 
 
 def test_a_reader_that_stops(stage: Stage) -> None:
