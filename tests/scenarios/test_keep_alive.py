@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
 
 import pytest
 
@@ -51,6 +54,23 @@ def test_pipelined_after_a_slow_one(stage: Stage) -> None:
     client.send(b"GET /slow?s=0.3 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert client.response().body == b"slow\n"
     assert json.loads(client.response().body)["target"] == "/echo"
+
+
+@pytest.mark.parametrize("idle", [0.2, 1.2])
+def test_a_request_that_came_in_time_is_served_however_late(stage: Stage, idle: float) -> None:
+    """The worker was held up when the connection's time ran out: the request was there, and only not read. With the connection's
+    greenlet still waiting, and after it is gone."""
+    proxy = stage.proxy(stage.app().address, workers=1, timeouts={"keepalive": "2s"})
+    client = stage.client(proxy)
+    assert client.request("GET", "/echo").status == 200
+    began = time.monotonic()
+    time.sleep(idle)
+    [worker] = proxy.workers()
+    os.kill(worker, signal.SIGSTOP)
+    client.send(b"GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    time.sleep(began + 2.5 - time.monotonic())
+    os.kill(worker, signal.SIGCONT)
+    assert client.response().status == 200
 
 
 def test_connection_close(stage: Stage) -> None:

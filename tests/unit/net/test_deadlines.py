@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import gevent
 
 from lbproxy.net.deadlines import SWEEP_INTERVAL, Deadlines
 from lbproxy.net.tcp_stream import TcpStream
 from lbproxy.streams import NEVER
-from tests.unit.net.loopback import Watched, loop, sockets, until
+from tests.unit.net.loopback import Watched, deadlines_running, loop, result, sockets, start, until
 
 
 class Clock:
@@ -64,6 +66,19 @@ def test_an_owner_may_close_other_streams_during_the_sweep() -> None:
     for peer in peers:
         peer.close()
     deadlines.stop()
+
+
+def test_input_that_came_in_time_is_read_however_late() -> None:
+    """The loop was held up: deadline, sweep and input are all due when it goes on."""
+    with deadlines_running() as deadlines:
+        ours, peer = sockets()
+        stream = TcpStream(ours, deadlines, 1.0)
+        waits = start(lambda: stream.read(100))
+        stream.deadline = time.monotonic() + SWEEP_INTERVAL / 2
+        peer.sendall(b"x")
+        time.sleep(SWEEP_INTERVAL * 1.5)
+        assert result(waits) == b"x"
+        peer.close()
 
 
 def test_the_timer_sweeps_until_it_is_stopped() -> None:
