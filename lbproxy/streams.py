@@ -76,6 +76,9 @@ class Strand(Protocol):
     def throw(self, error: BaseException, /) -> object:
         """Raise `error` where it waits. Only from the event loop."""
 
+    def switch(self) -> object:
+        """Let it go on from `Strands.park`. Only from the event loop."""
+
 
 class Strands(Protocol):
     """Makes greenlets and runs things from the event loop."""
@@ -90,7 +93,7 @@ class Strands(Protocol):
         """From a greenlet: call `run` from the event loop at its next turn."""
 
     def park(self) -> None:
-        """From a greenlet: wait until somebody throws something into it."""
+        """From a greenlet: wait until somebody throws something into it, or switches to it."""
 
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         """From a greenlet: raise `error` in `strand` at the loop's next turn, unless it has ended by then."""

@@ -46,6 +46,7 @@ class Column(IntEnum):
     TIE = 3  # smooth weighted round robin's current weight; writer: the holder of the pick lock
     CHECKS = 4  # probes run; writer: control
     CHECK_FAILURES = 5
+    TICKET = 6  # of a pool's first backend: the last number drawn in its queue; writer: the holder of the pick lock
 
 
 class Health(IntEnum):
@@ -115,13 +116,14 @@ class PerBackend(IntEnum):
     """Per child and backend; each is an array of BACKEND_SLOTS cells inside the child's row."""
 
     IN_FLIGHT = 0  # gauge: from pick to the last byte of the response
-    QUEUED = 1  # gauge
+    QUEUED = 1  # gauge, of a pool's first backend: requests that wait in the pool's queue
     REQUESTS = 2  # counter: tries
     FAILURES = 3  # counter: tries that ended in an UpstreamError
     CONNECTS = 4  # counter: fresh connections
+    LINE_HEAD = 5  # gauge, of a pool's first backend: the ticket of this child's request that waits longest, 0 for none
 
 
-GAUGES_PER_BACKEND = (PerBackend.IN_FLIGHT, PerBackend.QUEUED)
+GAUGES_PER_BACKEND = (PerBackend.IN_FLIGHT, PerBackend.QUEUED, PerBackend.LINE_HEAD)
 
 ROW_CELLS = SCALAR_CELLS + len(PerBackend) * BACKEND_SLOTS
 COLUMNS_AT = HEADER_CELLS

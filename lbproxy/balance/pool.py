@@ -91,7 +91,7 @@ class Pool:
         self._slots = slots
         self._in_flight = [cell_at(child, PerBackend.IN_FLIGHT, slot) for slot in slots]
         self._leases = [
-            Lease(backend, ledger.cells, at, self._live, cell_at(child, PerBackend.FAILURES, backend.slot))
+            self._lease(backend, ledger.cells, at, self._live, cell_at(child, PerBackend.FAILURES, backend.slot))
             for backend, at in zip(self.backends, self._in_flight, strict=True)
         ]
         self._requests = [cell_at(child, PerBackend.REQUESTS, slot) for slot in slots]
@@ -101,6 +101,9 @@ class Pool:
         self._everyday = policy is None and alike == {(True, backends[0].weight, backends[0].tier, 0)}
         self._all_fit = (_UP,) * len(slots) + (_NO_ORDERS,) * len(slots)
         self._readers: dict[int, Callable[[memoryview], tuple[int, ...]]] = {}
+
+    def _lease(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> Lease:
+        return Lease(backend, cells, in_flight, live, failures)
 
     def pick(self, tried: Sequence[int] = ()) -> Lease | Unavailable:
         """Choose a backend and count it. `tried`: slots that this request already failed on."""

@@ -1,4 +1,4 @@
-"""Which backend gets a request: the keys balance, hash and sticky of [pool.NAME]."""
+"""Which backend gets a request: the keys balance, hash, sticky and queue of [pool.NAME]."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class Balancing(NamedTuple):
     balance: str
     hash: Hash
     sticky: Sticky | None
+    queue: int
+    queue_timeout: float
 
 
 def read_balancing(table: Table) -> Balancing:
@@ -32,7 +34,9 @@ def read_balancing(table: Table) -> Balancing:
     if "hash" in table and balance != "source_hash":
         table.complain("hash", f'means nothing to balance = "{balance}"', 'add balance = "source_hash"')
     sticky = _sticky(table.table("sticky", 'a table such as { cookie = "lbproxy" } or {}'))
-    return Balancing(balance, hashed, sticky if "sticky" in table else None)
+    queue = table.take("queue", values.whole(0, 1_000_000), default.queue)
+    queue_timeout = table.take("queue_timeout", values.duration(3600.0), default.queue_timeout)
+    return Balancing(balance, hashed, sticky if "sticky" in table else None, queue, queue_timeout)
 
 
 def _sticky(table: Table) -> Sticky:

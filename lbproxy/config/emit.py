@@ -127,7 +127,12 @@ def _pool(pool: Pool) -> TomlTable:
 
 def pool_table(pool: Pool) -> TomlTable:
     """The single keys of a pool."""
-    return _given(balance=pool.balance, hash=str(pool.hash) if pool.balance == "source_hash" else None)
+    return _given(
+        balance=pool.balance,
+        hash=str(pool.hash) if pool.balance == "source_hash" else None,
+        queue=pool.queue,
+        queue_timeout=format_duration(pool.queue_timeout),
+    )
 
 
 def sticky_table(sticky: Sticky) -> TomlTable:

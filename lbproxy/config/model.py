@@ -172,6 +172,9 @@ class Pool:
     line: int = 0
     hash: Hash = field(default_factory=Hash)
     sticky: Sticky | None = None
+    queue: int = 100
+    """Requests that may wait for room, over all workers, when every backend is at its `max_connections`; 0: none."""
+    queue_timeout: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)

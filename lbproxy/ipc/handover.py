@@ -44,6 +44,8 @@ class Handover:
     """Bound and listening; for control only."""
     pipe: socket.socket
     """This child's end of a Unix stream socket pair to the master, blocking mode as created; frames both ways."""
+    bells: tuple[int, ...] = ()
+    """Descriptors of eventfds, the same in all workers; number `child % len(bells)` is watched by the worker of that row."""
 
 
 ChildMain = Callable[[Handover], int]

@@ -36,6 +36,8 @@ LEDGER_NAME = "lbproxy-ledger"
 MOST_WORKERS = RETIRED - 1
 """One row of the ledger each, and one for control."""
 KIB = 1024
+BELLS = 32
+"""Workers with the same number modulo this wake each other in vain now and then; more would be descriptors for nothing."""
 
 
 class Listening(NamedTuple):
@@ -90,6 +92,11 @@ class Provision:
             self.access_fd = -1
 
 
+def bells() -> tuple[int, ...]:
+    """Made before the first fork, so that workers of all generations have the same. Raises OSError."""
+    return tuple(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(BELLS))
+
+
 @dataclass(slots=True)
 class Estate:
     """What the master keeps for its life, over all generations."""
@@ -105,6 +112,8 @@ class Estate:
     """Those of `sockets` that the service manager bound: they outlive us, and their queues wait for our successor."""
     outers: dict[contexts.OuterKey, ssl.SSLContext] = field(default_factory=dict)
     """TLS listeners' contexts, which hold the session-ticket keys (tls/contexts.py)."""
+    bells: tuple[int, ...] = field(default_factory=bells)
+    """Descriptors with which workers wake each other: see Handover."""
     warnings: list[tuple[str, str]] = field(default_factory=list)
     """What the operator should know and nothing that keeps lbproxy from starting: (event, why)."""
 
@@ -123,6 +132,9 @@ class Estate:
     def close(self) -> None:
         """Close everything, and give back the pid file."""
         self.keep_sockets(())
+        for bell in self.bells:
+            os.close(bell)
+        self.bells = ()
         if self.pid_file is not None:
             self.pid_file.release()
 

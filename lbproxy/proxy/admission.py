@@ -10,6 +10,7 @@ from lbproxy.balance.pool import Lease, Unavailable
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.affinity import Affinity
+from lbproxy.proxy.queue import Queue
 
 
 class Admitted(NamedTuple):
@@ -23,16 +24,21 @@ class Admitted(NamedTuple):
 class Admission:
     """One pool's."""
 
-    def __init__(self, pool: AskingPool, affinity: Affinity) -> None:
+    def __init__(self, pool: AskingPool, affinity: Affinity, queue: Queue | None = None) -> None:
         self._pool = pool
         self._affinity = affinity
+        self._queue = queue
         self._indexes = {backend.slot: index for index, backend in enumerate(pool.backends)}
 
     def admit(self, head: RequestHead, forwarder: Forwarder, tried: Sequence[int]) -> Admitted | Unavailable:
-        """A place for the request; `tried`: slots that it failed on."""
+        """A place for the request, which may have to wait for it; `tried`: slots that it failed on."""
         wanted = self._affinity.preference(head, forwarder)
         lease = self._pool.pick_for(wanted, tried)
         if isinstance(lease, Unavailable):
-            return lease
+            if lease.reason != "pool_full" or self._queue is None or tried:
+                return lease
+            lease = self._queue.wait(wanted)
+            if isinstance(lease, Unavailable):
+                return lease
         index = self._indexes[lease.backend.slot]
         return Admitted(lease, self._affinity.lines(wanted, index, secure=forwarder.secure))

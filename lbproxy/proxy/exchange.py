@@ -197,6 +197,7 @@ class Exchange:
         admitted = admission.admit(self._head, self._client.forwarder, tried)
         if isinstance(admitted, Unavailable):
             return admitted
+        self._leased = self._answered = self._service.clock()  # it may have waited
         self._lines = admitted.lines
         self._special = self._close or not self._head.minor or bool(admitted.lines)
         return admitted.lease

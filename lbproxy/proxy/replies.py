@@ -16,6 +16,8 @@ _RFC_9209 = {
     "network_unreachable": "destination_ip_unroutable",
     "no_backend": "destination_unavailable",
     "pool_full": "connection_limit_reached",
+    "queue_full": "connection_limit_reached",
+    "queue_timeout": "connection_limit_reached",
     "response_timeout": "http_response_timeout",
     "response_closed": "http_response_incomplete",
     "response_malformed": "http_protocol_error",

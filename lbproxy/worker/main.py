@@ -33,6 +33,7 @@ from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.proxy.shedding import shed_oldest
+from lbproxy.worker.bells import Bells
 from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.gate import Gate
 from lbproxy.worker.log_writer import LogWriter
@@ -77,7 +78,9 @@ class Worker:
 
     def _wire(self) -> Service:
         handover, config = self._handover, self._handover.config
-        pools, admissions = make_pools(handover)
+        strands = GeventStrands()
+        bells = Bells(self._loop, handover.bells, handover.child)
+        pools, admissions = make_pools(handover, strands, time.monotonic, bells)
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
         timeouts = config.timeouts
@@ -88,7 +91,7 @@ class Worker:
             router=Router([(route, pools[route.pool]) for route in config.routes]),
             idle=IdleUpstreams(time.monotonic),
             dialer=BackendDialer(self._deadlines, contexts, timeouts.connect, timeouts.write_stall),
-            strands=GeventStrands(),
+            strands=strands,
             counters=Counters(handover.ledger, handover.child),
             access=AccessLog(offset, _stamp) if self._writer is not None else None,
             clock=time.monotonic,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Ledger, PickLock
+from lbproxy.balance.line import Line
 from lbproxy.balance.policy import Policy
 from lbproxy.balance.pool import Pool
+from lbproxy.balance.queueing_pool import QueueingPool
 from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.source_hash import Ranking
@@ -20,6 +22,9 @@ from lbproxy.config import model
 from lbproxy.ipc.handover import Handover
 from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.affinity import Affinity, Source, Sticky
+from lbproxy.proxy.queue import Queue
+from lbproxy.streams import Strands
+from lbproxy.worker.bells import Bells
 
 
 class Pools(NamedTuple):
@@ -30,8 +35,8 @@ class Pools(NamedTuple):
     """Of those that have more to ask than the everyday pick does."""
 
 
-def make_pools(handover: Handover) -> Pools:
-    """For one worker."""
+def make_pools(handover: Handover, strands: Strands, clock: Callable[[], float], bells: Bells) -> Pools:
+    """For one worker; `clock`: monotonic seconds."""
     ledger, child = handover.ledger, handover.child
     lock = PickLock(handover.pick_lock, ledger, child)
     made = Pools({}, {})
@@ -39,7 +44,13 @@ def make_pools(handover: Handover) -> Pools:
         backends = handover.backends[settings.name]
         policy = _policy(settings.balance, ledger, backends)
         affinity = _affinity(settings, backends, ledger)
-        if affinity is None:
+        if settings.queue and any(backend.max_connections for backend in backends):
+            line = Line(ledger, child, backends[0].slot, settings.queue)
+            queueing = QueueingPool(settings.name, backends, ledger, lock, child, policy, line, bells.ring)
+            queue = Queue(queueing, strands, clock, settings.queue_timeout, bells.attend)
+            made.pools[settings.name] = queueing
+            made.admissions[settings.name] = Admission(queueing, affinity or Affinity(), queue)
+        elif affinity is None:
             made.pools[settings.name] = Pool(settings.name, backends, ledger, lock, child, policy)
         else:
             pool = AskingPool(settings.name, backends, ledger, lock, child, policy)

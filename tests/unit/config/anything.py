@@ -55,7 +55,8 @@ sticky = st.none() | st.builds(
     model.Sticky, tokens, st.sampled_from(["lax", "none"]), st.just(0.0) | seconds.filter(lambda age: age < 10**6)
 )
 balancing: st.SearchStrategy[dict[str, object]] = st.one_of(
-    st.builds(dict, balance=st.sampled_from(["least_conn", "round_robin", "random_two"]), sticky=sticky),
+    st.builds(dict, balance=st.sampled_from(["least_conn", "round_robin", "random_two"]), sticky=sticky,
+              queue=st.integers(0, 9), queue_timeout=seconds.filter(lambda wait: wait < 3600)),
     st.builds(dict, balance=st.just("source_hash"), sticky=sticky, hash=st.one_of(
         st.just(model.Hash()), st.builds(model.Hash, st.sampled_from(["header", "cookie"]), tokens))),
 )  # fmt: skip

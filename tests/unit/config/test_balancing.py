@@ -61,6 +61,8 @@ def test_tiers() -> None:
         ('sticky = { cookie = "" }', "sticky.cookie"),
         ('sticky = { same_site = "no" }', "sticky.same_site"),
         ('sticky = { secret = "x" }', "sticky.secret"),
+        ("queue = -1", "queue"),
+        ('queue_timeout = "0"', "queue_timeout"),
     ],
 )
 def test_refused(text: str, key: str) -> None:

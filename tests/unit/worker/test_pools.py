@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import socket
+import time
 
 import pytest
+from gevent.hub import get_hub
 
 from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, column_at
 from lbproxy.balance.pool import Lease, Pool
+from lbproxy.balance.queueing_pool import QueueingPool
 from lbproxy.config import model
 from lbproxy.ipc.handover import Handover
+from lbproxy.net.strands import GeventStrands
+from lbproxy.worker.bells import Bells
 from lbproxy.worker.pools import Pools, make_pools
 
 
-def made(*pools: model.Pool) -> Pools:
+def made(*pools: model.Pool, limit: int = 0) -> Pools:
     ledger = Ledger(bytearray(SIZE))
     ledger.open_row(0)
     ledger.set_secret(bytes(range(32)))
     backends = {}
     for number, pool in enumerate(pools):
         slots = range(number * 3, number * 3 + 3)
-        backends[pool.name] = tuple(Backend(pool.name, f"b{slot}", "h", "127.0.0.1", 80, 1, 0, slot) for slot in slots)
+        backends[pool.name] = tuple(Backend(pool.name, f"b{slot}", "h", "127.0.0.1", 80, 1, limit, slot) for slot in slots)
         for slot in slots:
             ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
     one, other = socket.socketpair()
     other.close()
     with one:
         config = model.Config("", (), (), pools)
-        return make_pools(Handover(config, 1, 0, 0, ledger, multiprocessing.Lock(), (), backends, {}, -1, None, one))
+        handover = Handover(config, 1, 0, 0, ledger, multiprocessing.Lock(), (), backends, {}, -1, None, one)
+        bells = Bells(get_hub().loop, (), 0)
+        try:
+            return make_pools(handover, GeventStrands(), time.monotonic, bells)
+        finally:
+            os.close(bells._mine)
 
 
 @pytest.mark.parametrize("balance", ["least_conn", "round_robin", "random_two"])
@@ -52,3 +63,13 @@ def test_by_what_a_request_says(settings: dict[str, object]) -> None:
     assert isinstance(pools["app"], AskingPool)
     assert type(pools["plain"]) is Pool
     assert list(admissions) == ["app"]
+
+
+def test_with_limits() -> None:
+    """They queue, unless the queue is off: then a full pool says so at once."""
+    pools, admissions = made(model.Pool("app", ()), limit=1)
+    assert isinstance(pools["app"], QueueingPool)
+    assert list(admissions) == ["app"]
+    pools, admissions = made(model.Pool("app", (), queue=0), limit=1)
+    assert type(pools["app"]) is Pool
+    assert admissions == {}

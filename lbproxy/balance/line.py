@@ -1,0 +1,70 @@
+"""A pool's queue as all workers see it: who has waited longest, and how many wait.
+
+Theory of operation. The requests themselves wait in their own workers (proxy/queue.py). The ledger holds for each worker how many
+of its requests wait and the ticket of the one that has waited longest; tickets are drawn from one counter per pool, so the worker
+with the smallest is the one to be served next. All of it stands in the cells of the pool's first backend. Tickets are drawn, and
+heads of the line served, by the holder of the pick lock; a worker writes only its own row.
+
+A worker that dies takes its waiting requests along: the master zeroes its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import itemgetter
+
+from lbproxy.balance.ledger import Column, Header, Ledger, PerBackend, cell_at, column_at
+
+_CHILDREN_HIGH = int(Header.CHILDREN_HIGH)
+
+
+class Line:
+    """One pool's, for one worker."""
+
+    def __init__(self, ledger: Ledger, child: int, slot: int, limit: int) -> None:
+        """`slot`: of the pool's first backend; `limit`: requests that may wait, over all workers."""
+        self._cells = ledger.cells
+        self._slot = slot
+        self._limit = limit
+        self._mine = cell_at(child, PerBackend.QUEUED, slot)
+        self._head = cell_at(child, PerBackend.LINE_HEAD, slot)
+        self._ticket = column_at(Column.TICKET, slot)
+        self._rows = -1
+        self._read_waiting: Callable[[memoryview], tuple[int, ...]] = itemgetter(0, 0)
+        self._read_heads: Callable[[memoryview], tuple[int, ...]] = itemgetter(0, 0)
+
+    def waiting(self) -> int:
+        """Requests in line, over all workers."""
+        self._follow_rows()
+        return sum(self._read_waiting(self._cells))
+
+    def join(self) -> int:
+        """Stand in line: the ticket, or 0 when too many do already. For the holder of the pick lock."""
+        cells = self._cells
+        if self.waiting() >= self._limit:
+            return 0
+        ticket = cells[self._ticket] = cells[self._ticket] + 1
+        cells[self._mine] += 1
+        if not cells[self._head]:
+            cells[self._head] = ticket
+        return ticket
+
+    def leave(self, head: int) -> None:
+        """One of this worker's is no longer in line; `head`: the ticket of its first one now, 0 for none."""
+        self._cells[self._mine] -= 1
+        self._cells[self._head] = head
+
+    def first(self) -> tuple[int, int]:
+        """(the ticket that has waited longest, its worker's row); (0, -1) when nobody waits."""
+        self._follow_rows()
+        heads = self._read_heads(self._cells)
+        least = min(filter(None, heads), default=0)
+        return (least, heads.index(least)) if least else (0, -1)
+
+    def _follow_rows(self) -> None:
+        rows = self._cells[_CHILDREN_HIGH]
+        if rows != self._rows:
+            self._rows = rows
+            # One row more than there are, and so zeros: of a single cell, itemgetter would give no tuple.
+            self._read_waiting = itemgetter(*(cell_at(row, PerBackend.QUEUED, self._slot) for row in range(rows + 1)))
+            self._read_heads = itemgetter(*(cell_at(row, PerBackend.LINE_HEAD, self._slot) for row in range(rows + 1)))

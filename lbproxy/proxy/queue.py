@@ -1,0 +1,125 @@
+"""Requests of one worker that wait for room in a pool.
+
+Theory of operation. A request that finds its pool full stands in line (balance/line.py) and parks its greenlet. When a lease of the
+pool is given back, in whatever worker, that worker rings the one whose request has waited longest; `serve` then takes the place for
+it, lets its greenlet go on, and rings the next. Nobody polls for room. What nobody rings for (a backend that comes up, the requests
+of a worker that died, a bell that was missed) is found by `turn`, which the worker calls several times a second while anybody
+waits; it also sends home who has waited too long.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from lbproxy.balance.pool import Lease, Unavailable
+from lbproxy.balance.queueing_pool import QueueingPool
+from lbproxy.balance.selection import Preference
+from lbproxy.streams import Strand, Strands
+
+FULL = Unavailable("queue_full")
+TOO_LATE = Unavailable("queue_timeout")
+
+
+class Waiting:
+    """One request in line."""
+
+    __slots__ = ("answer", "deadline", "parked", "preference", "strand", "ticket")
+
+    def __init__(self, strand: Strand, ticket: int, preference: Preference, deadline: float) -> None:
+        self.strand = strand
+        self.ticket = ticket
+        self.preference = preference
+        self.deadline = deadline
+        self.answer: Lease | Unavailable | None = None
+        self.parked = False
+
+    def go_on(self) -> None:
+        """From the event loop: its greenlet runs, unless something else (a client that left) woke it first."""
+        if self.parked:
+            self.parked = False
+            self.strand.switch()
+
+
+class Queue:
+    """One pool's, in one worker."""
+
+    def __init__(
+        self,
+        pool: QueueingPool,
+        strands: Strands,
+        clock: Callable[[], float],
+        timeout: float,
+        on_waiting: Callable[[Queue], None],
+    ) -> None:
+        """`timeout`: seconds that a request may wait; `on_waiting`: from now on somebody waits, `turn` is to be called."""
+        self._pool = pool
+        self._strands = strands
+        self._clock = clock
+        self._timeout = timeout
+        self._on_waiting = on_waiting
+        self._line: deque[Waiting] = deque()
+
+    def __len__(self) -> int:
+        return len(self._line)
+
+    def wait(self, preference: Preference) -> Lease | Unavailable:
+        """From a request's greenlet: a place, or why there is none. Whatever is thrown into the greenlet ends the wait."""
+        ticket = self._pool.join()
+        if not ticket:
+            return FULL
+        waiting = Waiting(self._strands.current(), ticket, preference, self._clock() + self._timeout)
+        self._line.append(waiting)
+        answer = None
+        try:
+            self._on_waiting(self)
+            self.serve()  # a place may have become free before we stood in line, and then nobody rings
+            if waiting.answer is None:
+                waiting.parked = True
+                self._strands.park()
+            answer = waiting.answer
+        finally:
+            waiting.parked = False
+            if answer is None:
+                self._give_up(waiting)
+        return answer if answer is not None else TOO_LATE
+
+    def serve(self) -> None:
+        """Take what places there are for who waits here, as long as it is their turn."""
+        line = self._line
+        served = False
+        while line:
+            head = line[0]
+            answer = self._pool.pick_in_turn(head.ticket, head.preference)
+            if isinstance(answer, Unavailable) and answer.reason == "pool_full":
+                break
+            self._dismiss(head, answer)
+            served = True
+        if served:
+            self._pool.call_next()  # whose turn it is now, perhaps in another worker: there may be more places than one
+
+    def turn(self) -> bool:
+        """From time to time: who waits too long goes, and what nobody rang for is looked for. False: nobody waits any more."""
+        now = self._clock()
+        while self._line and self._line[0].deadline <= now:
+            self._dismiss(self._line[0], TOO_LATE)
+        self.serve()
+        return bool(self._line)
+
+    def _dismiss(self, head: Waiting, answer: Lease | Unavailable) -> None:
+        self._line.popleft()
+        self._leave()
+        head.answer = answer
+        if head.parked:
+            self._strands.later(head.go_on)
+
+    def _leave(self) -> None:
+        self._pool.leave(self._line[0].ticket if self._line else 0)
+
+    def _give_up(self, waiting: Waiting) -> None:
+        """Something was thrown: out of the line, and back with a place that came at the same moment."""
+        if waiting in self._line:
+            self._line.remove(waiting)
+            self._leave()
+        if isinstance(waiting.answer, Lease):
+            waiting.answer.release()
