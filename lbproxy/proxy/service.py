@@ -122,8 +122,8 @@ class Service:
         admissions: Mapping[str, Admission] | None = None,
     ) -> None:
         """`clock`: monotonic seconds; `on_fault` is told of an exception that nobody foresaw, and the connection it happened on is
-        aborted; `https_port` is what redirect_to_https names; `admissions` are by name, for pools whose everyday pick answers with a
-        question."""
+        aborted; `https_port` is what redirect_to_https names; `admissions` are by name, for pools whose everyday pick answers with
+        a question."""
         self.config = config
         self.router = router
         self.idle = idle
