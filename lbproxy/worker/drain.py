@@ -6,7 +6,8 @@ Theory of operation. Three kinds of connections, each with its own limit, all co
 - idle keep-alive connections: closing one crosses with a request that may be on the wire, which a client that never retries then
   has lost. So they stay, at least for the configured grace, and as long as `idle` allows: a request that comes is served like any
   other, and its response ends the connection in a way that both sides know. A reload gives them the whole `timeout`; a stop, or a
-  reload that waits for a place, does not.
+  reload that waits for a place, does not. Who becomes idle late, after a response whose head had promised to go on before the drain
+  began, has the grace from then on.
 - tunnels: nobody can tell whether they are in the middle of something; cut at `tunnel`.
 
 A second Drain can only shorten the limits. After a cut the connections get LINGER seconds to tell their clients (close_notify, FIN)
@@ -65,6 +66,7 @@ class Drainage:
         """`streams`: all open ones, a living collection. `grace`: seconds that idle connections get in any case."""
         self._service = service
         self._streams = streams
+        self._grace = grace
         self._grace_ends = now + grace
         self._idle_until = self._until = self._tunnels_until = self._over_at = float("inf")
         self._requests_cut = self._tunnels_cut = False
@@ -86,7 +88,7 @@ class Drainage:
         """Cut who is late; True when the worker may end."""
         service = self._service
         service.idle.close()  # exchanges that ended meanwhile have put their connections back
-        service.idle_grace = max(0.0, self._idle_until - now)
+        self._set_patience(now)
         if now >= self._until and not self._requests_cut:
             self._requests_cut = True
             self._cut([connection for connection in service.connections if not connection.tunnel], now)
@@ -103,9 +105,14 @@ class Drainage:
     def _end_idle(self, now: float) -> None:
         service = self._service
         service.idle.close()
-        service.idle_grace = max(0.0, self._idle_until - now)
+        self._set_patience(now)
         for connection in list(service.connections):
-            connection.drain(now, service.idle_grace)
+            connection.drain(now, max(0.0, self._idle_until - now))
+
+    def _set_patience(self, now: float) -> None:
+        """For connections that become idle from now on."""
+        idle_until = max(self._idle_until, min(now + self._grace, self._until))
+        self._service.idle_grace = max(0.0, idle_until - now)
 
     def _cut(self, late: Iterable[Cuttable], now: float) -> None:
         for connection in late:

@@ -180,14 +180,19 @@ def test_in_a_reload_idle_connections_stay_until_shortly_before_the_end(world: W
 
 
 def test_what_became_idle_meanwhile_gets_what_is_left_of_the_patience(world: World) -> None:
-    """A response that said nothing of the end went out as the drain began: a request may be on the wire."""
+    """A response that said nothing of the end went out as the drain began: a request may be on the wire. When nothing is left, the
+    grace, or what is left until the cut."""
     world.have("request")
     world.drain(timeout=30.0, idle=10.0)
     assert world.service.idle_grace == 10.0
     world.wait(4)
     assert world.service.idle_grace == pytest.approx(6.0)
     world.wait(20)
-    assert world.service.idle_grace == 0.0
+    assert world.service.idle_grace == GRACE
+    world.wait(5)
+    assert world.service.idle_grace == pytest.approx(1.0)
+    world.wait(1)
+    assert world.service.idle_grace == pytest.approx(0.0)
 
 
 def test_a_timeout_shorter_than_the_grace_wins(world: World) -> None:
