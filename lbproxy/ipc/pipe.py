@@ -66,7 +66,7 @@ class Pipe:
         self._enqueue(encode(message), -1)
 
     def flush(self) -> None:
-        """Write as much of the queue as the kernel takes. Raises ConnectionLost."""
+        """Write as much of the queue as the kernel takes. Raises ConnectionLost, StreamError."""
         while self._queue:
             data, descriptor = self._queue[0]
             try:
@@ -75,6 +75,8 @@ class Pipe:
                 return
             except GONE as error:
                 raise ConnectionLost("the other side of the pipe is gone") from error
+            except OSError as error:  # ETOOMANYREFS: descriptors that nobody takes; ENOBUFS, ENOMEM
+                raise StreamError(f"cannot write to the pipe: {error.strerror}") from error
             self._queued -= sent
             if descriptor >= 0:
                 os.close(descriptor)  # travels with the first byte
@@ -129,7 +131,7 @@ class MasterPipe(Pipe):
     """The master's end. Descriptors that a child tries to send are thrown away by the kernel: plain recv takes none."""
 
     def send_fd(self, message: Message, descriptor: int) -> None:
-        """Send with a copy of `descriptor`; the caller keeps its own. Raises like `send`."""
+        """Send with a copy of `descriptor`; the caller keeps its own. Raises like `send`, and OSError when none can be had."""
         self._enqueue(encode(message), os.dup(descriptor))
 
 

@@ -458,5 +458,8 @@ class Master:
             provision.access_fd = fresh
             for running in list(self._running.values()):
                 if running.role is Role.WORKER and running.generation == number:
-                    self._talk(running, partial(MasterPipe.send_fd, message=ReopenLogs(), descriptor=fresh))
+                    try:
+                        self._talk(running, partial(MasterPipe.send_fd, message=ReopenLogs(), descriptor=fresh))
+                    except OSError as error:  # the old file goes on there
+                        log.get_logger().error("logs.not_reopened", pid=running.pid, why=error.strerror)
             log.get_logger().info("logs.reopened", generation=number, access=provision.config.log.access)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import errno
 import os
 import socket
 import subprocess
@@ -147,6 +148,18 @@ def test_a_queued_descriptor_stays_open_until_it_is_sent(ends: Ends, tmp_path: P
     received = child.take_fd()
     os.write(received, b"x")
     os.close(received)
+
+
+def test_descriptors_that_nobody_takes_are_an_error_that_is_told(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    """unix(7): ETOOMANYREFS, when more descriptors are on their way than a process may have open."""
+    master, _ = ends
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ETOOMANYREFS, os.strerror(errno.ETOOMANYREFS))
+
+    monkeypatch.setattr(master, "_write", refuse)
+    with pytest.raises(StreamError, match="cannot write to the pipe: Too many references"):
+        master.send_fd(ReopenLogs(), 2)
 
 
 def test_descriptors_are_not_leaked(tmp_path: Path) -> None:
