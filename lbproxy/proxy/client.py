@@ -73,6 +73,7 @@ class ClientConnection(Client):
         self._about_head: RequestHead | None = None
         self._about = ""
         self.open_tunnel: Tunnel | None = None
+        self.pipelined = False
         self.strand: Strand | None = None
         self._idle_since = service.clock()
         self._idle_until = self._idle_since + service.config.timeouts.request_head  # a new client has something to say
@@ -99,8 +100,11 @@ class ClientConnection(Client):
         if self.strand is None:
             if self.state is _IDLE:
                 self.service.strands.start(self.serve)
-        elif self.state is _EXCHANGE and not self.stream.read_early():
-            self.strand.throw(ClientGone("client closed"))
+        elif self.state is _EXCHANGE:
+            if self.stream.read_early():
+                self.pipelined = True
+            else:
+                self.strand.throw(ClientGone("client closed"))
 
     def on_expired(self) -> None:
         """See StreamOwner."""
@@ -153,9 +157,12 @@ class ClientConnection(Client):
     def _next_request(self) -> bool:
         """True: go on. False: the connection is idle (and owned by the event loop) or over."""
         service = self.service
-        head = self._rest or self._first_bytes()
+        head = self._rest
         if not head:
-            return False
+            self.pipelined = False
+            head = self._first_bytes()
+            if not head:
+                return False
         begun = service.clock()
         end = head.find(_END)
         if end < 0 or head.startswith(b"\r\n"):

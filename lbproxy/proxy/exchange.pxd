@@ -12,6 +12,7 @@ cdef class Client:
     cdef public Forwarder forwarder
     cdef public object open_tunnel
     cdef public str peer
+    cdef public bint pipelined
     cdef public bint redirect
     cdef public Service service
     cdef public object strand

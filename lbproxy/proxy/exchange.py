@@ -46,7 +46,7 @@ class _PassedOn(Exception):
 class Client:
     """The connection that a request came on, as its exchange sees it."""
 
-    __slots__ = ("forwarder", "open_tunnel", "peer", "redirect", "service", "strand", "stream", "tls_seconds")
+    __slots__ = ("forwarder", "open_tunnel", "peer", "pipelined", "redirect", "service", "strand", "stream", "tls_seconds")
 
     service: Service
     stream: Stream
@@ -56,6 +56,8 @@ class Client:
     tls_seconds: float
     strand: Strand | None
     open_tunnel: Tunnel | None
+    pipelined: bool
+    """More came while a request was served, and was not read yet: as a rule the next one."""
 
     def about(self, head: RequestHead) -> str:
         """Who asked for what, as the access log tells it."""
@@ -105,7 +107,7 @@ class Exchange:
         self._tries = 0
         self._bytes_in = size
         self._bytes_out = 0
-        self._close = not head.keep_alive or client.service.draining
+        self._close = not head.keep_alive or (client.service.draining and not rest and not client.pipelined)
         self._special = self._close or not head.minor
         """The answer is passed on with lines of ours."""
         self._lines = b""
@@ -382,7 +384,7 @@ class Exchange:
         upload = self._upload
         if upload is not None and not upload.done:
             self._close = True  # the answer came before the request was over: where the next one begins is not sure
-        if self._service.draining:  # asked again: it may have begun while the backend was at work
+        if self._service.draining and not self._more_is_here():  # asked again: it may have begun while the backend was at work
             self._close = True
         body = answer.body
         lines = self._lines
@@ -405,6 +407,11 @@ class Exchange:
         self._bytes_out += len(out) + body
         client.write(out + data[:body] if body else out)
         return len(data) != body
+
+    def _more_is_here(self) -> bool:
+        """A pipelined request came before the client could be told that none will be answered: it is, and told then."""
+        rest = self.rest if self._upload is None else self._upload.rest
+        return bool(rest) or self._client.pipelined
 
     def _relay(self, upstream: Upstream, body: int, rechunk: bool, out: bytes, data: bytes) -> bool:
         """Relay a body that did not come with its head. True: bytes came that belong to no response we asked for."""
@@ -430,7 +437,7 @@ class Exchange:
         self._status, self._reason = status, reason
         if self._head.body != NO_BODY and (self._upload is None or not self._upload.done):
             self._close = True  # the rest of the body is on its way, and nobody will read it
-        if self._service.draining:
+        if self._service.draining and not self._more_is_here():
             self._close = True
         out = reply(status, reason, close=self._close, body=self._head.method != b"HEAD", extra=self._connection())
         self._write_own(out)

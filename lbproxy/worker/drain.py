@@ -2,7 +2,8 @@
 
 Theory of operation. Three kinds of connections, each with its own limit, all counted from the first Drain:
 
-- requests being served: go on, their response says `Connection: close`; cut (503, or the response breaks off) at `timeout`.
+- requests being served: go on, their response says `Connection: close` (where more came with them, that of the last one); cut (503,
+  or the response breaks off) at `timeout`.
 - idle keep-alive connections: closing one crosses with a request that may be on the wire, which a client that never retries then
   has lost. So they stay, at least for the configured grace, and as long as `idle` allows: a request that comes is served like any
   other, and its response ends the connection in a way that both sides know. A reload gives them the whole `timeout`; a stop, or a

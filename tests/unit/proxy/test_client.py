@@ -258,6 +258,28 @@ def test_an_idle_connection_has_its_grace(was_parked: bool) -> None:
     world.at_rest()
 
 
+@pytest.mark.parametrize("behind", ["its head", "it"])
+def test_pipelined_requests_are_served_in_a_drain(behind: str) -> None:
+    """They came before anybody could tell the client that the connection ends; the last of them is told."""
+    world = World(backends=1)
+    client = world.connect()
+    if behind == "its head":
+        client.feed(get() * 4)
+    else:
+        client.feed(get())
+        client.feed(get() * 2)
+        client.feed(get())
+    drain(world)
+    for number in range(4):
+        world.upstreams[-1].feed(ok(b"%d" % number))
+    got = client.take()
+    assert got.count(b"HTTP/1.1 200") == 4
+    assert got.count(b"\r\nConnection: close\r\n") == 1
+    assert b"\r\nConnection: close\r\n" in got[got.index(b"\r\n\r\n2") :]
+    assert client.end == "finish"
+    world.at_rest()
+
+
 def test_a_drain_behind_the_head_of_an_answer() -> None:
     """The client was promised that it may go on; its next request is answered, and then it is told."""
     world = World(backends=1)
