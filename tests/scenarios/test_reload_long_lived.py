@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,6 +11,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from bench.reload.load import Load, told
 from tests.conftest import Stage
+from tests.support import threaded_tls
 from tests.support.backends import websocket_server
 from tests.support.moving_site import MovingSite
 from tests.support.process import LbProxy
@@ -39,7 +39,7 @@ def test_downloads(stage: Stage) -> None:
 
 
 def _websocket(stage: Stage, proxy: LbProxy) -> ClientConnection:
-    context = ssl.create_default_context(cafile=str(stage.authority.file))
+    context = threaded_tls.context(stage.authority.file)
     return connect(f"wss://localhost:{proxy.port()}/", ssl=context, proxy=None, compression=None, close_timeout=PATIENCE)
 
 

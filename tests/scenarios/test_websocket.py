@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.conftest import Stage
+from tests.support import threaded_tls
 from tests.support.backends import Server, websocket_server
 from tests.support.certificates import Authority
 from tests.support.process import LbProxy
@@ -38,7 +39,7 @@ def proxy(stage: Stage, server: Server) -> LbProxy:
 
 def trusting(authority: Authority) -> ssl.SSLContext:
     """What a client needs to believe the proxy."""
-    return ssl.create_default_context(cafile=str(authority.file))
+    return threaded_tls.context(authority.file)
 
 
 def dial(stage: Stage, proxy: LbProxy, path: str = "/", compression: str | None = None) -> ClientConnection:
