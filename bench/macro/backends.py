@@ -1,6 +1,6 @@
-"""nginx as two backends: plain HTTP on loopback, cheap enough that the proxy in front is what is measured.
+"""nginx as the backends, on loopback and cheap enough that the proxy in front is what is measured.
 
-One nginx worker serves both addresses, which saves the load's core a process switch for every request. It keeps connections for
+One nginx worker serves all addresses, which saves the load's core a process switch for every request. It keeps connections for
 as long as the proxies want them, so that nobody pays for reconnecting.
 """
 
@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
+import sys
 from functools import partial
 from pathlib import Path
 
+from bench.macro.certificate import Files
 from bench.macro.errors import BenchError
 from bench.macro.machine import Cores, pinned, require
-from bench.macro.process import Program, free_port
+from bench.macro.process import Program, free_ports
+
+REPOSITORY = Path(__file__).parents[2]
 
 # /upload: nginx reads the whole body before it asks the socket below (proxy_request_buffering), so its 204 proves that the body
 # came; `return 204` alone would answer first and read later. X-Read tells how many bytes of request were read by then.
-# /duties: what a backend sees of a request, for duties.py.
+# /duties: what a backend sees of a request, for duties.py. /slow: an answer that stays under way for seconds.
+# /ws: WebSockets are echoed by a process behind it (echo.py), which nginx cannot do itself.
 _CONFIG = """\
 {user}
 worker_processes 1;
@@ -35,13 +41,14 @@ http {{
     default_type text/plain;
     upstream sink {{ server unix:{folder}/sink.sock; keepalive 64; }}
     server {{ listen unix:{folder}/sink.sock; location / {{ return 204; }} }}
+    upstream echo {{ server unix:{folder}/echo.sock; }}
     server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }}
     {servers}
 }}
 """
 _SERVER = """\
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port}{tls} backlog=4096;
         root {folder}/files;
         location = /tiny {{ return 200 "ok\\n"; }}
         location = /duties {{
@@ -51,7 +58,13 @@ proto=$http_x_forwarded_proto
 real-ip=$http_x_real_ip
 host=$http_host
 nth=$connection_requests
+tls=$ssl_protocol
 ";
+        }}
+        location = /slow {{ alias {folder}/files/100k; limit_rate 8k; add_header X-Backend {name}; }}
+        location = /ws {{
+            proxy_pass http://echo; proxy_http_version 1.1; proxy_read_timeout 1h;
+            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
         }}
         location = /upload {{
             proxy_pass http://sink; proxy_http_version 1.1; proxy_pass_request_body off; proxy_set_header Content-Length "";
@@ -63,32 +76,60 @@ nth=$connection_requests
 
 
 class Backends:
-    """Two addresses on 127.0.0.1, called a and b in /duties."""
+    """Addresses on 127.0.0.1, called s0, s1 and so on in /duties.
 
-    def __init__(self, folder: Path, cores: Cores) -> None:
-        """`folder` is empty and ours."""
-        self.ports = (free_port(), free_port())
-        self._status = free_port()
+    With a certificate there are two more, s0 and s1 once again, that speak TLS.
+    """
+
+    def __init__(self, folder: Path, cores: Cores, certificate: Files | None = None, *, count: int = 2, echo: bool = False) -> None:
+        """`folder` is empty and ours. `echo`: /ws answers."""
+        self._folder = folder
+        self._status, *self.all = free_ports(1 + count)
+        self.ports = (self.all[0], self.all[1])
+        self.tls_ports = tuple(free_ports(2)) if certificate else ()
         files = folder / "files"
         files.mkdir()
         for name, size in (("1k", 1024), ("100k", 100 * 1024), ("16m", 16 * 1024 * 1024)):
             (files / name).write_bytes(os.urandom(size))
-        servers = "".join(_SERVER.format(port=port, name=name, folder=folder) for name, port in zip("ab", self.ports, strict=True))
+        servers = [_SERVER.format(port=port, tls="", name=f"s{number}", folder=folder) for number, port in enumerate(self.all)]
+        if certificate:
+            servers.append(f"ssl_certificate {certificate.cert}; ssl_certificate_key {certificate.key};")
+            servers.append("ssl_protocols TLSv1.2 TLSv1.3;")
+            servers += [
+                _SERVER.format(port=port, tls=" ssl", name=f"s{number}", folder=folder)
+                for number, port in enumerate(self.tls_ports)
+            ]
         config = folder / "backends.conf"
-        config.write_text(_CONFIG.format(folder=folder, servers=servers, status=self._status, user=user_line()))
+        config.write_text(_CONFIG.format(folder=folder, servers="\n".join(servers), status=self._status, user=user_line()))
         command = [require("nginx", "the backends"), "-p", str(folder), "-e", str(folder / "backends.log"), "-c", str(config)]
-        self._program = Program(
-            "backends (nginx)", pinned(command, cores.load), stdout=folder / "backends.out", stderr=folder / "backends.err"
-        )
+        self._programs = [self._start("backends (nginx)", command, cores)]
         try:
-            for port in self.ports:
-                self._program.wait_until(partial(_answers, port))
+            for port in self.all:
+                self._programs[0].wait_until(partial(_answers, port))
+            if echo:
+                sockets = [str(folder / "echo.sock"), str(folder / "echo-count.sock")]
+                self._programs.append(self._start("echo", [sys.executable, "-m", "bench.macro.echo", *sockets], cores))
+                self._programs[1].wait_until(lambda: self.messages() == 0)
         except BaseException:
-            self._program.stop()
+            self.stop()
             raise
 
+    def _start(self, name: str, command: list[str], cores: Cores) -> Program:
+        output = self._folder / name.split()[0]
+        return Program(
+            name, pinned(command, cores.load), stdout=output.with_suffix(".out"), stderr=output.with_suffix(".err"), cwd=REPOSITORY
+        )
+
     def stop(self) -> None:
-        self._program.stop()
+        for program in self._programs:
+            program.stop()
+
+    def messages(self) -> int:
+        """How many WebSocket messages have been sent back since the start."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(self._folder / "echo-count.sock"))
+            return int(connection.recv(64))
 
     def requests(self) -> int:
         """How many requests they have begun to read since their start, this question included; an upload counts twice (sink)."""

@@ -8,7 +8,25 @@ CONNECTIONS = 64
 UPLOAD_BYTES = 100 * 1024
 IDLE_CONNECTIONS = 2000
 IDLE_CONNECTIONS_QUICK = 500
+MANY_BACKENDS = 100
 FULL_HANDSHAKE = "full handshake"
+WEBSOCKET = "websocket"
+
+
+class Setup(NamedTuple):
+    """How the proxies of a case are set up; those of different setups never stand at the same time."""
+
+    name: str
+    workers: int = 1
+    backends: int = 2
+    backend_tls: bool = False
+
+
+USUAL = Setup("usual")
+TWO_WORKERS = Setup("two workers", workers=2)
+RE_ENCRYPT = Setup("TLS to backends", backend_tls=True)
+MANY = Setup(f"{MANY_BACKENDS} backends", backends=MANY_BACKENDS)
+SETUPS = (USUAL, TWO_WORKERS, RE_ENCRYPT, MANY)
 
 
 class Case(NamedTuple):
@@ -17,12 +35,13 @@ class Case(NamedTuple):
     connections: int
     tells: str
     script: str = "plain"
-    """The branch of load.lua: plain, browser, upload or close; or FULL_HANDSHAKE, which handshakes.py does instead of wrk."""
+    """The branch of load.lua: plain, browser, upload or close; or FULL_HANDSHAKE or WEBSOCKET, which other programs do."""
     tls: bool = True
     backend_requests: int = 1
     """How many the backends count for each request of the client."""
     whole: int = 0
     """Bytes of one answer when answers are too large to be counted within a window: then the whole run is measured, by bytes."""
+    setup: Setup = USUAL
 
 
 LOADS = (
@@ -42,7 +61,17 @@ LOADS = (
     Case("handshake", "/tiny", 32, "a full TLS 1.3 handshake, one GET, close", FULL_HANDSHAKE),
     Case("resume", "/tiny", CONNECTIONS, "a TLS 1.3 handshake resumed by ticket, one GET, close", "close"),
     Case("plain", "/tiny", CONNECTIONS, "tiny on a listener without TLS", tls=False),
+    Case("websocket", "/ws", CONNECTIONS, "64 bytes to a WebSocket over TLS and back, for each message", WEBSOCKET),
+    Case("2workers", "/tiny", CONNECTIONS, "tiny with two workers", setup=TWO_WORKERS),
+    Case("tls-backends", "/tiny", CONNECTIONS, "tiny with verified TLS to the backends", setup=RE_ENCRYPT),
+    Case("100backends", "/tiny", CONNECTIONS, f"tiny over {MANY_BACKENDS} backends", setup=MANY),
 )
 IDLE = "idle"
 IDLE_TELLS = f"memory for each of {IDLE_CONNECTIONS} idle TLS connections that had one request each"
-NAMES = (*(case.name for case in LOADS), IDLE)
+LATENCY = "latency"
+LATENCY_TELLS = "tiny at a constant rate, 50 % and 80 % of what each proxy can do: how long users would wait"
+RELOAD = "reload"
+RELOAD_TELLS = "requests lost during reloads, as `bench reload` does it"
+OTHERS = {IDLE: IDLE_TELLS, LATENCY: LATENCY_TELLS, RELOAD: RELOAD_TELLS}
+NAMES = (*(case.name for case in LOADS), *OTHERS)
+BY_NAME = {case.name: case for case in LOADS}

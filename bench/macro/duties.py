@@ -1,22 +1,67 @@
 """Do all of them do the same work? Asked of each proxy before it is measured; a comparison of unequal work is refused.
 
-Asked over real connections: TLS version, cipher and certificate; both backends used, over kept connections; the forwarding
-fields as the backend sees them; an upload that arrives whole; an access line for each request in the log.
+Asked over real connections, duty by duty (NAMES):
+
+    tls                the certificate of this run; TLS 1.3 and 1.2, nothing older
+    cipher             the AES-256 suite that OpenSSL prefers for TLS 1.3
+    forwarding         the backend sees X-Forwarded-For, X-Forwarded-Proto, X-Real-IP and Host as they should be
+    plain              the same over the listener without TLS
+    both backends      requests are spread over the backends,
+    kept backends      ... over connections that are kept,
+    backend tls        ... and that are TLS, where that is asked for
+    least connections  while an answer of one backend is under way, the next requests go elsewhere, all of them
+    upload             a body arrives whole
+    websocket          an upgrade is passed on, and a message comes back
+    access log         a line for each request in the file, which names what was asked for
+
+What a proxy cannot do at all is waived for it alone, and said in the report (Kind.waived in peers.py).
 """
 
 from __future__ import annotations
 
 import http.client
+import math
 import socket
 import ssl
 import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from bench.macro import websocket
 from bench.macro.cases import UPLOAD_BYTES
 from bench.macro.errors import BenchError
 
 REQUESTS = 20
 LOG_SECONDS = 5.0
+CIPHER = "TLS_AES_256_GCM_SHA384"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A proxy that is asked."""
+
+    name: str
+    https: int
+    http: int
+    certificate: Path
+    access_log: Path
+    backends: int = 2
+    backend_tls: bool = False
+
+    def requests(self) -> int:
+        """As many as show how they are spread."""
+        return max(REQUESTS, 3 * self.backends)
+
+    @cached_property
+    def seen(self) -> list[dict[str, str]]:
+        """What the backends saw of that many, one after the other over one connection."""
+        connection = connect(self.https, self.certificate)
+        try:
+            return [_seen(connection) for _ in range(self.requests())]
+        finally:
+            connection.close()
 
 
 def context(certificate: Path) -> ssl.SSLContext:
@@ -39,42 +84,45 @@ def answers(port: int, certificate: Path) -> bool:
         connection.close()
 
 
-def check(name: str, https_port: int, http_port: int, certificate: Path, access_log: Path) -> str:
+def check(
+    name: str,
+    https_port: int,
+    http_port: int,
+    certificate: Path,
+    access_log: Path,
+    *,
+    backends: int = 2,
+    backend_tls: bool = False,
+    waived: Collection[str] = (),
+) -> str:
     """BenchError naming the duty that is not done; otherwise what TLS a client gets: version, cipher, resumption."""
-    connection = connect(https_port, certificate)
+    asked = Asked(name, https_port, http_port, certificate, access_log, backends, backend_tls)
+    for duty, proof in PROOFS.items():
+        if duty not in waived:
+            try:
+                proof(asked)
+            except (OSError, http.client.HTTPException) as error:
+                raise BenchError(f"{name}: {duty}: {error!r}") from error
+            except BenchError as error:
+                raise BenchError(f"{name}: {duty}: {error}") from error
+    return _described(asked)
+
+
+def _described(asked: Asked) -> str:
+    connection = connect(asked.https, asked.certificate)
     try:
-        connection.connect()
-        tls = _tls(name, connection, certificate)
-        _forwarding(name, connection, f"127.0.0.1:{https_port}", "https")
-        _upload(name, connection)
-        resumes = _resumes(connection)
+        connection.request("GET", "/tiny")
+        connection.getresponse().read()
+        sock = connection.sock
+        assert isinstance(sock, ssl.SSLSocket)
+        version, cipher, resumes = sock.version(), sock.cipher(), _resumes(sock)
     finally:
         connection.close()
-    plain = http.client.HTTPConnection("127.0.0.1", http_port, timeout=5)
-    try:
-        _forwarding(name, plain, f"127.0.0.1:{http_port}", "http")
-    finally:
-        plain.close()
-    _logged(name, access_log)
-    return f"{tls}, {'resumes' if resumes else 'does not resume'} by ticket"
+    return f"{version} {cipher[0] if cipher else '?'}, {'resumes' if resumes else 'does not resume'} by ticket"
 
 
-def _tls(name: str, connection: http.client.HTTPSConnection, certificate: Path) -> str:
-    sock = connection.sock
-    if not isinstance(sock, ssl.SSLSocket):
-        raise BenchError(f"{name}: no TLS on its TLS port")
-    if sock.getpeercert(binary_form=True) != ssl.PEM_cert_to_DER_cert(certificate.read_text()):
-        raise BenchError(f"{name}: serves another certificate than the one of this run")
-    cipher = sock.cipher()
-    if cipher is None or cipher[1] != "TLSv1.3":
-        raise BenchError(f"{name}: wanted TLSv1.3, negotiated {cipher}")
-    return f"{cipher[1]} {cipher[0]}"
-
-
-def _resumes(connection: http.client.HTTPSConnection) -> bool:
+def _resumes(first: ssl.SSLSocket) -> bool:
     """Whether the ticket of this connection opens a second one; TLS 1.3 tickets come with the first answer."""
-    first = connection.sock
-    assert isinstance(first, ssl.SSLSocket)
     address = first.getpeername()
     with (
         socket.create_connection(address, timeout=5) as plain,
@@ -83,45 +131,153 @@ def _resumes(connection: http.client.HTTPSConnection) -> bool:
         return bool(second.session_reused)
 
 
-def _forwarding(name: str, connection: http.client.HTTPConnection, host: str, scheme: str) -> None:
-    wanted = {"for": "127.0.0.1", "proto": scheme, "real-ip": "127.0.0.1", "host": host}
-    used: set[str] = set()
-    longest = 0
-    for _ in range(REQUESTS):
-        connection.request("GET", "/duties")
-        response = connection.getresponse()
-        body = response.read().decode("ascii", "replace")
-        if response.status != 200:
-            raise BenchError(f"{name}: {response.status} instead of 200 for /duties: {body[:200]!r}")
-        seen = dict(line.partition("=")[::2] for line in body.splitlines())
-        wrong = {key: seen.get(key) for key, value in wanted.items() if seen.get(key) != value}
-        if wrong:
-            raise BenchError(f"{name}: the backend sees {wrong}, wanted {wanted}")
-        used.add(seen["backend"])
-        longest = max(longest, int(seen["nth"]))
-    if used != {"a", "b"}:
-        raise BenchError(f"{name}: {REQUESTS} requests went to backends {sorted(used)}, wanted both")
-    if longest < REQUESTS // 4:
-        raise BenchError(f"{name}: connections to backends are not kept: at most {longest} of {REQUESTS} requests came over one")
+def _handshake(asked: Asked, highest: ssl.TLSVersion) -> ssl.SSLSocket:
+    limited = context(asked.certificate)
+    if highest < ssl.TLSVersion.TLSv1_2:
+        limited.set_ciphers("ALL:@SECLEVEL=0")  # or OpenSSL would not even ask for it
+        limited.minimum_version = ssl.TLSVersion.TLSv1
+    limited.maximum_version = highest
+    return limited.wrap_socket(socket.create_connection(("127.0.0.1", asked.https), timeout=5), server_hostname="localhost")
 
 
-def _upload(name: str, connection: http.client.HTTPConnection) -> None:
-    connection.request("POST", "/upload", body=b"u" * UPLOAD_BYTES)
+def _tls(asked: Asked) -> None:
+    for version, called in ((ssl.TLSVersion.TLSv1_3, "TLSv1.3"), (ssl.TLSVersion.TLSv1_2, "TLSv1.2")):
+        with _handshake(asked, version) as sock:
+            if sock.version() != called:
+                raise BenchError(f"wanted {called}, negotiated {sock.version()}")
+            if sock.getpeercert(binary_form=True) != ssl.PEM_cert_to_DER_cert(asked.certificate.read_text()):
+                raise BenchError("serves another certificate than the one of this run")
+    try:
+        with _handshake(asked, ssl.TLSVersion.TLSv1_1) as sock:
+            raise BenchError(f"takes {sock.version()}, wanted nothing below TLSv1.2")
+    except OSError:
+        pass  # refused, as it should
+
+
+def _cipher(asked: Asked) -> None:
+    with _handshake(asked, ssl.TLSVersion.TLSv1_3) as sock:
+        got = sock.cipher()
+    if got is None or got[0] != CIPHER:
+        raise BenchError(f"wanted {CIPHER}, negotiated {got}")
+
+
+def _seen(connection: http.client.HTTPConnection) -> dict[str, str]:
+    """What the backend saw of one more request."""
+    connection.request("GET", "/duties")
     response = connection.getresponse()
-    response.read()
+    body = response.read().decode("ascii", "replace")
+    if response.status != 200:
+        raise BenchError(f"{response.status} instead of 200 for /duties: {body[:200]!r}")
+    return dict(line.partition("=")[::2] for line in body.splitlines())
+
+
+def _forwarded(connection: http.client.HTTPConnection, host: str, scheme: str) -> None:
+    wanted = {"for": "127.0.0.1", "proto": scheme, "real-ip": "127.0.0.1", "host": host}
+    seen = _seen(connection)
+    wrong = {key: seen.get(key) for key, value in wanted.items() if seen.get(key) != value}
+    if wrong:
+        raise BenchError(f"the backend sees {wrong}, wanted {wanted}")
+
+
+def _forwarding(asked: Asked) -> None:
+    connection = connect(asked.https, asked.certificate)
+    try:
+        _forwarded(connection, f"127.0.0.1:{asked.https}", "https")
+    finally:
+        connection.close()
+
+
+def _plain(asked: Asked) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", asked.http, timeout=5)
+    try:
+        _forwarded(connection, f"127.0.0.1:{asked.http}", "http")
+    finally:
+        connection.close()
+
+
+def _both_backends(asked: Asked) -> None:
+    used = {seen["backend"] for seen in asked.seen}
+    wanted = math.ceil(0.75 * asked.backends)  # one that breaks ties by chance reaches 95 of 100
+    if len(used) < wanted:
+        raise BenchError(f"{asked.requests()} requests went to {len(used)} backends, wanted {wanted} of {asked.backends}")
+
+
+def _kept_backends(asked: Asked) -> None:
+    longest = max(int(seen["nth"]) for seen in asked.seen)
+    wanted = min(5, asked.requests() // asked.backends)
+    if longest < wanted:
+        raise BenchError(f"of {asked.requests()} requests at most {longest} came over one connection, wanted {wanted}")
+
+
+def _backend_tls(asked: Asked) -> None:
+    wanted = "TLSv1.3" if asked.backend_tls else ""
+    came = {seen["tls"] for seen in asked.seen}
+    if came != {wanted}:
+        raise BenchError(f"requests come over {sorted(came)}, wanted {[wanted]}")
+
+
+def _least_connections(asked: Asked) -> None:
+    slow = connect(asked.https, asked.certificate)
+    quick = connect(asked.https, asked.certificate)
+    try:
+        slow.request("GET", "/slow")
+        busy = slow.getresponse().headers["X-Backend"]  # its body stays under way for many seconds
+        went = [_seen(quick)["backend"] for _ in range(REQUESTS)]
+    finally:
+        slow.close()
+        quick.close()
+    if busy in went:
+        raise BenchError(f"{went.count(busy)} of {REQUESTS} requests went to {busy}, where one was under way; the others were idle")
+
+
+def _upload(asked: Asked) -> None:
+    connection = connect(asked.https, asked.certificate)
+    try:
+        connection.request("POST", "/upload", body=b"u" * UPLOAD_BYTES)
+        response = connection.getresponse()
+        response.read()
+    finally:
+        connection.close()
     read = int(response.headers.get("X-Read", "0"))
     if response.status != 204 or read < UPLOAD_BYTES:
-        raise BenchError(f"{name}: an upload of {UPLOAD_BYTES} bytes gave {response.status}, the backend had read {read}")
+        raise BenchError(f"{UPLOAD_BYTES} bytes gave {response.status}, the backend had read {read}")
 
 
-def _logged(name: str, access_log: Path) -> None:
-    """All 41 requests and more have been made; buffers may take a while to reach the file."""
-    wanted = 2 * REQUESTS + 1
+def _websocket(asked: Asked) -> None:
+    websocket.echo_once(asked.https, websocket.loose())
+
+
+def _access_log(asked: Asked) -> None:
+    """Lines that name what was asked for; buffers may take a while to reach the file."""
+    mark = f"/tiny?mark={time.monotonic_ns()}"
+    connection = connect(asked.https, asked.certificate)
+    try:
+        for number in range(REQUESTS):
+            connection.request("GET", f"{mark}-{number}")
+            connection.getresponse().read()
+    finally:
+        connection.close()
     deadline = time.monotonic() + LOG_SECONDS
-    lines = 0
-    while time.monotonic() < deadline:
-        lines = access_log.read_bytes().count(b"\n") if access_log.exists() else 0
-        if lines >= wanted:
-            return
+    lines: list[str] = []
+    while len(lines) < REQUESTS and time.monotonic() < deadline:
         time.sleep(0.1)
-    raise BenchError(f"{name}: {lines} lines in its access log after {wanted} requests")
+        text = asked.access_log.read_text(errors="replace") if asked.access_log.exists() else ""
+        lines = [line for line in text.splitlines() if mark in line and "127.0.0.1" in line and "200" in line]
+    if len(lines) != REQUESTS:
+        raise BenchError(f"{len(lines)} lines about {REQUESTS} requests in its access log")
+
+
+PROOFS: dict[str, Callable[[Asked], None]] = {
+    "tls": _tls,
+    "cipher": _cipher,
+    "forwarding": _forwarding,
+    "plain": _plain,
+    "both backends": _both_backends,
+    "kept backends": _kept_backends,
+    "backend tls": _backend_tls,
+    "least connections": _least_connections,
+    "upload": _upload,
+    "websocket": _websocket,
+    "access log": _access_log,
+}
+NAMES = tuple(PROOFS)

@@ -103,5 +103,5 @@ def rows(samples: Sequence[Sample], peers: Sequence[str], subject: str) -> list[
 
 def order(peers: Sequence[str], turn: int) -> list[str]:
     """Who goes when: everybody goes first equally often, so that warm caches and drift favour nobody."""
-    shift = turn % len(peers)
+    shift = turn % max(1, len(peers))
     return [*peers[shift:], *peers[:shift]]

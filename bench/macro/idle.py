@@ -25,7 +25,7 @@ ANSWER_END = b"\r\n\r\nok\n"
 
 def measure(name: str, root: int, port: int, connections: int) -> float:
     """KiB of PSS per idle connection of the proxy whose first process is `root`."""
-    _hold(name, port, AT_ONCE, lambda: None)  # warms code and backend connections, which are no cost of idle ones
+    hold(name, port, AT_ONCE, lambda: None)  # warms code and backend connections, which are no cost of idle ones
     time.sleep(SETTLE_SECONDS)
     before = procfs.pss(root)
     during = 0
@@ -35,11 +35,11 @@ def measure(name: str, root: int, port: int, connections: int) -> float:
         time.sleep(SETTLE_SECONDS)
         during = procfs.pss(root)
 
-    _hold(name, port, connections, look)
+    hold(name, port, connections, look)
     return (during - before) / connections / 1024
 
 
-def _hold(name: str, port: int, connections: int, then: Callable[[], None]) -> None:
+def hold(name: str, port: int, connections: int, then: Callable[[], None]) -> None:
     """Runs `then` while a client process holds the connections; BenchError unless all of them are still open afterwards."""
     command = [sys.executable, "-m", "bench.macro.idle", str(port), str(connections)]
     client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

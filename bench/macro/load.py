@@ -12,11 +12,12 @@ from __future__ import annotations
 import subprocess
 import time
 
-from bench.macro import cases, handshakes, procfs, wrk
+from bench.macro import cases, handshakes, procfs, websocket, wrk
 from bench.macro.backends import Backends
 from bench.macro.cpu import CpuMeter
 from bench.macro.errors import BenchError
 from bench.macro.figures import Sample
+from bench.macro.machine import pinned
 from bench.macro.peers import Peer
 
 RAMP_SECONDS = 0.35
@@ -24,28 +25,30 @@ END_SECONDS = 0.05
 SETTLE_SECONDS = 0.1  # the last access lines and closing connections of the proxy before
 
 
-def measure(peer: Peer, case: cases.Case, backends: Backends, number: int, seconds: int) -> Sample:
-    """Blocks for `seconds` and a little more; `number` is the round."""
+def measure(peer: Peer, case: cases.Case, backends: Backends, number: int, seconds: int, core_list: str | None = None) -> Sample:
+    """Blocks for `seconds` and a little more; `number` is the round, `core_list` where the load runs (None: where we do)."""
     time.sleep(SETTLE_SECONDS)
-    if case.script == cases.FULL_HANDSHAKE:
-        command = handshakes.command(peer.site.https, seconds)
-    else:
-        command = wrk.command(case, peer.site.https, peer.site.http, seconds)
+    command = pinned(_command(peer, case, seconds), core_list)
+    echoes = case.script == cases.WEBSOCKET
     if case.whole:
         with CpuMeter(peer.pid) as meter:
             load = _finish(command, _start(command), seconds)
         requests, length = load.bytes / case.whole, load.seconds
     else:
+        # The question how many requests there were is one of them.
+        count = backends.messages if echoes else backends.requests
         generator = _start(command)
         try:
+            if echoes:
+                _wait_until_ready(command, generator)
             time.sleep(RAMP_SECONDS)
             begun = time.monotonic()
             with CpuMeter(peer.pid) as meter:
-                before = backends.requests()
+                before = count()
                 time.sleep(max(0.1, begun + seconds - RAMP_SECONDS - END_SECONDS - time.monotonic()))
             length = time.monotonic() - begun
             # Asked right after the meter's last look, as `before` was after its first: both windows are equally long.
-            requests = (backends.requests() - before - 1) / case.backend_requests
+            requests = (count() - before - (not echoes)) / case.backend_requests
             load = _finish(command, generator, seconds)
         finally:
             if generator.poll() is None:
@@ -63,6 +66,21 @@ def measure(peer: Peer, case: cases.Case, backends: Backends, number: int, secon
         pss_mib=procfs.pss(peer.pid) / 1024**2,
         errors=load.errors,
     )
+
+
+def _command(peer: Peer, case: cases.Case, seconds: int) -> list[str]:
+    if case.script == cases.FULL_HANDSHAKE:
+        return handshakes.command(peer.site.https, seconds)
+    if case.script == cases.WEBSOCKET:
+        return websocket.command(peer.site.https, seconds, case.connections)
+    return wrk.command(case, peer.site.https, peer.site.http, seconds)
+
+
+def _wait_until_ready(command: list[str], generator: subprocess.Popen[str]) -> None:
+    assert generator.stdout is not None
+    if (said := generator.stdout.readline()) != "ready\n":
+        rest, _ = generator.communicate()
+        raise BenchError(f"{' '.join(command)} does not stand: {(said + rest).strip()[-400:]}")
 
 
 def _start(command: list[str]) -> subprocess.Popen[str]:

@@ -8,7 +8,8 @@ import resource
 import shutil
 import ssl
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.macro.errors import BenchError
@@ -24,6 +25,8 @@ class Cores:
     """taskset -c list for the proxy under test."""
     load: str | None = None
     """The same for wrk, the backends and the harness."""
+    usable: tuple[int, ...] = ()
+    """All that there are for both, empty when nobody is pinned."""
 
 
 def pinned(command: list[str], core_list: str | None) -> list[str]:
@@ -37,13 +40,27 @@ def cores(pin: bool) -> Cores:
     if not pin or len(usable) < 2:
         return Cores()
     os.sched_setaffinity(0, set(usable[1:]))
-    return Cores(proxy=str(usable[0]), load=",".join(map(str, usable[1:])))
+    return Cores(proxy=str(usable[0]), load=_listed(usable[1:]), usable=tuple(usable))
+
+
+def widened(chosen: Cores, workers: int) -> Cores:
+    """A core for each worker. Where that leaves none for the load, both share all cores, as the scheduler likes."""
+    if workers == 1 or not chosen.usable:
+        return chosen
+    if len(chosen.usable) > workers:
+        return replace(chosen, proxy=_listed(chosen.usable[:workers]), load=_listed(chosen.usable[workers:]))
+    # Said aloud: children would inherit where the harness has been pinned to.
+    return replace(chosen, proxy=_listed(chosen.usable), load=_listed(chosen.usable))
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers))
 
 
 def require(tool: str, why: str) -> str:
     path = shutil.which(tool, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
     if path is None:
-        raise BenchError(f"{tool} is not installed ({why}); on Debian: apt-get install nginx-light haproxy wrk")
+        raise BenchError(f"{tool} is not installed ({why}); on Debian: apt-get install nginx-light haproxy wrk gcc libssl-dev")
     return path
 
 

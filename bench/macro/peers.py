@@ -1,187 +1,68 @@
-"""The proxies that are compared, each told to do the same duties with one worker (or more, see Site).
-
-The duties: TLS with the same certificate and both protocol versions on, session tickets as they come by default, least
-connections over two backends with kept connections, X-Real-IP and X-Forwarded-For/-Proto, an access line per request in a file.
-Where a peer's default would make it look worse than it is (nginx spools large bodies to disk and writes each access line by
-itself), it is given the setting that an informed operator would choose. Where not all can do a thing (active health checks: nginx
-cannot), those who can do it by default do it.
-"""
+"""The proxies that are compared, each with one worker or more (see Site), and doing the duties that proxies/__init__.py tells."""
 
 from __future__ import annotations
 
-import io
-import subprocess
-import sys
-import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib.metadata import version as package_version
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from bench.macro import duties
-from bench.macro.backends import user_line
 from bench.macro.certificate import Files
 from bench.macro.errors import BenchError
 from bench.macro.machine import Cores, pinned, require, version
-from bench.macro.process import Program, free_port
+from bench.macro.process import Program, free_ports
+from bench.macro.proxies import caddy as caddy_file
+from bench.macro.proxies import proxy_py as proxy_py_file
+from bench.macro.proxies.haproxy import haproxy
+from bench.macro.proxies.lbproxy import REPOSITORY, gateless, lbproxy, pure, revision
+from bench.macro.proxies.nginx import nginx
+from bench.macro.site import Recipe, Site
 from lbproxy import compiled
 
-REPOSITORY = Path(__file__).parents[2]
+__all__ = ["Peer", "Recipe", "Site", "lbproxy"]
+
 SUBJECT = "lbproxy"
 PURE = "lbproxy-pure"
+GATELESS = "lbproxy-gateless"
+DEFAULT = ("nginx", "haproxy", SUBJECT)
+IF_INSTALLED = ("caddy", "proxy.py")
+"""Measured as well in a full run of all cases when they are there."""
+
+Maker = Callable[[Site], Recipe]
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-class Site(NamedTuple):
-    """What a proxy is to serve, and where it may write."""
+class Kind(NamedTuple):
+    """What the harness knows about a proxy."""
 
-    folder: Path
-    https: int
-    http: int
-    backends: tuple[int, int]
-    certificate: Files
-    access_log: Path
-    workers: int = 1
+    make: Maker
+    waived: Mapping[str, str] = NOTHING
+    """Duties (duties.NAMES) that it does not do, and why."""
+    cases: frozenset[str] | None = None
+    """The only cases that it can take part in; None: all."""
 
 
-class Recipe(NamedTuple):
-    """How a proxy is started."""
-
-    command: list[str]
-    env: dict[str, str]
-    cwd: Path
-
-
-_NGINX = """\
-{user}
-worker_processes {workers};
-worker_rlimit_nofile 16384;
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/nginx.log warn;
-events {{ worker_connections 8192; }}
-http {{
-    access_log {access} combined buffer=64k flush=1s;
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;
-    scgi_temp_path {folder}/s;
-    keepalive_timeout 300s; keepalive_requests 1000000000;
-    tcp_nodelay on;
-    client_max_body_size 0;
-    upstream pool {{
-        least_conn;
-        server 127.0.0.1:{backends[0]}; server 127.0.0.1:{backends[1]};
-        keepalive 64; keepalive_requests 1000000000;
-    }}
-    server {{
-        listen 127.0.0.1:{https} ssl backlog=4096;
-        listen 127.0.0.1:{http} backlog=4096;
-        ssl_certificate {certificate.cert}; ssl_certificate_key {certificate.key};
-        ssl_protocols TLSv1.2 TLSv1.3;
-        location / {{
-            proxy_pass http://pool;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $http_host;
-            proxy_set_header X-Real-IP $remote_addr;
-            proxy_set_header X-Forwarded-For $remote_addr;
-            proxy_set_header X-Forwarded-Proto $scheme;
-            proxy_request_buffering off;
-            proxy_buffers 8 32k; proxy_buffer_size 16k; proxy_busy_buffers_size 64k; proxy_max_temp_file_size 0;
-        }}
-    }}
-}}
-"""
+KINDS = {
+    "nginx": Kind(nginx),
+    "haproxy": Kind(haproxy),
+    SUBJECT: Kind(lbproxy),
+    PURE: Kind(pure),
+    GATELESS: Kind(gateless),
+    "caddy": Kind(caddy_file.caddy, caddy_file.WAIVED),
+    "proxy.py": Kind(proxy_py_file.proxy_py, proxy_py_file.WAIVED, proxy_py_file.CASES),
+}
 
 
-def nginx(site: Site) -> Recipe:
-    config = site.folder / "nginx.conf"
-    config.write_text(_NGINX.format(**site._asdict(), access=site.access_log, user=user_line()))
-    binary = require("nginx", "a peer")
-    return Recipe([binary, "-p", str(site.folder), "-e", str(site.folder / "nginx.log"), "-c", str(config)], {}, site.folder)
+def kind(name: str) -> Kind:
+    """What is known; a revision of lbproxy is like lbproxy."""
+    return KINDS[name] if name in KINDS else KINDS[SUBJECT]
 
 
-# The access log goes to standard output, which is a file: HAProxy has no other way to write one by itself.
-_HAPROXY = """\
-global
-    log stdout format raw daemon
-    nbthread {workers}
-    maxconn 8000
-    ssl-default-bind-options ssl-min-ver TLSv1.2
-defaults
-    mode http
-    log global
-    option httplog
-    option forwardfor
-    http-reuse always
-    timeout connect 4s
-    timeout client 300s
-    timeout server 300s
-    timeout http-keep-alive 300s
-frontend in
-    bind 127.0.0.1:{https} ssl crt {certificate.both} backlog 4096
-    bind 127.0.0.1:{http} backlog 4096
-    http-request set-header X-Real-IP %[src]
-    http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
-    http-request set-header X-Forwarded-Proto http unless {{ ssl_fc }}
-    default_backend pool
-backend pool
-    balance leastconn
-    server a 127.0.0.1:{backends[0]} check inter 2s
-    server b 127.0.0.1:{backends[1]} check inter 2s
-"""
-
-
-def haproxy(site: Site) -> Recipe:
-    config = site.folder / "haproxy.cfg"
-    config.write_text(_HAPROXY.format(**site._asdict()))
-    return Recipe([require("haproxy", "a peer"), "-W", "-db", "-f", str(config)], {}, site.folder)
-
-
-_LBPROXY = """\
-[proxy]
-workers = {workers}
-[log]
-access = "{access}"
-[[listen]]
-address = "127.0.0.1:{https}"
-certificates = [{{ cert = "{certificate.cert}", key = "{certificate.key}" }}]
-[[listen]]
-address = "127.0.0.1:{http}"
-[[route]]
-pool = "pool"
-[pool.pool]
-balance = "least_conn"
-backends = ["127.0.0.1:{backends[0]}", "127.0.0.1:{backends[1]}"]
-[timeouts]
-keepalive = "300s"
-"""
-
-
-def lbproxy(site: Site, source: Path = REPOSITORY) -> Recipe:
-    """`source` is the folder that holds the package: this checkout, or another revision's tree."""
-    config = site.folder / "lbproxy.toml"
-    config.write_text(_LBPROXY.format(**site._asdict(), access=site.access_log))
-    return Recipe([sys.executable, "-m", "lbproxy", "start", "-c", str(config)], {"PYTHONPATH": str(source)}, source)
-
-
-def pure(site: Site) -> Recipe:
-    """This checkout as plain Python, whatever is compiled."""
-    recipe = lbproxy(site)
-    return recipe._replace(env={**recipe.env, "LBPROXY_PURE": "1"})
-
-
-def revision(name: str, folder: Path) -> Callable[[Site], Recipe]:
-    """lbproxy as of another commit, run by this Python with this environment's libraries, and compiled if it can be.
-
-    The tree is written below `folder`.
-    """
-    made = subprocess.run(["git", "-C", str(REPOSITORY), "archive", name], capture_output=True, check=False)
-    if made.returncode != 0:
-        raise BenchError(f"no lbproxy at revision {name!r}: {made.stderr.decode(errors='replace').strip()}")
-    tree = folder / "tree"
-    with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:
-        archive.extractall(tree, filter="data")
-    if (tree / "setup.py").exists():
-        subprocess.run([sys.executable, "-W", "ignore", "setup.py", "-q", "build_ext", "--inplace"], cwd=tree, check=True)
-    return lambda site: lbproxy(site, tree)
+def takes(name: str, case: str) -> bool:
+    cases = kind(name).cases
+    return cases is None or case in cases
 
 
 class Peer:
@@ -190,19 +71,20 @@ class Peer:
     def __init__(
         self,
         name: str,
-        make: Callable[[Site], Recipe],
+        make: Maker,
         folder: Path,
-        backends: tuple[int, int],
+        backends: tuple[int, ...],
         certificate: Files,
         cores: Cores,
         workers: int = 1,
+        backend_ca: Path | None = None,
     ) -> None:
         """`folder` is empty and ours; returns once the proxy answers over TLS, BenchError when it does not."""
         self.name = name
-        self.site = Site(folder, free_port(), free_port(), backends, certificate, folder / "access.log", workers)
+        https, http = free_ports(2)
+        self.site = Site(folder, https, http, backends, certificate, folder / "access.log", workers, backend_ca)
         recipe = make(self.site)
-        # For HAProxy standard output is the access log; the others keep silent there.
-        stdout = self.site.access_log if name == "haproxy" else folder / "stdout"
+        stdout = self.site.access_log if recipe.log_is_stdout else folder / "stdout"
         self._program = Program(
             name, pinned(recipe.command, cores.proxy), stdout=stdout, stderr=folder / "stderr", env=recipe.env, cwd=recipe.cwd
         )
@@ -220,15 +102,22 @@ class Peer:
         self._program.stop()
 
 
-def maker(name: str, folder: Path) -> Callable[[Site], Recipe]:
-    """nginx, haproxy, lbproxy, or lbproxy@REVISION (whose tree goes below `folder`)."""
-    known: dict[str, Callable[[Site], Recipe]] = {"nginx": nginx, "haproxy": haproxy, SUBJECT: lbproxy, PURE: pure}
-    if name in known:
-        return known[name]
+def maker(name: str, folder: Path) -> Maker:
+    """One of KINDS, or lbproxy@REVISION (whose tree goes below `folder`)."""
+    if name in KINDS:
+        return KINDS[name].make
     base, at, rev = name.partition("@")
     if base == SUBJECT and at and rev:
         return revision(rev, folder)
-    raise BenchError(f"unknown peer {name!r}: wanted {', '.join(known)} or {SUBJECT}@REVISION")
+    raise BenchError(f"unknown peer {name!r}: wanted {', '.join(KINDS)} or {SUBJECT}@REVISION")
+
+
+def require_peer(name: str) -> None:
+    """BenchError when it is not installed."""
+    if name in ("nginx", "haproxy", "caddy"):
+        require(name, "a peer")
+    elif name == "proxy.py":
+        proxy_py_file.require_module()
 
 
 def about(name: str) -> str:
@@ -237,10 +126,26 @@ def about(name: str) -> str:
         return version([require("nginx", "a peer"), "-v"]).removeprefix("nginx version: ")
     if name == "haproxy":
         return version([require("haproxy", "a peer"), "-v"])
+    if name == "caddy":
+        return "caddy " + version([require("caddy", "a peer"), "version"])
+    if name == "proxy.py":
+        return "proxy.py " + package_version("proxy.py")
     rev = name.partition("@")[2] or "HEAD"
     described = version(["git", "-C", str(REPOSITORY), "log", "-1", "--format=%h of %cs", rev])
     if rev == "HEAD":
         described += f", {'pure: asked for' if name == PURE else compiled.describe()}"
-    if rev == "HEAD" and version(["git", "-C", str(REPOSITORY), "status", "--porcelain", "--", "lbproxy"]) != "unknown":
+    if rev == "HEAD" and changed():
         described += ", with changes on top"
     return described
+
+
+def changed() -> bool:
+    """Whether the package differs from the commit that the checkout stands on."""
+    return version(["git", "-C", str(REPOSITORY), "status", "--porcelain", "--", "lbproxy"]) != "unknown"
+
+
+def commit(name: str) -> str | None:
+    """The whole hash of what a lbproxy was made from; None for other proxies."""
+    if not name.startswith(SUBJECT):
+        return None
+    return version(["git", "-C", str(REPOSITORY), "rev-parse", (name.partition("@")[2] or "HEAD") + "^{commit}"])

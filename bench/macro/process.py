@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench.macro.errors import BenchError
@@ -17,10 +18,14 @@ START_SECONDS = 15.0
 STOP_SECONDS = 5.0
 
 
+def free_ports(count: int) -> list[int]:
+    """Different ones: all are held until the last is known."""
+    with ExitStack() as held:
+        return [held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1] for _ in range(count)]
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    return free_ports(1)[0]
 
 
 class Program:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 
 from bench.macro.cases import IDLE
-from bench.macro.figures import Row, Sample, Spread
+from bench.macro.figures import Row, Spread
 
 Cells = tuple[str, ...]
 
@@ -67,6 +67,11 @@ def table(rows: Sequence[Row], subject: str) -> str:
         else:
             line = ("", *line[1:])
         lines.append(line)
+    return aligned(lines)
+
+
+def aligned(lines: Sequence[Cells]) -> str:
+    """The first two columns are names and begin together, the others end together; an empty line becomes a rule."""
     widths = [max(len(line[i]) for line in lines if line) for i in range(len(lines[0]))]
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     return "\n".join(_aligned(line, widths) if line else rule for line in lines)
@@ -77,8 +82,12 @@ def _aligned(line: Cells, widths: Sequence[int]) -> str:
     return "  ".join(padded).rstrip()
 
 
-def as_json(facts: Mapping[str, object], rows: Sequence[Row], samples: Sequence[Sample]) -> str:
-    """Everything: what it ran on, the rows of the table, and each single measurement."""
-    return json.dumps(
-        {"facts": dict(facts), "rows": [asdict(row) for row in rows], "samples": [asdict(sample) for sample in samples]}, indent=1
-    )
+def as_json(report: Mapping[str, object]) -> str:
+    """Everything: what it ran on, rows, and each single measurement; dataclasses become objects."""
+    return json.dumps(report, indent=1, default=_plain)
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"wanted JSON or a dataclass, got {type(value).__name__}")

@@ -1,8 +1,8 @@
 """Who is measured when.
 
-All proxies of a run stand side by side for its whole length and are loaded one at a time; an idle one costs the others nothing
-that can be measured. Within a round the proxies of one case follow each other directly, and each round and case begins with
-another proxy.
+The cases of one setup (cases.SETUPS) are measured together: their proxies stand side by side and are loaded one at a time; an idle
+one costs the others nothing that can be measured. Within a round the proxies of one case follow each other directly, and each round
+and case begins with another proxy.
 """
 
 from __future__ import annotations
@@ -13,20 +13,34 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.macro import cases, certificate, duties, idle, load, procfs
+from bench.macro import cases, certificate, duties, idle, latency, load, openloop, procfs
 from bench.macro.backends import Backends
 from bench.macro.figures import Sample, order
-from bench.macro.machine import Cores
-from bench.macro.peers import Peer, Recipe, Site, maker
+from bench.macro.latency_table import LatencySample
+from bench.macro.machine import Cores, widened
+from bench.macro.peers import Maker, Peer, kind, maker, takes
 
 IDLE_ROUNDS = 3  # memory hardly varies
 
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured, and how thoroughly."""
+
+    peers: Sequence[str]
+    cases: Sequence[str]
+    rounds: int
+    seconds: int
+    idle_connections: int
+    cores: Cores
+
+
 @dataclass(slots=True)
 class Results:
     samples: list[Sample] = field(default_factory=list)
+    latencies: list[LatencySample] = field(default_factory=list)
     tls: dict[str, str] = field(default_factory=dict)
     """What each proxy negotiated, for the report."""
     steal: float = 0.0
@@ -36,72 +50,130 @@ class Results:
 class Stage:
     """The folder, the certificate and the backends of a run, and the proxies that are started in front of them."""
 
-    def __init__(self, folder: Path, peers: Sequence[str], cores: Cores) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, peers: Sequence[str], cores: Cores, *, backends: int = 2, echo: bool = False) -> None:
+        """`backends`: as many as any setup wants. `echo`: with WebSockets."""
+        self.folder = folder
         self._cores = cores
         self._started = 0
-        self._makers: dict[str, Callable[[Site], Recipe]] = {}
+        self._makers: dict[str, Maker] = {}
         for name in peers:
             self._makers[name] = maker(name, self._new_folder(name))
         self._certificate = certificate.make(self._new_folder("certificate"))
-        self.backends = Backends(self._new_folder("backends"), cores)
+        self.backends = Backends(self._new_folder("backends"), cores, self._certificate, count=backends, echo=echo)
 
     @contextmanager
-    def peer(self, name: str) -> Iterator[Peer]:
-        peer = Peer(name, self._makers[name], self._new_folder(name), self.backends.ports, self._certificate, self._cores)
+    def peer(self, name: str, setup: cases.Setup = cases.USUAL, same_cores_as: int = 1) -> Iterator[Peer]:
+        """`same_cores_as`: it gets the cores that this many workers would get, if that is more."""
+        ca = self._certificate.cert if setup.backend_tls else None
+        ports = self.backends.tls_ports if setup.backend_tls else tuple(self.backends.all[: setup.backends])
+        cores = widened(self._cores, max(setup.workers, same_cores_as))
+        folder = self._new_folder(name)
+        peer = Peer(name, self._makers[name], folder, ports, self._certificate, cores, setup.workers, ca)
         try:
             yield peer
         finally:
             peer.stop()
 
-    def check(self, peer: Peer) -> str:
-        return duties.check(peer.name, peer.site.https, peer.site.http, self._certificate.cert, peer.site.access_log)
+    def load_cores(self, workers: int) -> str | None:
+        """Where the load of a proxy with that many workers belongs."""
+        return widened(self._cores, workers).load
+
+    def check(self, peer: Peer, setup: cases.Setup = cases.USUAL) -> str:
+        """BenchError unless it does its duties; what it negotiates."""
+        return duties.check(
+            peer.name,
+            peer.site.https,
+            peer.site.http,
+            self._certificate.cert,
+            peer.site.access_log,
+            backends=setup.backends,
+            backend_tls=setup.backend_tls,
+            waived=kind(peer.name).waived,
+        )
 
     def _new_folder(self, name: str) -> Path:
         """Others may look and not write: a proxy started as root opens its logs before it drops its rights."""
         self._started += 1
-        folder = self._folder / f"{self._started}-{name.replace('/', '_')}"
+        folder = self.folder / f"{self._started}-{name.replace('/', '_')}"
         folder.mkdir(mode=0o755)
         return folder
 
 
-def run(
-    peers: Sequence[str], names: Sequence[str], rounds: int, seconds: int, idle_connections: int, cores: Cores, say: Say
-) -> Results:
+@contextmanager
+def stage_for(peers: Sequence[str], cores: Cores, *, backends: int = 2, echo: bool = False) -> Iterator[Stage]:
+    """In a folder that is gone afterwards, as are the backends."""
+    with tempfile.TemporaryDirectory(prefix="lbproxy-bench-") as folder:
+        Path(folder).chmod(0o755)
+        stage = Stage(Path(folder), peers, cores, backends=backends, echo=echo)
+        try:
+            yield stage
+        finally:
+            stage.backends.stop()
+
+
+def run(plan: Plan, say: Say) -> Results:
     """Measures; every proxy has ended when it returns, whatever happened."""
     results = Results()
-    with tempfile.TemporaryDirectory(prefix="lbproxy-bench-") as folder, ExitStack() as stack:
-        Path(folder).chmod(0o755)
-        stage = Stage(Path(folder), peers, cores)
-        stack.callback(stage.backends.stop)
+    loads = [case for case in cases.LOADS if case.name in plan.cases]
+    most = max((case.setup.backends for case in loads), default=2)
+    with stage_for(plan.peers, plan.cores, backends=most, echo=True) as stage:
         stolen, ticks = procfs.steal_and_total()
-        loads = [case for case in cases.LOADS if case.name in names]
-        with ExitStack() as standing:
-            ready = {name: standing.enter_context(stage.peer(name)) for name in peers}
-            for name, peer in ready.items():
-                results.tls[name] = stage.check(peer)
-            for number in range(rounds):
-                for turn, case in enumerate(loads):
-                    for name in order(peers, number + turn):
-                        sample = load.measure(ready[name], case, stage.backends, number, seconds)
-                        results.samples.append(sample)
-                        say(_progress(sample, rounds))
-        if cases.IDLE in names:
-            for number in range(min(IDLE_ROUNDS, (rounds + 1) // 2)):
+        for setup in cases.SETUPS:
+            _one_setup(stage, setup, [case for case in loads if case.setup == setup], plan, results, say)
+        if cases.IDLE in plan.cases:
+            peers = [name for name in plan.peers if takes(name, cases.IDLE)]
+            for number in range(min(IDLE_ROUNDS, (plan.rounds + 1) // 2)):
                 for name in order(peers, number):
-                    sample = _idle(stage, name, number, idle_connections)
+                    sample = _idle(stage, name, number, plan.idle_connections)
                     results.samples.append(sample)
-                    say(_progress(sample, rounds))
+                    say(_progress(sample, plan.rounds))
         stolen_after, ticks_after = procfs.steal_and_total()
         results.steal = (stolen_after - stolen) / max(1, ticks_after - ticks)
     return results
+
+
+def _one_setup(stage: Stage, setup: cases.Setup, loads: Sequence[cases.Case], plan: Plan, results: Results, say: Say) -> None:
+    wanted = [case.name for case in loads]
+    if setup == cases.USUAL and cases.LATENCY in plan.cases:
+        wanted.append(cases.LATENCY)
+    peers = [name for name in plan.peers if any(takes(name, case) for case in wanted)]
+    if not wanted or not peers:
+        return
+    with ExitStack() as standing:
+        ready = {name: standing.enter_context(stage.peer(name, setup)) for name in peers}
+        for name, peer in ready.items():
+            told = stage.check(peer, setup)
+            results.tls.setdefault(name, told)
+        on = stage.load_cores(setup.workers)
+        for number in range(plan.rounds):
+            for turn, case in enumerate(loads):
+                for name in order([name for name in peers if takes(name, case.name)], number + turn):
+                    sample = load.measure(ready[name], case, stage.backends, number, plan.seconds, on)
+                    results.samples.append(sample)
+                    say(_progress(sample, plan.rounds))
+        if cases.LATENCY in wanted:
+            _latency(stage, {name: peer for name, peer in ready.items() if takes(name, cases.LATENCY)}, plan, results, say)
+
+
+def _latency(stage: Stage, ready: dict[str, Peer], plan: Plan, results: Results, say: Say) -> None:
+    program = openloop.build(stage.folder)
+    able = {name: latency.capacity(peer, results.samples, stage.backends, plan.seconds) for name, peer in ready.items()}
+    for number in range(plan.rounds):
+        for turn, share in enumerate(latency.SHARES):
+            for name in order(list(ready), number + turn):
+                sample = latency.measure_waits(
+                    program, ready[name], stage.backends, able[name], share, number, plan.seconds, plan.cores.load
+                )
+                results.latencies.append(sample)
+                told = f"{sample.rate:9.0f}/s p50 {sample.p50_ms:.2f} p99 {sample.p99_ms:.2f} ms"
+                say(f"round {number + 1}/{plan.rounds}  latency {share:.0%} {name:<10} {told}")
 
 
 def _progress(sample: Sample, rounds: int) -> str:
     if sample.case == cases.IDLE:
         return f"idle {sample.round + 1}  {sample.peer:<10} {sample.figure:8.1f} KiB/connection"
     told = f"{sample.figure:8.1f} us/request {sample.per_second:9.0f}/s"
-    return f"round {sample.round + 1}/{rounds}  {sample.case:<11} {sample.peer:<10} {told}"
+    return f"round {sample.round + 1}/{rounds}  {sample.case:<12} {sample.peer:<10} {told}"
 
 
 def _idle(stage: Stage, name: str, number: int, connections: int) -> Sample:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from bench.macro.figures import Sample, Spread, rows
 from bench.macro.report import as_json, spread_text, table
 
@@ -38,7 +40,13 @@ def test_columns_of_figures_end_at_the_same_place() -> None:
 
 
 def test_the_json_holds_facts_rows_and_every_sample() -> None:
-    read = json.loads(as_json({"kernel": "6.1"}, rows(SAMPLES, ["nginx", "lbproxy"], "lbproxy"), SAMPLES))
+    found = rows(SAMPLES, ["nginx", "lbproxy"], "lbproxy")
+    read = json.loads(as_json({"facts": {"kernel": "6.1"}, "rows": found, "samples": SAMPLES}))
     assert read["facts"] == {"kernel": "6.1"}
     assert [row["ratio"] and row["ratio"]["mid"] for row in read["rows"]] == [1.5, None, 1.5, None]
     assert len(read["samples"]) == len(SAMPLES)
+
+
+def test_what_is_no_json_is_not_written_as_something_else() -> None:
+    with pytest.raises(TypeError, match="got set"):
+        as_json({"facts": {1, 2}})

@@ -1,0 +1,48 @@
+"""HAProxy."""
+
+from __future__ import annotations
+
+from bench.macro.machine import require
+from bench.macro.site import Recipe, Site
+
+# The access log goes to standard output, which is a file: HAProxy has no other way to write one by itself.
+_CONFIG = """\
+global
+    log stdout format raw daemon
+    nbthread {workers}
+    maxconn 8000
+    ssl-default-bind-options ssl-min-ver TLSv1.2
+defaults
+    mode http
+    log global
+    option httplog
+    option forwardfor
+    http-reuse always
+    timeout connect 4s
+    timeout client 300s
+    timeout server 300s
+    timeout tunnel 300s
+    timeout http-keep-alive 300s
+frontend in
+    bind 127.0.0.1:{https} ssl crt {certificate.both} backlog 4096
+    bind 127.0.0.1:{http} backlog 4096
+    http-request set-header X-Real-IP %[src]
+    http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}
+    http-request set-header X-Forwarded-Proto http unless {{ ssl_fc }}
+    default_backend pool
+backend pool
+    balance leastconn
+{servers}
+"""
+
+
+def haproxy(site: Site) -> Recipe:
+    # Checks stay plain connects when requests go over TLS, as lbproxy's do.
+    verified = f" ssl verify required ca-file {site.backend_ca} sni str(localhost) no-check-ssl" if site.backend_ca else ""
+    servers = "\n".join(
+        f"    server s{number} 127.0.0.1:{port} check inter 2s{verified}" for number, port in enumerate(site.backends)
+    )
+    config = site.folder / "haproxy.cfg"
+    config.write_text(_CONFIG.format(**site._asdict(), servers=servers))
+    command = [require("haproxy", "a peer"), "-W", "-db", "-f", str(config)]
+    return Recipe(command, {}, site.folder, log_is_stdout=True)

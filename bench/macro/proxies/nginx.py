@@ -1,0 +1,75 @@
+"""nginx."""
+
+from __future__ import annotations
+
+from bench.macro.backends import user_line
+from bench.macro.machine import require
+from bench.macro.site import Recipe, Site
+
+_CONFIG = """\
+{user}
+worker_processes {workers};
+worker_rlimit_nofile 16384;
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log warn;
+events {{ worker_connections 8192; }}
+http {{
+    access_log {access} combined buffer=64k flush=1s;
+    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;
+    scgi_temp_path {folder}/s;
+    keepalive_timeout 300s; keepalive_requests 1000000000;
+    tcp_nodelay on;
+    client_max_body_size 0;
+    map $http_upgrade $upgrade_or_kept {{ default upgrade; '' ''; }}
+    upstream pool {{
+        {zone}least_conn;
+        {servers}
+        keepalive {kept}; keepalive_requests 1000000000;
+    }}
+    server {{
+        listen 127.0.0.1:{https} ssl backlog=4096;
+        listen 127.0.0.1:{http} backlog=4096;
+        ssl_certificate {certificate.cert}; ssl_certificate_key {certificate.key};
+        ssl_protocols TLSv1.2 TLSv1.3;
+        location / {{
+            proxy_pass {scheme}://pool;
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $upgrade_or_kept;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Real-IP $remote_addr;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Proto $scheme;
+            proxy_read_timeout 300s;
+            proxy_request_buffering off;
+            proxy_buffers 8 32k; proxy_buffer_size 16k; proxy_busy_buffers_size 64k; proxy_max_temp_file_size 0;
+            {verified}
+        }}
+    }}
+}}
+"""
+# 1.22 does not speak TLS 1.3 to backends unless told to; the other two do.
+_VERIFIED = (
+    "proxy_ssl_verify on; proxy_ssl_trusted_certificate {ca}; proxy_ssl_server_name on; proxy_ssl_name localhost;"
+    " proxy_ssl_protocols TLSv1.2 TLSv1.3;"
+)
+
+
+def nginx(site: Site) -> Recipe:
+    config = site.folder / "nginx.conf"
+    config.write_text(
+        _CONFIG.format(
+            **site._asdict(),
+            access=site.access_log,
+            user=user_line(),
+            # Counts that all workers share, without which each balances by itself; one worker needs none.
+            zone="zone pool 256k; " if site.workers > 1 else "",
+            servers=" ".join(f"server 127.0.0.1:{port};" for port in site.backends),
+            kept=max(64, 2 * len(site.backends)),
+            scheme="https" if site.backend_ca else "http",
+            verified=_VERIFIED.format(ca=site.backend_ca) if site.backend_ca else "",
+        )
+    )
+    binary = require("nginx", "a peer")
+    return Recipe([binary, "-p", str(site.folder), "-e", str(site.folder / "nginx.log"), "-c", str(config)], {}, site.folder)

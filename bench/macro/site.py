@@ -1,0 +1,33 @@
+"""What a proxy is told to serve, and how it is started. The words that recipes (proxies/) and the rest of the harness share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.macro.certificate import Files
+
+
+class Site(NamedTuple):
+    """What a proxy is to serve, and where it may write."""
+
+    folder: Path
+    https: int
+    http: int
+    backends: tuple[int, ...]
+    """Ports on 127.0.0.1."""
+    certificate: Files
+    access_log: Path
+    workers: int = 1
+    backend_ca: Path | None = None
+    """With it the backends speak TLS, as "localhost", and are to be verified by it."""
+
+
+class Recipe(NamedTuple):
+    """How a proxy is started."""
+
+    command: list[str]
+    env: dict[str, str]
+    cwd: Path
+    log_is_stdout: bool = False
+    """Its standard output is its access log: it has no other way to write one to a file by itself."""
