@@ -4,7 +4,8 @@
 2. After ALL_HURRY_AFTER seconds all of the older ones do: the oldest has tunnels, or a long download.
 3. After `drain_timeout` no request is left. If there is still no place, tunnels hold all of them: the oldest loses its own.
 
-So a tunnel lives for as long as it may, unless several generations have some; and a reload waits for `drain_timeout` and a moment at most.
+So a tunnel lives for as long as it may, unless several generations have some; and a reload waits for `drain_timeout` and a moment
+at most.
 """
 
 from __future__ import annotations

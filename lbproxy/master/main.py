@@ -20,7 +20,7 @@ from typing import Any
 from setproctitle import setproctitle
 
 from lbproxy import __version__
-from lbproxy.balance.ledger import Header, PickLock, scalar_at
+from lbproxy.balance.ledger import Header, PickLock, Scalar, scalar_at
 from lbproxy.config.model import Config
 from lbproxy.config.plan import Plan, effective, lines, plan
 from lbproxy.errors import ConfigError, ConnectionLost, FrameError, StartError, StreamError
@@ -43,6 +43,8 @@ from lbproxy.observe import log
 LONGEST_WAIT = 1.0
 """Seconds between ticks; the fleet takes much longer gaps for a master that was stopped."""
 MAX_TIMEOUT_MS = 2**31 - 1
+SETTLE_TIME = 1.0
+SETTLE_LOOK = 0.005
 LAST_WORDS = 64
 """Reads of a dead child's pipe, at most: its buffer holds far fewer, but something it left behind might go on writing."""
 
@@ -100,6 +102,8 @@ class Master:
         self._fleet = legacy.fleet
         self._running = {running.slot: running for running in legacy.running}
         self._plans: dict[int, Plan] = {}
+        self._settling: tuple[events.Serving, float] | None = None
+        """A reload that is done but for older workers that have not read their Drain; until when to wait for them."""
         self._mains = mains
         self._notifier = notifier
         self._on_ready = on_ready
@@ -161,6 +165,7 @@ class Master:
             for key, mask in self._selector.select(max(0.0, min(self._next_deadline() - time.monotonic(), LONGEST_WAIT))):
                 key.data(mask)
             self._feed(events.Tick())
+            self._settle()
             now = time.monotonic()
             self._notifier.watchdog(now)
             if self._control is not None:
@@ -189,6 +194,8 @@ class Master:
 
     def _next_deadline(self) -> float:
         due = min(self._fleet.next_deadline(), self._notifier.next_deadline())
+        if self._settling is not None:
+            due = min(due, time.monotonic() + SETTLE_LOOK)
         return due if self._control is None else min(due, self._control.next_deadline())
 
     def _feed(self, event: events.Event) -> None:
@@ -289,9 +296,22 @@ class Master:
             if self._on_ready is not None:
                 self._on_ready()
             return
-        done = self._plans.pop(order.generation)
+        self._settle(patient=False)  # the reload before, if its old workers are still busy
         log.configure(provision.config.log, role="master")
         setproctitle(f"lbproxy: master (generation {order.generation}, {provision.config.source or 'no file'})")
+        self._settling = order, time.monotonic() + SETTLE_TIME
+
+    def _settle(self, *, patient: bool = True) -> None:
+        """Tell that a reload is done, once no older worker accepts any more: who connects after that meets the new generation."""
+        if self._settling is None:
+            return
+        order, until = self._settling
+        cells = self._estate.ledger.cells
+        older = [one.slot for one in self._running.values() if one.role is Role.WORKER and one.generation < order.generation]
+        if patient and time.monotonic() < until and any(cells[scalar_at(slot, Scalar.ACCEPTING)] for slot in older):
+            return
+        self._settling = None
+        done = self._plans.pop(order.generation)
         log.get_logger().info("reloaded", generation=order.generation, milliseconds=order.milliseconds, changes=lines(done))
         self._operator.reload_served(order.generation, done, order.milliseconds)
 

@@ -90,13 +90,13 @@ class Operator:
         """All workers of the generation serve."""
         self._level = ""
         self._forget_weights()
-        generation = self._fleet.generations[number]
+        generation = self._fleet.generations.get(number)
         told: Answer = {
             "ok": True,
             "generation": number,
             "changes": list(map(str, plan.changes)),
             "restart": list(plan.restart),
-            "pids": [child.pid for child in generation.children(Role.WORKER)],
+            "pids": [child.pid for child in generation.children(Role.WORKER)] if generation is not None else [],
             "milliseconds": milliseconds,
         }
         self._last_reload = {"at": time.time(), "ok": True, "generation": number, "error": "", "changes": told["changes"]}
