@@ -19,15 +19,13 @@ from types import ModuleType
 from typing import NamedTuple
 
 HOT = (
-    "lbproxy.balance.least_connections",
+    "lbproxy.balance.board",
     "lbproxy.balance.pool",
     "lbproxy.http.forwarding",
-    "lbproxy.http.grammar",
     "lbproxy.http.h1.chunks",
     "lbproxy.http.h1.request",
     "lbproxy.http.h1.response",
     "lbproxy.http.heads",
-    "lbproxy.http.message",
     "lbproxy.net.tcp_stream",
     "lbproxy.net.tls_stream",
     "lbproxy.observe.access",
@@ -104,7 +102,7 @@ def form() -> Form:
 
 
 def describe() -> str:
-    """ "compiled: 18 modules", or "pure: " and why: for `lbproxy --version` and the status page."""
+    """ "compiled: 16 modules", or "pure: " and why: for `lbproxy --version` and the status page."""
     paths, why = form()
     return f"compiled: {len(paths)} modules" if paths else f"pure: {why}"
 

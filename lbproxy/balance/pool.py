@@ -5,8 +5,8 @@ row, all while it holds the pick lock; so no two workers can choose on the same 
 back is a plain decrement of an own cell and needs no lock: a pick that runs at the same moment sees it or does not, and is right
 either way.
 
-Who may take a request, and whom the policy wants, is selection.py's to say. Only the everyday case is decided here, in a few calls
-of C: least connections among backends of equal weight that are all up, that no operator touched, and that have no limits.
+Who may take a request, and whom the policy wants, is selection.py's to say. Only the everyday case goes another way (board.py):
+least connections among backends of equal weight that are all up, that no operator touched, and that have no limits.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.board import LOOK_CLOSER, Board
+from lbproxy.balance.board import Lease as Lease  # what `pick` gives
 from lbproxy.balance.least_connections import LeastConnections
 from lbproxy.balance.ledger import (
     Column,
-    Header,
-    Health,
     Ledger,
     PerBackend,
     PickLock,
@@ -33,40 +33,11 @@ from lbproxy.balance.policy import Policy
 from lbproxy.balance.selection import FULL, Selection
 from lbproxy.balance.turns import Turns
 
-_CHILDREN_HIGH = int(Header.CHILDREN_HIGH)  # an Enum's member is looked up through a hook in Python 3.11
-_UP = int(Health.UP)
-_NO_ORDERS = 0  # of an operator
-
 
 class Unavailable(NamedTuple):
     """Why no backend could take the request."""
 
     reason: str  # "no_backend" | "pool_full" | "ask" (asking_pool.py)
-
-
-class Lease:
-    """A backend's promise to take one request; counted until `release`.
-
-    One object per backend serves all requests: what it needs to give back is the same for all of them.
-    """
-
-    __slots__ = ("_cells", "_in_flight", "_live", "backend", "failures", "name", "slot")
-
-    def __init__(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> None:
-        self.backend = backend
-        self.name = backend.name  # every request asks for these two
-        self.slot = backend.slot
-        self.failures = failures
-        """The cell that counts failed tries at this backend."""
-        self._cells = cells
-        self._in_flight = in_flight
-        self._live = live
-
-    def release(self) -> None:
-        """Give it back, exactly once."""
-        cells = self._cells
-        cells[self._in_flight] -= 1
-        cells[self._live] -= 1
 
 
 class Pool:
@@ -86,20 +57,18 @@ class Pool:
         self.backends = tuple(backends)
         self._cells = ledger.cells
         self._lock = lock
-        self._live = scalar_at(child, Scalar.LIVE_REQUESTS)
+        live = scalar_at(child, Scalar.LIVE_REQUESTS)
         slots = [backend.slot for backend in backends]
         self._slots = slots
-        self._in_flight = [cell_at(child, PerBackend.IN_FLIGHT, slot) for slot in slots]
+        in_flight = [cell_at(child, PerBackend.IN_FLIGHT, slot) for slot in slots]
+        self._board = Board(slots, ledger)
         self._leases = [
-            self._lease(backend, ledger.cells, at, self._live, cell_at(child, PerBackend.FAILURES, backend.slot))
-            for backend, at in zip(self.backends, self._in_flight, strict=True)
+            self._lease(backend, ledger.cells, at, live, cell_at(child, PerBackend.FAILURES, backend.slot))
+            for backend, at in zip(self.backends, in_flight, strict=True)
         ]
-        self._requests = [cell_at(child, PerBackend.REQUESTS, slot) for slot in slots]
-        self._ties = [column_at(Column.TIE, slot) for slot in slots]
         self._selection = Selection(backends, policy or LeastConnections(Turns(ledger.cells, slots)))
         alike = {(backend.weight > 0, backend.weight, backend.tier, backend.max_connections) for backend in backends}
         self._everyday = policy is None and alike == {(True, backends[0].weight, backends[0].tier, 0)}
-        self._all_fit = (_UP,) * len(slots) + (_NO_ORDERS,) * len(slots)
         self._readers: dict[int, Callable[[memoryview], tuple[int, ...]]] = {}
 
     def _lease(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> Lease:
@@ -107,23 +76,25 @@ class Pool:
 
     def pick(self, tried: Sequence[int] = ()) -> Lease | Unavailable:
         """Choose a backend and count it. `tried`: slots that this request already failed on."""
-        cells = self._cells
-        rows = cells[_CHILDREN_HIGH]
+        rows = self._board.rows()
         if rows == 1:
             # A single worker has nobody to exclude. (A second one is ready tenths of a second after its row is opened.)
-            index = self._choose(tried, rows)
-            if index >= 0:
-                cells[self._in_flight[index]] += 1
+            index = self._take(tried, rows)
         else:
             with self._lock:
-                index = self._choose(tried, rows)
-                if index >= 0:
-                    cells[self._in_flight[index]] += 1
+                index = self._take(tried, rows)
         if index < 0:
             return Unavailable("pool_full" if index == FULL else "no_backend")
-        cells[self._live] += 1
-        cells[self._requests[index]] += 1
         return self._leases[index]
+
+    def _take(self, tried: Sequence[int], rows: int) -> int:
+        """Choose and count. The index of the chosen backend, or one of selection's words for none."""
+        index = self._board.least(rows) if self._everyday and not tried else LOOK_CLOSER
+        if index == LOOK_CLOSER:
+            index = self._choose(tried, rows)
+        if index >= 0:
+            self._leases[index].take()
+        return index
 
     def _choose(self, tried: Sequence[int], rows: int) -> int:
         """The index of the chosen backend, or one of selection's words for none."""
@@ -136,25 +107,7 @@ class Pool:
             loads: Sequence[int] = values[states:]
         else:
             loads = [sum(values[at::count]) for at in range(states, states + count)]
-        if self._everyday and not tried and values[:states] == self._all_fit:
-            # min and count run in C.
-            least = min(loads)
-            if loads.count(least) == 1:
-                return loads.index(least)
-            return self._turn(loads, least)
         return self._selection.choose(values[:count], values[count:states], loads, tried)
-
-    def _turn(self, loads: Sequence[int], least: int) -> int:
-        """Round robin among equals: smooth weighted round robin with equal weights is just that, and this is one cell."""
-        cells, rotor = self._cells, self._ties[0]
-        count = len(loads)
-        index = cells[rotor]
-        if index >= count:
-            index = 0
-        while loads[index] != least:
-            index = index + 1 if index + 1 < count else 0
-        cells[rotor] = index + 1
-        return index
 
     def _reader(self, rows: int) -> Callable[[memoryview], tuple[int, ...]]:
         """One C call that reads health, administrative state, and every child's in-flight count of every backend of this pool.

@@ -16,7 +16,9 @@ cdef class ClientConnection(Client):
     cdef public bytes _rest
     cdef public object state
 
-    @cython.locals(service=Service, end=Py_ssize_t, begun=double, parsed=double, exchange=Exchange, patience=double)
+    @cython.locals(
+        service=Service, end=Py_ssize_t, begun=double, parsed=double, exchange=Exchange, patience=double, head=bytes, rest=bytes
+    )
     cdef bint _next_request(self) except -1
     @cython.locals(soon=double)
     cdef bytes _first_bytes(self)

@@ -163,28 +163,32 @@ class ClientConnection(Client):
             head = self._first_bytes()
             if not head:
                 return False
-        begun = service.clock()
-        end = head.find(_END)
-        if end < 0 or head.startswith(b"\r\n"):
-            self.state = _HEAD
-            try:
-                head = self._rest_of_head(head, begun)
-            except RequestError as error:
-                return self._refuse(error, begun)
+        begun = parsed = service.clock()
+        rest = b""
+        request = self._fields.request if head == self._fields.head else None
+        if request is None:  # not the very bytes of last time, which passed every limit then
             end = head.find(_END)
-            parsed = service.clock()
-        else:
-            parsed = begun
+            if end < 0 or head.startswith(b"\r\n"):
+                self.state = _HEAD
+                try:
+                    head = self._rest_of_head(head, begun)
+                except RequestError as error:
+                    return self._refuse(error, begun)
+                end = head.find(_END)
+                parsed = service.clock()
+            rest = head[end + 4 :]
+            head = head[: end + 4]
         self.stream.deadline = NEVER
         self.state = _EXCHANGE
-        limits = service.config.limits
-        try:
-            if end + 4 > limits.head:
-                raise RequestError(431, "head_too_large", f"a head of {end + 4} bytes, at most {limits.head}")
-            request = parse_request(head[: end + 4], limits.request_line, limits.fields, self._fields)
-        except RequestError as error:
-            return self._refuse(error, begun)
-        exchange = Exchange(self, request, end + 4, head[end + 4 :], begun, parsed)
+        if request is None:
+            limits = service.config.limits
+            try:
+                if len(head) > limits.head:
+                    raise RequestError(431, "head_too_large", f"a head of {len(head)} bytes, at most {limits.head}")
+                request = parse_request(head, limits.request_line, limits.fields, self._fields)
+            except RequestError as error:
+                return self._refuse(error, begun)
+        exchange = Exchange(self, request, len(head), rest, begun, parsed)
         exchange.run()
         self.tls_seconds = 0.0
         if not exchange.keep:
@@ -198,7 +202,7 @@ class ClientConnection(Client):
         self.state = _IDLE
         self._idle_since = exchange.ended
         # Draining began after the response's head, which promised to go on: the next request may be on its way.
-        patience = service.idle_grace if service.draining else service.config.timeouts.keepalive
+        patience = service.idle_grace if service.draining else service.keepalive
         self._idle_until = exchange.ended + patience
         return True
 

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.balance.pool cimport Lease
+from lbproxy.balance.board cimport Lease
 from lbproxy.http.forwarding cimport Forwarder
 from lbproxy.proxy.reuse cimport Upstream
 from lbproxy.proxy.service cimport Service

@@ -7,8 +7,9 @@ missing) and `rest` (bytes of the next request that are here already).
 
 from __future__ import annotations
 
+from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
-from lbproxy.balance.pool import Lease, Pool, Unavailable
+from lbproxy.balance.pool import Pool, Unavailable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.forwarding import Forwarder, response
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead

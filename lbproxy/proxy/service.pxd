@@ -34,6 +34,7 @@ cdef class Service:
     cdef public long https_port
     cdef public IdleUpstreams idle
     cdef public double idle_grace
+    cdef public double keepalive
     cdef public object on_fault
     cdef public ResponseHeads response_heads
     cdef public double response_timeout

@@ -99,6 +99,7 @@ class Service:
         "https_port",
         "idle",
         "idle_grace",
+        "keepalive",
         "on_fault",
         "response_heads",
         "response_timeout",
@@ -140,4 +141,5 @@ class Service:
         """Seconds that a draining worker keeps an idle connection."""
         self.connections: set[Connection] = set()
         self.response_heads = ResponseHeads(config.limits.fields * 2)  # twice what a client may send
-        self.response_timeout = config.timeouts.response_head  # here because every request asks for it
+        self.response_timeout = config.timeouts.response_head  # these two because every request asks for them
+        self.keepalive = config.timeouts.keepalive

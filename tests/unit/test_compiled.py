@@ -62,7 +62,7 @@ def test_any_edit_makes_all_of_it_plain(package: Path, edited: str) -> None:
 
 def test_a_type_file_that_is_new_counts_as_an_edit(package: Path) -> None:
     build(package)
-    (package / "http/grammar.pxd").write_text("# types\n")
+    (package / "proxy/relay.pxd").write_text("# types\n")
     assert compiled.form().why == "sources changed"
 
 

@@ -1,0 +1,35 @@
+# Types for the compiled form of board.py. See lbproxy/compiled.py.
+
+cimport cython
+
+
+cdef class Lease:
+    cdef long long[::1] _cells
+    cdef public object backend
+    cdef public long failures
+    cdef long _in_flight
+    cdef long _live
+    cdef long _requests
+    cdef public str name
+    cdef public object slot
+
+    cpdef take(self)
+    cpdef release(self)
+
+
+cdef class Board:
+    cdef long long[::1] _cells
+    cdef list _health
+    cdef list _in_flight
+    cdef list _orders
+    cdef long _rotor
+    cdef long _row
+
+    @cython.locals(at=long)
+    cpdef long rows(self)
+
+    @cython.locals(
+        row=long, at=long, turn=cython.longlong, first=long, after=long, fewest=cython.longlong, equals=long, index=long,
+        load=cython.longlong, child=long, chosen=long
+    )
+    cpdef long least(self, long rows)
