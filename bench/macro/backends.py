@@ -64,7 +64,7 @@ tls=$ssl_protocol
         location = /slow {{ alias {folder}/files/100k; limit_rate 8k; add_header X-Backend {name}; }}
         location = /ws {{
             proxy_pass http://echo; proxy_http_version 1.1; proxy_read_timeout 1h;
-            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection upgrade;
+            proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;
         }}
         location = /upload {{
             proxy_pass http://sink; proxy_http_version 1.1; proxy_pass_request_body off; proxy_set_header Content-Length "";
@@ -81,7 +81,7 @@ class Backends:
     With a certificate there are two more, s0 and s1 once again, that speak TLS.
     """
 
-    def __init__(self, folder: Path, cores: Cores, certificate: Files | None = None, *, count: int = 2, echo: bool = False) -> None:
+    def __init__(self, folder: Path, cores: Cores, certificate: Files | None = None, *, count: int = 2, echo: bool = True) -> None:
         """`folder` is empty and ours. `echo`: /ws answers."""
         self._folder = folder
         self._status, *self.all = free_ports(1 + count)

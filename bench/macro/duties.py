@@ -24,6 +24,7 @@ import math
 import socket
 import ssl
 import time
+import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
@@ -133,10 +134,12 @@ def _resumes(first: ssl.SSLSocket) -> bool:
 
 def _handshake(asked: Asked, highest: ssl.TLSVersion) -> ssl.SSLSocket:
     limited = context(asked.certificate)
-    if highest < ssl.TLSVersion.TLSv1_2:
-        limited.set_ciphers("ALL:@SECLEVEL=0")  # or OpenSSL would not even ask for it
-        limited.minimum_version = ssl.TLSVersion.TLSv1
-    limited.maximum_version = highest
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that old versions are deprecated is why they are asked for
+        if highest < ssl.TLSVersion.TLSv1_2:
+            limited.set_ciphers("ALL:@SECLEVEL=0")  # or OpenSSL would not even ask
+            limited.minimum_version = ssl.TLSVersion.TLSv1
+        limited.maximum_version = highest
     return limited.wrap_socket(socket.create_connection(("127.0.0.1", asked.https), timeout=5), server_hostname="localhost")
 
 

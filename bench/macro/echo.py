@@ -12,6 +12,9 @@ import sys
 from bench.macro import frames
 
 _KEY = re.compile(rb"\r\nsec-websocket-key: *([A-Za-z0-9+/=]+) *\r\n", re.IGNORECASE)
+# A proxy that passes the key on and not these two has not passed the upgrade on.
+_UPGRADE = re.compile(rb"\r\nupgrade: *websocket *\r\n", re.IGNORECASE)
+_CONNECTION = re.compile(rb"\r\nconnection:[^\r]*\bupgrade\b", re.IGNORECASE)
 
 
 class Echo(asyncio.Protocol):
@@ -44,8 +47,9 @@ class Echo(asyncio.Protocol):
         head, end, rest = self._buffer.partition(b"\r\n\r\n")
         if not end:
             return False
-        key = _KEY.search(head + b"\r\n")
-        if key is None:
+        head += b"\r\n"
+        key = _KEY.search(head)
+        if key is None or not _UPGRADE.search(head) or not _CONNECTION.search(head):
             self._transport.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             self._transport.close()
             return False

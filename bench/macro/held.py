@@ -24,14 +24,24 @@ def per_process(root: int, port: int) -> dict[int, int]:
     sockets = {f"socket:[{inode}]" for inode in parse_established((procfs.PROC / "net/tcp").read_text(), port)}
     counts: dict[int, int] = {}
     for process in procfs.family(root, procfs.all_processes()):
-        try:
-            entries = [os.readlink(entry) for entry in (procfs.PROC / str(process.pid) / "fd").iterdir()]
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # a descriptor or the process is gone: then it holds nothing for long
-        held = sum(entry in sockets for entry in entries)
+        held = sum(target in sockets for target in _open_files(process.pid))
         if held:
             counts[process.pid] = held
     return counts
+
+
+def _open_files(pid: int) -> list[str]:
+    """What its descriptors stand for; those that are closed meanwhile are left out."""
+    found = []
+    try:
+        for entry in (procfs.PROC / str(pid) / "fd").iterdir():
+            try:
+                found.append(os.readlink(entry))
+            except FileNotFoundError:
+                pass  # closed since it was listed
+    except (FileNotFoundError, ProcessLookupError):
+        pass  # the process has ended
+    return found
 
 
 def balance(counts: list[int], workers: int) -> float:

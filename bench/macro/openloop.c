@@ -29,6 +29,8 @@
 #include <unistd.h>
 
 #define DRAIN_SECONDS 2
+#define CONNECT_SECONDS 20
+#define ATTEMPTS 100 /* that may fail before all connections stand */
 #define HEAD_MAX 16384
 #define BATCH 256
 
@@ -322,7 +324,7 @@ int main(int argc, char **argv)
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, timer, &e)) fail("epoll_ctl");
 
-    int64_t limit = now_ns() + 20 * 1000000000LL;
+    int64_t limit = now_ns() + CONNECT_SECONDS * 1000000000LL;
     for (int i = 0; i < connections; i++) {
         conns[i].intended = -1;
         if (fresh) {
@@ -331,8 +333,8 @@ int main(int argc, char **argv)
         }
         open_conn(&conns[i]);
         while (free_count <= i) { /* one after the other: a burst would be the server's accept queue's affair */
-            if (now_ns() > limit) {
-                fprintf(stderr, "openloop: %d of %d connections stand after 20 s\n", free_count, connections);
+            if (now_ns() > limit || opened > i + ATTEMPTS) {
+                fprintf(stderr, "openloop: %d of %d connections stand\n", free_count, connections);
                 return 1;
             }
             if (conns[i].state == CLOSED) open_conn(&conns[i]);

@@ -50,8 +50,8 @@ class Results:
 class Stage:
     """The folder, the certificate and the backends of a run, and the proxies that are started in front of them."""
 
-    def __init__(self, folder: Path, peers: Sequence[str], cores: Cores, *, backends: int = 2, echo: bool = False) -> None:
-        """`backends`: as many as any setup wants. `echo`: with WebSockets."""
+    def __init__(self, folder: Path, peers: Sequence[str], cores: Cores, *, backends: int = 2) -> None:
+        """`backends`: as many as any setup wants."""
         self.folder = folder
         self._cores = cores
         self._started = 0
@@ -59,7 +59,7 @@ class Stage:
         for name in peers:
             self._makers[name] = maker(name, self._new_folder(name))
         self._certificate = certificate.make(self._new_folder("certificate"))
-        self.backends = Backends(self._new_folder("backends"), cores, self._certificate, count=backends, echo=echo)
+        self.backends = Backends(self._new_folder("backends"), cores, self._certificate, count=backends)
 
     @contextmanager
     def peer(self, name: str, setup: cases.Setup = cases.USUAL, same_cores_as: int = 1) -> Iterator[Peer]:
@@ -100,11 +100,11 @@ class Stage:
 
 
 @contextmanager
-def stage_for(peers: Sequence[str], cores: Cores, *, backends: int = 2, echo: bool = False) -> Iterator[Stage]:
+def stage_for(peers: Sequence[str], cores: Cores, *, backends: int = 2) -> Iterator[Stage]:
     """In a folder that is gone afterwards, as are the backends."""
     with tempfile.TemporaryDirectory(prefix="lbproxy-bench-") as folder:
         Path(folder).chmod(0o755)
-        stage = Stage(Path(folder), peers, cores, backends=backends, echo=echo)
+        stage = Stage(Path(folder), peers, cores, backends=backends)
         try:
             yield stage
         finally:
@@ -116,7 +116,7 @@ def run(plan: Plan, say: Say) -> Results:
     results = Results()
     loads = [case for case in cases.LOADS if case.name in plan.cases]
     most = max((case.setup.backends for case in loads), default=2)
-    with stage_for(plan.peers, plan.cores, backends=most, echo=True) as stage:
+    with stage_for(plan.peers, plan.cores, backends=most) as stage:
         stolen, ticks = procfs.steal_and_total()
         for setup in cases.SETUPS:
             _one_setup(stage, setup, [case for case in loads if case.setup == setup], plan, results, say)

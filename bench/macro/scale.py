@@ -66,7 +66,7 @@ def run(plan: Plan, say: Say) -> Results:
     """Every proxy has ended when it returns, whatever happened."""
     results = Results()
     counted = [name for name in COUNTED if name == GATELESS or name in plan.peers]
-    with stage_for(list(dict.fromkeys([*plan.peers, *counted, GATELESS])), plan.cores, echo=True) as stage:
+    with stage_for(list(dict.fromkeys([*plan.peers, *counted, GATELESS])), plan.cores) as stage:
         program = openloop.build(stage.folder)
         for name in plan.peers:
             _cost(stage, program, name, plan, results.costs, say)

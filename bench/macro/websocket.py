@@ -47,7 +47,11 @@ class Client:
         self.buffer = bytearray()
         self.sent = 0.0
         self.message = b""
-        self._upgrade(b64encode(os.urandom(16)))
+        try:
+            self._upgrade(b64encode(os.urandom(16)))
+        except BaseException:
+            self.tls.close()
+            raise
         self.tls.setblocking(False)
 
     def _upgrade(self, key: bytes) -> None:
