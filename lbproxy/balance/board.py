@@ -57,14 +57,14 @@ class Board:
 
     __slots__ = ("_cells", "_health", "_in_flight", "_orders", "_rotor", "_row")
 
-    def __init__(self, slots: Sequence[int], ledger: Ledger) -> None:
-        """`slots`: the backends' columns in the ledger."""
+    def __init__(self, slots: Sequence[int], ledger: Ledger, rotor: int) -> None:
+        """`slots`: the backends' columns in the ledger; `rotor`: the cell that keeps whose turn it is."""
         self._cells = ledger.cells
         self._health = [column_at(Column.HEALTH, slot) for slot in slots]
         self._orders = [column_at(Column.ADMIN, slot) for slot in slots]
         self._in_flight = [cell_at(0, PerBackend.IN_FLIGHT, slot) for slot in slots]
         """The cells of the first row; those of the next are ROW_CELLS further on."""
-        self._rotor = column_at(Column.TIE, slots[0])
+        self._rotor = rotor
         self._row = ROW_CELLS
 
     def rows(self) -> int:

@@ -61,7 +61,7 @@ class Pool:
         slots = [backend.slot for backend in backends]
         self._slots = slots
         in_flight = [cell_at(child, PerBackend.IN_FLIGHT, slot) for slot in slots]
-        self._board = Board(slots, ledger)
+        self._board = Board(slots, ledger, column_at(Column.TIE, slots[0]))
         self._leases = [
             self._lease(backend, ledger.cells, at, live, cell_at(child, PerBackend.FAILURES, backend.slot))
             for backend, at in zip(self.backends, in_flight, strict=True)

@@ -22,7 +22,7 @@ def shared(count: int, rows: int = 1) -> tuple[Ledger, Board]:
         ledger.open_row(child)
     for slot in SLOTS[:count]:
         ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
-    return ledger, Board(SLOTS[:count], ledger)
+    return ledger, Board(SLOTS[:count], ledger, column_at(Column.TIE, SLOTS[0]))
 
 
 def load(ledger: Ledger, child: int, loads: Sequence[int]) -> None:
