@@ -21,9 +21,16 @@ class AskingPool(Pool):
     """See above."""
 
     def __init__(
-        self, name: str, backends: Sequence[Backend], ledger: Ledger, lock: PickLock, child: int, policy: Policy | None = None
+        self,
+        name: str,
+        backends: Sequence[Backend],
+        ledger: Ledger,
+        lock: PickLock,
+        child: int,
+        policy: Policy | None = None,
+        fail_open: int = 0,
     ) -> None:
-        super().__init__(name, backends, ledger, lock, child, policy)
+        super().__init__(name, backends, ledger, lock, child, policy, fail_open)
         self._everyday = False
 
     def pick(self, tried: Sequence[int] = ()) -> Lease | Unavailable:

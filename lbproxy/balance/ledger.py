@@ -27,7 +27,7 @@ BACKEND_SLOTS = 1024
 HEADER_CELLS = 64
 SECRET_CELLS = 4
 SCALAR_CELLS = 64
-MAGIC = 0x6C6270726F787901  # "lbproxy" and the layout's version
+MAGIC = 0x6C6270726F787902  # "lbproxy" and the layout's version
 
 
 class Header(IntEnum):
@@ -47,12 +47,20 @@ class Column(IntEnum):
     CHECKS = 4  # probes run; writer: control
     CHECK_FAILURES = 5
     TICKET = 6  # of a pool's first backend: the last number drawn in its queue; writer: the holder of the pick lock
+    REACHABLE = 7  # 1: the checks that it fails are answers; 0: it cannot be reached, or nobody knows; writer: control
+    SHARE = 8  # percent of its weight while it is WARMING; writer: control
+    EJECTED_UNTIL_MS = 9  # monotonic clock, milliseconds; writer: control
+    EJECTIONS = 10  # in a row; writer: control
+    ROTOR = 11  # of a pool's first backend: whose turn it is among equals; writer: the holder of the pick lock
 
 
 class Health(IntEnum):
     UNKNOWN = 0  # never probed: used only while nothing is known to be up
     UP = 1
     DOWN = 2
+    EJECTED = 3  # up, but requests fail there
+    TRIAL = 4  # may be back: one request at a time
+    WARMING = 5  # up again: gets a share of its weight that grows
 
 
 _STATES = frozenset(map(int, Health))
@@ -121,6 +129,9 @@ class PerBackend(IntEnum):
     FAILURES = 3  # counter: tries that ended in an UpstreamError
     CONNECTS = 4  # counter: fresh connections
     LINE_HEAD = 5  # gauge, of a pool's first backend: the ticket of this child's request that waits longest, 0 for none
+    GATEWAY_ERRORS = 6  # counter: answers 502, 503, 504
+    SERVER_ERRORS = 7  # counter: other answers of 500 and above
+    GIVEN_UP = 8  # counter: tries whose client left, or whose worker had to end, before an answer was passed on
 
 
 GAUGES_PER_BACKEND = (PerBackend.IN_FLIGHT, PerBackend.QUEUED, PerBackend.LINE_HEAD)

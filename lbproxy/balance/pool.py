@@ -51,8 +51,9 @@ class Pool:
         lock: PickLock,
         child: int,
         policy: Policy | None = None,
+        fail_open: int = 0,
     ) -> None:
-        """`child`: this worker's row in the ledger; `policy`: None for least connections."""
+        """`child`: this worker's row in the ledger; `policy`: None for least connections; `fail_open`: see selection.py."""
         self.name = name
         self.backends = tuple(backends)
         self._cells = ledger.cells
@@ -61,12 +62,14 @@ class Pool:
         slots = [backend.slot for backend in backends]
         self._slots = slots
         in_flight = [cell_at(child, PerBackend.IN_FLIGHT, slot) for slot in slots]
-        self._board = Board(slots, ledger, column_at(Column.TIE, slots[0]))
+        rotor = column_at(Column.ROTOR, slots[0])  # not TIE: running weights are no indexes, and may be negative
+        self._board = Board(slots, ledger, rotor)
         self._leases = [
             self._lease(backend, ledger.cells, at, live, cell_at(child, PerBackend.FAILURES, backend.slot))
             for backend, at in zip(self.backends, in_flight, strict=True)
         ]
-        self._selection = Selection(backends, policy or LeastConnections(Turns(ledger.cells, slots)))
+        placing = policy or LeastConnections(Turns(ledger.cells, slots))
+        self._selection = Selection(backends, placing, ledger.cells, fail_open)
         alike = {(backend.weight > 0, backend.weight, backend.tier, backend.max_connections) for backend in backends}
         self._everyday = policy is None and alike == {(True, backends[0].weight, backends[0].tier, 0)}
         self._readers: dict[int, Callable[[memoryview], tuple[int, ...]]] = {}

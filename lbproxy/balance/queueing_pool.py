@@ -44,13 +44,14 @@ class QueueingPool(AskingPool):
         lock: PickLock,
         child: int,
         policy: Policy | None,
+        fail_open: int,
         line: Line,
         ring: Ring,
     ) -> None:
         self._line = line
         self._ring = ring
         self._turn_of = 0
-        super().__init__(name, backends, ledger, lock, child, policy)
+        super().__init__(name, backends, ledger, lock, child, policy, fail_open)
 
     def _lease(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> Lease:
         lease = QueueingLease(backend, cells, in_flight, live, failures)

@@ -3,9 +3,13 @@
 "May this backend take a request" is answered here and nowhere else, in this order:
 
 1. Never: weight 0, drained by an operator, tried already.
-2. By tier, the lowest number first, those that are known to be up. A tier with anybody up hides the tiers behind it.
-3. While nobody is known to be up: by tier, those that were never checked (a cold start serves).
-4. Of these, those below their limit; when all are at it, the pool is full. A full tier does not spill into the next one: that one
+2. By tier, the lowest number first, those that are fit: up, warming up, or on trial and idle. A tier with anybody fit hides the
+   tiers behind it.
+3. While nobody is fit: by tier, those that were never checked (a cold start serves).
+4. Fail open: with less than `fail_open` percent of a tier up, and nobody fit behind it, those that are down by what they answer to
+   checks, or ejected, join the fit ones. The few that are left would not carry the load of all, and what is wrong with so many is
+   rather what is behind them. Who cannot be reached at all stays out.
+5. Of these, those below their limit; when all are at it, the pool is full. A full tier does not spill into the next one: that one
    is for when the first is down.
 
 Then a request that belongs to a backend (a sticky cookie) gets it if it is among them, one that has a ranking (source hash) gets
@@ -18,7 +22,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import Health, is_drained, ordered_weight
+from lbproxy.balance.ledger import Column, Health, column_at, is_drained, ordered_weight
 from lbproxy.balance.policy import Policy
 from lbproxy.balance.source_hash import within_bound
 
@@ -29,6 +33,10 @@ FULL = -2
 
 _UP = int(Health.UP)
 _UNKNOWN = int(Health.UNKNOWN)
+_DOWN = int(Health.DOWN)
+_EJECTED = int(Health.EJECTED)
+_TRIAL = int(Health.TRIAL)
+_WARMING = int(Health.WARMING)
 
 
 class Preference(NamedTuple):
@@ -46,7 +54,10 @@ NO_PREFERENCE = Preference()
 class Selection:
     """Of one pool in one worker."""
 
-    def __init__(self, backends: Sequence[Backend], policy: Policy) -> None:
+    def __init__(self, backends: Sequence[Backend], policy: Policy, cells: memoryview, fail_open: int = 0) -> None:
+        """`cells`: the ledger's; `fail_open`: see above."""
+        self._cells = cells
+        self._fail_open = fail_open
         self._slots = [backend.slot for backend in backends]
         self._weights = [backend.weight for backend in backends]
         self._limits = [backend.max_connections for backend in backends]
@@ -60,13 +71,15 @@ class Selection:
     def choose(self, health: Sequence[int], orders: Sequence[int], loads: Sequence[int], tried: Sequence[int]) -> int:
         """An index, or NONE, or FULL. The sequences hold a value per backend, as the ledger has it."""
         weights = self._ordered_weights(orders)
-        usable = self._usable(health, weights, tried)
+        usable = self._usable(health, weights, loads, tried)
         if not usable:
             return NONE
         if self._limited:
             usable = [index for index in usable if not self._limits[index] or loads[index] < self._limits[index]]
             if not usable:
                 return FULL
+        if _WARMING in health:
+            weights = self._warming_weights(health, weights)
         first, ranking = self.preference
         if first in usable:
             return first
@@ -84,11 +97,44 @@ class Selection:
             weights.append(0 if is_drained(order) else configured if ordered is None else ordered)
         return weights
 
-    def _usable(self, health: Sequence[int], weights: Sequence[int], tried: Sequence[int]) -> list[int]:
-        slots = self._slots
-        for wanted in (_UP, _UNKNOWN):
-            for tier in self._tiers:
-                usable = [index for index in tier if health[index] == wanted and weights[index] and slots[index] not in tried]
-                if usable:
-                    return usable
+    def _warming_weights(self, health: Sequence[int], weights: Sequence[int]) -> list[int]:
+        """All weights times a hundred, those of backends that warm up times their share in percent."""
+        cells, slots = self._cells, self._slots
+        return [
+            weight * (max(1, cells[column_at(Column.SHARE, slots[index])]) if health[index] == _WARMING else 100)
+            for index, weight in enumerate(weights)
+        ]
+
+    def _usable(self, health: Sequence[int], weights: Sequence[int], loads: Sequence[int], tried: Sequence[int]) -> list[int]:
+        able = [[index for index in tier if weights[index] and self._slots[index] not in tried] for tier in self._tiers]
+        fit = [[index for index in tier if _is_fit(health[index], loads[index])] for tier in able]
+        for number, tier in enumerate(fit):
+            if tier:
+                if len(tier) < len(able[number]) and not any(fit[number + 1 :]) and self._too_few(number, health, weights):
+                    return tier + self._in_need(able[number], health)
+                return tier
+        for tier in able:
+            if unknown := [index for index in tier if health[index] == _UNKNOWN]:
+                return unknown
+        for tier in able if self._fail_open else ():
+            if reachable := self._in_need(tier, health):
+                return reachable
         return []
+
+    def _too_few(self, number: int, health: Sequence[int], weights: Sequence[int]) -> bool:
+        """Of this tier, tried or not, so few are up that it fails open."""
+        tier = [index for index in self._tiers[number] if weights[index]]
+        return sum(health[index] in (_UP, _WARMING) for index in tier) * 100 < self._fail_open * len(tier)
+
+    def _in_need(self, tier: Sequence[int], health: Sequence[int]) -> list[int]:
+        """Those that are not fit but may do."""
+        cells, slots = self._cells, self._slots
+        return [
+            index
+            for index in tier
+            if health[index] in (_EJECTED, _TRIAL) or (health[index] == _DOWN and cells[column_at(Column.REACHABLE, slots[index])])
+        ]
+
+
+def _is_fit(health: int, load: int) -> bool:
+    return health in (_UP, _WARMING) or (health == _TRIAL and not load)

@@ -18,6 +18,7 @@ from lbproxy.config.model import (
     Listen,
     ListenTls,
     Log,
+    Outlier,
     Pool,
     PoolTls,
     Process,
@@ -121,6 +122,7 @@ def _pool(pool: Pool) -> TomlTable:
         backends=[backend_table(backend) for backend in pool.backends],
         tls=None if pool.tls is None else pool_tls_table(pool.tls),
         health=health_table(pool.health),
+        outlier=outlier_table(pool.outlier),
         sticky=None if pool.sticky is None else sticky_table(pool.sticky),
     )
 
@@ -132,7 +134,15 @@ def pool_table(pool: Pool) -> TomlTable:
         hash=str(pool.hash) if pool.balance == "source_hash" else None,
         queue=pool.queue,
         queue_timeout=format_duration(pool.queue_timeout),
+        fail_open=pool.fail_open,
+        slow_start=format_duration(pool.slow_start),
     )
+
+
+def outlier_table(outlier: Outlier) -> TomlTable:
+    """[pool.NAME.outlier]"""
+    times = ("window", "ejection", "longest")
+    return {key: format_duration(value) if key in times else value for key, value in asdict(outlier).items()}
 
 
 def sticky_table(sticky: Sticky) -> TomlTable:

@@ -161,6 +161,20 @@ class Sticky:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlier:
+    """[pool.NAME.outlier]: backends where requests fail are left out for a while. See health/outlier.py."""
+
+    enabled: bool = True
+    consecutive: int = 5  # failures in a row: no answer, or 502, 503, 504; 0: no matter how many
+    rate: int = 50  # percent of answers in the window that fail, other 5xx included; 0: no matter how many
+    requests: int = 20  # fewer in the window say nothing
+    window: float = 10.0
+    ejection: float = 30.0  # the first time; twice as long the second, three times the third
+    longest: float = 300.0
+    share: int = 50  # percent of the pool that may be left out at once
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """[pool.NAME]"""
 
@@ -175,6 +189,11 @@ class Pool:
     queue: int = 100
     """Requests that may wait for room, over all workers, when every backend is at its `max_connections`; 0: none."""
     queue_timeout: float = 5.0
+    outlier: Outlier = field(default_factory=Outlier)
+    fail_open: int = 50
+    """Percent of backends up below which those that are not, but can be reached, are used as well; 0: never."""
+    slow_start: float = 0.0
+    """Seconds over which a backend that was down gets its share back; 0: at once."""
 
 
 @dataclass(frozen=True, slots=True)

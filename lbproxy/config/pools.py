@@ -7,6 +7,7 @@ from pathlib import Path
 from lbproxy.config import values
 from lbproxy.config.balancing import read_balancing
 from lbproxy.config.checks import read_health
+from lbproxy.config.evidence import read_evidence
 from lbproxy.config.model import Address, Backend, Pool, PoolTls
 from lbproxy.config.sections import belongs_in
 from lbproxy.config.tables import Table
@@ -24,12 +25,15 @@ def read_pools(table: Table, base: Path) -> tuple[Pool, ...]:
 
 def _pool(name: str, table: Table, base: Path) -> Pool:
     balancing = read_balancing(table)
+    evidence = read_evidence(table)
     backends = _backends(table)
     tls = _pool_tls(table.table("tls", 'a table such as { ca = "ca.pem" } or {}'), base)
     health = read_health(table.table("health", 'a table such as { type = "http", path = "/healthz" }'), tls="tls" in table)
     table.close(belongs_in)
     line = table.report.lines.of(table.path)
-    return Pool(name, backends, tls=tls if "tls" in table else None, health=health, line=line, **balancing._asdict())
+    return Pool(
+        name, backends, tls=tls if "tls" in table else None, health=health, line=line, **balancing._asdict(), **evidence._asdict()
+    )
 
 
 def _backends(table: Table) -> tuple[Backend, ...]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 
 import gevent
 from gevent.event import Event
@@ -20,6 +19,8 @@ from gevent.pool import Group
 from lbproxy.balance.backend import Backend
 from lbproxy.config.model import Pool
 from lbproxy.control.endpoints import Endpoints
+from lbproxy.control.evidence import Evidence, Watched
+from lbproxy.control.fitness import Fitness
 from lbproxy.control.prober import Prober, declare_up
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.health import schedule
@@ -83,21 +84,26 @@ class Control:
     # ---- probing
 
     def _start_probers(self) -> None:
-        probed: list[tuple[Pool, Backend]] = []
-        for pool, backend in self._backends():
-            if pool.health.type == "off":
-                declare_up(backend, self._handover.ledger, self._uplink.send)
-            else:
-                probed.append((pool, backend))
-        for index, (pool, backend) in enumerate(probed):
-            context = self._handover.pool_contexts.get(pool.name)
-            prober = Prober(pool, backend, context, self._handover.ledger, self._uplink.send)
-            self._group.spawn(prober.run, schedule.first(index, len(probed)))
-
-    def _backends(self) -> Iterator[tuple[Pool, Backend]]:
+        evidence = Evidence(self._handover.ledger, self._uplink.send)
+        probers: list[Prober] = []
         for pool in self._handover.config.pools:
-            for backend in self._handover.backends.get(pool.name, ()):
-                yield pool, backend
+            watched = [self._watch(pool, backend, probers) for backend in self._handover.backends.get(pool.name, ())]
+            if watched:
+                evidence.watch(pool, watched)
+        for index, prober in enumerate(probers):
+            self._group.spawn(prober.run, schedule.first(index, len(probers)))
+        self._group.spawn(evidence.run)
+
+    def _watch(self, pool: Pool, backend: Backend, probers: list[Prober]) -> Watched:
+        """`probers` gets the one of the backend, if it is to be probed."""
+        newcomer = self._handover.generation > 1
+        fitness = Fitness(self._handover.ledger, backend.slot, pool.slow_start, newcomer=newcomer)
+        if pool.health.type == "off":
+            declare_up(backend, fitness, self._uplink.send)
+            return Watched(backend, fitness, lambda: None)
+        prober = Prober(pool, backend, self._handover.pool_contexts.get(pool.name), fitness, self._uplink.send)
+        probers.append(prober)
+        return Watched(backend, fitness, prober.hurry)
 
     # ---- talking to the master
 

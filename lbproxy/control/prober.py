@@ -1,7 +1,7 @@
 """Probing one backend for as long as this process lives: schedule, probe, verdict, ledger.
 
 One greenlet per backend in the one control process of the machine, so what a backend sees of probes does not grow with workers.
-This process is the only writer of the backend's health columns.
+What it finds goes to the backend's Fitness.
 """
 
 from __future__ import annotations
@@ -15,51 +15,35 @@ from typing import NoReturn
 from gevent.event import Event
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import Column, Ledger, column_at
 from lbproxy.config.model import Address, Pool
+from lbproxy.control.fitness import Fitness
 from lbproxy.control.probe import OutOfMeans, Target, probe
 from lbproxy.health import http_check, schedule
-from lbproxy.health.outcome import Finding
+from lbproxy.health.outcome import PASSED
 from lbproxy.health.verdict import State, Verdict
 from lbproxy.ipc.messages import HealthChanged
 from lbproxy.observe.log import get_logger
 
 STATE_WORDS = {State.UP: "up", State.DOWN: "down"}
 
+HURRY = 0.25
+"""Seconds from start to start of probes that failures of traffic bring about."""
+
 Report = Callable[[HealthChanged], None]
-
-
-class HealthColumns:
-    """A backend's health in the ledger."""
-
-    def __init__(self, ledger: Ledger, slot: int) -> None:
-        self._cells = ledger.cells
-        self._slot = slot
-
-    def state(self) -> State:
-        return State(self._cells[column_at(Column.HEALTH, self._slot)])
-
-    def turn(self, state: State) -> None:
-        self._cells[column_at(Column.HEALTH_SINCE_MS, self._slot)] = time.time_ns() // 1_000_000
-        self._cells[column_at(Column.HEALTH, self._slot)] = state
-
-    def count(self, finding: Finding) -> None:
-        self._cells[column_at(Column.CHECKS, self._slot)] += 1
-        if not finding.passed:
-            self._cells[column_at(Column.CHECK_FAILURES, self._slot)] += 1
 
 
 class Prober:
     """One backend's health. `run` never returns; kill its greenlet."""
 
-    def __init__(self, pool: Pool, backend: Backend, context: ssl.SSLContext | None, ledger: Ledger, report: Report) -> None:
+    def __init__(self, pool: Pool, backend: Backend, context: ssl.SSLContext | None, fitness: Fitness, report: Report) -> None:
         self._backend = backend
         self._pace = schedule.Pace(pool.health.interval, pool.health.fast_interval, pool.health.down_interval)
         self._wake = Event()
+        self._started = 0.0
         self._target = target_of(pool, backend, context)
-        self._columns = HealthColumns(ledger, backend.slot)
-        # A replaced control process, or one of a new generation, goes on from what is known: nothing is unknown for a moment.
-        self._verdict = Verdict(pool.health.rise, pool.health.fall, self._columns.state())
+        self._fitness = fitness
+        # A replaced control process, or one of a new generation, goes on from what is known.
+        self._verdict = Verdict(pool.health.rise, pool.health.fall, fitness.verdict)
         self._report = report
 
     def __repr__(self) -> str:
@@ -71,7 +55,7 @@ class Prober:
         while True:
             self._wake.wait(delay)
             self._wake.clear()
-            started = time.monotonic()
+            self._started = started = time.monotonic()
             self._once()
             verdict = self._verdict
             interval = self._pace.interval(down=verdict.state is State.DOWN, changing=verdict.changing)
@@ -79,8 +63,9 @@ class Prober:
             delay = schedule.following(started, time.monotonic(), interval, random.random())  # noqa: S311
 
     def hurry(self) -> None:
-        """Probe at once, or once more when a probe is under way: traffic met something."""
-        self._wake.set()
+        """Traffic met something: probe now, or right after the probe that is under way, but not more often than HURRY allows."""
+        if time.monotonic() - self._started >= HURRY:
+            self._wake.set()
 
     def _once(self) -> None:
         try:
@@ -88,18 +73,17 @@ class Prober:
         except OutOfMeans as error:
             get_logger().warning("health check not possible", backend=self._backend.identity, why=str(error))
             return
-        self._columns.count(finding)
+        self._fitness.counted(finding)
         change = self._verdict.observe(finding)
         if change is not None:
-            self._columns.turn(change.state)
+            self._fitness.judged(change.state, finding)
             self._report(HealthChanged(self._backend.pool, self._backend.name, STATE_WORDS[change.state], change.why))
 
 
-def declare_up(backend: Backend, ledger: Ledger, report: Report) -> None:
+def declare_up(backend: Backend, fitness: Fitness, report: Report) -> None:
     """The backend of a pool without checks counts as up, from now on."""
-    columns = HealthColumns(ledger, backend.slot)
-    if columns.state() is not State.UP:
-        columns.turn(State.UP)
+    if fitness.verdict is not State.UP:
+        fitness.judged(State.UP, PASSED)
         report(HealthChanged(backend.pool, backend.name, "up", "health checks are off"))
 
 

@@ -31,6 +31,11 @@ class Finding(NamedTuple):
     def passed(self) -> bool:
         return self.outcome is Outcome.PASSED
 
+    @property
+    def reached(self) -> bool:
+        """It answers in HTTP, whatever it says: in need, requests may be sent there."""
+        return self.outcome in (Outcome.PASSED, Outcome.BAD_STATUS, Outcome.BAD_BODY)
+
     def __str__(self) -> str:
         return f"{self.outcome.value}: {self.detail}" if self.detail else self.outcome.value
 

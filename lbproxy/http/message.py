@@ -63,3 +63,5 @@ class ResponseHead(NamedTuple):
     nominated: tuple[bytes, ...]
     plain_keep_alive: bool = False
     """The only special fields are Content-Length and one Connection that says just "keep-alive"."""
+    noteworthy: bool = False
+    """An interim response, or one of 500 and above."""

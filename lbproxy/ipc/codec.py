@@ -88,7 +88,12 @@ RULES: dict[str, dict[str, Rule]] = {
         "live_requests": COUNT,
         "requests": Number(2**59),
     },
-    "HealthChanged": {"pool": NAME, "backend": NAME, "state": Text(8, one_of=("up", "down")), "why": Text(1024, free=True)},
+    "HealthChanged": {
+        "pool": NAME,
+        "backend": NAME,
+        "state": Text(8, one_of=("up", "down", "ejected", "trial")),
+        "why": Text(1024, free=True),
+    },
     "Drained": {"cut": COUNT},
     "Failed": {"reason": Text(4096, free=True)},
     "Serve": {},

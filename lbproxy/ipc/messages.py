@@ -30,7 +30,7 @@ class HealthChanged(NamedTuple):
 
     pool: str
     backend: str
-    state: str  # "up" | "down"
+    state: str  # "up" | "down" | "ejected" | "trial": the last two by what became of requests there
     why: str  # e.g. "connection refused", "status 503", "2 checks in a row passed"
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-HEALTH_STATES = ("unknown", "up", "down")
+HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")
 
 
 class BackendFacts(NamedTuple):
@@ -36,7 +36,7 @@ class BackendFacts(NamedTuple):
     @property
     def usable(self) -> bool:
         """New requests go here."""
-        return self.health == "up" and not self.drained and self.weight > 0
+        return self.health in ("up", "trial", "warming") and not self.drained and self.weight > 0
 
 
 class Totals(NamedTuple):

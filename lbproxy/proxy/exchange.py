@@ -178,7 +178,8 @@ class Exchange:
             if isinstance(lease, Unavailable):
                 lease = self._admit(pool, lease, tried)
                 if isinstance(lease, Unavailable):
-                    self._unavailable(lease, tried)
+                    # Say what went wrong at the last one, or that there was none.
+                    self._answer(*((self._status, self._reason) if tried else (503, lease.reason)))
                     return
             if tried:  # the first pick follows the parse at once: there is no queue to wait in
                 self._leased = self._answered = self._service.clock()
@@ -205,13 +206,6 @@ class Exchange:
         self._special = self._close or not self._head.minor or bool(admitted.lines)
         return admitted.lease
 
-    def _unavailable(self, why: Unavailable, tried: tuple[int, ...]) -> None:
-        """No backend (left): say what went wrong at the last one, or that there was none."""
-        if tried:
-            self._answer(self._status, self._reason)
-        else:
-            self._answer(503, why.reason)
-
     def _attempt(self, lease: Lease, pool: Pool) -> UpstreamError | None:
         """Try the leased backend; None when the client has its answer, else the failure after which another may be tried."""
         reuse = True
@@ -227,6 +221,8 @@ class Exchange:
                 if upstream is not None:
                     upstream.stream.abort()
             except BaseException:
+                if not self._passed_on:
+                    self._service.counters.note(PerBackend.GIVEN_UP, lease.slot)
                 if upstream is not None:
                     upstream.stream.abort()
                 raise
@@ -280,11 +276,14 @@ class Exchange:
         pumping = upload is not None and upload.pumping
         stream.deadline = NEVER if pumping else self._leased + self._service.response_timeout
         answer, out, data = self._next_head(stream, b"")
-        if answer.status < 200:
-            answer, out, data = self._after_interim(stream, answer, out, data)
-            if answer.status == 101:
-                self._tunnel(upstream, answer, data)
-                return
+        if answer.noteworthy:
+            if answer.status < 200:
+                answer, out, data = self._after_interim(stream, answer, out, data)
+                if answer.status == 101:
+                    self._tunnel(upstream, answer, data)
+                    return
+            if answer.status >= 500:
+                self._service.counters.note_answer(answer.status, upstream.backend.slot)
         self._answered = self._service.clock()
         self._status, self._reason = answer.status, ""  # an earlier try's failure is told by `tries`
         self._pass_on(upstream, answer, out, data)
@@ -428,6 +427,7 @@ class Exchange:
             transfer.until_close(out, data, rechunk)
             return False
         except relay.SourceFailed as error:
+            self._service.counters.note(PerBackend.FAILURES, upstream.backend.slot)
             raise _PassedOn(error.reason) from error
         finally:
             self._bytes_out += transfer.written

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from lbproxy.balance.ledger import LATENCY_BUCKETS, Ledger, Scalar, scalar_at
+from lbproxy.balance.ledger import LATENCY_BUCKETS, Ledger, PerBackend, Scalar, cell_at, scalar_at
 from lbproxy.balance.pool import Pool
 from lbproxy.config.model import Config
 from lbproxy.http.heads import ResponseHeads
@@ -50,6 +50,14 @@ class Counters:
         self.bytes_in += bytes_in
         self.bytes_out += bytes_out
         self.latency[latency_bucket(seconds)] += 1
+
+    def note(self, what: PerBackend, slot: int) -> None:
+        """Something that seldom happens happened at a backend: at once to the ledger, where `control` judges by it."""
+        self.cells[cell_at(self._child, what, slot)] += 1
+
+    def note_answer(self, status: int, slot: int) -> None:
+        """A backend's answer of 500 or above."""
+        self.note(PerBackend.GATEWAY_ERRORS if status in (502, 503, 504) else PerBackend.SERVER_ERRORS, slot)
 
     def publish(self) -> None:
         """Write all of it to this worker's row."""

@@ -46,14 +46,14 @@ def make_pools(handover: Handover, strands: Strands, clock: Callable[[], float],
         affinity = _affinity(settings, backends, ledger)
         if settings.queue and any(backend.max_connections for backend in backends):
             line = Line(ledger, child, backends[0].slot, settings.queue)
-            queueing = QueueingPool(settings.name, backends, ledger, lock, child, policy, line, bells.ring)
+            queueing = QueueingPool(settings.name, backends, ledger, lock, child, policy, settings.fail_open, line, bells.ring)
             queue = Queue(queueing, strands, clock, settings.queue_timeout, bells.attend)
             made.pools[settings.name] = queueing
             made.admissions[settings.name] = Admission(queueing, affinity or Affinity(), queue)
         elif affinity is None:
-            made.pools[settings.name] = Pool(settings.name, backends, ledger, lock, child, policy)
+            made.pools[settings.name] = Pool(settings.name, backends, ledger, lock, child, policy, settings.fail_open)
         else:
-            pool = AskingPool(settings.name, backends, ledger, lock, child, policy)
+            pool = AskingPool(settings.name, backends, ledger, lock, child, policy, settings.fail_open)
             made.pools[settings.name] = pool
             made.admissions[settings.name] = Admission(pool, affinity)
     return made

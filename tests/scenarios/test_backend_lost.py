@@ -98,6 +98,7 @@ def test_http_health_check(stage: Stage) -> None:
     config["pool"]["ill"] = {
         "backends": [sick.address],
         "health": {"type": "http", "path": "/status/500", "interval": "100ms", "fall": 2},
+        "fail_open": 0,
     }
     config["route"] = [{"path": "/ill", "pool": "ill"}, {"pool": "app"}]
     proxy = stage.run(config)

@@ -52,12 +52,14 @@ def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
     if status >= 200 and status != 204 and status != 304 and method != b"HEAD":
         # The everyday case: one Content-Length, and perhaps one plain Connection. Anything else goes the long way round.
         said = dict(specials)
+        bad = status >= 500
         length = said.get(b"content-length")
         if length is not None and len(said) == len(specials) <= 2 and CONTENT_LENGTH.match(length):
             if len(said) == 1:
-                return _head((status, reason or b"", minor, int(length), minor == 1, b"", block, lowered, specials, NOTHING, False))
+                keep = minor == 1
+                return _head((status, reason or b"", minor, int(length), keep, b"", block, lowered, specials, NOTHING, False, bad))
             if said.get(b"connection") == b"keep-alive":
-                return _head((status, reason or b"", minor, int(length), True, b"", block, lowered, specials, NOTHING, True))
+                return _head((status, reason or b"", minor, int(length), True, b"", block, lowered, specials, NOTHING, True, bad))
     lengths: list[bytes] = []
     codings: list[bytes] = []
     connection, upgrade = b"", b""
@@ -82,4 +84,5 @@ def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
         keep_alive = True
     if body == UNTIL_CLOSE:
         keep_alive = False
-    return ResponseHead(status, reason or b"", minor, body, keep_alive, upgrade, block, lowered, specials, nominated)
+    noted = not 200 <= status < 500
+    return ResponseHead(status, reason or b"", minor, body, keep_alive, upgrade, block, lowered, specials, nominated, False, noted)

@@ -29,7 +29,7 @@ class Workers:
             self.ledger.cells[column_at(Column.HEALTH, at)] = Health.UP
         self.pools = [
             QueueingPool(
-                "app", backends, self.ledger, PickLock(lock, self.ledger, child), child, None,
+                "app", backends, self.ledger, PickLock(lock, self.ledger, child), child, None, 0,
                 Line(self.ledger, child, 0, 100), self.rung.append,
             )
             for child in range(workers)

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 import pytest
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import Health, admin_cell
+from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, admin_cell, column_at
 from lbproxy.balance.selection import FULL, NONE, Preference, Selection
 
-U, D, N = Health.UP, Health.DOWN, Health.UNKNOWN
+U, D, N, E, T, W = Health.UP, Health.DOWN, Health.UNKNOWN, Health.EJECTED, Health.TRIAL, Health.WARMING
+CELLS = Ledger(bytearray(SIZE)).cells
+CELLS[column_at(Column.REACHABLE, 12)] = 1
+CELLS[column_at(Column.SHARE, 11)] = 30
 
 
 class First:
@@ -25,13 +28,17 @@ class First:
         return usable[0]
 
 
-def selection(policy: First, *, tiers: Sequence[int], weights: Sequence[int] = (), limits: Sequence[int] = ()) -> Selection:
+def selection(
+    policy: First, *, tiers: Sequence[int], weights: Sequence[int] = (), limits: Sequence[int] = (), fail_open: int = 0
+) -> Selection:
     return Selection(
         [
             Backend("app", f"b{at}", "h", "127.0.0.1", 80, (weights or [1] * 9)[at], (limits or [0] * 9)[at], 10 + at, tier)
             for at, tier in enumerate(tiers)
         ],
         policy,
+        CELLS,
+        fail_open,
     )
 
 
@@ -90,3 +97,38 @@ def test_what_a_request_wants() -> None:
     assert choose([U, U, U, U], [0, 0, 0, 0], -1, (3, 1, 0, 2)) == 1
     assert choose([U, U, U, U], [0, 9, 0, 0], -1, (3, 1, 0, 2)) == 0
     assert choose([U, D, U, U], [0, 0, 0, 0], 1, (1, 2, 0, 3)) == 2
+
+
+@pytest.mark.parametrize(
+    ("tiers", "health", "loads", "tried", "fail_open", "offered"),
+    [
+        ([0, 0, 0], [U, E, U], [0, 0, 0], (), 50, [0, 2]),
+        ([0, 0, 0], [U, T, U], [0, 0, 0], (), 50, [0, 1, 2]),
+        ([0, 0, 0], [U, T, U], [0, 1, 0], (), 50, [0, 2]),  # one request at a time
+        ([0, 0, 0], [U, W, U], [0, 9, 0], (), 50, [0, 1, 2]),
+        ([0, 0, 0], [U, E, D], [0, 0, 0], (), 50, [0, 1, 2]),  # one of three is up
+        ([0, 0, 0], [U, E, D], [0, 0, 0], (), 33, [0]),
+        ([0, 0, 0], [U, E, D], [0, 0, 0], (), 0, [0]),
+        ([0, 0, 0], [U, D, E], [0, 0, 0], (), 50, [0, 2]),  # the second cannot be reached
+        ([0, 0, 1], [E, E, U], [0, 0, 0], (), 50, [2]),  # better a backup than somebody who fails
+        ([0, 0, 1], [U, E, U], [0, 0, 0], (), 90, [0]),
+        ([0, 0, 0], [E, D, E], [0, 0, 0], (), 50, [0, 2]),
+        ([0, 0, 0], [D, D, D], [0, 0, 0], (), 50, [2]),
+        ([0, 0, 0], [D, D, D], [0, 0, 0], (), 0, []),
+        ([0, 0, 0], [U, E, U], [0, 0, 0], (10, 12), 50, [1]),  # the second try of a request that would fail otherwise
+    ],
+)
+def test_in_need(
+    tiers: list[int], health: list[Health], loads: list[int], tried: tuple[int, ...], fail_open: int, offered: list[int]
+) -> None:
+    """Who is ejected or fails its checks is used when too few are left, who cannot be reached is not."""
+    policy = First()
+    selection(policy, tiers=tiers, fail_open=fail_open).choose(health, [0, 0, 0], loads, tried)
+    assert sorted(policy.offered) == offered
+
+
+def test_weights_of_those_that_warm_up() -> None:
+    """A share in percent of the whole."""
+    policy = First()
+    selection(policy, tiers=[0, 0, 0], weights=[2, 4, 1]).choose([U, W, U], [0] * 3, [0] * 3, ())
+    assert policy.weights == [200, 120, 100]

@@ -9,6 +9,7 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Column, Health, Ledger, column_at
 from lbproxy.config import model
 from lbproxy.control import prober as prober_module
+from lbproxy.control.fitness import Fitness
 from lbproxy.control.probe import OutOfMeans
 from lbproxy.control.prober import Prober, declare_up, target_of
 from lbproxy.health.outcome import PASSED, Finding, Outcome
@@ -29,7 +30,7 @@ def run_until_told(pool: model.Pool, ledger: Ledger, count: int = 1) -> list[Hea
         if len(told) == count:
             done.set()
 
-    greenlet = gevent.spawn(Prober(pool, resolved(pool)[0], None, ledger, report).run, 0.0)
+    greenlet = gevent.spawn(Prober(pool, resolved(pool)[0], None, Fitness(ledger, 0), report).run, 0.0)
     try:
         assert done.wait(10), told
     finally:
@@ -115,8 +116,8 @@ def test_without_checks_a_backend_is_up_once() -> None:
     ledger = new_ledger()
     told: list[HealthChanged] = []
     backend = Backend("api", "a:80", "a", "127.0.0.1", 80, 1, 0, 5)
-    declare_up(backend, ledger, told.append)
-    declare_up(backend, ledger, told.append)
+    declare_up(backend, Fitness(ledger, 5), told.append)
+    declare_up(backend, Fitness(ledger, 5), told.append)
     assert told == [HealthChanged("api", "a:80", "up", "health checks are off")]
     assert ledger.health(5) is Health.UP
 
@@ -156,7 +157,8 @@ def test_hurry_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = new_ledger()
     never = model.Health(interval=3600, fast_interval=3600, down_interval=3600)
     pool = pool_of("api", 80, health=never)
-    prober = Prober(pool, resolved(pool)[0], None, ledger, lambda change: None)
+    monkeypatch.setattr(prober_module, "HURRY", 0.0)
+    prober = Prober(pool, resolved(pool)[0], None, Fitness(ledger, 0), lambda change: None)
     greenlet = gevent.spawn(prober.run, 3600)
     try:
         for checks in (1, 2, 3):

@@ -71,8 +71,8 @@ def test_a_change_always_has_its_streak(rise: int, fall: int, passes: list[bool]
 
 
 def test_states_are_the_ledger_s() -> None:
-    """The control process writes one as the other."""
-    assert {state.name: int(state) for state in State} == {health.name: int(health) for health in Health}
+    """They are what checks alone can tell."""
+    assert {state.name: int(state) for state in State} == {health.name: int(health) for health in list(Health)[:3]}
 
 
 def test_changing() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.observe.metrics import exposition, status
+from lbproxy.observe.metrics import HEALTH_STATES, exposition, status
 from tests.unit.observe.sample import backend, snapshot
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -112,7 +112,7 @@ def test_backends() -> None:
     states = families["lbproxy_backend_health"].samples
     on = [(sample.labels["pool"], sample.labels["backend"], sample.labels["state"]) for sample in states if sample.value]
     assert on == [("api", "10.0.0.1:80", "up"), ("web", "b:1", "down")]
-    assert len(states) == 6
+    assert len(states) == 2 * len(HEALTH_STATES)
     assert [sample.value for sample in families["lbproxy_backend_usable"].samples] == [1, 0]
     assert [sample.value for sample in families["lbproxy_backend_in_flight"].samples] == [2, 2]
     assert [sample.value for sample in families["lbproxy_backend_check_failures_total"].samples] == [1, 1]

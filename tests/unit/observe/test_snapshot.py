@@ -53,7 +53,7 @@ def test_facts_of_each_backend_come_from_its_own_slot() -> None:
     found = facts(ledger, backends)
     assert [fact.name for fact in found] == ["127.0.0.1:3", "127.0.0.1:2", "127.0.0.1:1"]
     for backend, fact in zip(backends, found, strict=True):
-        expected = tuple(ledger.backend_total(what, backend.slot) for what in PerBackend)
+        expected = tuple(ledger.backend_total(what, backend.slot) for what in list(PerBackend)[:5])
         assert (fact.in_flight, fact.queued, fact.requests, fact.failures, fact.connects) == expected
     assert [(fact.health, fact.health_since, fact.drained) for fact in found] == [
         ("unknown", 0.0, True),

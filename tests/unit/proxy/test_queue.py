@@ -28,7 +28,7 @@ class Crowd:
         self.rung: list[int] = []
         self.pool, self.other = (
             QueueingPool(
-                "app", backends, world.ledger, PickLock(NoLock(), world.ledger, child), child, None,
+                "app", backends, world.ledger, PickLock(NoLock(), world.ledger, child), child, None, 0,
                 Line(world.ledger, child, 0, limit), self.rung.append,
             )
             for child in (0, 1)

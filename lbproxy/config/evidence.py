@@ -1,0 +1,41 @@
+"""What traffic says about backends: the keys outlier, fail_open and slow_start of [pool.NAME]."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from lbproxy.config import values
+from lbproxy.config.model import Outlier, Pool
+from lbproxy.config.tables import Table
+
+
+class Evidence(NamedTuple):
+    outlier: Outlier
+    fail_open: int
+    slow_start: float
+
+
+def read_evidence(table: Table) -> Evidence:
+    """From a pool's table."""
+    default = Pool("", ())
+    return Evidence(
+        _outlier(table.table("outlier", "a table such as { consecutive = 5 }")),
+        table.take("fail_open", values.whole(0, 100), default.fail_open),
+        table.take("slow_start", values.duration(3600.0, zero=True), default.slow_start),
+    )
+
+
+def _outlier(table: Table) -> Outlier:
+    default = Outlier()
+    outlier = Outlier(
+        enabled=table.take("enabled", values.boolean, default.enabled),
+        consecutive=table.take("consecutive", values.whole(0, 1_000_000), default.consecutive),
+        rate=table.take("rate", values.whole(0, 100), default.rate),
+        requests=table.take("requests", values.whole(1, 1_000_000), default.requests),
+        window=table.take("window", values.duration(3600.0), default.window),
+        ejection=table.take("ejection", values.duration(86400.0), default.ejection),
+        longest=table.take("longest", values.duration(86400.0), default.longest),
+        share=table.take("share", values.whole(1, 100), default.share),
+    )
+    table.close()
+    return outlier

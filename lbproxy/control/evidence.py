@@ -1,0 +1,118 @@
+"""What became of requests, over all workers: read off the ledger several times a second, judged, and acted on.
+
+Three things come of it: a failure has the backend checked at once, however long its interval; who fails while others do not is
+ejected (health/outlier.py); and slow starts go on. A look costs what the ledger is large; with a thousand backends and sixty
+workers it takes milliseconds, so the pause after it is at least REST times as long.
+"""
+
+from __future__ import annotations
+
+import operator
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn
+
+import gevent
+
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import RETIRED, Column, Ledger, PerBackend, cell_at, column_at, is_drained
+from lbproxy.config import model
+from lbproxy.control.fitness import Fitness
+from lbproxy.health.outlier import Counts, Jury, Record, Rules, Standing
+from lbproxy.ipc.messages import HealthChanged
+
+LOOK_INTERVAL = 0.1
+REST = 20
+
+_WORDS = {Standing.FIT: "up", Standing.EJECTED: "ejected", Standing.TRIAL: "trial"}
+_READ = (
+    PerBackend.REQUESTS,
+    PerBackend.IN_FLIGHT,
+    PerBackend.GIVEN_UP,
+    PerBackend.FAILURES,
+    PerBackend.GATEWAY_ERRORS,
+    PerBackend.SERVER_ERRORS,
+)
+
+
+class Watched(NamedTuple):
+    """A backend, its health, and how to have it checked at once."""
+
+    backend: Backend
+    fitness: Fitness
+    hurry: Callable[[], None]
+
+
+class Evidence:
+    """Of all pools. `run` never returns; kill its greenlet."""
+
+    def __init__(self, ledger: Ledger, report: Callable[[HealthChanged], None]) -> None:
+        self._ledger = ledger
+        self._report = report
+        self._pools: list[tuple[Sequence[Watched], Jury]] = []
+        self._slots = 0
+
+    def watch(self, pool: model.Pool, watched: Sequence[Watched]) -> None:
+        """One pool. What happened before says nothing."""
+        self._slots = max(self._slots, *(one.backend.slot + 1 for one in watched))
+        seen = self._counts()
+        records = [
+            Record(seen[one.backend.slot], one.fitness.standing, one.fitness.until, one.fitness.ejections) for one in watched
+        ]
+        rules = rules_of(pool.outlier) if pool.outlier.enabled else NOBODY  # whose jury ends what an earlier one began
+        self._pools.append((watched, Jury(rules, records)))
+
+    def run(self) -> NoReturn:
+        """Look, act, rest."""
+        while True:
+            began = time.monotonic()
+            self.look(began)
+            gevent.sleep(max(LOOK_INTERVAL, REST * (time.monotonic() - began)))
+
+    def look(self, now: float) -> None:
+        """Once; `now`: monotonic seconds."""
+        counts = self._counts()
+        for watched, jury in self._pools:
+            seen = [counts[one.backend.slot] for one in watched]
+            for one, record, fresh in zip(watched, jury.records, seen, strict=True):
+                if fresh.failed != record.last.failed:
+                    one.hurry()
+                one.fitness.warm(now)
+            for turn in jury.look(seen, [self._usable(one) for one in watched], now):
+                one, record = watched[turn.backend], jury.records[turn.backend]
+                one.fitness.stands(turn.standing, record.until, record.ejections)
+                self._report(HealthChanged(one.backend.pool, one.backend.name, _WORDS[turn.standing], turn.why))
+
+    def _usable(self, one: Watched) -> bool:
+        return one.fitness.up and not is_drained(self._ledger.cells[column_at(Column.ADMIN, one.backend.slot)])
+
+    def _counts(self) -> list[Counts]:
+        """By slot. A worker writes its cells one after the other, so a count may be one ahead of another for a moment."""
+        sums = {what: self._sums(what) for what in _READ}
+        requests, in_flight, given_up, failures, gateway, errors = (sums[what] for what in _READ)
+        failed = list(map(operator.add, failures, gateway))
+        done = [made - busy - left for made, busy, left in zip(requests, in_flight, given_up, strict=True)]
+        return list(map(Counts, done, failed, errors))
+
+    def _sums(self, what: PerBackend) -> list[int]:
+        sums = [0] * self._slots
+        for row in (*range(self._ledger.children), RETIRED):
+            at = cell_at(row, what, 0)
+            sums = list(map(operator.add, sums, self._ledger.cells[at : at + self._slots].tolist()))
+        return sums
+
+
+NOBODY = Rules(consecutive=0, rate=0)
+
+
+def rules_of(outlier: model.Outlier) -> Rules:
+    """The configuration's words as the jury's."""
+    return Rules(
+        outlier.consecutive,
+        outlier.rate,
+        outlier.requests,
+        outlier.window,
+        outlier.ejection,
+        outlier.longest,
+        outlier.share,
+    )

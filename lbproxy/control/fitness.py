@@ -1,0 +1,107 @@
+"""A backend's health in the ledger: what checks and traffic say of it, put together into the one value that picks go by.
+
+    checks say      traffic says    the ledger says
+    down            anything        DOWN
+    unknown, up     ejected         EJECTED
+    unknown, up     trial           TRIAL
+    unknown         fit             UNKNOWN
+    up              fit             UP, or WARMING for a while after an outage
+
+This process is the only writer. One that replaces another goes on from what the ledger says: nothing is unknown for a moment.
+"""
+
+from __future__ import annotations
+
+import time
+
+from lbproxy.balance.ledger import Column, Health, Ledger, column_at
+from lbproxy.health.outcome import Finding
+from lbproxy.health.outlier import Standing
+from lbproxy.health.verdict import State
+from lbproxy.health.warming import share
+
+_OF_TRAFFIC = {Standing.EJECTED: Health.EJECTED, Standing.TRIAL: Health.TRIAL}
+_OF_CHECKS = {State.UNKNOWN: Health.UNKNOWN, State.UP: Health.UP, State.DOWN: Health.DOWN}
+_VERDICTS = {Health.UNKNOWN: State.UNKNOWN, Health.DOWN: State.DOWN}
+_STANDINGS = {Health.EJECTED: Standing.EJECTED, Health.TRIAL: Standing.TRIAL}
+
+
+class Fitness:
+    """One backend's."""
+
+    def __init__(self, ledger: Ledger, slot: int, slow_start: float = 0.0, *, newcomer: bool = False) -> None:
+        """`slow_start`: seconds, 0 for none; `newcomer`: it joins a pool that serves already, so its first time up is slow, too."""
+        self._cells = ledger.cells
+        self._slot = slot
+        self._slow_start = slow_start
+        health = ledger.health(slot)
+        self.verdict = _VERDICTS.get(health, State.UP)
+        self.standing = _STANDINGS.get(health, Standing.FIT)
+        self.until = self._get(Column.EJECTED_UNTIL_MS) / 1000
+        self.ejections = self._get(Column.EJECTIONS)
+        self._newcomer = newcomer and health is Health.UNKNOWN
+        self._warm_at = 0.0
+        if health is Health.WARMING:
+            self._warm_at = time.monotonic() + slow_start * (1 - self._get(Column.SHARE) / 100)
+
+    @property
+    def up(self) -> bool:
+        """As far as checks know, requests may go there."""
+        return self.verdict is not State.DOWN
+
+    def judged(self, state: State, finding: Finding) -> None:
+        """The checks' verdict turned."""
+        outage = self.verdict is State.DOWN or self._newcomer
+        self.verdict = state
+        self._newcomer = False
+        if state is State.UP and outage:
+            self._begin_slowly()
+        self._set(Column.REACHABLE, int(finding.reached))
+        self._publish()
+
+    def counted(self, finding: Finding) -> None:
+        """One check."""
+        self._set(Column.CHECKS, self._get(Column.CHECKS) + 1)
+        if not finding.passed:
+            self._set(Column.CHECK_FAILURES, self._get(Column.CHECK_FAILURES) + 1)
+
+    def stands(self, standing: Standing, until: float, ejections: int) -> None:
+        """What traffic says turned; `until`: monotonic seconds."""
+        if standing is Standing.FIT and self.standing is not Standing.FIT:
+            self._begin_slowly()
+        self.standing, self.until, self.ejections = standing, until, ejections
+        self._set(Column.EJECTED_UNTIL_MS, round(until * 1000))
+        self._set(Column.EJECTIONS, ejections)
+        self._publish()
+
+    def warm(self, now: float) -> None:
+        """Time passed: a slow start goes on, or is over."""
+        if not self._warm_at:
+            return
+        if now >= self._warm_at:
+            self._warm_at = 0.0
+            self._publish()
+        else:
+            self._set(Column.SHARE, share(self._warm_at - now, self._slow_start))
+
+    def _begin_slowly(self) -> None:
+        if self._slow_start:
+            now = time.monotonic()
+            self._warm_at = now + self._slow_start
+            self._set(Column.SHARE, share(self._slow_start, self._slow_start))
+
+    def _publish(self) -> None:
+        value = _OF_CHECKS[self.verdict]
+        if value is not Health.DOWN and self.standing in _OF_TRAFFIC:
+            value = _OF_TRAFFIC[self.standing]
+        elif value is Health.UP and self._warm_at:
+            value = Health.WARMING
+        if value != self._get(Column.HEALTH):
+            self._set(Column.HEALTH_SINCE_MS, time.time_ns() // 1_000_000)
+            self._set(Column.HEALTH, value)
+
+    def _get(self, column: Column) -> int:
+        return self._cells[column_at(column, self._slot)]
+
+    def _set(self, column: Column, value: int) -> None:
+        self._cells[column_at(column, self._slot)] = value

@@ -1,0 +1,96 @@
+"""From the ledger's counts to ejections and hurried checks."""
+
+from __future__ import annotations
+
+import gevent
+
+from lbproxy.balance.ledger import Column, Health, PerBackend, admin_cell, cell_at, column_at
+from lbproxy.config import model
+from lbproxy.control.evidence import Evidence, Watched
+from lbproxy.control.fitness import Fitness
+from lbproxy.health.outcome import PASSED
+from lbproxy.health.verdict import State
+from lbproxy.ipc.messages import HealthChanged
+from tests.unit.control.backends import new_ledger, pool_of, resolved
+
+
+class Scene:
+    """Two backends that are up, two workers that count."""
+
+    def __init__(self, outlier: model.Outlier | None = None, slow_start: float = 0.0) -> None:
+        self.ledger = new_ledger()
+        for child in (0, 1):
+            self.ledger.open_row(child)
+        self.told: list[HealthChanged] = []
+        self.hurried: list[int] = []
+        pool = model.Pool("app", pool_of("app", 81, 82, health=model.Health()).backends, outlier=outlier or model.Outlier())
+        self.evidence = Evidence(self.ledger, self.told.append)
+        watched = []
+        for backend in resolved(pool, 7):
+            fitness = Fitness(self.ledger, backend.slot, slow_start)
+            fitness.judged(State.UP, PASSED)
+            watched.append(Watched(backend, fitness, lambda slot=backend.slot: self.hurried.append(slot)))  # type: ignore[misc]  # a default argument
+        self.evidence.watch(pool, watched)
+
+    def happen(self, child: int, slot: int, what: PerBackend, times: int = 1) -> None:
+        """Tries that ended so."""
+        self.ledger.cells[cell_at(child, PerBackend.REQUESTS, slot)] += times
+        self.ledger.cells[cell_at(child, what, slot)] += times
+
+
+def test_failures_of_all_workers_are_one_row() -> None:
+    """Three here and two there: ejected, told, and checked at once; the next time on trial."""
+    scene = Scene()
+    scene.happen(0, 7, PerBackend.FAILURES, 3)
+    scene.evidence.look(100.0)
+    assert scene.told == []
+    assert scene.hurried == [7]
+    scene.happen(1, 7, PerBackend.GATEWAY_ERRORS, 2)
+    scene.evidence.look(100.1)
+    assert [(told.backend, told.state) for told in scene.told] == [("127.0.0.1:81", "ejected")]
+    assert scene.ledger.health(7) is Health.EJECTED
+    assert scene.ledger.cells[column_at(Column.EJECTED_UNTIL_MS, 7)] == 130_100
+    scene.evidence.look(131.0)
+    assert scene.ledger.health(7) is Health.TRIAL
+
+
+def test_what_clients_gave_up_is_neither_good_nor_bad() -> None:
+    """A backend that is mute, and whose clients do not wait for its time-outs, does not look well for it."""
+    scene = Scene()
+    for look in range(5):
+        scene.happen(0, 7, PerBackend.FAILURES)
+        scene.happen(1, 7, PerBackend.GIVEN_UP, 3)
+        scene.evidence.look(100.0 + look)
+    assert scene.ledger.health(7) is Health.EJECTED
+
+
+def test_never_the_last_one() -> None:
+    """The other one is down, or drained."""
+    scene = Scene()
+    scene.ledger.cells[column_at(Column.ADMIN, 8)] = admin_cell(True, None)
+    scene.happen(0, 7, PerBackend.FAILURES, 50)
+    scene.evidence.look(100.0)
+    assert scene.ledger.health(7) is Health.UP
+
+
+def test_switched_off() -> None:
+    """Checks are hurried all the same."""
+    scene = Scene(model.Outlier(enabled=False))
+    scene.happen(0, 7, PerBackend.FAILURES, 50)
+    scene.evidence.look(100.0)
+    assert scene.ledger.health(7) is Health.UP
+    assert scene.hurried == [7]
+
+
+def test_it_looks_again_and_again() -> None:
+    """By itself."""
+    scene = Scene()
+    greenlet = gevent.spawn(scene.evidence.run)
+    try:
+        with gevent.Timeout(10):
+            for number in range(1, 3):
+                scene.happen(0, 8, PerBackend.FAILURES)
+                while len(scene.hurried) < number:
+                    gevent.sleep(0.01)
+    finally:
+        greenlet.kill()

@@ -1,0 +1,170 @@
+"""Who fails while others do not."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbproxy.health.outlier import Counts, Jury, Record, Rules, Standing, Turn
+
+ZERO = Counts(0, 0, 0)
+
+
+class Court:
+    """A pool's traffic, told in numbers, on a clock of its own."""
+
+    def __init__(self, backends: int, rules: Rules | None = None) -> None:
+        self.now = 1000.0
+        self.counts = [ZERO] * backends
+        self.up = [True] * backends
+        self.jury = Jury(rules or Rules(), [Record(ZERO) for _ in range(backends)])
+
+    def look(self, **happened: tuple[int, int, int]) -> list[Turn]:
+        """`b0=(good, failed, errors)` since the last look, a tenth of a second ago."""
+        self.now += 0.1
+        for name, (good, failed, errors) in happened.items():
+            at = int(name[1:])
+            done, was_failed, was_errors = self.counts[at]
+            self.counts[at] = Counts(done + good + failed + errors, was_failed + failed, was_errors + errors)
+        return self.jury.look(self.counts, self.up, self.now)
+
+    def standings(self) -> list[Standing]:
+        return [record.standing for record in self.jury.records]
+
+
+def test_failures_in_a_row() -> None:
+    """The fifth ejects, for thirty seconds; a good answer in between starts anew."""
+    court = Court(3)
+    assert court.look(b0=(0, 4, 0)) == []
+    assert court.look(b0=(1, 0, 0)) == []
+    assert court.look(b0=(0, 2, 0)) == []
+    assert court.look(b0=(1, 2, 0)) == []  # in which order nobody knows
+    assert court.look(b0=(0, 4, 0)) == []
+    assert court.look(b0=(0, 1, 0)) == [Turn(0, Standing.EJECTED, "5 failures in a row: out for 30 s")]
+    assert court.jury.records[0].until == court.now + 30
+
+
+def test_other_errors_are_no_row() -> None:
+    """An application may answer 500 to what it is asked; that a row of 502 is interrupted by one does not excuse it, though."""
+    court = Court(3)
+    assert court.look(b0=(0, 0, 9)) == []
+    assert court.look(b0=(0, 3, 0)) == []
+    assert court.look(b0=(0, 2, 1)) != []
+
+
+def test_the_rate() -> None:
+    """Half of at least twenty answers in ten seconds, and the others are better."""
+    court = Court(3)
+    assert court.look(b0=(0, 0, 0), b1=(20, 0, 0)) == []
+    assert court.look(b0=(5, 0, 14), b1=(20, 0, 0)) == []
+    turns = court.look(b0=(1, 0, 0), b1=(20, 0, 0))
+    assert turns == [Turn(0, Standing.EJECTED, "14 of 20 answers failed: out for 30 s")]
+
+
+def test_who_breaks_at_once_does_not_hide_behind_a_good_past() -> None:
+    """Twenty bad answers in a row, whatever came before; the window would take seconds to tell."""
+    court = Court(3)
+    court.look(b0=(500, 0, 0), b1=(500, 0, 0))
+    assert court.look(b0=(0, 0, 19), b1=(20, 0, 0)) == []
+    assert court.look(b0=(0, 0, 1), b1=(20, 0, 0)) == [Turn(0, Standing.EJECTED, "20 of 20 answers failed: out for 30 s")]
+
+
+def test_old_answers_do_not_count() -> None:
+    """Only those of the window."""
+    court = Court(2)
+    court.look()
+    court.look(b0=(1, 0, 15), b1=(9, 0, 0))
+    for _ in range(105):
+        court.look()
+    assert court.look(b0=(0, 0, 6), b1=(9, 0, 0)) == []
+    court.now += 1
+    assert court.look(b0=(0, 0, 14), b1=(9, 0, 0)) != []
+
+
+def test_when_all_fail_it_is_not_the_backend() -> None:
+    """A request that breaks all of them, or a broken database: nobody is ejected for its rate."""
+    court = Court(4)
+    for _ in range(20):
+        assert court.look(b0=(3, 0, 30), b1=(5, 0, 25), b2=(4, 0, 20), b3=(1, 0, 0)) == []
+    assert court.standings() == [Standing.FIT] * 4
+
+
+def test_never_more_than_half_nor_the_last_one() -> None:
+    """However bad the others are."""
+    court = Court(4)
+    fails = {f"b{at}": (0, 9, 0) for at in range(4)}
+    assert [turn.backend for turn in court.look(**fails)] == [0, 1]
+    assert court.look(**fails) == []
+    alone = Court(1, Rules(share=100))
+    assert alone.look(b0=(0, 99, 0)) == []
+    pair = Court(2, Rules(share=100))
+    pair.up[1] = False  # by its checks
+    assert pair.look(b0=(0, 99, 0)) == []
+
+
+def test_the_way_back() -> None:
+    """Out, on trial when the time is over, fit after three good answers; or out for twice as long."""
+    court = Court(2)
+    court.look(b0=(0, 5, 0))
+    court.now += 29.0
+    assert court.look() == []
+    court.now += 1.0
+    assert [turn.standing for turn in court.look()] == [Standing.TRIAL]
+    assert court.look(b0=(2, 0, 0)) == []
+    assert court.look(b0=(0, 1, 0)) == [Turn(0, Standing.EJECTED, "failed again when it was tried: out for 60 s")]
+    court.now += 60.0
+    court.look()
+    assert court.look(b0=(3, 0, 0)) == [Turn(0, Standing.FIT, "3 requests passed")]
+    assert court.look(b0=(0, 5, 0))[0].why.endswith("out for 90 s")
+
+
+def test_sins_are_forgiven() -> None:
+    """After as long as the longest ejection; and none is longer."""
+    court = Court(2, Rules(base=200.0))
+    court.look(b0=(0, 5, 0))
+    court.now += 200
+    court.look()
+    assert court.look(b0=(0, 1, 0))[0].why.endswith("out for 300 s")
+    court.now += 300
+    court.look()
+    court.look(b0=(3, 0, 0))
+    court.now += 300
+    court.look()
+    assert court.look(b0=(0, 5, 0))[0].why.endswith("out for 200 s")
+
+
+def test_switched_off() -> None:
+    """Zero is no limit; who was out when the rules changed comes back."""
+    court = Court(3, Rules(consecutive=0, rate=0))
+    assert court.look(b0=(0, 999, 999)) == []
+    court.jury.records[0].standing = Standing.EJECTED
+    assert [turn.standing for turn in court.look()] == [Standing.TRIAL]
+
+
+@given(
+    st.integers(1, 6),
+    st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)), min_size=6, max_size=6), max_size=80),
+    st.lists(st.booleans(), min_size=6, max_size=6),
+)
+def test_the_pool_survives_anything(backends: int, looks: list[list[tuple[int, int, int]]], up: list[bool]) -> None:
+    """Whatever happens: at most half is out, and somebody who was fit by its checks stays fit."""
+    court = Court(backends, Rules(requests=5, window=1.0, base=0.5, longest=1.0))
+    court.up = up[:backends]
+    for happened in looks:
+        court.look(**{f"b{at}": one for at, one in enumerate(happened[:backends])})
+        out = sum(standing is not Standing.FIT for standing in court.standings())
+        assert out * 2 <= backends
+        fit = [at for at in range(backends) if court.up[at] and court.standings()[at] is Standing.FIT]
+        assert (
+            fit or not any(court.up) or out == 0 or all(s is Standing.FIT or court.up[a] for a, s in enumerate(court.standings()))
+        )
+
+
+def test_a_failure_that_is_counted_before_its_try_ends() -> None:
+    """Is no good answer afterwards."""
+    record = Record(Counts(10, 0, 0))
+    assert record.take(Counts(10, 1, 0), 1.0, 10.0) == (0, 1)
+    assert record.take(Counts(11, 1, 0), 1.1, 10.0) == (0, 0)
+    assert record.streak == 1
+    assert record.take(Counts(12, 1, 0), 1.2, 10.0) == (1, 0)
+    assert record.streak == 0
