@@ -38,3 +38,24 @@ def test_no_total(tmp_path: Path) -> None:
     made.write_text("version: 1\n")
     with pytest.raises(BenchError, match="no totals"):
         instructions.total(made)
+
+
+TABLE = """\
+Ir                    file:function
+--------------------------------------------------------------------------------
+52,000,123 (99.10%)  ???:ev_run [/venv/gevent/libev/corecext.cpython-311-x86_64-linux-gnu.so]
+ 2,730,240 ( 5.20%)  ???:gevent_callback_timer [/venv/gevent/libev/corecext.cpython-311-x86_64-linux-gnu.so]
+       512 ( 0.00%)  ???:gevent_callback_timer'2 [/venv/gevent/libev/corecext.cpython-311-x86_64-linux-gnu.so]
+     1,000 ( 0.00%)  ???:0x00000000000dcd00 [/usr/lib/x86_64-linux-gnu/libcrypto.so.3]
+"""
+
+
+def test_timers() -> None:
+    assert instructions.timers(TABLE) == 2_730_240
+    assert instructions.timers("nothing of the kind") == 0
+
+
+def test_by_library() -> None:
+    found = instructions.by_library(TABLE)
+    assert found["libcrypto.so.3"] == 1_000
+    assert sum(found.values()) == 52_000_123 + 2_730_240 + 512 + 1_000
