@@ -4,28 +4,51 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 
 from lbproxy.cli import reach
 from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say
 from lbproxy.master.requests import Status
 
+LOOKS = 20
+LOOK_INTERVAL = 0.05
+
 
 def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """The verb and its options."""
     parser = add_verb(verbs, "status", status, "show processes, pools and backends of the running lbproxy")
+    parser.add_argument("--verify", action="store_true", help="check that the counts of all processes agree; 1 if they do not")
     add_reach(parser)
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """0: there is one, and it answers."""
-    asked = reach.ask(reach.place(arguments), Status())
+    """0: there is one, and it answers (and, if asked for, its counts agree)."""
+    where = reach.place(arguments)
+    asked = reach.ask(where, Status())
+    if arguments.verify:
+        asked = _until_consistent(asked, lambda: reach.ask(where, Status()))
     answer = {"pid": asked.pid, **asked.answer}
+    faults = [str(fault) for fault in answer.get("faults", ())] if arguments.verify else []
     if arguments.json:
         print_json(answer)
     elif answer["ok"]:
         from lbproxy.cli.table import overview
 
         print(*overview(answer, time.time()), sep="\n")
+        if arguments.verify and not faults:
+            print("", "the counts of all processes agree", sep="\n")
     else:
         say(*str(answer.get("error", "no reason given")).splitlines())
-    return 0 if answer["ok"] else 1
+    if not arguments.json:
+        say(*faults)
+    return 0 if answer["ok"] and not faults else 1
+
+
+def _until_consistent(asked: reach.Asked, again: Callable[[], reach.Asked]) -> reach.Asked:
+    """A request is counted in two cells, one after the other, so a look may come in between: only what stays is a fault."""
+    for _ in range(LOOKS):
+        if not asked.answer.get("faults"):
+            break
+        time.sleep(LOOK_INTERVAL)
+        asked = again()
+    return asked

@@ -194,6 +194,7 @@ class Operator:
                 "listeners": [str(listen.address) for listen in config.listen],
                 "last_reload": self._last_reload,
                 "log_level": self._level or config.log.level,
+                "faults": self._estate.ledger.verify(),
                 **describe(self._snapshot()),
             }
         )

@@ -59,6 +59,11 @@ class Server:
         assert process.poll() is None, f"{self.arguments} ended: {self.log.read_text()}"
         return self
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """To it and what it started."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+
     def kill(self) -> None:
         """SIGKILL, for the whole family; returns when its sockets are closed."""
         if self._process is None:

@@ -44,3 +44,15 @@ def test_a_no_is_told(tmp_path: Path, capsys: Capture) -> None:
 def test_nobody_there(tmp_path: Path, capsys: Capture) -> None:
     assert cli.main(["status", "--control", str(tmp_path / "c")]) == 1
     assert capsys.readouterr() == ("", f"lbproxy: no lbproxy is running with {tmp_path}/c\n")
+
+
+def test_verify(tmp_path: Path, capsys: Capture) -> None:
+    """What a look in between two counts sees passes; what stays is told, and the exit code is 1."""
+    looks = [["child 0: 1 requests in flight on backends, 0 live"], []]
+    with Controlled(tmp_path / "c", lambda _: {**ANSWER, "faults": looks.pop(0)}) as master:
+        assert cli.main(["status", "--control", str(tmp_path / "c"), "--verify"]) == 0
+    assert len(master.asked) == 2
+    assert "the counts of all processes agree" in capsys.readouterr().out
+    with Controlled(tmp_path / "c", lambda _: {**ANSWER, "faults": ["child 0: a negative gauge"]}):
+        assert cli.main(["status", "--control", str(tmp_path / "c"), "--verify"]) == 1
+    assert capsys.readouterr().err == "lbproxy: child 0: a negative gauge\n"

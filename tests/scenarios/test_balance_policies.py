@@ -1,0 +1,81 @@
+"""Who gets a request when something else than its load decides: its source, a cookie, whose turn it is, who is only a backup."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from tests.conftest import Stage
+from tests.support.wire import Client
+
+
+def name_of(client: Client, *fields: tuple[str, str]) -> str:
+    response = client.request("GET", "/echo", fields)
+    assert response.status == 200
+    return str(json.loads(response.body)["name"])
+
+
+def three(stage: Stage, workers: int = 2, **app: Any) -> tuple[list[Any], Any]:
+    apps = [stage.app(f"app{number}") for number in range(3)]
+    proxy = stage.proxy(*[one.address for one in apps], workers=workers, app=app)
+    proxy.wait_up(*[one.address for one in apps])
+    return apps, proxy
+
+
+def test_round_robin_over_all_workers(stage: Stage) -> None:
+    """Connections that end at different workers walk one round."""
+    _, proxy = three(stage, balance="round_robin")
+    counted = Counter(name_of(stage.client(proxy)) for _ in range(12))
+    assert counted == {"app0": 4, "app1": 4, "app2": 4}
+
+
+def test_the_same_source_to_the_same_backend(stage: Stage) -> None:
+    """Whichever worker it meets; when its backend dies it moves, and only those of that backend do."""
+    apps, proxy = three(stage, balance="source_hash", hash="header X-User")
+    users = [f"user{number}" for number in range(12)]
+
+    def places() -> dict[str, str]:
+        return {user: name_of(stage.client(proxy), ("X-User", user)) for user in users}
+
+    before = places()
+    assert len(set(before.values())) == 3
+    assert places() == before
+    apps[0].kill()
+    proxy.wait_event("backend.down", backend=apps[0].address)
+    after = places()
+    assert {user for user in users if before[user] != after[user]} == {user for user in users if before[user] == "app0"}
+
+
+def test_a_client_stays_by_its_cookie(stage: Stage) -> None:
+    """Over connections and workers; when its backend dies it is given another one."""
+    apps, proxy = three(stage, sticky={"cookie": "srv"})
+    first = stage.client(proxy).request("GET", "/echo")
+    given = [value for name, value in first.fields if name.lower() == "set-cookie"]
+    assert len(given) == 1
+    assert given[0].endswith("; Path=/; HttpOnly; SameSite=Lax; Secure")
+    cookie = ("Cookie", given[0].partition(";")[0])
+    home = str(json.loads(first.body)["name"])
+    assert {name_of(stage.client(proxy), cookie) for _ in range(6)} == {home}
+    lost = next(app for app in apps if app.name == home)
+    lost.kill()
+    proxy.wait_event("backend.down", backend=lost.address)
+    moved = stage.client(proxy).request("GET", "/echo", [cookie])
+    assert json.loads(moved.body)["name"] != home
+    assert any(name.lower() == "set-cookie" and value != given[0] for name, value in moved.fields)
+
+
+def test_a_backup_is_one(stage: Stage) -> None:
+    """Unused while the other one lives, and again when it is back."""
+    main, backup = stage.app("main"), stage.app("backup")
+    health = {"interval": "100ms", "timeout": "1s", "fall": 1, "rise": 1}
+    config = stage.config(app={"backends": [{"address": main.address}, {"address": backup.address, "backup": True}], "health": health})
+    proxy = stage.run(config)
+    proxy.wait_up(main.address, backup.address)
+    client = stage.client(proxy)
+    assert {name_of(client) for _ in range(6)} == {"main"}
+    main.kill()
+    assert {name_of(client) for _ in range(6)} == {"backup"}
+    main.start()
+    proxy.wait_event("backend.up", backend=main.address, skip=1)
+    assert {name_of(client) for _ in range(6)} == {"main"}
