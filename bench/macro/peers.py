@@ -130,13 +130,12 @@ def about(name: str) -> str:
         return "caddy " + version([require("caddy", "a peer"), "version"])
     if name == "proxy.py":
         return "proxy.py " + package_version("proxy.py")
-    rev = name.partition("@")[2] or "HEAD"
-    described = version(["git", "-C", str(REPOSITORY), "log", "-1", "--format=%h of %cs", rev])
-    if rev == "HEAD":
-        described += f", {'pure: asked for' if name == PURE else compiled.describe()}"
-    if rev == "HEAD" and changed():
-        described += ", with changes on top"
-    return described
+    rev = name.partition("@")[2]
+    described = version(["git", "-C", str(REPOSITORY), "log", "-1", "--format=%h of %cs", rev or "HEAD"])
+    if rev:
+        return f"{described}, {'compiled unless older than that' if compiled.form().paths else 'not compiled, as the checkout'}"
+    described += f", {'pure: asked for' if name == PURE else compiled.describe()}"
+    return described + (", with changes on top" if changed() else "")
 
 
 def changed() -> bool:

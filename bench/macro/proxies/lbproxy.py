@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from bench.macro.errors import BenchError
 from bench.macro.site import Recipe, Site
+from lbproxy import compiled
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -63,9 +65,9 @@ def gateless(site: Site) -> Recipe:
 
 
 def revision(name: str, folder: Path) -> Callable[[Site], Recipe]:
-    """lbproxy as of another commit, run by this Python with this environment's libraries, and compiled if it can be.
+    """lbproxy as of another commit, run by this Python with this environment's libraries, in the form in which this checkout runs.
 
-    The tree is written below `folder`.
+    Its hot modules are compiled if those of the checkout are, and if it is not older than that. The tree is written below `folder`.
     """
     made = subprocess.run(["git", "-C", str(REPOSITORY), "archive", name], capture_output=True, check=False)
     if made.returncode != 0:
@@ -73,9 +75,17 @@ def revision(name: str, folder: Path) -> Callable[[Site], Recipe]:
     tree = folder / "tree"
     with tarfile.open(fileobj=io.BytesIO(made.stdout)) as archive:
         archive.extractall(tree, filter="data")
-    if (tree / "setup.py").exists():
-        command = [sys.executable, "-W", "ignore", "setup.py", "-q", "build_ext", "--inplace"]
-        built = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
-        if built.returncode != 0:
-            raise BenchError(f"lbproxy at {name!r} does not build: {(built.stderr or built.stdout).strip()[-400:]}")
+    if compiled.form().paths and (tree / "lbproxy" / "compiled.py").exists():
+        _compile(name, tree)
     return lambda site: lbproxy(site, tree)
+
+
+def _compile(name: str, tree: Path) -> None:
+    """BenchError unless it runs compiled afterwards: a compiled checkout beside plain Python would be no comparison."""
+    build = [sys.executable, "-W", "ignore", "setup.py", "-q", "build_ext", "--inplace"]
+    built = subprocess.run(build, cwd=tree, capture_output=True, text=True, check=False)
+    ask = [sys.executable, "-c", "from lbproxy import compiled; print(compiled.describe())"]
+    asked = subprocess.run(ask, cwd=tree, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": str(tree)})
+    if not asked.stdout.startswith("compiled"):
+        said = (built.stderr + asked.stdout + asked.stderr).strip()
+        raise BenchError(f"this checkout is compiled, and lbproxy at {name!r} could not be: {said[-400:]}")
