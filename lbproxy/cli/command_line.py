@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from lbproxy import __version__
+from lbproxy import __version__, compiled
 from lbproxy.cli import adjust, backend, check, quick, reload, start, status, stop
 from lbproxy.cli.options import Verb, say
 from lbproxy.errors import ConfigError, StartError
@@ -31,13 +31,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+class _Version(argparse.Action):
+    """Looks at the sources only when asked."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"lbproxy {__version__} ({compiled.describe()})")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lbproxy",
         description="A TLS-terminating, load-balancing reverse proxy.",
         epilog="Exit codes: 0 clean, 1 refused or cannot start (the reason is on stderr), 2 wrong usage or a forced end.",
     )
-    parser.add_argument("--version", action="version", version=f"lbproxy {__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version, and whether its hot modules are compiled")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     for module in (start, check, quick, reload, stop, status, backend, adjust):
         module.add(verbs)

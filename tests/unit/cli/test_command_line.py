@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lbproxy import __version__, cli
+from lbproxy import __version__, cli, compiled
 from tests.support.process import run_cli
 from tests.unit.cli.fake import Capture
 
@@ -37,7 +37,7 @@ def test_version(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(["--version"])
     assert left.value.code == 0
-    assert capsys.readouterr().out == f"lbproxy {__version__}\n"
+    assert capsys.readouterr().out == f"lbproxy {__version__} ({compiled.describe()})\n"
 
 
 # ---------------------------------------------------------------- as a process
@@ -45,7 +45,7 @@ def test_version(capsys: Capture) -> None:
 
 def test_python_m_is_the_same() -> None:
     """`python -m lbproxy`."""
-    assert run_cli("--version").stdout == f"lbproxy {__version__}\n"
+    assert run_cli("--version").stdout == f"lbproxy {__version__} ({compiled.describe()})\n"
 
 
 def test_a_reader_that_goes_away() -> None:
