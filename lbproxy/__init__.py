@@ -9,7 +9,7 @@ How a request travels through the folders below::
     proxy/router     host and path -> pool
     balance/         pool -> backend: least connections over the shared ledger; the lease counts until the last byte
     proxy/exchange   one request's journey: reuse or dial, send, read the answer, try elsewhere when that is safe
-    proxy/relay      bodies, both ways, with bounded buffers
+    proxy/relay      bodies, both ways, with bounded buffers; proxy/tunnel: bytes both ways after a 101
     observe/access   one line for the log
 
 Around it::
