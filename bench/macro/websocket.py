@@ -102,7 +102,8 @@ def echo_once(port: int, context: ssl.SSLContext) -> None:
 
 
 def _loop(port: int, seconds: int, connections: int) -> str:
-    clients = [Client(port, loose()) for _ in range(connections)]
+    context = loose()  # once: it reads the system's authorities, which takes longer than a handshake
+    clients = [Client(port, context) for _ in range(connections)]
     by_descriptor = {client.tls.fileno(): client for client in clients}
     poll = select.epoll()
     for descriptor in by_descriptor:
