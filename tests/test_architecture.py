@@ -41,6 +41,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.config": 1,
     "lbproxy.ipc.messages": 1,
     "lbproxy.ipc.codec": 1,
+    "lbproxy.ipc.strict_json": 1,
     "lbproxy.observe.access": 1,
     "lbproxy.observe.metrics": 1,
     "lbproxy.compiled": 0,

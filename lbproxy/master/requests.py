@@ -9,11 +9,12 @@ tells what is wanted, never a request that does half of what was meant. Each com
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, NoReturn
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 from lbproxy.errors import LbproxyError
 from lbproxy.ipc.codec import Number, Rule, Text
+from lbproxy.ipc.strict_json import strict_object
 
 Answer = dict[str, object]
 """A JSON object. Always "ok": bool; a failure has "error": text of one or more lines; "note", optional: text for a person."""
@@ -148,30 +149,7 @@ def parse(line: bytes) -> Request:
 
 
 def _object(line: bytes) -> dict[str, object]:
-    """The line's JSON object; nothing of JSON's bog (double keys, NaN, huge numbers, deep nests) gets through."""
     try:
-        given = json.loads(
-            line.decode("utf-8"), object_pairs_hook=_no_doubles, parse_constant=_refuse, parse_float=_refuse, parse_int=_short
-        )
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        raise Refused(f"wanted one line of JSON: {error!s:.120}") from error
-    if not isinstance(given, dict):
-        raise Refused(f"wanted a JSON object, came {type(given).__name__}")
-    return given
-
-
-def _no_doubles(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise Refused("a field stands twice")
-    return fields
-
-
-def _refuse(word: str) -> NoReturn:
-    raise Refused(f"no field takes the number {word:.40}")
-
-
-def _short(digits: str) -> int:
-    if len(digits) > 18:  # beyond every rule; and int() of very many digits costs time
-        raise Refused(f"a number of {len(digits)} digits")
-    return int(digits)
+        return strict_object(line.decode("utf-8"))
+    except ValueError as error:  # NotStrict, UnicodeDecodeError
+        raise Refused(f"wanted one line of JSON: {error!s:.160}") from error
