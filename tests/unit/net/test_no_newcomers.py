@@ -56,7 +56,7 @@ def test_a_socket_that_takes_no_filter() -> None:
     """False, and no exception."""
 
     class Refusing(socket.socket):
-        def setsockopt(self, *_: object) -> None:  # type: ignore[override]  # all that is called
+        def setsockopt(self, *_: object) -> None:
             raise PermissionError
 
     with Refusing() as sock:
