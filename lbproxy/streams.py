@@ -95,5 +95,8 @@ class Strands(Protocol):
     def park(self) -> None:
         """From a greenlet: wait until somebody throws something into it, or switches to it."""
 
+    def sleep(self, seconds: float) -> None:
+        """From a greenlet: wait so long, unless somebody throws something into it."""
+
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         """From a greenlet: raise `error` in `strand` at the loop's next turn, unless it has ended by then."""

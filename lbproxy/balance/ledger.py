@@ -115,6 +115,7 @@ class Scalar(IntEnum):
     CLIENT_ABORTS = 17
     LATENCY = 32  # 24 buckets: requests that took less than 2**i * 100 us; the last is unbounded
     LAST_COUNTER = 55
+    RETRYING = 56  # gauge: requests on their second or third try
 
 
 LATENCY_BUCKETS = 24
@@ -193,6 +194,7 @@ class Ledger:
             if scalar > Scalar.LAST_GAUGE:
                 cells[scalar_at(RETIRED, scalar)] += cells[at]
             cells[at] = 0
+        cells[scalar_at(child, Scalar.RETRYING)] = 0
         for what in PerBackend:
             for backend in range(BACKEND_SLOTS):
                 at = cell_at(child, what, backend)

@@ -136,6 +136,7 @@ def pool_table(pool: Pool) -> TomlTable:
         queue_timeout=format_duration(pool.queue_timeout),
         fail_open=pool.fail_open,
         slow_start=format_duration(pool.slow_start),
+        idempotency_key=pool.idempotency_key,
     )
 
 

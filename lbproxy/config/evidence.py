@@ -1,4 +1,4 @@
-"""What traffic says about backends: the keys outlier, fail_open and slow_start of [pool.NAME]."""
+"""What traffic says about backends: the keys outlier, fail_open, slow_start and idempotency_key of [pool.NAME]."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class Evidence(NamedTuple):
     outlier: Outlier
     fail_open: int
     slow_start: float
+    idempotency_key: bool
 
 
 def read_evidence(table: Table) -> Evidence:
@@ -22,6 +23,7 @@ def read_evidence(table: Table) -> Evidence:
         _outlier(table.table("outlier", "a table such as { consecutive = 5 }")),
         table.take("fail_open", values.whole(0, 100), default.fail_open),
         table.take("slow_start", values.duration(3600.0, zero=True), default.slow_start),
+        table.take("idempotency_key", values.boolean, default.idempotency_key),
     )
 
 

@@ -194,6 +194,8 @@ class Pool:
     """Percent of backends up below which those that are not, but can be reached, are used as well; 0: never."""
     slow_start: float = 0.0
     """Seconds over which a backend that was down gets its share back; 0: at once."""
+    idempotency_key: bool = False
+    """A request with an Idempotency-Key may be sent twice, whatever its method: the backends recognise the second."""
 
 
 @dataclass(frozen=True, slots=True)

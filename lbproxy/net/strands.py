@@ -36,6 +36,10 @@ class GeventStrands:
         """See Strands."""
         self._hub.switch()
 
+    def sleep(self, seconds: float) -> None:
+        """See Strands."""
+        self._hub.wait(self._hub.loop.timer(seconds))
+
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         """See Strands."""
         self._run_callback(_throw, strand, error)

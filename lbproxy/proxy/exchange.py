@@ -162,8 +162,7 @@ class Exchange:
     def _route(self) -> None:
         client, head = self._client, self._head
         if client.redirect:
-            self._redirect()
-            return
+            return self._redirect()
         router = self._service.router
         if router.has_path_rules:
             pool, head = router.follow(head)
@@ -179,26 +178,30 @@ class Exchange:
                 lease = self._admit(pool, lease, tried)
                 if isinstance(lease, Unavailable):
                     # Say what went wrong at the last one, or that there was none.
-                    self._answer(*((self._status, self._reason) if tried else (503, lease.reason)))
-                    return
+                    return self._answer(*((self._status, self._reason) if tried else (503, lease.reason)))
             if tried:  # the first pick follows the parse at once: there is no queue to wait in
                 self._leased = self._answered = self._service.clock()
+                if not self._service.retries.begin():
+                    lease.release()
+                    return self._answer(self._status, self._reason)
             self._tries += 1
             self._backend = lease.name
             try:
                 failure = self._attempt(lease, pool)
             finally:
                 lease.release()
+                if tried:
+                    self._service.retries.end()
             if failure is None:
-                return
+                return None
             tried = (*tried, lease.slot)
+            if not failure.nothing_sent:
+                self._service.retries.pause(self._tries)
 
     def _admit(self, pool: Pool, why: Unavailable, tried: tuple[int, ...]) -> Lease | Unavailable:
         """The everyday pick did not give a lease: perhaps the pool only wants to know more of the request."""
         admission = self._service.admissions.get(pool.name)
-        if admission is None:
-            return why
-        admitted = admission.admit(self._head, self._client.forwarder, tried)
+        admitted = why if admission is None else admission.admit(self._head, self._client.forwarder, tried)
         if isinstance(admitted, Unavailable):
             return admitted
         self._leased = self._answered = self._service.clock()  # it may have waited
@@ -217,7 +220,7 @@ class Exchange:
                 self._converse(upstream)
                 return None
             except UpstreamError as error:
-                lease_failed, verdict = error, self._judge(error, upstream)
+                lease_failed, verdict = error, self._judge(error, upstream, pool)
                 if upstream is not None:
                     upstream.stream.abort()
             except BaseException:
@@ -238,17 +241,16 @@ class Exchange:
             return lease_failed
 
     def _dial(self, lease: Lease, pool: Pool) -> Upstream:
-        backend = lease.backend
-        stream = self._service.dialer.dial(backend.ip, backend.port, pool.name, backend.host)
+        stream = self._service.dialer.dial(lease.backend.ip, lease.backend.port, pool.name, lease.backend.host)
         self._service.counters.cells[lease.failures + _TO_CONNECTS] += 1
-        return Upstream(stream, backend)
+        return Upstream(stream, lease.backend)
 
-    def _judge(self, error: UpstreamError, upstream: Upstream | None) -> Verdict:
+    def _judge(self, error: UpstreamError, upstream: Upstream | None, pool: Pool) -> Verdict:
         upload = self._upload
         if upload is not None:
             upload.pause()
         return judge(
-            method=self._head.method,
+            method=self._service.retries.method(pool.name, self._head),
             nothing_sent=error.nothing_sent,
             reused=upstream is not None and upstream.used,
             died_unanswered=error.reason == "response_closed",

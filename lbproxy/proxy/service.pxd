@@ -9,7 +9,7 @@ cpdef long latency_bucket(double seconds)
 
 
 cdef class Counters:
-    cdef public long _child
+    cdef public long child
     cdef public long long aborts
     cdef public long long bytes_in
     cdef public long long bytes_out
@@ -38,5 +38,6 @@ cdef class Service:
     cdef public object on_fault
     cdef public ResponseHeads response_heads
     cdef public double response_timeout
+    cdef public object retries
     cdef public object router
     cdef public object strands

@@ -11,6 +11,7 @@ from lbproxy.config.model import Config
 from lbproxy.http.heads import ResponseHeads
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.admission import Admission
+from lbproxy.proxy.retries import Retries
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.streams import Dialer, Strands
@@ -29,11 +30,11 @@ class Counters:
     moment (in flight, connections) is counted in the ledger at once.
     """
 
-    __slots__ = ("_child", "aborts", "bytes_in", "bytes_out", "cells", "connections", "latency", "retries", "statuses")
+    __slots__ = ("aborts", "bytes_in", "bytes_out", "cells", "child", "connections", "latency", "retries", "statuses")
 
     def __init__(self, ledger: Ledger, child: int) -> None:
         self.cells = ledger.cells
-        self._child = child
+        self.child = child
         self.connections = scalar_at(child, Scalar.CONNECTIONS)
         """The cell that counts open connections."""
         self.statuses = [0] * 6
@@ -53,7 +54,7 @@ class Counters:
 
     def note(self, what: PerBackend, slot: int) -> None:
         """Something that seldom happens happened at a backend: at once to the ledger, where `control` judges by it."""
-        self.cells[cell_at(self._child, what, slot)] += 1
+        self.cells[cell_at(self.child, what, slot)] += 1
 
     def note_answer(self, status: int, slot: int) -> None:
         """A backend's answer of 500 or above."""
@@ -61,7 +62,7 @@ class Counters:
 
     def publish(self) -> None:
         """Write all of it to this worker's row."""
-        cells, child = self.cells, self._child
+        cells, child = self.cells, self.child
         for scalar, value in (
             (Scalar.REQUESTS, sum(self.statuses)),
             (Scalar.BYTES_IN, self.bytes_in),
@@ -111,6 +112,7 @@ class Service:
         "on_fault",
         "response_heads",
         "response_timeout",
+        "retries",
         "router",
         "strands",
     )
@@ -144,6 +146,8 @@ class Service:
         self.on_fault = on_fault
         self.https_port = https_port
         self.admissions: Mapping[str, Admission] = admissions or {}
+        by_key = frozenset(pool.name for pool in config.pools if pool.idempotency_key)
+        self.retries = Retries(counters.cells, counters.child, strands.sleep, by_key)
         self.draining = False
         self.idle_grace = 2.0
         """Seconds that a draining worker keeps an idle connection."""

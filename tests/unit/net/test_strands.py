@@ -70,3 +70,25 @@ def test_later_keeps_the_order() -> None:
         strands.later(lambda number=number: said.append(number))  # type: ignore[misc]  # mypy and default arguments of lambdas
     turns()
     assert said == [0, 1, 2, 3, 4]
+
+
+def test_sleep_ends_by_itself_or_by_what_is_thrown() -> None:
+    """From a raw greenlet."""
+    strands = GeventStrands()
+    ended: list[str] = []
+
+    def short() -> None:
+        strands.sleep(0.01)
+        ended.append("by itself")
+
+    def long() -> None:
+        strands.throw_later(strands.current(), ClientGone("over"))
+        try:
+            strands.sleep(3600)
+        except ClientGone:
+            ended.append("thrown")
+
+    strands.later(lambda: strands.start(short))
+    strands.later(lambda: strands.start(long))
+    until(lambda: len(ended) == 2, "both wake up")
+    assert sorted(ended) == ["by itself", "thrown"]

@@ -221,6 +221,7 @@ class World:
         self.strands: list[greenlet] = []
         self.streams: list[FakeStream] = []
         self.faults: list[BaseException] = []
+        self.slept: list[float] = []
         self.dials: list[int] = []
         """Ports, in order."""
         self.refusing: dict[int, UpstreamError] = {}
@@ -284,6 +285,17 @@ class World:
     def park(self) -> None:
         self.me()
         self.wait()
+
+    def sleep(self, seconds: float) -> None:
+        """Until the loop's next turn: time stands still here."""
+        me = self.me()
+        asleep = {me}
+        self._put_off.append(lambda: me.switch() if me in asleep else None)
+        self.slept.append(seconds)
+        try:
+            self.wait()
+        finally:
+            asleep.clear()
 
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         self._put_off.append(lambda: None if getattr(strand, "dead", False) else strand.throw(error))
