@@ -42,7 +42,8 @@ def ask(path: Path, sent: bytes) -> bytes:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(10)
         sock.connect(str(path))
-        sock.sendall(sent)
+        if sent:  # who only counts has closed already
+            sock.sendall(sent)
         return b"".join(iter(lambda: sock.recv(4096), b""))
 
 
