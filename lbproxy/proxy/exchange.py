@@ -181,9 +181,7 @@ class Exchange:
                     return self._answer(*((self._status, self._reason) if tried else (503, lease.reason)))
             if tried:  # the first pick follows the parse at once: there is no queue to wait in
                 self._leased = self._answered = self._service.clock()
-                if not self._service.retries.begin():
-                    lease.release()
-                    return self._answer(self._status, self._reason)
+                self._service.retries.begin()
             self._tries += 1
             self._backend = lease.name
             try:
@@ -195,8 +193,8 @@ class Exchange:
             if failure is None:
                 return None
             tried = (*tried, lease.slot)
-            if not failure.nothing_sent:
-                self._service.retries.pause(self._tries)
+            if not self._service.retries.may_go_on(self._tries, failure.nothing_sent):
+                return self._answer(self._status, self._reason)
 
     def _admit(self, pool: Pool, why: Unavailable, tried: tuple[int, ...]) -> Lease | Unavailable:
         """The everyday pick did not give a lease: perhaps the pool only wants to know more of the request."""

@@ -7,7 +7,7 @@ import pytest
 from lbproxy.balance.ledger import SIZE, Ledger, Scalar, scalar_at
 from lbproxy.config import model
 from lbproxy.http.h1.request import parse_request
-from lbproxy.proxy.retries import LEAST, LONGEST, SHORTEST, Retries
+from lbproxy.proxy.retries import LEAST, LONGEST, PATIENCE, SHORTEST, Retries
 from tests.unit.proxy.world import EOF, World, get, ok, post
 
 
@@ -25,28 +25,36 @@ def test_a_share_of_what_is_in_flight_over_all_workers(live: tuple[int, int], al
     """Whichever worker asks; what ended makes room."""
     ledger, of = workers(*live)
     begun = 0
-    while of[begun % 2].begin():
+    while of[begun % 2].may_go_on(1, True):
+        of[begun % 2].begin()
         begun += 1
     assert begun == allowed
-    assert not any(one.begin() for one in of)
+    assert not any(one.may_go_on(1, True) for one in of)
     of[0].end()
-    assert of[1].begin()
-    assert not of[0].begin()
+    assert of[1].may_go_on(1, True)
+    of[1].begin()
     ledger.retire_row(0)
     assert ledger.total(Scalar.RETRYING) == ledger.cells[scalar_at(1, Scalar.RETRYING)]
 
 
 def test_pauses_grow_and_are_left_to_chance() -> None:
-    """Between 25 and 250 ms."""
-    slept: list[float] = []
-    for chance in (0.0, 0.999999):
-        retries = Retries(Ledger(bytearray(SIZE)).cells, 0, slept.append, (), lambda chance=chance: chance)  # type: ignore[misc]  # a default argument
-        for tries in range(1, 6):
-            retries.pause(tries)
-    assert slept[:5] == [SHORTEST] * 5
-    assert slept[5:] == sorted(slept[5:])
-    assert slept[5] == pytest.approx(0.05, abs=0.001)
-    assert slept[9] == pytest.approx(LONGEST, abs=0.001)
+    """Between 25 and 250 ms; the first try elsewhere needs none when nothing was sent, and room is waited for."""
+    for chance, last in ((0.0, SHORTEST), (0.999999, LONGEST)):
+        slept: list[float] = []
+        ledger = Ledger(bytearray(SIZE))
+        ledger.open_row(0)
+        retries = Retries(ledger.cells, 0, slept.append, (), lambda chance=chance: chance)  # type: ignore[misc]  # a default argument
+        assert retries.may_go_on(1, True)
+        assert slept == []
+        assert retries.may_go_on(1, False)
+        assert slept == [pytest.approx(0.05 if chance else SHORTEST, abs=0.001)]
+        slept.clear()
+        for _ in range(LEAST):
+            retries.begin()
+        assert not retries.may_go_on(1, False)
+        assert len(slept) == PATIENCE
+        assert slept == sorted(slept)
+        assert slept[-1] == pytest.approx(last, abs=0.001)
 
 
 @pytest.mark.parametrize(
