@@ -129,12 +129,16 @@ class Estate:
                 drop_newcomers(sock)
         self.keep_sockets(keep)
 
-    def close(self) -> None:
-        """Close everything, and give back the pid file."""
-        self.keep_sockets(())
+    def mute(self) -> None:
+        """Close the bells."""
         for bell in self.bells:
             os.close(bell)
         self.bells = ()
+
+    def close(self) -> None:
+        """Close everything, and give back the pid file."""
+        self.keep_sockets(())
+        self.mute()
         if self.pid_file is not None:
             self.pid_file.release()
 

@@ -123,6 +123,7 @@ def _handover(order: Spawn, estate: Estate, provision: Provision, pipe: socket.s
     estate.keep_sockets({listen.address for listen in provision.config.listen} if worker else {metrics} if metrics else ())
     if not worker:
         provision.close()
+        estate.mute()
     return Handover(
         config=provision.config,
         generation=order.generation,
@@ -136,7 +137,7 @@ def _handover(order: Spawn, estate: Estate, provision: Provision, pipe: socket.s
         access_fd=provision.access_fd if worker else -1,
         metrics_socket=metrics_socket,
         pipe=pipe,
-        bells=estate.bells if worker else (),
+        bells=estate.bells,
     )
 
 
