@@ -69,7 +69,8 @@ def test_a_backup_is_one(stage: Stage) -> None:
     """Unused while the other one lives, and again when it is back."""
     main, backup = stage.app("main"), stage.app("backup")
     health = {"interval": "100ms", "timeout": "1s", "fall": 1, "rise": 1}
-    config = stage.config(app={"backends": [{"address": main.address}, {"address": backup.address, "backup": True}], "health": health})
+    backends = [{"address": main.address}, {"address": backup.address, "backup": True}]
+    config = stage.config(app={"backends": backends, "health": health})
     proxy = stage.run(config)
     proxy.wait_up(main.address, backup.address)
     client = stage.client(proxy)
