@@ -43,7 +43,7 @@ from lbproxy.observe import log
 LONGEST_WAIT = 1.0
 """Seconds between ticks; the fleet takes much longer gaps for a master that was stopped."""
 MAX_TIMEOUT_MS = 2**31 - 1
-SETTLE_TIME = 1.0
+SETTLE_TIME = 0.5
 SETTLE_LOOK = 0.005
 LAST_WORDS = 64
 """Reads of a dead child's pipe, at most: its buffer holds far fewer, but something it left behind might go on writing."""

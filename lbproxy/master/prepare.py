@@ -112,7 +112,7 @@ class Estate:
     """Those of `sockets` that the service manager bound: they outlive us, and their queues wait for our successor."""
     outers: dict[contexts.OuterKey, ssl.SSLContext] = field(default_factory=dict)
     """TLS listeners' contexts, which hold the session-ticket keys (tls/contexts.py)."""
-    bells: tuple[int, ...] = field(default_factory=bells)
+    bells: tuple[int, ...] = ()
     """Descriptors with which workers wake each other: see Handover."""
     warnings: list[tuple[str, str]] = field(default_factory=list)
     """What the operator should know and nothing that keeps lbproxy from starting: (event, why)."""
@@ -152,6 +152,7 @@ def prepare(config: Config, inherited: Mapping[Address, socket.socket] = sockets
         account = privileges.account_for(config)
         ledger, pick_lock = shared_memory()
         estate = Estate(ledger, pick_lock, SlotTable(), account, None, dict(inherited), lent=frozenset(inherited))
+        estate.bells = bells()
         undo.callback(estate.close)
         if config.proxy.pid_file is not None:
             estate.pid_file = PidFile(config.proxy.pid_file)

@@ -41,7 +41,7 @@ from lbproxy.master.events import Terms
 from lbproxy.master.fleet import Fleet
 from lbproxy.master.generation import Generation, Post, Stage
 from lbproxy.master.pidfile import PidFile
-from lbproxy.master.prepare import LEDGER_NAME, Estate, Listening, Provision, shared_memory
+from lbproxy.master.prepare import LEDGER_NAME, Estate, Listening, Provision, bells, shared_memory
 from lbproxy.master.spawn import Running
 
 VARIABLE = "LBPROXY_BEQUEST"
@@ -189,6 +189,7 @@ def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os
         None if pid_file is None else PidFile.adopt(Path(pid_file[0]), _closing(pid_file[1])),
         sockets,
         lent=frozenset(Address(host, port) for host, port in told["lent"]),
+        bells=bells(),
     )
     fleet = Fleet()
     fleet.adopt([_generation(facts, now) for facts in told["generations"]], told["last"])

@@ -45,7 +45,7 @@ def test_full_accept_queues(stage: Stage) -> None:
     with Load(crowd) as load:
         for _ in range(5):
             with stopped(site.reloads.workers()):
-                eventually(lambda: _queued(site.proxy.port()) >= 12, "connections wait in the queue")
+                eventually(lambda: _queued(site.proxy.port()) >= 6, "connections wait in the queue")
                 site.next_change()
         tally = load.stop()
     assert not tally.lost, told(tally)

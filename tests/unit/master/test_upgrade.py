@@ -154,6 +154,7 @@ def test_the_next_program_finds_everything(before: Before, monkeypatch: pytest.M
         for running in legacy.running:
             running.pipe.close()
         legacy.estate.keep_sockets(())
+        legacy.estate.mute()
         os.close(told["pid_file"][1])
 
 
@@ -183,6 +184,7 @@ def test_a_ledger_of_another_layout_is_left_to_those_who_count_in_it(before: Bef
     for running in legacy.running:
         running.pipe.close()
     legacy.estate.keep_sockets(())
+    legacy.estate.mute()
     os.close(told["pid_file"][1])
 
 
