@@ -93,8 +93,13 @@ class Reloads:
 
     def only_the_newest(self, within: float = PATIENCE) -> None:
         """Wait until no worker of an older generation is left."""
-        newest = {event["pid"] for event in self.proxy.events("worker.ready") if event["generation"] == self.generation}
-        eventually(lambda: set(self.proxy.workers()) <= newest, "the old workers gone", within=within)
+
+        def gone() -> bool:
+            # Which is the newest is asked each time: a generation serves a moment before the log tells.
+            newest = {event["pid"] for event in self.proxy.events("worker.ready") if event["generation"] == self.generation}
+            return set(self.proxy.workers()) <= newest
+
+        eventually(gone, "the old workers gone", within=within)
 
     def cut(self) -> int:
         """Connections that draining workers had to cut, over all generations so far."""
