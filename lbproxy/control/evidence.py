@@ -15,7 +15,7 @@ from typing import NamedTuple, NoReturn
 import gevent
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import RETIRED, Column, Ledger, PerBackend, cell_at, column_at, is_drained
+from lbproxy.balance.ledger import Column, Ledger, PerBackend, column_at, is_drained
 from lbproxy.config import model
 from lbproxy.control.fitness import Fitness
 from lbproxy.health.outlier import Counts, Jury, Record, Rules, Standing
@@ -88,18 +88,11 @@ class Evidence:
 
     def _counts(self) -> list[Counts]:
         """By slot. A worker writes its cells one after the other, so a count may be one ahead of another for a moment."""
-        sums = {what: self._sums(what) for what in _READ}
+        sums = {what: self._ledger.backend_totals(what, self._slots) for what in _READ}
         requests, in_flight, given_up, failures, gateway, errors = (sums[what] for what in _READ)
         failed = list(map(operator.add, failures, gateway))
         done = [made - busy - left for made, busy, left in zip(requests, in_flight, given_up, strict=True)]
         return list(map(Counts, done, failed, errors))
-
-    def _sums(self, what: PerBackend) -> list[int]:
-        sums = [0] * self._slots
-        for row in (*range(self._ledger.children), RETIRED):
-            at = cell_at(row, what, 0)
-            sums = list(map(operator.add, sums, self._ledger.cells[at : at + self._slots].tolist()))
-        return sums
 
 
 NOBODY = Rules(consecutive=0, rate=0)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 
 from lbproxy import __version__
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import (
     LATENCY_BUCKETS,
-    RETIRED,
     Column,
     Ledger,
     PerBackend,
     Scalar,
-    cell_at,
     column_at,
     is_drained,
     ordered_weight,
@@ -56,7 +53,7 @@ def facts(ledger: Ledger, backends: Sequence[Backend]) -> tuple[BackendFacts, ..
     """All columns and counts of `backends`."""
     if not backends:
         return ()
-    sums = {what: _sums(ledger, what, 1 + max(backend.slot for backend in backends)) for what in PerBackend}
+    sums = {what: ledger.backend_totals(what, 1 + max(backend.slot for backend in backends)) for what in PerBackend}
     return tuple(_facts(ledger, backend, sums) for backend in backends)
 
 
@@ -81,13 +78,3 @@ def _facts(ledger: Ledger, backend: Backend, sums: dict[PerBackend, list[int]]) 
         checks=cells[column_at(Column.CHECKS, slot)],
         check_failures=cells[column_at(Column.CHECK_FAILURES, slot)],
     )
-
-
-def _sums(ledger: Ledger, what: PerBackend, slots: int) -> list[int]:
-    """One count for backend slots 0 to `slots` - 1. Row by row, because 1000 backends times 190 children cell by cell would hold up
-    the loop, and with it the probes, for a fifth of a second."""
-    sums = [0] * slots
-    for row in (*range(ledger.children), RETIRED):
-        at = cell_at(row, what, 0)
-        sums = list(map(operator.add, sums, ledger.cells[at : at + slots].tolist()))
-    return sums
