@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import Ledger, PickLock
-from lbproxy.balance.policy import Policy
 from lbproxy.balance.pool import Lease, Pool, Unavailable
 from lbproxy.balance.selection import NO_PREFERENCE, Preference
 
@@ -20,18 +17,7 @@ ASK = Unavailable("ask")
 class AskingPool(Pool):
     """See above."""
 
-    def __init__(
-        self,
-        name: str,
-        backends: Sequence[Backend],
-        ledger: Ledger,
-        lock: PickLock,
-        child: int,
-        policy: Policy | None = None,
-        fail_open: int = 0,
-    ) -> None:
-        super().__init__(name, backends, ledger, lock, child, policy, fail_open)
-        self._everyday = False
+    asks = True
 
     def pick(self, tried: Sequence[int] = ()) -> Lease | Unavailable:
         """ASK, always."""

@@ -43,6 +43,9 @@ class Unavailable(NamedTuple):
 class Pool:
     """The backends of one pool and the cells that concern this worker."""
 
+    asks = False
+    """Each request is placed by what it says of itself: see asking_pool.py."""
+
     def __init__(
         self,
         name: str,
@@ -71,7 +74,7 @@ class Pool:
         placing = policy or LeastConnections(Turns(ledger.cells, slots))
         self._selection = Selection(backends, placing, ledger.cells, fail_open)
         alike = {(backend.weight > 0, backend.weight, backend.tier, backend.max_connections) for backend in backends}
-        self._everyday = policy is None and alike == {(True, backends[0].weight, backends[0].tier, 0)}
+        self._everyday = not self.asks and policy is None and alike == {(True, backends[0].weight, backends[0].tier, 0)}
         self._readers: dict[int, Callable[[memoryview], tuple[int, ...]]] = {}
 
     def _lease(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> Lease:
