@@ -16,7 +16,6 @@ a few seconds each use their own; a pick may be off by one between them, as the 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import mmap
 import multiprocessing
@@ -226,7 +225,6 @@ def _ledger(descriptor: int) -> tuple[Ledger, Any]:
     """The ledger that the old workers count in. Another layout than ours: one of our own, and they count for themselves."""
     try:
         if os.fstat(descriptor).st_size == SIZE:
-            fcntl.fcntl(descriptor, fcntl.F_GETFD)
             return Ledger(mmap.mmap(descriptor, SIZE)), multiprocessing.get_context("fork").Lock()
     except ValueError:
         pass  # another version's

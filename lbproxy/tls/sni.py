@@ -9,16 +9,10 @@ from __future__ import annotations
 import ssl
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
-
-
-def names_of(certificate: Path) -> tuple[str, ...]:
-    """The names in a PEM file. Raises like `names_in`, and OSError for a file that cannot be read."""
-    return names_in(certificate.read_bytes())
 
 
 def names_in(pem: bytes) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.tls.sni import CertificateChooser, names_of
+from lbproxy.tls.sni import CertificateChooser, names_in
 from tests.unit.tls.files import certificate, ec_key, pair, write
 
 
@@ -46,14 +46,14 @@ def test_choice(asked: str, expected: str | None) -> None:
 
 def test_names_come_from_the_alternative_names_only(tmp_path: Path) -> None:
     """Lower case, wildcards as they stand; a common name is no name."""
-    assert names_of(pair(tmp_path, "A.test", "*.B.test").cert) == ("a.test", "*.b.test")
-    assert names_of(write(tmp_path / "nameless.crt", certificate(ec_key()))) == ()
+    assert names_in(pair(tmp_path, "A.test", "*.B.test").cert.read_bytes()) == ("a.test", "*.b.test")
+    assert names_in(write(tmp_path / "nameless.crt", certificate(ec_key())).read_bytes()) == ()
 
 
 def test_names_of_what_is_no_certificate(tmp_path: Path) -> None:
     """ValueError, as documented."""
     with pytest.raises(ValueError, match="PEM"):
-        names_of(write(tmp_path / "empty.crt", b""))
+        names_in(write(tmp_path / "empty.crt", b"").read_bytes())
 
 
 BAD_NAME = """
