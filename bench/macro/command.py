@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.macro import cases, figures, latency_table, machine, openloop, peers, plot, report, rounds
-from bench.macro.errors import BenchError
+from bench.macro.errors import BenchError, exit_code
 from bench.reload import report as reload_report
 from bench.reload.run import Plan as ReloadPlan
 from bench.reload.run import Result as ReloadResult
@@ -173,11 +173,4 @@ def reloads(names: Sequence[str], quick: bool, cores: machine.Cores, say: rounds
 
 def main(argv: list[str]) -> int:
     chosen = arguments(argv)
-    try:
-        measure(chosen)
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: measure(chosen))

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from bench.macro import cases, machine, peers, report, scale, scale_table
-from bench.macro.errors import BenchError
+from bench.macro.errors import BenchError, exit_code
 
 ROUNDS, SECONDS, HELD, WORKERS, FRESH_RATE = 5, 3, cases.IDLE_CONNECTIONS, (2, 4, 8), 150.0
 
@@ -68,11 +68,4 @@ def measure(chosen: argparse.Namespace) -> None:
 
 def main(argv: list[str]) -> int:
     chosen = arguments(argv)
-    try:
-        measure(chosen)
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: measure(chosen))

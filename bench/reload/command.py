@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from bench.macro import machine, peers
-from bench.macro.errors import BenchError
+from bench.macro.errors import BenchError, exit_code
 from bench.reload import report
 from bench.reload.run import Plan, run
 
@@ -63,11 +63,4 @@ def measure(chosen: argparse.Namespace) -> None:
 
 def main(argv: list[str]) -> int:
     chosen = arguments(argv)
-    try:
-        measure(chosen)
-    except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    return 0
+    return exit_code(lambda: measure(chosen))

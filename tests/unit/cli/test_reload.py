@@ -72,19 +72,24 @@ def test_an_answer_that_does_not_come(tmp_path: Path, capsys: Capture) -> None:
     assert "has not answered within 0.1 s" in capsys.readouterr().err
 
 
-def test_without_a_control_socket(tmp_path: Path, capsys: Capture) -> None:
-    """The pid file's master gets a SIGHUP, and it is said that nobody will tell how that goes."""
+def by_signal(folder: Path, more: str = "") -> None:
+    """`lbproxy reload` where only a pid file leads to the master, which is this process; `more`: lines of [proxy]."""
     heard: list[int] = []
     before = signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
-    file = tmp_path / "a.toml"
-    file.write_text('[proxy]\npid_file = "p"\n')
-    held = PidFile(tmp_path / "p")
+    file = folder / "a.toml"
+    file.write_text(f'[proxy]\npid_file = "p"\n{more}')
+    held = PidFile(folder / "p")
     try:
         assert cli.main(["reload", "-c", str(file)]) == 0
     finally:
         signal.signal(signal.SIGHUP, before)
         held.release()
     assert heard == [signal.SIGHUP]
+
+
+def test_without_a_control_socket(tmp_path: Path, capsys: Capture) -> None:
+    """The pid file's master gets a SIGHUP, and it is said that nobody will tell how that goes."""
+    by_signal(tmp_path)
     told = capsys.readouterr().err
     assert "by SIGHUP: how that goes is told in its log alone" in told
     assert 'control = "/run/lbproxy/control.sock"' in told
@@ -93,17 +98,7 @@ def test_without_a_control_socket(tmp_path: Path, capsys: Capture) -> None:
 def test_a_control_socket_that_was_moved(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file names another one than the running master has."""
     monkeypatch.setattr("lbproxy.cli.reach.ARRIVAL", 0.0)
-    heard: list[int] = []
-    before = signal.signal(signal.SIGHUP, lambda number, _: heard.append(number))
-    file = tmp_path / "a.toml"
-    file.write_text('[proxy]\npid_file = "p"\ncontrol = "new"\n')
-    held = PidFile(tmp_path / "p")
-    try:
-        assert cli.main(["reload", "-c", str(file)]) == 0
-    finally:
-        signal.signal(signal.SIGHUP, before)
-        held.release()
-    assert heard == [signal.SIGHUP]
+    by_signal(tmp_path, 'control = "new"\n')
     assert f"it does not listen on {tmp_path}/new" in capsys.readouterr().err
 
 
