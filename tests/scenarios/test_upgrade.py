@@ -93,4 +93,4 @@ def test_upgraded_while_nobody_serves(stage: Stage) -> None:
     assert proxy.wait_event("reloaded", within=30.0)["generation"] == 2
     with stage.client(proxy) as client:
         assert client.request("GET", "/echo").status == 200
-    assert len(proxy.workers()) == 2
+    eventually(lambda: len(proxy.workers()) == 2, "two workers, and no more")
