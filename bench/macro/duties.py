@@ -38,6 +38,8 @@ REQUESTS = 20
 LOG_SECONDS = 5.0
 CIPHER = "TLS_AES_256_GCM_SHA384"
 
+SETTLE = 1.0
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -57,10 +59,18 @@ class Asked:
 
     @cached_property
     def seen(self) -> list[dict[str, str]]:
-        """What the backends saw of that many, one after the other over one connection."""
+        """What the backends saw of that many, one after the other over one connection.
+
+        A proxy that checks its backends answers as soon as it knows one of them, and knows the others a moment later: as long as
+        some are missing it is asked again, for at most SETTLE seconds.
+        """
+        until = time.monotonic() + SETTLE
         connection = connect(self.https, self.certificate)
         try:
-            return [_seen(connection) for _ in range(self.requests())]
+            while True:
+                seen = [_seen(connection) for _ in range(self.requests())]
+                if len({one["backend"] for one in seen}) == self.backends or time.monotonic() >= until:
+                    return seen
         finally:
             connection.close()
 
