@@ -326,6 +326,7 @@ class Master:
         self._provisions.pop(order.number).close()
 
     def _stop_listening(self, _: events.StopListening) -> None:
+        self._settle(patient=False)  # now: by its time everything may be gone
         self._estate.stop_listening()
         timeout = self._provision.config.proxy.drain_timeout
         self._notifier.stopping("draining", within=timeout + DRAIN_GRACE + ABANDON_AFTER)

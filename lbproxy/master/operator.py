@@ -110,14 +110,14 @@ class Operator:
 
     def reload_rejected(self, number: int, why: str) -> None:
         """It came to nothing; what served before serves on."""
+        if self._fleet.stop is not None:  # nothing begins any more
+            self.reload_begins()
         self._last_reload = {"at": time.time(), "ok": False, "generation": number, "error": why, "changes": []}
         serving = self._fleet.serving
         self._answer({"ok": False, "error": why, "serving": serving.number if serving is not None else 0})
 
     def _answer(self, answer: Answer) -> None:
         waiting, self._wait_for_this = self._wait_for_this, []
-        if self._fleet.stop is not None:  # nothing begins any more
-            waiting, self._wait_for_next = waiting + self._wait_for_next, []
         for reply in waiting:
             reply(answer)
 
