@@ -6,7 +6,7 @@ How a request travels through the folders below::
     net/tls_stream   handshake and records; net/tcp_stream for plain listeners; net/deadlines cuts who is late
     proxy/client     reads heads off a client's stream, one request after another
     http/            decides: what the bytes mean, where a body ends, what is refused, what is forwarded
-    proxy/router     host and path -> pool
+    proxy/router     host and path -> place: the pool, and what the route wants beyond (proxy/place)
     balance/         pool -> backend: least connections over the shared ledger; the lease counts until the last byte
     proxy/exchange   one request's journey: reuse or dial, send, read the answer, try elsewhere when that is safe
     proxy/relay      bodies, both ways, with bounded buffers; proxy/tunnel: bytes both ways after a 101

@@ -16,18 +16,16 @@ from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.upgrade import fault, upgrade_lines
 from lbproxy.proxy import relay
 from lbproxy.proxy.replies import redirect, reply
+from lbproxy.proxy.response_head import END, read_head
 from lbproxy.proxy.retry import Verdict, judge
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.proxy.upload import Upload
-from lbproxy.streams import HEAD_READ, NEVER, Strand, Stream
+from lbproxy.streams import NEVER, Strand, Stream
 
-_END = b"\r\n\r\n"
 _TO_CONNECTS = (PerBackend.CONNECTS - PerBackend.FAILURES) * BACKEND_SLOTS
 """From the cell that counts a backend's failures to the one that counts connections to it."""
-MAX_RESPONSE_HEAD = 64 * 1024
-"""Twice what a client may send: backends set many cookies. nginx refuses above 4-8 KiB and is cursed for it."""
 MAX_INTERIM = 32
 """1xx responses before the final one; more is a backend that wants to keep us busy for ever."""
 
@@ -165,12 +163,13 @@ class Exchange:
             return self._redirect()
         router = self._service.router
         if router.has_path_rules:
-            pool, head = router.follow(head)
+            place, head = router.follow(head)
             self._head = head
         else:
-            pool = router.match(head.host, head.path)
-        if pool is None:
+            place = router.match(head.host, head.path)
+        if place is None:
             raise RequestError(404, "no_route", "no route matches")
+        pool = place.pool
         tried: tuple[int, ...] = ()
         while True:
             lease = pool.pick(tried)
@@ -290,9 +289,9 @@ class Exchange:
 
     def _next_head(self, stream: Stream, data: bytes) -> tuple[ResponseHead, bytes, bytes]:
         """(the next head, the same as passed on, the bytes behind it); `data`: what is here of it already."""
-        end = data.find(_END) if data else -1
+        end = data.find(END) if data else -1
         if end < 0:
-            data, end = self._read_head(stream, data)
+            data, end = read_head(stream, data)
         answer, out = self._service.response_heads.read(data[: end + 4], self._head.method)
         return answer, out, data[end + 4 :]
 
@@ -333,28 +332,6 @@ class Exchange:
             self._reason, self.broken = tunnel.reason, tunnel.broken
             self._bytes_in += tunnel.bytes_up
             self._bytes_out += tunnel.bytes_down
-
-    @staticmethod
-    def _read_head(stream: Stream, data: bytes) -> tuple[bytes, int]:
-        """(bytes with a whole head in front, where the head's empty line begins)"""
-        while True:
-            searched = len(data)
-            cause: StreamError | None = None
-            try:
-                more = stream.read(HEAD_READ)
-            except TimedOut as error:
-                raise UpstreamError(504, "response_timeout", "no response head in time") from error
-            except StreamError as error:
-                more, cause = b"", error
-            if not more:
-                reason = "response_truncated" if data else "response_closed"
-                raise UpstreamError(502, reason, "the backend closed before its response head was whole") from cause
-            data = data + more if data else more
-            end = data.find(_END, searched - 3) if searched > 3 else data.find(_END)
-            if end >= 0:
-                return data, end
-            if len(data) > MAX_RESPONSE_HEAD:
-                raise UpstreamError(502, "response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
 
     # ---------------------------------------------------------------- the answer
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from lbproxy.balance.ledger import LATENCY_BUCKETS, Ledger, PerBackend, Scalar, cell_at, scalar_at
-from lbproxy.balance.pool import Pool
 from lbproxy.config.model import Config
 from lbproxy.http.heads import ResponseHeads
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.admission import Admission
+from lbproxy.proxy.place import Place
 from lbproxy.proxy.retries import Retries
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
@@ -121,7 +121,7 @@ class Service:
         self,
         *,
         config: Config,
-        router: Router[Pool],
+        router: Router[Place],
         idle: IdleUpstreams,
         dialer: Dialer,
         strands: Strands,

@@ -29,6 +29,7 @@ from lbproxy.observe.access import AccessLog
 from lbproxy.observe.log import Noisy, get_logger, set_level
 from lbproxy.observe.process import rss_kib
 from lbproxy.proxy.client import ClientConnection
+from lbproxy.proxy.place import Place
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
@@ -88,7 +89,7 @@ class Worker:
         tls_ports = [bound.listen.address.port for bound in handover.listeners if bound.context is not None]
         return Service(
             config=config,
-            router=Router([(route, pools[route.pool]) for route in config.routes]),
+            router=Router([(route, Place(pools[route.pool])) for route in config.routes]),
             idle=IdleUpstreams(time.monotonic),
             dialer=BackendDialer(self._deadlines, contexts, timeouts.connect, timeouts.write_stall),
             strands=strands,

@@ -11,6 +11,7 @@ from lbproxy.balance.sticky import Words
 from lbproxy.config import model
 from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.affinity import Affinity, Sticky
+from lbproxy.proxy.place import Place
 from lbproxy.proxy.router import Router
 from tests.unit.proxy.world import CHUNKED, NoLock, World, get, ok
 
@@ -21,7 +22,7 @@ def sticky_world() -> tuple[World, Words]:
     backends = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(2)]
     pool = AskingPool("app", backends, world.ledger, PickLock(NoLock(), world.ledger, 0), 0)
     words = Words(b"s" * 32, [backend.identity for backend in backends])
-    world.service.router = Router([(model.Route("app"), pool)])
+    world.service.router = Router([(model.Route("app"), Place(pool))])
     world.service.admissions = {"app": Admission(pool, Affinity(sticky=Sticky("srv", words, "lax", 0)))}
     return world, words
 

@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.balance.ledger import Column, Health, PerBackend, column_at
 from lbproxy.config import model
-from lbproxy.proxy.exchange import MAX_RESPONSE_HEAD
+from lbproxy.proxy.response_head import MAX_RESPONSE_HEAD
 from tests.unit.proxy.world import EOF, LOST, FakeStream, World, get, ok, post
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from lbproxy.http.h1.chunks import ChunkDecoder
-from lbproxy.proxy.exchange import MAX_RESPONSE_HEAD
+from lbproxy.proxy.response_head import MAX_RESPONSE_HEAD
 from tests.corpus.http1_responses.vectors import Vector, vectors
 from tests.unit.http.heads import field_names
 from tests.unit.proxy.world import EOF, LOST, World, get, ok, post

@@ -13,6 +13,7 @@ from lbproxy.balance.selection import NO_PREFERENCE
 from lbproxy.config import model
 from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.affinity import Affinity
+from lbproxy.proxy.place import Place
 from lbproxy.proxy.queue import Queue
 from lbproxy.proxy.router import Router
 from tests.unit.proxy.world import EOF, FakeStream, NoLock, World, get, ok
@@ -34,7 +35,7 @@ class Crowd:
             for child in (0, 1)
         )  # fmt: skip
         self.queue = Queue(self.pool, world, world.clock, 5.0, lambda queue: None)
-        world.service.router = Router([(model.Route("app"), self.pool)])
+        world.service.router = Router([(model.Route("app"), Place(self.pool))])
         world.service.admissions = {"app": Admission(self.pool, Affinity(), self.queue)}
 
     def ask(self) -> FakeStream:

@@ -22,6 +22,7 @@ from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.client import ClientConnection
+from lbproxy.proxy.place import Place
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
@@ -247,7 +248,7 @@ class World:
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
         self.service = Service(
             config=self.config,
-            router=Router([(route, pool)]),
+            router=Router([(route, Place(pool))]),
             idle=IdleUpstreams(self.clock),
             dialer=self,
             strands=self,

@@ -1,0 +1,5 @@
+# Types for the compiled form of place.py. See lbproxy/compiled.py.
+
+
+cdef class Place:
+    cdef public object pool

@@ -1,0 +1,17 @@
+"""Where the requests of a route go, and what is special about them.
+
+What a route wants of its requests beyond a pool hangs here, None where nothing was configured: the everyday request pays one test.
+"""
+
+from __future__ import annotations
+
+from lbproxy.balance.pool import Pool
+
+
+class Place:
+    """Of one route in one worker."""
+
+    __slots__ = ("pool",)
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool

@@ -1,0 +1,35 @@
+"""A backend's response head, read off its connection."""
+
+from __future__ import annotations
+
+from lbproxy.errors import StreamError, TimedOut, UpstreamError
+from lbproxy.streams import HEAD_READ, Stream
+
+END = b"\r\n\r\n"
+MAX_RESPONSE_HEAD = 64 * 1024
+"""Twice what a client may send: backends set many cookies. nginx refuses above 4-8 KiB and is cursed for it."""
+
+
+def read_head(stream: Stream, data: bytes) -> tuple[bytes, int]:
+    """(bytes with a whole head in front, where the head's empty line begins). `data`: what is here of it already.
+
+    Raises UpstreamError: 504 when it does not come in time, 502 when the backend closes before or it does not end.
+    """
+    while True:
+        searched = len(data)
+        cause: StreamError | None = None
+        try:
+            more = stream.read(HEAD_READ)
+        except TimedOut as error:
+            raise UpstreamError(504, "response_timeout", "no response head in time") from error
+        except StreamError as error:
+            more, cause = b"", error
+        if not more:
+            reason = "response_truncated" if data else "response_closed"
+            raise UpstreamError(502, reason, "the backend closed before its response head was whole") from cause
+        data = data + more if data else more
+        end = data.find(END, searched - 3) if searched > 3 else data.find(END)
+        if end >= 0:
+            return data, end
+        if len(data) > MAX_RESPONSE_HEAD:
+            raise UpstreamError(502, "response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")

@@ -1,0 +1,17 @@
+"""Routes may share a pool and differ in everything else."""
+
+from __future__ import annotations
+
+from lbproxy.config.model import Route
+from lbproxy.proxy.place import Place
+from lbproxy.proxy.router import Router
+from tests.unit.proxy.world import World
+
+
+def test_two_routes_may_share_a_pool() -> None:
+    here = World().service.router.match(b"h", b"/")
+    assert here is not None
+    there = Place(here.pool)
+    router = Router([(Route("app", None, "/a"), there), (Route("app"), here)])
+    assert router.match(b"h", b"/a") is there
+    assert router.match(b"h", b"/") is here

@@ -1,0 +1,47 @@
+"""A response head is found wherever the pieces end, and refused when it never does."""
+
+from __future__ import annotations
+
+from typing import cast
+from unittest.mock import create_autospec
+
+import pytest
+
+from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
+from lbproxy.proxy.response_head import MAX_RESPONSE_HEAD, read_head
+from lbproxy.streams import Stream
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
+
+
+def pieces_of(*pieces: bytes, end: Exception | None = None) -> Stream:
+    """Reads these, then ends or fails."""
+    stream = create_autospec(Stream, instance=True)
+    stream.read.side_effect = [*pieces, end or b""]
+    return cast(Stream, stream)
+
+
+@pytest.mark.parametrize("at", range(1, len(HEAD)))
+def test_found_at_every_split(at: int) -> None:
+    assert read_head(pieces_of(HEAD[at:] + b"ok"), HEAD[:at]) == (HEAD + b"ok", len(HEAD) - 4)
+    assert read_head(pieces_of(HEAD[:at], HEAD[at:]), b"") == (HEAD, len(HEAD) - 4)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "end", "status", "reason"),
+    [
+        ([], None, 502, "response_closed"),
+        ([], ConnectionLost("reset"), 502, "response_closed"),
+        ([HEAD[:5]], None, 502, "response_truncated"),
+        ([HEAD[:5]], TimedOut("late"), 504, "response_timeout"),
+        ([b"x" * 10_000] * 7, None, 502, "response_head_too_large"),
+    ],
+)
+def test_what_is_no_head(pieces: list[bytes], end: Exception | None, status: int, reason: str) -> None:
+    with pytest.raises(UpstreamError) as caught:
+        read_head(pieces_of(*pieces, end=end), b"")
+    assert (caught.value.status, caught.value.reason) == (status, reason)
+
+
+def test_the_limit_is_twice_a_clients() -> None:
+    assert MAX_RESPONSE_HEAD == 2 * 32 * 1024
