@@ -104,24 +104,33 @@ def form() -> Form:
 
 
 def describe() -> str:
-    """ "compiled: 16 modules", or "pure: " and why: for `lbproxy --version` and the status page."""
-    paths, why = form()
-    return f"compiled: {len(paths)} modules" if paths else f"pure: {why}"
+    """ "compiled: 16 modules", or "pure: " and why: what a process that starts now would load."""
+    return _describe(form())
+
+
+def loaded() -> str:
+    """The same of this process; "" before it has loaded any of them."""
+    return _describe(_finder.form) if _finder.form is not None else ""
+
+
+def _describe(form: Form) -> str:
+    return f"compiled: {len(form.paths)} modules" if form.paths else f"pure: {form.why}"
 
 
 class Finder:
     """An entry of sys.meta_path, in front of those that find the .py files."""
 
     def __init__(self) -> None:
-        self._form: Form | None = None
+        self.form: Form | None = None
+        """Decided with the first of them that is loaded."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """See importlib.abc.MetaPathFinder."""
         if name not in HOT:
             return None
-        if self._form is None:
-            self._form = form()
-        compiled = self._form.paths.get(name)
+        if self.form is None:
+            self.form = form()
+        compiled = self.form.paths.get(name)
         if compiled is None:
             return None
         spec = ModuleSpec(name, ExtensionFileLoader(name, compiled), origin=compiled)
@@ -129,6 +138,9 @@ class Finder:
         return spec
 
 
+_finder = Finder()
+
+
 def install() -> None:
     """Called once, when the package is imported."""
-    sys.meta_path.insert(0, Finder())
+    sys.meta_path.insert(0, _finder)

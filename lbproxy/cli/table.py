@@ -35,7 +35,9 @@ def _head(answer: Answer) -> Iterator[str]:
 
 
 def _generation(generation: Answer) -> Iterator[str]:
-    yield f"generation {generation.get('number', '?')}: {generation.get('stage', '?')}, {duration(generation.get('age'))} old"
+    forms = sorted({str(worker["form"]) for worker in generation.get("workers") or [] if worker.get("form")})
+    number, stage, age = generation.get("number", "?"), generation.get("stage", "?"), duration(generation.get("age"))
+    yield ", ".join([f"generation {number}: {stage}", f"{age} old", *forms])
     rows: list[Row] = [_worker(worker) for worker in generation.get("workers") or []]
     if control := generation.get("control"):
         rows.append(("control", control.get("pid", "?"), control.get("phase", "?"), "", "", "", "", ""))

@@ -79,7 +79,7 @@ KINDS: dict[str, type[Message]] = {
     kind.__name__: kind for kind in (Ready, Heartbeat, HealthChanged, Drained, Failed, Serve, Drain, Quit, ReopenLogs, SetLogLevel)
 }
 RULES: dict[str, dict[str, Rule]] = {
-    "Ready": {"pid": Number(2**22, low=1)},  # PID_MAX_LIMIT of the kernel
+    "Ready": {"pid": Number(2**22, low=1), "form": Text(160, free=True)},  # PID_MAX_LIMIT of the kernel
     "Heartbeat": {
         "lag_ms": COUNT,
         "rss_kib": Number(2**42),

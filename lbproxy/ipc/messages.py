@@ -13,6 +13,7 @@ class Ready(NamedTuple):
     """Child -> master: listening (worker) or probing (control); `pid` as the child sees itself."""
 
     pid: int
+    form: str = ""  # of the hot modules as this process loaded them: compiled.loaded()
 
 
 class Heartbeat(NamedTuple):

@@ -12,7 +12,7 @@ import signal
 from dataclasses import dataclass
 from enum import Enum
 
-from lbproxy.ipc.messages import SILENCE_LIMIT, Heartbeat
+from lbproxy.ipc.messages import SILENCE_LIMIT, Heartbeat, Ready
 
 FOREVER = float("inf")
 
@@ -98,6 +98,8 @@ class Child:
     """Why it goes, in its own words or the master's."""
     beat: Heartbeat = NO_BEAT
     """The last one."""
+    form: str = ""
+    """Compiled or pure, as it said itself."""
 
     def __post_init__(self) -> None:
         self.deadline = self.born + LIMITS[Phase.STARTING]
@@ -109,6 +111,11 @@ class Child:
     def lived(self, now: float) -> float:
         """Seconds since Ready; 0 when it never was."""
         return now - self.ready_at if self.was_ready else 0.0
+
+    def ready(self, said: Ready, now: float) -> bool:
+        """It said Ready; False when it may not, or no more."""
+        self.form = said.form
+        return self.move(Cue.READY, now) is not None
 
     def heard(self, beat: Heartbeat, now: float) -> None:
         """A heartbeat came."""

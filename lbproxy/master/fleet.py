@@ -198,8 +198,7 @@ class Fleet:
         self.stop = Stop(0, event.signal)
         serving = self.serving or next(iter(self.generations.values()), None)
         timeout = serving.terms.drain_timeout if serving is not None else 0.0
-        self._actions.append(Log("info", "draining", {"signal": event.signal, "timeout": timeout}))
-        self._actions.append(events.StopListening())
+        self._actions += [Log("info", "draining", {"signal": event.signal, "timeout": timeout}), events.StopListening()]
         for generation in list(self.generations.values()):
             if generation.stage is Stage.STARTING and not generation.first:
                 self._abandon(generation, f"{event.signal} came")
@@ -223,8 +222,9 @@ class Fleet:
 
     # ---- messages
 
-    def _ready(self, child: Child, _: Message) -> None:
-        if child.move(Cue.READY, self._now) is None:
+    def _ready(self, child: Child, ready: Message) -> None:
+        assert isinstance(ready, Ready)
+        if not child.ready(ready, self._now):
             return
         self._log("info", child, "ready")
         generation = self.generations[child.generation]

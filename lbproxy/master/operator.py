@@ -230,6 +230,7 @@ def _generation(generation: Generation, now: float) -> Answer:
                 "live_requests": child.beat.live_requests,
                 "rss_kib": child.beat.rss_kib,
                 "lag_ms": child.beat.lag_ms,
+                "form": child.form,
             }
             for child in generation.children(Role.WORKER)
         ],

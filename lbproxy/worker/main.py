@@ -15,6 +15,7 @@ from gevent.event import Event
 from gevent.hub import get_hub
 from setproctitle import getproctitle, setproctitle
 
+from lbproxy import compiled
 from lbproxy.balance.ledger import Scalar, scalar_at
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.ipc.handover import BoundListener, Handover
@@ -128,7 +129,7 @@ class Worker:
         self._beat_due = time.monotonic() + HEARTBEAT_INTERVAL
         self._beat_timer.start(self._beat)
         self._flush_timer.start(self._flush)
-        self._uplink.send(Ready(os.getpid()))
+        self._uplink.send(Ready(os.getpid(), compiled.loaded()))
         self._over.wait()
         return self._stop()
 

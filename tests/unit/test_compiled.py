@@ -180,3 +180,14 @@ def test_types_fit_the_module(path: Path) -> None:
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     assert set(_FUNCTION.findall(text)) <= functions
     assert len(re.findall(r"^cdef class", text, re.M)) == len(_CLASS.findall(text))
+
+
+def test_a_process_tells_what_it_loaded_and_not_what_it_would(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(package)
+    finder = compiled.Finder()
+    monkeypatch.setattr(compiled, "_finder", finder)
+    assert compiled.loaded() == ""
+    assert finder.find_spec(compiled.HOT[0]) is not None
+    (package / compiled.FOLDER / compiled.MANIFEST).unlink()
+    assert compiled.describe() == "pure: not built"
+    assert compiled.loaded() == f"compiled: {len(compiled.HOT)} modules"

@@ -52,6 +52,7 @@ ANSWER: dict[str, Any] = {
                     "connections": 10_012,
                     "live_requests": 3,
                     "rss_kib": 0,
+                    "form": "compiled: 18 modules",
                     "lag_ms": 12,
                 }
             ],
@@ -108,7 +109,7 @@ generation 2: retiring, 2 h old
   process    pid  phase     age  connections  requests  memory   lag
   worker 1  4243  draining  2 h            1         1  42 MiB  0 ms
 
-generation 3: serving, 30 s old
+generation 3: serving, 30 s old, compiled: 18 modules
   process    pid  phase     age  connections  requests  memory    lag
   worker 1  5001  serving  30 s       10,012         3          12 ms
   control   5002  serving
