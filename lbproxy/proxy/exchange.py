@@ -401,8 +401,10 @@ class Exchange:
                 return transfer.by_length(out, data, body)
             if body == CHUNKED:
                 return transfer.by_chunks(out, data, rechunk)
-            transfer.until_close(out, data, rechunk)
-            return False
+            return transfer.until_close(out, data, rechunk)
+        except UpstreamError:
+            self._passed_on = False
+            raise
         except relay.SourceFailed as error:
             self._service.counters.note(PerBackend.FAILURES, upstream.backend.slot)
             raise _PassedOn(error.reason) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from lbproxy.errors import LbproxyError, StreamError, TimedOut
+from lbproxy.errors import LbproxyError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.h1.chunks import LAST_CHUNK, ChunkDecoder, ChunkError, encode_chunk
 from lbproxy.streams import BODY_READ, NEVER, Stream
 
@@ -61,10 +61,16 @@ class Transfer:
         return surplus
 
     def by_chunks(self, out: bytes, data: bytes, rechunk: bool) -> bool:
-        """`out`, then a chunked body, in chunks again or (for a 1.0 client) bare. True: bytes came behind its end."""
+        """`out`, then a chunked body, in chunks again or (for a 1.0 client) bare. True: bytes came behind its end.
+
+        Raises UpstreamError 502, with nothing written, when what came with the head is no chunk already.
+        """
         decoder = ChunkDecoder()
         try:
             payload = decoder.feed(data)
+        except ChunkError as error:
+            raise UpstreamError(502, "response_bad_chunk", str(error)) from error
+        try:
             while not decoder.done:
                 if payload or out:
                     self._write(out + self._coded(payload, rechunk))
@@ -74,14 +80,12 @@ class Transfer:
                     raise SourceFailed("response_truncated")
                 payload = decoder.feed(piece)
         except ChunkError as error:
-            if out:
-                self._write(out)
             raise SourceFailed("response_bad_chunk") from error
         self._write(out + self._coded(payload, rechunk) + (LAST_CHUNK if rechunk else b""))
         return bool(decoder.rest)
 
-    def until_close(self, out: bytes, data: bytes, rechunk: bool) -> None:
-        """`out`, then everything up to the end of the connection, as chunks where the client knows them."""
+    def until_close(self, out: bytes, data: bytes, rechunk: bool) -> bool:
+        """`out`, then everything up to the end of the connection, as chunks where the client knows them. False: so no more came."""
         self._write(out + self._coded(data, rechunk))
         while True:
             piece = self._read()
@@ -90,6 +94,7 @@ class Transfer:
             self._write(self._coded(piece, rechunk))
         if rechunk:
             self._write(LAST_CHUNK)
+        return False
 
     @staticmethod
     def _coded(payload: bytes, rechunk: bool) -> bytes:

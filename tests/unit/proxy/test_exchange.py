@@ -222,7 +222,7 @@ def unchunked(data: bytes) -> bytes:
     ([CHUNKED + b"5\r\nhel", EOF], "response_truncated"),
     ([CHUNKED + b"5\r\nhello\r\n0\r\n", EOF], "response_truncated"),
     ([CHUNKED, b"zz\r\n"], "response_bad_chunk"),
-    ([CHUNKED + b"zz\r\n"], "response_bad_chunk"),
+    ([CHUNKED + b"1\r\na\r\n", b"zz\r\n"], "response_bad_chunk"),
     ([b"HTTP/1.1 200 OK\r\n\r\nhalf", LOST], "response_truncated"),
 ])  # fmt: skip
 @pytest.mark.parametrize("minor", [0, 1])

@@ -149,6 +149,8 @@ def test_a_body_too_large_to_keep_is_not_sent_again() -> None:
     (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", 502, "response_transfer_encoding"),
     (b"HTTP/1.1 200 OK\r\nX: " + b"x" * (MAX_RESPONSE_HEAD + 1), 502, "response_head_too_large"),
     (b"HTTP/1.1 200 O", 502, "response_truncated"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 502, "response_bad_chunk"),
+    (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nab\r\n", 502, "response_bad_chunk"),
 ])  # fmt: skip
 def test_an_answer_that_cannot_be_read(response: bytes, status: int, reason: str) -> None:
     world = World()
@@ -161,6 +163,21 @@ def test_an_answer_that_cannot_be_read(response: bytes, status: int, reason: str
     assert client.take().startswith(b"HTTP/1.1 %d " % status)
     assert world.upstream.end == "abort"
     assert world.outcomes() == [(status, reason)]
+    world.at_rest()
+
+
+@pytest.mark.parametrize("minor", [0, 1])
+def test_another_backend_is_asked_when_the_first_chunk_is_none(minor: int) -> None:
+    """Nothing of the broken answer was passed on, so a whole one can still come."""
+    world = World(backends=2)
+    client = world.connect()
+    client.feed(get(minor=minor))
+    first = world.upstream
+    first.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+    assert first.end == "abort"
+    world.upstream.feed(ok(b"whole"))
+    assert client.take().endswith(b"\r\n\r\nwhole")
+    assert world.outcomes() == [(200, "")]
     world.at_rest()
 
 

@@ -9,6 +9,7 @@ from greenlet import greenlet
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbproxy.errors import UpstreamError
 from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.streams import BODY_READ, NEVER
 from tests.unit.proxy.world import EOF, LOST, FakeStream, World
@@ -98,7 +99,7 @@ def test_until_the_end(rechunk: bool, sent: bytes) -> None:
     relayed = Relayed(lambda transfer: transfer.until_close(b"head|", b"a", rechunk))
     relayed.source.feed(b"b", EOF)
     assert relayed.sink.sent == sent
-    assert relayed.result is None
+    assert relayed.result is False
 
 
 WORKS: list[Relay] = [
@@ -121,14 +122,23 @@ def test_a_source_that_breaks_off(work: Relay, what: str) -> None:
     else:
         relayed.source.feed(EOF if what == "end" else LOST)
     if work is WORKS[2] and what == "end":
-        assert relayed.result is None
+        assert relayed.result is False
         return
     assert relayed.failed == ("response_body_timeout" if what == "silence" else "response_truncated")
     assert not relayed.sink.sent.endswith(b"0\r\n\r\n")
     assert relayed.transfer.written == len(relayed.sink.sent)
 
 
-def test_bad_chunks_are_a_failure_after_the_head() -> None:
-    relayed = Relayed(lambda transfer: transfer.by_chunks(b"head|", b"zz\r\n", True))
+@pytest.mark.parametrize("first", [b"", b"3\r\nabc\r\n"])
+def test_bad_chunks_behind_the_head_are_a_failure(first: bytes) -> None:
+    relayed = Relayed(lambda transfer: transfer.by_chunks(b"head|", first, False))
+    relayed.source.feed(b"zz\r\n")
     assert relayed.failed == "response_bad_chunk"
-    assert relayed.sink.sent == b"head|"
+    assert relayed.sink.sent == b"head|" + first[3:6]
+
+
+def test_bad_chunks_beside_the_head_keep_it_back() -> None:
+    relayed = Relayed(lambda transfer: pytest.raises(UpstreamError, transfer.by_chunks, b"head|", b"3\r\nabc\r\nzz\r\n", True))
+    assert relayed.over
+    assert relayed.sink.sent == b""
+    assert relayed.transfer.written == 0
