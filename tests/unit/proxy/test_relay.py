@@ -138,7 +138,11 @@ def test_bad_chunks_behind_the_head_are_a_failure(first: bytes) -> None:
 
 
 def test_bad_chunks_beside_the_head_keep_it_back() -> None:
-    relayed = Relayed(lambda transfer: pytest.raises(UpstreamError, transfer.by_chunks, b"head|", b"3\r\nabc\r\nzz\r\n", True))
+    def work(transfer: Transfer) -> None:
+        with pytest.raises(UpstreamError):
+            transfer.by_chunks(b"head|", b"3\r\nabc\r\nzz\r\n", True)
+
+    relayed = Relayed(work)
     assert relayed.over
     assert relayed.sink.sent == b""
     assert relayed.transfer.written == 0
