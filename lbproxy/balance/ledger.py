@@ -28,7 +28,7 @@ BACKEND_SLOTS = 1024
 HEADER_CELLS = 64
 SECRET_CELLS = 4
 SCALAR_CELLS = 64
-MAGIC = 0x6C6270726F787903  # "lbproxy" and the layout's version
+MAGIC = 0x6C6270726F787904  # "lbproxy" and the layout's version
 
 
 class Header(IntEnum):
@@ -123,7 +123,7 @@ LATENCY_BUCKETS = 24
 
 
 class PerBackend(IntEnum):
-    """Per child and backend; each is an array of BACKEND_SLOTS cells inside the child's row."""
+    """Per child and backend; each is an array of BACKEND_SLOTS cells inside the child's row. A listener has a column, too."""
 
     IN_FLIGHT = 0  # gauge: from pick to the last byte of the response
     QUEUED = 1  # gauge, of a pool's first backend: requests that wait in the pool's queue
@@ -134,9 +134,10 @@ class PerBackend(IntEnum):
     GATEWAY_ERRORS = 6  # counter: answers 502, 503, 504
     SERVER_ERRORS = 7  # counter: other answers of 500 and above
     GIVEN_UP = 8  # counter: tries whose client left, or whose worker had to end, before an answer was passed on
+    OPEN = 9  # gauge, of a listener's column: connections that came through it; there QUEUED is 1 while the child waits for a place
 
 
-GAUGES_PER_BACKEND = (PerBackend.IN_FLIGHT, PerBackend.QUEUED, PerBackend.LINE_HEAD)
+GAUGES_PER_BACKEND = (PerBackend.IN_FLIGHT, PerBackend.QUEUED, PerBackend.LINE_HEAD, PerBackend.OPEN)
 
 ROW_CELLS = SCALAR_CELLS + len(PerBackend) * BACKEND_SLOTS
 COLUMNS_AT = HEADER_CELLS
@@ -262,6 +263,11 @@ class Ledger:
                 faults.append(f"child {child}: a negative gauge (in flight {min(row)}, live {live})")
             if sum(row) != live:
                 faults.append(f"child {child}: {sum(row)} requests in flight on backends, {live} live")
+            connections = self.cells[scalar_at(child, Scalar.CONNECTIONS)]
+            base = cell_at(child, PerBackend.OPEN, 0)
+            through = sum(self.cells[base : base + BACKEND_SLOTS].tolist())
+            if connections < 0 or through != connections:
+                faults.append(f"child {child}: {through} connections came through listeners, {connections} are open")
         return faults
 
 

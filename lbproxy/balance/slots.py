@@ -1,6 +1,6 @@
-"""Which column of the ledger belongs to which backend.
+"""Which column of the ledger belongs to which backend, or listener.
 
-A backend that stays over a reload keeps its column, and so its counts and its health. One that goes away keeps it too, in case it
+One that stays over a reload keeps its column, and so its counts and its health. One that goes away keeps it too, in case it
 comes back, until the columns run out: then the one that went away first gives way. Columns that a living generation still counts in
 are never given away.
 """
@@ -56,7 +56,7 @@ class SlotTable:
             if slot is None:
                 loser = next(unused, None)
                 if loser is None:
-                    raise StartError(f"{len(wanted)} backends need more than the {self._size} places there are for backends")
+                    raise StartError(f"{len(wanted)} backends and listeners need more than the {self._size} places there are")
                 evicted.append(loser)
                 slot = self._slots[loser]
             taken[identity] = slot

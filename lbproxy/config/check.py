@@ -9,8 +9,8 @@ from lbproxy.config.model import Address, Config, Pool, Route
 from lbproxy.config.tables import Report
 from lbproxy.errors import Complaint
 
-MAX_BACKENDS = 1024
-"""Over all pools: the columns of the ledger."""
+MAX_COUNTED = 1024
+"""The columns of the ledger: one for each backend and each listener."""
 
 
 def check_together(report: Report, config: Config) -> None:
@@ -21,9 +21,9 @@ def check_together(report: Report, config: Config) -> None:
     complaints = [*_addresses(report.source, places), *_routes(report.source, config.routes)]
     for pool in config.pools:
         complaints += _backends_twice(report.source, pool)
-    count = sum(len(pool.backends) for pool in config.pools)
-    if count > MAX_BACKENDS:
-        message = f"wanted at most {MAX_BACKENDS} backends in all, got {count}"
+    backends = sum(len(pool.backends) for pool in config.pools)
+    if backends + len(config.listen) > MAX_COUNTED:
+        message = f"wanted at most {MAX_COUNTED} backends and listeners in all, got {backends} and {len(config.listen)}"
         complaints.append(Complaint(report.source, config.pools[-1].line, "pool", message))
     report.complaints += complaints
 

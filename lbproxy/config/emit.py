@@ -90,11 +90,16 @@ def limits_table(limits: Limits) -> TomlTable:
 
 
 def _listen(listen: Listen) -> TomlTable:
-    table: TomlTable = {"address": str(listen.address), "redirect_to_https": listen.redirect_to_https}
+    table: TomlTable = {"address": str(listen.address), **listen_table(listen)}
     if listen.certificates:
         table["certificates"] = [{"cert": str(pair.cert), "key": str(pair.key)} for pair in listen.certificates]
         table["tls"] = listen_tls_table(listen.tls)
     return table
+
+
+def listen_table(listen: Listen) -> TomlTable:
+    """The single keys of [[listen]], the address aside."""
+    return {"redirect_to_https": listen.redirect_to_https, "max_connections": listen.max_connections}
 
 
 def listen_tls_table(tls: ListenTls) -> TomlTable:

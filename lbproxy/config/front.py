@@ -23,6 +23,7 @@ def _listener(table: Table, base: Path) -> Listen | None:
     certificates = _certificates(table, base)
     tls = _listen_tls(table.table("tls", 'a table such as { profile = "intermediate" }'), base)
     redirect = table.take("redirect_to_https", values.boolean, False)
+    most = table.take("max_connections", values.whole(0, 10_000_000), 0)
     has_certificates = "certificates" in table
     if redirect and has_certificates:
         hint = "put it into the listener for port 80"
@@ -33,7 +34,7 @@ def _listener(table: Table, base: Path) -> Listen | None:
     table.close(belongs_in)
     if address is None:
         return None
-    return Listen(address, certificates, tls, redirect, table.report.lines.of(table.at("address")))
+    return Listen(address, certificates, tls, redirect, table.report.lines.of(table.at("address")), most)
 
 
 def _certificates(table: Table, base: Path) -> tuple[Certificate, ...]:

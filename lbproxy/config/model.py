@@ -82,6 +82,8 @@ class Listen:
     redirect_to_https: bool = False
     line: int = 0
     """Where the file declares it, for complaints that come later (port in use)."""
+    max_connections: int = 0
+    """Open at a time, over all workers; 0: no limit."""
 
 
 @dataclass(frozen=True, slots=True)

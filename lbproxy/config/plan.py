@@ -200,7 +200,7 @@ def _listeners(old: tuple[Listen, ...], new: tuple[Listen, ...], touched: Collec
 
 
 def _listener_edits(old: Listen, new: Listen) -> Iterator[Edit]:
-    yield from _edits({"redirect_to_https": old.redirect_to_https}, {"redirect_to_https": new.redirect_to_https})
+    yield from _edits(emit.listen_table(old), emit.listen_table(new))
     yield from _certificates(*({str(pair.cert): str(pair.key) for pair in side.certificates} for side in (old, new)))
     yield from _edits(emit.listen_tls_table(old.tls), emit.listen_tls_table(new.tls), "tls.")
 

@@ -19,6 +19,8 @@ class BoundListener:
     listen: Listen
     socket: socket.socket
     context: ssl.SSLContext | None
+    slot: int
+    """Its column in the ledger."""
 
 
 @dataclass(slots=True)

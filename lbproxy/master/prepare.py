@@ -48,6 +48,8 @@ class Listening(NamedTuple):
     socket: socket.socket
     outer: ssl.SSLContext | None
     shown: contexts.Credentials | None
+    slot: int = -1
+    """Its column in the ledger; -1 where nobody is forked for it any more."""
 
 
 @dataclass(slots=True)
@@ -192,7 +194,9 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
         if access_fd >= 0:
             undo.callback(os.close, access_fd)
         busy = set().union(*(provision.columns for provision in living))
-        assignment = estate.slots.assign((backend.identity for backends in pools.values() for backend in backends), busy)
+        counted = [backend.identity for backends in pools.values() for backend in backends]
+        counted += map(_identity, config.listen)
+        assignment = estate.slots.assign(counted, busy)
         undo.pop_all()  # all is well: nothing to undo
     columns = frozenset(assignment.slots.values())
     for slot in assignment.fresh:
@@ -205,9 +209,15 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
     if metrics_socket is not None and config.metrics.address is not None:
         estate.sockets[config.metrics.address] = metrics_socket
     contexts_of = [outers[key] if key is not None else None for key in keys]
-    listeners = tuple(map(Listening, config.listen, bound, contexts_of, shown))
+    seats = [assignment.slots[_identity(listen)] for listen in config.listen]
+    listeners = tuple(map(Listening, config.listen, bound, contexts_of, shown, seats))
     backends = resolve.place(pools, assignment.slots)
     return Provision(config, workers, listeners, backends, pool_contexts, metrics_socket, access_fd, digests(config), columns)
+
+
+def _identity(listen: Listen) -> str:
+    """What keeps a listener's column in the ledger over a reload; no pool's name has a space in it, so no backend is called so."""
+    return f"listen {listen.address}"
 
 
 def _credentials(listen: Listen) -> contexts.Credentials | None:

@@ -145,7 +145,7 @@ def _bound(listening: Listening) -> BoundListener:
     """With its context armed, in this process: the master's stays as it is."""
     if listening.outer is not None and listening.shown is not None:
         contexts.arm(listening.outer, listening.shown)
-    return BoundListener(listening.listen, listening.socket, listening.outer)
+    return BoundListener(listening.listen, listening.socket, listening.outer, listening.slot)
 
 
 def _confess(error: BaseException, pipe: socket.socket) -> None:

@@ -6,16 +6,20 @@ wakes first. Kept connections add up, though, and the kernel wakes the workers i
 clearly above the mean over all workers leaves the socket to the others for some milliseconds. It comes back after a
 bounded number of such pauses: when the others hang, a crowded worker is better than none.
 
+A listener may have a limit (worker/door.py counts). At the limit newcomers wait in the kernel's queue, and the socket
+is not watched until somebody left: nothing spins.
+
 When descriptors run out (EMFILE) the queue stays readable and accepting would spin: it pauses longer, and says so once.
 """
 
 from __future__ import annotations
 
 import errno
+import select
 import socket
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from lbproxy.net.tcp_stream import READ
 
@@ -56,10 +60,27 @@ class Room(Enum):
     FULL = 3  # at its limit: the next one waits in the queue
 
 
+class Door(Protocol):
+    """Who may come in."""
+
+    def enter(self) -> bool:
+        """Take a place for a connection; False: there is none."""
+
+    def admit(self) -> None:
+        """Take a place, whether there is one or not."""
+
+    def leave(self) -> None:
+        """Give a place back."""
+
+    def wait(self, go_on: Callable[[], None], /) -> None:
+        """Call `go_on` once, from the event loop, when there may be a place."""
+
+
 class Acceptor:
     """Hands accepted sockets to `on_connection(sock, address)`, from the event loop.
 
-    `room()` tells whether this worker has its share or more; `on_exhausted(error)` is told when descriptors or memory run out.
+    `room()` tells whether this worker has its share or more; `on_exhausted(error)` is told when descriptors or memory run out; each
+    connection has taken a place at the `door`; `make_room()` is asked, when there is none, to get somebody to leave.
     """
 
     def __init__(
@@ -69,8 +90,12 @@ class Acceptor:
         on_connection: Callable[[socket.socket, Any], None],
         room: Callable[[], Room],
         on_exhausted: Callable[[OSError], None],
+        door: Door,
+        make_room: Callable[[], bool],
     ) -> None:
         self._sock = sock
+        self._door = door
+        self._make_room = make_room
         self._on_connection = on_connection
         self._room = room
         self._on_exhausted = on_exhausted
@@ -129,13 +154,30 @@ class Acceptor:
             self._pause(self._timer)
             return
         self._turns_left = GATE_TURNS
-        self._accept()
+        door = self._door
+        # Only for somebody who is still there is anybody shown out: each newcomer wakes all workers, and one gets it.
+        if door.enter() or (self._pending() and self._make_room() and door.enter()):
+            self._take()
+        else:
+            self._watcher.stop()
+            door.wait(self._resume)
+
+    def _pending(self) -> bool:
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(0))
 
     def _accept(self) -> bool:
-        """One connection; False when there is none to be had now."""
+        """One connection, whatever the limit is; False when there is none to be had now."""
+        self._door.admit()
+        return self._take()
+
+    def _take(self) -> bool:
+        """One connection, its place being taken."""
         try:
             sock, address = self._sock.accept()
         except OSError as error:
+            self._door.leave()
             if error.errno not in _NEXT_PLEASE:
                 self._on_exhausted(error)
                 self._pause(self._exhausted_timer)

@@ -11,6 +11,7 @@ if it is the end, ClientGone is raised inside the exchange: the backend's work i
 from __future__ import annotations
 
 import enum
+from typing import Protocol
 
 from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
 from lbproxy.http.forwarding import Forwarder
@@ -26,6 +27,13 @@ from lbproxy.streams import HEAD_READ, NEVER, Strand, Stream
 
 IDLE_IN_GREENLET = 1.0
 _END = b"\r\n\r\n"
+
+
+class Door(Protocol):
+    """Where connections are counted."""
+
+    def leave(self) -> None:
+        """One less."""
 
 
 class State(enum.Enum):
@@ -51,15 +59,15 @@ class ClientConnection(Client):
         "_idle_since",
         "_idle_until",
         "_rest",
+        "door",
         "state",
     )
 
     def __init__(
-        self, service: Service, stream: Stream, peer: str, forwarder: Forwarder, redirect: bool, tls_seconds: float
+        self, service: Service, stream: Stream, peer: str, forwarder: Forwarder, redirect: bool, tls_seconds: float, door: Door
     ) -> None:
-        """`redirect`: the listener only sends clients to HTTPS; `tls_seconds`: what the handshake took.
-
-        The caller has counted the connection in the ledger; from here on it is this object's to uncount.
+        """`redirect`: the listener only sends clients to HTTPS; `tls_seconds`: what the handshake took; `door`: where it has
+        taken a place, which is this object's to give back from here on.
         """
         self.service = service
         self.stream = stream
@@ -67,6 +75,7 @@ class ClientConnection(Client):
         self.forwarder = forwarder
         self.redirect = redirect
         self.tls_seconds = tls_seconds
+        self.door = door
         self.state: State = _IDLE
         self._rest = b""
         self._fields = LastFields()
@@ -282,6 +291,5 @@ class ClientConnection(Client):
 
     def _forget(self) -> None:
         self.state = _CLOSED
-        service = self.service
-        service.connections.discard(self)
-        service.counters.cells[service.counters.connections] -= 1
+        self.service.connections.discard(self)
+        self.door.leave()

@@ -14,7 +14,6 @@ cdef class Counters:
     cdef public long long bytes_in
     cdef public long long bytes_out
     cdef public object cells
-    cdef public long connections
     cdef public list latency
     cdef public long long retries
     cdef public list statuses

@@ -30,13 +30,11 @@ class Counters:
     moment (in flight, connections) is counted in the ledger at once.
     """
 
-    __slots__ = ("aborts", "bytes_in", "bytes_out", "cells", "child", "connections", "latency", "retries", "statuses")
+    __slots__ = ("aborts", "bytes_in", "bytes_out", "cells", "child", "latency", "retries", "statuses")
 
     def __init__(self, ledger: Ledger, child: int) -> None:
         self.cells = ledger.cells
         self.child = child
-        self.connections = scalar_at(child, Scalar.CONNECTIONS)
-        """The cell that counts open connections."""
         self.statuses = [0] * 6
         """By the first digit of the status."""
         self.latency = [0] * LATENCY_BUCKETS

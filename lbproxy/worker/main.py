@@ -16,7 +16,7 @@ from gevent.hub import get_hub
 from setproctitle import getproctitle, setproctitle
 
 from lbproxy import compiled
-from lbproxy.balance.ledger import Scalar, scalar_at
+from lbproxy.balance.ledger import PickLock, Scalar, scalar_at
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Drained, Heartbeat, Message, Quit, Ready, ReopenLogs, Serve, SetLogLevel
@@ -36,6 +36,7 @@ from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.proxy.shedding import shed_oldest
 from lbproxy.worker.bells import Bells
+from lbproxy.worker.door import Door
 from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.gate import Gate
 from lbproxy.worker.log_writer import LogWriter
@@ -64,6 +65,7 @@ class Worker:
         self._noisy = Noisy()
         self._deadlines = Deadlines(self._loop)
         self._writer = LogWriter(handover.access_fd) if handover.access_fd >= 0 else None
+        self._bells = Bells(self._loop, handover.bells, handover.child)
         self._service = self._wire()
         self._gate = Gate(handover.ledger, handover.child, handover.config.limits.connections_per_worker)
         self._acceptors = [self._acceptor(listener) for listener in handover.listeners]
@@ -81,8 +83,7 @@ class Worker:
     def _wire(self) -> Service:
         handover, config = self._handover, self._handover.config
         strands = GeventStrands()
-        bells = Bells(self._loop, handover.bells, handover.child)
-        pools, admissions = make_pools(handover, strands, time.monotonic, bells)
+        pools, admissions = make_pools(handover, strands, time.monotonic, self._bells)
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
         timeouts = config.timeouts
@@ -105,17 +106,29 @@ class Worker:
     def _acceptor(self, bound: BoundListener) -> Acceptor:
         # Accepted sockets inherit it, which saves a system call a connection.
         bound.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        reception = Reception(bound, self._service, self._deadlines, self._handover, self._noisy)
-        return Acceptor(self._loop, bound.socket, reception.welcome, self._room, self._on_exhausted)
+        handover = self._handover
+        lock = PickLock(handover.pick_lock, handover.ledger, handover.child)
+        door = Door(handover.ledger, lock, handover.child, bound.slot, bound.listen.max_connections, self._bells)
+        reception = Reception(bound, self._service, self._deadlines, handover, self._noisy, door)
+        address = str(bound.listen.address)
+
+        def make_room() -> bool:
+            made = self._shed(door)
+            if not made:
+                self._noisy.warning("accept.full", listener=address, max_connections=door.limit)
+            return made
+
+        return Acceptor(self._loop, bound.socket, reception.welcome, self._room, self._on_exhausted, door, make_room)
 
     def _room(self) -> Room:
         """See listener.Room: at the ceiling, clients that have been idle for long give way."""
         room = self._gate.room()
-        if room is Room.FULL:
-            clients = [each for each in self._service.connections if isinstance(each, ClientConnection)]
-            if shed_oldest(clients, time.monotonic()):
-                return self._gate.room()
-        return room
+        return self._gate.room() if room is Room.FULL and self._shed() else room
+
+    def _shed(self, door: Door | None = None) -> bool:
+        """Whether anybody could be shown out; of those who came through that door, if one is given."""
+        clients = [each for each in self._service.connections if isinstance(each, ClientConnection) and door in (None, each.door)]
+        return shed_oldest(clients, time.monotonic()) > 0
 
     # ---------------------------------------------------------------- life
 

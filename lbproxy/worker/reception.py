@@ -22,13 +22,17 @@ from lbproxy.observe.log import Noisy
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.service import Service
+from lbproxy.worker.door import Door
 
 
 class Reception:
     """One listener's newcomers."""
 
-    def __init__(self, bound: BoundListener, service: Service, deadlines: Deadlines, handover: Handover, noisy: Noisy) -> None:
+    def __init__(
+        self, bound: BoundListener, service: Service, deadlines: Deadlines, handover: Handover, noisy: Noisy, door: Door
+    ) -> None:
         self._context = bound.context
+        self._door = door
         self._port = bound.listen.address.port
         self._redirect = bound.listen.redirect_to_https
         self._service = service
@@ -39,15 +43,12 @@ class Reception:
         child = handover.child
         self._cells = handover.ledger.cells
         self._accepted = scalar_at(child, Scalar.ACCEPTED)
-        self._connections = scalar_at(child, Scalar.CONNECTIONS)
         self._handshakes = scalar_at(child, Scalar.HANDSHAKES)
         self._failures = scalar_at(child, Scalar.HANDSHAKE_FAILURES)
 
     def welcome(self, sock: socket.socket, address: Any) -> None:
-        """From the event loop: a connection was accepted; `sock` is non-blocking and ours."""
-        cells = self._cells
-        cells[self._accepted] += 1
-        cells[self._connections] += 1
+        """From the event loop: a connection was accepted and has its place; `sock` is non-blocking and ours."""
+        self._cells[self._accepted] += 1
         peer: str = address[0]
         context = self._context
         if context is None:
@@ -58,7 +59,7 @@ class Reception:
 
     def _client(self, stream: TcpStream, peer: str, proto: str, tls_seconds: float) -> ClientConnection:
         forwarder = Forwarder(peer, proto, self._port, self._networks)
-        return ClientConnection(self._service, stream, peer, forwarder, self._redirect, tls_seconds)
+        return ClientConnection(self._service, stream, peer, forwarder, self._redirect, tls_seconds, self._door)
 
     def _shake_hands(self, sock: socket.socket, peer: str, context: ssl.SSLContext) -> None:
         begun = time.monotonic()
@@ -78,9 +79,8 @@ class Reception:
         client.serve()
 
     def _turn_away(self, stream: TlsStream, peer: str, error: StreamError) -> None:
-        cells = self._cells
-        cells[self._failures] += 1
-        cells[self._connections] -= 1
+        self._cells[self._failures] += 1
+        self._door.leave()
         reason = error.reason if isinstance(error, HandshakeFailed) else str(error)
         if isinstance(error, TimedOut):
             reason = "handshake_timeout"

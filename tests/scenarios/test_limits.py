@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
 
+from lbproxy.balance.ledger import PerBackend, cell_at
 from tests.conftest import Stage
 from tests.support.backends import Conversation, Scripted
 from tests.support.ports import free_port
+from tests.support.shared import LedgerView
 from tests.support.waiting import eventually
 from tests.support.wire import Truncated
 
@@ -35,9 +39,15 @@ def test_connections_per_worker(stage: Stage) -> None:
     assert first[0].response().status == 200
 
 
-def test_idle_connections_give_way(stage: Stage) -> None:
+@pytest.mark.parametrize("whose", ["worker", "listener"])
+def test_idle_connections_give_way(stage: Stage, whose: str) -> None:
     """At the limit the longest idle one is closed for a newcomer, in peace; the others are kept."""
-    proxy = stage.proxy(stage.app().address, limits={"connections_per_worker": 5})
+    config = stage.config(stage.app().address)
+    if whose == "worker":
+        config["limits"] = {"connections_per_worker": 5}
+    else:
+        config["listen"][0]["max_connections"] = 5
+    proxy = stage.run(config)
     first = [stage.client(proxy) for _ in range(5)]
     for client in first:
         assert client.request("GET", "/echo").status == 200
@@ -45,6 +55,45 @@ def test_idle_connections_give_way(stage: Stage) -> None:
     assert first[0].ended()
     for client in first[1:]:
         assert client.request("GET", "/echo").status == 200
+
+
+def test_connections_of_a_listener(stage: Stage) -> None:
+    """Over four workers: never more than the limit, the others wait in the queue, and each who leaves lets one in; also a worker
+    that dies with all it had."""
+    app = stage.app()
+    config = stage.config(app.address, workers=4)
+    config["listen"].append({"address": f"127.0.0.1:{free_port()}", "max_connections": 5})
+    proxy = stage.run(config)
+    proxy.wait_workers(4)
+    clients = [stage.client(proxy, tls=False, listener=1) for _ in range(22)]
+    for client in clients:
+        client.send_head("GET", "/hold", [("Connection", "close")])
+    with LedgerView(proxy.pid) as view:
+
+        def inside() -> list[int]:
+            """By worker; column 0 is the backend's, 1 the other listener's."""
+            return [view.ledger.cells[cell_at(row, PerBackend.OPEN, 2)] for row in range(view.ledger.children)]
+
+        for left in range(22, 12, -5):
+            eventually(lambda: app.held() == 5, f"five of {left} at the backend")
+            assert sum(inside()) == 5
+            app.release()
+        eventually(lambda: app.held() == 5, "five of twelve")
+        assert stage.client(proxy).request("GET", "/echo").status == 200, "the other listener has no limit"
+        rows = inside()
+        lost = max(rows)
+        os.kill(proxy.wait_event("worker.ready", worker=1 + rows.index(lost))["pid"], signal.SIGKILL)
+        proxy.wait_event("worker.died")
+        eventually(lambda: app.held() == 5 and sum(inside()) == 5, "its places are taken by others")
+        while sum(inside()):
+            app.release()
+        assert view.verify() == []
+    statuses = []
+    for client in clients:
+        with suppress(Truncated, OSError):
+            statuses.append(client.response().status)
+    assert statuses == [200] * (22 - lost)
+    assert proxy.wait_event("accept.full", max_connections=5)["listener"] == config["listen"][1]["address"]
 
 
 def test_a_reader_that_stops(stage: Stage) -> None:

@@ -152,6 +152,16 @@ def test_the_commonest_orders_have_names() -> None:
     assert admin_cell(True, None) == Admin.DRAINED
 
 
+def test_verify_counts_connections_at_the_doors(ledger: Ledger) -> None:
+    """Each came through a listener."""
+    ledger.open_row(1)
+    ledger.cells[scalar_at(1, Scalar.CONNECTIONS)] = 2
+    assert ledger.verify() == ["child 1: 0 connections came through listeners, 2 are open"]
+    ledger.cells[cell_at(1, PerBackend.OPEN, 9)] = 1
+    ledger.cells[cell_at(1, PerBackend.OPEN, 3)] = 1
+    assert ledger.verify() == []
+
+
 def test_verify_names_what_is_wrong(ledger: Ledger) -> None:
     """Requests in flight that nobody has, live ones that are nowhere, gauges below zero."""
     ledger.open_row(1)

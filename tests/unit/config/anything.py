@@ -25,7 +25,9 @@ listen_tls = st.builds(lambda profile, auth: model.ListenTls(profile, *auth), st
 tls_side = st.builds(
     lambda pairs, tls: {"certificates": tuple(pairs), "tls": tls}, st.lists(certificates, min_size=1, max_size=2), listen_tls
 )
-plain_side = st.builds(lambda redirect: {"redirect_to_https": redirect}, st.booleans())
+plain_side = st.builds(
+    lambda redirect, most: {"redirect_to_https": redirect, "max_connections": most}, st.booleans(), st.integers(0, 10**7)
+)
 # Each on a port of its own, and each route on a path of its own, so that the parts get along.
 listeners = st.lists(st.tuples(ips, st.one_of(tls_side, plain_side)), min_size=1, max_size=3).map(
     lambda sides: tuple(model.Listen(Address(ip, 1000 + index), **side) for index, (ip, side) in enumerate(sides))

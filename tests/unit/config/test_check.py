@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.balance.ledger import BACKEND_SLOTS
-from lbproxy.config.check import MAX_BACKENDS
+from lbproxy.config.check import MAX_COUNTED
 from tests.unit.config.text import LEAST, complaint, read
 
 
@@ -84,10 +84,10 @@ def test_a_backend_twice() -> None:
 
 
 def test_not_more_backends_than_the_ledger_has_columns() -> None:
-    """Over all pools."""
-    assert MAX_BACKENDS == BACKEND_SLOTS
-    many = ", ".join(f'"a:{port}"' for port in range(1, MAX_BACKENDS + 1))
+    """Over all pools; a listener takes one, too."""
+    assert MAX_COUNTED == BACKEND_SLOTS
+    many = ", ".join(f'"a:{port}"' for port in range(1, MAX_COUNTED))
     read(LEAST.replace('"10.0.0.1:80"', many))
     assert (
-        f"wanted at most {MAX_BACKENDS}" in complaint(LEAST.replace('"10.0.0.1:80"', many) + '[pool.b]\nbackends = ["a:1"]').message
+        f"wanted at most {MAX_COUNTED}" in complaint(LEAST.replace('"10.0.0.1:80"', many) + '[pool.b]\nbackends = ["a:1"]').message
     )

@@ -19,12 +19,12 @@ def test_listeners() -> None:
     """TLS with everything, and plain."""
     text = (
         f'[[listen]]\naddress = "[::]:443"\n{TLS}tls = {{ profile = "modern", client_ca = "ca.pem", client_auth = "required" }}\n'
-        f'[[listen]]\naddress = ":80"\nredirect_to_https = true\n{ROUTE}{POOL}'
+        f'[[listen]]\naddress = ":80"\nredirect_to_https = true\nmax_connections = 7\n{ROUTE}{POOL}'
     )
     tls, plain = read(text).listen
     pair = Certificate(Path("/base/a.crt"), Path("/k/a.key"))
     assert tls == Listen(Address("::", 443), (pair,), ListenTls("modern", Path("/base/ca.pem"), "required"), False, 2)
-    assert plain == Listen(Address("0.0.0.0", 80), (), ListenTls(), True, line_of(text, '":80"'))
+    assert plain == Listen(Address("0.0.0.0", 80), (), ListenTls(), True, line_of(text, '":80"'), 7)
 
 
 @pytest.mark.parametrize(("listener", "key", "message", "hint"), [
@@ -37,6 +37,7 @@ def test_listeners() -> None:
     ('address = ":1"\ntls = {}', "listen[0].tls", "plain HTTP", 'add certificates = [{ cert = "...", key = "..." }]'),
     (f'{PLAIN}{TLS}tls = {{ client_auth = "optional" }}', "listen[0].tls.client_auth", "without", 'add client_ca = "ca.pem"'),
     (f'{PLAIN}{TLS}tls = {{ client_ca = "c" }}', "listen[0].tls.client_ca", "no client is asked", 'add client_auth = "required"'),
+    (f'{PLAIN}max_connections = -1', "listen[0].max_connections", "wanted a whole number from 0", ""),
     ('address = ":1"\nadress = 1', "listen[0].adress", "unknown key", 'did you mean "address"?'),
 ])  # fmt: skip
 def test_listeners_refused(listener: str, key: str, message: str, hint: str) -> None:

@@ -70,6 +70,8 @@ def edited(text: str, *swaps: tuple[str, str]) -> str:
     ('[[listen]]\naddress = "0.0.0.0:80"\nredirect_to_https = true', "", ["- listener 0.0.0.0:80"]),
     ('"0.0.0.0:80"', '"[::]:80"', ["- listener 0.0.0.0:80", "+ listener [::]:80"]),
     ("redirect_to_https = true", "", ["~ listener 0.0.0.0:80: redirect_to_https true -> false"]),
+    ("redirect_to_https = true", "redirect_to_https = true\nmax_connections = 9",
+     ["~ listener 0.0.0.0:80: max_connections 0 -> 9"]),
     ("client_auth =", 'profile = "modern", client_auth =', ["~ listener 0.0.0.0:443: tls.profile intermediate -> modern"]),
     ('client_ca = "clients.pem", client_auth = "required"', "",
      ["~ listener 0.0.0.0:443: tls.client_ca /base/clients.pem removed, tls.client_auth required -> none"]),

@@ -73,7 +73,7 @@ def test_all_of_it(tmp_path: Path) -> None:
         assert [backend.slot for backend in provision.backends["web"]] == [0, 1]
         assert os.readlink(f"/proc/self/fd/{provision.access_fd}") == config.log.access
         assert provision.metrics_socket is not None
-        assert provision.columns == {0, 1}
+        assert provision.columns == {0, 1, *(listening.slot for listening in provision.listeners)}
         assert provision.terms == Terms(3, 30.0, 3600.0)
         assert estate.sockets == {config.listen[0].address: listener.socket, config.metrics.address: provision.metrics_socket}
         assert estate.warnings == []
@@ -221,13 +221,14 @@ def test_backends_that_stay_keep_their_counts_and_new_ones_begin_at_zero(first: 
     estate, old = first
     cells = estate.ledger.cells
     estate.ledger.open_row(0)
-    for slot in (0, 1, 2):
+    for slot in (0, 1, 2, 3):  # the third is the listener's
         cells[cell_at(0, PerBackend.REQUESTS, slot)] = 7 + slot
         cells[column_at(Column.HEALTH, slot)] = Health.UP
     new = provide(estate, with_backends(old.config, 9002, 9003), [old], old)
-    assert {backend.port: backend.slot for backend in new.backends["web"]} == {9002: 1, 9003: 2}
-    assert [estate.ledger.backend_total(PerBackend.REQUESTS, slot) for slot in (0, 1, 2)] == [7, 8, 0]
-    assert [estate.ledger.health(slot) for slot in (0, 1, 2)] == [Health.UP, Health.UP, Health.UNKNOWN]
+    assert {backend.port: backend.slot for backend in new.backends["web"]} == {9002: 1, 9003: 3}
+    assert [estate.ledger.backend_total(PerBackend.REQUESTS, slot) for slot in (0, 1, 3)] == [7, 8, 0]
+    assert [listening.slot for listening in (*old.listeners, *new.listeners)] == [2, 2]
+    assert [estate.ledger.health(slot) for slot in (0, 1, 3)] == [Health.UP, Health.UP, Health.UNKNOWN]
     new.close()
 
 
@@ -249,8 +250,8 @@ def test_a_backend_that_comes_back_has_its_counts_and_is_looked_at_again(first: 
 def test_places_in_the_ledger_of_living_generations_are_not_given_away(first: tuple[Estate, Provision]) -> None:
     """Until the last worker that counts there is gone."""
     estate, old = first
-    crowd = with_backends(old.config, *range(10_000, 10_000 + BACKEND_SLOTS - 1))
-    with pytest.raises(StartError, match=r"1023 backends need more than the 1024 places"):
+    crowd = with_backends(old.config, *range(10_000, 10_000 + BACKEND_SLOTS - 2))
+    with pytest.raises(StartError, match=r"1023 backends and listeners need more than the 1024 places"):
         provide(estate, crowd, [old])
     new = provide(estate, crowd)
     assert len(new.columns) == BACKEND_SLOTS - 1

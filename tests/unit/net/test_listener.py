@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
@@ -34,11 +34,37 @@ class Hall:
         self.asked = 0
         self.got: list[tuple[socket.socket, Any]] = []
         self.exhausted: list[OSError] = []
-        self.acceptor = Acceptor(loop(), self.sock, self.take, self.look, self.exhausted.append)
+        self.places = 1_000_000
+        self.inside = 0
+        self.sheddable = 0
+        """Connections that would leave if they were asked to."""
+        self.on_place: Callable[[], None] | None = None
+        self.acceptor = Acceptor(loop(), self.sock, self.take, self.look, self.exhausted.append, self, self.make_room)
         self.guests: list[gsocket.socket] = []
 
     def take(self, sock: socket.socket, address: Any) -> None:
         self.got.append((sock, address))
+
+    def enter(self) -> bool:
+        entered = self.inside < self.places
+        self.inside += entered
+        return entered
+
+    def admit(self) -> None:
+        self.inside += 1
+
+    def leave(self) -> None:
+        self.inside -= 1
+
+    def wait(self, go_on: Callable[[], None]) -> None:
+        self.on_place = go_on
+
+    def make_room(self) -> bool:
+        if not self.sheddable:
+            return False
+        self.sheddable -= 1
+        self.leave()
+        return True
 
     def look(self) -> Room:
         self.asked += 1
@@ -111,6 +137,46 @@ def test_a_full_worker_leaves_them_in_the_queue(hall: Hall) -> None:
     assert loop_rests(), "and the loop does not go round for them"
     hall.room = Room.PLENTY
     until(lambda: hall.got, "accepted once there is room")
+
+
+def test_at_the_listeners_limit_they_wait_until_somebody_leaves(hall: Hall) -> None:
+    """In the queue, without a watcher, and without a loop that goes round for them."""
+    hall.places = 1
+    hall.arrive(3)
+    until(lambda: hall.on_place is not None, "the second one finds no place")
+    assert (len(hall.got), hall.inside) == (1, 1)
+    asked = hall.asked
+    assert loop_rests()
+    assert hall.asked == asked
+    go_on, hall.on_place = hall.on_place, None
+    hall.leave()
+    assert go_on is not None
+    go_on()
+    until(lambda: hall.on_place is not None, "and then the third")
+    assert (len(hall.got), hall.inside) == (2, 1)
+
+
+def test_idle_ones_make_room_for_one_who_is_there(hall: Hall) -> None:
+    """One for one, and none once the queue is empty; at the last orders all in the queue are let in."""
+    hall.places, hall.sheddable = 2, 2
+    hall.arrive(5)
+    until(lambda: hall.on_place is not None, "no more to be shown out")
+    assert (len(hall.got), hall.inside, hall.sheddable) == (4, 2, 0)
+    hall.sheddable = 1
+    assert hall.queued() == 1, "another worker took it"
+    assert hall.on_place is not None
+    hall.on_place()
+    hall.acceptor._on_pending()
+    assert (len(hall.got), hall.sheddable) == (4, 1)
+    hall.arrive(2)
+    hall.acceptor.stop_with_queue()
+    assert (len(hall.got), hall.inside) == (6, 4)
+
+
+def test_a_place_is_given_back_when_there_was_nobody(hall: Hall) -> None:
+    """Another worker was faster."""
+    hall.acceptor._on_pending()
+    assert (hall.got, hall.inside) == ([], 0)
 
 
 def test_pauses_last_each_time(hall: Hall) -> None:

@@ -27,6 +27,7 @@ from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.streams import NEVER, Buffer, Strand, StreamOwner
+from lbproxy.worker.door import Door
 
 EOF = b""
 LOST = ConnectionLost("reset by the test")
@@ -195,6 +196,20 @@ class FakeStream:
                 self.world.throw_later(waiting, ConnectionLost("stream closed"))
 
 
+DOOR = 20
+"""The column of the listener that clients come through."""
+
+
+class NoBells:
+    """For a door that nobody waits at."""
+
+    def ring(self, child: int) -> None:
+        raise AssertionError("nobody waits")
+
+    def attend(self, queue: Door) -> None:
+        raise AssertionError("the door is wide open")
+
+
 class NoLock:
     """A pick lock for one worker."""
 
@@ -235,7 +250,9 @@ class World:
         places = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(backends)]
         for slot in range(backends):
             self.ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
-        pool = Pool("app", places, self.ledger, PickLock(NoLock(), self.ledger, 0), 0)
+        pick_lock = PickLock(NoLock(), self.ledger, 0)
+        pool = Pool("app", places, self.ledger, pick_lock, 0)
+        self.door = Door(self.ledger, pick_lock, 0, DOOR, 0, NoBells())
         route = route or model.Route("app")
         self.config = model.Config(
             source="",
@@ -343,9 +360,9 @@ class World:
     def connect(self, room: int | None = None, *, redirect: bool = False) -> FakeStream:
         """A client's connection, parked until its first input."""
         stream = FakeStream(self, "client", room)
-        self.ledger.cells[scalar_at(0, Scalar.CONNECTIONS)] += 1
+        self.door.admit()
         forwarder = Forwarder("192.0.2.1", "https", 443, ())
-        ClientConnection(self.service, stream, "192.0.2.1", forwarder, redirect, 0.0).await_first()
+        ClientConnection(self.service, stream, "192.0.2.1", forwarder, redirect, 0.0, self.door).await_first()
         return stream
 
     # ---- afterwards

@@ -24,7 +24,7 @@ from lbproxy.worker.main import run
 
 def handover_of(options: dict[str, Any]) -> Handover:
     """What the options and descriptors say."""
-    listeners = []
+    listeners: list[BoundListener] = []
     for entry in options["listeners"]:
         sock = socket.socket(fileno=entry["fd"])
         sock.setblocking(False)
@@ -33,7 +33,7 @@ def handover_of(options: dict[str, Any]) -> Handover:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(entry["cert"], entry["key"])
         listen = model.Listen(model.Address("127.0.0.1", sock.getsockname()[1]))
-        listeners.append(BoundListener(listen, sock, context))
+        listeners.append(BoundListener(listen, sock, context, 100 + len(listeners)))
     backends = tuple(
         Backend("app", f"127.0.0.1:{port}", "127.0.0.1", "127.0.0.1", port, 1, 0, slot)
         for slot, port in enumerate(options["backends"])

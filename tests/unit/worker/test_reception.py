@@ -24,7 +24,7 @@ from lbproxy.observe.log import Noisy
 from lbproxy.worker.reception import Reception
 from tests.unit.net.loopback import deadlines_running, loop_rests, sockets, start, until
 from tests.unit.net.tls_peer import Authority, TlsPeer
-from tests.unit.proxy.world import NoLock, World, get
+from tests.unit.proxy.world import DOOR, NoLock, World, get
 
 
 class Told(Noisy):
@@ -67,11 +67,13 @@ class Desk:
         )
         ours.close()
         self.told = Told()
-        self.reception = Reception(BoundListener(listen, ours, context), service, deadlines, handover, self.told)
+        bound = BoundListener(listen, ours, context, DOOR)
+        self.reception = Reception(bound, service, deadlines, handover, self.told, self.world.door)
 
     def arrive(self) -> gsocket.socket:
         """A client's end of a new connection."""
         ours, peer = sockets()
+        self.world.door.admit()
         get_hub().loop.run_callback(self.reception.welcome, ours, ("192.0.2.9", 50_000))
         gevent.sleep(0)
         return peer
