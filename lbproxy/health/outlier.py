@@ -6,11 +6,13 @@ with what turned. Three kinds of failure count: *failed* tries (refused, reset, 
 
     FIT --`consecutive` failures in a row, or `rate` of its answers in the window failed, or the last `requests` of them--> EJECTED
     EJECTED --after base * n seconds, n the ejections in a row, at most `longest`--> TRIAL
-    TRIAL --TRIAL_PASSES good answers--> FIT      TRIAL --one failure--> EJECTED, n + 1
+    TRIAL --TRIAL_PASSES good answers in a row--> FIT
+    TRIAL --one failure, or TRIAL_PASSES other errors in a row--> EJECTED, n + 1
 
 - In a row: over all workers. Between two looks nobody knows the order, so a good answer that came with failures ends the streak.
-- The rate ejects only who is worse than the others, at less than half its rate: when everybody fails, it is the requests, or what
-  is behind the backends, and an attacker who finds a URL that breaks must not be able to eject healthy backends with it.
+- The rate, and errors on trial, eject only who is worse than the others, at less than half its rate: when everybody fails, it is
+  the requests, or what is behind the backends, and an attacker who finds a URL that breaks must not be able to eject healthy
+  backends with it.
 - Never more than `share` of the pool at once, and never the last one that is fit.
 - n starts anew when a backend was fit for `longest` seconds.
 """
@@ -155,7 +157,9 @@ class Jury:
     def _tried(self, index: int, record: Record, good: int, failed: int, now: float) -> Turn | None:
         if failed:
             return self._eject(index, record, "failed again when it was tried", now)
-        record.passes += good
+        if self._rules.rate and record.bad >= TRIAL_PASSES and self._worse(index, record.bad, record.bad):
+            return self._eject(index, record, f"{record.bad} answers in a row failed when it was tried", now)
+        record.passes = 0 if record.bad else record.passes + good
         if record.passes < TRIAL_PASSES:
             return None
         record.fit_since = now
@@ -171,11 +175,13 @@ class Jury:
             answers = bad = record.bad  # what was before has passed: one that breaks at once must not hide behind a good past
         if not rules.rate or answers < rules.requests or bad * 100 < rules.rate * answers:
             return ""
+        return f"{bad} of {answers} answers failed" if self._worse(index, bad, answers) else ""
+
+    def _worse(self, index: int, bad: int, answers: int) -> bool:
+        """More than twice as many of its answers are bad as of those of all others that are fit."""
         others = [other.recent() for at, other in enumerate(self.records) if at != index and other.standing is Standing.FIT]
         all_answers, all_bad = sum(one for one, _ in others), sum(two for _, two in others)
-        if all_bad * answers * 2 >= bad * max(all_answers, 1):
-            return ""
-        return f"{bad} of {answers} answers failed"
+        return all_bad * answers * 2 < bad * max(all_answers, 1)
 
     def _may_eject(self, index: int, up: Sequence[bool]) -> bool:
         out = sum(record.standing is not Standing.FIT for record in self.records)

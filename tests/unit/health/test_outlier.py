@@ -118,6 +118,30 @@ def test_the_way_back() -> None:
     assert court.look(b0=(0, 5, 0))[0].why.endswith("out for 90 s")
 
 
+def test_errors_on_trial() -> None:
+    """Who answers 500 at once would take one request after the other for ever: three in a row, and it is out again."""
+    court = Court(3)
+    court.look(b0=(0, 0, 20), b1=(20, 0, 0))
+    court.now += 30.0
+    court.look(b1=(20, 0, 0))
+    assert court.look(b0=(2, 0, 0), b1=(20, 0, 0)) == []
+    assert court.look(b0=(0, 0, 2), b1=(20, 0, 0)) == [], "one that breaks on a request or two is not broken"
+    assert court.look(b0=(2, 0, 0), b1=(20, 0, 0)) == [], "but it has to begin anew"
+    assert court.look(b0=(0, 0, 3), b1=(20, 0, 0)) == [
+        Turn(0, Standing.EJECTED, "3 answers in a row failed when it was tried: out for 60 s")
+    ]
+
+
+def test_errors_on_trial_that_all_have() -> None:
+    """Requests that break everybody say nothing about who is tried."""
+    court = Court(3)
+    court.look(b0=(0, 0, 20), b1=(20, 0, 0))
+    court.now += 30.0
+    court.look(b1=(1, 0, 9), b2=(1, 0, 9))
+    assert court.look(b0=(0, 0, 9), b1=(1, 0, 9), b2=(1, 0, 9)) == []
+    assert court.look(b0=(3, 0, 0), b1=(1, 0, 9), b2=(1, 0, 9)) == [Turn(0, Standing.FIT, "3 requests passed")]
+
+
 def test_sins_are_forgiven() -> None:
     """After as long as the longest ejection; and none is longer."""
     court = Court(2, Rules(base=200.0))
