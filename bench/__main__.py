@@ -1,4 +1,8 @@
-"""`python -m bench [cases...]`: the table; `python -m bench reload`: what reloads cost; `python -m bench scale`: several workers.
+"""`python -m bench [cases...]`: the table. Other things are asked for by a verb (VERBS):
+
+    reload     requests lost while each proxy reloads
+    faults     what a failing backend costs
+    scale      what several workers cost, and how evenly they share
 
 Exit 0 whatever the figures, 1 with the reason when the harness cannot measure.
 """
@@ -9,12 +13,14 @@ import signal
 import sys
 from types import FrameType
 
+from bench.faults import command as faults
+from bench.macro import cases
 from bench.macro import command as macro
 from bench.macro import scale_command as scale
 from bench.reload import command as reload
 
-VERBS = {"reload": reload.main, "scale": scale.main}
-"""By the first argument, if options or nothing follow it; among other cases `reload` is a case."""
+VERBS = {"reload": reload.main, "scale": scale.main, "faults": faults.main}
+"""By the first argument; what is a case as well (`reload`) is a verb only if options or nothing follow it."""
 
 
 def main(argv: list[str]) -> int:
@@ -22,9 +28,10 @@ def main(argv: list[str]) -> int:
         raise SystemExit(128 + number)  # through the finally clauses that stop the proxies
 
     signal.signal(signal.SIGTERM, end)
-    if argv[:1] and argv[0] in VERBS and not (argv[1:] and not argv[1].startswith("-")):
-        return VERBS[argv[0]](argv[1:])
-    return macro.main(argv)
+    verb = argv[0] if argv and argv[0] in VERBS else None
+    if verb is None or (verb in cases.NAMES and argv[1:] and not argv[1].startswith("-")):
+        return macro.main(argv)
+    return VERBS[verb](argv[1:])
 
 
 if __name__ == "__main__":

@@ -50,6 +50,8 @@ class Tally:
     """Requests answered rightly, by kind of client."""
     lost: Counter[str] = field(default_factory=Counter)
     """By kind of loss."""
+    lost_by: Counter[str] = field(default_factory=Counter)
+    """The same, by kind of client."""
     losses: list[Loss] = field(default_factory=list)
     connections: int = 0
     renewed: int = 0
@@ -67,6 +69,7 @@ class Tally:
 
     def lose(self, at: float, client: str, loss: Lost) -> None:
         self.lost[loss.kind] += 1
+        self.lost_by[client] += 1
         if len(self.losses) < EXAMPLES:
             self.losses.append(Loss(at, client, loss.kind, loss.what, loss.local_port))
 
@@ -85,6 +88,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
     for tally in tallies:
         whole.done += tally.done
         whole.lost += tally.lost
+        whole.lost_by += tally.lost_by
         whole.losses += tally.losses
         whole.connections += tally.connections
         whole.renewed += tally.renewed
@@ -102,6 +106,7 @@ def to_dict(tally: Tally) -> dict[str, Any]:
         "requests": tally.requests,
         "done": dict(tally.done),
         "lost": dict(tally.lost),
+        "lost_by": dict(tally.lost_by),
         "losses": [loss._asdict() for loss in tally.losses],
         "connections": tally.connections,
         "renewed": tally.renewed,
@@ -116,6 +121,7 @@ def from_dict(told: dict[str, Any]) -> Tally:
     return Tally(
         done=Counter(told["done"]),
         lost=Counter(told["lost"]),
+        lost_by=Counter(told["lost_by"]),
         losses=[Loss(**loss) for loss in told["losses"]],
         connections=told["connections"],
         renewed=told["renewed"],

@@ -61,16 +61,17 @@ def test_a_verb_with_options_is_a_verb_and_among_cases_a_case(monkeypatch: pytes
         return lambda words: called.append((name, words))
 
     monkeypatch.setattr("signal.signal", lambda number, action: None)
-    monkeypatch.setattr(bench, "VERBS", {name: note(name) for name in ("reload", "scale")})
+    monkeypatch.setattr(bench, "VERBS", {name: note(name) for name in ("reload", "scale", "faults")})
     monkeypatch.setattr("bench.macro.command.main", note("macro"))
-    for words in (["reload"], ["reload", "--reloads", "2"], ["scale"], ["reload", "tiny"], ["tiny", "reload"], []):
-        bench.main(words)
+    for words in ("reload", "reload --reloads 2", "scale", "reload tiny", "tiny reload", "faults slow", ""):
+        bench.main(words.split())
     assert called == [
         ("reload", []),
         ("reload", ["--reloads", "2"]),
         ("scale", []),
         ("macro", ["reload", "tiny"]),
         ("macro", ["tiny", "reload"]),
+        ("faults", ["slow"]),
         ("macro", []),
     ]
 
