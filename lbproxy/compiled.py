@@ -26,6 +26,7 @@ HOT = (
     "lbproxy.http.h1.request",
     "lbproxy.http.h1.response",
     "lbproxy.http.heads",
+    "lbproxy.http.message",
     "lbproxy.net.tcp_stream",
     "lbproxy.net.tls_stream",
     "lbproxy.observe.access",

@@ -1,10 +1,13 @@
 # Types for the compiled form of forwarding.py. See lbproxy/compiled.py.
 
+from lbproxy.http.message cimport RequestHead
+
+
 cdef class Forwarder:
     cdef public bytes _after_host
     cdef public bytes _before_host
     cdef public bytes _block
-    cdef public object _head
+    cdef public RequestHead _head
     cdef public tuple _networks
     cdef public bytes _out
     cdef public str _peer
@@ -13,5 +16,5 @@ cdef class Forwarder:
     cdef public bytes _rest
     cdef public bint _trusted
 
-    cpdef bytes request(self, head)
-    cpdef str client(self, head)
+    cpdef bytes request(self, RequestHead head)
+    cpdef str client(self, RequestHead head)

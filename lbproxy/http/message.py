@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 NO_BODY = 0
 CHUNKED = -1
 UNTIL_CLOSE = -2
@@ -17,51 +15,152 @@ Special = tuple[bytes, bytes]
 """A field that decides something: (name, value), both in lower case."""
 
 
-class RequestHead(NamedTuple):
-    """A request head that passed every rule of design section 9."""
+class RequestHead:
+    """A request head that passed every rule of design section 9. Nobody changes one: others are made of it."""
 
-    method: bytes
-    target: bytes
-    """What is sent upstream: origin-form with a normalised path, or "*"."""
-    path: bytes
-    """The path that routes are matched on: the target without its query."""
-    host: bytes
-    """Lower case, without port and without a trailing dot; "[::1]" keeps its brackets."""
-    authority: bytes
-    """The Host field's value, in lower case, without white space around it."""
-    minor: int
-    """HTTP/1.minor"""
-    body: int
-    keep_alive: bool
-    """False also when an upgrade is wanted: an answer that refuses it is the last one (upgrade.py)."""
-    expect_continue: bool
-    upgrade: bytes
-    """The protocol, in lower case, that a backend may be asked to switch to if the method allows (upgrade.py); else empty."""
-    block: bytes
-    """All field lines, each with its CRLF in front."""
-    lowered: bytes
-    """`block` in lower case: what scans run on."""
-    specials: list[Special]
-    nominated: tuple[bytes, ...]
-    """Lower-case names that Connection nominates as hop-by-hop, beyond the standard ones."""
-    raw: bytes = b""
-    """The target in origin-form as the client wrote it, when it was not in normal form; else empty."""
+    __slots__ = (
+        "authority",
+        "block",
+        "body",
+        "expect_continue",
+        "host",
+        "keep_alive",
+        "lowered",
+        "method",
+        "minor",
+        "nominated",
+        "path",
+        "raw",
+        "specials",
+        "target",
+        "upgrade",
+    )
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        path: bytes,
+        host: bytes,
+        authority: bytes,
+        minor: int,
+        body: int,
+        keep_alive: bool,
+        expect_continue: bool,
+        upgrade: bytes,
+        block: bytes,
+        lowered: bytes,
+        specials: list[Special],
+        nominated: tuple[bytes, ...],
+        raw: bytes = b"",
+    ) -> None:
+        self.method = method
+        self.target = target
+        """What is sent upstream: origin-form with a normalised path, or "*"."""
+        self.path = path
+        """The path that routes are matched on: the target without its query."""
+        self.host = host
+        """Lower case, without port and without a trailing dot; "[::1]" keeps its brackets."""
+        self.authority = authority
+        """The Host field's value, in lower case, without white space around it."""
+        self.minor = minor
+        """HTTP/1.minor"""
+        self.body = body
+        self.keep_alive = keep_alive
+        """False also when an upgrade is wanted: an answer that refuses it is the last one (upgrade.py)."""
+        self.expect_continue = expect_continue
+        self.upgrade = upgrade
+        """The protocol, in lower case, that a backend may be asked to switch to if the method allows (upgrade.py); else empty."""
+        self.block = block
+        """All field lines, each with its CRLF in front."""
+        self.lowered = lowered
+        """`block` in lower case: what scans run on."""
+        self.specials = specials
+        self.nominated = nominated
+        """Lower-case names that Connection nominates as hop-by-hop, beyond the standard ones."""
+        self.raw = raw
+        """The target in origin-form as the client wrote it, when it was not in normal form; else empty."""
+
+    def elsewhere(self, method: bytes, target: bytes, path: bytes, raw: bytes) -> RequestHead:
+        """The same fields with another request line."""
+        return RequestHead(
+            method,
+            target,
+            path,
+            self.host,
+            self.authority,
+            self.minor,
+            self.body,
+            self.keep_alive,
+            self.expect_continue,
+            self.upgrade,
+            self.block,
+            self.lowered,
+            self.specials,
+            self.nominated,
+            raw,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RequestHead) and all(getattr(self, name) == getattr(other, name) for name in _OF_REQUEST)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
-class ResponseHead(NamedTuple):
+class ResponseHead:
     """A response head that passed the same rules."""
 
-    status: int
-    reason: bytes
-    minor: int
-    body: int
-    keep_alive: bool
-    upgrade: bytes
-    block: bytes
-    lowered: bytes
-    specials: list[Special]
-    nominated: tuple[bytes, ...]
-    plain_keep_alive: bool = False
-    """The only special fields are Content-Length and one Connection that says just "keep-alive"."""
-    noteworthy: bool = False
-    """An interim response, or one of 500 and above."""
+    __slots__ = (
+        "block",
+        "body",
+        "keep_alive",
+        "lowered",
+        "minor",
+        "nominated",
+        "noteworthy",
+        "plain_keep_alive",
+        "reason",
+        "specials",
+        "status",
+        "upgrade",
+    )
+
+    def __init__(
+        self,
+        status: int,
+        reason: bytes,
+        minor: int,
+        body: int,
+        keep_alive: bool,
+        upgrade: bytes,
+        block: bytes,
+        lowered: bytes,
+        specials: list[Special],
+        nominated: tuple[bytes, ...],
+        plain_keep_alive: bool,
+        noteworthy: bool,
+    ) -> None:
+        """See RequestHead."""
+        self.status = status
+        self.reason = reason
+        self.minor = minor
+        self.body = body
+        self.keep_alive = keep_alive
+        self.upgrade = upgrade
+        self.block = block
+        self.lowered = lowered
+        self.specials = specials
+        self.nominated = nominated
+        self.plain_keep_alive = plain_keep_alive
+        """The only special fields are Content-Length and one Connection that says just "keep-alive"."""
+        self.noteworthy = noteworthy
+        """An interim response, or one of 500 and above."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ResponseHead) and all(getattr(self, name) == getattr(other, name) for name in _OF_RESPONSE)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+_OF_REQUEST: tuple[str, ...] = RequestHead.__slots__
+_OF_RESPONSE: tuple[str, ...] = ResponseHead.__slots__

@@ -3,13 +3,14 @@
 cimport cython
 
 from lbproxy.http.h1.request cimport LastFields
+from lbproxy.http.message cimport RequestHead
 from lbproxy.proxy.exchange cimport Client, Exchange
 from lbproxy.proxy.service cimport Service
 
 
 cdef class ClientConnection(Client):
     cdef public str _about
-    cdef public object _about_head
+    cdef public RequestHead _about_head
     cdef public LastFields _fields
     cdef public double _idle_since
     cdef public double _idle_until
@@ -18,7 +19,8 @@ cdef class ClientConnection(Client):
     cdef public object state
 
     @cython.locals(
-        service=Service, end=Py_ssize_t, begun=double, parsed=double, exchange=Exchange, patience=double, head=bytes, rest=bytes
+        service=Service, end=Py_ssize_t, begun=double, parsed=double, exchange=Exchange, patience=double, head=bytes, rest=bytes,
+        request=RequestHead
     )
     cdef bint _next_request(self) except -1
     @cython.locals(soon=double)

@@ -4,6 +4,7 @@ cimport cython
 
 from lbproxy.balance.board cimport Lease
 from lbproxy.http.forwarding cimport Forwarder
+from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.proxy.reuse cimport Upstream
 from lbproxy.proxy.service cimport Service
 
@@ -19,7 +20,7 @@ cdef class Client:
     cdef public object stream
     cdef public double tls_seconds
 
-    cpdef str about(self, head)
+    cpdef str about(self, RequestHead head)
 
 
 cdef class Exchange:
@@ -30,7 +31,7 @@ cdef class Exchange:
     cdef public long long _bytes_out
     cdef public Client _client
     cdef public bint _close
-    cdef public object _head
+    cdef public RequestHead _head
     cdef public bytes _lines
     cdef public bint _special
     cdef public double _leased
@@ -48,12 +49,14 @@ cdef class Exchange:
     cdef public bytes rest
 
     cpdef run(self)
+    @cython.locals(head=RequestHead)
     cdef _route(self)
     cdef _attempt(self, Lease lease, pool)
     cdef _dial(self, Lease lease, pool)
+    @cython.locals(answer=ResponseHead)
     cdef _converse(self, Upstream upstream)
     @cython.locals(end=Py_ssize_t)
     cdef tuple _next_head(self, stream, bytes data)
     @cython.locals(body=Py_ssize_t, surplus=bint)
-    cdef _pass_on(self, Upstream upstream, answer, bytes out, bytes data)
+    cdef _pass_on(self, Upstream upstream, ResponseHead answer, bytes out, bytes data)
     cdef _log(self)

@@ -52,14 +52,14 @@ class Router(Generic[Target]):
         entry = self._find(head.host, head.path)
         if entry is not None and entry.route.merge_slashes and b"//" in head.path:
             path = merge_slashes(head.path)
-            head = head._replace(path=path, target=path + head.target[len(head.path) :])
+            head = head.elsewhere(head.method, path + head.target[len(head.path) :], path, head.raw)
             entry = self._find(head.host, path)
         if entry is None:
             return None, head
         if entry.route.encoded_slash == "refuse" and b"%2F" in head.path:
             raise RequestError(400, "target_encoded_slash", "an encoded slash in the path, which this route refuses")
         if entry.route.raw_path and head.raw:
-            head = head._replace(target=head.raw)
+            head = head.elsewhere(head.method, head.raw, head.path, head.raw)
         return entry.target, head
 
     def _find(self, host: bytes, path: bytes) -> _Entry[Target] | None:

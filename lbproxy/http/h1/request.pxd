@@ -1,13 +1,16 @@
 # Types for the compiled form of request.py. See lbproxy/compiled.py.
 
+from lbproxy.http.message cimport RequestHead
+
+
 cdef class LastFields:
     cdef public bytes block
     cdef public bytes head
-    cdef public tuple meaning
+    cdef public RequestHead meaning
     cdef public bytes minor
-    cdef public object request
+    cdef public RequestHead request
 
-    cpdef keep(self, bytes head, request)
+    cpdef keep(self, bytes head, RequestHead request)
 
 
-cpdef parse_request(bytes head, long max_line, long max_fields, LastFields last=*)
+cpdef RequestHead parse_request(bytes head, long max_line, long max_fields, LastFields last=*)

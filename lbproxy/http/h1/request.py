@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv6Address
-from typing import Any
 
 from lbproxy.errors import RequestError
 from lbproxy.http.framing import request_body
@@ -75,8 +74,8 @@ class LastFields:
         """What the whole of `head` meant, for a client that asks for the same again."""
         self.block = b""
         self.minor = b""
-        self.meaning: tuple[Any, ...] = ()
-        """Everything of a RequestHead behind its path; `raw` is empty, since only plain targets go this way."""
+        self.meaning: RequestHead | None = None
+        """A head with these fields."""
 
     def keep(self, head: bytes, request: RequestHead) -> None:
         """Remember a whole head, if it is not so large that clients could fill the memory with heads."""
@@ -93,12 +92,12 @@ def parse_request(head: bytes, max_line: int, max_fields: int, last: LastFields 
         return last.request
     end = head.find(b"\r\n")
     block = head[end:-4]
-    if last is not None and block == last.block and end <= max_line:
+    if last is not None and last.meaning is not None and block == last.block and end <= max_line:
         line = _PLAIN_LINE.match(head, 0, end)
         if line is not None:
             method, target, path, minor_digit = line.groups()
             if path.find(b"/.") < 0 and minor_digit == last.minor and method not in _REFUSED_METHODS:
-                request = RequestHead._make((method, target, path, *last.meaning))
+                request = last.meaning.elsewhere(method, target, path, b"")
                 last.keep(head, request)
                 return request
     line = _LINE.match(head, 0, end)
@@ -113,7 +112,8 @@ def parse_request(head: bytes, max_line: int, max_fields: int, last: LastFields 
     request = _meaning(method, target, minor_digit, block)
     if last is not None and len(block) <= FIELDS_KEPT:
         last.keep(head, request)
-        last.block, last.minor, last.meaning = request.block, minor_digit, (*request[3:-1], b"")
+        last.block, last.minor = request.block, minor_digit
+        last.meaning = request if len(head) <= FIELDS_KEPT else request.elsewhere(method, b"", b"", b"")
     return request
 
 

@@ -31,9 +31,6 @@ _SPECIAL = scanner(
 )
 
 
-_head = ResponseHead._make  # half the cost of the constructor, which is a function of Python's
-
-
 def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
     """`head`: from the status line to the empty line, both included; `method`: of the request it answers. Raises UpstreamError."""
     end = head.find(b"\r\n")
@@ -57,9 +54,13 @@ def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
         if length is not None and len(said) == len(specials) <= 2 and CONTENT_LENGTH.match(length):
             if len(said) == 1:
                 keep = minor == 1
-                return _head((status, reason or b"", minor, int(length), keep, b"", block, lowered, specials, NOTHING, False, bad))
+                return ResponseHead(
+                    status, reason or b"", minor, int(length), keep, b"", block, lowered, specials, NOTHING, False, bad
+                )
             if said.get(b"connection") == b"keep-alive":
-                return _head((status, reason or b"", minor, int(length), True, b"", block, lowered, specials, NOTHING, True, bad))
+                return ResponseHead(
+                    status, reason or b"", minor, int(length), True, b"", block, lowered, specials, NOTHING, True, bad
+                )
     lengths: list[bytes] = []
     codings: list[bytes] = []
     connection, upgrade = b"", b""

@@ -34,7 +34,9 @@ def test_everything_a_head_says() -> None:
         line=b"PUT /a/../B?c HTTP/1.1",
         host=b"hOst:  EXAMPLE.com:80 \t",
     )
-    assert head[:10] == (b"PUT", b"/B?c", b"/B", b"example.com", b"example.com:80", 1, CHUNKED, False, False, b"")
+    assert (head.method, head.target, head.path) == (b"PUT", b"/B?c", b"/B")
+    assert (head.host, head.authority) == (b"example.com", b"example.com:80")
+    assert (head.minor, head.body, head.keep_alive, head.expect_continue, head.upgrade) == (1, CHUNKED, False, False, b"")
     assert head.block.startswith(b"\r\nhOst:  EXAMPLE.com:80 \t\r\nConnection")
     assert head.lowered == head.block.lower()
     assert head.nominated == (b"x-private",)

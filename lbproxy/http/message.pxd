@@ -1,0 +1,36 @@
+# Types for the compiled form of message.py. See lbproxy/compiled.py.
+
+
+cdef class RequestHead:
+    cdef readonly bytes authority
+    cdef readonly bytes block
+    cdef readonly long long body
+    cdef readonly bint expect_continue
+    cdef readonly bytes host
+    cdef readonly bint keep_alive
+    cdef readonly bytes lowered
+    cdef readonly bytes method
+    cdef readonly long minor
+    cdef readonly tuple nominated
+    cdef readonly bytes path
+    cdef readonly bytes raw
+    cdef readonly list specials
+    cdef readonly bytes target
+    cdef readonly bytes upgrade
+
+    cpdef RequestHead elsewhere(self, bytes method, bytes target, bytes path, bytes raw)
+
+
+cdef class ResponseHead:
+    cdef readonly bytes block
+    cdef readonly long long body
+    cdef readonly bint keep_alive
+    cdef readonly bytes lowered
+    cdef readonly long minor
+    cdef readonly tuple nominated
+    cdef readonly bint noteworthy
+    cdef readonly bint plain_keep_alive
+    cdef readonly bytes reason
+    cdef readonly list specials
+    cdef readonly long status
+    cdef readonly bytes upgrade
