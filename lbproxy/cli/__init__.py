@@ -4,7 +4,7 @@
     options         what several verbs' options have in common
     start           serve what a file says;  quick: serve without one (quick, demo, respond);  check: look at a file (check, init)
     reach           where the running lbproxy is (control socket, pid file), asking it, waiting for its end
-    reload · stop · status · backend · adjust    the verbs that ask; table draws what status says
+    reload · stop · status · top · backend · adjust    the verbs that ask; table draws what status says, rates what changed since
 
 Each verb imports what it needs when it runs, so that `--help` and `check` come at once, and what only a child needs (gevent) is
 imported in the child. Exit codes: 0 clean, 1 refused or cannot start, 2 wrong usage or a forced end.

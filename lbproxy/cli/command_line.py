@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from lbproxy import __version__, compiled
-from lbproxy.cli import adjust, backend, check, quick, reload, start, status, stop
+from lbproxy.cli import adjust, backend, check, quick, reload, start, status, stop, top
 from lbproxy.cli.options import Verb, say
 from lbproxy.errors import ConfigError, StartError
 
@@ -47,6 +47,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version, and whether its hot modules are compiled")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for module in (start, check, quick, reload, stop, status, backend, adjust):
+    for module in (start, check, quick, reload, stop, status, top, backend, adjust):
         module.add(verbs)
     return parser
