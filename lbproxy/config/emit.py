@@ -10,9 +10,12 @@ from dataclasses import asdict
 
 import toml
 
+from lbproxy.config.headers import format_hsts
 from lbproxy.config.model import (
     Backend,
     Config,
+    HeaderRules,
+    Headers,
     Health,
     Limits,
     Listen,
@@ -70,6 +73,7 @@ def proxy_table(proxy: Process) -> TomlTable:
         worker_memory_hard=format_size(proxy.worker_memory_hard),
         worker_requests=proxy.worker_requests,
         idle_grace=format_duration(proxy.idle_grace),
+        **header_words(proxy.headers),
     )
 
 
@@ -107,8 +111,37 @@ def listen_tls_table(tls: ListenTls) -> TomlTable:
     return _given(profile=tls.profile, client_ca=_file(tls.client_ca), client_auth=tls.client_auth)
 
 
+def header_words(headers: Headers) -> TomlTable:
+    """The keys about header fields that are no rules."""
+    return _given(
+        security_headers=headers.security_headers,
+        hsts=None if headers.hsts is None else format_hsts(headers.hsts),
+        request_id=headers.request_id,
+        trace=headers.trace,
+    )
+
+
+def rules_table(rules: HeaderRules) -> TomlTable:
+    """request_headers or response_headers; what is not there changes nothing, and is left out."""
+    table: TomlTable = {"set": dict(rules.set), "add": _several(rules.add), "remove": list(rules.remove), "keep": list(rules.keep)}
+    return {key: value for key, value in table.items() if value}
+
+
+def _several(pairs: tuple[tuple[str, str], ...]) -> TomlTable:
+    """A name's values as a list when there are several."""
+    table: dict[str, list[str]] = {}
+    for name, value in pairs:
+        table.setdefault(name, []).append(value)
+    return {name: found if len(found) > 1 else found[0] for name, found in table.items()}
+
+
+def _rules(headers: Headers) -> TomlTable:
+    tables = {"request_headers": rules_table(headers.request), "response_headers": rules_table(headers.response)}
+    return {key: table for key, table in tables.items() if table}
+
+
 def _route(route: Route) -> TomlTable:
-    return _given(host=route.host, path=route.path) | route_table(route)
+    return _given(host=route.host, path=route.path) | route_table(route) | _rules(route.headers)
 
 
 def route_table(route: Route) -> TomlTable:
@@ -118,6 +151,7 @@ def route_table(route: Route) -> TomlTable:
         "encoded_slash": route.encoded_slash,
         "merge_slashes": route.merge_slashes,
         "raw_path": route.raw_path,
+        **header_words(route.headers),
     }
 
 
@@ -129,6 +163,7 @@ def _pool(pool: Pool) -> TomlTable:
         health=health_table(pool.health),
         outlier=outlier_table(pool.outlier),
         sticky=None if pool.sticky is None else sticky_table(pool.sticky),
+        **_rules(pool.headers),
     )
 
 
@@ -142,6 +177,7 @@ def pool_table(pool: Pool) -> TomlTable:
         fail_open=pool.fail_open,
         slow_start=format_duration(pool.slow_start),
         idempotency_key=pool.idempotency_key,
+        **header_words(pool.headers),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lbproxy.config import values
+from lbproxy.config.headers import read_headers
 from lbproxy.config.model import Certificate, Listen, ListenTls, Route
 from lbproxy.config.sections import belongs_in
 from lbproxy.config.tables import Table, did_you_mean
@@ -84,6 +85,7 @@ def _route(table: Table, pools: list[str]) -> Route | None:
     encoded_slash = table.take("encoded_slash", values.choice("pass", "refuse"), "pass")
     merge_slashes = table.take("merge_slashes", values.boolean, False)
     raw_path = table.take("raw_path", values.boolean, False)
+    headers = read_headers(table)
     if merge_slashes and raw_path:
         table.complain("raw_path", "a path that is forwarded as it came cannot have its slashes merged", "take one of them out")
     if pool is not None and pool not in pools:
@@ -93,4 +95,4 @@ def _route(table: Table, pools: list[str]) -> Route | None:
     table.close(belongs_in)
     if pool is None or len(table.report.complaints) > so_far:
         return None  # half a route would give rise to wrong complaints about its order
-    return Route(pool, host, path, table.report.lines.of(table.path), encoded_slash, merge_slashes, raw_path)
+    return Route(pool, host, path, table.report.lines.of(table.path), encoded_slash, merge_slashes, raw_path, headers)

@@ -28,6 +28,61 @@ class Address(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class HeaderRules:
+    """request_headers or response_headers: what comes loses the names of `remove` and `set`, then `set` and `add` are put on."""
+
+    set: tuple[tuple[str, str], ...] = ()  # (name, value); the value may hold variables, "{client_ip}"
+    add: tuple[tuple[str, str], ...] = ()  # the same name may stand here several times
+    remove: tuple[str, ...] = ()  # "X-Internal-*" is all that begin so
+    keep: tuple[str, ...] = ()  # of responses: of TELLTALES, what is passed on all the same
+
+
+TELLTALES = ("Server", "X-Powered-By", "X-AspNet-Version", "X-AspNetMvc-Version")
+"""What backends tell about their software, which is taken out of responses: it helps nobody but who looks for its holes."""
+
+VARIABLES = {
+    "client_ip": "the client's address; behind trusted_proxies the one they speak for",
+    "client_cert": "the verified certificate of the client as RFC 9440 writes it",
+    "client_fingerprint": "the SHA-256 of that certificate, in hexadecimal digits",
+    "client_issuer": "who signed it, as RFC 4514 writes names",
+    "client_serial": "its number, in hexadecimal digits",
+    "client_subject": "whose it is, as RFC 4514 writes names",
+    "host": "the host asked for, in lower case, without port",
+    "method": "GET and so on",
+    "path": "the path, without the query",
+    "port": "the port that the client connected to",
+    "query": "what stands behind the question mark",
+    "request_id": "see request_id",
+    "scheme": "https or http",
+    "tls_cipher": "the cipher suite",
+    "tls_version": "TLSv1.3 or TLSv1.2",
+    "trace_id": "see trace",
+    "backend": "of responses only: the backend that answered",
+}
+"""What may stand in braces in a header's value. One that has nothing to say is empty; a header that comes out empty is left out."""
+
+
+class Hsts(NamedTuple):
+    """Strict-Transport-Security (RFC 6797)."""
+
+    max_age: int = -1  # seconds; 0 makes browsers forget; -1: the field is not sent
+    subdomains: bool = False
+    preload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """What a route, a pool or [proxy] (which has no rules) wants of header fields. None: as the next wider table says."""
+
+    request: HeaderRules = field(default_factory=HeaderRules)
+    response: HeaderRules = field(default_factory=HeaderRules)
+    security_headers: str | None = None  # off | basic | strict
+    hsts: Hsts | None = None
+    request_id: str | None = None  # off | make | pass
+    trace: str | None = None  # off | make | pass
+
+
+@dataclass(frozen=True, slots=True)
 class Process:
     """[proxy]"""
 
@@ -48,6 +103,7 @@ class Process:
     idle_grace: float = 2.0
     """How long at least a draining worker keeps idle keep-alive connections, for requests on the wire; load.py makes it no longer
     than `drain_timeout`."""
+    headers: Headers = field(default_factory=lambda: Headers(security_headers="off", hsts=Hsts(), request_id="off", trace="off"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +155,7 @@ class Route:
     """"//" is forwarded, and matched, as "/"."""
     raw_path: bool = False
     """The path is forwarded as the client wrote it; matched is its normal form all the same."""
+    headers: Headers = field(default_factory=Headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +255,7 @@ class Pool:
     """Seconds over which a backend that was down gets its share back; 0: at once."""
     idempotency_key: bool = False
     """A request with an Idempotency-Key may be sent twice, whatever its method: the backends recognise the second."""
+    headers: Headers = field(default_factory=Headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from lbproxy.config import emit
-from lbproxy.config.model import Backend, Config, Listen, Metrics, Pool, PoolTls, Process, Route, Sticky
+from lbproxy.config.model import Backend, Config, HeaderRules, Headers, Listen, Metrics, Pool, PoolTls, Process, Route, Sticky
 from lbproxy.config.order import moved
 
 T = TypeVar("T")
@@ -30,6 +30,8 @@ ONLY_BY_RESTART = {
 }
 """Keys of [proxy] that a reload leaves as they are, and why."""
 
+HIDDEN = "(hidden)"
+"""In place of what may be a secret."""
 NOTHING = "nothing changed"
 _SIGNS: dict[How, str] = {"added": "+", "removed": "-", "changed": "~"}
 
@@ -187,6 +189,34 @@ def _matched(old: dict[str, T], new: dict[str, T]) -> Iterator[tuple[str, T | No
         yield name, old.get(name), new.get(name)
 
 
+# ---------------------------------------------------------------- header rules
+
+
+def _header_edits(old: Headers, new: Headers) -> Iterator[Edit]:
+    """Values that backends get are told by their names alone: some are passwords. Those that clients get are no secret."""
+    for edit in _rule_edits(old.request, new.request, "request_headers."):
+        if ".remove" in edit.key:
+            yield edit
+        else:
+            yield Edit(edit.key, edit.old and HIDDEN, edit.new and HIDDEN)
+    yield from _rule_edits(old.response, new.response, "response_headers.")
+
+
+def _rule_edits(old: HeaderRules, new: HeaderRules, above: str) -> Iterator[Edit]:
+    for key in ("set", "add"):
+        yield from _edits(_by_header(getattr(old, key)), _by_header(getattr(new, key)), f"{above}{key}.")
+    for key in ("remove", "keep"):
+        yield from _edits({key: list(getattr(old, key))}, {key: list(getattr(new, key))}, above)
+
+
+def _by_header(pairs: tuple[tuple[str, str], ...]) -> emit.TomlTable:
+    """Name to value; several values in one text, since their order means something."""
+    table: dict[str, object] = {}
+    for name, value in pairs:
+        table[name] = f"{table[name]} | {value}" if name in table else value
+    return table
+
+
 # ---------------------------------------------------------------- listeners
 
 
@@ -251,7 +281,8 @@ def _routes(old: tuple[Route, ...], new: tuple[Route, ...]) -> Iterator[Change]:
             yield Change("route", name, "removed", notes=_leads_to(was))
         else:
             place = [Edit("place", *places[name])] if name in places else []
-            yield from _changed("route", name, [*_edits(emit.route_table(was), emit.route_table(now)), *place])
+            edits = [*_edits(emit.route_table(was), emit.route_table(now)), *_header_edits(was.headers, now.headers), *place]
+            yield from _changed("route", name, edits)
 
 
 def _leads_to(route: Route | None) -> tuple[str, ...]:
@@ -279,6 +310,7 @@ def _pool_edits(old: Pool, new: Pool) -> Iterator[Edit]:
     yield from _edits(emit.outlier_table(old.outlier), emit.outlier_table(new.outlier), "outlier.")
     yield from _edits({"sticky": "off" if old.sticky is None else "on"}, {"sticky": "off" if new.sticky is None else "on"})
     yield from _edits(emit.sticky_table(old.sticky or Sticky()), emit.sticky_table(new.sticky or Sticky()), "sticky.")
+    yield from _header_edits(old.headers, new.headers)
 
 
 def _health(pool: Pool) -> emit.TomlTable:

@@ -8,6 +8,7 @@ from lbproxy.config import values
 from lbproxy.config.balancing import read_balancing
 from lbproxy.config.checks import read_health
 from lbproxy.config.evidence import read_evidence
+from lbproxy.config.headers import read_headers
 from lbproxy.config.model import Address, Backend, Pool, PoolTls
 from lbproxy.config.sections import belongs_in
 from lbproxy.config.tables import Table
@@ -29,10 +30,12 @@ def _pool(name: str, table: Table, base: Path) -> Pool:
     backends = _backends(table)
     tls = _pool_tls(table.table("tls", 'a table such as { ca = "ca.pem" } or {}'), base)
     health = read_health(table.table("health", 'a table such as { type = "http", path = "/healthz" }'), tls="tls" in table)
+    headers = read_headers(table)
     table.close(belongs_in)
+    tls_if_any = tls if "tls" in table else None
     line = table.report.lines.of(table.path)
     return Pool(
-        name, backends, tls=tls if "tls" in table else None, health=health, line=line, **balancing._asdict(), **evidence._asdict()
+        name, backends, tls=tls_if_any, health=health, line=line, headers=headers, **balancing._asdict(), **evidence._asdict()
     )
 
 

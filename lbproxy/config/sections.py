@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from lbproxy.config import values
+from lbproxy.config.headers import read_for_all
 from lbproxy.config.model import MIB, Limits, Log, Metrics, Process, Timeouts
 from lbproxy.config.tables import Table
 from lbproxy.config.units import format_duration, format_size, parse_listen_address, parse_network
@@ -38,6 +39,7 @@ def read_proxy(table: Table, base: Path) -> Process:
         worker_memory_hard=table.take("worker_memory_hard", values.ceiling(LEAST_MEMORY), default.worker_memory_hard),
         worker_requests=table.take("worker_requests", values.whole(0, 10**12), default.worker_requests),
         idle_grace=table.take("idle_grace", values.duration(zero=True), default.idle_grace),
+        headers=read_for_all(table),
     )
     if 0 < proxy.worker_memory_hard < proxy.worker_memory:
         soft, hard = format_size(proxy.worker_memory), format_size(proxy.worker_memory_hard)

@@ -15,6 +15,8 @@ cdef class Forwarder:
     cdef public str _proto
     cdef public bytes _rest
     cdef public bint _trusted
+    cdef public object edited
+    cdef public object tls
 
     cpdef bytes request(self, RequestHead head)
     cpdef str client(self, RequestHead head)

@@ -9,11 +9,14 @@ which they read as the variable HTTP_PROXY ("httpoxy").
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from ipaddress import ip_address
+from typing import Any
 
 from lbproxy.config.model import Network
 from lbproxy.http.grammar import HOP_BY_HOP, SAID_BY_PROXIES, line_finder
 from lbproxy.http.message import CHUNKED, FIELDS_KEPT, RequestHead, ResponseHead
+from lbproxy.http.tls_facts import TlsFacts
 from lbproxy.http.upgrade import asked, upgrade_lines
 
 VIA = b"\r\nVia: 1.1 lbproxy"  # RFC 9110 7.6.3; the name is fixed, so that a loop through two of us is seen
@@ -62,10 +65,15 @@ class Forwarder:
         "_proto",
         "_rest",
         "_trusted",
+        "edited",
+        "tls",
     )
 
-    def __init__(self, peer: str, proto: str, port: int, networks: tuple[Network, ...]) -> None:
-        """`peer`: the client's address as text; `proto`: "https" or "http"; `port`: ours; `networks`: whose fields are believed."""
+    def __init__(
+        self, peer: str, proto: str, port: int, networks: tuple[Network, ...], tls: Callable[[], TlsFacts | None] = lambda: None
+    ) -> None:
+        """`peer`: the client's address as text; `proto`: "https" or "http"; `port`: ours; `networks`: whose fields are believed;
+        `tls`: asked for what a rule wants to know of the client's TLS."""
         self._peer = peer
         self._proto = proto
         self._port = port
@@ -81,6 +89,9 @@ class Forwarder:
         self._out = b""
         self._block = b""
         self._rest = b""
+        self.tls = tls
+        self.edited: tuple[bytes, Any, bytes] | None = None
+        """The last head that header rules were applied to: it, the rules (http/edits.py), and what became of it."""
 
     def request(self, head: RequestHead) -> bytes:
         """The head to send to the backend. Content-Length stays as checked; a chunked body is announced as ours."""
@@ -101,6 +112,21 @@ class Forwarder:
         """The client came over TLS."""
         return self._proto == "https"
 
+    @property
+    def proto(self) -> str:
+        """ "https" or "http"."""
+        return self._proto
+
+    @property
+    def port(self) -> int:
+        """Ours, where the client connected."""
+        return self._port
+
+    @property
+    def trusted(self) -> bool:
+        """The client is a trusted proxy: what it says about requests is believed."""
+        return self._trusted
+
     def client(self, head: RequestHead) -> str:
         """Whom the access log names: the peer, or, when that is a trusted proxy, the client it speaks for."""
         if not self._trusted:
@@ -110,6 +136,7 @@ class Forwarder:
     def forget(self) -> None:
         """Hold no memory for a client that is idle."""
         self._head, self._block, self._out, self._rest = None, b"", b"", b""
+        self.edited = None
 
     def _fields(self, head: RequestHead) -> bytes:
         """Everything behind the request line."""

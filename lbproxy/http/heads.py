@@ -8,6 +8,7 @@ the parse.
 
 from __future__ import annotations
 
+from lbproxy.http.edits import ResponseEdits
 from lbproxy.http.forwarding import response
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import FIELDS_KEPT, ResponseHead
@@ -17,29 +18,35 @@ HEADS_KEPT = 256
 
 
 class ResponseHeads:
-    """One per worker."""
+    """Of a worker, or of one of its places that has rules of its own."""
 
-    __slots__ = ("_known", "_max_fields")
+    __slots__ = ("_edits", "_keep", "_known", "_max_fields")
 
-    def __init__(self, max_fields: int) -> None:
-        """`max_fields`: more in one head are refused."""
+    def __init__(self, max_fields: int, edits: ResponseEdits | None = None, keep: int = HEADS_KEPT) -> None:
+        """`max_fields`: more in one head are refused; `edits`: what is done to each; `keep`: how many are remembered."""
         self._max_fields = max_fields
+        self._edits = edits
+        self._keep = keep
         self._known: dict[bytes, tuple[ResponseHead, bytes]] = {}
 
     def read(self, raw: bytes, method: bytes) -> tuple[ResponseHead, bytes]:
-        """(the checked head, the head to pass on when nothing of ours is to be added). Raises UpstreamError.
+        """(the checked head, edited, and the bytes to pass on when nothing more is to be added). Raises UpstreamError.
 
         `method` is the request's: a response to HEAD has another body than the same bytes in answer to GET.
         """
         if method == b"HEAD":
-            head = parse_response(raw, method, self._max_fields)
+            head = self._parse(raw, method)
             return head, response(head, b"")
         known = self._known.get(raw)
         if known is None:
-            head = parse_response(raw, method, self._max_fields)
+            head = self._parse(raw, method)
             known = head, response(head, b"")
             if len(raw) <= FIELDS_KEPT:
-                if len(self._known) >= HEADS_KEPT:
+                if len(self._known) >= self._keep:
                     self._known.clear()
                 self._known[raw] = known
         return known
+
+    def _parse(self, raw: bytes, method: bytes) -> ResponseHead:
+        head = parse_response(raw, method, self._max_fields)
+        return head if self._edits is None else self._edits.apply(head)

@@ -34,3 +34,5 @@ cdef class ResponseHead:
     cdef readonly list specials
     cdef readonly long status
     cdef readonly bytes upgrade
+
+    cpdef ResponseHead edited(self, bytes block, tuple nominated)

@@ -156,6 +156,23 @@ class ResponseHead:
         self.noteworthy = noteworthy
         """An interim response, or one of 500 and above."""
 
+    def edited(self, block: bytes, nominated: tuple[bytes, ...]) -> ResponseHead:
+        """The same message with other fields, none of which says where it ends or how the connection goes on."""
+        return ResponseHead(
+            self.status,
+            self.reason,
+            self.minor,
+            self.body,
+            self.keep_alive,
+            self.upgrade,
+            block,
+            block.lower(),
+            self.specials,
+            nominated,
+            self.plain_keep_alive,
+            self.noteworthy,
+        )
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ResponseHead) and all(getattr(self, name) == getattr(other, name) for name in _OF_RESPONSE)
 

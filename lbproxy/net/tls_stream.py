@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from typing import Any
 
 from lbproxy.errors import ConnectionLost, HandshakeFailed
 from lbproxy.net.deadlines import Deadlines
@@ -90,6 +91,17 @@ class TlsStream(TcpStream):
     def version(self) -> str:
         """ "TLSv1.3" and its like, for the log."""
         return self._tls.version() or ""
+
+    def cipher(self) -> str:
+        """The cipher suite by OpenSSL's name."""
+        found = self._tls.cipher()
+        return found[0] if found is not None else ""
+
+    def peer_certificate(self) -> tuple[bytes, dict[str, Any]]:
+        """The peer's verified certificate in DER, and decoded as by SSLObject.getpeercert; (b"", {}) when there is none."""
+        if self._tls.context.verify_mode is ssl.CERT_NONE:
+            return b"", {}
+        return self._tls.getpeercert(binary_form=True) or b"", dict(self._tls.getpeercert() or {})
 
     # ---------------------------------------------------------------- reading
 

@@ -21,6 +21,7 @@ from lbproxy.http.message import RequestHead
 from lbproxy.observe.access import Timing
 from lbproxy.proxy.exchange import Client, Exchange
 from lbproxy.proxy.replies import reply
+from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.streams import HEAD_READ, NEVER, Strand, Stream
@@ -265,7 +266,8 @@ class ClientConnection(Client):
     def _refuse(self, error: RequestError, begun: float) -> bool:
         """Answer a message that cannot be trusted, and close: where the next one would begin is unknown."""
         service = self.service
-        answer = reply(error.status, error.reason, close=True)
+        extra = own_lines(None, service.rewriter, self.forwarder)
+        answer = reply(error.status, error.reason, close=True, extra=extra)
         ended = service.clock()
         service.counters.count(error.status, 0, len(answer), ended - begun)
         if service.access is not None:

@@ -4,6 +4,7 @@ cimport cython
 
 from lbproxy.balance.board cimport Lease
 from lbproxy.http.forwarding cimport Forwarder
+from lbproxy.http.heads cimport ResponseHeads
 from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.proxy.reuse cimport Upstream
 from lbproxy.proxy.service cimport Service
@@ -32,6 +33,7 @@ cdef class Exchange:
     cdef public Client _client
     cdef public bint _close
     cdef public RequestHead _head
+    cdef public ResponseHeads _heads
     cdef public bytes _lines
     cdef public bint _special
     cdef public double _leased
@@ -39,6 +41,7 @@ cdef class Exchange:
     cdef public double _parsed
     cdef public bint _passed_on
     cdef public str _reason
+    cdef public object _rewriting
     cdef public Service _service
     cdef public long _status
     cdef public long _tries

@@ -15,10 +15,11 @@ from lbproxy.http.forwarding import Forwarder, response
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.upgrade import fault, upgrade_lines
 from lbproxy.proxy import relay
-from lbproxy.proxy.replies import redirect, reply
+from lbproxy.proxy.replies import https_location, redirect, reply
 from lbproxy.proxy.response_head import END, read_head
 from lbproxy.proxy.retry import Verdict, judge
 from lbproxy.proxy.reuse import Upstream
+from lbproxy.proxy.rewriter import Rewriting, own_lines
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.proxy.upload import Upload
@@ -75,12 +76,14 @@ class Exchange:
         "_client",
         "_close",
         "_head",
+        "_heads",
         "_leased",
         "_lines",
         "_over",
         "_parsed",
         "_passed_on",
         "_reason",
+        "_rewriting",
         "_service",
         "_special",
         "_status",
@@ -110,6 +113,8 @@ class Exchange:
         self._special = self._close or not head.minor
         """The answer is passed on with lines of ours."""
         self._lines = b""
+        self._heads = client.service.response_heads
+        self._rewriting: Rewriting | None = None
         self._passed_on = False
         self._over = False
         self._upload: Upload | None = None
@@ -167,6 +172,11 @@ class Exchange:
             self._head = head
         else:
             place = router.match(head.host, head.path)
+        rewriter = self._service.rewriter if place is None else place.rewriter
+        if rewriter is not None:
+            self._rewriting = rewriter.begin(client.forwarder, head)
+            self._heads = self._rewriting.heads
+            self._special = self._special or self._rewriting.speaks
         if place is None:
             raise RequestError(404, "no_route", "no route matches")
         pool = place.pool
@@ -203,7 +213,7 @@ class Exchange:
             return admitted
         self._leased = self._answered = self._service.clock()  # it may have waited
         self._lines = admitted.lines
-        self._special = self._close or not self._head.minor or bool(admitted.lines)
+        self._special = self._special or self._close or bool(admitted.lines)
         return admitted.lease
 
     def _attempt(self, lease: Lease, pool: Pool) -> UpstreamError | None:
@@ -261,6 +271,8 @@ class Exchange:
         """Send the request, pass the answer on. Raises UpstreamError while nothing was passed on, later _PassedOn."""
         stream = upstream.stream
         head_bytes = self._client.forwarder.request(self._head)
+        if self._rewriting is not None:
+            head_bytes = self._rewriting.request(head_bytes)
         upload = self._upload
         try:
             if upload is None:
@@ -292,7 +304,7 @@ class Exchange:
         end = data.find(END) if data else -1
         if end < 0:
             data, end = read_head(stream, data)
-        answer, out = self._service.response_heads.read(data[: end + 4], self._head.method)
+        answer, out = self._heads.read(data[: end + 4], self._head.method)
         return answer, out, data[end + 4 :]
 
     def _after_interim(self, stream: Stream, answer: ResponseHead, out: bytes, data: bytes) -> tuple[ResponseHead, bytes, bytes]:
@@ -322,7 +334,7 @@ class Exchange:
         self._status, self._reason = 101, ""
         self._answered = self._service.clock()
         self._passed_on = True
-        head = response(answer, upgrade_lines(answer.block) + self._lines)
+        head = response(answer, upgrade_lines(answer.block) + self._extra())
         tunnel = Tunnel(self._service, self._client.stream, upstream.stream)
         self._client.open_tunnel = tunnel
         try:
@@ -364,7 +376,7 @@ class Exchange:
         if self._service.draining and not self._more_is_here():  # asked again: it may have begun while the backend was at work
             self._close = True
         body = answer.body
-        lines = self._lines
+        lines = self._extra()
         rechunk = False
         if body < 0:  # chunked, or until the backend closes
             if head.minor == 1:
@@ -384,6 +396,10 @@ class Exchange:
         self._bytes_out += len(out) + body
         client.write(out + data[:body] if body else out)
         return len(data) != body
+
+    def _extra(self) -> bytes:
+        """What the answer is given on its way beyond what is the same for all answers of the place."""
+        return self._lines if self._rewriting is None else self._lines + self._rewriting.lines(self._backend)
 
     def _more_is_here(self) -> bool:
         """A pipelined request came before the client could be told that none will be answered: it is, and told then."""
@@ -419,22 +435,20 @@ class Exchange:
             self._close = True  # the rest of the body is on its way, and nobody will read it
         if self._service.draining and not self._more_is_here():
             self._close = True
-        out = reply(status, reason, close=self._close, body=self._head.method != b"HEAD", extra=self._connection())
+        out = reply(status, reason, close=self._close, body=self._head.method != b"HEAD", extra=self._extra_of_own())
         self._write_own(out)
 
     def _redirect(self) -> None:
         head = self._head
-        host = head.host
-        port = self._service.https_port
-        target = head.target if head.target != b"*" else b"/"
-        location = b"https://%b%b%b" % (host, b"" if port == 443 else b":%d" % port, target)
+        location = https_location(head, self._service.https_port)
         if head.body != NO_BODY:
             self._close = True
         self._status, self._reason = 308, "redirect_to_https"
-        self._write_own(redirect(location, close=self._close, body=head.method != b"HEAD", extra=self._connection()))
+        self._write_own(redirect(location, close=self._close, body=head.method != b"HEAD", extra=self._extra_of_own()))
 
-    def _connection(self) -> bytes:
-        return _KEEP_ALIVE if not self._close and self._head.minor == 0 else b""
+    def _extra_of_own(self) -> bytes:
+        lines = _KEEP_ALIVE if not self._close and self._head.minor == 0 else b""
+        return lines + own_lines(self._rewriting, self._service.rewriter, self._client.forwarder)
 
     def _write_own(self, out: bytes) -> None:
         self._passed_on = True
@@ -460,8 +474,11 @@ class Exchange:
         waited = ended - self._begun if self._status != 101 else self._answered - self._begun
         service.counters.count(self._status, bytes_in, self._bytes_out, waited)
         if service.access is not None:
+            about = client.about(self._head)
+            if self._rewriting is not None:
+                about += self._rewriting.logged()
             service.access.record(
-                client.about(self._head),
+                about,
                 self._status,
                 self._reason,
                 bytes_in,

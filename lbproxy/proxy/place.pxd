@@ -3,3 +3,4 @@
 
 cdef class Place:
     cdef public object pool
+    cdef public object rewriter

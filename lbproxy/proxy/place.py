@@ -6,12 +6,15 @@ What a route wants of its requests beyond a pool hangs here, None where nothing 
 from __future__ import annotations
 
 from lbproxy.balance.pool import Pool
+from lbproxy.proxy.rewriter import Rewriter
 
 
 class Place:
     """Of one route in one worker."""
 
-    __slots__ = ("pool",)
+    __slots__ = ("pool", "rewriter")
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, rewriter: Rewriter | None = None) -> None:
+        """`rewriter`: what is done to header fields beyond the everyday."""
         self.pool = pool
+        self.rewriter = rewriter

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from lbproxy.http.message import RequestHead
+
 _RFC_9209 = {
     "connection_refused": "connection_refused",
     "connection_reset": "connection_terminated",
@@ -50,6 +52,12 @@ def reply(status: int, reason: str, *, close: bool, body: bool = True, extra: by
     if close:
         head += b"\r\nConnection: close"
     return head + extra + b"\r\n\r\n" + (text if body else b"")
+
+
+def https_location(head: RequestHead, port: int) -> bytes:
+    """The same place on https."""
+    target = head.target if head.target != b"*" else b"/"
+    return b"https://%b%b%b" % (head.host, b"" if port == 443 else b":%d" % port, target)
 
 
 def redirect(location: bytes, *, close: bool, body: bool = True, extra: bytes = b"") -> bytes:

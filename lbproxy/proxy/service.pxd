@@ -38,5 +38,6 @@ cdef class Service:
     cdef public ResponseHeads response_heads
     cdef public double response_timeout
     cdef public object retries
+    cdef public object rewriter
     cdef public object router
     cdef public object strands

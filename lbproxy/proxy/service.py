@@ -7,12 +7,12 @@ from typing import Protocol
 
 from lbproxy.balance.ledger import LATENCY_BUCKETS, Ledger, PerBackend, Scalar, cell_at, scalar_at
 from lbproxy.config.model import Config
-from lbproxy.http.heads import ResponseHeads
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.place import Place
 from lbproxy.proxy.retries import Retries
 from lbproxy.proxy.reuse import IdleUpstreams
+from lbproxy.proxy.rewriter import Rewriter, everyday_heads
 from lbproxy.proxy.router import Router
 from lbproxy.streams import Dialer, Strands
 
@@ -21,6 +21,11 @@ def latency_bucket(seconds: float) -> int:
     """Bucket i counts requests that took less than 2**i * 100 us; the last is unbounded."""
     bucket = int(seconds * 10_000).bit_length()
     return bucket if bucket < LATENCY_BUCKETS else LATENCY_BUCKETS - 1
+
+
+def most_response_fields(config: Config) -> int:
+    """Twice what a client may send."""
+    return config.limits.fields * 2
 
 
 class Counters:
@@ -111,6 +116,7 @@ class Service:
         "response_heads",
         "response_timeout",
         "retries",
+        "rewriter",
         "router",
         "strands",
     )
@@ -129,10 +135,11 @@ class Service:
         on_fault: Callable[[BaseException], None],
         https_port: int = 443,
         admissions: Mapping[str, Admission] | None = None,
+        rewriter: Rewriter | None = None,
     ) -> None:
         """`clock`: monotonic seconds; `on_fault` is told of an exception that nobody foresaw, and the connection it happened on is
         aborted; `https_port` is what redirect_to_https names; `admissions` are by name, for pools whose everyday pick answers with
-        a question."""
+        a question; `rewriter` is for answers to requests that no route leads anywhere."""
         self.config = config
         self.router = router
         self.idle = idle
@@ -146,10 +153,11 @@ class Service:
         self.admissions: Mapping[str, Admission] = admissions or {}
         by_key = frozenset(pool.name for pool in config.pools if pool.idempotency_key)
         self.retries = Retries(counters.cells, counters.child, strands.sleep, by_key)
+        self.rewriter = rewriter
         self.draining = False
         self.idle_grace = 2.0
         """Seconds that a draining worker keeps an idle connection."""
         self.connections: set[Connection] = set()
-        self.response_heads = ResponseHeads(config.limits.fields * 2)  # twice what a client may send
+        self.response_heads = everyday_heads(most_response_fields(config))
         self.response_timeout = config.timeouts.response_head  # these two because every request asks for them
         self.keepalive = config.timeouts.keepalive

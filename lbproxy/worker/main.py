@@ -30,7 +30,6 @@ from lbproxy.observe.access import AccessLog
 from lbproxy.observe.log import Noisy, get_logger, set_level
 from lbproxy.observe.process import rss_kib
 from lbproxy.proxy.client import ClientConnection
-from lbproxy.proxy.place import Place
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
@@ -40,6 +39,7 @@ from lbproxy.worker.door import Door
 from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.gate import Gate
 from lbproxy.worker.log_writer import LogWriter
+from lbproxy.worker.places import make_places
 from lbproxy.worker.pools import make_pools
 from lbproxy.worker.reception import Reception
 
@@ -84,6 +84,7 @@ class Worker:
         handover, config = self._handover, self._handover.config
         strands = GeventStrands()
         pools, admissions = make_pools(handover, strands, time.monotonic, self._bells)
+        places = make_places(config, pools)
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
         timeouts = config.timeouts
@@ -91,7 +92,7 @@ class Worker:
         tls_ports = [bound.listen.address.port for bound in handover.listeners if bound.context is not None]
         return Service(
             config=config,
-            router=Router([(route, Place(pools[route.pool])) for route in config.routes]),
+            router=Router(places.routes),
             idle=IdleUpstreams(time.monotonic),
             dialer=BackendDialer(self._deadlines, contexts, timeouts.connect, timeouts.write_stall),
             strands=strands,
@@ -101,6 +102,7 @@ class Worker:
             on_fault=self._on_fault,
             https_port=tls_ports[0] if tls_ports else 443,
             admissions=admissions,
+            rewriter=places.rewriter,
         )
 
     def _acceptor(self, bound: BoundListener) -> Acceptor:

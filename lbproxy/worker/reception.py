@@ -14,6 +14,7 @@ from typing import Any
 from lbproxy.balance.ledger import Scalar, scalar_at
 from lbproxy.errors import HandshakeFailed, StreamError, TimedOut
 from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.tls_facts import TlsFacts
 from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tcp_stream import TcpStream
@@ -53,12 +54,12 @@ class Reception:
         context = self._context
         if context is None:
             stream = TcpStream(sock, self._deadlines, self._timeouts.write_stall)
-            self._client(stream, peer, "http", 0.0).await_first()
+            forwarder = Forwarder(peer, "http", self._port, self._networks)
+            self._client(stream, peer, forwarder, 0.0).await_first()
         else:
             self._service.strands.start(lambda: self._shake_hands(sock, peer, context))
 
-    def _client(self, stream: TcpStream, peer: str, proto: str, tls_seconds: float) -> ClientConnection:
-        forwarder = Forwarder(peer, proto, self._port, self._networks)
+    def _client(self, stream: TcpStream, peer: str, forwarder: Forwarder, tls_seconds: float) -> ClientConnection:
         return ClientConnection(self._service, stream, peer, forwarder, self._redirect, tls_seconds, self._door)
 
     def _shake_hands(self, sock: socket.socket, peer: str, context: ssl.SSLContext) -> None:
@@ -75,7 +76,8 @@ class Reception:
             self._turn_away(stream, peer, HandshakeFailed("internal_error"))
             return
         self._cells[self._handshakes] += 1
-        client = self._client(stream, peer, "https", time.monotonic() - begun)
+        forwarder = Forwarder(peer, "https", self._port, self._networks, _Told(stream))
+        client = self._client(stream, peer, forwarder, time.monotonic() - begun)
         client.serve()
 
     def _turn_away(self, stream: TlsStream, peer: str, error: StreamError) -> None:
@@ -95,3 +97,22 @@ class Reception:
             TcpStream.finish(stream)  # a reset could overtake the alert that tells the client why
         else:
             stream.abort()
+
+
+class _Told:
+    """What header rules ask about a connection, found out when the first does. A certificate was verified: else the handshake had
+    failed."""
+
+    __slots__ = ("_facts", "_stream")
+
+    def __init__(self, stream: TlsStream) -> None:
+        self._stream = stream
+        self._facts: TlsFacts | None = None
+
+    def __call__(self) -> TlsFacts:
+        if self._facts is None:
+            stream = self._stream
+            der, told = stream.peer_certificate()
+            said = (told.get("subject", ()), told.get("issuer", ()), told.get("serialNumber", ""))
+            self._facts = TlsFacts(stream.version(), stream.cipher(), der, *said)
+        return self._facts

@@ -37,6 +37,13 @@ PROCESSES = [
     model.Process(workers=2, drain_timeout=1.5, worker_memory=2**29, worker_memory_hard=2**30, worker_requests=5, idle_grace=0.5),
 ]
 
+HEADERS = [
+    model.Headers(),
+    model.Headers(model.HeaderRules(set=(("X-Team", "blue"),), remove=("X-Debug",)), security_headers="basic"),
+    model.Headers(model.HeaderRules(set=(("X-Team", "red"),)), model.HeaderRules(add=(("Link", "<a>"), ("Link", "<b>"))), "off"),
+    model.Headers(response=model.HeaderRules(keep=("Server",)), hsts=model.Hsts(60, True), request_id="make", trace="pass"),
+]
+
 
 @st.composite
 def _listen(draw: st.DrawFn, address: Address) -> model.Listen:
@@ -50,7 +57,8 @@ def _listen(draw: st.DrawFn, address: Address) -> model.Listen:
 def _pool(draw: st.DrawFn, name: str) -> model.Pool:
     ports = draw(st.lists(st.integers(1, 3), min_size=1, max_size=3, unique=True))
     backends = tuple(model.Backend(Address("::1" if port == 1 else "host", port), draw(st.integers(0, 1))) for port in ports)
-    return model.Pool(name, backends, tls=draw(st.sampled_from(POOL_TLS)), health=draw(st.sampled_from(HEALTH)))
+    tls, health, headers = draw(st.sampled_from(POOL_TLS)), draw(st.sampled_from(HEALTH)), draw(st.sampled_from(HEADERS))
+    return model.Pool(name, backends, tls=tls, health=health, headers=headers)
 
 
 @st.composite
@@ -63,7 +71,10 @@ def alike(draw: st.DrawFn) -> Config:
     return Config(
         "",
         tuple(draw(_listen(Address("::", port))) for port in ports),
-        tuple(model.Route(draw(st.sampled_from(names)), route.host, route.path) for route in routes),
+        tuple(
+            model.Route(draw(st.sampled_from(names)), route.host, route.path, headers=draw(st.sampled_from(HEADERS)))
+            for route in routes
+        ),
         tuple(draw(_pool(name)) for name in names),
         replace(draw(st.sampled_from(PROCESSES)), trusted_proxies=tuple(trusted)),
         draw(st.sampled_from([model.Log(), model.Log("debug", "json", "/a.log")])),

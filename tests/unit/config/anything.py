@@ -62,10 +62,32 @@ balancing: st.SearchStrategy[dict[str, object]] = st.one_of(
     st.builds(dict, balance=st.just("source_hash"), sticky=sticky, hash=st.one_of(
         st.just(model.Hash()), st.builds(model.Hash, st.sampled_from(["header", "cookie"]), tokens))),
 )  # fmt: skip
+rules_names = st.lists(st.sampled_from(["X-Team", "x_b", "Accept", "X-Forwarded-For", "Set-Cookie"]), unique=True, max_size=3)
+rules_values = st.sampled_from(["blue", "{client_ip}", 'a {"b": 1} \\ #', "-"])
+
+
+@st.composite
+def header_rules(draw: st.DrawFn) -> model.HeaderRules:
+    """request_headers or response_headers, as far as they have the same keys."""
+    put, added = draw(rules_names), [name for name in draw(rules_names) if name != "X-Forwarded-For"]
+    return model.HeaderRules(
+        set=tuple((name, draw(rules_values)) for name in put),
+        add=tuple((name, value) for name in added for value in draw(st.lists(rules_values, min_size=1, max_size=2))),
+        remove=tuple(draw(st.lists(st.sampled_from(["Via-X", "X-Internal-*"]), unique=True))),
+    )
+
+
+words = st.none() | st.sampled_from(["off", "make", "pass"])
+hsts = st.sampled_from([None, model.Hsts(), model.Hsts(0), model.Hsts(86400, True), model.Hsts(63072000, True, True)])
+headers = st.builds(
+    model.Headers, header_rules(), header_rules().flatmap(lambda rules: st.builds(
+        lambda keep: replace(rules, keep=tuple(keep)), st.lists(st.sampled_from(model.TELLTALES), unique=True))),
+    st.sampled_from([None, "off", "basic", "strict"]), hsts, words, words,
+)  # fmt: skip
 pools = st.lists(
     st.builds(lambda pool, keys: replace(pool, **keys),
               st.builds(model.Pool, st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,5}", fullmatch=True), backends, tls=pool_tls,
-                        health=st.one_of(quiet_health, http_health)),
+                        health=st.one_of(quiet_health, http_health), headers=headers),
               balancing),
     min_size=1, max_size=3, unique_by=lambda pool: pool.name,
 ).map(tuple)  # fmt: skip
@@ -95,7 +117,7 @@ def configs(draw: st.DrawFn) -> Config:
     """Any configuration that load could have made, lines aside."""
     found = draw(pools)
     wanted = draw(st.lists(st.tuples(st.sampled_from([pool.name for pool in found]), st.none() | names), min_size=1, max_size=3))
-    routes = tuple(model.Route(pool, host, f"/{index}") for index, (pool, host) in enumerate(wanted))
+    routes = tuple(model.Route(pool, host, f"/{index}", headers=draw(headers)) for index, (pool, host) in enumerate(wanted))
     access = st.sampled_from(["stdout", "off"]) | files.map(str)
     log = st.builds(model.Log, st.sampled_from(["debug", "error"]), st.sampled_from(["auto", "json"]), access)
     limits = st.builds(

@@ -100,6 +100,14 @@ def edited(text: str, *swaps: tuple[str, str]) -> str:
     ('tls = { ca = "ca.pem", cert = "c.crt", key = "c.key" }', "",
      ["~ pool api: tls on -> off, tls.ca /base/ca.pem removed, tls.cert /base/c.crt removed, tls.key /base/c.key removed"]),
     ('backends = ["10.0.0.2:8080"]', 'backends = ["10.0.0.2:8080"]\ntls = {}', ["~ pool app: tls off -> on"]),
+    ('backends = ["10.0.0.2:8080"]',
+     'backends = ["10.0.0.2:8080"]\nhsts = "1d"\nrequest_headers = { set = { Authorization = "Basic eDp5" }, remove = ["X-A"] }\n'
+     'response_headers = { add = { Link = ["<a>", "<b>"] }, keep = ["Server"] }',
+     ["~ pool app: hsts 24h added, request_headers.set.Authorization (hidden) added, request_headers.remove X-A added, "
+      "response_headers.add.Link <a> | <b> added, response_headers.keep Server added"]),
+    ('path = "/static/"\npool = "app"',
+     'path = "/static/"\npool = "app"\ntrace = "make"\nresponse_headers = { set = { X-A = "1" } }',
+     ["~ route example.com/static/: trace make added, response_headers.set.X-A 1 added"]),
     ('backends = ["10.0.0.2:8080"]', 'backends = ["10.0.0.2:8080"]\n[pool.new]\nbackends = ["10.0.0.2:8080"]',
      ["+ pool new", "+ backend new/10.0.0.2:8080"]),
     # the tables that exist once
@@ -117,6 +125,12 @@ def edited(text: str, *swaps: tuple[str, str]) -> str:
 def test_one_change(old: str, new: str, expected: list[str]) -> None:
     """In the words of the file, and nothing else is said."""
     assert told(FULL, edited(FULL, (old, new))) == expected
+
+
+def test_values_that_backends_get_are_not_told() -> None:
+    """They may be passwords; that they changed is told."""
+    old = LEAST + 'request_headers = { set = { Authorization = "Basic b2xk" } }\n'
+    assert told(old, edited(old, ("b2xk", "bmV3"))) == ["~ pool app: request_headers.set.Authorization (hidden) -> (hidden)"]
 
 
 def test_metrics_that_come() -> None:

@@ -1,0 +1,207 @@
+"""Header fields: request_headers, response_headers, security_headers, hsts, request_id and trace of pools, routes and [proxy].
+
+What may not be touched is refused here, with the reason: where a message ends and how a connection goes on is not said twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from lbproxy.config import values
+from lbproxy.config.model import TELLTALES, VARIABLES, HeaderRules, Headers, Hsts, Process
+from lbproxy.config.tables import Parse, Table, did_you_mean
+from lbproxy.config.units import Refused, format_duration, parse_duration, show
+
+PRESETS = ("off", "basic", "strict")
+MARKS = ("off", "make", "pass")
+"""For request_id and trace: none; of our making unless a trusted proxy sent one; or any client's, when it is well-formed."""
+
+LONGEST_VALUE = 4096
+LONGEST_HSTS = 10 * 365 * 86400
+PRELOAD_HSTS = 365 * 86400
+"""What the browsers' list wants (hstspreload.org)."""
+
+_FRAMING = "it says where the body ends, which has to stay as it was checked"
+_HOP = "it is meant for one connection only, and lbproxy's to say"
+_HANDSHAKE = "client and backend agree on a WebSocket with it"
+NEVER = {
+    "connection": _HOP, "content-length": _FRAMING, "http2-settings": _HOP, "keep-alive": _HOP, "proxy-authenticate": _HOP,
+    "proxy-authorization": _HOP, "proxy-connection": _HOP, "te": _HOP, "trailer": _HOP, "transfer-encoding": _FRAMING,
+    "upgrade": _HOP, "via": "lbproxy knows loops by it",
+    "sec-websocket-accept": _HANDSHAKE, "sec-websocket-extensions": _HANDSHAKE, "sec-websocket-key": _HANDSHAKE,
+    "sec-websocket-protocol": _HANDSHAKE, "sec-websocket-version": _HANDSHAKE,
+}  # fmt: skip
+"""Names in lower case that no rule may touch, and why."""
+NEVER_IN_REQUESTS = {
+    "expect": "lbproxy answers it, or passes it on, with the body in mind",
+    "proxy": "backends read it as the variable HTTP_PROXY",
+}
+ONCE = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip")
+"""lbproxy puts these on every request: a rule may replace or remove them, and there must not be two."""
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z")  # RFC 9110 5.6.2
+_VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?\Z")
+_VARIABLE = re.compile(r"\{([a-z_]+)\}")
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?!-)[0-9A-Za-z_.-]{1,253})(?::[0-9]{1,5})?\Z")
+
+
+def read_headers(table: Table) -> Headers:
+    """From a pool's or route's table."""
+    return Headers(
+        request=_rules(table.table("request_headers", 'a table such as { set = { "X-Team" = "blue" } }'), of_requests=True),
+        response=_rules(table.table("response_headers", 'a table such as { set = { "X-Team" = "blue" } }'), of_requests=False),
+        security_headers=table.take("security_headers", values.choice(*PRESETS), None),
+        hsts=table.take("hsts", parse_hsts, None),
+        request_id=table.take("request_id", values.choice(*MARKS), None),
+        trace=table.take("trace", values.choice(*MARKS), None),
+    )
+
+
+def read_for_all(table: Table) -> Headers:
+    """From [proxy]: what pools and routes say nothing else about, and what answers without a route go by."""
+    default = Process().headers
+    return Headers(
+        security_headers=table.take("security_headers", values.choice(*PRESETS), default.security_headers),
+        hsts=table.take("hsts", parse_hsts, default.hsts),
+        request_id=table.take("request_id", values.choice(*MARKS), default.request_id),
+        trace=table.take("trace", values.choice(*MARKS), default.trace),
+    )
+
+
+def _rules(table: Table, *, of_requests: bool) -> HeaderRules:
+    put_on, taken_off = _name(of_requests, "set"), _name(of_requests, "remove")
+    found = HeaderRules(
+        set=_pairs(table, "set", put_on, _value(of_requests)),
+        add=_pairs(table, "add", _name(of_requests, "add"), _values(of_requests)),
+        remove=table.each("remove", taken_off, 'a list of names such as ["X-Debug"]'),
+        keep=() if of_requests else table.each("keep", telltale, f'a list of names such as ["{TELLTALES[0]}"]'),
+    )
+    set_names = {name.lower() for name, _ in found.set}
+    for index, name in enumerate(found.remove):
+        if name.lower() in set_names:
+            hint = "set takes out what came: leave it out here"
+            table.report.complain((*table.at("remove"), index), f"{name} is set as well", hint)
+    table.close()
+    return found
+
+
+def _pairs(table: Table, key: str, name: Parse[str], value: Parse[tuple[str, ...]]) -> tuple[tuple[str, str], ...]:
+    inner = table.table(key, 'a table such as { "X-Team" = "blue" }')
+    found: list[tuple[str, str]] = []
+    for written, raw in inner.tables().items():
+        parsed_name = table.report.parse(inner.at(written), written, name)
+        parsed_values = table.report.parse(inner.at(written), raw, value)
+        if parsed_name is None or parsed_values is None:
+            continue
+        if any(earlier.lower() == parsed_name.lower() for earlier, _ in found):
+            inner.complain(written, "stands here twice, in two spellings", "names of headers know no upper and lower case")
+        if parsed_name.lower() == "host" and not _HOST.match(parsed_values[0]):
+            message = f'wanted a host such as "app.internal" or "app.internal:8080", got {show(parsed_values[0])}'
+            inner.complain(written, message, "variables do not stand in Host")
+        found += [(parsed_name, each) for each in parsed_values]
+    return tuple(found)
+
+
+def _name(of_requests: bool, verb: str) -> Parse[str]:
+    """A name that this rule may have; "X-Internal-*" only for remove."""
+    never = NEVER | (NEVER_IN_REQUESTS if of_requests else {})
+
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or not _NAME.match(value):
+            raise Refused(f'wanted the name of a header, such as "X-Team", got {show(value)}')
+        name = value.lower()
+        if verb == "remove" and name.endswith("*"):
+            _check_prefix(value, {**never, "host": ""} if of_requests else never)
+            return value
+        if name in never:
+            raise Refused(f"{value} is not for rules: {never[name]}")
+        if name == "host" and (not of_requests or verb != "set"):
+            raise Refused("Host is not for this rule: every request has exactly one, and no response", "requests can have it set")
+        if name == "strict-transport-security" and verb != "remove":
+            raise Refused(f"{value} must not be sent over plain HTTP", 'write hsts = "365d" instead')
+        if verb == "add" and of_requests and name in ONCE:
+            raise Refused(f"{value} is sent by lbproxy already, and two of it are ambiguous", "use set to replace it")
+        return value
+
+    return parse
+
+
+def _check_prefix(value: str, never: dict[str, str]) -> None:
+    for name in never:
+        if name.startswith(value[:-1].lower()):
+            raise Refused(f"{show(value)} would remove {name} as well", "name what is to go")
+
+
+def _value(of_requests: bool) -> Parse[tuple[str, ...]]:
+    known = [name for name in VARIABLES if name != "backend" or not of_requests]
+
+    def parse(value: object) -> tuple[str, ...]:
+        if not isinstance(value, str):
+            raise Refused(f"wanted a text in quotes, got {show(value)}")
+        if not value:
+            raise Refused("wanted a text, got an empty one", "remove takes a header out")
+        if not _VALUE.match(value):
+            raise Refused(f"wanted visible ASCII characters, and blanks between them, got {show(value)}")
+        if len(value) > LONGEST_VALUE:
+            raise Refused(f"wanted at most {LONGEST_VALUE} characters, got {len(value)}")
+        for name in _VARIABLE.findall(value):
+            if name == "backend" and of_requests:
+                raise Refused("{backend} is not known before the request is sent", "it is for response_headers")
+            if name not in known:
+                near = did_you_mean(name, known)
+                raise Refused(f"there is no variable {{{name}}}", near or f"there are: {', '.join(known)}")
+        return (value,)
+
+    return parse
+
+
+def _values(of_requests: bool) -> Parse[tuple[str, ...]]:
+    """One value, or a list of them: a header line each."""
+    one = _value(of_requests)
+
+    def parse(value: object) -> tuple[str, ...]:
+        return tuple(text for each in value for text in one(each)) if isinstance(value, list) and value else one(value)
+
+    return parse
+
+
+def telltale(value: object) -> str:
+    """One of TELLTALES, in any case."""
+    by_name: dict[str, str] = {name.lower(): name for name in TELLTALES}
+    if isinstance(value, str) and value.lower() in by_name:
+        return by_name[value.lower()]
+    hint = did_you_mean(value, list(by_name)) if isinstance(value, str) else ""
+    raise Refused(f"wanted one of those that are removed otherwise ({', '.join(TELLTALES)}), got {show(value)}", hint)
+
+
+_YEARS: Callable[[str], re.Match[str] | None] = re.compile(r"([0-9]{1,2})y\Z").match
+
+
+def parse_hsts(value: object) -> Hsts:
+    """ "off", or how long, and perhaps "subdomains" and "preload": "365d subdomains"."""
+    wanted = 'wanted "off" or a duration such as "365d", with "subdomains" and "preload" behind it where they are meant'
+    if value == "off":
+        return Hsts()
+    if not isinstance(value, str) or not value:
+        raise Refused(f"{wanted}, got {show(value)}")
+    age, *more = value.split(" ")
+    if len(set(more)) != len(more) or not set(more) <= {"subdomains", "preload"}:
+        near = next((did_you_mean(word, ["subdomains", "preload"]) for word in more if word not in ("subdomains", "preload")), "")
+        raise Refused(f"{wanted}, got {show(value)}", near)
+    years = _YEARS(age)
+    seconds = int(years[1]) * 365 * 86400 if years else round(parse_duration(age))
+    if seconds > LONGEST_HSTS:
+        raise Refused(f"wanted at most 10y, got {show(age)}")
+    hsts = Hsts(seconds, "subdomains" in more, "preload" in more)
+    if hsts.preload and (not hsts.subdomains or seconds < PRELOAD_HSTS):
+        raise Refused(f"browsers preload only with subdomains and at least a year, got {show(value)}", '"1y subdomains preload"')
+    return hsts
+
+
+def format_hsts(hsts: Hsts) -> str:
+    """What parse_hsts reads back equal."""
+    if hsts.max_age < 0:
+        return "off"
+    more = [word for word, there in (("subdomains", hsts.subdomains), ("preload", hsts.preload)) if there]
+    return " ".join([format_duration(float(hsts.max_age)), *more])

@@ -1,0 +1,156 @@
+"""Header rules of the configuration, as they are applied to a head: theirs comes off, ours goes on.
+
+The rules of a pool come first and those of the route after them, as if one proxy stood behind the other; inside one table what came
+is removed before anything is put on. All that is folded into one step here: which lines come off a message as it came, and which
+lines go on. Framing and connection fields stand in no rule (config/headers.py refuses them): what a message means stays.
+
+Rules for requests work on the head as lbproxy would send it, so they have the last word on X-Forwarded-For and its kind. Rules for
+responses work on what the backend said; what lbproxy adds to it for its own reasons (Via, the cookie of a sticky pool) stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from lbproxy.config.model import TELLTALES, HeaderRules
+from lbproxy.http.forwarding import cut, without
+from lbproxy.http.grammar import line_finder
+from lbproxy.http.message import ResponseHead
+from lbproxy.http.variables import CHANGING, Facts, Template, template
+
+_END = b"\r\n\r\n"
+
+
+class Folded(NamedTuple):
+    """The rules of several tables as one step."""
+
+    drops: tuple[str, ...]
+    """Names in lower case that come off; "x-internal-*" is all that begin so."""
+    lines: tuple[tuple[str, str], ...]
+    """(name, value) that go on, in order."""
+
+
+def fold(tables: Iterable[HeaderRules]) -> Folded:
+    """One table after another: a later one also takes away what an earlier one has put on."""
+    drops: dict[str, None] = {}
+    lines: list[tuple[str, str]] = []
+    for rules in tables:
+        gone = dict.fromkeys([name.lower() for name in rules.remove] + [name.lower() for name, _ in rules.set])
+        lines = [line for line in lines if not covered(line[0], gone)]
+        lines += [*rules.set, *rules.add]
+        drops |= gone
+    return Folded(tuple(drops), tuple(lines))
+
+
+def covered(name: str, drops: Iterable[str]) -> bool:
+    """Whether a field of that name comes off."""
+    name = name.lower()
+    return any(name == drop or (drop.endswith("*") and name.startswith(drop[:-1])) for drop in drops)
+
+
+def telltales(tables: Sequence[HeaderRules]) -> tuple[str, ...]:
+    """What is removed from responses though no rule says so: lower-case names, without those that one of the tables keeps."""
+    kept = {name for rules in tables for name in rules.keep}
+    return tuple(name.lower() for name in TELLTALES if name not in kept)
+
+
+class _Line(NamedTuple):
+    name: bytes
+    value: Template
+
+    def render(self, facts: Facts) -> bytes:
+        """A field line with its CRLF in front, or b"" when there is nothing to say."""
+        value = self.value.render(facts)
+        return b"\r\n%b: %b" % (self.name, value) if value else b""
+
+
+def _lines(pairs: Iterable[tuple[str, str]]) -> list[_Line]:
+    return [_Line(name.encode("ascii"), template(value)) for name, value in pairs]
+
+
+def _finder(names: Iterable[str]) -> re.Pattern[bytes] | None:
+    wanted = tuple(name.encode("ascii") for name in names)
+    return line_finder(wanted) if wanted else None
+
+
+class RequestEdits:
+    """What a place does to requests."""
+
+    __slots__ = ("_drops", "_first", "_lines", "steady")
+
+    def __init__(self, folded: Folded) -> None:
+        self._drops = _finder(folded.drops)
+        self._first = _lines(pair for pair in folded.lines if pair[0].lower() == "host")  # RFC 9110 7.2: it should come first
+        self._lines = _lines(pair for pair in folded.lines if pair[0].lower() != "host")
+        self.steady = not any(CHANGING & set(line.value.names) for line in self._lines)
+        """The same head of the same connection becomes the same again."""
+
+    def apply(self, sent: bytes, facts: Facts) -> bytes:
+        """`sent`: a whole head for the backend, from the request line to the empty line."""
+        end = sent.find(b"\r\n")
+        block = sent[end:-4]
+        if self._drops is not None:
+            block = cut(block, block.lower(), self._drops)
+        first = [line.render(facts) for line in self._first]
+        return b"".join([sent[:end], *first, block, *[line.render(facts) for line in self._lines], _END])
+
+
+class ResponseEdits:
+    """What a place does to responses, as far as it is the same for all of them; `VaryingLines` is the rest.
+
+    `defaults`, (name, value)s, go onto responses that have no such field yet.
+    """
+
+    __slots__ = ("_defaults", "_drops", "_lines")
+
+    def __init__(self, drops: Iterable[str], lines: Iterable[tuple[str, str]], defaults: Iterable[tuple[str, str]] = ()) -> None:
+        """`lines`: without variables."""
+        self._drops = _finder(drops)
+        self._lines = b"".join(line_of(*pair) for pair in lines)
+        self._defaults = [(b"\r\n%b:" % name.lower().encode(), line_of(name, value)) for name, value in defaults]
+
+    def apply(self, head: ResponseHead) -> ResponseHead:
+        """The head as if the backend had said it so. Interim responses only lose what comes off: they are not the answer yet."""
+        block = head.block
+        if self._drops is not None:
+            block = cut(block, head.lowered, self._drops)
+        nominated = head.nominated
+        if head.status >= 200 and (self._lines or self._defaults):
+            if nominated:  # theirs comes off first: their Connection cannot name ours
+                block, nominated = without(block, nominated), ()
+            block += self._lines
+            lowered = block.lower()
+            for mark, line in self._defaults:
+                if lowered.find(mark) < 0:
+                    block += line
+        if block is head.block:
+            return head
+        return head.edited(block, nominated)
+
+
+class VaryingLines:
+    """Lines for responses whose values have variables in them."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]]) -> None:
+        self._lines = _lines(pairs)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def render(self, facts: Facts) -> bytes:
+        """Each with its CRLF in front."""
+        return b"".join([line.render(facts) for line in self._lines])
+
+
+def line_of(name: str, value: str) -> bytes:
+    """A field line that is always the same, with its CRLF in front."""
+    return f"\r\n{name}: {value}".encode("ascii")
+
+
+def varies(value: str) -> bool:
+    """It has variables in it."""
+    return bool(template(value).names)

@@ -1,0 +1,45 @@
+"""What is known of a client's TLS connection, for header rules that tell backends."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+Name = tuple[tuple[tuple[str, str], ...], ...]
+"""A certificate's subject or issuer as the ssl module has it: relative names in the certificate's order, as (attribute, value)s."""
+
+
+class TlsFacts(NamedTuple):
+    """What is known of a client's TLS connection."""
+
+    version: str = ""
+    cipher: str = ""
+    certificate: bytes = b""
+    """The client's, in DER, when it was asked for, shown and verified; else empty."""
+    subject: Name = ()
+    issuer: Name = ()
+    serial: str = ""
+
+
+def distinguished_name(name: Name) -> str:
+    """RFC 4514: the last relative name first, by the short names that section 3 lists."""
+    parts = ["+".join(f"{_SHORT.get(key, key)}={_escaped(value)}" for key, value in relative) for relative in reversed(name)]
+    return ",".join(parts)
+
+
+_SHORT = {
+    "commonName": "CN", "localityName": "L", "stateOrProvinceName": "ST", "organizationName": "O", "organizationalUnitName": "OU",
+    "countryName": "C", "streetAddress": "STREET", "domainComponent": "DC", "userId": "UID",
+}  # fmt: skip
+
+
+def _escaped(value: str) -> str:
+    """RFC 4514 2.4; what is no visible ASCII becomes hexadecimal pairs of its UTF-8, so that nobody can hide a separator."""
+    escaped = "".join(
+        f"\\{char}" if char in '"+,;<>\\=' else char if " " <= char <= "~" else "".join(f"\\{byte:02X}" for byte in char.encode())
+        for char in value
+    )
+    if escaped[:1] in ("#", " "):
+        escaped = "\\" + escaped
+    if len(value) > 1 and value[-1] == " ":
+        escaped = escaped[:-1] + "\\ "
+    return escaped

@@ -1,0 +1,179 @@
+"""What a place does to header fields, put together from the rules in http/: a Rewriter of each place, a Rewriting of each request.
+
+Theory of operation. What can be known before a request comes is folded into a few objects (http/edits.py); of what is left, the
+most is remembered: the response heads of a place by their bytes (http/heads.py), the last request head of a connection beside what
+it became (Forwarder.edited). Places that want the same share a Rewriter, and places that want nothing have none.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from lbproxy.config.model import HeaderRules, Hsts
+from lbproxy.http import marks
+from lbproxy.http.edits import Folded, RequestEdits, ResponseEdits, VaryingLines, covered, fold, line_of, telltales, varies
+from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.heads import HEADS_KEPT, ResponseHeads
+from lbproxy.http.message import FIELDS_KEPT, RequestHead
+from lbproxy.http.presets import defaults
+from lbproxy.http.variables import Facts
+
+_END = b"\r\n\r\n"
+_SEEN = "x-request-id"
+
+
+class Wanted(NamedTuple):
+    """All that a place wants of header fields, nothing left to inherit."""
+
+    requests: tuple[HeaderRules, ...] = ()
+    """The pool's, then the route's."""
+    responses: tuple[HeaderRules, ...] = ()
+    security_headers: str = "off"
+    hsts: Hsts = Hsts()
+    request_id: str = "off"
+    trace: str = "off"
+
+
+NOTHING = Wanted()
+
+
+def everyday_heads(max_fields: int, keep: int = HEADS_KEPT) -> ResponseHeads:
+    """For places that want nothing: only what tells about a backend's software comes off."""
+    return ResponseHeads(max_fields, ResponseEdits(telltales(()), ()), keep)
+
+
+class Rewriter:
+    """Of one place or several in one worker."""
+
+    __slots__ = (
+        "_ids",
+        "_own",
+        "_secure_own",
+        "edits",
+        "heads",
+        "request_id",
+        "secure_heads",
+        "sends_id",
+        "sends_trace",
+        "shown",
+        "trace",
+        "varying",
+    )
+
+    def __init__(self, wanted: Wanted, max_fields: int, keep: int, ids: marks.Ids) -> None:
+        """`max_fields` of a response; `keep`: response heads to remember, over TLS and over plain HTTP each."""
+        self._ids = ids
+        self.request_id = wanted.request_id
+        self.trace = wanted.trace
+        requests, responses = fold(wanted.requests), fold(wanted.responses)
+        ruled = [*requests.drops, *(name.lower() for name, _ in requests.lines)]
+        self.sends_id = wanted.request_id != "off" and not covered(_SEEN, ruled)
+        """The backend is told the request's id, unless a rule says something else about that field."""
+        self.sends_trace = wanted.trace != "off" and not covered("traceparent", ruled)
+        self.edits = _request_edits(requests, self.sends_id, self.sends_trace)
+        steady = [pair for pair in responses.lines if not varies(pair[1])]
+        self.varying = VaryingLines(pair for pair in responses.lines if varies(pair[1]))
+        drops = [*telltales(wanted.responses), *responses.drops]
+        self.shown = wanted.request_id != "off" and not covered(_SEEN, responses.drops)
+        """The client is told the request's id."""
+        if self.shown:
+            drops.append(_SEEN)
+        for secure in (False, True):
+            found = defaults(wanted.security_headers, wanted.hsts, secure=secure)
+            heads = ResponseHeads(max_fields, ResponseEdits(drops, steady, found), keep)
+            own = b"".join(line_of(*pair) for pair in found)
+            if secure:
+                self.secure_heads, self._secure_own = heads, own
+            else:
+                self.heads, self._own = heads, own
+
+    def begin(self, forwarder: Forwarder, head: RequestHead) -> Rewriting:
+        """A request came for the place."""
+        request_id, trace = "", None
+        if self.request_id != "off":
+            request_id = marks.request_id(head, forwarder.trusted or self.request_id == "pass", self._ids)
+        if self.trace != "off":
+            trace = marks.trace(head, forwarder.trusted or self.trace == "pass", self._ids)
+        return Rewriting(self, forwarder, head, request_id, trace)
+
+    def own_lines(self, *, secure: bool) -> bytes:
+        """For an answer of lbproxy's own: what the presets say, each with its CRLF in front. Rules are for the backend's answers:
+        a long Cache-Control of theirs must not make an error last."""
+        return self._secure_own if secure else self._own
+
+
+def _request_edits(folded: Folded, sends_id: bool, sends_trace: bool) -> RequestEdits | None:
+    """None when nothing is done to requests."""
+    drops = list(folded.drops)
+    if sends_id:
+        drops.append(_SEEN)
+    if sends_trace:
+        drops += ["traceparent", "tracestate"]
+    return RequestEdits(Folded(tuple(drops), folded.lines)) if drops or folded.lines else None
+
+
+class Rewriting:
+    """Of one request, over all its tries."""
+
+    __slots__ = ("_facts", "_marks", "_rewriter", "heads", "speaks")
+
+    def __init__(
+        self, rewriter: Rewriter, forwarder: Forwarder, head: RequestHead, request_id: str, trace: marks.Trace | None
+    ) -> None:
+        """See Rewriter.begin."""
+        self._rewriter = rewriter
+        self._facts = Facts(forwarder, head, request_id, trace.trace_id if trace is not None else "")
+        self._marks = trace
+        self.heads = rewriter.secure_heads if forwarder.secure else rewriter.heads
+        """Where the place's response heads are read."""
+        self.speaks = (rewriter.shown and bool(request_id)) or len(rewriter.varying) > 0
+        """The response gets `lines`."""
+
+    def request(self, sent: bytes) -> bytes:
+        """The head for the backend; `sent`: as the forwarder made it."""
+        rewriter, facts, trace = self._rewriter, self._facts, self._marks
+        edits = rewriter.edits
+        if edits is not None:
+            forwarder = facts.forwarder
+            known = forwarder.edited
+            if known is not None and known[0] is sent and known[1] is edits:
+                sent = known[2]
+            else:
+                edited = edits.apply(sent, facts)
+                if edits.steady and len(edited) <= FIELDS_KEPT:
+                    forwarder.edited = (sent, edits, edited)
+                sent = edited
+        if rewriter.sends_id:
+            sent = b"%b\r\nX-Request-Id: %b\r\n\r\n" % (sent[:-4], facts.request_id.encode())
+        if trace is not None and rewriter.sends_trace:
+            sent = sent[:-4] + trace.lines() + _END
+        return sent
+
+    def lines(self, backend: str) -> bytes:
+        """For the backend's response: what is not the same for all responses, each line with its CRLF in front."""
+        facts, rewriter = self._facts, self._rewriter
+        varying = rewriter.varying.render(facts._replace(backend=backend)) if len(rewriter.varying) else b""
+        return varying + self._shown()
+
+    def own_lines(self) -> bytes:
+        """For an answer of lbproxy's own."""
+        return self._rewriter.own_lines(secure=self._facts.forwarder.secure) + self._shown()
+
+    def _shown(self) -> bytes:
+        return b"\r\nX-Request-Id: " + self._facts.request_id.encode() if self._rewriter.shown else b""
+
+    def logged(self) -> str:
+        """For the access line: JSON members, each with a comma in front."""
+        said = f',"request_id":"{self._facts.request_id}"' if self._facts.request_id else ""
+        trace = self._marks
+        if trace is not None:
+            said += f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"'
+            said += f',"parent_id":"{trace.parent_id}"' if trace.parent_id else ""
+        return said
+
+
+def own_lines(rewriting: Rewriting | None, without_route: Rewriter | None, forwarder: Forwarder) -> bytes:
+    """For an answer of lbproxy's own to whom a place's rewriting serves, or no place at all."""
+    if rewriting is not None:
+        return rewriting.own_lines()
+    return b"" if without_route is None else without_route.own_lines(secure=forwarder.secure)

@@ -1,0 +1,56 @@
+"""The configuration's routes as a worker's places: what [proxy], pool and route say about header fields, put together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple, TypeVar
+
+from lbproxy.balance.pool import Pool
+from lbproxy.config.model import Config, Headers, Route
+from lbproxy.http.heads import HEADS_KEPT
+from lbproxy.http.marks import Ids
+from lbproxy.proxy.place import Place
+from lbproxy.proxy.rewriter import NOTHING, Rewriter, Wanted
+from lbproxy.proxy.service import most_response_fields
+
+LEAST_KEPT = 16
+"""Response heads that each of many rewriters may remember: with rules for every route they share what one would have."""
+
+T = TypeVar("T")
+
+
+class Places(NamedTuple):
+    routes: list[tuple[Route, Place]]
+    rewriter: Rewriter | None
+    """For requests without a route."""
+
+
+def make_places(config: Config, pools: Mapping[str, Pool]) -> Places:
+    """`pools`: by name. Places that want the same of header fields share a rewriter, those that want nothing have none."""
+    wishes = [wanted(config, route) for route in config.routes]
+    without_route = wanted(config, None)
+    different = {wish for wish in (without_route, *wishes) if wish != NOTHING}
+    ids = Ids(os.urandom)
+    keep = max(LEAST_KEPT, HEADS_KEPT // max(1, len(different)))
+    rewriters = {wish: Rewriter(wish, most_response_fields(config), keep, ids) for wish in different}
+    routes = [(route, Place(pools[route.pool], rewriters.get(wish))) for route, wish in zip(config.routes, wishes, strict=True)]
+    return Places(routes, rewriters.get(without_route))
+
+
+def wanted(config: Config, route: Route | None) -> Wanted:
+    """Of a route, or of requests that have none. The nearest table that says something wins: route, pool, [proxy]."""
+    above = config.proxy.headers
+    near = [] if route is None else [route.headers, config.pool(route.pool).headers]
+
+    def nearest(key: str, default: T) -> T:
+        return next((value for table in (*near, above) if (value := getattr(table, key)) is not None), default)
+
+    return Wanted(
+        requests=tuple(table.request for table in reversed(near) if table.request != Headers().request),
+        responses=tuple(table.response for table in reversed(near) if table.response != Headers().response),
+        security_headers=nearest("security_headers", NOTHING.security_headers),
+        hsts=nearest("hsts", NOTHING.hsts),
+        request_id=nearest("request_id", NOTHING.request_id),
+        trace=nearest("trace", NOTHING.trace),
+    )

@@ -1,0 +1,53 @@
+"""Who says what a route wants of header fields: the route, its pool, or [proxy]."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from lbproxy.balance.pool import Pool
+from lbproxy.config.model import HeaderRules, Hsts
+from lbproxy.http.heads import HEADS_KEPT
+from lbproxy.proxy.rewriter import NOTHING, Wanted
+from lbproxy.worker.places import LEAST_KEPT, make_places, wanted
+from tests.unit.config.text import LEAST, read
+
+POOLS = {"app": cast(Pool, object())}
+
+
+def test_the_nearest_wins() -> None:
+    """Each key by itself; rules add up, the pool's first."""
+    text = LEAST.replace('pool = "app"', 'pool = "app"\nhsts = "off"\nrequest_headers = { set = { X-A = "route" } }') + (
+        'security_headers = "basic"\nrequest_headers = { set = { X-A = "pool" } }\n'
+        '[proxy]\nhsts = "1d"\nsecurity_headers = "strict"\nrequest_id = "make"\n'
+    )
+    config = read(text)
+    assert wanted(config, config.routes[0]) == Wanted(
+        (HeaderRules(set=(("X-A", "pool"),)), HeaderRules(set=(("X-A", "route"),))), (), "basic", Hsts(), "make", "off"
+    )
+    assert wanted(config, None) == Wanted((), (), "strict", Hsts(86400), "make", "off")
+    places = make_places(config, POOLS)
+    assert places.rewriter is not None
+    assert places.routes[0][1].rewriter not in (None, places.rewriter)
+
+
+def test_nothing_wanted() -> None:
+    """Nothing there."""
+    config = read(LEAST)
+    assert wanted(config, config.routes[0]) == wanted(config, None) == NOTHING
+    places = make_places(config, POOLS)
+    assert places.rewriter is None
+    assert [place.rewriter for _, place in places.routes] == [None]
+    assert places.routes[0][1].pool is POOLS["app"]
+
+
+def test_who_wants_the_same_shares_it() -> None:
+    """And the memory for response heads is shared out."""
+    route = '[[route]]\npath = "/{0}/"\npool = "app"\nhsts = "{1}d"\n'
+    text = LEAST.replace("[[route]]", "".join(route.format(n, n % 30) for n in range(60)) + "[[route]]")
+    places = make_places(read(text), POOLS)
+    rewriters = [place.rewriter for _, place in places.routes]
+    assert len(set(rewriters)) == 31
+    assert rewriters[1] is rewriters[31]
+    first = rewriters[1]
+    assert first is not None
+    assert first.heads._keep == max(LEAST_KEPT, HEADS_KEPT // 30)
