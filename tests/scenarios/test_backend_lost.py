@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import Stage
 from tests.support.load import Load, faults_in
 from tests.support.ports import free_port
+from tests.support.shared import assert_books_close
 from tests.support.waiting import eventually
 
 
@@ -24,6 +25,7 @@ def test_killed_under_load(stage: Stage) -> None:
         outcomes = load.stop()
     assert outcomes["ok"] > 1000
     assert not faults_in(outcomes), (outcomes, load.faults[:5])
+    assert_books_close(proxy)
 
 
 def test_comes_back(stage: Stage) -> None:
@@ -89,6 +91,7 @@ def test_all_killed_then_back(stage: Stage) -> None:
     app.start()
     proxy.wait_event("backend.up", skip=1)
     eventually(lambda: client.request("GET", "/echo").status == 200, "served again")
+    assert_books_close(proxy)
 
 
 def test_http_health_check(stage: Stage) -> None:

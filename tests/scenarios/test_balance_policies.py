@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from tests.conftest import Stage
+from tests.support.shared import assert_books_close
 from tests.support.wire import Client
 
 
@@ -28,6 +29,7 @@ def test_round_robin_over_all_workers(stage: Stage) -> None:
     _, proxy = three(stage, balance="round_robin")
     counted = Counter(name_of(stage.client(proxy)) for _ in range(12))
     assert counted == {"app0": 4, "app1": 4, "app2": 4}
+    assert_books_close(proxy)
 
 
 def test_the_same_source_to_the_same_backend(stage: Stage) -> None:
@@ -45,6 +47,7 @@ def test_the_same_source_to_the_same_backend(stage: Stage) -> None:
     proxy.wait_event("backend.down", backend=apps[0].address)
     after = places()
     assert {user for user in users if before[user] != after[user]} == {user for user in users if before[user] == "app0"}
+    assert_books_close(proxy)
 
 
 def test_a_client_stays_by_its_cookie(stage: Stage) -> None:
@@ -63,6 +66,7 @@ def test_a_client_stays_by_its_cookie(stage: Stage) -> None:
     moved = stage.client(proxy).request("GET", "/echo", [cookie])
     assert json.loads(moved.body)["name"] != home
     assert any(name.lower() == "set-cookie" and value != given[0] for name, value in moved.fields)
+    assert_books_close(proxy)
 
 
 def test_a_backup_is_one(stage: Stage) -> None:
@@ -80,3 +84,4 @@ def test_a_backup_is_one(stage: Stage) -> None:
     main.start()
     proxy.wait_event("backend.up", backend=main.address, skip=1)
     assert {name_of(client) for _ in range(6)} == {"main"}
+    assert_books_close(proxy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.conftest import Stage
-from tests.support.shared import LedgerView
+from tests.support.shared import LedgerView, assert_books_close
 from tests.support.waiting import eventually
 
 
@@ -27,6 +27,7 @@ def test_never_more_than_the_limit_over_four_workers(stage: Stage) -> None:
         eventually(lambda: view.live() == 0, "nothing left")
     lines = proxy.wait_access(count=24, status=200)
     assert sum(line["queue_ms"] > 0 for line in lines) >= 22
+    assert_books_close(proxy)
 
 
 def test_too_many_and_too_long(stage: Stage) -> None:
@@ -49,3 +50,4 @@ def test_too_many_and_too_long(stage: Stage) -> None:
     assert "queue_timeout" in reasons
     app.release()
     assert first.response().status == 200
+    assert_books_close(proxy)

@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import Stage
 from tests.support.load import Load, faults_in
+from tests.support.shared import assert_books_close
 from tests.support.waiting import eventually
 
 
@@ -83,6 +84,7 @@ def test_the_black_hole_magnet(stage: Stage, status: int) -> None:
         eventually(
             lambda: ask() and len([e for e in proxy.events("backend.up") if e["backend"] == magnet.address]) > 1, "it is back"
         )
+        assert_books_close(proxy)
 
 
 def test_a_stopped_process_is_left_alone(stage: Stage) -> None:
@@ -101,3 +103,4 @@ def test_a_stopped_process_is_left_alone(stage: Stage) -> None:
         proxy.wait_event("backend.up", backend=apps[0].address, skip=1)
         outcomes = load.stop()
     assert not faults_in(outcomes), (outcomes, load.faults[:5])
+    assert_books_close(proxy)

@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from lbproxy.balance.ledger import SIZE, Ledger, PerBackend, Scalar, scalar_at
+from tests.support.process import LbProxy
+from tests.support.waiting import eventually
 
 NAME = "lbproxy-ledger"
 
@@ -62,3 +64,9 @@ class LedgerView:
 
     def _scalar(self, child: int, scalar: Scalar) -> int:
         return self.ledger.cells[scalar_at(child, scalar)]
+
+
+def assert_books_close(proxy: LbProxy) -> None:
+    """Nothing is in progress any more, and the counts agree, which is what `lbproxy status --verify` tells."""
+    with LedgerView(proxy.pid) as view:
+        eventually(lambda: view.live() == 0 and not view.verify(), "nothing in progress, and no fault in the books")
