@@ -29,6 +29,7 @@ from bench.macro import certificate, machine, peers, procfs
 from bench.macro.backends import Backends
 from bench.macro.errors import BenchError
 from bench.macro.process import Program, free_port
+from bench.micro.plays import PLAYS, Play
 from lbproxy import compiled
 
 CONNECTIONS = 16
@@ -65,6 +66,7 @@ class Worker(NamedTuple):
     """A proxy that serves under callgrind."""
 
     pid: int
+    port: int
     connections: list[ssl.SSLSocket]
     folder: Path
 
@@ -102,7 +104,7 @@ def started(folder: Path) -> Iterator[Worker]:
         try:
             program.wait_until(lambda: _answers(site.https), 120.0)
             connections = [connect(site.https) for _ in range(CONNECTIONS)]
-            yield Worker(_worker(program.pid), connections, folder)
+            yield Worker(_worker(program.pid), site.https, connections, folder)
             for connection in connections:
                 connection.close()
         finally:
@@ -140,27 +142,34 @@ def _sockets(pid: int) -> int:
         return 0
 
 
-def count(worker: Worker, request: Callable[[int], bytes], rounds: int) -> Path:
-    """Count `rounds` requests on each of the connections; callgrind's file."""
-    before = set(worker.folder.glob("callgrind.*"))
+def small_requests(worker: Worker, request: Callable[[int], bytes]) -> Play:
+    """A round of them: all connections ask before the first reads its answer."""
     nth = 0
 
-    def play(times: int) -> None:
+    def play() -> None:
         nonlocal nth
-        for _ in range(times):
-            for connection in worker.connections:
-                nth += 1
-                connection.sendall(request(nth))
-            for connection in worker.connections:
-                answer = connection.recv(65536)
-                if not answer.startswith(b"HTTP/1.1 200 "):
-                    raise BenchError(f"wanted 200, got {answer[:100]!r}")
+        for connection in worker.connections:
+            nth += 1
+            connection.sendall(request(nth))
+        for connection in worker.connections:
+            answer = connection.recv(65536)
+            if not answer.startswith(b"HTTP/1.1 200 "):
+                raise BenchError(f"wanted 200, got {answer[:100]!r}")
 
-    play(WARM_UP)
+    return play
+
+
+def count(worker: Worker, play: Play, rounds: int) -> Path:
+    """Count `rounds` of a play; callgrind's file."""
+    before = set(worker.folder.glob("callgrind.*"))
+    for _ in range(WARM_UP):
+        play()
     worker.tell("instrumentation", "on")
-    play(3)
+    for _ in range(3):
+        play()
     worker.tell("zero")
-    play(rounds)
+    for _ in range(rounds):
+        play()
     worker.tell("dump")
     worker.tell("instrumentation", "off")
     made = [path for path in worker.folder.glob("callgrind.*") if path not in before and path.suffix[1:].isdigit()]
@@ -199,25 +208,35 @@ def by_library(table: str) -> Counter[str]:
     return found
 
 
+def by_function(table: str, most: int) -> list[tuple[int, str]]:
+    """The `most` functions that have the most instructions themselves, timers included; largest first."""
+    found = re.findall(r"^\s*([\d,]+) \(.*?\)\s+[^\s:]*:(\S.*) \[(?:.*/)?(.*)\]\s*$", table, re.M)
+    return [(int(number.replace(",", "")), f"{name} [{library}]") for number, name, library in found[:most]]
+
+
 def main(argv: list[str]) -> int:
     """The table; 1 and the reason when it cannot be made."""
     parser = argparse.ArgumentParser(prog="bench.micro.instructions", description="Instructions a request, in user space.")
-    parser.add_argument("cases", nargs="*", metavar="case", help=f"default: all of {', '.join(CASES)}")
+    parser.add_argument("cases", nargs="*", metavar="case", help=f"default: {', '.join(CASES)}; also: {', '.join(PLAYS)}")
     parser.add_argument("--rounds", type=int, default=40, help=f"default 40, of {CONNECTIONS} requests each")
     parser.add_argument("--libraries", action="store_true", help="also tell in which library they are")
+    parser.add_argument("--functions", type=int, default=0, metavar="N", help="also tell the N functions with the most")
     chosen = parser.parse_args(argv)
-    if unknown := set(chosen.cases) - set(CASES):
-        parser.error(f"unknown case {', '.join(unknown)}; there are {', '.join(CASES)}")
+    if unknown := set(chosen.cases) - {*CASES, *PLAYS}:
+        parser.error(f"unknown case {', '.join(unknown)}; there are {', '.join((*CASES, *PLAYS))}")
     print(f"lbproxy is {compiled.describe()}")
     with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as worker:
         for name in chosen.cases or CASES:
-            made = count(worker, CASES[name], chosen.rounds)
-            requests = chosen.rounds * CONNECTIONS
+            play = small_requests(worker, CASES[name]) if name in CASES else PLAYS[name](worker.port, CONNECTIONS)
+            made = count(worker, play, chosen.rounds)
+            requests = chosen.rounds * (1 if name == "16m" else CONNECTIONS)
             counted = total(made) - timers(annotated(made, inclusive=True))
             print(f"{name:<14}{counted / requests:>10,.0f}", flush=True)
             if chosen.libraries:
                 for library, instructions in by_library(annotated(made)).most_common(25):
                     print(f"    {instructions / requests:>10,.0f}  {library}")
+            for instructions, function in by_function(annotated(made), chosen.functions):
+                print(f"    {instructions / requests:>10,.0f}  {function}")
     return 0
 
 

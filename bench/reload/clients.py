@@ -1,10 +1,10 @@
 """The kinds of clients. Each is a thread with one connection at a time and a tally of its own; none ever asks again.
 
-    busy      over a kept connection, one request after the other
-    idle      the same with 0.2 to 1.5 s between two requests: the connection is nearly always idle
-    fresh     a new TLS connection for each request; every second one offers the TLS session of the one before
-    download  a large body, read slowly
-    upload    a body in a POST over a kept connection
+busy      over a kept connection, one request after the other
+idle      the same with 0.2 to 1.5 s between two requests: the connection is nearly always idle
+fresh     a new TLS connection for each request; every second one offers the TLS session of the one before
+download  a large body, read slowly
+upload    a body in a POST over a kept connection
 """
 
 from __future__ import annotations

@@ -59,3 +59,8 @@ def test_by_library() -> None:
     found = instructions.by_library(TABLE)
     assert found["libcrypto.so.3"] == 1_000
     assert sum(found.values()) == 52_000_123 + 2_730_240 + 512 + 1_000
+
+
+def test_by_function() -> None:
+    assert instructions.by_function(TABLE, 1) == [(52_000_123, "ev_run [corecext.cpython-311-x86_64-linux-gnu.so]")]
+    assert instructions.by_function(TABLE, 9)[-1] == (1_000, "0x00000000000dcd00 [libcrypto.so.3]")

@@ -1,0 +1,124 @@
+"""What is done to the worker besides small requests while its instructions are counted; the clients themselves are not.
+
+A play is one round: it does its thing once for each of `times` and returns when the proxy has answered all.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+from collections.abc import Callable
+
+from bench.macro.cases import UPLOAD_BYTES
+from bench.macro.errors import BenchError
+from bench.macro.websocket import Client, loose
+
+Play = Callable[[], None]
+
+CLOSING = b"GET /tiny HTTP/1.1\r\nHost: bench.test\r\nConnection: close\r\n\r\n"
+UPLOAD = b"POST /upload HTTP/1.1\r\nHost: bench.test\r\nContent-Length: %d\r\n\r\n" % UPLOAD_BYTES + b"u" * UPLOAD_BYTES
+TIMEOUT = 60
+"""Seconds; valgrind is slow."""
+
+
+def download(port: int, times: int, path: bytes, size: int) -> Play:
+    """An answer of `size` bytes of body, on each of `times` kept connections."""
+    context = loose()
+    connections = [_connect(port, context) for _ in range(times)]
+    request = b"GET %b HTTP/1.1\r\nHost: bench.test\r\n\r\n" % path
+
+    def play() -> None:
+        for connection in connections:
+            connection.sendall(request)
+        for connection in connections:
+            head, _, body = _head(connection).partition(b"\r\n\r\n")
+            if not head.startswith(b"HTTP/1.1 200 "):
+                raise BenchError(f"wanted 200, got {head[:100]!r}")
+            left = size - len(body)
+            while left:
+                left -= len(_some(connection))
+
+    return play
+
+
+def upload(port: int, times: int) -> Play:
+    """A POST with a body, as the macro benchmark sends it."""
+    context = loose()
+    connections = [_connect(port, context) for _ in range(times)]
+
+    def play() -> None:
+        for connection in connections:
+            connection.sendall(UPLOAD)
+        for connection in connections:
+            if not (answer := _head(connection)).startswith(b"HTTP/1.1 204 "):
+                raise BenchError(f"wanted 204, got {answer[:100]!r}")
+
+    return play
+
+
+def handshakes(port: int, times: int, *, resumed: bool) -> Play:
+    """A connection, one request, the end: with a full handshake or by the ticket of the connection before."""
+    context = loose()
+    sessions: list[ssl.SSLSession | None] = [None] * times
+
+    def play() -> None:
+        for nth in range(times):
+            with _connect(port, context, sessions[nth]) as tls:
+                if tls.session_reused != (sessions[nth] is not None):
+                    raise BenchError(f"wanted a handshake that is {'resumed' if sessions[nth] else 'full'}, got the opposite")
+                tls.sendall(CLOSING)
+                answer = b""
+                while more := tls.recv(65536):
+                    answer += more
+                if not answer.startswith(b"HTTP/1.1 200 "):
+                    raise BenchError(f"wanted 200, got {answer[:100]!r}")
+                if resumed:
+                    sessions[nth] = tls.session
+
+    return play
+
+
+def websocket(port: int, times: int) -> Play:
+    """A message and its echo, on each of `times` upgraded connections."""
+    context = loose()
+    clients = [Client(port, context) for _ in range(times)]
+
+    def play() -> None:
+        for client in clients:
+            client.send()
+        for client in clients:
+            while not client.receive():
+                select.select([client.tls], [], [], TIMEOUT)
+
+    return play
+
+
+PLAYS: dict[str, Callable[[int, int], Play]] = {
+    "100k": lambda port, times: download(port, times, b"/100k", 100 * 1024),
+    "16m": lambda port, times: download(port, 1, b"/16m", 16 * 1024 * 1024),
+    "upload100k": upload,
+    "handshake": lambda port, times: handshakes(port, times, resumed=False),
+    "resume": lambda port, times: handshakes(port, times, resumed=True),
+    "websocket": websocket,
+}
+"""By name: given the proxy's TLS port and how many at a time."""
+
+
+def _connect(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
+    return context.wrap_socket(
+        socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT), server_hostname="bench.test", session=session
+    )
+
+
+def _some(connection: ssl.SSLSocket) -> bytes:
+    if data := connection.recv(65536):
+        return data
+    raise BenchError("the proxy closed in the middle of its answer")
+
+
+def _head(connection: ssl.SSLSocket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _some(connection)
+    return data
