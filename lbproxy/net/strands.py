@@ -1,6 +1,10 @@
 """Greenlets for proxy/, which does not know gevent: see streams.Strands.
 
 Raw greenlets, not gevent.Greenlet: a connection needs no links, no name and no start event, and saves their microseconds.
+
+A greenlet whose run has ended waits for the next one: for each new one Python maps and unmaps a stack of 16 KiB for its frames (two
+system calls, and pages that the kernel clears), and a connection that stays for one request, or an upload, would pay that every
+time. So whoever throws into a strand must know that it still does what is meant; `throw_later` makes sure of that itself.
 """
 
 from __future__ import annotations
@@ -12,6 +16,19 @@ from greenlet import getcurrent, greenlet
 
 from lbproxy.streams import Strand
 
+IDLE_STRANDS = 32
+"""Greenlets that wait for work at most: what comes and goes within a moment; each keeps some 20 KiB."""
+
+_switch_to = greenlet.switch  # see tcp_stream
+
+
+class _Strand(greenlet):
+    """`task`: what it does now, None while it waits for something to do."""
+
+    __slots__ = ("task",)
+
+    task: Callable[[], None] | None
+
 
 class GeventStrands:
     """Children of this thread's hub: what a greenlet lets out would stop the event loop, so `run` must let nothing out."""
@@ -19,6 +36,7 @@ class GeventStrands:
     def __init__(self) -> None:
         self._hub = get_hub()
         self._run_callback = self._hub.loop.run_callback
+        self._idle: list[_Strand] = []
 
     def current(self) -> Strand:
         """See Strands."""
@@ -26,7 +44,20 @@ class GeventStrands:
 
     def start(self, run: Callable[[], None]) -> None:
         """See Strands."""
-        greenlet(run, self._hub).switch()
+        strand = self._idle.pop() if self._idle else _Strand(self._serve, self._hub)
+        strand.task = run  # not as an argument of `switch`: a greenlet holds those that it is started with until it ends
+        strand.switch()
+
+    def _serve(self) -> None:
+        strand, idle, hub = getcurrent(), self._idle, self._hub
+        assert isinstance(strand, _Strand)
+        while strand.task is not None:
+            strand.task()
+            strand.task = None  # it may hold a connection
+            if len(idle) >= IDLE_STRANDS:
+                return
+            idle.append(strand)
+            _switch_to(hub)
 
     def later(self, run: Callable[[], None]) -> None:
         """See Strands."""
@@ -42,9 +73,12 @@ class GeventStrands:
 
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         """See Strands."""
-        self._run_callback(_throw, strand, error)
+        self._run_callback(_throw, strand, strand.task if isinstance(strand, _Strand) else None, error)
 
 
-def _throw(strand: Strand, error: BaseException) -> None:
-    if isinstance(strand, greenlet) and not strand.dead:
+def _throw(strand: Strand, task: Callable[[], None] | None, error: BaseException) -> None:
+    if isinstance(strand, _Strand):
+        if task is not None and strand.task is task:
+            strand.throw(error)
+    elif isinstance(strand, greenlet) and not strand.dead:
         strand.throw(error)

@@ -269,7 +269,11 @@ class TcpStream:
         self._sock.close()
         for waiting in (self._reader, self._writer):
             if waiting is not None and waiting is not getcurrent():
-                get_hub().loop.run_callback(_wake_with_loss, waiting)
+                get_hub().loop.run_callback(self._wake_with_loss, waiting)
+
+    def _wake_with_loss(self, waiting: greenlet) -> None:
+        if waiting is self._reader or waiting is self._writer:  # else something woke it first, and it does something else now
+            waiting.throw(ConnectionLost("stream closed"))
 
     def finish(self) -> None:
         """See Stream."""
@@ -350,8 +354,3 @@ class _Linger:
     def on_expired(self) -> None:
         """The peer never ended its side."""
         TcpStream.close(self._stream)
-
-
-def _wake_with_loss(waiting: greenlet) -> None:
-    if not waiting.dead:
-        waiting.throw(ConnectionLost("stream closed"))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from functools import partial
+
+import pytest
 from gevent.hub import get_hub
+from greenlet import greenlet
 
 from lbproxy.errors import ClientGone
-from lbproxy.net.strands import GeventStrands
+from lbproxy.net.strands import IDLE_STRANDS, GeventStrands
 from lbproxy.streams import Strand
 from tests.unit.net.loopback import turns, until
 
@@ -92,3 +98,87 @@ def test_sleep_ends_by_itself_or_by_what_is_thrown() -> None:
     strands.later(lambda: strands.start(long))
     until(lambda: len(ended) == 2, "both wake up")
     assert sorted(ended) == ["by itself", "thrown"]
+
+
+def test_strands_are_used_again_without_what_they_had() -> None:
+    """Also after one that ended while others ran, and what a run held is let go when it ends."""
+    strands = GeventStrands()
+    seen: list[Strand] = []
+    parked: list[Strand] = []
+
+    class Held:
+        pass
+
+    held = Held()
+    gone = weakref.ref(held)
+
+    def waiting() -> None:
+        parked.append(strands.current())
+        with pytest.raises(ClientGone):
+            strands.park()
+
+    strands.later(lambda: strands.start(waiting))
+    strands.later(partial(strands.start, partial(lambda _: seen.append(strands.current()), held)))
+    del held
+    until(lambda: seen, "it ran")
+    turns()
+    gc.collect()
+    assert gone() is None
+    for _ in range(3):
+        strands.later(lambda: strands.start(lambda: seen.append(strands.current())))
+    turns()
+    assert seen == [seen[0]] * 4
+    assert parked != seen[:1]
+    strands.throw_later(parked[0], ClientGone("over"))
+    turns()
+    strands.later(lambda: strands.start(lambda: seen.append(strands.current())))
+    turns()
+    assert seen[-1] is parked[0]
+
+
+def test_what_is_thrown_late_does_not_meet_the_next_run() -> None:
+    strands = GeventStrands()
+    found: list[Strand] = []
+    said: list[str] = []
+
+    def second() -> None:
+        found.append(strands.current())
+        try:
+            strands.park()
+        except ClientGone as error:
+            said.append(str(error))
+
+    def first() -> None:
+        found.append(strands.current())
+        strands.later(lambda: strands.start(second))  # its turn comes before that of what is thrown
+        strands.throw_later(strands.current(), ClientGone("for the first"))
+
+    strands.later(lambda: strands.start(first))
+    until(lambda: len(found) == 2, "both ran")
+    turns()
+    assert found[0] is found[1]
+    assert said == []
+    strands.throw_later(found[1], ClientGone("for the second"))
+    turns()
+    assert said == ["for the second"]
+
+
+def test_more_strands_than_are_kept() -> None:
+    strands = GeventStrands()
+    parked: list[Strand] = []
+    over: list[int] = []
+
+    def wait(number: int) -> None:
+        parked.append(strands.current())
+        with pytest.raises(ClientGone):
+            strands.park()
+        over.append(number)
+
+    for number in range(IDLE_STRANDS + 5):
+        strands.later(partial(strands.start, partial(wait, number)))
+    until(lambda: len(parked) == IDLE_STRANDS + 5, "all wait")
+    for strand in parked:
+        strands.throw_later(strand, ClientGone("over"))
+    turns()
+    assert sorted(over) == list(range(IDLE_STRANDS + 5))
+    assert sum(isinstance(strand, greenlet) and strand.dead for strand in parked) == 5
