@@ -10,6 +10,7 @@ cdef class TcpStream:
     cdef public object _recv
     cdef public object _send
     cdef public object _sock
+    cdef public long _unwaited
     cdef public object _watcher
     cdef public object _write_watcher
     cdef public object _writer

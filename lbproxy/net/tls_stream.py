@@ -7,6 +7,7 @@ send. Measured per request this saves 1.4 reads and two getsockopt calls against
 - A server's first bytes are looked at before the engine sees them: plain HTTP on the TLS port deserves an answer in plain HTTP.
 - The last flight of our handshake (TLS 1.3 session tickets) stays in the outgoing buffer when the client's first request is already
   there: it leaves together with the response.
+- Whatever is not data is bounded: what comes of it, what we owe to the peer for it, and how long the loop is kept busy by it.
 - The end of input without close_notify is ConnectionLost, not an end: somebody may have cut the connection to truncate a message.
 """
 
@@ -24,6 +25,9 @@ from lbproxy.streams import Buffer
 _RECORD = 16 * 1024
 """RFC 8446 5.1: the largest plaintext of a record; the engine gives and takes one record a call."""
 _HANDSHAKE_RECORD = 0x16  # RFC 8446 5.1: every TLS connection begins with this byte
+_BARREN = 2 * _RECORD
+"""Bytes after which something must have come out of them. A record begun needs less; a flood of KeyUpdate (of which the engine
+answers every one, and knows no limit, as OpenSSL 3.0 has none) or of refused renegotiations (TLS 1.2) is all that has more."""
 _OVERHEAD = 1024
 """Room for the framing of the records whose plaintext the reader asked for, so that a full record is not cut by the limit."""
 
@@ -112,6 +116,7 @@ class TlsStream(TcpStream):
             if self._paused:
                 self._resume()
             return data
+        barren = 0
         while not self._ended:
             if self._read_at_once:
                 self._read_at_once = False
@@ -120,9 +125,14 @@ class TlsStream(TcpStream):
                 if not raw:
                     raise ConnectionLost("closed without close_notify")
                 self._incoming.write(raw)
+                barren += len(raw)
             data = self._decrypt_all()
+            if self._writer is not None and self._outgoing.pending > _RECORD:
+                raise ConnectionLost("a flood of records to be answered")  # by a peer that does not read the answers
             if data:
                 return data
+            if barren > _BARREN:
+                raise ConnectionLost("a flood of records without data")
             self._flush()  # an answer to a KeyUpdate, as a rule nothing
         return b""
 

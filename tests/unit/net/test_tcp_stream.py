@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from gevent import socket as gsocket
@@ -15,9 +16,9 @@ from gevent.hub import get_hub
 from lbproxy.errors import ClientGone, ConnectionLost, TimedOut
 from lbproxy.net import tcp_stream
 from lbproxy.net.deadlines import Deadlines
-from lbproxy.net.tcp_stream import TcpStream
+from lbproxy.net.tcp_stream import FAIR, TcpStream
 from lbproxy.streams import NEVER
-from tests.unit.net.loopback import Watched, loop_rests, result, sockets, start, turns, until
+from tests.unit.net.loopback import Watched, loop, loop_rests, result, sockets, start, turns, until
 
 Pair = tuple[TcpStream, gsocket.socket]
 MIB = 1 << 20
@@ -54,6 +55,31 @@ def test_more_than_the_limit_is_read_in_pieces_without_waiting(pair: Pair) -> No
     stream, peer = pair
     peer.sendall(b"x" * 40_000)
     assert [len(result(start(lambda: stream.read(16384)))) for _ in range(3)] == [16384, 16384, 40_000 - 2 * 16384]
+
+
+def test_a_reader_that_always_finds_something_lets_the_loop_go_on(pair: Pair) -> None:
+    """However fast the peer is, others have their turn after FAIR reads without a wait."""
+    stream, peer = pair
+    peer.sendall(b"x" * (64 * 512))
+    until(lambda: len(stream._sock.recv(64 * 512, socket.MSG_PEEK)) == 64 * 512, "all of it is here")
+    reads, seen = 0, [0]
+
+    def others() -> None:
+        seen.append(reads)
+        if reads < 64:
+            loop().run_callback(others)
+
+    def read_all() -> None:
+        nonlocal reads
+        for _ in range(64):
+            assert len(stream.read(512)) == 512
+            reads += 1
+
+    loop().run_callback(others)
+    start(read_all).result()
+    turns()
+    assert seen[-1] == 64
+    assert max(later - earlier for earlier, later in pairwise(seen)) <= FAIR + 1
 
 
 def test_a_reset_is_a_loss(pair: Pair) -> None:

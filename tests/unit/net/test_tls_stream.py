@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from lbproxy.errors import ConnectionLost, HandshakeFailed, TimedOut
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tls_stream import PlainHttp, TlsStream
+from tests.support.openssl_engine import Engine
 from tests.support.waiting import Lines
 from tests.unit.net.loopback import Watched, deadlines_running, loop_rests, sockets, start, turns, until
 from tests.unit.net.tls_peer import Authority, TlsPeer
@@ -490,3 +491,103 @@ def test_key_updates_are_answered(deadlines: Deadlines, authority: Authority) ->
     client.stream.write(b"[after]\n")
     printed = client.end()
     assert [line for line in printed if line in ("[before]", "[after]")] == ["[before]", "[after]"]
+
+
+# ---------------------------------------------------------------- floods
+
+
+class Flooder:
+    """A client that can ask for new keys, and again, and again."""
+
+    def __init__(self, make: Make, *, only_1_2: bool = False, small: bool = False) -> None:
+        self.server = make(small=small)
+        self.engine = Engine(only_1_2=only_1_2)
+        job = start(self.server.stream.handshake)
+        while not self.engine.shake():
+            self.send()
+            self.engine.put(self.server.sock.recv(65536))
+        self.send()
+        job.result()
+
+    def send(self) -> None:
+        self.server.sock.sendall(self.engine.take())
+
+    def updates(self, size: int) -> bytes:
+        """At least `size` bytes of them."""
+        raw = b""
+        while len(raw) < size:
+            self.engine.key_update()
+            raw += self.engine.take()
+        return raw
+
+
+@pytest.fixture
+def flooder(make: Make) -> Iterator[Flooder]:
+    one = Flooder(make)
+    yield one
+    one.engine.close()
+
+
+def test_a_flood_of_key_updates_is_a_loss(flooder: Flooder) -> None:
+    """A reader that waits for data does not answer them for ever."""
+    reading = start(lambda: flooder.server.stream.read(16384))
+    flooder.server.sock.sendall(flooder.updates(48 * 1024))
+    with pytest.raises(ConnectionLost, match="without data"):
+        reading.result()
+
+
+def test_key_updates_between_data_are_no_flood(flooder: Flooder) -> None:
+    for number in range(5):
+        said = b"%d" % number
+        flooder.server.sock.sendall(flooder.updates(16 * 1024))
+        flooder.engine.write(said)
+        flooder.send()
+        assert start(lambda: flooder.server.stream.read(65536)).result() == said
+
+
+def test_what_is_owed_to_a_peer_that_does_not_read_is_bounded(make: Make) -> None:
+    """While a write waits for room the answers to KeyUpdate wait behind it; data between them makes that no better."""
+    flooder = Flooder(make, small=True)
+    stream = flooder.server.stream
+    writing = start(lambda: stream.write(b"x" * 1_000_000))
+
+    def read_all() -> None:
+        while stream.read(65536):
+            pass
+
+    reading = start(read_all)
+    for _ in range(10):
+        if reading.over:
+            break
+        raw = flooder.updates(16 * 1024)
+        flooder.engine.write(b"data")
+        sending = start(lambda raw=raw: flooder.server.sock.sendall(raw + flooder.engine.take()))  # type: ignore[misc]
+        until(lambda sending=sending: sending.over or reading.over, "read")  # type: ignore[misc]
+    with pytest.raises(ConnectionLost, match="to be answered"):
+        reading.result()
+    assert stream._outgoing.pending < 128 * 1024
+    stream.abort()
+    with pytest.raises(ConnectionLost):
+        writing.result()
+    flooder.engine.close()
+
+
+def test_renegotiation_is_refused(deadlines: Deadlines, authority: Authority) -> None:
+    """TLS 1.2: who asks gets an alert and no handshake."""
+    context = authority.server()
+    context.options |= ssl.OP_NO_RENEGOTIATION  # as tls/profiles.py has it
+    flooder = Flooder(lambda small: Server(deadlines, context, authority.client(), small), only_1_2=True)
+    stream = flooder.server.stream
+    assert stream.version() == "TLSv1.2"
+    reading = start(lambda: stream.read(16384))
+    flooder.engine.renegotiate()
+    flooder.send()
+    answer = flooder.server.sock.recv(65536)
+    assert answer[0] == 0x15  # RFC 5246 6.2.1: alert
+    assert len(answer) < 64
+    assert not reading.over
+    stream.abort()
+    with pytest.raises(ConnectionLost):
+        reading.result()
+    flooder.server.sock.close()
+    flooder.engine.close()
