@@ -3,9 +3,10 @@
 After a 101 this proxy reads nothing any more, so whoever gets one from a backend by other means than a real switch has smuggled: it
 speaks HTTP with the backend past every rule of ours. Hence:
 
-1. Asking is for one protocol at a time, by GET without a body on 1.1: with a body, or with a choice of protocols, proxies and
-   backends disagree about where the new protocol begins and which one it is. Other uses are forwarded without the upgrade, as the
-   RFC lets a server ignore it.
+1. Asking is for one protocol at a time, without a body, on 1.1, by GET or (not for a WebSocket) by POST, as the APIs of Kubernetes
+   (exec, port-forward: "SPDY/3.1") and Docker (attach: "tcp") have it. With a body, or with a choice of protocols, proxies and
+   backends disagree about where the new protocol begins and which one it is: llhttp takes a body behind Upgrade for bytes of the
+   new protocol, whatever Content-Length says. Other uses are forwarded without the upgrade, as the RFC lets a server ignore it.
 2. Protocols that are HTTP again, or TLS for this hop, are never asked for: "h2c smuggling" is HTTP/2 in a tunnel that a proxy has
    opened and does not read. HTTP2-Settings beside another protocol gives the same intention away.
 3. A 101 counts only if it was asked for and names what was asked for, in Upgrade and Connection both. A status line alone may be
@@ -54,7 +55,9 @@ def wanted(upgrade: bytes, body: int, keep_alive: bool, specials: Iterable[Speci
 
 def asked(head: RequestHead) -> bool:
     """The backend is asked to switch to `head.upgrade`."""
-    return bool(head.upgrade) and head.method == b"GET"
+    if not head.upgrade:
+        return False
+    return head.method == b"GET" or (head.method == b"POST" and head.upgrade != _WEBSOCKET)  # RFC 6455 4.1 (2)
 
 
 def fault(head: RequestHead, answer: ResponseHead) -> str:

@@ -42,6 +42,8 @@ LINGER = 2.0
 """Seconds `finish` waits for the peer's end of input; nginx's lingering_timeout is 5, a well-behaved client needs a round trip."""
 FAIR = 4
 """Reads without a wait: 256 KiB of a body, about half a millisecond with TLS."""
+IOV_LIMIT = 1024
+"""Pieces of one sendmsg(2): IOV_MAX on Linux."""
 LEAST_RATE = 1024
 """Bytes a second that count as progress of a write. The kernel tells of room only when a third of its buffer is free, which with a
 buffer of megabytes and a slow client takes longer than `write_stall`; so a write that is late is looked at more closely."""
@@ -193,6 +195,17 @@ class TcpStream:
             raise ConnectionLost(error.strerror or str(error)) from error
         if sent != len(data):
             self._write_rest(memoryview(data)[sent:])
+
+    def write_pieces(self, pieces: list[bytes]) -> None:
+        """As `write` all of them, without joining them first."""
+        try:
+            sent = self._sock.sendmsg(pieces[:IOV_LIMIT])
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise ConnectionLost(error.strerror or str(error)) from error
+        if sent != sum(map(len, pieces)):
+            self._write_rest(memoryview(b"".join(pieces))[sent:])
 
     def _write_rest(self, rest: memoryview) -> None:
         while rest:

@@ -20,7 +20,7 @@ from typing import Any
 from lbproxy.errors import ConnectionLost, HandshakeFailed
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tcp_stream import TcpStream
-from lbproxy.streams import Buffer
+from lbproxy.streams import HEAD_READ, Buffer
 
 _RECORD = 16 * 1024
 """RFC 8446 5.1: the largest plaintext of a record; the engine gives and takes one record a call."""
@@ -28,8 +28,11 @@ _HANDSHAKE_RECORD = 0x16  # RFC 8446 5.1: every TLS connection begins with this 
 _BARREN = 2 * _RECORD
 """Bytes after which something must have come out of them. A record begun needs less; a flood of KeyUpdate (of which the engine
 answers every one, and knows no limit, as OpenSSL 3.0 has none) or of refused renegotiations (TLS 1.2) is all that has more."""
+_SLICE = _RECORD + 29  # RFC 8446 5.2, RFC 5246 6.2.3: header 5, explicit nonce 8, tag 16
 _OVERHEAD = 1024
 """Room for the framing of the records whose plaintext the reader asked for, so that a full record is not cut by the limit."""
+_MUCH = HEAD_READ + _OVERHEAD
+"""Bytes of a read for a head at most: those go to the engine in one piece."""
 
 
 class PlainHttp(HandshakeFailed):
@@ -118,15 +121,20 @@ class TlsStream(TcpStream):
             return data
         barren = 0
         while not self._ended:
+            raw = b""
             if self._read_at_once:
                 self._read_at_once = False
             else:
                 raw = self._read_raw(limit + _OVERHEAD)
                 if not raw:
                     raise ConnectionLost("closed without close_notify")
-                self._incoming.write(raw)
                 barren += len(raw)
-            data = self._decrypt_all()
+            if len(raw) > _MUCH:
+                data = self._decrypt_much(raw)
+            else:
+                if raw:
+                    self._incoming.write(raw)
+                data = self._decrypt_all()
             if self._writer is not None and self._outgoing.pending > _RECORD:
                 raise ConnectionLost("a flood of records to be answered")  # by a peer that does not read the answers
             if data:
@@ -135,6 +143,22 @@ class TlsStream(TcpStream):
                 raise ConnectionLost("a flood of records without data")
             self._flush()  # an answer to a KeyUpdate, as a rule nothing
         return b""
+
+    def _decrypt_much(self, raw: bytes) -> bytes:
+        """The plaintext in many records. A slice at a time: the engine's buffer never shrinks, and an idle connection keeps it."""
+        view = memoryview(raw)
+        pieces: list[bytes] = []
+        for at in range(0, len(raw), _SLICE):
+            self._incoming.write(view[at : at + _SLICE])
+            try:
+                pieces.append(self._decrypt_all())
+            except ConnectionLost:
+                if not any(pieces):
+                    raise
+                self._read_at_once = True  # as in _decrypt_all
+            if self._ended or self._read_at_once:
+                break
+        return b"".join(pieces)
 
     def _decrypt_all(self) -> bytes:
         """The plaintext of all whole records that are there; sets `_ended` at close_notify. Never waits."""
@@ -180,13 +204,22 @@ class TlsStream(TcpStream):
         """See Stream."""
         try:
             done = self._encrypt(data if len(data) <= _RECORD else memoryview(data)[:_RECORD])
-            if done != len(data):  # large, or the client asked for small records (RFC 6066 4): one record a call
-                view = memoryview(data)
-                while done != len(view):
-                    done += self._encrypt(view[done : done + _RECORD])
+            if done != len(data):
+                self._write_much(memoryview(data), done)
+                return
         except ssl.SSLError as error:
             raise ConnectionLost(_reason(error)) from error
         TcpStream.write(self, self._outgoing.read())
+
+    def _write_much(self, view: memoryview, done: int) -> None:
+        """Large data, or the client asked for small records (RFC 6066 4): one record a call, one send for all. `done`: bytes of
+        `view` that are encrypted. Each record is taken out at once: the engine's buffer never shrinks, and an idle connection keeps
+        it (82 KiB more were measured)."""
+        records = [self._outgoing.read()]
+        while done != len(view):
+            done += self._encrypt(view[done : done + _RECORD])
+            records.append(self._outgoing.read())
+        self.write_pieces(records)
 
     def end_output(self) -> None:
         """See Stream. No FIN: the engine may still have to answer (KeyUpdate), and close_notify says all there is to say."""

@@ -455,6 +455,8 @@ class Exchange:
         self._bytes_out += len(out)
         self._client.stream.write(out)
         self._settle()
+        if self.keep and self.rest:
+            self._service.strands.sleep(0.0)  # no backend was waited for: a pipeline of such requests would keep the loop to itself
 
     # ---------------------------------------------------------------- the end
 

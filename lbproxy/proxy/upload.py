@@ -20,6 +20,9 @@ from lbproxy.proxy.retry import REPLAY_LIMIT
 from lbproxy.proxy.service import Service
 from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
 
+PIECE_COST = 64
+"""Bytes of memory that a kept piece costs beside its own: a client that sends two at a time must not have us keep 2 MB of them."""
+
 Interrupt = Callable[[Exception], None]
 """Called from the pump's greenlet: the request cannot go on, and why."""
 
@@ -199,6 +202,6 @@ class Upload:
             raise RequestError(413, "body_too_large", f"a body of more than {limit} bytes")
         if coded:
             self._kept.append(coded)
-            self._kept_size += len(coded)
+            self._kept_size += len(coded) + PIECE_COST
             if self._kept_size > REPLAY_LIMIT:
                 self.replayable = False

@@ -84,7 +84,8 @@ class Engine:
     def read(self) -> bytes:
         """Decrypt what is there."""
         buffer = ctypes.create_string_buffer(65536)
-        return buffer.raw[: max(0, self._library.SSL_read(self._tls, buffer, len(buffer)))]
+        size = self._library.SSL_read(self._tls, buffer, len(buffer))
+        return buffer.raw[: max(0, size)]
 
     def key_update(self) -> None:
         """New keys for our direction, and the server is asked to do the same."""

@@ -51,17 +51,42 @@ def test_a_handshake_is_forwarded() -> None:
     assert not values(out, "x-private") + values(out, "keep-alive")
 
 
-@pytest.mark.parametrize("method", [b"POST", b"HEAD", b"OPTIONS", b"PUT", b"GETS"])
-def test_only_get_asks(method: bytes) -> None:
+@pytest.mark.parametrize("method", [b"HEAD", b"OPTIONS", b"PUT", b"GETS", b"POSTS"])
+def test_only_get_and_post_ask(method: bytes) -> None:
     head = request(UP, b"Upgrade: foo", line=method + b" / HTTP/1.1")
     assert not asked(head)
     assert b"pgrade" not in forwarded(head)
 
 
+@pytest.mark.parametrize("protocol", [b"tcp", b"SPDY/3.1"])  # Docker's attach; Kubernetes' exec and port-forward
+@pytest.mark.parametrize("lines", [[], [b"Content-Length: 0"]])
+def test_a_post_without_a_body_may_ask(protocol: bytes, lines: list[bytes]) -> None:
+    head = request(UP, b"Upgrade: " + protocol, *lines, line=b"POST /exec HTTP/1.1")
+    assert asked(head)
+    out = forwarded(head)
+    assert (values(out, "connection"), values(out, "upgrade")) == ([b"Upgrade"], [protocol])
+    assert fault(head, switched(UP, b"Upgrade: " + protocol)) == ""
+    assert fault(head, switched(UP, b"Upgrade: h2c")) == "response_other_101"
+
+
+@pytest.mark.parametrize(("line", "lines"), [
+    (b"POST", [b"Upgrade: websocket", KEY]),  # RFC 6455 4.1: a handshake is a GET
+    (b"POST", [b"Upgrade: tcp", b"Transfer-Encoding: chunked"]),
+    (b"POST", [b"Upgrade: tcp", b"Content-Length: 5"]),
+    (b"POST", [b"Upgrade: h2c"]),
+    (b"GET", [b"Upgrade: tcp", b"Content-Length: 5"]),
+])  # fmt: skip
+def test_who_may_not_ask(line: bytes, lines: list[bytes]) -> None:
+    head = request(UP, *lines, line=line + b" / HTTP/1.1")
+    assert not asked(head)
+    out = forwarded(head)
+    assert not values(out, "upgrade") + values(out, "connection")
+
+
 def test_a_method_is_not_remembered_with_the_fields() -> None:
     """The same fields behind another method, on one connection: the memory of fields says the same as no memory."""
     forwarder, last = Forwarder("192.0.2.9", "https", 443, ()), LastFields()
-    for method in (b"POST", b"GET", b"GET", b"POST", b"GET"):
+    for method in (b"PUT", b"GET", b"GET", b"PUT", b"GET"):
         raw = method + b" / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n"
         head = parse_request(raw, MAX_LINE, MAX_FIELDS, last)
         assert asked(head) is (method == b"GET")

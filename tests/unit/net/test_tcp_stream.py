@@ -212,6 +212,26 @@ def test_a_large_write_waits_for_the_peer_and_arrives_whole(narrow: Pair) -> Non
     assert loop_rests()
 
 
+@pytest.mark.parametrize("sizes", [[3, 2], [1], [1] * 3000, [MIB, MIB]], ids=["two", "one", "more than sendmsg takes", "large"])
+def test_pieces_arrive_in_order(narrow: Pair, sizes: list[int]) -> None:
+    stream, peer = narrow
+    pieces = [os.urandom(size) for size in sizes]
+    writing = start(lambda: stream.write_pieces(pieces))
+    got = b""
+    while len(got) < sum(sizes):
+        got += peer.recv(65536)
+    writing.result()
+    assert got == b"".join(pieces)
+
+
+def test_pieces_for_a_lost_connection_are_a_loss(pair: Pair) -> None:
+    stream, peer = pair
+    reset(peer)
+    turns()
+    with pytest.raises(ConnectionLost):
+        start(lambda: stream.write_pieces([b"a", b"b"])).result()
+
+
 def test_reading_goes_on_while_a_write_waits(narrow: Pair) -> None:
     """One greenlet each way."""
     stream, peer = narrow

@@ -1,4 +1,4 @@
-"""TLS records that are no data: a peer that sends them for ever is cut, and what it is owed for them is bounded."""
+"""What a TLS peer can make us do and keep: records without data are bounded, and so are the buffers of the engine."""
 
 from __future__ import annotations
 
@@ -124,3 +124,49 @@ def test_renegotiation_is_refused(make: Make) -> None:
     stream.abort()
     with pytest.raises(ConnectionLost):
         reading.result()
+
+
+class Noted:
+    """A buffer of the engine that notes how much it held."""
+
+    def __init__(self, real: ssl.MemoryBIO) -> None:
+        self._real = real
+        self.most = 0
+
+    @property
+    def pending(self) -> int:
+        return self._real.pending
+
+    def write(self, data: bytes | memoryview) -> int:
+        done = self._real.write(data)
+        self.most = max(self.most, self._real.pending)
+        return done
+
+    def read(self) -> bytes:
+        self.most = max(self.most, self._real.pending)
+        return self._real.read()
+
+
+def test_the_engine_keeps_no_large_buffers(make: Make) -> None:
+    """OpenSSL's memory buffers only grow, and live as long as the connection: an idle client would keep its largest body's."""
+    flooder = make()
+    stream = flooder.stream
+    incoming, outgoing = stream._incoming, stream._outgoing = Noted(stream._incoming), Noted(stream._outgoing)  # type: ignore[assignment]
+    body = bytes(range(256)) * 256
+    for at in range(0, len(body), 16384):
+        flooder.engine.write(body[at : at + 16384])
+    raw = flooder.engine.take()
+    start(lambda: flooder.sock.sendall(raw)).result()
+    got = b""
+    while len(got) < len(body):
+        got += start(lambda: stream.read(65536)).result()
+    assert got == body
+    start(lambda: stream.write(body)).result()
+    got = b""
+    while len(got) < len(body):
+        flooder.engine.put(flooder.sock.recv(65536))
+        while piece := flooder.engine.read():
+            got += piece
+    assert got == body
+    assert 16384 < incoming.most < 36 * 1024
+    assert 16384 < outgoing.most < 18 * 1024

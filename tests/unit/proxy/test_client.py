@@ -215,6 +215,16 @@ def test_the_client_leaves(gone: bytes | Exception, when: str) -> None:
     world.at_rest()
 
 
+def test_a_pipeline_of_requests_that_need_no_backend_lets_others_have_their_turn() -> None:
+    """Nothing is waited for on their way: four clients that flooded us with them made everybody else wait for 1.6 s."""
+    world = World()
+    client = world.connect(redirect=True)
+    client.feed(get() * 20)
+    assert client.take().count(b"HTTP/1.1 308 ") == 20
+    assert world.slept == [0.0] * 19
+    world.at_rest()
+
+
 def test_connection_close_is_honoured() -> None:
     world = World()
     client = world.connect()

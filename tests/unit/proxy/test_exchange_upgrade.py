@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.proxy.tunnels import ASK, GRANT, ended, tunnels
-from tests.unit.proxy.world import EOF, LOST, World, get, ok
+from tests.unit.proxy.world import EOF, LOST, World, get, ok, post
 
 KEY, ACCEPT = "dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
@@ -61,13 +61,13 @@ def test_interim_answers_come_first() -> None:
 @pytest.mark.parametrize(("ask", "answer", "reason"), [
     (get(), GRANT, "response_unexpected_101"),
     (get("/", "Upgrade: raw/1"), GRANT, "response_unexpected_101"),
-    (get("/", "Connection: Upgrade", "Upgrade: raw/1", method="POST"), GRANT, "response_unexpected_101"),
+    (get("/", "Connection: Upgrade", "Upgrade: raw/1", method="PUT"), GRANT, "response_unexpected_101"),
     (get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AA"), GRANT, "response_unexpected_101"),
     (ASK, GRANT.replace(b"Upgrade: raw/1", b"Upgrade: h2c"), "response_other_101"),
     (ASK, b"HTTP/1.1 101 OK\r\n\r\n", "response_other_101"),
     (get("/", "Connection: Upgrade", "Upgrade: websocket", f"Sec-WebSocket-Key: {KEY}"),
      b"HTTP/1.1 101 OK\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "response_forged_101"),
-], ids=["plain", "not nominated", "post", "h2c", "other protocol", "bare", "no digest"])  # fmt: skip
+], ids=["plain", "not nominated", "put", "h2c", "other protocol", "bare", "no digest"])  # fmt: skip
 def test_a_fake_101_opens_no_tunnel(ask: bytes, answer: bytes, reason: str) -> None:
     """WebSocket smuggling: a 101 that is no switch must not end our reading; what the client sends behind it goes nowhere."""
     world = World(backends=1)
@@ -127,6 +127,35 @@ def test_early_bytes_are_no_request_when_the_upgrade_is_refused(when: str, answe
     assert client.end == "finish"
     assert b"/admin" not in b"".join(upstream.sent for upstream in world.upstreams)
     assert len(world.outcomes()) == 1
+    world.at_rest()
+
+
+def test_a_post_without_a_body() -> None:
+    """As Kubernetes' exec has it."""
+    world = World()
+    client = world.connect()
+    client.feed(get("/exec", "Connection: Upgrade", "Upgrade: raw/1", "Content-Length: 0", method="POST") + b"early")
+    backend = world.upstream
+    assert b"\r\nConnection: Upgrade\r\nUpgrade: raw/1\r\n" in backend.take()
+    backend.feed(GRANT + b"hello")
+    assert client.take().endswith(b"\r\n\r\nhello")
+    assert backend.take() == b"early"
+    client.feed(EOF)
+    backend.feed(EOF)
+    assert world.outcomes() == [(101, "")]
+    world.at_rest()
+
+
+def test_no_switch_with_a_body() -> None:
+    """It is not asked for, and believed even less."""
+    world = World(backends=1)
+    client = world.connect()
+    client.feed(post(b"body", "Connection: Upgrade", "Upgrade: raw/1"))
+    assert b"pgrade" not in world.upstream.take()
+    world.upstream.feed(GRANT)
+    assert client.take().startswith(b"HTTP/1.1 502 ")
+    assert world.outcomes() == [(502, "response_unexpected_101")]
+    assert tunnels(world) == 0
     world.at_rest()
 
 
