@@ -45,6 +45,13 @@ class StartError(LbproxyError):
     """lbproxy cannot start (exit code 1): port in use, no right to bind, a worker that dies at start."""
 
 
+# ---------------------------------------------------------------- the name servers' fault
+
+
+class Unresolved(LbproxyError):
+    """A name has no address that a backend can have; the text says why."""
+
+
 # ---------------------------------------------------------------- the client's fault
 
 

@@ -58,9 +58,18 @@ class Pool:
     ) -> None:
         """`child`: this worker's row in the ledger; `policy`: None for least connections; `fail_open`: see selection.py."""
         self.name = name
-        self.backends = tuple(backends)
+        self._ledger = ledger
         self._cells = ledger.cells
         self._lock = lock
+        self._child = child
+        self._fail_open = fail_open
+        self.follow(backends, policy)
+
+    def follow(self, backends: Sequence[Backend], policy: Policy | None) -> None:
+        """From now on the pool has these; `policy` knows them by these indexes. Leases of backends that are gone end as they would
+        have anyway: they know their own cells."""
+        self.backends = tuple(backends)
+        ledger, child = self._ledger, self._child
         live = scalar_at(child, Scalar.LIVE_REQUESTS)
         slots = [backend.slot for backend in backends]
         self._slots = slots
@@ -72,7 +81,7 @@ class Pool:
             for backend, at in zip(self.backends, in_flight, strict=True)
         ]
         placing = policy or LeastConnections(Turns(ledger.cells, slots))
-        self._selection = Selection(backends, placing, ledger.cells, fail_open)
+        self._selection = Selection(backends, placing, ledger.cells, self._fail_open)
         alike = {(backend.weight > 0, backend.weight, backend.tier, backend.max_connections) for backend in backends}
         self._everyday = not self.asks and policy is None and alike == {(True, backends[0].weight, backends[0].tier, 0)}
         self._readers: dict[int, Callable[[memoryview], tuple[int, ...]]] = {}

@@ -38,7 +38,11 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _add_name(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="POOL/HOST:PORT, or HOST:PORT where one pool alone has it; see lbproxy status")
+    parser.add_argument(
+        "name",
+        metavar="NAME",
+        help="POOL/HOST:PORT, or HOST:PORT where one pool alone has it; NAME@IP:PORT is one address of a name; see lbproxy status",
+    )
     add_reach(parser)
 
 
@@ -117,9 +121,11 @@ def _wait(where: reach.Place, arguments: argparse.Namespace) -> int:
 
 
 def _find(answer: dict[str, Any], name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A backend and its pool in a status answer; both empty when it is gone from the configuration."""
+    """A pool in a status answer, and what is in flight and queued at a backend of it, at all addresses where it is a name; both
+    empty when it is gone."""
     for pool in answer.get("pools") or []:
-        for backend in pool["backends"]:
-            if name in (backend["name"], f"{pool['name']}/{backend['name']}"):
-                return pool, backend
+        called = {name.removeprefix(f"{pool['name']}/")}
+        fitting = [backend for backend in pool["backends"] if called & {backend["name"], backend.get("written")}]
+        if fitting:
+            return pool, {key: sum(int(backend.get(key, 0)) for backend in fitting) for key in ("in_flight", "queued")}
     return {}, {}

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from lbproxy.cli.options import Verbs, add_config, add_verb, print_json
-from lbproxy.config import units
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, ConfigError
 
@@ -62,29 +61,12 @@ def _summary(config: Config) -> str:
 
 
 def _unresolvable(config: Config) -> list[Complaint]:
-    """A complaint for each backend whose name has no address; names are looked up side by side."""
-    from concurrent.futures import ThreadPoolExecutor
+    """A complaint for each backend whose name has no address."""
+    from lbproxy.balance.places import names_in
+    from lbproxy.master.resolve import complaints
+    from lbproxy.names.lookup import lookup_all
 
-    from lbproxy.master.resolve import first_address
-
-    def why_not(host: str) -> str:
-        try:
-            first_address(host, 0)
-        except (OSError, UnicodeError) as error:
-            return getattr(error, "strerror", None) or str(error)
-        return ""
-
-    backends = [(pool, backend) for pool in config.pools for backend in pool.backends if not units.literal_ip(backend.address.host)]
-    hosts = list({backend.address.host for _, backend in backends})
-    with ThreadPoolExecutor(16) as threads:
-        faults = dict(zip(hosts, threads.map(why_not, hosts), strict=True))
-    hint = "check the spelling and /etc/resolv.conf, or write the address as a number"
-    complaints = []
-    for pool, backend in backends:
-        if fault := faults[backend.address.host]:
-            message = f'cannot resolve "{backend.address.host}": {fault}'
-            complaints.append(Complaint(config.source, backend.line, f"pool.{pool.name}.backends", message, hint))
-    return complaints
+    return complaints(config, lookup_all(names_in(config), config.proxy.resolvers))
 
 
 def init(_: argparse.Namespace) -> int:

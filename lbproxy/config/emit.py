@@ -73,6 +73,7 @@ def proxy_table(proxy: Process) -> TomlTable:
         worker_memory_hard=format_size(proxy.worker_memory_hard),
         worker_requests=proxy.worker_requests,
         idle_grace=format_duration(proxy.idle_grace),
+        resolvers=[str(address) for address in proxy.resolvers],
         **header_words(proxy.headers),
     )
 

@@ -104,6 +104,8 @@ class Process:
     """How long at least a draining worker keeps idle keep-alive connections, for requests on the wire; load.py makes it no longer
     than `drain_timeout`."""
     headers: Headers = field(default_factory=lambda: Headers(security_headers="off", hsts=Hsts(), request_id="off", trace="off"))
+    resolvers: tuple[Address, ...] = ()
+    """Name servers to ask for backends' names; none: those of resolv.conf. Hosts files come first in any case."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from lbproxy.config import values
 from lbproxy.config.headers import read_for_all
 from lbproxy.config.model import MIB, Limits, Log, Metrics, Process, Timeouts
 from lbproxy.config.tables import Table
-from lbproxy.config.units import format_duration, format_size, parse_listen_address, parse_network
+from lbproxy.config.units import format_duration, format_size, parse_listen_address, parse_network, parse_resolver
 
 SECTIONS = {"proxy": Process, "log": Log, "timeouts": Timeouts, "limits": Limits, "metrics": Metrics}
 
@@ -40,6 +40,7 @@ def read_proxy(table: Table, base: Path) -> Process:
         worker_requests=table.take("worker_requests", values.whole(0, 10**12), default.worker_requests),
         idle_grace=table.take("idle_grace", values.duration(zero=True), default.idle_grace),
         headers=read_for_all(table),
+        resolvers=table.each("resolvers", parse_resolver, 'a list of name servers such as ["10.0.0.2", "127.0.0.1:8600"]'),
     )
     if 0 < proxy.worker_memory_hard < proxy.worker_memory:
         soft, hard = format_size(proxy.worker_memory), format_size(proxy.worker_memory_hard)

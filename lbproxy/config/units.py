@@ -130,6 +130,7 @@ def format_size(size: int) -> str:
 
 # ---------------------------------------------------------------- addresses
 
+DNS_PORT = 53
 _LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\Z")
 _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]/]*:[^\[\]/]*)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]{1,5})\Z")
@@ -180,6 +181,21 @@ def _address_hint(value: object, default_host: str | None) -> str:
     if value.startswith(":"):
         return f'say the host, e.g. "127.0.0.1{value}"' if _ADDRESS.match(value) else ""
     return f'add the port, e.g. "{value}:8080"' if ":" not in value.rpartition("]")[2] and value else ""
+
+
+def parse_resolver(value: object) -> Address:
+    """A name server: an IP address, and a port where it is not 53."""
+    wanted = 'wanted a name server such as "10.0.0.2", "127.0.0.1:8600" or "[fd00::53]:53"'
+    host = literal_ip(value) if isinstance(value, str) else None
+    if host is not None:
+        return Address(host, DNS_PORT)
+    if not isinstance(value, str) or not _ADDRESS.match(value):
+        raise Refused(f"{wanted}, got {show(value)}")
+    address = _split_address(value, None, wanted)
+    host = literal_ip(address.host)
+    if host is None:
+        raise Refused(f"{wanted}, got {show(value)}", "say its address: a name would have to be asked for")
+    return Address(host, address.port)
 
 
 def literal_ip(host: str) -> str | None:

@@ -59,7 +59,7 @@ class Endpoints:
             raise ValueError("no metrics socket was handed over")
         self._ledger = handover.ledger
         self._generation = handover.generation
-        self._backends = [backend for pool in handover.config.pools for backend in handover.backends.get(pool.name, ())]
+        self._handover = handover
         self._started = time.time()
         socket = gevent.socket.socket(listening.family, listening.type, listening.proto, fileno=listening.detach())
         self._server = StreamServer(socket, self._serve, spawn=Pool(MAX_CONNECTIONS))
@@ -94,7 +94,9 @@ class Endpoints:
         return render(endpoint(self._snapshot()), method == "GET")
 
     def _snapshot(self) -> Snapshot:
-        return snapshot(self._ledger, self._backends, generation=self._generation, started=self._started, now=time.time())
+        inherited = self._handover  # and kept up to date, as names get other addresses
+        backends = [backend for pool in inherited.config.pools for backend in inherited.backends.get(pool.name, ())]
+        return snapshot(self._ledger, backends, generation=self._generation, started=self._started, now=time.time())
 
 
 # ---------------------------------------------------------------- what each path says

@@ -49,18 +49,23 @@ class Evidence:
     def __init__(self, ledger: Ledger, report: Callable[[HealthChanged], None]) -> None:
         self._ledger = ledger
         self._report = report
-        self._pools: list[tuple[Sequence[Watched], Jury]] = []
+        self._pools: dict[str, tuple[Sequence[Watched], Jury]] = {}
         self._slots = 0
 
     def watch(self, pool: model.Pool, watched: Sequence[Watched]) -> None:
-        """One pool. What happened before says nothing."""
+        """One pool, or again one whose backends come and go: what is known of those that stay goes on to count. What happened
+        before anybody watched says nothing."""
         self._slots = max(self._slots, *(one.backend.slot + 1 for one in watched))
         seen = self._counts()
+        before, jury = self._pools.get(pool.name, ((), None))
+        known = {id(one.fitness): record for one, record in zip(before, jury.records, strict=True)} if jury is not None else {}
         records = [
-            Record(seen[one.backend.slot], one.fitness.standing, one.fitness.until, one.fitness.ejections) for one in watched
+            known.get(id(one.fitness))
+            or Record(seen[one.backend.slot], one.fitness.standing, one.fitness.until, one.fitness.ejections)
+            for one in watched
         ]
         rules = rules_of(pool.outlier) if pool.outlier.enabled else NOBODY  # whose jury ends what an earlier one began
-        self._pools.append((watched, Jury(rules, records)))
+        self._pools[pool.name] = watched, Jury(rules, records)
 
     def run(self) -> NoReturn:
         """Look, act, rest."""
@@ -72,7 +77,7 @@ class Evidence:
     def look(self, now: float) -> None:
         """Once; `now`: monotonic seconds."""
         counts = self._counts()
-        for watched, jury in self._pools:
+        for watched, jury in self._pools.values():
             seen = [counts[one.backend.slot] for one in watched]
             for one, record, fresh in zip(watched, jury.records, seen, strict=True):
                 if fresh.failed != record.last.failed:

@@ -1,4 +1,4 @@
-"""The control process: health probes for the whole machine, metrics and status pages; no client ever talks to it.
+"""The control process: health probes for the whole machine, backends' names, metrics and status pages; no client ever talks to it.
 
 It lives until the master says Quit or is gone (end-of-file on the pipe). Drain does not end its work: while workers finish their
 requests they still choose backends, so it probes on until the drain's time-out has passed.
@@ -16,16 +16,12 @@ from gevent.event import Event
 from gevent.hub import get_hub
 from gevent.pool import Group
 
-from lbproxy.balance.backend import Backend
-from lbproxy.config.model import Pool
 from lbproxy.control.endpoints import Endpoints
-from lbproxy.control.evidence import Evidence, Watched
-from lbproxy.control.fitness import Fitness
-from lbproxy.control.prober import Prober, declare_up
+from lbproxy.control.names import Names
+from lbproxy.control.watch import Watch
 from lbproxy.errors import FrameError, StreamError
-from lbproxy.health import schedule
 from lbproxy.ipc.handover import Handover
-from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Heartbeat, Message, Quit, Ready, SetLogLevel
+from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Heartbeat, Message, Placed, Quit, Ready, SetLogLevel
 from lbproxy.ipc.pipe import ChildPipe
 from lbproxy.ipc.uplink import Uplink
 from lbproxy.observe.log import get_logger, set_level
@@ -53,6 +49,8 @@ class Control:
         self._code = CLEAN
         self._readable = get_hub().loop.io(self._pipe.fileno(), READ)
         self._uplink = Uplink(self._pipe, get_hub().loop, self._lost)
+        self._watch = Watch(handover, self._group, self._uplink.send)
+        self._names = Names(handover, self._group, self._uplink.send)
         self._endpoints: Endpoints | None = None
 
     def run(self) -> int:
@@ -68,7 +66,8 @@ class Control:
         self._readable.start(self._on_readable)
         self._uplink.send(Ready(os.getpid()))
         self._group.spawn(self._beat)
-        self._start_probers()
+        self._watch.start()
+        self._names.start()
         if self._handover.metrics_socket is not None:
             self._endpoints = Endpoints(self._handover)
             self._endpoints.start()
@@ -80,30 +79,6 @@ class Control:
             self._endpoints.stop()
         self._group.kill()
         self._pipe.close()
-
-    # ---- probing
-
-    def _start_probers(self) -> None:
-        evidence = Evidence(self._handover.ledger, self._uplink.send)
-        probers: list[Prober] = []
-        for pool in self._handover.config.pools:
-            watched = [self._watch(pool, backend, probers) for backend in self._handover.backends.get(pool.name, ())]
-            if watched:
-                evidence.watch(pool, watched)
-        for index, prober in enumerate(probers):
-            self._group.spawn(prober.run, schedule.first(index, len(probers)))
-        self._group.spawn(evidence.run)
-
-    def _watch(self, pool: Pool, backend: Backend, probers: list[Prober]) -> Watched:
-        """`probers` gets the one of the backend, if it is to be probed."""
-        newcomer = self._handover.generation > 1
-        fitness = Fitness(self._handover.ledger, backend.slot, pool.slow_start, newcomer=newcomer)
-        if pool.health.type == "off":
-            declare_up(backend, fitness, self._uplink.send)
-            return Watched(backend, fitness, lambda: None)
-        prober = Prober(pool, backend, self._handover.pool_contexts.get(pool.name), fitness, self._uplink.send)
-        probers.append(prober)
-        return Watched(backend, fitness, prober.hurry)
 
     # ---- talking to the master
 
@@ -137,6 +112,8 @@ class Control:
             self._leave(CLEAN)
         elif isinstance(message, Drain):
             self._group.spawn(self._leave_after, message.timeout_ms / 1000)
+        elif isinstance(message, Placed):
+            self._watch.follow(message)
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         # ReopenLogs is for those who hold the access log.

@@ -18,9 +18,11 @@ from lbproxy.ipc.messages import (
     HealthChanged,
     Heartbeat,
     Message,
+    Placed,
     Quit,
     Ready,
     ReopenLogs,
+    Resolved,
     Serve,
     SetLogLevel,
 )
@@ -76,7 +78,8 @@ COUNT = Number(2**31 - 1)
 NAME = Text(512)  # a DNS name has at most 253 characters; pools are named by the operator
 
 KINDS: dict[str, type[Message]] = {
-    kind.__name__: kind for kind in (Ready, Heartbeat, HealthChanged, Drained, Failed, Serve, Drain, Quit, ReopenLogs, SetLogLevel)
+    kind.__name__: kind
+    for kind in (Ready, Heartbeat, HealthChanged, Resolved, Drained, Failed, Serve, Drain, Placed, Quit, ReopenLogs, SetLogLevel)
 }
 RULES: dict[str, dict[str, Rule]] = {
     "Ready": {"pid": Number(2**22, low=1), "form": Text(160, free=True)},  # PID_MAX_LIMIT of the kernel
@@ -93,10 +96,12 @@ RULES: dict[str, dict[str, Rule]] = {
         "state": Text(8, one_of=("up", "down", "ejected", "trial")),
         "why": Text(1024, free=True),
     },
+    "Resolved": {"name": NAME, "addresses": Text(4096)},  # 64 of 39 characters
     "Drained": {"cut": COUNT},
     "Failed": {"reason": Text(4096, free=True)},
     "Serve": {},
     "Drain": {"timeout_ms": COUNT, "idle_ms": COUNT, "tunnel_ms": COUNT, "closing": Text(4096)},
+    "Placed": {"pool": NAME, "backend": NAME, "places": Text(4096)},  # 64 of 39 characters, with four digits
     "Quit": {},
     "ReopenLogs": {},
     "SetLogLevel": {"level": Text(8, one_of=("debug", "info", "warning", "error"))},

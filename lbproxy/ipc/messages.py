@@ -35,6 +35,13 @@ class HealthChanged(NamedTuple):
     why: str  # e.g. "connection refused", "status 503", "2 checks in a row passed"
 
 
+class Resolved(NamedTuple):
+    """Control -> master: a name has other addresses than its backends stand at. Said again until they do."""
+
+    name: str
+    addresses: str  # "10.0.0.1,10.0.0.2", see names/answer.py
+
+
 class Drained(NamedTuple):
     """Worker -> master: nothing left to do after Drain; the process exits next."""
 
@@ -64,6 +71,14 @@ class Drain(NamedTuple):
     closing: str = ""  # listeners nobody accepts from any more, by index ("0,2"); their queues are taken along
 
 
+class Placed(NamedTuple):
+    """Master -> child: the backend written with a name stands at these places from now on, and nowhere else."""
+
+    pool: str
+    backend: str  # as written: "app.internal:8080"
+    places: str  # addresses and their columns: "10.0.0.1=5,10.0.0.2=6", see balance/places.py
+
+
 class Quit(NamedTuple):
     """Master -> child: exit now."""
 
@@ -78,7 +93,7 @@ class SetLogLevel(NamedTuple):
     level: str  # debug | info | warning | error
 
 
-Message = Ready | Heartbeat | HealthChanged | Drained | Failed | Serve | Drain | Quit | ReopenLogs | SetLogLevel
+Message = Ready | Heartbeat | HealthChanged | Resolved | Drained | Failed | Serve | Drain | Placed | Quit | ReopenLogs | SetLogLevel
 
 HEARTBEAT_INTERVAL = 0.5
 SILENCE_LIMIT = 5.0

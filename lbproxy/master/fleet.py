@@ -42,6 +42,7 @@ from lbproxy.master.crowding import Crowding
 from lbproxy.master.events import Action, Event, Fact, Kill, Level, Log, Send, Spawn
 from lbproxy.master.generation import FULL_PAUSE, Generation, Post, Stage, Stop, vacancy, worn_out
 from lbproxy.master.reloading import Wishes
+from lbproxy.master.verdicts import Verdicts
 
 FRESH = 30.0
 GIVE_UP_AFTER = 5
@@ -66,11 +67,11 @@ class Fleet:
     ended: bool = False
     last: int = 0
     """The highest number that a generation was given."""
+    verdicts: Verdicts = field(default_factory=Verdicts)
     _crowding: Crowding = field(default_factory=Crowding)
     _preparing: bool = False
     _wishes: Wishes = field(default_factory=Wishes)
     _children: dict[int, Child] = field(default_factory=dict)
-    _verdicts: dict[tuple[str, str], str] = field(default_factory=dict)
     _actions: list[Action] = field(default_factory=list)
     _now: float = -FOREVER
 
@@ -244,13 +245,9 @@ class Fleet:
             self._weigh(child)
 
     def _health_changed(self, child: Child, message: HealthChanged) -> None:
-        """Log a verdict once: a control process that was replaced tells everything again."""
-        backend = (message.pool, message.backend)
-        if self._verdicts.get(backend) == message.state:
-            return
-        self._verdicts[backend] = message.state
-        facts: dict[str, Fact] = {"pool": message.pool, "backend": message.backend, "why": message.why}
-        self._actions.append(Log("info" if message.state == "up" else "warning", f"backend.{message.state}", facts))
+        if self.verdicts.is_news(message):
+            facts: dict[str, Fact] = {"pool": message.pool, "backend": message.backend, "why": message.why}
+            self._actions.append(Log("info" if message.state == "up" else "warning", f"backend.{message.state}", facts))
 
     def _drained(self, child: Child, message: Drained) -> None:
         if child.move(Cue.FAREWELL, self._now):

@@ -25,13 +25,14 @@ from lbproxy.config.model import Config
 from lbproxy.config.plan import Plan, effective, lines, plan
 from lbproxy.errors import ConfigError, ConnectionLost, FrameError, StartError, StreamError
 from lbproxy.ipc.handover import ChildLoader
-from lbproxy.ipc.messages import Drain, ReopenLogs, SetLogLevel
+from lbproxy.ipc.messages import Drain, Message, ReopenLogs, Resolved, SetLogLevel
 from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master import access_log, events
 from lbproxy.master.child import Role
 from lbproxy.master.control_socket import ControlSocket
 from lbproxy.master.fleet import ABANDON_AFTER, DRAIN_GRACE, Fleet
 from lbproxy.master.inherited import inherit
+from lbproxy.master.names import Names
 from lbproxy.master.notify import Notifier
 from lbproxy.master.operator import Operator
 from lbproxy.master.prepare import Provision, prepare, provide
@@ -115,6 +116,7 @@ class Master:
         self._events: deque[events.Event] = deque()
         self._feeding = False
         self._operator = Operator(self._estate, self._fleet, self._provisions, self._feed, self._set_level)
+        self._names = Names(self._estate, self._provisions, self._tell_generation, self._fleet.verdicts.forget)
         where = self._provision.config.proxy.control
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self.signals = Signals()
@@ -363,6 +365,8 @@ class Master:
         """One read of the pipe; whether anything came."""
         try:
             messages = running.pipe.receive()
+            for name in [name for name in messages or () if isinstance(name, Resolved) and running.role is Role.CONTROL]:
+                self._names.heard(name)
         except FrameError as error:
             self._stop_watching(running)
             self._feed(events.PipeBroken(running.slot, str(error)))
@@ -372,8 +376,14 @@ class Master:
             self._feed(events.PipeEnded(running.slot))
             return False
         for message in messages:
-            self._feed(events.Said(running.slot, message))
+            if not isinstance(message, Resolved) or running.role is not Role.CONTROL:  # a breach, if it is no control's
+                self._feed(events.Said(running.slot, message))
         return bool(messages)
+
+    def _tell_generation(self, number: int, message: Message) -> None:
+        for running in list(self._running.values()):
+            if running.generation == number:
+                self._talk(running, lambda pipe: pipe.send(message))
 
     def _talk(self, running: Running, say: Callable[[MasterPipe], None]) -> None:
         """Write to a pipe, and watch it for room as long as something is left to write."""

@@ -7,12 +7,13 @@ reload for all but the drain of a backend, which an unrelated reload must not un
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from lbproxy import __version__
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Column, PerBackend, admin_cell, column_at, is_drained, ordered_weight
+from lbproxy.balance.places import is_name
 from lbproxy.config import plan as plans
 from lbproxy.ipc.messages import SetLogLevel
 from lbproxy.master import events, requests
@@ -90,6 +91,7 @@ class Operator:
         """All workers of the generation serve."""
         self._level = ""
         self._forget_weights()
+        self._estate.book.forget_weights()
         generation = self._fleet.generations.get(number)
         told: Answer = {
             "ok": True,
@@ -154,27 +156,40 @@ class Operator:
         reply({"ok": True, "note": UNTIL_RELOAD})
 
     def _backend(self, request: requests.BackendSet, reply: Reply) -> None:
-        fitting = [backend for backend in self._backends() if request.name in (backend.identity, backend.name)]
+        fitting = self._called(request.name)
         if len(fitting) != 1:
             reply({"ok": False, "error": self._no_such(request.name, fitting)})
             return
-        backend = fitting[0]
-        at = column_at(Column.ADMIN, backend.slot)
+        [(called, backends)] = fitting.items()
         cells = self._estate.ledger.cells
-        order = cells[at]
+        for backend in backends:
+            at = column_at(Column.ADMIN, backend.slot)
+            cells[at] = _ordered(request, cells[at], backend)
+        if is_name(backends[0].host) and called == f"{backends[0].pool}/{backends[0].written}":
+            book = self._estate.book
+            book.order(called, _ordered(request, book.orders.get(called, 0), backends[0]))
+        note = ""
         if request.action == "weight":
-            weight = None if request.weight == backend.weight else request.weight
-            cells[at] = admin_cell(is_drained(order), weight)
-            note = UNTIL_RELOAD if weight is not None else "as the file says"
-        else:
-            cells[at] = admin_cell(request.action == "drain", ordered_weight(order))
-            note = OVER_RELOADS if request.action == "drain" else ""
-        in_flight = self._estate.ledger.backend_total(PerBackend.IN_FLIGHT, backend.slot)
-        reply({"ok": True, "backend": backend.identity, "in_flight": in_flight} | ({"note": note} if note else {}))
+            note = UNTIL_RELOAD if request.weight != backends[0].weight else "as the file says"
+        elif request.action == "drain":
+            note = OVER_RELOADS
+        in_flight = sum(self._estate.ledger.backend_total(PerBackend.IN_FLIGHT, backend.slot) for backend in backends)
+        reply({"ok": True, "backend": called, "in_flight": in_flight} | ({"note": note} if note else {}))
 
-    def _no_such(self, name: str, fitting: list[Backend]) -> str:
+    def _called(self, name: str) -> dict[str, list[Backend]]:
+        """The backends that somebody may mean, by what they are called in full: one address, or all that a written name has."""
+        fitting: dict[str, list[Backend]] = {}
+        for backend in self._backends():
+            if name in (backend.identity, backend.name):
+                fitting.setdefault(backend.identity, []).append(backend)
+            written = f"{backend.pool}/{backend.written}"
+            if name in (written, str(backend.written)) and written != backend.identity:
+                fitting.setdefault(written, []).append(backend)
+        return fitting
+
+    def _no_such(self, name: str, fitting: Collection[str]) -> str:
         if fitting:
-            return f"{name} is in several pools: say {' or '.join(backend.identity for backend in fitting)}"
+            return f"{name} is in several pools: say {' or '.join(fitting)}"
         known = [backend.identity for backend in self._backends()]
         return f"no backend {name}; there are {', '.join(known[:20])}{' ...' if len(known) > 20 else ''}"
 
@@ -212,6 +227,13 @@ class Operator:
         """What clients meet; before anything serves, the first."""
         serving = self._fleet.serving
         return self._provisions[serving.number if serving is not None else min(self._provisions)]
+
+
+def _ordered(request: requests.BackendSet, order: int, backend: Backend) -> int:
+    """The cell for a backend that was ordered `order` before."""
+    if request.action == "weight":
+        return admin_cell(is_drained(order), None if request.weight == backend.weight else request.weight)
+    return admin_cell(request.action == "drain", ordered_weight(order))
 
 
 def _generation(generation: Generation, now: float) -> Answer:

@@ -14,18 +14,21 @@ import os
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from lbproxy.balance import places
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import RETIRED, SECRET_CELLS, SIZE, Column, Health, Ledger, RawLock, column_at
+from lbproxy.balance.ledger import RETIRED, SECRET_CELLS, SIZE, Ledger, RawLock
 from lbproxy.balance.slots import SlotTable
 from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import Complaint, StartError
 from lbproxy.master import access_log, descriptors, privileges, resolve, sockets
+from lbproxy.master.book import Book
 from lbproxy.master.cores import auto_workers
 from lbproxy.master.events import Terms
 from lbproxy.master.pidfile import PidFile
@@ -116,6 +119,7 @@ class Estate:
     """TLS listeners' contexts, which hold the session-ticket keys (tls/contexts.py)."""
     bells: tuple[int, ...] = ()
     """Descriptors with which workers wake each other: see Handover."""
+    book: Book = field(default_factory=Book)
     warnings: list[tuple[str, str]] = field(default_factory=list)
     """What the operator should know and nothing that keeps lbproxy from starting: (event, why)."""
 
@@ -181,7 +185,8 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
     }
     shown = [_credentials(listen) for listen in config.listen]
     pool_contexts = {pool.name: contexts.client_context(pool) for pool in config.pools if pool.tls is not None}
-    pools = resolve.resolve(config)
+    addresses = resolve.resolve(config, estate.book.addresses)
+    pools = places.unplaced(config, addresses)
     with ExitStack() as undo:
         bound = sockets.open_listeners(config, sys.executable, estate.sockets)
         for sock in bound:
@@ -193,16 +198,16 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
         access_fd = access_log.open_access_log(config)
         if access_fd >= 0:
             undo.callback(os.close, access_fd)
-        busy = set().union(*(provision.columns for provision in living))
-        counted = [backend.identity for backends in pools.values() for backend in backends]
-        counted += map(_identity, config.listen)
+        busy = estate.book.taken(estate.ledger, living, time.monotonic())
+        counted = places.identities(config, pools) + list(map(_identity, config.listen))
         assignment = estate.slots.assign(counted, busy)
         undo.pop_all()  # all is well: nothing to undo
     columns = frozenset(assignment.slots.values())
+    backends = places.placed(pools, assignment.slots)
     for slot in assignment.fresh:
         estate.ledger.forget_backend(slot)
-    for slot in columns - (serving.columns if serving is not None else columns):
-        estate.ledger.cells[column_at(Column.HEALTH, slot)] = Health.UNKNOWN  # it comes back, and nobody has looked at it meanwhile
+    everybody = [backend for pool in backends.values() for backend in pool]
+    estate.book.begin(estate.ledger, everybody, serving.columns if serving is not None else columns)
     held = {one.outer for provision in living for one in provision.listeners}
     estate.outers = {key: outer for key, outer in estate.outers.items() if outer in held} | outers
     estate.sockets |= dict(zip((listen.address for listen in config.listen), bound, strict=True))
@@ -211,7 +216,8 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
     contexts_of = [outers[key] if key is not None else None for key in keys]
     seats = [assignment.slots[_identity(listen)] for listen in config.listen]
     listeners = tuple(map(Listening, config.listen, bound, contexts_of, shown, seats))
-    backends = resolve.place(pools, assignment.slots)
+    in_use = {name for provision in living for name in places.names_in(provision.config)}
+    estate.book.addresses = {name: known for name, known in estate.book.addresses.items() if name in in_use} | addresses
     return Provision(config, workers, listeners, backends, pool_contexts, metrics_socket, access_fd, digests(config), columns)
 
 

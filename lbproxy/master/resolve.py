@@ -1,67 +1,46 @@
-"""Backends as configured to backends as the children use them: one literal address and one column of the ledger each.
+"""The first addresses of the configuration's names. From then on `control` asks (control/names.py), and names.py here acts on it.
 
-Only the master resolves names, once per generation and before it forks: a worker must never wait for a name server.
+A name that nobody knows keeps lbproxy from starting, and a reload from being carried out: that is how spelling mistakes are found.
+A name that is in use already keeps its addresses over a reload, whatever its name servers say, or whether they say anything.
 """
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from lbproxy.balance.backend import Backend
-from lbproxy.config.model import Backend as Configured
-from lbproxy.config.model import Config, Pool
-from lbproxy.errors import Complaint, StartError
+from lbproxy.balance.places import is_name, names_in
+from lbproxy.config.model import Address, Config
+from lbproxy.errors import Complaint, StartError, Unresolved
+from lbproxy.names.answer import Answer
+from lbproxy.names.lookup import lookup_all
 
-Lookup = Callable[[str, int], str]
-"""Host and port to a literal address; raises OSError or UnicodeError."""
-
-
-def first_address(host: str, port: int) -> str:
-    """The first address of `host` in the order of the system's resolver (RFC 6724); literal addresses pass."""
-    return str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
+Answers = Mapping[str, Answer | Unresolved]
+Lookup = Callable[[Iterable[str], Sequence[Address]], Answers]
+"""Names and the servers to ask instead of the system's, to what came of it."""
 
 
-def resolve(config: Config, lookup: Lookup = first_address) -> dict[str, tuple[Backend, ...]]:
-    """Every pool's backends, by pool name, in the order of the configuration; slots are -1 until `place` gives them.
+def resolve(config: Config, known: Mapping[str, Sequence[str]], lookup: Lookup = lookup_all) -> dict[str, tuple[str, ...]]:
+    """The addresses of every name of the configuration; `known`: of those in use already.
 
-    Raises StartError with a line for each name that cannot be resolved.
+    Raises StartError with a line for each backend whose name cannot be resolved.
     """
-    faults: list[Complaint] = []
-    pools = {pool.name: tuple(_resolve_pool(config, pool, lookup, faults)) for pool in config.pools}
-    if faults:
+    names = names_in(config)
+    answers = lookup([name for name in names if name not in known], config.proxy.resolvers)
+    if faults := complaints(config, answers):
         raise StartError("\n".join(map(str, faults)))
-    return pools
+    fresh = {name: answer.addresses for name, answer in answers.items() if isinstance(answer, Answer)}
+    return {name: fresh.get(name) or tuple(known[name]) for name in names}
 
 
-def place(pools: dict[str, tuple[Backend, ...]], slots: dict[str, int]) -> dict[str, tuple[Backend, ...]]:
-    """The same with their columns; `slots` by identity, from SlotTable.assign."""
-    return {name: tuple(backend._replace(slot=slots[backend.identity]) for backend in backends) for name, backends in pools.items()}
-
-
-def _resolve_pool(config: Config, pool: Pool, lookup: Lookup, faults: list[Complaint]) -> list[Backend]:
-    backends = []
-    for backend in pool.backends:
-        try:
-            ip = lookup(*backend.address)
-        except (OSError, UnicodeError) as error:
-            faults.append(_complaint(config, pool, backend, error))
-        else:
-            backends.append(_backend(pool, backend, ip))
-    return backends
-
-
-def _backend(pool: Pool, backend: Configured, ip: str) -> Backend:
-    host, port = backend.address
-    return Backend(pool.name, str(backend.address), host, ip, port, backend.weight, backend.max_connections, -1, backend.tier)
-
-
-def _complaint(config: Config, pool: Pool, backend: Configured, error: OSError | UnicodeError) -> Complaint:
-    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return Complaint(
-        config.source,
-        backend.line or pool.line,
-        f"pool.{pool.name}.backends",
-        f'cannot resolve "{backend.address.host}": {why}',
-        "check the spelling and /etc/resolv.conf, or write the address as a number",
-    )
+def complaints(config: Config, answers: Answers) -> list[Complaint]:
+    """One for each backend whose name has no address."""
+    hint = "check the spelling and the name server, or write the address as a number"
+    found = []
+    for pool in config.pools:
+        for backend in pool.backends:
+            host = backend.address.host
+            answer = answers.get(host)
+            if is_name(host) and isinstance(answer, Unresolved):
+                message = f'cannot resolve "{host}": {answer}'
+                found.append(Complaint(config.source, backend.line or pool.line, f"pool.{pool.name}.backends", message, hint))
+    return found

@@ -19,6 +19,7 @@ def describe(snapshot: Snapshot) -> Answer:
 def _backend(facts: BackendFacts) -> dict[str, object]:
     return {
         "name": facts.name,
+        "written": facts.written,
         "health": facts.health,
         "health_since": facts.health_since,
         "admin": "drained" if facts.drained else "enabled",

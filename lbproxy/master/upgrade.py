@@ -35,6 +35,7 @@ from lbproxy.errors import StartError
 from lbproxy.ipc.messages import SILENCE_LIMIT
 from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master import privileges, signals
+from lbproxy.master.book import Book
 from lbproxy.master.child import FOREVER, Child, Phase, Role
 from lbproxy.master.events import Terms
 from lbproxy.master.fleet import Fleet
@@ -110,6 +111,7 @@ def execute(
         "lent": [list(address) for address in estate.lent],
         "ledger": ledger,
         "slots": estate.slots.as_dict(),
+        "names": estate.book.as_dict(now),
         "pid_file": None if estate.pid_file is None else [str(estate.pid_file.path), estate.pid_file.fileno()],
         "generations": [_tell(one, provisions[one.number], now) for one in fleet.generations.values()],
         "running": [[one.slot, one.generation, one.role.value, one.pid, one.pipe.fileno()] for one in running],
@@ -189,6 +191,7 @@ def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os
         sockets,
         lent=frozenset(Address(host, port) for host, port in told["lent"]),
         bells=bells(),
+        book=Book.from_dict(told.get("names", {}), now),
     )
     fleet = Fleet()
     fleet.adopt([_generation(facts, now) for facts in told["generations"]], told["last"])

@@ -32,6 +32,8 @@ class BackendFacts(NamedTuple):
     connects: int
     checks: int
     check_failures: int
+    written: str = ""
+    """As in the configuration, where the name tells the address as well: a written name may have several."""
 
     @property
     def usable(self) -> bool:

@@ -53,12 +53,16 @@ def facts(ledger: Ledger, backends: Sequence[Backend]) -> tuple[BackendFacts, ..
     """All columns and counts of `backends`."""
     if not backends:
         return ()
-    sums = {what: ledger.backend_totals(what, 1 + max(backend.slot for backend in backends)) for what in PerBackend}
-    return tuple(_facts(ledger, backend, sums) for backend in backends)
+    slots = 1 + max(max(backend.slot, backend.pool_slot) for backend in backends)
+    sums = {what: ledger.backend_totals(what, slots) for what in PerBackend}
+    firsts = {backend.pool: backend for backend in reversed(backends)}
+    return tuple(_facts(ledger, backend, sums, firsts[backend.pool] is backend) for backend in backends)
 
 
-def _facts(ledger: Ledger, backend: Backend, sums: dict[PerBackend, list[int]]) -> BackendFacts:
+def _facts(ledger: Ledger, backend: Backend, sums: dict[PerBackend, list[int]], first: bool) -> BackendFacts:
+    """`first`: of its pool, whose queue it shows."""
     slot = backend.slot
+    queue = backend.pool_slot if first and backend.pool_slot >= 0 else slot
     cells = ledger.cells
     orders = cells[column_at(Column.ADMIN, slot)]
     weight = ordered_weight(orders)
@@ -71,10 +75,11 @@ def _facts(ledger: Ledger, backend: Backend, sums: dict[PerBackend, list[int]]) 
         weight=backend.weight if weight is None else weight,
         configured_weight=backend.weight,
         in_flight=sums[PerBackend.IN_FLIGHT][slot],
-        queued=sums[PerBackend.QUEUED][slot],
+        queued=sums[PerBackend.QUEUED][queue],
         requests=sums[PerBackend.REQUESTS][slot],
         failures=sums[PerBackend.FAILURES][slot],
         connects=sums[PerBackend.CONNECTS][slot],
         checks=cells[column_at(Column.CHECKS, slot)],
         check_failures=cells[column_at(Column.CHECK_FAILURES, slot)],
+        written=str(backend.written),
     )

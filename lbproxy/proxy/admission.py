@@ -28,7 +28,14 @@ class Admission:
         self._pool = pool
         self._affinity = affinity
         self._queue = queue
-        self._indexes = {backend.slot: index for index, backend in enumerate(pool.backends)}
+        self._indexes = _indexes(pool)
+
+    def follow(self, affinity: Affinity) -> None:
+        """The pool has other backends now, which `affinity` knows; so do the requests that wait."""
+        before, self._indexes = self._indexes, _indexes(self._pool)
+        self._affinity = affinity
+        if self._queue is not None:
+            self._queue.follow([self._indexes.get(slot, -1) for slot in before], len(self._indexes))
 
     def admit(self, head: RequestHead, forwarder: Forwarder, tried: Sequence[int]) -> Admitted | Unavailable:
         """A place for the request, which may have to wait for it; `tried`: slots that it failed on."""
@@ -40,5 +47,13 @@ class Admission:
             lease = self._queue.wait(wanted)
             if isinstance(lease, Unavailable):
                 return lease
-        index = self._indexes[lease.backend.slot]
+            wanted = self._affinity.preference(head, forwarder)  # the pool's backends may be others by now
+        index = self._indexes.get(lease.slot, -1)
+        if index < 0:  # its backend is gone since it was picked, and nobody is to come back to it
+            return Admitted(lease, b"")
         return Admitted(lease, self._affinity.lines(wanted, index, secure=forwarder.secure))
+
+
+def _indexes(pool: AskingPool) -> dict[int, int]:
+    """Of the backends, by slot."""
+    return {backend.slot: index for index, backend in enumerate(pool.backends)}

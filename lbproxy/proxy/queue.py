@@ -10,7 +10,7 @@ waits; it also sends home who has waited too long.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lbproxy.balance.pool import Lease, Unavailable
 from lbproxy.balance.queueing_pool import QueueingPool
@@ -105,6 +105,17 @@ class Queue:
             self._dismiss(self._line[0], TOO_LATE)
         self.serve()
         return bool(self._line)
+
+    def follow(self, moved: Sequence[int], count: int) -> None:
+        """The pool has other backends now, `count` of them: who had index i has `moved[i]`, or is gone (-1). Nobody who waits loses
+        his place."""
+        there = set(moved)
+        newcomers = [index for index in range(count) if index not in there]
+        for waiting in self._line:
+            first, ranking = waiting.preference
+            kept = [moved[index] for index in ranking if moved[index] >= 0]
+            waiting.preference = Preference(moved[first] if first >= 0 else -1, (*kept, *newcomers) if ranking else ())
+        self.serve()
 
     def _dismiss(self, head: Waiting, answer: Lease | Unavailable) -> None:
         self._line.popleft()

@@ -10,6 +10,7 @@ cdef class Upstream:
 
 cdef class IdleUpstreams:
     cdef public object _clock
+    cdef public set _gone
     cdef public dict _idle
 
     cpdef Upstream take(self, slot)

@@ -7,7 +7,7 @@ the "second response" of a smuggling attack).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from lbproxy.balance.backend import Backend
 from lbproxy.streams import NEVER, Stream
@@ -49,12 +49,14 @@ class Upstream:
 class IdleUpstreams:
     """All idle connections of a worker."""
 
-    __slots__ = ("_clock", "_idle")
+    __slots__ = ("_clock", "_gone", "_idle")
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """`clock`: monotonic seconds."""
         self._clock = clock
         self._idle: dict[int, list[Upstream]] = {}
+        self._gone: set[int] | None = None
+        """Slots whose backends have left. Their columns may get new owners later, who must not meet these connections."""
 
     def take(self, slot: int) -> Upstream | None:
         """A connection to the backend of that slot, if one is idle."""
@@ -68,6 +70,9 @@ class IdleUpstreams:
 
     def put(self, upstream: Upstream, now: float) -> None:
         """Its response ended cleanly: keep it."""
+        if self._gone is not None and upstream.backend.slot in self._gone:
+            upstream.stream.close()
+            return
         home = upstream._shelf
         if home is None:
             home = upstream._shelf = self._idle.setdefault(upstream.backend.slot, [])
@@ -79,13 +84,24 @@ class IdleUpstreams:
         upstream.stream.deadline = now + IDLE_SECONDS
         home.append(upstream)
 
+    def follow(self, gone: Iterable[int], there: Iterable[int]) -> None:
+        """The backends of these slots have left: close what is idle there, and keep nothing that comes back. Others are `there`."""
+        closed = set(gone)
+        for slot in closed:
+            _close(self._idle.pop(slot, []))
+        self._gone = ((self._gone or set()) | closed).difference(there) or None
+
     def close(self) -> None:
         """Close all of them."""
         for home in self._idle.values():
-            while home:
-                upstream = home.pop()
-                upstream._home = None
-                upstream.stream.close()
+            _close(home)
 
     def __len__(self) -> int:
         return sum(map(len, self._idle.values()))
+
+
+def _close(home: list[Upstream]) -> None:
+    while home:
+        upstream = home.pop()
+        upstream._home = None
+        upstream.stream.close()

@@ -19,7 +19,19 @@ from lbproxy import compiled
 from lbproxy.balance.ledger import PickLock, Scalar, scalar_at
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.ipc.handover import BoundListener, Handover
-from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Drained, Heartbeat, Message, Quit, Ready, ReopenLogs, Serve, SetLogLevel
+from lbproxy.ipc.messages import (
+    HEARTBEAT_INTERVAL,
+    Drain,
+    Drained,
+    Heartbeat,
+    Message,
+    Placed,
+    Quit,
+    Ready,
+    ReopenLogs,
+    Serve,
+    SetLogLevel,
+)
 from lbproxy.ipc.pipe import ChildPipe
 from lbproxy.ipc.uplink import Uplink
 from lbproxy.net.deadlines import Deadlines
@@ -39,6 +51,7 @@ from lbproxy.worker.door import Door
 from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.gate import Gate
 from lbproxy.worker.log_writer import LogWriter
+from lbproxy.worker.moving import Moving
 from lbproxy.worker.places import make_places
 from lbproxy.worker.pools import make_pools
 from lbproxy.worker.reception import Reception
@@ -83,8 +96,10 @@ class Worker:
     def _wire(self) -> Service:
         handover, config = self._handover, self._handover.config
         strands = GeventStrands()
-        pools, admissions = make_pools(handover, strands, time.monotonic, self._bells)
-        places = make_places(config, pools)
+        pools = make_pools(handover, strands, time.monotonic, self._bells)
+        idle = IdleUpstreams(time.monotonic)
+        self._moving = Moving(handover, pools, idle)
+        places = make_places(config, pools.pools)
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
         timeouts = config.timeouts
@@ -93,7 +108,7 @@ class Worker:
         return Service(
             config=config,
             router=Router(places.routes),
-            idle=IdleUpstreams(time.monotonic),
+            idle=idle,
             dialer=BackendDialer(self._deadlines, contexts, timeouts.connect, timeouts.write_stall),
             strands=strands,
             counters=Counters(handover.ledger, handover.child),
@@ -101,7 +116,7 @@ class Worker:
             clock=time.monotonic,
             on_fault=self._on_fault,
             https_port=tls_ports[0] if tls_ports else 443,
-            admissions=admissions,
+            admissions=pools.admissions,
             rewriter=places.rewriter,
         )
 
@@ -246,6 +261,8 @@ class Worker:
             self._drain(DrainLimits.told(message))
         elif isinstance(message, Quit):
             self._end(CLEAN)
+        elif isinstance(message, Placed):
+            self._moving.follow(message)
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         elif isinstance(message, ReopenLogs):

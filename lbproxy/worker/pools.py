@@ -45,7 +45,8 @@ def make_pools(handover: Handover, strands: Strands, clock: Callable[[], float],
         policy = _policy(settings.balance, ledger, backends)
         affinity = _affinity(settings, backends, ledger)
         if settings.queue and any(backend.max_connections for backend in backends):
-            line = Line(ledger, child, backends[0].slot, settings.queue)
+            first = backends[0]
+            line = Line(ledger, child, first.slot if first.pool_slot < 0 else first.pool_slot, settings.queue)
             queueing = QueueingPool(settings.name, backends, ledger, lock, child, policy, settings.fail_open, line, bells.ring)
             queue = Queue(queueing, strands, clock, settings.queue_timeout, bells.attend)
             made.pools[settings.name] = queueing
@@ -57,6 +58,14 @@ def make_pools(handover: Handover, strands: Strands, clock: Callable[[], float],
             made.pools[settings.name] = pool
             made.admissions[settings.name] = Admission(pool, affinity)
     return made
+
+
+def follow(made: Pools, settings: model.Pool, backends: Sequence[Backend], ledger: Ledger) -> None:
+    """A pool has other backends from now on. Whoever holds a lease, or waits for one, does not notice."""
+    made.pools[settings.name].follow(backends, _policy(settings.balance, ledger, backends))
+    admission = made.admissions.get(settings.name)
+    if admission is not None:
+        admission.follow(_affinity(settings, backends, ledger) or Affinity())
 
 
 def _policy(name: str, ledger: Ledger, backends: Sequence[Backend]) -> Policy | None:

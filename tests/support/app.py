@@ -1,6 +1,6 @@
 """An application as a backend: HTTP/1.1 on asyncio, in a process of its own so that it can be killed, with a face for every test.
 
-    python -m tests.support.app PORT [NAME]
+    python -m tests.support.app PORT [NAME [HOST]]
 
 Told by the path:
 
@@ -326,13 +326,14 @@ class App:
         connection.whole(request, 200, b"let go\n")
 
 
-async def main(port: int, name: str) -> None:
+async def main(port: int, name: str, host: str) -> None:
     """Serve until killed."""
     app = App(name)
-    server = await asyncio.start_server(app.connected, "127.0.0.1", port, backlog=1024, limit=1 << 20)
+    server = await asyncio.start_server(app.connected, host, port, backlog=1024, limit=1 << 20)
     print("listening", flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else sys.argv[1]))
+    words = [*sys.argv[1:], *(sys.argv[1], "127.0.0.1")[len(sys.argv) - 2 :]]
+    asyncio.run(main(int(words[0]), words[1], words[2]))

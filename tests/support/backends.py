@@ -23,9 +23,9 @@ from tests.support.process import ROOT
 from tests.support.waiting import eventually
 
 
-def _accepts(port: int) -> bool:
+def _accepts(host: str, port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 1.0).close()
+        socket.create_connection((host, port), 1.0).close()
     except OSError:
         return False
     return True
@@ -34,19 +34,19 @@ def _accepts(port: int) -> bool:
 class Server:
     """A server process on a port of its own. As a context: serving inside, gone after."""
 
-    def __init__(self, arguments: list[str], port: int, directory: Path) -> None:
-        self.arguments, self.port, self._directory = arguments, port, directory
+    def __init__(self, arguments: list[str], port: int, directory: Path, host: str = "127.0.0.1") -> None:
+        self.arguments, self.port, self._directory, self.host = arguments, port, directory, host
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         """As it stands in a configuration."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def log(self) -> Path:
         """Where its output goes."""
-        return self._directory / f"server-{self.port}.log"
+        return self._directory / f"server-{self.host}-{self.port}.log"
 
     def start(self) -> Self:
         """Start it, and wait until it accepts."""
@@ -55,7 +55,9 @@ class Server:
                 self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, start_new_session=True
             )
         process = self._process
-        eventually(lambda: process.poll() is not None or _accepts(self.port), f"{self.arguments[0]} accepts on {self.port}")
+        eventually(
+            lambda: process.poll() is not None or _accepts(self.host, self.port), f"{self.arguments[0]} at {self.address}"
+        )
         assert process.poll() is None, f"{self.arguments} ended: {self.log.read_text()}"
         return self
 
@@ -85,14 +87,14 @@ class Server:
 class App(Server):
     """tests/support/app.py"""
 
-    def __init__(self, directory: Path, name: str = "app") -> None:
-        port = free_port()
-        super().__init__([sys.executable, "-m", "tests.support.app", str(port), name], port, directory)
+    def __init__(self, directory: Path, name: str = "app", host: str = "127.0.0.1", port: int = 0) -> None:
+        port = port or free_port()
+        super().__init__([sys.executable, "-m", "tests.support.app", str(port), name, host], port, directory, host)
         self.name = name
 
     def ask(self, target: str) -> bytes:
         """A question asked directly, not through the proxy."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
         try:
             connection.request("GET", target, headers={"Connection": "close"})
             return connection.getresponse().read()

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SIZE, Column, Header, Health, Ledger, PerBackend, PickLock, Scalar, admin_cell, column_at
 from lbproxy.balance.pool import Lease, Pool, Unavailable
+from lbproxy.balance.round_robin import RoundRobin
+from lbproxy.balance.turns import Turns
 from tests.unit.balance.locks import Lock
 
 FIRST_SLOT = 5
@@ -355,3 +357,29 @@ def test_threads_that_race(monkeypatch: pytest.MonkeyPatch) -> None:
     for lease in leases:
         lease.release()
     world.check()
+
+
+@pytest.mark.parametrize("policy", [False, True])
+def test_other_backends_from_now_on(policy: bool) -> None:
+    """Newcomers get requests, who left gets none, and a lease of his ends where it was counted."""
+    ledger = Ledger(bytearray(SIZE))
+    ledger.open_row(0)
+    backends = [Backend("app", f"b{slot}", "h", "127.0.0.1", 80, 1, 0, slot) for slot in range(4)]
+    for slot in range(4):
+        ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
+
+    def turns(of: list[Backend]) -> RoundRobin | None:
+        return RoundRobin(Turns(ledger.cells, [backend.slot for backend in of])) if policy else None
+
+    pool = Pool("app", backends[:2], ledger, PickLock(Lock(), ledger, 0), 0, turns(backends[:2]))
+    held = [lease for lease in (pool.pick() for _ in range(4)) if isinstance(lease, Lease)]
+    pool.follow(backends[1:], turns(backends[1:]))
+    assert pool.backends == tuple(backends[1:])
+    held += [lease for lease in (pool.pick() for _ in range(30)) if isinstance(lease, Lease)]
+    assert len(held) == 34
+    assert ledger.backend_total(PerBackend.REQUESTS, 0) == 2
+    assert all(ledger.backend_total(PerBackend.IN_FLIGHT, slot) >= 10 for slot in (1, 2, 3))
+    assert ledger.verify() == []
+    for lease in held:
+        lease.release()
+    assert all(ledger.backend_total(PerBackend.IN_FLIGHT, slot) == 0 for slot in range(4))

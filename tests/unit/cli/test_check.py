@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,8 @@ import pytest
 from lbproxy import cli
 from lbproxy.config.load import load_text
 from lbproxy.config.model import Address
+from lbproxy.errors import Unresolved
+from lbproxy.names.answer import Answer
 from tests.unit.cli.fake import Capture
 from tests.unit.config.text import LEAST
 
@@ -39,19 +40,19 @@ def test_check_resolves_names(file: Path, capsys: Capture, monkeypatch: pytest.M
     """Together with what is wrong about certificates, in file order; addresses are asked nobody about."""
     asked = []
 
-    def first_address(host: str, port: int) -> str:
+    def lookup(host: str, resolvers: object) -> Answer:
         asked.append(host)
         if host == "known.internal":
-            return "10.0.0.1"
-        raise socket.gaierror(-2, "Name or service not known")
+            return Answer(("10.0.0.1",), 60.0)
+        raise Unresolved("no such name")
 
-    monkeypatch.setattr("lbproxy.master.resolve.first_address", first_address)
+    monkeypatch.setattr("lbproxy.names.lookup.lookup", lookup)
     names = '"10.0.0.1:80", "known.internal:80", "[::1]:80",\n"gone.internal:80", "gone.internal:81"'
     backends = f'backends = [{names}]\ntls = {{ ca = "no.pem" }}'
     file.write_text(LEAST.replace('backends = ["10.0.0.1:80"]', backends))
     assert cli.main(["check", "-c", str(file), "--json"]) == 1
     found = [(each["line"], each["message"]) for each in json.loads(capsys.readouterr().out)["complaints"]]
-    lost = 'cannot resolve "gone.internal": Name or service not known'
+    lost = 'cannot resolve "gone.internal": no such name'
     assert sorted(asked) == ["gone.internal", "known.internal"]
     assert found[-2:] == [(8, lost), (8, lost)]
     assert "no.pem" in found[0][1]

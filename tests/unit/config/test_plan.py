@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lbproxy.balance.places import unplaced
 from lbproxy.config.model import Config, Listen, Pool, Process
 from lbproxy.config.plan import NOTHING, ONLY_BY_RESTART, Change, Edit, How, Plan, as_json, effective, lines, plan
-from lbproxy.master.resolve import resolve
 from tests.unit.config.alike import alike
 from tests.unit.config.text import LEAST, read, without_lines
 
@@ -366,5 +366,5 @@ def test_json_carries_it_unchanged(old: Config, new: Config) -> None:
 def test_names_are_the_ledgers() -> None:
     """A backend that a plan names is found under that name in commands and metrics."""
     old, new = read(LEAST), read(LEAST.replace("10.0.0.1", "[fd00::1]"))
-    ledgers = {backend.identity for config in (old, new) for backend in resolve(config)["app"]}
+    ledgers = {backend.identity for config in (old, new) for backend in unplaced(config, {})["app"]}
     assert {change.name for change in plan(old, new).changes} == ledgers

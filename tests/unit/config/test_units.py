@@ -147,6 +147,23 @@ def test_addresses_survive_text_and_back(ip: object, port: int) -> None:
     assert units.parse_backend_address(str(address)) == address
 
 
+@pytest.mark.parametrize(("text", "address"), [
+    ("10.0.0.2", Address("10.0.0.2", 53)), ("::1", Address("::1", 53)), ("127.0.0.1:8600", Address("127.0.0.1", 8600)),
+    ("[fd00::0:53]:53", Address("fd00::53", 53)),
+])  # fmt: skip
+def test_name_servers_read(text: str, address: Address) -> None:
+    """The port is the usual one where none is said."""
+    assert units.parse_resolver(text) == address
+    assert units.parse_resolver(str(address)) == address
+
+
+@pytest.mark.parametrize("value", ["", "dns", "dns:53", "10.0.0.2:0", "10.0.0.2:65536", "https://10.0.0.2", 53, ["10.0.0.2"]])
+def test_name_servers_refused(value: object) -> None:
+    """By name above all."""
+    with pytest.raises(Refused):
+        units.parse_resolver(value)
+
+
 def test_networks() -> None:
     """CIDR; a lone address is a network of one; an address inside a network is answered with the network."""
     assert units.parse_network("10.0.0.0/8") == ip_network("10.0.0.0/8")

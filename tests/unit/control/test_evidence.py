@@ -94,3 +94,20 @@ def test_it_looks_again_and_again() -> None:
                     gevent.sleep(0.01)
     finally:
         greenlet.kill()
+
+
+def test_backends_that_come_and_go_leave_the_others_evidence_as_it_is() -> None:
+    """Three failures before a newcomer, two after it: five in a row. The newcomer begins at nothing."""
+    scene = Scene()
+    scene.happen(0, 7, PerBackend.FAILURES, 3)
+    scene.evidence.look(100.0)
+    watched, _ = scene.evidence._pools["app"]
+    scene.happen(0, 9, PerBackend.FAILURES, 50)  # of whoever had the column before
+    [backend] = resolved(pool_of("app", 83, health=model.Health()), 9)
+    newcomer = Watched(backend, Fitness(scene.ledger, 9), lambda: None)
+    newcomer.fitness.judged(State.UP, PASSED)
+    scene.evidence.watch(model.Pool("app", (), outlier=model.Outlier()), [watched[0], newcomer])
+    scene.happen(0, 7, PerBackend.FAILURES, 2)
+    scene.evidence.look(100.1)
+    assert [(told.backend, told.state) for told in scene.told] == [("127.0.0.1:81", "ejected")]
+    assert len(scene.evidence._pools) == 1

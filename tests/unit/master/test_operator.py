@@ -400,3 +400,57 @@ def test_a_status_that_fails_is_an_answer_and_not_the_end(desk: Desk, monkeypatc
 
     monkeypatch.setattr(operator, "snapshot", fail)
     assert desk.answer(requests.Status()) == {"ok": False, "error": "OverflowError: too large"}
+
+
+# ---------------------------------------------------------------- names
+
+
+@pytest.fixture
+def named(desk: Desk) -> Desk:
+    """The first of web is a name with two addresses, in columns 0 and 10."""
+    provision = desk.provisions[1]
+    first, *others = provision.backends["web"]
+    addresses = [first._replace(name=f"web.test@{ip}:9000", ip=ip, slot=slot) for ip, slot in (("10.0.0.1", 0), ("10.0.0.2", 10))]
+    provision.backends["web"] = (*addresses, *others)
+    return desk
+
+
+def test_an_order_for_a_name_is_one_for_all_its_addresses_and_those_to_come(named: Desk) -> None:
+    named.ledger.open_row(0)
+    for slot, count in ((0, 2), (10, 3), (1, 7)):
+        named.ledger.cells[cell_at(0, PerBackend.IN_FLIGHT, slot)] = count
+    answer = named.answer(requests.BackendSet("web.test:9000", "drain", 0))
+    assert answer == {"ok": True, "backend": "web/web.test:9000", "in_flight": 5, "note": OVER_RELOADS}
+    assert [named.order(slot) for slot in (0, 10, 1)] == [(True, None), (True, None), (False, None)]
+    assert named.estate.book.orders == {"web/web.test:9000": admin_cell(True, None)}
+    named.answer(requests.BackendSet("web/web.test:9000", "weight", 7))
+    assert named.estate.book.orders == {"web/web.test:9000": admin_cell(True, 7)}
+    named.answer(requests.BackendSet("web/web.test:9000", "enable", 0))
+    named.answer(requests.BackendSet("web/web.test:9000", "weight", 1))  # as configured
+    assert [named.order(slot) for slot in (0, 10)] == [(False, None), (False, None)]
+    assert named.estate.book.orders == {}
+
+
+def test_an_order_for_one_address_is_for_that_one(named: Desk) -> None:
+    answer = named.answer(requests.BackendSet("web.test@10.0.0.2:9000", "drain", 0))
+    assert answer["backend"] == "web/web.test@10.0.0.2:9000"
+    assert [named.order(slot) for slot in (0, 10)] == [(False, None), (True, None)]
+    assert named.estate.book.orders == {}
+
+
+def test_a_reload_forgets_the_weight_of_a_name(named: Desk) -> None:
+    """And keeps its drain, for addresses to come as well."""
+    for action, weight in (("drain", 0), ("weight", 7)):
+        named.answer(requests.BackendSet("web/web.test:9000", action, weight))  # type: ignore[arg-type]  # of the two above
+    named.ask(requests.Reload())
+    named.get_ready()
+    assert named.estate.book.orders == {"web/web.test:9000": admin_cell(True, None)}
+
+
+def test_status_tells_the_name_of_each_address(named: Desk) -> None:
+    pools = named.answer(requests.Status())["pools"]
+    assert [(one["name"], one["written"]) for one in pools[0]["backends"]] == [
+        ("web.test@10.0.0.1:9000", "web.test:9000"),
+        ("web.test@10.0.0.2:9000", "web.test:9000"),
+        ("web.test:9001", "web.test:9001"),
+    ]

@@ -329,3 +329,38 @@ def test_a_lent_socket_outlives_us(tmp_path: Path) -> None:
         assert _newcomer(address) == 1
         provision.close()
         estate.close()
+
+
+# ---------------------------------------------------------------- names
+
+
+def test_names_in_use_keep_their_addresses_over_a_reload_and_are_forgotten_after_it(first: tuple[Estate, Provision]) -> None:
+    """What was learned last counts; no server is asked about it."""
+    estate, old = first
+    assert estate.book.addresses == {}
+    estate.book.addresses["app.invalid"] = ("10.0.0.1", "10.0.0.2")  # a name that no server knows
+    named = replace(old.config, pools=(Pool("web", (Backend(Address("app.invalid", 80)), Backend(Address("127.0.0.1", 9002)))),))
+    new = provide(estate, named, [old], old)
+    assert [(one.name, one.slot) for one in new.backends["web"]] == [
+        ("app.invalid@10.0.0.1:80", 3),
+        ("app.invalid@10.0.0.2:80", 4),
+        ("127.0.0.1:9002", 1),
+    ]
+    assert {one.pool_slot for one in new.backends["web"]} == {5}
+    assert new.columns == {1, 2, 3, 4, 5}  # the third is the listener's
+    assert set(estate.book.addresses) == {"app.invalid"}
+    without = provide(estate, old.config, [new], new)
+    assert set(estate.book.addresses) == {"app.invalid"}  # a generation that drains has it yet
+    provide(estate, old.config, [without], without).close()
+    assert estate.book.addresses == {}
+    new.close()
+    without.close()
+
+
+def test_a_name_of_the_hosts_file(tmp_path: Path) -> None:
+    config = replace(config_of(tmp_path), pools=(Pool("web", (Backend(Address("localhost", 80)),)),))
+    estate, provision = prepare(config)
+    assert "localhost@127.0.0.1:80" in [backend.name for backend in provision.backends["web"]]
+    assert "127.0.0.1" in estate.book.addresses["localhost"]
+    provision.close()
+    estate.close()

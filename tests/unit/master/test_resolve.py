@@ -1,58 +1,65 @@
-"""Names to addresses, once and by the master."""
+"""The first addresses of names."""
 
 from __future__ import annotations
 
-import socket
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from lbproxy.config.model import Address, Backend, Config, Pool
-from lbproxy.errors import StartError
-from lbproxy.master.resolve import first_address, place, resolve
+from lbproxy.config.model import Address, Backend, Config, Pool, Process
+from lbproxy.errors import StartError, Unresolved
+from lbproxy.master.resolve import Answers, resolve
+from lbproxy.names.answer import Answer
 
-NAMES = {"app1.internal": "10.0.0.1", "app2.internal": "fd00::2"}
+SERVER = Address("10.0.0.53", 53)
+KNOWN = {"app1.internal": ("10.0.0.1", "10.0.0.2"), "app2.internal": ("fd00::2",)}
 
 
-def lookup(host: str, _: int) -> str:
-    if host == "bücher..example":
-        raise UnicodeError("label empty or too long")
-    if host not in NAMES:
-        raise socket.gaierror(-2, "Name or service not known")
-    return NAMES[host]
+class Servers:
+    """Name servers that remember what they were asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.resolvers: Sequence[Address] = ()
+
+    def __call__(self, names: Iterable[str], resolvers: Sequence[Address]) -> Answers:
+        wanted = list(names)
+        self.asked += wanted
+        self.resolvers = resolvers
+        return {name: Answer(KNOWN[name], 5.0) if name in KNOWN else Unresolved("no such name") for name in wanted}
 
 
 def config_of(*pools: Pool) -> Config:
-    return Config("proxy.toml", listen=(), routes=(), pools=pools)
+    return Config("proxy.toml", listen=(), routes=(), pools=pools, proxy=Process(resolvers=(SERVER,)))
 
 
-def test_every_backend_keeps_its_names_and_gets_an_address() -> None:
-    web = Pool("web", (Backend(Address("app1.internal", 80), weight=3, max_connections=7), Backend(Address("app2.internal", 81))))
-    resolved = resolve(config_of(web, Pool("api", (Backend(Address("app1.internal", 80)),))), lookup)
-    first, second = resolved["web"]
-    assert first == ("web", "app1.internal:80", "app1.internal", "10.0.0.1", 80, 3, 7, -1, 0)
-    assert (second.ip, second.port, second.weight) == ("fd00::2", 81, 1)
-    assert resolved["api"][0].identity == "api/app1.internal:80" != first.identity
+def pool(name: str, *hosts: str) -> Pool:
+    return Pool(name, tuple(Backend(Address(host, 80), line=12 + number) for number, host in enumerate(hosts)), line=10)
 
 
-def test_slots_are_placed_by_identity() -> None:
-    pools = resolve(config_of(Pool("web", (Backend(Address("app1.internal", 80)), Backend(Address("app2.internal", 81))))), lookup)
-    placed = place(pools, {"web/app2.internal:81": 5, "web/app1.internal:80": 9})
-    assert [backend.slot for backend in placed["web"]] == [9, 5]
+def test_all_addresses_of_every_name_and_nobody_is_asked_about_addresses() -> None:
+    servers = Servers()
+    config = config_of(pool("web", "app1.internal", "10.1.1.1", "app2.internal"), pool("api", "app1.internal", "::1"))
+    assert resolve(config, {}, servers) == KNOWN
+    assert servers.asked == ["app1.internal", "app2.internal"]
+    assert list(servers.resolvers) == [SERVER]
+
+
+def test_a_name_in_use_keeps_what_it_has() -> None:
+    """Its servers may be gone for now; a reload does not need them."""
+    servers = Servers()
+    config = config_of(pool("web", "app1.internal", "lost.internal"))
+    known = {"lost.internal": ("10.7.7.7",), "other.internal": ("10.8.8.8",)}
+    assert resolve(config, known, servers) == {"app1.internal": KNOWN["app1.internal"], "lost.internal": ("10.7.7.7",)}
+    assert servers.asked == ["app1.internal"]
 
 
 def test_every_name_that_cannot_be_resolved_is_told_with_its_line() -> None:
-    web = Pool("web", (Backend(Address("app1.internal", 80)), Backend(Address("gone.internal", 80), line=12)), line=10)
-    api = Pool("api", (Backend(Address("bücher..example", 80)),), line=20)
+    web, api = pool("web", "app1.internal", "gone.internal"), pool("api", "gone.internal")
+    api = replace(api, backends=(replace(api.backends[0], line=0),))
     with pytest.raises(StartError) as caught:
-        resolve(config_of(web, api), lookup)
+        resolve(config_of(web, api), {}, Servers())
     first, second = str(caught.value).splitlines()
-    assert first.startswith('proxy.toml:12: pool.web.backends: cannot resolve "gone.internal": Name or service not known (')
-    assert second.startswith('proxy.toml:20: pool.api.backends: cannot resolve "bücher..example": label empty')
-
-
-def test_the_systems_resolver() -> None:
-    assert first_address("127.0.0.1", 80) == "127.0.0.1"
-    assert first_address("::1", 80) == "::1"
-    assert first_address("localhost", 80) in ("127.0.0.1", "::1")
-    with pytest.raises(OSError, match=r"."):
-        first_address("no-such-host.invalid", 80)  # RFC 6761: .invalid never resolves
+    assert first.startswith('proxy.toml:13: pool.web.backends: cannot resolve "gone.internal": no such name (')
+    assert second.startswith('proxy.toml:10: pool.api.backends: cannot resolve "gone.internal": no such name (')

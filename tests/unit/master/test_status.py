@@ -17,6 +17,7 @@ def test_pools_and_backends_keep_their_order_and_their_numbers() -> None:
     ]
     assert told["pools"][0]["backends"][1] == {
         "name": "b:1",
+        "written": "b:1",
         "health": "up",
         "health_since": 1_000.5,
         "admin": "drained",

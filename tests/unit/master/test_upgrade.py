@@ -135,6 +135,7 @@ def test_the_next_program_finds_everything(before: Before, monkeypatch: pytest.M
     """Sockets, ledger, columns, pid file, generations, children and their pipes."""
     worker = before.running[0]
     before.estate.ledger.cells[scalar_at(worker.slot, Scalar.ACCEPTED)] = 77
+    before.estate.book.addresses["app.test"] = ("10.0.0.1", "fd00::1")
     told, memory = duplicated(json.loads(before.execute(sys.executable, monkeypatch)["bequest"]))
     legacy = upgrade.take_over(before.config, 200.0, {upgrade.VARIABLE: str(memory)})
     assert legacy is not None
@@ -165,6 +166,7 @@ def _same(before: Before, estate: Estate, provisions: dict[int, Provision]) -> N
         listen.address: (listen.address.host, listen.address.port) for listen in before.config.listen
     }
     assert all(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for sock in estate.sockets.values())
+    assert estate.book == before.estate.book
     assert estate.slots.as_dict() == before.estate.slots.as_dict()
     assert provisions[1].columns == before.provisions[1].columns
     assert provisions[1].listeners[0].socket is estate.sockets[before.config.listen[0].address]

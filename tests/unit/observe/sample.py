@@ -23,6 +23,7 @@ def backend(pool: str = "api", name: str = "10.0.0.1:80", **others: Any) -> Back
         connects=5,
         checks=6,
         check_failures=1,
+        written=name,
     )
     return facts._replace(**others)
 

@@ -86,3 +86,13 @@ def test_a_snapshot_holds_all_pools_in_their_order() -> None:
     assert (taken.version, taken.generation, taken.started, taken.taken) == (__version__, 3, 5.0, 65.0)
     assert {name: len(backends) for name, backends in taken.pools().items()} == {"z": 1, "a": 2}
     assert list(taken.pools()) == ["z", "a"]
+
+
+def test_the_queue_of_a_pool_that_moves_is_shown_at_its_first_backend() -> None:
+    """It stands in a column of its own, as backends come and go."""
+    ledger = new_ledger()
+    ledger.open_row(0)
+    backends = [backend._replace(pool_slot=50) for backend in resolved(pool_of("api", 1, 2, health=OFF), first_slot=40)]
+    ledger.cells[cell_at(0, PerBackend.QUEUED, 50)] = 5
+    assert [fact.queued for fact in facts(ledger, backends)] == [5, 0]
+    assert [fact.written for fact in facts(ledger, backends)] == ["127.0.0.1:1", "127.0.0.1:2"]

@@ -99,3 +99,26 @@ def test_http_1_0_clients_get_the_cookie_too() -> None:
     world.upstream.feed(ok())
     assert words.index(cookie(client.take())) == 0
     world.at_rest()
+
+
+def test_clients_stay_with_backends_that_stay() -> None:
+    """The list changes around them: indexes move, words do not."""
+    world, words = sticky_world()
+    place = world.service.router.match(b"", b"/")
+    assert place is not None
+    pool = place.pool
+    word = words.of(1)
+    backends = [pool.backends[1], Backend("app", "b7", "backend.test", "10.0.0.1", 9007, 1, 0, 7)]
+    world.ledger.cells[column_at(Column.HEALTH, 7)] = Health.UP
+    fresh = Words(b"s" * 32, [backend.identity for backend in backends])
+    pool.follow(backends, None)
+    world.service.admissions["app"].follow(Affinity(sticky=Sticky("srv", fresh, "lax", 0)))
+    client = world.connect()
+    client.feed(get("/", f"Cookie: srv={word.decode()}"))
+    world.upstream.feed(ok())
+    assert b"Set-Cookie" not in client.take()
+    assert world.dials == [9001]
+    client.feed(get("/", f"Cookie: srv={words.of(0).decode()}"))  # who is gone
+    world.upstream.feed(ok())
+    assert fresh.index(cookie(client.take())) >= 0
+    world.at_rest()

@@ -9,7 +9,7 @@ from lbproxy.balance.ledger import Column, Health, PerBackend, PickLock, column_
 from lbproxy.balance.line import Line
 from lbproxy.balance.pool import Lease
 from lbproxy.balance.queueing_pool import QueueingPool
-from lbproxy.balance.selection import NO_PREFERENCE
+from lbproxy.balance.selection import NO_PREFERENCE, Preference
 from lbproxy.config import model
 from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.affinity import Affinity
@@ -177,3 +177,46 @@ def test_a_worker_that_has_to_end() -> None:
         assert client.take().startswith(b"HTTP/1.1 503 ")
     assert {reason for _, reason in crowd.world.outcomes()} == {"drain_timeout"}
     crowd.at_rest()
+
+
+def test_who_waits_keeps_his_place_when_backends_change() -> None:
+    """A backend more takes the first of them at once; the one that was full leaves, and its request ends there."""
+    crowd = Crowd()
+    first, second, third = crowd.ask(), crowd.ask(), crowd.ask()
+    assert len(crowd.queue) == 2
+    old = crowd.pool.backends[0]
+    fresh = Backend("app", "b5", "backend.test", "10.0.0.2", 9005, 1, 1, 5)
+    crowd.world.ledger.cells[column_at(Column.HEALTH, 5)] = Health.UP
+    crowd.pool.follow([fresh], None)
+    crowd.world.service.admissions["app"].follow(Affinity())
+    crowd.world.settle()
+    assert len(crowd.queue) == 1
+    assert crowd.world.dials == [9000, 9005]
+    one, two = crowd.world.upstreams
+    one.feed(ok(b"old"))
+    assert first.take().endswith(b"old")
+    assert crowd.world.ledger.backend_total(PerBackend.IN_FLIGHT, old.slot) == 0
+    two.feed(ok(b"new"))
+    assert second.take().endswith(b"new")
+    crowd.ring()
+    crowd.world.upstreams[-1].feed(ok(b"third"))
+    assert third.take().endswith(b"third")
+    crowd.at_rest()
+
+
+@pytest.mark.parametrize(("moved", "wanted"), [
+    ([0, 1, 2], Preference(2, (2, 0, 1))), ([1, 0, 2], Preference(2, (2, 1, 0))), ([0, 1, -1], Preference(-1, (0, 1, 2))),
+    ([-1, -1, 0], Preference(0, (0, 1, 2))),
+])  # fmt: skip
+def test_what_they_want_is_who_it_was(moved: list[int], wanted: Preference) -> None:
+    """By its new index; newcomers come last in a ranking."""
+    crowd = Crowd()
+    crowd.ask()
+    crowd.ask()
+    [waiting] = crowd.queue._line
+    waiting.preference = Preference(2, (2, 0, 1))
+    crowd.queue.follow(moved, 3)
+    assert waiting.preference == wanted
+    waiting.preference = NO_PREFERENCE
+    crowd.queue.follow(moved, 3)
+    assert waiting.preference == NO_PREFERENCE

@@ -119,3 +119,30 @@ def test_close(idle: IdleUpstreams) -> None:
         connection.on_readable()
         assert stream.closed == 1
     assert (len(idle), idle.take(0)) == (0, None)
+
+
+def test_who_left_takes_everything_along(idle: IdleUpstreams) -> None:
+    """What is idle is closed, and so is what comes back later, whether it was kept here before or not; the others do not notice."""
+    (kept, quiet), (waiting, closed), (busy, late) = upstream(1), upstream(), upstream()
+    for connection in (kept, waiting, busy):
+        idle.put(connection, 0.0)
+    assert idle.take(0) is busy
+    fresh, never_kept = upstream()
+    idle.follow({0}, {1})
+    assert (closed.closed, late.closed, quiet.closed) == (1, 0, 0)
+    idle.put(busy, 1.0)
+    idle.put(fresh, 1.0)
+    assert (late.closed, never_kept.closed) == (1, 1)
+    assert idle.take(0) is None
+    assert idle.take(1) is kept
+
+
+def test_a_column_with_a_new_owner_is_as_any_other(idle: IdleUpstreams) -> None:
+    idle.follow({0}, {1})
+    idle.follow({1}, {0})
+    newcomer, _ = upstream()
+    idle.put(newcomer, 0.0)
+    assert idle.take(0) is newcomer
+    gone, closed = upstream(1)
+    idle.put(gone, 0.0)
+    assert closed.closed == 1

@@ -1,0 +1,129 @@
+"""Backends of the configuration to backends of the processes: one for each address that the written one stands for.
+
+A literal address stands for itself. A name stands for as many as it has, and they change while lbproxy runs; each has a column of
+the ledger of its own. Weight, limit and tier are those of the written backend, for every address of it. The master does this, and
+tells the children, who do the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import BACKEND_SLOTS
+from lbproxy.config.model import Address, Config, Pool
+from lbproxy.config.model import Backend as Written
+
+
+class Place(NamedTuple):
+    """An address and its column."""
+
+    ip: str
+    slot: int
+
+
+def is_name(host: str) -> bool:
+    """Whether somebody has to be asked what it stands for."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return True
+    return False
+
+
+def names_in(config: Config) -> list[str]:
+    """Every DNS name among the backends, once."""
+    return list(dict.fromkeys(one.address.host for pool in config.pools for one in pool.backends if is_name(one.address.host)))
+
+
+def moves(pool: Pool) -> bool:
+    """Whether its backends come and go while it lives."""
+    return any(is_name(written.address.host) for written in pool.backends)
+
+
+def identity_of_pool(pool: str) -> str:
+    """What keeps the column of a pool that moves; no backend has it."""
+    return f"{pool}/"
+
+
+def name_at(address: Address, ip: str) -> str:
+    """What a backend is called that is written as `address` and stands at `ip`."""
+    return f"{address.host}@{Address(ip, address.port)}" if is_name(address.host) else str(address)
+
+
+def identity_at(pool: str, address: Address, ip: str) -> str:
+    """Its Backend.identity."""
+    return f"{pool}/{name_at(address, ip)}"
+
+
+def backends_at(pool: str, written: Written, places: Iterable[Place], pool_slot: int = -1) -> tuple[Backend, ...]:
+    """A backend of the processes for each place."""
+    host, port = written.address
+    made = []
+    for ip, slot in places:
+        name = name_at(written.address, ip)
+        made.append(Backend(pool, name, host, ip, port, written.weight, written.max_connections, slot, written.tier, pool_slot))
+    return tuple(made)
+
+
+def relocate(pool: Pool, backends: Sequence[Backend], address: Address, places: Iterable[Place]) -> tuple[Backend, ...]:
+    """`backends` of the pool, with those of the one written as `address` at these places; in the order of the configuration."""
+    grouped: dict[Address, tuple[Backend, ...]] = {}
+    for backend in backends:
+        grouped[backend.written] = (*grouped.get(backend.written, ()), backend)
+    moved = next(written for written in pool.backends if written.address == address)
+    grouped[address] = backends_at(pool.name, moved, places, backends[0].pool_slot)
+    return tuple(backend for written in pool.backends for backend in grouped.get(written.address, ()))
+
+
+def unplaced(config: Config, addresses: Mapping[str, Sequence[str]]) -> dict[str, tuple[Backend, ...]]:
+    """Every pool's backends, by pool name, in the order of the configuration, without columns; `addresses`: of each name."""
+
+    def of(pool: Pool) -> Iterator[Backend]:
+        for written in pool.backends:
+            host = written.address.host
+            known = addresses[host] if is_name(host) else (host,)
+            yield from backends_at(pool.name, written, [Place(ip, -1) for ip in known])
+
+    return {pool.name: tuple(of(pool)) for pool in config.pools}
+
+
+def identities(config: Config, pools: Mapping[str, Iterable[Backend]]) -> list[str]:
+    """Whatever needs a column."""
+    needed = [identity_of_pool(pool.name) for pool in config.pools if moves(pool)]
+    return [backend.identity for backends in pools.values() for backend in backends] + needed
+
+
+def placed(pools: Mapping[str, Iterable[Backend]], slots: Mapping[str, int]) -> dict[str, tuple[Backend, ...]]:
+    """The same with their columns, by identity."""
+    return {
+        name: tuple(
+            backend._replace(slot=slots[backend.identity], pool_slot=slots.get(identity_of_pool(name), -1)) for backend in backends
+        )
+        for name, backends in pools.items()
+    }
+
+
+def columns(pools: Mapping[str, Iterable[Backend]]) -> frozenset[int]:
+    """All of the ledger that these count in."""
+    return frozenset(
+        slot for backends in pools.values() for backend in backends for slot in (backend.slot, backend.pool_slot) if slot >= 0
+    )
+
+
+def places_as_text(places: Iterable[Place]) -> str:
+    """For a message: "10.0.0.1=5,fd00::1=6"."""
+    return ",".join(f"{ip}={slot}" for ip, slot in places)
+
+
+def places_of_text(text: str) -> tuple[Place, ...]:
+    """Raises ValueError."""
+    places = []
+    for word in text.split(","):
+        ip, _, slot = word.partition("=")
+        if str(ip_address(ip)) != ip or not slot.isdecimal() or not slot.isascii() or int(slot) >= BACKEND_SLOTS:
+            raise ValueError(f"wanted an address and its column, came {word!r:.60}")
+        places.append(Place(ip, int(slot)))
+    return tuple(places)

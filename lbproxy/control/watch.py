@@ -1,0 +1,73 @@
+"""Who is probed, and of whom evidence is taken: the backends of all pools, as they come and go with their names' addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import gevent
+from gevent.pool import Group
+
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.places import places_of_text, relocate
+from lbproxy.config.model import Pool
+from lbproxy.config.units import parse_backend_address
+from lbproxy.control.evidence import Evidence, Watched
+from lbproxy.control.fitness import Fitness
+from lbproxy.control.prober import Prober, declare_up
+from lbproxy.health import schedule
+from lbproxy.ipc.handover import Handover
+from lbproxy.ipc.messages import HealthChanged, Placed
+
+
+class Watch:
+    """Keeps the handover's backends up to date. Its greenlets are the group's."""
+
+    def __init__(self, handover: Handover, group: Group, report: Callable[[HealthChanged], None]) -> None:
+        self._handover = handover
+        self._group = group
+        self._report = report
+        self._evidence = Evidence(handover.ledger, report)
+        self._watched: dict[int, Watched] = {}
+        """By slot."""
+        self._greenlets: dict[int, gevent.Greenlet[..., object]] = {}
+
+    def start(self) -> None:
+        """Probe everybody, spread over the first interval."""
+        newcomers = self._handover.generation > 1
+        probers: dict[int, Prober] = {}
+        for pool in self._handover.config.pools:
+            probers |= self._begin(pool, self._handover.backends.get(pool.name, ()), newcomers=newcomers)
+        for index, (slot, prober) in enumerate(probers.items()):
+            self._greenlets[slot] = self._group.spawn(prober.run, schedule.first(index, len(probers)))
+        self._group.spawn(self._evidence.run)
+
+    def follow(self, message: Placed) -> None:
+        """What the master says. From the event loop: nothing here waits."""
+        pool = self._handover.config.pool(message.pool)
+        old = self._handover.backends[message.pool]
+        new = relocate(pool, old, parse_backend_address(message.backend), places_of_text(message.places))
+        self._handover.backends[message.pool] = new
+        for slot in {backend.slot for backend in old} - {backend.slot for backend in new}:
+            del self._watched[slot]
+            if (greenlet := self._greenlets.pop(slot, None)) is not None:
+                greenlet.kill(block=False)
+        for slot, prober in self._begin(pool, new, newcomers=True).items():
+            self._greenlets[slot] = self._group.spawn(prober.run, 0.0)
+
+    def _begin(self, pool: Pool, backends: tuple[Backend, ...], *, newcomers: bool) -> dict[int, Prober]:
+        """Watch these and no others of the pool; the probers, by slot, of those that are new here and are to be probed."""
+        probers = {}
+        for backend in backends:
+            if backend.slot in self._watched:
+                continue
+            fitness = Fitness(self._handover.ledger, backend.slot, pool.slow_start, newcomer=newcomers)
+            if pool.health.type == "off":
+                declare_up(backend, fitness, self._report)
+                self._watched[backend.slot] = Watched(backend, fitness, lambda: None)
+                continue
+            context = self._handover.pool_contexts.get(pool.name)
+            probers[backend.slot] = prober = Prober(pool, backend, context, fitness, self._report)
+            self._watched[backend.slot] = Watched(backend, fitness, prober.hurry)
+        if backends:
+            self._evidence.watch(pool, [self._watched[backend.slot] for backend in backends])
+        return probers

@@ -1,0 +1,127 @@
+"""What `control` learns of names, acted on: the ledger gets columns for new addresses, every generation new backends, every child
+the news. No fork, no reload.
+
+`control` only says what a name server said; it is unprivileged and may be taken over. So here it is checked that the name is one of
+ours and that the addresses are addresses, in the form that control itself makes. What it can do with a lie is what the name server
+could do with one.
+
+All living generations follow, those that drain, too: their requests still choose backends. Children of a program before this one
+(upgrade.py) do not; they drain, and may not know the message.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from lbproxy.balance import places
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.places import Place
+from lbproxy.config.model import Address, Pool
+from lbproxy.errors import FrameError, StartError
+from lbproxy.ipc.messages import Placed, Resolved
+from lbproxy.master.prepare import Estate, Provision
+from lbproxy.names.answer import literal_addresses
+from lbproxy.observe import log
+
+
+class _Use(NamedTuple):
+    """A backend that is written with the name, in one generation."""
+
+    generation: int
+    provision: Provision
+    pool: Pool
+    address: Address
+
+    def identity(self, ip: str) -> str:
+        """Of the backend at this address."""
+        return places.identity_at(self.pool.name, self.address, ip)
+
+
+class _Move(NamedTuple):
+    """What became of one."""
+
+    use: _Use
+    there: list[Place]
+    added: list[Backend]
+    removed: list[Backend]
+
+
+class Names:
+    """One master's."""
+
+    def __init__(
+        self,
+        estate: Estate,
+        provisions: Mapping[int, Provision],
+        tell: Callable[[int, Placed], None],
+        forget: Callable[[str, Iterable[str]], None],
+    ) -> None:
+        """`provisions`: of the living generations, by number. `tell` sends to all children of one; `forget` is told of backends of
+        a pool that are gone: what was said of them means nothing any more."""
+        self._estate = estate
+        self._provisions = provisions
+        self._tell = tell
+        self._forget = forget
+
+    def heard(self, message: Resolved) -> None:
+        """From control. Raises FrameError for what no control of ours says."""
+        try:
+            addresses = literal_addresses(message.addresses)
+        except ValueError as error:
+            raise FrameError(f"Resolved.addresses: {error}") from error
+        known = self._estate.book.addresses.get(message.name)
+        if known is None or known == addresses:
+            return  # a reload dropped the name meanwhile; or it was told twice
+        uses = list(self._uses(message.name))
+        try:
+            slots = self._assign([use.identity(ip) for use in uses for ip in addresses])
+        except StartError as error:
+            log.get_logger().warning("names.no_room", name=message.name, why=str(error))  # control will say it again
+            return
+        self._estate.book.addresses[message.name] = addresses
+        before = self._columns()
+        moves = [_move(use, [Place(ip, slots[use.identity(ip)]) for ip in addresses]) for use in uses]
+        self._estate.book.leave(before - self._columns(), time.monotonic())
+        for move in moves:
+            self._estate.book.begin(self._estate.ledger, move.added, before)
+        for move in moves:
+            text = places.places_as_text(move.there)
+            self._tell(move.use.generation, Placed(move.use.pool.name, str(move.use.address), text))
+        self._log(moves)
+
+    def _uses(self, name: str) -> Iterator[_Use]:
+        for number, provision in sorted(self._provisions.items()):
+            for pool in provision.config.pools:
+                if provision.backends.get(pool.name):
+                    addresses = (written.address for written in pool.backends if written.address.host == name)
+                    yield from (_Use(number, provision, pool, address) for address in addresses)
+
+    def _assign(self, identities: Collection[str]) -> Mapping[str, int]:
+        """Their columns. Raises StartError when there is no room."""
+        taken = self._estate.book.taken(self._estate.ledger, self._provisions.values(), time.monotonic())
+        assignment = self._estate.slots.assign(identities, taken)
+        for slot in assignment.fresh:
+            self._estate.ledger.forget_backend(slot)
+        return assignment.slots
+
+    def _columns(self) -> frozenset[int]:
+        return frozenset[int]().union(*(provision.columns for provision in self._provisions.values()))
+
+    def _log(self, moves: Iterable[_Move]) -> None:
+        """Each once, though several generations have it; the newest one's words."""
+        for (pool, address), move in {(move.use.pool.name, move.use.address): move for move in moves}.items():
+            added, removed = [backend.name for backend in move.added], [backend.name for backend in move.removed]
+            self._forget(pool, removed)
+            log.get_logger().info("names.changed", pool=pool, name=str(address), added=added, removed=removed)
+
+
+def _move(use: _Use, there: list[Place]) -> _Move:
+    """Give the generation its new backends."""
+    backends = use.provision.backends
+    old = backends[use.pool.name]
+    new = backends[use.pool.name] = places.relocate(use.pool, old, use.address, there)
+    before, after = {backend.slot for backend in old}, {backend.slot for backend in new}
+    use.provision.columns = use.provision.columns - before | after
+    return _Move(use, there, [one for one in new if one.slot not in before], [one for one in old if one.slot not in after])

@@ -1,0 +1,161 @@
+"""Asking for a name's addresses. It waits, so it is for threads: of the master before a fork, of control while it goes on.
+
+In this order, which is that of most systems ("hosts: files dns"):
+
+1. "localhost" and "*.localhost" are this machine, and "*.invalid" is nobody (RFC 6761 6.3, 6.4).
+2. The hosts file: what stands there needs no server, and no server is asked about it. Containers get names this way.
+3. The name servers: those of `proxy.resolvers`, else those of resolv.conf; search list and ndots as resolv.conf says. A and, where
+   this machine speaks IPv6, AAAA; the time to live is the least of all records on the way. A family that cannot be learned while
+   the other one can (there are servers that are mute about AAAA) is told as such and is no failure.
+4. When servers of resolv.conf do not know the name: the system's own way (mDNS, a directory), which tells no time to live.
+
+Both files are read at each question: they change while we run. dnspython does the talking; it is loaded by the first question.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lbproxy.config.model import Address
+from lbproxy.errors import Unresolved
+from lbproxy.names.answer import NEVER, Answer, sift
+from lbproxy.names.hosts import addresses_in, has_ipv6
+
+if TYPE_CHECKING:
+    from dns.resolver import Answer as Records
+    from dns.resolver import Resolver
+
+HOSTS = Path("/etc/hosts")
+RESOLV_CONF = Path("/etc/resolv.conf")
+INTERFACES = Path("/proc/net/if_inet6")
+LIFETIME = 5.0
+"""Seconds for one question, all servers and repetitions included."""
+AT_ONCE = 16
+
+
+class _Unknown(Unresolved):
+    """The servers answered, and do not know the name."""
+
+
+def lookup(host: str, resolvers: Sequence[Address] = ()) -> Answer:
+    """`resolvers`: name servers instead of those of resolv.conf. Raises Unresolved."""
+    interfaces = _read(INTERFACES)
+    if known := _without_asking(host, interfaces):
+        return sift(known, NEVER)
+    try:
+        return _ask(host, resolvers, ipv6=has_ipv6(interfaces))
+    except _Unknown:
+        if resolvers:
+            raise
+        found = _by_the_system(host)
+        if not found:
+            raise
+        return sift(found, NEVER)
+
+
+def lookup_all(hosts: Iterable[str], resolvers: Sequence[Address] = ()) -> dict[str, Answer | Unresolved]:
+    """Several, side by side."""
+    wanted = list(dict.fromkeys(hosts))
+    if not wanted:
+        return {}
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        return dict(zip(wanted, threads.map(lambda host: attempt(host, resolvers), wanted), strict=True))
+
+
+def attempt(host: str, resolvers: Sequence[Address] = ()) -> Answer | Unresolved:
+    """The same without raising, for pools of threads that have something to say about exceptions."""
+    try:
+        return lookup(host, resolvers)
+    except Unresolved as error:
+        return error
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _without_asking(host: str, interfaces: str) -> list[str]:
+    last = host.rpartition(".")[2]
+    if last == "invalid":
+        raise Unresolved("no such name: .invalid is nobody")
+    listed = addresses_in(_read(HOSTS), host) or (["127.0.0.1", "::1"] if last == "localhost" else [])
+    speaks = {"::1": has_ipv6(interfaces, loopback=True)}
+    far = has_ipv6(interfaces)
+    return [address for address in listed if ":" not in address or speaks.get(address, far)]
+
+
+def _by_the_system(host: str) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+    except (OSError, UnicodeError):
+        return []
+    return [str(entry[4][0]).partition("%")[0] for entry in found]
+
+
+# ---------------------------------------------------------------- name servers
+
+
+def _ask(host: str, resolvers: Sequence[Address], *, ipv6: bool) -> Answer:
+    from dns.exception import DNSException, Timeout
+    from dns.resolver import NXDOMAIN, NoNameservers
+
+    resolver = _resolver(resolvers)
+    try:
+        records = resolver.resolve(host, "A", search=True, raise_on_no_answer=False)
+    except NXDOMAIN as error:
+        raise _Unknown("no such name (NXDOMAIN)") from error
+    except Timeout as error:
+        servers = ", ".join(map(str, resolvers or resolver.nameservers))[:200]
+        raise Unresolved(f"no answer within {LIFETIME:g} s from {servers}") from error
+    except NoNameservers as error:
+        raise Unresolved(_in_short(error)) from error
+    except (DNSException, OSError, ValueError) as error:  # ValueError: a label too long
+        raise Unresolved(f"{type(error).__name__}: {error}"[:200]) from error
+    found, ttls = _taken(records)
+    unasked = 0
+    if ipv6:
+        try:
+            more, more_ttls = _taken(resolver.resolve(records.qname, "AAAA", raise_on_no_answer=False))
+            found, ttls = found + more, (ttls + more_ttls if more else ttls)
+        except (DNSException, OSError) as error:
+            if not found:
+                raise Unresolved(f"no IPv4 address, and asked for IPv6: {_in_short(error)}") from error
+            unasked = 6
+    if not found:
+        raise _Unknown("the name has no address")
+    return sift(found, min(ttls), unasked)
+
+
+def _resolver(resolvers: Sequence[Address]) -> Resolver:
+    from dns.nameserver import Do53Nameserver
+    from dns.resolver import NoResolverConfiguration, Resolver
+
+    try:
+        resolver = Resolver(str(RESOLV_CONF))
+    except NoResolverConfiguration as error:
+        if not resolvers:
+            raise _Unknown(f"no name server: {RESOLV_CONF} names none") from error
+        resolver = Resolver(configure=False)
+    if resolvers:
+        resolver.nameservers = [Do53Nameserver(address.host, address.port) for address in resolvers]
+    resolver.lifetime = LIFETIME
+    return resolver
+
+
+def _taken(records: Records) -> tuple[list[str], list[float]]:
+    """Addresses, and the least time to live of what led to them."""
+    found = [str(record.address) for record in records.rrset or ()]
+    return found, [float(records.chaining_result.minimum_ttl)] if found else []
+
+
+def _in_short(error: Exception) -> str:
+    """dnspython tells of every try; the last one is enough."""
+    return str(error).rpartition(": ")[2].strip()[:200] if ": " in str(error) else str(error)[:200]

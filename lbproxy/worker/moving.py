@@ -1,0 +1,33 @@
+"""Backends that come and go with the addresses of their names, while requests go on.
+
+From the event loop, so between two steps of any request: pools, the requests that wait in their queues, and idle connections change
+together. A request that has its backend finishes there, whatever became of it; its next try goes by the new list.
+"""
+
+from __future__ import annotations
+
+from lbproxy.balance.places import places_of_text, relocate
+from lbproxy.config.units import parse_backend_address
+from lbproxy.ipc.handover import Handover
+from lbproxy.ipc.messages import Placed
+from lbproxy.proxy.reuse import IdleUpstreams
+from lbproxy.worker.pools import Pools, follow
+
+
+class Moving:
+    """One worker's."""
+
+    def __init__(self, handover: Handover, pools: Pools, idle: IdleUpstreams) -> None:
+        self._handover = handover
+        self._pools = pools
+        self._idle = idle
+
+    def follow(self, message: Placed) -> None:
+        """What the master says."""
+        settings = self._handover.config.pool(message.pool)
+        old = self._handover.backends[message.pool]
+        new = relocate(settings, old, parse_backend_address(message.backend), places_of_text(message.places))
+        self._handover.backends[message.pool] = new
+        there = {backend.slot for backend in new}
+        self._idle.follow({backend.slot for backend in old} - there, there)
+        follow(self._pools, settings, new, self._handover.ledger)

@@ -1,0 +1,156 @@
+"""Backends by name: a real name server whose answers change, go away and come back, while requests go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.conftest import Stage
+from tests.support.backends import App
+from tests.support.load import Load, faults_in
+from tests.support.nameserver import NameServer
+from tests.support.ports import free_port
+from tests.support.process import LbProxy, run_cli
+from tests.support.reloads import Reloads
+from tests.support.waiting import eventually
+
+NAME = "app.test"
+HEALTH = {"health": {"interval": "300ms", "timeout": "200ms", "fast_interval": "100ms"}}
+
+
+class World:
+    """A name server, three applications on loopback addresses of their own with one port, and an lbproxy that knows their name."""
+
+    def __init__(self, stage: Stage, stack: ExitStack) -> None:
+        self.server = stack.enter_context(NameServer(stage.directory))
+        self.port = free_port()
+        hosts = [f"127.0.{os.getpid() % 200 + 1}.{number}" for number in (1, 2, 3)]
+        self.apps = [stack.enter_context(App(stage.directory, host, host, self.port)) for host in hosts]
+        self.written = f"{NAME}:{self.port}"
+        self._stage = stage
+
+    def start(self, *numbers: int, **tables: Any) -> LbProxy:
+        """With these addresses in the beginning."""
+        self.point(*numbers)
+        proxy = {"resolvers": [self.server.address], "control": "c.sock", "drain_timeout": "2s", **tables.pop("proxy", {})}
+        return self._stage.proxy(self.written, workers=2, proxy=proxy, app={**HEALTH, **tables.pop("app", {})}, **tables)
+
+    def point(self, *numbers: int) -> None:
+        """The name has these addresses from now on."""
+        self.server.say(NAME, [self.apps[number].host for number in numbers])
+
+    def called(self, number: int) -> str:
+        """What the backend is called in logs and commands."""
+        return f"{NAME}@{self.apps[number].host}:{self.port}"
+
+
+@pytest.fixture
+def world(stage: Stage) -> Iterator[World]:
+    with ExitStack() as stack:
+        yield World(stage, stack)
+
+
+def status(proxy: LbProxy) -> dict[str, Any]:
+    ended = run_cli("status", "--json", "--verify", "-c", str(proxy.file))
+    assert ended.returncode == 0, ended
+    answer: dict[str, Any] = json.loads(ended.stdout)
+    return answer
+
+
+def backends(proxy: LbProxy) -> dict[str, dict[str, Any]]:
+    return {backend["name"]: backend for backend in status(proxy)["pools"][0]["backends"]}
+
+
+def asked(stage: Stage, proxy: LbProxy, times: int = 8) -> set[str]:
+    """Who answers, on connections of their own."""
+    return {json.loads(stage.client(proxy).request("GET", "/echo").body)["name"] for _ in range(times)}
+
+
+def test_addresses_come_and_go_under_load(stage: Stage, world: World) -> None:
+    """No request is lost, the newcomer gets its share, who left gets nothing; a worker that dies and a reload come after that."""
+    proxy = world.start(0, 1)
+    _, second, third = (app.host for app in world.apps)
+    proxy.wait_up(world.called(0), world.called(1))
+    with Load(proxy.port(), stage.authority.file, connections=8) as load:
+        proxy.wait_access(count=50, backend=world.called(0))
+        world.point(1, 2)
+        changed = proxy.wait_event("names.changed", within=20)
+        assert (changed["pool"], changed["name"]) == ("app", world.written)
+        assert (changed["added"], changed["removed"]) == ([world.called(2)], [world.called(0)])
+        proxy.wait_access(count=50, backend=world.called(2))
+        before = world.apps[0].state()["requests"]
+        proxy.wait_access(count=len(proxy.access()) + 200)
+        assert world.apps[0].state()["requests"] == before + 1  # this question
+        world.apps[0].kill()  # nobody notices
+        proxy.wait_access(count=len(proxy.access()) + 100)
+        outcomes = load.stop()
+    assert not faults_in(outcomes), (outcomes, load.faults[:5])
+    idle = dict.fromkeys(map(world.called, (1, 2)), 0)
+    eventually(lambda: {name: one["in_flight"] for name, one in backends(proxy).items()} == idle, "none is left")
+
+    os.kill(proxy.workers()[0], signal.SIGKILL)
+    proxy.wait_event("worker.ready", skip=2)
+    assert asked(stage, proxy, 12) == {second, third}
+    Reloads(proxy).reload()
+    assert set(backends(proxy)) == {world.called(1), world.called(2)}
+    assert asked(stage, proxy) == {second, third}
+
+
+def test_an_outage_of_the_name_server_is_none_of_ours(stage: Stage, world: World) -> None:
+    """Names that are gone, and servers that are, keep what was known, over a reload and in a new control process."""
+    proxy = world.start(0)
+    proxy.wait_up(world.called(0))
+    world.point()
+    failed = proxy.wait_event("names.failed", within=20)
+    assert (failed["name"], failed["why"], failed["kept"]) == (NAME, "no such name (NXDOMAIN)", [world.apps[0].host])
+    world.server.kill()
+    Reloads(proxy).reload()
+    assert asked(stage, proxy, 2) == {world.apps[0].host}
+    failed = proxy.wait_event("names.failed", within=20, generation=2)
+    assert failed["why"] == f"no answer within 5 s from {world.server.address}"
+    world.point(0, 1)
+    world.server.start()
+    assert proxy.wait_event("names.recovered", within=20)["addresses"] == [app.host for app in world.apps[:2]]
+    proxy.wait_up(world.called(1))
+    assert asked(stage, proxy) == {app.host for app in world.apps[:2]}
+
+
+def test_orders_for_a_name_hold_for_addresses_to_come(stage: Stage, world: World) -> None:
+    """And orders for one address for that one alone."""
+    proxy = world.start(0, 1)
+    proxy.wait_up(world.called(0), world.called(1))
+
+    def order(*words: str) -> str:
+        ended = run_cli("backend", *words, "-c", str(proxy.file))
+        assert ended.returncode == 0, ended
+        return ended.stdout
+
+    assert "requests" in order("drain", world.called(0))
+    assert asked(stage, proxy, 4) == {world.apps[1].host}
+    order("enable", f"app/{world.called(0)}")
+    assert order("drain", world.written).startswith(f"app/{world.written} is drained")
+    world.point(1, 2)
+    proxy.wait_event("names.changed", within=20)
+    assert {name: one["admin"] for name, one in backends(proxy).items()} == {world.called(1): "drained", world.called(2): "drained"}
+    order("enable", world.written)
+    proxy.wait_up(world.called(2))
+    assert asked(stage, proxy) == {world.apps[1].host, world.apps[2].host}
+
+
+def test_a_name_of_the_hosts_file_and_one_that_nobody_knows(stage: Stage) -> None:
+    """The first needs no server; the second is no backend."""
+    app = stage.app()
+    proxy = stage.proxy(f"localhost:{app.port}")
+    proxy.wait_up(f"localhost@127.0.0.1:{app.port}")
+    assert asked(stage, proxy, 1) == {"app"}
+    proxy.config["pool"]["app"]["backends"].append("no-such-name.invalid:80")
+    why = Reloads(proxy)
+    why.write(proxy.config)
+    proxy.signal(signal.SIGHUP)
+    assert 'cannot resolve "no-such-name.invalid": no such name' in why.fail()

@@ -1,0 +1,116 @@
+"""Probers and evidence that follow the addresses of names."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+from gevent.pool import Group
+
+from lbproxy.balance import places
+from lbproxy.balance.ledger import Column, Health, column_at
+from lbproxy.config import model
+from lbproxy.control.watch import Watch
+from lbproxy.ipc.messages import HealthChanged, Placed
+from tests.unit.control.backends import OK, answering, handover, new_ledger
+
+TCP = model.Health(type="tcp", interval=0.05, fast_interval=0.05, down_interval=0.05, timeout=1.0)
+
+
+class Scene:
+    """A pool with a name that stands at 127.0.0.1, in column 0; every 127.0.0.N:port that listens is up."""
+
+    def __init__(self, port: int, health: model.Health, slow_start: float = 0.0) -> None:
+        self.port = port
+        self.mine, theirs = socket.socketpair()
+        pool = model.Pool("app", (model.Backend(model.Address("app.test", port)),), health=health, slow_start=slow_start)
+        self.ledger = new_ledger()
+        self.ledger.open_row(0)
+        self.inheritance = handover(pool, ledger=self.ledger, pipe=theirs)
+        unplaced = places.unplaced(self.inheritance.config, {"app.test": ("127.0.0.1",)})
+        self.inheritance.backends = places.placed(unplaced, {f"app/app.test@127.0.0.1:{port}": 0, "app/": 1})
+        self.told: list[HealthChanged] = []
+        self.group = Group()
+        self.watch = Watch(self.inheritance, self.group, self.told.append)
+        self.watch.start()
+
+    def place(self, text: str) -> None:
+        self.watch.follow(Placed("app", f"app.test:{self.port}", text))
+
+    def wait(self, condition: Callable[[], object]) -> None:
+        with gevent.Timeout(10):
+            while not condition():
+                gevent.sleep(0.005)
+
+    def checks(self, slot: int) -> int:
+        return self.ledger.cells[column_at(Column.CHECKS, slot)]
+
+    def close(self) -> None:
+        self.group.kill()
+        self.mine.close()
+        self.inheritance.pipe.close()
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    with answering(OK) as backend:
+        made = Scene(backend.port, TCP)
+        yield made
+        made.close()
+
+
+def test_who_is_new_is_probed_and_who_left_no_more(scene: Scene) -> None:
+    scene.wait(lambda: scene.ledger.health(0) is Health.UP)
+    scene.place("127.0.0.1=0,127.0.0.2=5")  # nobody listens there
+    scene.wait(lambda: scene.ledger.health(5) is Health.DOWN)
+    assert scene.told[-1].backend == f"app.test@127.0.0.2:{scene.port}"
+    assert len(scene.group) == 3  # two probers and the evidence
+    scene.place("127.0.0.2=5")
+    scene.wait(lambda: len(scene.group) == 2)
+    checks = scene.checks(0)
+    before = scene.checks(5)
+    scene.wait(lambda: scene.checks(5) > before + 3)
+    assert scene.checks(0) == checks
+    assert [backend.slot for backend in scene.inheritance.backends["app"]] == [5]
+
+
+def test_who_comes_back_begins_anew(scene: Scene) -> None:
+    """As the master left the ledger: unknown."""
+    scene.wait(lambda: scene.ledger.health(0) is Health.UP)
+    scene.place("127.0.0.2=5")
+    scene.ledger.cells[column_at(Column.HEALTH, 0)] = Health.UNKNOWN
+    told = len(scene.told)
+    scene.place("127.0.0.1=0,127.0.0.2=5")
+    scene.wait(lambda: scene.ledger.health(0) is Health.UP)
+    assert f"app.test@127.0.0.1:{scene.port}" in [change.backend for change in scene.told[told:]]
+
+
+def test_those_that_stay_are_not_touched(scene: Scene) -> None:
+    scene.wait(lambda: scene.ledger.health(0) is Health.UP)
+    watched, greenlet = scene.watch._watched[0], scene.watch._greenlets[0]
+    scene.place("127.0.0.1=0,127.0.0.3=6")
+    assert scene.watch._watched[0] is watched
+    assert scene.watch._greenlets[0] is greenlet
+
+
+def test_a_newcomer_starts_slowly_where_that_is_wanted() -> None:
+    with answering(OK) as backend:
+        made = Scene(backend.port, TCP, slow_start=30.0)
+        try:
+            made.place("127.0.0.1=5")
+            made.wait(lambda: made.ledger.health(5) is Health.WARMING)
+        finally:
+            made.close()
+
+
+def test_without_checks_it_is_up_at_once() -> None:
+    made = Scene(9, model.Health(type="off"))
+    try:
+        made.place("127.0.0.1=0,127.0.0.2=5")
+        assert [made.ledger.health(slot) for slot in (0, 5)] == [Health.UP, Health.UP]
+        made.place("127.0.0.2=5")
+        assert len(made.group) == 1
+    finally:
+        made.close()

@@ -1,0 +1,111 @@
+"""A worker's pools follow the addresses of names."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from gevent.hub import get_hub
+
+from lbproxy.balance import places
+from lbproxy.balance.asking_pool import ASK, AskingPool
+from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, cell_at, column_at
+from lbproxy.balance.pool import Lease
+from lbproxy.balance.queueing_pool import QueueingPool
+from lbproxy.balance.selection import NO_PREFERENCE
+from lbproxy.config import model
+from lbproxy.ipc.handover import Handover
+from lbproxy.ipc.messages import Placed
+from lbproxy.net.strands import GeventStrands
+from lbproxy.proxy.reuse import IdleUpstreams, Upstream
+from lbproxy.worker.bells import Bells
+from lbproxy.worker.moving import Moving
+from lbproxy.worker.pools import make_pools
+from tests.unit.proxy.test_reuse import QuietStream
+
+NAME = "app.test:80"
+
+
+class Scene:
+    """One pool: a name with one address in column 0, an address in column 1, the pool's own column 2."""
+
+    def __init__(self, limit: int = 0, **settings: Any) -> None:
+        ledger = self.ledger = Ledger(bytearray(SIZE))
+        ledger.open_row(0)
+        for slot in range(6):
+            ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
+        written = (model.Backend(model.Address("app.test", 80), 1, limit), model.Backend(model.Address("10.9.9.9", 80), 1, limit))
+        config = model.Config("", (), (), (model.Pool("app", written, **settings),))
+        pools = places.unplaced(config, {"app.test": ("10.0.0.1",)})
+        placed = places.placed(pools, dict(zip(places.identities(config, pools), range(3), strict=True)))
+        one, other = socket.socketpair()
+        other.close()
+        with one:
+            self.handover = Handover(config, 1, 0, 0, ledger, multiprocessing.Lock(), (), placed, {}, -1, None, one)
+            self.bells = Bells(get_hub().loop, (), 0)
+            self.pools = make_pools(self.handover, GeventStrands(), time.monotonic, self.bells)
+        self.idle = IdleUpstreams(time.monotonic)
+        self.moving = Moving(self.handover, self.pools, self.idle)
+        self.pool = self.pools.pools["app"]
+
+    def place(self, text: str) -> None:
+        self.moving.follow(Placed("app", NAME, text))
+
+    def picks(self, count: int = 12) -> set[str]:
+        """Who gets requests."""
+        leases = [
+            self.pool.pick_for(NO_PREFERENCE) if isinstance(self.pool, AskingPool) else self.pool.pick() for _ in range(count)
+        ]
+        for lease in leases:
+            assert isinstance(lease, Lease)
+            lease.release()
+        return {lease.name for lease in leases if isinstance(lease, Lease)}
+
+
+@pytest.fixture(params=[
+    {}, {"balance": "round_robin"}, {"balance": "random_two"}, {"balance": "source_hash"}, {"sticky": model.Sticky()},
+    {"limit": 50},
+])  # fmt: skip
+def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    made = Scene(**request.param)
+    yield made
+    os.close(made.bells._mine)
+
+
+def test_who_is_new_gets_requests_and_who_left_none(scene: Scene) -> None:
+    assert scene.picks() == {"app.test@10.0.0.1:80", "10.9.9.9:80"}
+    scene.place("10.0.0.1=0,10.0.0.2=3")
+    assert scene.picks(60) == {"app.test@10.0.0.1:80", "app.test@10.0.0.2:80", "10.9.9.9:80"}
+    scene.place("10.0.0.2=3")
+    assert scene.picks() == {"app.test@10.0.0.2:80", "10.9.9.9:80"}
+    assert [backend.slot for backend in scene.handover.backends["app"]] == [3, 1]
+    assert scene.ledger.verify() == []
+
+
+def test_idle_connections_of_who_left_are_closed(scene: Scene) -> None:
+    streams = [QuietStream(), QuietStream()]
+    for stream, backend in zip(streams, scene.pool.backends, strict=True):
+        scene.idle.put(Upstream(stream, backend), 0.0)
+    scene.place("10.0.0.2=3")
+    assert [stream.closed for stream in streams] == [1, 0]
+
+
+def test_the_queue_stays_where_it_is() -> None:
+    """In the pool's own column: workers that follow a moment later still stand in the same line."""
+    scene = Scene(limit=1)
+    try:
+        pool = scene.pool
+        assert isinstance(pool, QueueingPool)
+        assert pool.pick() is ASK
+        assert pool.join() == 1
+        scene.place("10.0.0.2=3")
+        assert pool.join() == 2
+        assert scene.ledger.cells[cell_at(0, PerBackend.QUEUED, 2)] == 2
+        assert scene.ledger.cells[cell_at(0, PerBackend.LINE_HEAD, 2)] == 1
+    finally:
+        os.close(scene.bells._mine)
