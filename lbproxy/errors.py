@@ -58,10 +58,26 @@ class Unresolved(LbproxyError):
 class RequestError(LbproxyError):
     """The client's message is refused. `status` goes to the client, `reason` to the client and to the access log."""
 
+    lines = b""
+    """Field lines for the answer, each with its CRLF in front."""
+    logged: str
+    """The reason for the access log, which may tell more."""
+
     def __init__(self, status: int, reason: str, detail: str = "") -> None:
         super().__init__(detail or reason)
         self.status = status
-        self.reason = reason
+        self.reason = self.logged = reason
+
+
+class Filtered(RequestError):
+    """The message is sound, but the route does not want it."""
+
+    def __init__(self, status: int, reason: str, *, lines: bytes = b"", rule: str = "") -> None:
+        """`rule`: what of the configuration refused it; for the log alone."""
+        super().__init__(status, reason)
+        self.lines = lines
+        if rule:
+            self.logged = f"{reason}:{rule}"
 
 
 # ---------------------------------------------------------------- the backend's fault

@@ -40,6 +40,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.balance": 1,
     "lbproxy.health": 1,
     "lbproxy.names": 1,
+    "lbproxy.filter": 1,
     "lbproxy.config": 1,
     "lbproxy.ipc.messages": 1,
     "lbproxy.ipc.codec": 1,

@@ -115,8 +115,17 @@ class Scalar(IntEnum):
     RETRIES = 16
     ACCESS_DROPPED = 17  # access lines dropped because the log could not keep up
     CLIENT_ABORTS = 18
+    REFUSED_ADDRESS = 22  # requests that a route refused, by why
+    REFUSED_RULE = 23
+    REFUSED_METHOD = 24
+    REFUSED_RATE = 25
+    REFUSED_CONCURRENCY = 26
+    DENIED_ADDRESS = 27  # connections that a listener refused, by why
+    DENIED_RATE = 28
+    DENIED_CONCURRENCY = 29
     LATENCY = 32  # 24 buckets: requests that took less than 2**i * 100 us; the last is unbounded
     LAST_COUNTER = 55
+    COUNTS_CLIENTS = 56  # 1: something was written into this child's part of the client counts
 
 
 LATENCY_BUCKETS = 24
@@ -144,7 +153,13 @@ COLUMNS_AT = HEADER_CELLS
 ROWS_AT = COLUMNS_AT + len(Column) * BACKEND_SLOTS
 TOTAL_CELLS = ROWS_AT + CHILD_SLOTS * ROW_CELLS
 SIZE = TOTAL_CELLS * 8
-"""Bytes of the buffer; untouched pages of it cost nothing."""
+"""Bytes of the ledger proper."""
+RATE_CELLS = 16 * 2**16
+"""For the rates of clients (filter/rates.py), half a million of them: one table that all children write, under the pick lock."""
+COUNT_ROW_CELLS = 16 * 2**12
+"""For what clients have under way (filter/counts.py): a row per child, which goes when the child goes."""
+WHOLE_SIZE = SIZE + (RATE_CELLS + CHILD_SLOTS * COUNT_ROW_CELLS) * 8
+"""Bytes with what clients are counted in; untouched pages of it cost nothing."""
 RETIRED = CHILD_SLOTS - 1
 
 
@@ -167,9 +182,13 @@ class Ledger:
     """Names for the cells of the shared buffer. `cells` is public: the hot path indexes it with offsets computed once."""
 
     def __init__(self, buffer: object) -> None:
-        """`buffer`: writable, at least SIZE bytes, zeroed when new. Attaching to a used one keeps its contents."""
-        view = memoryview(buffer)  # type: ignore[arg-type]  # any object with the buffer protocol
-        self.cells: memoryview[int] = view.cast("B")[:SIZE].cast("q")
+        """`buffer`: writable, at least SIZE bytes, zeroed when new; WHOLE_SIZE where clients are counted. Attaching to a used one
+        keeps its contents."""
+        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # any object with the buffer protocol
+        self.cells: memoryview[int] = view[:SIZE].cast("q")
+        self.rates: memoryview[int] = view[SIZE : SIZE + RATE_CELLS * 8].cast("q")
+        self.counts: memoryview[int] = view[SIZE + RATE_CELLS * 8 : WHOLE_SIZE].cast("q")
+        """Rows of COUNT_ROW_CELLS, by child."""
         if self.cells[Header.MAGIC] == 0:
             self.cells[Header.MAGIC] = MAGIC
         elif self.cells[Header.MAGIC] != MAGIC:
@@ -191,6 +210,10 @@ class Ledger:
     def retire_row(self, child: int) -> None:
         """The child in this slot is dead: drop its gauges, keep its counts."""
         cells = self.cells
+        if cells[scalar_at(child, Scalar.COUNTS_CLIENTS)]:
+            first = child * COUNT_ROW_CELLS
+            self.counts[first : first + COUNT_ROW_CELLS] = memoryview(bytes(COUNT_ROW_CELLS * 8)).cast("q")
+            cells[scalar_at(child, Scalar.COUNTS_CLIENTS)] = 0
         for scalar in range(Scalar.LAST_COUNTER + 1):
             at = scalar_at(child, scalar)
             if scalar > Scalar.LAST_GAUGE:
@@ -215,6 +238,14 @@ class Ledger:
         for child in (*range(self.children), RETIRED):
             for what in PerBackend:
                 self.cells[cell_at(child, what, backend)] = 0
+
+    # ---- written by children
+
+    def counting(self, child: int) -> list[int]:
+        """The children that count what clients have under way; `child` says that it does from now on."""
+        cells = self.cells
+        cells[scalar_at(child, Scalar.COUNTS_CLIENTS)] = 1
+        return [row for row in range(self.children) if cells[scalar_at(row, Scalar.COUNTS_CLIENTS)]]
 
     # ---- read by everyone
 

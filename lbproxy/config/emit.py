@@ -12,7 +12,9 @@ import toml
 
 from lbproxy.config.headers import format_hsts
 from lbproxy.config.model import (
+    AddressList,
     Backend,
+    ClientLimit,
     Config,
     HeaderRules,
     Headers,
@@ -25,7 +27,9 @@ from lbproxy.config.model import (
     Pool,
     PoolTls,
     Process,
+    Refuse,
     Route,
+    RouteFilters,
     Sticky,
     Timeouts,
 )
@@ -36,6 +40,7 @@ TomlTable = dict[str, object]
 
 def emit(config: Config) -> str:
     """TOML text of the effective configuration. File names are absolute in it, when load made them so."""
+    shared = {limit.name: client_limit_table(limit) for limit in config.client_limits}
     metrics = {} if config.metrics.address is None else {"metrics": {"address": str(config.metrics.address)}}
     return toml.dumps(
         {
@@ -44,6 +49,7 @@ def emit(config: Config) -> str:
             "timeouts": timeouts_table(config.timeouts),
             "limits": limits_table(config.limits),
             **metrics,
+            **({"client_limit": shared} if shared else {}),
             "listen": [_listen(listen) for listen in config.listen],
             **({"route": [_route(route) for route in config.routes]} if config.routes else {}),
             "pool": {pool.name: _pool(pool) for pool in config.pools},
@@ -96,6 +102,7 @@ def limits_table(limits: Limits) -> TomlTable:
 
 def _listen(listen: Listen) -> TomlTable:
     table: TomlTable = {"address": str(listen.address), **listen_table(listen)}
+    table |= listen_filters_table(listen)
     if listen.certificates:
         table["certificates"] = [{"cert": str(pair.cert), "key": str(pair.key)} for pair in listen.certificates]
         table["tls"] = listen_tls_table(listen.tls)
@@ -141,8 +148,65 @@ def _rules(headers: Headers) -> TomlTable:
     return {key: table for key, table in tables.items() if table}
 
 
+def listen_filters_table(listen: Listen) -> TomlTable:
+    """Whom a listener lets in, and how often."""
+    limit = listen.per_client
+    return addresses_table(listen.addresses) | _given(
+        connection_rate=_rate(limit),
+        connection_burst=limit.burst or None,
+        connections_per_client=limit.concurrency or None,
+    )
+
+
+def addresses_table(addresses: AddressList) -> TomlTable:
+    """allow, deny, allow_file, deny_file."""
+    return _given(
+        allow=[format_network(network) for network in addresses.allow] or None,
+        deny=[format_network(network) for network in addresses.deny] or None,
+        allow_file=_file(addresses.allow_file),
+        deny_file=_file(addresses.deny_file),
+    )
+
+
+def _rate(limit: ClientLimit) -> str | None:
+    return None if limit.rate is None else str(limit.rate)
+
+
+def client_limit_table(limit: ClientLimit) -> TomlTable:
+    """rate, burst, concurrency."""
+    return _given(rate=_rate(limit), burst=limit.burst or None, concurrency=limit.concurrency or None)
+
+
+def route_filters_table(filters: RouteFilters) -> TomlTable:
+    """What a route refuses, but for its rules."""
+    return {
+        **addresses_table(filters.addresses),
+        **client_limit_table(filters.limit),
+        **_given(
+            methods=list(filters.methods) or None,
+            max_body=None if filters.max_body is None else format_size(filters.max_body),
+            client_limits=list(filters.client_limits) or None,
+        ),
+    }
+
+
+def refuse_table(refuse: Refuse) -> TomlTable:
+    """[[route.refuse]]"""
+    return _given(
+        name=refuse.name,
+        methods=list(refuse.methods) or None,
+        path=refuse.path,
+        header=refuse.header,
+        value=refuse.value,
+        without=refuse.without,
+    )
+
+
 def _route(route: Route) -> TomlTable:
-    return _given(host=route.host, path=route.path) | route_table(route) | _rules(route.headers)
+    filters = route.filters
+    rules = {"refuse": [refuse_table(refuse) for refuse in filters.refuse]} if filters.refuse else {}
+    tables = rules | _rules(route.headers)
+    return _given(host=route.host, path=route.path) | route_table(route) | route_filters_table(filters) | tables
 
 
 def route_table(route: Route) -> TomlTable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lbproxy.config import values
+from lbproxy.config.filtering import LISTENER, read_addresses, read_client_limit, read_route_filters
 from lbproxy.config.headers import read_headers
 from lbproxy.config.model import Certificate, Listen, ListenTls, Route
 from lbproxy.config.sections import belongs_in
@@ -25,6 +26,8 @@ def _listener(table: Table, base: Path) -> Listen | None:
     tls = _listen_tls(table.table("tls", 'a table such as { profile = "intermediate" }'), base)
     redirect = table.take("redirect_to_https", values.boolean, False)
     most = table.take("max_connections", values.whole(0, 10_000_000), 0)
+    addresses = read_addresses(table, base)
+    per_client = read_client_limit(table, LISTENER)
     has_certificates = "certificates" in table
     if redirect and has_certificates:
         hint = "put it into the listener for port 80"
@@ -35,7 +38,7 @@ def _listener(table: Table, base: Path) -> Listen | None:
     table.close(belongs_in)
     if address is None:
         return None
-    return Listen(address, certificates, tls, redirect, table.report.lines.of(table.at("address")), most)
+    return Listen(address, certificates, tls, redirect, table.report.lines.of(table.at("address")), most, addresses, per_client)
 
 
 def _certificates(table: Table, base: Path) -> tuple[Certificate, ...]:
@@ -70,14 +73,14 @@ def _listen_tls(table: Table, base: Path) -> ListenTls:
     return tls
 
 
-def read_routes(root: Table, pools: list[str]) -> tuple[Route, ...]:
-    """All of [[route]]; those with complaints are left out. `pools`: the names of all pools, well-formed or not."""
+def read_routes(root: Table, base: Path, pools: list[str], limits: list[str]) -> tuple[Route, ...]:
+    """All of [[route]]; those with complaints are left out. `pools`, `limits`: the names of all of them, well-formed or not."""
     items = root.items("route", "a list of tables, each headed [[route]]")
-    routes = [_route(root.child(item.path, item.value, "a table headed [[route]]"), pools) for item in items]
+    routes = [_route(root.child(item.path, item.value, "a table headed [[route]]"), base, pools, limits) for item in items]
     return tuple(route for route in routes if route is not None)
 
 
-def _route(table: Table, pools: list[str]) -> Route | None:
+def _route(table: Table, base: Path, pools: list[str], limits: list[str]) -> Route | None:
     so_far = len(table.report.complaints)
     pool = table.need("pool", values.text, f'add pool = "{pools[0]}"' if pools else 'add pool = "..." and a [pool.NAME] for it')
     host = table.take("host", values.route_host, None)
@@ -92,7 +95,9 @@ def _route(table: Table, pools: list[str]) -> Route | None:
         known = ", ".join(pools)
         hint = did_you_mean(pool, pools) or (f"there are: {known}" if pools else f"add [pool.{pool}]")
         table.complain("pool", f'there is no pool "{pool}"', hint)
+    filters = read_route_filters(table, base, limits)
     table.close(belongs_in)
     if pool is None or len(table.report.complaints) > so_far:
         return None  # half a route would give rise to wrong complaints about its order
-    return Route(pool, host, path, table.report.lines.of(table.path), encoded_slash, merge_slashes, raw_path, headers)
+    line = table.report.lines.of(table.path)
+    return Route(pool, host, path, line, encoded_slash, merge_slashes, raw_path, headers, filters)

@@ -1,8 +1,8 @@
 """TOML text to a `Config`, with every complaint at once.
 
 The way: `tomllib` reads the text; `locate` finds the lines; `tables` asks for keys one by one and collects complaints; sections,
-front and pools know which keys there are; `check` looks at the parts together. Nothing here touches the files a configuration names
-(that is tls.audit), and only `load_file` reads anything at all.
+front and pools know which keys there are; `check` looks at the parts together. Of the files that a configuration names only lists
+of networks are read here, since they are a part of it; certificates are looked at by tls.audit.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 
 from lbproxy.config.check import check_together
+from lbproxy.config.filtering import read_client_limits
 from lbproxy.config.front import read_listeners, read_routes
 from lbproxy.config.locate import Lines
 from lbproxy.config.model import Config
@@ -89,16 +90,18 @@ def _syntax(source: str, text: str, message: str) -> Complaint:
 def _read(root: Table, source: str, base: Path) -> Config:
     """Every table in turn. The result is meant only when no complaint came up."""
     pool_table = root.table("pool", "a table for each pool, headed [pool.NAME]")
+    limit_table = root.table("client_limit", "a table for each limit, headed [client_limit.NAME]")
     config = Config(
         source=source,
         listen=read_listeners(root, base),
-        routes=read_routes(root, list(pool_table.tables())),
+        routes=read_routes(root, base, list(pool_table.tables()), list(limit_table.tables())),
         pools=read_pools(pool_table, base),
         proxy=read_proxy(root.table("proxy", "a table headed [proxy]"), base),
         log=read_log(root.table("log", "a table headed [log]"), base),
         timeouts=read_timeouts(root.table("timeouts", "a table headed [timeouts]")),
         limits=read_limits(root.table("limits", "a table headed [limits]")),
         metrics=read_metrics(root.table("metrics", "a table headed [metrics]")),
+        client_limits=read_client_limits(limit_table),
     )
     root.close(lambda key: f"{_ELSEWHERE[key]} is what it is called here" if key in _ELSEWHERE else belongs_in(key))
     _nothing_missing(root, config)

@@ -130,6 +130,69 @@ class ListenTls:
     client_auth: str = "none"  # none | optional | required
 
 
+class Rate(NamedTuple):
+    """So many in so many seconds: "20/s", "5/m", "100/h"."""
+
+    amount: int
+    period: int  # 1 | 60 | 3600
+
+    def __str__(self) -> str:
+        return f"{self.amount}/{({1: 's', 60: 'm', 3600: 'h'})[self.period]}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimit:
+    """What each client may do, over all workers; a client is an IPv4 address or an IPv6 /64."""
+
+    rate: Rate | None = None
+    burst: int = 0  # how many at once; 0: the `amount` of `rate`
+    concurrency: int = 0  # how many under way; 0: no limit
+    name: str = ""  # of a [client_limit.NAME], which several routes may share; "": a route's or listener's own
+
+
+@dataclass(frozen=True, slots=True)
+class AddressList:
+    """Who may come in. What is denied stays out; if anything is allowed, only that comes in."""
+
+    allow: tuple[Network, ...] = ()
+    deny: tuple[Network, ...] = ()
+    allow_file: Path | None = None  # more of them, one a line
+    deny_file: Path | None = None
+    allow_listed: tuple[Network, ...] = ()
+    """What was in `allow_file` when the configuration was read."""
+    deny_listed: tuple[Network, ...] = ()
+
+    @property
+    def restricts(self) -> bool:
+        """Whether anybody may be kept out."""
+        return bool(self.allow or self.deny or self.allow_file or self.deny_file)
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """[[route.refuse]]: requests that all of it fits get 403."""
+
+    name: str  # in the access log; its number in the route when it was given none
+    methods: tuple[str, ...] = ()  # one of these; (): any
+    path: str | None = None  # a text with stars
+    header: str | None = None  # has this field ...
+    value: str | None = None  # ... with this value, a text with stars
+    without: str | None = None  # lacks this field
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFilters:
+    """What a route refuses before any backend is asked; by default nothing."""
+
+    addresses: AddressList = field(default_factory=AddressList)
+    methods: tuple[str, ...] = ()  # (): every method; GET stands for HEAD, too
+    max_body: int | None = None  # None: that of [limits]; 0: no limit
+    limit: ClientLimit = field(default_factory=ClientLimit)
+    client_limits: tuple[str, ...] = ()
+    """Names of [client_limit.NAME] that hold as well."""
+    refuse: tuple[Refuse, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Listen:
     """[[listen]]; without certificates it speaks plain HTTP."""
@@ -142,6 +205,9 @@ class Listen:
     """Where the file declares it, for complaints that come later (port in use)."""
     max_connections: int = 0
     """Open at a time, over all workers; 0: no limit."""
+    addresses: AddressList = field(default_factory=AddressList)
+    per_client: ClientLimit = field(default_factory=ClientLimit)
+    """connection_rate, connection_burst, connections_per_client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +224,7 @@ class Route:
     raw_path: bool = False
     """The path is forwarded as the client wrote it; matched is its normal form all the same."""
     headers: Headers = field(default_factory=Headers)
+    filters: RouteFilters = field(default_factory=RouteFilters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +376,8 @@ class Config:
     timeouts: Timeouts = field(default_factory=Timeouts)
     limits: Limits = field(default_factory=Limits)
     metrics: Metrics = field(default_factory=Metrics)
+    client_limits: tuple[ClientLimit, ...] = ()
+    """[client_limit.NAME]"""
 
     def pool(self, name: str) -> Pool:
         """The pool of that name; every route's pool exists (load.py checks)."""

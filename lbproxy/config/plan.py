@@ -16,11 +16,27 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from lbproxy.config import emit
-from lbproxy.config.model import Backend, Config, HeaderRules, Headers, Listen, Metrics, Pool, PoolTls, Process, Route, Sticky
+from lbproxy.config.model import (
+    AddressList,
+    Backend,
+    ClientLimit,
+    Config,
+    HeaderRules,
+    Headers,
+    Listen,
+    Metrics,
+    Pool,
+    PoolTls,
+    Process,
+    Refuse,
+    Route,
+    RouteFilters,
+    Sticky,
+)
 from lbproxy.config.order import moved
 
 T = TypeVar("T")
-Kind = Literal["listener", "route", "pool", "backend", "proxy", "log", "timeouts", "limits", "metrics"]
+Kind = Literal["listener", "route", "pool", "backend", "proxy", "log", "timeouts", "limits", "metrics", "client_limit"]
 How = Literal["added", "removed", "changed"]
 
 ONLY_BY_RESTART = {
@@ -93,6 +109,7 @@ def plan(running: Config, new: Config, touched: Collection[Path] = ()) -> Plan:
         *_listeners(running.listen, new.listen, touched),
         *_routes(running.routes, new.routes),
         *_pools(running.pools, new.pools, touched),
+        *_client_limits(running.client_limits, new.client_limits),
         *_once("proxy", _reloadable(running.proxy), _reloadable(new.proxy)),
         *_once("log", emit.log_table(running.log), emit.log_table(new.log)),
         *_once("timeouts", emit.timeouts_table(running.timeouts), emit.timeouts_table(new.timeouts)),
@@ -226,11 +243,13 @@ def _listeners(old: tuple[Listen, ...], new: tuple[Listen, ...], touched: Collec
         if before is None or after is None:
             yield Change("listener", name, "added" if before is None else "removed")
         else:
-            yield from _changed("listener", name, _listener_edits(before, after), _listener_renewals(before, after, touched))
+            notes = [*_listener_renewals(before, after, touched), *_relisted(before.addresses, after.addresses)]
+            yield from _changed("listener", name, _listener_edits(before, after), notes)
 
 
 def _listener_edits(old: Listen, new: Listen) -> Iterator[Edit]:
     yield from _edits(emit.listen_table(old), emit.listen_table(new))
+    yield from _edits(_NO_LISTS | emit.listen_filters_table(old), _NO_LISTS | emit.listen_filters_table(new))
     yield from _certificates(*({str(pair.cert): str(pair.key) for pair in side.certificates} for side in (old, new)))
     yield from _edits(emit.listen_tls_table(old.tls), emit.listen_tls_table(new.tls), "tls.")
 
@@ -281,12 +300,52 @@ def _routes(old: tuple[Route, ...], new: tuple[Route, ...]) -> Iterator[Change]:
             yield Change("route", name, "removed", notes=_leads_to(was))
         else:
             place = [Edit("place", *places[name])] if name in places else []
-            edits = [*_edits(emit.route_table(was), emit.route_table(now)), *_header_edits(was.headers, now.headers), *place]
-            yield from _changed("route", name, edits)
+            edits = [
+                *_edits(emit.route_table(was), emit.route_table(now)),
+                *_header_edits(was.headers, now.headers),
+                *_filter_edits(was.filters, now.filters),
+                *place,
+            ]
+            yield from _changed("route", name, edits, _relisted(was.filters.addresses, now.filters.addresses))
 
 
 def _leads_to(route: Route | None) -> tuple[str, ...]:
     return () if route is None else (f"pool {route.pool}",)
+
+
+# ---------------------------------------------------------------- filters
+
+_NO_LISTS: emit.TomlTable = {"allow": [], "deny": [], "methods": [], "client_limits": []}
+
+
+def _filter_edits(old: RouteFilters, new: RouteFilters) -> Iterator[Edit]:
+    yield from _edits(_NO_LISTS | emit.route_filters_table(old), _NO_LISTS | emit.route_filters_table(new))
+    yield from _edits({"refuse": [_rule(rule) for rule in old.refuse]}, {"refuse": [_rule(rule) for rule in new.refuse]})
+
+
+def _rule(rule: Refuse) -> str:
+    """In a line: "bots (header User-Agent, value *curl*)"."""
+    table = emit.refuse_table(rule)
+    words = [f"{key} {' '.join(value) if isinstance(value, list) else value}" for key, value in table.items() if key != "name"]
+    return f"{rule.name} ({', '.join(words)})"
+
+
+def _relisted(old: AddressList, new: AddressList) -> Iterator[str]:
+    """Files of networks that hold others than before; a line for each network could be thousands."""
+    for key in ("allow", "deny"):
+        path, before, after = getattr(new, f"{key}_file"), getattr(old, f"{key}_listed"), getattr(new, f"{key}_listed")
+        come, gone = set(after) - set(before), set(before) - set(after)
+        if path == getattr(old, f"{key}_file") and (come or gone):
+            yield f"{key}_file {path}: {len(come)} added, {len(gone)} removed"
+
+
+def _client_limits(old: tuple[ClientLimit, ...], new: tuple[ClientLimit, ...]) -> Iterator[Change]:
+    by_name = ({limit.name: limit for limit in side} for side in (old, new))
+    for name, before, after in _matched(*by_name):
+        if before is None or after is None:
+            yield Change("client_limit", name, "added" if before is None else "removed")
+        else:
+            yield from _changed("client_limit", name, _edits(emit.client_limit_table(before), emit.client_limit_table(after)))
 
 
 # ---------------------------------------------------------------- pools

@@ -11,7 +11,7 @@ import re
 from fractions import Fraction
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
 
-from lbproxy.config.model import Address, Network
+from lbproxy.config.model import Address, Network, Rate
 
 
 class Refused(ValueError):
@@ -126,6 +126,21 @@ def format_size(size: int) -> str:
         if size % _BYTES[unit.lower()] == 0:
             return f"{size // _BYTES[unit.lower()]}{unit}"
     return f"{size}B"
+
+
+# ---------------------------------------------------------------- rates
+
+_PERIODS = {"s": 1, "m": 60, "h": 3600}
+_RATE = re.compile(r"([0-9]{1,7})/([smh])\Z")
+
+
+def parse_rate(value: object) -> Rate:
+    """So many a second, minute or hour."""
+    match = _RATE.match(value) if isinstance(value, str) else None
+    if match is None or int(match[1]) == 0:
+        hint = f'write "{value}/s"' if re.fullmatch(r"[1-9][0-9]{0,6}", str(value)) else ""
+        raise Refused(f'wanted a rate such as "20/s", "100/m" or "10/h", got {show(value)}', hint)
+    return Rate(int(match[1]), _PERIODS[match[2]])
 
 
 # ---------------------------------------------------------------- addresses

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from lbproxy.balance import places
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import RETIRED, SECRET_CELLS, SIZE, Ledger, RawLock
+from lbproxy.balance.ledger import RETIRED, SECRET_CELLS, WHOLE_SIZE, Ledger, RawLock
 from lbproxy.balance.slots import SlotTable
 from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import Complaint, StartError
@@ -267,9 +267,9 @@ def shared_memory() -> tuple[Ledger, RawLock]:
     """
     memory = os.memfd_create(LEDGER_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        os.ftruncate(memory, SIZE)
+        os.ftruncate(memory, WHOLE_SIZE)
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-        mapped = mmap.mmap(memory, SIZE)  # keeps a descriptor of its own
+        mapped = mmap.mmap(memory, WHOLE_SIZE)  # keeps a descriptor of its own
     finally:
         os.close(memory)
     ledger = Ledger(mapped)

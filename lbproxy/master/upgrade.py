@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequenc
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from lbproxy.balance.ledger import SIZE, Ledger
+from lbproxy.balance.ledger import WHOLE_SIZE, Ledger
 from lbproxy.balance.slots import SlotTable
 from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import StartError
@@ -227,8 +227,8 @@ def _socket(descriptor: int) -> socket.socket:
 def _ledger(descriptor: int) -> tuple[Ledger, Any]:
     """The ledger that the old workers count in. Another layout than ours: one of our own, and they count for themselves."""
     try:
-        if os.fstat(descriptor).st_size == SIZE:
-            return Ledger(mmap.mmap(descriptor, SIZE)), multiprocessing.get_context("fork").Lock()
+        if os.fstat(descriptor).st_size == WHOLE_SIZE:
+            return Ledger(mmap.mmap(descriptor, WHOLE_SIZE)), multiprocessing.get_context("fork").Lock()
     except ValueError:
         pass  # another version's
     finally:

@@ -54,6 +54,7 @@ cdef class Exchange:
     cpdef run(self)
     @cython.locals(head=RequestHead)
     cdef _route(self)
+    cdef _serve(self, pool)
     cdef _attempt(self, Lease lease, pool)
     cdef _dial(self, Lease lease, pool)
     @cython.locals(answer=ResponseHead)

@@ -14,7 +14,7 @@ from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError
 from lbproxy.http.forwarding import Forwarder, response
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.upgrade import fault, upgrade_lines
-from lbproxy.proxy import relay
+from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.proxy.replies import https_location, redirect, reply
 from lbproxy.proxy.response_head import END, read_head
 from lbproxy.proxy.retry import Verdict, judge
@@ -33,14 +33,6 @@ MAX_INTERIM = 32
 _CLOSE = b"\r\nConnection: close"
 _KEEP_ALIVE = b"\r\nConnection: keep-alive"  # a 1.0 client keeps its connection only if it is told so
 _CHUNKED = b"\r\nTransfer-Encoding: chunked"
-
-
-class _PassedOn(Exception):
-    """The response broke off after its head was passed on: nothing can be repaired, the client must see the cut."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class Client:
@@ -132,8 +124,9 @@ class Exchange:
                 self._reason = error.reason
                 self.broken = True
             else:
-                self._answer(error.status, error.reason)
-        except _PassedOn as cut:
+                self._answer(error.status, error.reason, error.lines)
+                self._reason = error.logged
+        except SourceFailed as cut:
             self._reason = cut.reason
             self.broken = True
         except (ClientGone, StreamError) as gone:
@@ -179,7 +172,14 @@ class Exchange:
             self._special = self._special or self._rewriting.speaks
         if place is None:
             raise RequestError(404, "no_route", "no route matches")
-        pool = place.pool
+        if self._upload is not None:
+            self._upload.allow(place.max_body)
+        if place.filters is None:
+            return self._serve(place.pool)
+        with place.filters.admit(head, client.forwarder):
+            return self._serve(place.pool)
+
+    def _serve(self, pool: Pool) -> None:
         tried: tuple[int, ...] = ()
         while True:
             lease = pool.pick(tried)
@@ -268,7 +268,7 @@ class Exchange:
     # ---------------------------------------------------------------- the conversation
 
     def _converse(self, upstream: Upstream) -> None:
-        """Send the request, pass the answer on. Raises UpstreamError while nothing was passed on, later _PassedOn."""
+        """Send the request, pass the answer on. Raises UpstreamError while nothing was passed on, later SourceFailed."""
         stream = upstream.stream
         head_bytes = self._client.forwarder.request(self._head)
         if self._rewriting is not None:
@@ -408,7 +408,7 @@ class Exchange:
 
     def _relay(self, upstream: Upstream, body: int, rechunk: bool, out: bytes, data: bytes) -> bool:
         """Relay a body that did not come with its head. True: bytes came that belong to no response we asked for."""
-        transfer = relay.Transfer(
+        transfer = Transfer(
             upstream.stream, self._client.stream, self._service.clock, self._service.config.timeouts.body_idle
         )
         self._passed_on = True
@@ -421,21 +421,21 @@ class Exchange:
         except UpstreamError:
             self._passed_on = False
             raise
-        except relay.SourceFailed as error:
+        except SourceFailed:
             self._service.counters.note(PerBackend.FAILURES, upstream.backend.slot)
-            raise _PassedOn(error.reason) from error
+            raise
         finally:
             self._bytes_out += transfer.written
 
     # ---------------------------------------------------------------- answers of our own
 
-    def _answer(self, status: int, reason: str) -> None:
+    def _answer(self, status: int, reason: str, lines: bytes = b"") -> None:
         self._status, self._reason = status, reason
         if self._head.body != NO_BODY and (self._upload is None or not self._upload.done):
             self._close = True  # the rest of the body is on its way, and nobody will read it
         if self._service.draining and not self._more_is_here():
             self._close = True
-        out = reply(status, reason, close=self._close, body=self._head.method != b"HEAD", extra=self._extra_of_own())
+        out = reply(status, reason, close=self._close, body=self._head.method != b"HEAD", extra=self._extra_of_own() + lines)
         self._write_own(out)
 
     def _redirect(self) -> None:

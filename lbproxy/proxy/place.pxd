@@ -2,5 +2,7 @@
 
 
 cdef class Place:
+    cdef public object filters
+    cdef public long long max_body
     cdef public object pool
     cdef public object rewriter

@@ -29,6 +29,11 @@ _RFC_9209 = {
     "head_timeout": "http_request_error",
     "no_route": "destination_not_found",
     "internal_error": "proxy_internal_error",
+    "address_denied": "http_request_denied",
+    "denied": "http_request_denied",
+    "method_not_allowed": "http_request_denied",
+    "client_rate": "http_request_denied",
+    "client_concurrency": "http_request_denied",
 }
 _ALLOW = b"\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 """RFC 9110 15.5.6: a 405 has to name what is allowed. Others are too, but nobody asks for them after a 405."""
@@ -45,7 +50,7 @@ def reply(status: int, reason: str, *, close: bool, body: bool = True, extra: by
         f"HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(text)}"
         f'\r\nCache-Control: no-store\r\nProxy-Status: lbproxy; error={error}; details="{reason}"\r\nVia: 1.1 lbproxy'
     ).encode()
-    if status == 405:
+    if status == 405 and b"\r\nAllow: " not in extra:  # a route may allow less
         head += _ALLOW
     if status == 503:
         head += b"\r\nRetry-After: %d" % RETRY_AFTER

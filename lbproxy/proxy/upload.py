@@ -42,6 +42,7 @@ class Upload:
         "_kept",
         "_kept_size",
         "_left",
+        "_limit",
         "_next",
         "_pump",
         "_service",
@@ -56,15 +57,16 @@ class Upload:
     )
 
     def __init__(self, interrupt: Interrupt, service: Service, client: Stream, head: RequestHead, first: bytes) -> None:
-        """`first`: the bytes behind the head that are here already. Raises RequestError 400, 413."""
-        limit = service.config.limits.body
-        if limit and head.body > limit:
-            raise RequestError(413, "body_too_large", f"a body of {head.body} bytes, at most {limit}")
+        """`first`: the bytes behind the head that are here already. Raises RequestError 400.
+
+        How much it may be is for the route to say: see `allow`.
+        """
         self._interrupt = interrupt
         self._service = service
         self._client = client
         self._decoder = ChunkDecoder() if head.body == CHUNKED else None
         self._left = max(0, head.body)
+        self._limit = 0
         self._pump: Strand | None = None
         self._upstream: Stream | None = None
         self._kept: list[bytes] = []
@@ -83,6 +85,12 @@ class Upload:
         self._came = 0
         self._waited = 0.0
         self._take(first)
+
+    def allow(self, limit: int) -> None:
+        """No more than `limit` bytes; 0: as many as there are. Raises RequestError 413."""
+        self._limit = limit
+        if limit and self.received + self._left > limit:
+            raise RequestError(413, "body_too_large", f"a body of {self.received + self._left} bytes, at most {limit}")
 
     def begin(self, upstream: Stream, head: bytes) -> None:
         """Send `head` and what is here of the body, then pump what is to come. Raises StreamError (the backend's)."""
@@ -197,9 +205,8 @@ class Upload:
             self.done = self._decoder.done
             coded = (encode_chunk(payload) if payload else b"") + (LAST_CHUNK if self.done else b"")
         self.received += len(payload)
-        limit = self._service.config.limits.body
-        if limit and self.received > limit:
-            raise RequestError(413, "body_too_large", f"a body of more than {limit} bytes")
+        if self._limit and self.received > self._limit:
+            raise RequestError(413, "body_too_large", f"a body of more than {self._limit} bytes")
         if coded:
             self._kept.append(coded)
             self._kept_size += len(coded) + PIECE_COST

@@ -49,6 +49,7 @@ from lbproxy.proxy.shedding import shed_oldest
 from lbproxy.worker.bells import Bells
 from lbproxy.worker.door import Door
 from lbproxy.worker.drain import Drainage, DrainLimits
+from lbproxy.worker.filtering import limit_memory, make_filters
 from lbproxy.worker.gate import Gate
 from lbproxy.worker.log_writer import LogWriter
 from lbproxy.worker.moving import Moving
@@ -79,6 +80,7 @@ class Worker:
         self._deadlines = Deadlines(self._loop)
         self._writer = LogWriter(handover.access_fd) if handover.access_fd >= 0 else None
         self._bells = Bells(self._loop, handover.bells, handover.child)
+        self._memory = limit_memory(handover)
         self._service = self._wire()
         self._gate = Gate(handover.ledger, handover.child, handover.config.limits.connections_per_worker)
         self._acceptors = [self._acceptor(listener) for listener in handover.listeners]
@@ -99,7 +101,8 @@ class Worker:
         pools = make_pools(handover, strands, time.monotonic, self._bells)
         idle = IdleUpstreams(time.monotonic)
         self._moving = Moving(handover, pools, idle)
-        places = make_places(config, pools.pools)
+        filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
+        places = make_places(config, pools.pools, filters)
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
         timeouts = config.timeouts

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from lbproxy.balance.pool import Pool
 from lbproxy.config.model import Config, Headers, Route
 from lbproxy.http.heads import HEADS_KEPT
 from lbproxy.http.marks import Ids
+from lbproxy.proxy.filters import Filters
 from lbproxy.proxy.place import Place
 from lbproxy.proxy.rewriter import NOTHING, Rewriter, Wanted
 from lbproxy.proxy.service import most_response_fields
@@ -26,16 +27,26 @@ class Places(NamedTuple):
     """For requests without a route."""
 
 
-def make_places(config: Config, pools: Mapping[str, Pool]) -> Places:
-    """`pools`: by name. Places that want the same of header fields share a rewriter, those that want nothing have none."""
+def make_places(config: Config, pools: Mapping[str, Pool], filters: Sequence[Filters | None]) -> Places:
+    """`pools`: by name; `filters`: by the number of the route. Places that want the same of header fields share a rewriter, those
+    that want nothing have none."""
     wishes = [wanted(config, route) for route in config.routes]
     without_route = wanted(config, None)
     different = {wish for wish in (without_route, *wishes) if wish != NOTHING}
     ids = Ids(os.urandom)
     keep = max(LEAST_KEPT, HEADS_KEPT // max(1, len(different)))
     rewriters = {wish: Rewriter(wish, most_response_fields(config), keep, ids) for wish in different}
-    routes = [(route, Place(pools[route.pool], rewriters.get(wish))) for route, wish in zip(config.routes, wishes, strict=True)]
+    routes = [
+        (route, Place(pools[route.pool], rewriters.get(wish), most_body(config, route), asked))
+        for route, wish, asked in zip(config.routes, wishes, filters, strict=True)
+    ]
     return Places(routes, rewriters.get(without_route))
+
+
+def most_body(config: Config, route: Route) -> int:
+    """Bytes of a request's body; 0: any number."""
+    own = route.filters.max_body
+    return config.limits.body if own is None else own
 
 
 def wanted(config: Config, route: Route | None) -> Wanted:

@@ -84,6 +84,22 @@ headers = st.builds(
         lambda keep: replace(rules, keep=tuple(keep)), st.lists(st.sampled_from(model.TELLTALES), unique=True))),
     st.sampled_from([None, "off", "basic", "strict"]), hsts, words, words,
 )  # fmt: skip
+rates = st.none() | st.builds(model.Rate, st.integers(1, 9999), st.sampled_from([1, 60, 3600]))
+client_limits = st.builds(
+    lambda rate, burst, most: model.ClientLimit(rate, burst if rate else 0, most), rates, st.integers(0, 99), st.integers(0, 99)
+)
+addresses = st.builds(
+    model.AddressList, *[st.lists(networks, max_size=2, unique=True).map(tuple)] * 2
+)  # files of networks would have to be there
+tokens_or_none = st.none() | tokens
+refuses = st.builds(
+    lambda name, method, header, value: model.Refuse(name, (method,), "/x*", header, value if header else None, header),
+    tokens, st.sampled_from(["GET", "PUT"]), tokens_or_none, st.none() | st.just("*\xe9*"),
+)  # fmt: skip
+route_filters = st.just(model.RouteFilters()) | st.builds(
+    model.RouteFilters, addresses, st.sampled_from([(), ("GET",)]), st.none() | st.integers(0, 2**40), client_limits,
+    st.just(()), st.lists(refuses, max_size=2).map(tuple),
+)  # fmt: skip
 pools = st.lists(
     st.builds(lambda pool, keys: replace(pool, **keys),
               st.builds(model.Pool, st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,5}", fullmatch=True), backends, tls=pool_tls,
@@ -118,7 +134,13 @@ def configs(draw: st.DrawFn) -> Config:
     """Any configuration that load could have made, lines aside."""
     found = draw(pools)
     wanted = draw(st.lists(st.tuples(st.sampled_from([pool.name for pool in found]), st.none() | names), min_size=1, max_size=3))
-    routes = tuple(model.Route(pool, host, f"/{index}", headers=draw(headers)) for index, (pool, host) in enumerate(wanted))
+    filters = draw(st.lists(route_filters, min_size=len(wanted), max_size=len(wanted)))
+    routes = tuple(
+        model.Route(pool, host, f"/{index}", headers=draw(headers), filters=filters[index])
+        for index, (pool, host) in enumerate(wanted)
+    )
+    shared = draw(st.lists(client_limits.filter(lambda limit: limit != model.ClientLimit()), max_size=2))
+    named = tuple(replace(limit, name=f"l{index}") for index, limit in enumerate(shared))
     access = st.sampled_from(["stdout", "off"]) | files.map(str)
     log = st.builds(model.Log, st.sampled_from(["debug", "error"]), st.sampled_from(["auto", "json"]), access)
     limits = st.builds(
@@ -131,4 +153,5 @@ def configs(draw: st.DrawFn) -> Config:
     )
     metrics = st.builds(model.Metrics, st.none() | st.builds(Address, ips, st.just(999)))
     timeouts = st.builds(model.Timeouts, *[seconds] * 8)
-    return Config("", draw(listeners), routes, found, draw(processes()), draw(log), draw(timeouts), draw(limits), draw(metrics))
+    tables = draw(processes()), draw(log), draw(timeouts), draw(limits), draw(metrics)
+    return Config("", draw(listeners), routes, found, *tables, named)

@@ -10,6 +10,7 @@ import json
 import mmap
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from greenlet import getcurrent, greenlet
@@ -19,6 +20,9 @@ from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, Pic
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
 from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
+from lbproxy.filter.counts import CountTable
+from lbproxy.filter.limiter import Memory
+from lbproxy.filter.rates import SPAN, RateTable
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.client import ClientConnection
@@ -28,6 +32,8 @@ from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.streams import NEVER, Buffer, Strand, StreamOwner
 from lbproxy.worker.door import Door
+from lbproxy.worker.filtering import make_filters
+from lbproxy.worker.places import most_body
 
 EOF = b""
 LOST = ConnectionLost("reset by the test")
@@ -220,6 +226,11 @@ class NoLock:
         pass
 
 
+def _cells() -> memoryview[int]:
+    """For clients' rates or counts; fewer than in the ledger."""
+    return memoryview(bytearray(64 * SPAN * 8)).cast("q")
+
+
 class World:
     """See streams.Strands and streams.Dialer, both of which it is; and the service of one worker around them."""
 
@@ -230,6 +241,7 @@ class World:
         timeouts: model.Timeouts | None = None,
         limits: model.Limits | None = None,
         route: model.Route | None = None,
+        client_limits: tuple[model.ClientLimit, ...] = (),
     ) -> None:
         self.now = 1000.0
         self._loop = getcurrent()
@@ -261,11 +273,14 @@ class World:
             pools=(),
             timeouts=timeouts or model.Timeouts(),
             limits=limits or model.Limits(),
+            client_limits=client_limits,
         )
+        memory = Memory(RateTable(_cells()), CountTable(_cells(), 64 * SPAN, 0), nullcontext(), lambda: [0], bytes(32))
+        [filters] = make_filters(self.config, self.ledger, 0, memory, self.clock)
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
         self.service = Service(
             config=self.config,
-            router=Router([(route, Place(pool))]),
+            router=Router([(route, Place(pool, None, most_body(self.config, route), filters))]),
             idle=IdleUpstreams(self.clock),
             dialer=self,
             strands=self,
@@ -357,12 +372,14 @@ class World:
 
     # ---- clients
 
-    def connect(self, room: int | None = None, *, redirect: bool = False) -> FakeStream:
+    def connect(
+        self, room: int | None = None, *, redirect: bool = False, peer: str = "192.0.2.1", trusted: tuple[model.Network, ...] = ()
+    ) -> FakeStream:
         """A client's connection, parked until its first input."""
         stream = FakeStream(self, "client", room)
         self.door.admit()
-        forwarder = Forwarder("192.0.2.1", "https", 443, ())
-        ClientConnection(self.service, stream, "192.0.2.1", forwarder, redirect, 0.0, self.door).await_first()
+        forwarder = Forwarder(peer, "https", 443, trusted)
+        ClientConnection(self.service, stream, peer, forwarder, redirect, 0.0, self.door).await_first()
         return stream
 
     # ---- afterwards

@@ -1,0 +1,84 @@
+"""A limit per client, asked: how often (rates.py) and how much at once (counts.py), as one step over all processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+from lbproxy.config.model import ClientLimit, Rate
+from lbproxy.filter.counts import REFUSED, CountTable
+from lbproxy.filter.keys import Keys
+from lbproxy.filter.rates import RateTable
+
+_SECOND = 1_000_000_000
+
+
+def interval_of(rate: Rate) -> int:
+    """Nanoseconds a token takes; rounded up, so that it is never more than the rate."""
+    return -(-rate.period * _SECOND // rate.amount)
+
+
+class Memory(NamedTuple):
+    """What all limits of one worker share."""
+
+    rates: RateTable
+    counts: CountTable
+    lock: AbstractContextManager[None]
+    counting: Callable[[], Sequence[int]]
+    """The children that count clients, from now on this one among them."""
+    secret: bytes
+
+
+class Ticket:
+    """Something under way is counted, until `release`, exactly once."""
+
+    __slots__ = ("_counts", "_place", "_tag")
+
+    def __init__(self, counts: CountTable, place: int, tag: int) -> None:
+        self._counts = counts
+        self._place = place
+        self._tag = tag
+
+    def release(self) -> None:
+        self._counts.give(self._place, self._tag)
+
+
+class Refused(NamedTuple):
+    wait: int
+    """Nanoseconds until there is a token again; 0: it is no question of time, too much is under way."""
+
+
+class Limiter:
+    """One limit's clients."""
+
+    __slots__ = ("_burst", "_concurrency", "_interval", "_keys", "_memory")
+
+    def __init__(self, name: str, limit: ClientLimit, memory: Memory) -> None:
+        """`name`: the same over reloads, so that clients begin with what they had, and different from every other limit's."""
+        self._interval = 0 if limit.rate is None else interval_of(limit.rate)
+        self._burst = limit.burst or (0 if limit.rate is None else limit.rate.amount)
+        self._concurrency = limit.concurrency
+        self._keys = Keys(memory.secret, name)
+        self._memory = memory
+
+    def take(self, site: bytes, now: int) -> Ticket | Refused | None:
+        """One more of this client (see addresses.Client.site). `now`: monotonic nanoseconds, of a clock that all processes share.
+
+        A Ticket is to be released when it is over; None: nothing to release.
+        """
+        memory, (place, tag) = self._memory, self._keys.of(site)
+        counted, wait = REFUSED, 0
+        with memory.lock:
+            if self._concurrency:
+                counted = memory.counts.take(place, tag, self._concurrency, memory.counting())
+                if counted == REFUSED:
+                    return Refused(0)
+            if self._interval:
+                wait = memory.rates.take(place, tag, now, self._interval, self._burst)
+        if not self._concurrency:
+            return Refused(wait) if wait else None
+        if wait:
+            memory.counts.give(counted, tag)
+            return Refused(wait)
+        return Ticket(memory.counts, counted, tag)

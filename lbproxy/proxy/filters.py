@@ -1,0 +1,117 @@
+"""What a route refuses before any backend is asked, in this order: addresses, methods, rules, and limits per client.
+
+The client is the peer, or whom it speaks for when it is one of trusted_proxies (http/forwarding.py). A request that one limit
+refuses has used up its token of those before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lbproxy.balance.ledger import Ledger, Scalar, scalar_at
+from lbproxy.config.model import RouteFilters
+from lbproxy.errors import Filtered
+from lbproxy.filter.addresses import AddressRule, parse_client
+from lbproxy.filter.limiter import Limiter, Refused, Ticket
+from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.message import RequestHead
+from lbproxy.http.rules import make_rule
+
+_MOST = 1024
+"""Clients whose addresses are remembered, as text and number."""
+_SECOND = 1_000_000_000
+
+
+class Held:
+    """What a request is counted in, until the context that this is ends."""
+
+    __slots__ = ("_tickets",)
+
+    def __init__(self) -> None:
+        self._tickets: list[Ticket] = []
+
+    def add(self, ticket: Ticket) -> None:
+        self._tickets.append(ticket)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        while self._tickets:
+            self._tickets.pop().release()
+
+
+_NOTHING = Held()
+
+
+class Filters:
+    """Of one route in one worker."""
+
+    __slots__ = ("_addresses", "_allow", "_cells", "_child", "_clock", "_known", "_limiters", "_methods", "_rules")
+
+    def __init__(
+        self, settings: RouteFilters, limiters: Sequence[Limiter], ledger: Ledger, child: int, clock: Callable[[], float]
+    ) -> None:
+        """`limiters`: those of the route, its own and shared ones; `clock`: monotonic seconds."""
+        lists = settings.addresses
+        self._addresses = (
+            AddressRule((*lists.allow, *lists.allow_listed), (*lists.deny, *lists.deny_listed)) if lists.restricts else None
+        )
+        methods = [*settings.methods, *(("HEAD",) if "GET" in settings.methods and "HEAD" not in settings.methods else ())]
+        self._methods = frozenset(method.encode() for method in methods)
+        self._allow = f"\r\nAllow: {', '.join(methods)}".encode()
+        self._rules = [make_rule(refuse) for refuse in settings.refuse]
+        self._limiters = list(limiters)
+        self._known: dict[str, bytes | None] = {}
+        """Address -> the client's site; None: it may not come in."""
+        self._cells = ledger.cells
+        self._child = child
+        self._clock = clock
+
+    def admit(self, head: RequestHead, forwarder: Forwarder) -> Held:
+        """A context to serve the request in. Raises Filtered when it is refused."""
+        site = b""
+        if self._addresses is not None or self._limiters:
+            site = self._site(forwarder.client(head))
+        if self._methods and head.method not in self._methods:
+            raise self._refused(Scalar.REFUSED_METHOD, Filtered(405, "method_not_allowed", lines=self._allow))
+        for rule in self._rules:
+            if rule.refuses(head):
+                raise self._refused(Scalar.REFUSED_RULE, Filtered(403, "denied", rule=rule.name))
+        return self._count(site) if self._limiters else _NOTHING
+
+    def _site(self, address: str) -> bytes:
+        try:
+            site = self._known[address]
+        except KeyError:
+            if len(self._known) >= _MOST:  # begins anew, so that invented clients cannot fill it
+                self._known.clear()
+            client = parse_client(address)
+            site = client.site() if self._addresses is None or self._addresses.admits(client) else None
+            self._known[address] = site
+        if site is None:
+            raise self._refused(Scalar.REFUSED_ADDRESS, Filtered(403, "address_denied"))
+        return site
+
+    def _count(self, site: bytes) -> Held:
+        now = int(self._clock() * _SECOND)
+        held = _NOTHING
+        for limiter in self._limiters:
+            got = limiter.take(site, now)
+            if isinstance(got, Refused):
+                with held:  # and what is held already is given back
+                    raise self._too_many(got)
+            if got is not None:
+                held = Held() if held is _NOTHING else held
+                held.add(got)
+        return held
+
+    def _too_many(self, refused: Refused) -> Filtered:
+        if not refused.wait:
+            return self._refused(Scalar.REFUSED_CONCURRENCY, Filtered(429, "client_concurrency", lines=b"\r\nRetry-After: 1"))
+        seconds = -(-refused.wait // _SECOND)
+        return self._refused(Scalar.REFUSED_RATE, Filtered(429, "client_rate", lines=b"\r\nRetry-After: %d" % seconds))
+
+    def _refused(self, why: Scalar, error: Filtered) -> Filtered:
+        self._cells[scalar_at(self._child, why)] += 1
+        return error

@@ -1,0 +1,49 @@
+"""What the configuration refuses, as a worker's objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from lbproxy.balance.ledger import COUNT_ROW_CELLS, Ledger, PickLock
+from lbproxy.config.model import ClientLimit, Config, RouteFilters
+from lbproxy.filter.counts import CountTable
+from lbproxy.filter.limiter import Limiter, Memory
+from lbproxy.filter.rates import RateTable
+from lbproxy.ipc.handover import Handover
+from lbproxy.proxy.filters import Filters
+
+_NO_LIMIT = ClientLimit()
+
+
+def limit_memory(handover: Handover) -> Memory:
+    """What all of this worker's limits per client count in. The lock is the one for picks: both are held for microseconds."""
+    ledger, child = handover.ledger, handover.child
+    return Memory(
+        RateTable(ledger.rates),
+        CountTable(ledger.counts, COUNT_ROW_CELLS, child),
+        PickLock(handover.pick_lock, ledger, child),
+        partial(ledger.counting, child),
+        ledger.secret(),
+    )
+
+
+def make_filters(
+    config: Config, ledger: Ledger, child: int, memory: Memory, clock: Callable[[], float]
+) -> list[Filters | None]:
+    """For each route, in the order of the configuration; None: it refuses nothing. `clock`: monotonic seconds."""
+    shared = {limit.name: Limiter(f"client_limit {limit.name}", limit, memory) for limit in config.client_limits}
+    made: list[Filters | None] = []
+    for route in config.routes:
+        settings = route.filters
+        limiters = [shared[name] for name in settings.client_limits]
+        if settings.limit != _NO_LIMIT:
+            limiters.append(Limiter(f"route {route.host or ''}{route.path}", settings.limit, memory))
+        made.append(Filters(settings, limiters, ledger, child, clock) if _wanted(settings) else None)
+    return made
+
+
+def _wanted(settings: RouteFilters) -> bool:
+    """Whether there is anything to ask of a request."""
+    limited = settings.limit != _NO_LIMIT or settings.client_limits
+    return bool(settings.addresses.restricts or settings.methods or settings.refuse or limited)

@@ -1,0 +1,71 @@
+"""What requests say, against rules: patterns with stars as `fnmatch` would have them, in linear work."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import translate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lbproxy.config.model import Refuse
+from lbproxy.http.h1.request import parse_request
+from lbproxy.http.message import RequestHead
+from lbproxy.http.rules import Glob, make_rule
+
+
+def request(head: bytes) -> RequestHead:
+    return parse_request(head, 8192, 100)
+
+
+few = st.text("ab*", max_size=8)
+
+
+@given(few, st.text("ab", max_size=12))
+def test_a_pattern_matches_what_its_stars_may_stand_for(pattern: str, text: str) -> None:
+    wanted = re.match(translate(pattern), text) is not None
+    assert Glob(pattern.encode()).matches(text.encode()) is wanted
+
+
+class Counting(bytes):
+    """Counts the searches in it."""
+
+    searches = 0
+
+    def find(self, *arguments: object) -> int:
+        type(self).searches += 1
+        return bytes.find(self, *arguments)  # type: ignore[arg-type]
+
+
+def test_a_pattern_that_would_hold_up_a_regular_expression_is_a_few_searches() -> None:
+    """"(.*a){20}b" against many a's: `re` would try them in every combination."""
+    assert not Glob(b"*a" * 20 + b"*b*").matches(Counting(b"a" * 10_000))
+    assert Counting.searches == 21
+
+
+@pytest.mark.parametrize(("rule", "head", "refused"), [
+    (Refuse("x", methods=("POST", "PUT")), request(b"POST / HTTP/1.1\r\nHost: h\r\n\r\n"), True),
+    (Refuse("x", methods=("POST", "PUT")), request(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), False),
+    (Refuse("x", path="/wp-*"), request(b"GET /wp-login.php HTTP/1.1\r\nHost: h\r\n\r\n"), True),
+    (Refuse("x", path="/wp-*"), request(b"GET /%77p%2dlogin.php?x HTTP/1.1\r\nHost: h\r\n\r\n"), True),
+    (Refuse("x", path="/wp-*"), request(b"GET /a/../wp-login.php HTTP/1.1\r\nHost: h\r\n\r\n"), True),
+    (Refuse("x", path="/wp-*"), request(b"GET /x/wp-login.php HTTP/1.1\r\nHost: h\r\n\r\n"), False),
+    (Refuse("x", path="*.php"), request(b"GET /x.php?y=.html HTTP/1.1\r\nHost: h\r\n\r\n"), True),
+    (Refuse("x", path="/a"), request(b"GET /a/ HTTP/1.1\r\nHost: h\r\n\r\n"), False),
+    (Refuse("x", header="X-Debug"), request(b"GET / HTTP/1.1\r\nHost: h\r\nx-DEBUG:\r\n\r\n"), True),
+    (Refuse("x", header="X-Debug"), request(b"GET / HTTP/1.1\r\nHost: h\r\nX-Debugger: 1\r\n\r\n"), False),
+    (Refuse("x", header="User-Agent", value="*CURL*"), request(b"GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: a Curl/8\r\n\r\n"), True),
+    (Refuse("x", header="User-Agent", value="*curl*"), request(b"GET / HTTP/1.1\r\nHost: h\r\nUser-Agent: wget\r\n\r\n"), False),
+    (Refuse("x", header="User-Agent", value="*curl*"), request(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), False),
+    (Refuse("x", header="A", value="2"), request(b"GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\na:  2 \r\n\r\n"), True),
+    (Refuse("x", header="A", value=""), request(b"GET / HTTP/1.1\r\nHost: h\r\nA:  \r\n\r\n"), True),
+    (Refuse("x", header="A", value="\xe9*"), request(b"GET / HTTP/1.1\r\nHost: h\r\nA: \xe9t\xe9\r\n\r\n"), True),
+    (Refuse("x", without="Authorization"), request(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"), True),
+    (Refuse("x", without="Authorization"), request(b"GET / HTTP/1.1\r\nHost: h\r\nauthorization: x\r\n\r\n"), False),
+    (Refuse("x", ("GET",), "/a*", "A", None, "B"), request(b"GET /a HTTP/1.1\r\nHost: h\r\nA: 1\r\n\r\n"), True),
+    (Refuse("x", ("GET",), "/a*", "A", None, "B"), request(b"GET /a HTTP/1.1\r\nHost: h\r\nA: 1\r\nB: 1\r\n\r\n"), False),
+    (Refuse("x", ("GET",), "/a*", "A", None, "B"), request(b"GET /b HTTP/1.1\r\nHost: h\r\nA: 1\r\n\r\n"), False),
+])  # fmt: skip
+def test_a_rule_refuses_what_all_of_it_fits(rule: Refuse, head: RequestHead, refused: bool) -> None:
+    assert make_rule(rule).refuses(head) is refused
