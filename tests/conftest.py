@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -52,12 +52,12 @@ class Stage:
         """A running lbproxy, see `config`."""
         return self.run(self.config(*backends, workers=workers, **tables))
 
-    def run(self, config: dict[str, Any] | str, *, ready: bool = True) -> LbProxy:
-        """lbproxy started with this configuration."""
+    def run(self, config: dict[str, Any] | str, *, ready: bool = True, under: Sequence[str] = ()) -> LbProxy:
+        """lbproxy started with this configuration, `under` a command if one is given."""
         number = len(list(self.directory.glob("lbproxy-*")))
         directory = self.directory / f"lbproxy-{number}"
         directory.mkdir()
-        proxy = LbProxy(directory, config)
+        proxy = LbProxy(directory, config, under)
         self._stack.push(proxy)
         return proxy.start(ready=ready)
 

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import resource
 
-RESERVE = 64
-"""Listeners, pipe, log, event loop, and idle backend connections' bookkeeping."""
-PER_CONNECTION = 2
-"""The client's and its backend's."""
-
-
-def wanted(connections: int) -> int:
-    """Descriptors that a worker with so many connections needs."""
-    return connections * PER_CONNECTION + RESERVE
+from lbproxy.config.descriptors import possible, wanted
 
 
 def raise_limit(need: int) -> int:
@@ -31,8 +23,7 @@ def shortage(connections: int, limit: int) -> str:
     """What to warn of, in words; "" when `limit` is enough. Like nginx, lbproxy starts nevertheless."""
     if limit >= wanted(connections):
         return ""
-    possible = max(0, (limit - RESERVE) // PER_CONNECTION)
     return (
         f"connections_per_worker = {connections} needs {wanted(connections)} open files, the limit is {limit}: "
-        f"about {possible} connections will work (raise it: LimitNOFILE= in the systemd unit, ulimit -n)"
+        f"about {possible(limit)} connections will work (raise it: LimitNOFILE= in the systemd unit, ulimit -n)"
     )

@@ -25,6 +25,7 @@ from lbproxy.balance import places
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import RETIRED, SECRET_CELLS, WHOLE_SIZE, Ledger, RawLock
 from lbproxy.balance.slots import SlotTable
+from lbproxy.config.descriptors import wanted
 from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import Complaint, StartError
 from lbproxy.master import access_log, descriptors, privileges, resolve, sockets
@@ -279,7 +280,7 @@ def shared_memory() -> tuple[Ledger, RawLock]:
 
 def _warnings(config: Config) -> list[tuple[str, str]]:
     connections = config.limits.connections_per_worker
-    limit = descriptors.raise_limit(descriptors.wanted(connections))
+    limit = descriptors.raise_limit(wanted(connections))
     warnings = []
     if why := descriptors.shortage(connections, limit):
         warnings.append(("limits.files", why))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import socket
 import time
 
@@ -82,7 +83,9 @@ class Worker:
         self._bells = Bells(self._loop, handover.bells, handover.child)
         self._memory = limit_memory(handover)
         self._service = self._wire()
-        self._gate = Gate(handover.ledger, handover.child, handover.config.limits.connections_per_worker)
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        limit = handover.config.limits.connections_per_worker
+        self._gate = Gate(handover.ledger, handover.child, limit, descriptors, self._deadlines.streams)
         self._acceptors = [self._acceptor(listener) for listener in handover.listeners]
         self._pipe = ChildPipe(handover.pipe)
         self._readable = self._loop.io(self._pipe.fileno(), READ)
@@ -141,8 +144,11 @@ class Worker:
         return Acceptor(self._loop, bound.socket, reception.welcome, self._room, self._on_exhausted, door, make_room)
 
     def _room(self) -> Room:
-        """See listener.Room: at the ceiling, clients that have been idle for long give way."""
+        """See listener.Room: at the ceiling, idle connections to backends and clients that have been idle for long give way."""
         room = self._gate.room()
+        if room is Room.FULL and self._gate.scarce() and len(self._service.idle):
+            self._service.idle.close()
+            room = self._gate.room()
         return self._gate.room() if room is Room.FULL and self._shed() else room
 
     def _shed(self, door: Door | None = None) -> bool:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,8 +49,10 @@ def session_members(session: int) -> list[psutil.Process]:
 class LbProxy:
     """`python -m lbproxy start -c FILE` in a session of its own. As a context: started and ready inside, gone after."""
 
-    def __init__(self, directory: Path, config: Mapping[str, Any] | str) -> None:
+    def __init__(self, directory: Path, config: Mapping[str, Any] | str, under: Sequence[str] = ()) -> None:
+        """`under`: a command that runs it, e.g. prlimit(1)."""
         self.directory = directory
+        self._under = under
         self.file = directory / "lbproxy.toml"
         self.file.write_text(config if isinstance(config, str) else toml.dumps(dict(config)), encoding="utf-8")
         self.config: dict[str, Any] = toml.loads(config) if isinstance(config, str) else dict(config)
@@ -63,7 +65,7 @@ class LbProxy:
     def start(self, *, ready: bool = True) -> Self:
         """Start it; `ready` waits until every worker serves."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lbproxy", "start", "-c", str(self.file)],
+            [*self._under, sys.executable, "-m", "lbproxy", "start", "-c", str(self.file)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

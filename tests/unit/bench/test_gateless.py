@@ -16,9 +16,9 @@ for child, connections in ((0, 500), (1, 1)):
     ledger.open_row(child)
     ledger.cells[scalar_at(child, Scalar.ACCEPTING)] = 1
     ledger.cells[scalar_at(child, Scalar.CONNECTIONS)] = connections
-print(Gate(ledger, 0, 10000).room().name)
+print(Gate(ledger, 0, 10000, 65536, ()).room().name)
 without_gate()
-print(Gate(ledger, 0, 10000).room().name, Gate(ledger, 0, 500).room().name)
+print(Gate(ledger, 0, 10000, 65536, ()).room().name, Gate(ledger, 0, 500, 65536, ()).room().name)
 """
 
 

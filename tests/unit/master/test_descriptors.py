@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from lbproxy.master.descriptors import RESERVE, shortage, wanted
+from lbproxy.config.descriptors import wanted
+from lbproxy.master.descriptors import shortage
 
 RAISE = """
 import resource, sys
@@ -28,10 +29,6 @@ def test_the_soft_limit_goes_up_to_the_hard_one() -> None:
 def test_more_than_that_only_with_the_privilege() -> None:
     assert raised_to(1000) in (256, 1000)
     assert raised_to(2**40) == 256  # over fs.nr_open nobody gets
-
-
-def test_two_descriptors_a_connection() -> None:
-    assert wanted(1000) == 2000 + RESERVE
 
 
 def test_a_shortage_is_told_with_its_numbers() -> None:

@@ -36,15 +36,43 @@ def ledger_of(*workers: tuple[int, bool]) -> Ledger:
     ([(100, True), (300, False), (20, True)], Room.CROWDED),  # what a draining one holds is no reason to take more
 ])  # fmt: skip
 def test_room(workers: list[tuple[int, bool]], room: Room) -> None:
-    assert Gate(ledger_of(*workers), 0, 1000).room() is room
+    assert Gate(ledger_of(*workers), 0, 1000, 65536, ()).room() is room
 
 
 def test_workers_that_come_later_count() -> None:
     ledger = ledger_of((100, True))
-    gate = Gate(ledger, 0, 1000)
+    gate = Gate(ledger, 0, 1000, 65536, ())
     assert gate.room() is Room.PLENTY
     ledger.open_row(1)
     ledger.cells[scalar_at(1, Scalar.ACCEPTING)] = 1
     assert gate.room() is Room.CROWDED
     ledger.cells[scalar_at(1, Scalar.ACCEPTING)] = 0
+    assert gate.room() is Room.PLENTY
+
+
+@pytest.mark.parametrize(("connections", "live", "streams", "room"), [
+    (95, 0, 95, Room.PLENTY),
+    (96, 0, 96, Room.FULL),  # each of them may need one for a backend
+    (90, 90, 180, Room.PLENTY),  # and has it already
+    (10, 0, 200, Room.FULL),  # idle ones to backends, and some that are being finished
+    (10, 10, 191, Room.PLENTY),
+    (10, 10, 192, Room.FULL),
+])  # fmt: skip
+def test_descriptors_are_kept_for_the_way_to_backends(connections: int, live: int, streams: int, room: Room) -> None:
+    """`ulimit -n 256`: 64 are for everything else."""
+    ledger = ledger_of((connections, True))
+    ledger.cells[scalar_at(0, Scalar.LIVE_REQUESTS)] = live
+    gate = Gate(ledger, 0, 10_000, 256, range(streams))
+    assert gate.room() is room
+    assert gate.scarce() is (room is Room.FULL)
+
+
+def test_the_configured_ceiling_is_no_scarcity() -> None:
+    gate = Gate(ledger_of((500, True)), 0, 500, 65536, range(500))
+    assert gate.room() is Room.FULL
+    assert not gate.scarce()
+
+
+def test_with_next_to_none_one_is_served() -> None:
+    gate = Gate(ledger_of((0, True)), 0, 10_000, 10, ())
     assert gate.room() is Room.PLENTY
