@@ -8,6 +8,7 @@ import signal
 import ssl
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from websockets.asyncio.client import connect as connect_later
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -73,6 +74,18 @@ def test_messages(stage: Stage, proxy: LbProxy, compression: str | None) -> None
     assert min(line["bytes_in"], line["bytes_out"]) > MIB
     with LedgerView(proxy.pid) as view:
         eventually(lambda: view.in_flight(1) == [0] and not view.verify(), "clean books")
+
+
+def test_large_messages(stage: Stage, proxy: LbProxy) -> None:
+    """16 MB, binary and text, both ways; the worker holds none of it."""
+    [worker] = [psutil.Process(pid) for pid in proxy.wait_workers(1)]
+    before = worker.memory_info().rss
+    with dial(stage, proxy) as client:
+        for message in (os.urandom(16 * MIB), "\N{SNOWMAN}" * (16 * MIB // 3)):
+            client.send(message)
+            assert client.recv(PATIENCE) == message
+        assert worker.memory_info().rss - before < 4 * MIB
+    proxy.wait_access(status=101)
 
 
 def test_encrypted_on_both_sides(stage: Stage) -> None:

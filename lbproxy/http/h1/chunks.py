@@ -22,6 +22,9 @@ _TRAILER = re.compile(rb"[" + TCHAR + rb"]++:[" + FIELD_BYTES + rb"]*+\r\n")
 
 MAX_SIZE_LINE = 1024
 MAX_TRAILERS = 8 * 1024
+SHORT_LINE = 64
+"""Bytes of an unfinished line that are looked at each time more of it comes. A longer one is looked at each time it has doubled: a
+trailer of 8 KiB that came byte by byte cost more than half a second."""
 
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -41,13 +44,14 @@ class _State(Enum):
 class ChunkDecoder:
     """Feed it what arrives; it gives the payload back. After `done`, `rest` holds the bytes behind the body."""
 
-    __slots__ = ("_buffer", "_left", "_state", "_trailers", "done", "rest")
+    __slots__ = ("_buffer", "_left", "_look_again", "_state", "_trailers", "done", "rest")
 
     def __init__(self) -> None:
         self._state = _State.SIZE
         self._buffer = b""  # an unfinished line
         self._left = 0  # payload bytes of the chunk still to come
         self._trailers = 0
+        self._look_again = 0  # at an unfinished line, when it has so many bytes
         self.done = False
         self.rest = b""
 
@@ -111,7 +115,7 @@ class ChunkDecoder:
             return 2
         if end in (b"", b"\r"):
             return -1
-        match = _TRAILER.match(data, at)
+        match = _TRAILER.match(data, at) if data.find(b"\n", at) >= 0 else None
         if match is None:
             return self._unfinished(data, at, MAX_TRAILERS - self._trailers, "trailer")
         self._trailers += match.end() - at
@@ -119,15 +123,17 @@ class ChunkDecoder:
             raise ChunkError("trailers too long")
         return match.end() - at
 
-    @staticmethod
-    def _unfinished(data: bytes, at: int, limit: int, what: str) -> int:
+    def _unfinished(self, data: bytes, at: int, limit: int, what: str) -> int:
         """No whole line matched: wait if the line may still become good, else refuse at once."""
         if data.find(b"\n", at) >= 0:
             raise ChunkError(f"{what} malformed")
-        if len(data) - at > limit:
+        size = len(data) - at
+        if size > limit:
             raise ChunkError(f"{what} too long")
-        if _COULD_BEGIN[what].fullmatch(data, at) is None:
-            raise ChunkError(f"{what} malformed")
+        if size < SHORT_LINE or size >= self._look_again:
+            self._look_again = size * 2
+            if _COULD_BEGIN[what].fullmatch(data, at) is None:
+                raise ChunkError(f"{what} malformed")
         return -1
 
 

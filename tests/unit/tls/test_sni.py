@@ -3,11 +3,13 @@ from __future__ import annotations
 import ssl
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lbproxy.tls.sni import CertificateChooser, names_in
+from tests.unit.http.work import growth
 from tests.unit.tls.files import certificate, ec_key, pair, write
 
 
@@ -58,6 +60,7 @@ def test_names_of_what_is_no_certificate(tmp_path: Path) -> None:
 
 BAD_NAME = """
 import ssl, sys
+from collections.abc import Callable
 from pathlib import Path
 from lbproxy.config.model import Address, Certificate, Listen
 from lbproxy.tls.contexts import server_context
@@ -100,3 +103,21 @@ def test_a_name_that_is_not_ascii_fails_that_handshake_and_prints_nothing(tmp_pa
     assert done.stdout == "CALLBACK_FAILED 15030300020250\n"
     assert "another one" in done.stderr
     assert done.stderr.count("Exception ignored in") == 1
+
+
+def test_a_look_up_costs_the_same_among_many() -> None:
+    """Sixteen times the certificates, the same time."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    def choose(count: int) -> Callable[[], None]:
+        choosing = CertificateChooser(((f"{number}.test", f"*.{number}.test"), context) for number in range(count))
+
+        def ask() -> None:
+            for number in range(1000):
+                assert choosing.choose(f"www.{number % count}.test") is context
+                assert choosing.choose(f"www.{number}.example") is None
+
+        return ask
+
+    few, many = choose(500), choose(8000)
+    assert growth(lambda which: (few if which == b"few" else many)(), b"few", b"many") < 4
