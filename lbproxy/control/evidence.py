@@ -1,8 +1,12 @@
 """What became of requests, over all workers: read off the ledger several times a second, judged, and acted on.
 
 Three things come of it: a failure has the backend checked at once, however long its interval; who fails while others do not is
-ejected (health/outlier.py); and slow starts go on. A look costs what the ledger is large; with a thousand backends and sixty
-workers it takes milliseconds, so the pause after it is at least REST times as long.
+ejected (health/outlier.py); and slow starts go on. A look costs what the ledger is large: 80 us with two backends and four workers
+(measured 2026-11-23), milliseconds with a thousand backends and sixty workers, so the pause after it is at least REST times as
+long.
+
+How soon the next look comes is how many requests a backend spoils that answers 500 at once, for it is always the idlest. With 64
+clients and two other backends that needed 200 ms it spoilt 350 in a tenth of a second. So looks come closer as long as tries end.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ from lbproxy.health.outlier import Counts, Jury, Record, Rules, Standing
 from lbproxy.ipc.messages import HealthChanged
 
 LOOK_INTERVAL = 0.1
+BUSY_INTERVAL = 0.025
+"""While tries end."""
 REST = 20
 
 _WORDS = {Standing.FIT: "up", Standing.EJECTED: "ejected", Standing.TRIAL: "trial"}
@@ -71,22 +77,26 @@ class Evidence:
         """Look, act, rest."""
         while True:
             began = time.monotonic()
-            self.look(began)
-            gevent.sleep(max(LOOK_INTERVAL, REST * (time.monotonic() - began)))
+            pause = BUSY_INTERVAL if self.look(began) else LOOK_INTERVAL
+            gevent.sleep(max(pause, REST * (time.monotonic() - began)))
 
-    def look(self, now: float) -> None:
-        """Once; `now`: monotonic seconds."""
+    def look(self, now: float) -> bool:
+        """Once; whether any try ended since the last look. `now`: monotonic seconds."""
+        busy = False
         counts = self._counts()
         for watched, jury in self._pools.values():
             seen = [counts[one.backend.slot] for one in watched]
             for one, record, fresh in zip(watched, jury.records, seen, strict=True):
-                if fresh.failed != record.last.failed:
-                    one.hurry()
+                if fresh != record.last:
+                    busy = True
+                    if fresh.failed != record.last.failed:
+                        one.hurry()
                 one.fitness.warm(now)
             for turn in jury.look(seen, [self._usable(one) for one in watched], now):
                 one, record = watched[turn.backend], jury.records[turn.backend]
                 one.fitness.stands(turn.standing, record.until, record.ejections)
                 self._report(HealthChanged(one.backend.pool, one.backend.name, _WORDS[turn.standing], turn.why))
+        return busy
 
     def _usable(self, one: Watched) -> bool:
         return one.fitness.up and not is_drained(self._ledger.cells[column_at(Column.ADMIN, one.backend.slot)])

@@ -82,6 +82,17 @@ def test_switched_off() -> None:
     assert scene.hurried == [7]
 
 
+def test_it_looks_more_often_while_tries_end() -> None:
+    """Who answers errors at once gets hundreds in a tenth of a second."""
+    scene = Scene()
+    assert not scene.evidence.look(100.0)
+    scene.happen(1, 8, PerBackend.SERVER_ERRORS)
+    assert scene.evidence.look(100.1)
+    assert not scene.evidence.look(100.2)
+    scene.happen(0, 7, PerBackend.CONNECTS)
+    assert scene.evidence.look(100.3), "also good ones: the first bad one may come any moment"
+
+
 def test_it_looks_again_and_again() -> None:
     """By itself."""
     scene = Scene()
