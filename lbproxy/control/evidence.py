@@ -55,7 +55,8 @@ class Evidence:
     def __init__(self, ledger: Ledger, report: Callable[[HealthChanged], None]) -> None:
         self._ledger = ledger
         self._report = report
-        self._pools: dict[str, tuple[Sequence[Watched], Jury]] = {}
+        self._pools: dict[str, tuple[Sequence[Watched], Jury, int]] = {}
+        """With each jury how many checks in a row show that a backend is back."""
         self._slots = 0
 
     def watch(self, pool: model.Pool, watched: Sequence[Watched]) -> None:
@@ -63,7 +64,7 @@ class Evidence:
         before anybody watched says nothing."""
         self._slots = max(self._slots, *(one.backend.slot + 1 for one in watched))
         seen = self._counts()
-        before, jury = self._pools.get(pool.name, ((), None))
+        before, jury, _ = self._pools.get(pool.name, ((), None, 0))
         known = {id(one.fitness): record for one, record in zip(before, jury.records, strict=True)} if jury is not None else {}
         records = [
             known.get(id(one.fitness))
@@ -71,7 +72,7 @@ class Evidence:
             for one in watched
         ]
         rules = rules_of(pool.outlier) if pool.outlier.enabled else NOBODY  # whose jury ends what an earlier one began
-        self._pools[pool.name] = watched, Jury(rules, records)
+        self._pools[pool.name] = watched, Jury(rules, records), pool.health.rise
 
     def run(self) -> NoReturn:
         """Look, act, rest."""
@@ -84,13 +85,15 @@ class Evidence:
         """Once; whether any try ended since the last look. `now`: monotonic seconds."""
         busy = False
         counts = self._counts()
-        for watched, jury in self._pools.values():
+        for watched, jury, rise in self._pools.values():
             seen = [counts[one.backend.slot] for one in watched]
-            for one, record, fresh in zip(watched, jury.records, seen, strict=True):
+            for index, (one, record, fresh) in enumerate(zip(watched, jury.records, seen, strict=True)):
                 if fresh != record.last:
                     busy = True
                     if fresh.failed != record.last.failed:
                         one.hurry()
+                if one.fitness.recovered(rise):
+                    jury.pardon(index, now)
                 one.fitness.warm(now)
             for turn in jury.look(seen, [self._usable(one) for one in watched], now):
                 one, record = watched[turn.backend], jury.records[turn.backend]

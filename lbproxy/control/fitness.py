@@ -37,6 +37,10 @@ class Fitness:
         health = ledger.health(slot)
         self.verdict = _VERDICTS.get(health, State.UP)
         self.standing = _STANDINGS.get(health, Standing.FIT)
+        self._relapsed = False
+        """Since its standing turned, a check has failed."""
+        self._passes = 0
+        """Checks in a row that passed after that."""
         self.until = self._get(Column.EJECTED_UNTIL_MS) / 1000
         self.ejections = self._get(Column.EJECTIONS)
         self._newcomer = newcomer and health is Health.UNKNOWN
@@ -62,14 +66,26 @@ class Fitness:
     def counted(self, finding: Finding) -> None:
         """One check."""
         self._set(Column.CHECKS, self._get(Column.CHECKS) + 1)
-        if not finding.passed:
+        if finding.passed:
+            self._passes += self._relapsed
+        else:
+            self._relapsed, self._passes = True, 0
             self._set(Column.CHECK_FAILURES, self._get(Column.CHECK_FAILURES) + 1)
+
+    def recovered(self, rise: int) -> bool:
+        """It was ejected, its checks saw why, and `rise` in a row have passed since.
+
+        A backend that is only restarted refuses a few connections and is well a second later. Where checks pass all the while, they
+        do not see what it was ejected for, and say nothing about whether that is over.
+        """
+        return self.standing is Standing.EJECTED and self._passes >= rise
 
     def stands(self, standing: Standing, until: float, ejections: int) -> None:
         """What traffic says turned; `until`: monotonic seconds."""
         if standing is Standing.FIT and self.standing is not Standing.FIT:
             self._begin_slowly()
         self.standing, self.until, self.ejections = standing, until, ejections
+        self._relapsed, self._passes = False, 0
         self._set(Column.EJECTED_UNTIL_MS, round(until * 1000))
         self._set(Column.EJECTIONS, ejections)
         self._publish()

@@ -5,7 +5,7 @@ with what turned. Three kinds of failure count: *failed* tries (refused, reset, 
 503, 504) together for the streak; these and other 5xx answers for the rate. A backend goes
 
     FIT --`consecutive` failures in a row, or `rate` of its answers in the window failed, or the last `requests` of them--> EJECTED
-    EJECTED --after base * n seconds, n the ejections in a row, at most `longest`--> TRIAL
+    EJECTED --after base * n seconds, n the ejections in a row, at most `longest`, or when it is pardoned--> TRIAL
     TRIAL --TRIAL_PASSES good answers in a row--> FIT
     TRIAL --one failure, or TRIAL_PASSES other errors in a row--> EJECTED, n + 1
 
@@ -141,6 +141,10 @@ class Jury:
                 record.forget()
                 turns.append(turn)
         return turns
+
+    def pardon(self, index: int, now: float) -> None:
+        """Checks know more than traffic did: whatever it was ejected for is over. It is tried at the next look."""
+        self.records[index].until = min(self.records[index].until, now)
 
     def _turn(self, index: int, record: Record, good: int, failed: int, up: Sequence[bool], now: float) -> Turn | None:
         if record.standing is Standing.EJECTED:

@@ -8,7 +8,7 @@ from lbproxy.balance.ledger import Column, Health, PerBackend, admin_cell, cell_
 from lbproxy.config import model
 from lbproxy.control.evidence import Evidence, Watched
 from lbproxy.control.fitness import Fitness
-from lbproxy.health.outcome import PASSED
+from lbproxy.health.outcome import PASSED, Finding, Outcome
 from lbproxy.health.verdict import State
 from lbproxy.ipc.messages import HealthChanged
 from tests.unit.control.backends import new_ledger, pool_of, resolved
@@ -25,10 +25,12 @@ class Scene:
         self.hurried: list[int] = []
         pool = model.Pool("app", pool_of("app", 81, 82, health=model.Health()).backends, outlier=outlier or model.Outlier())
         self.evidence = Evidence(self.ledger, self.told.append)
+        self.fitnesses: list[Fitness] = []
         watched = []
         for backend in resolved(pool, 7):
             fitness = Fitness(self.ledger, backend.slot, slow_start)
             fitness.judged(State.UP, PASSED)
+            self.fitnesses.append(fitness)
             watched.append(Watched(backend, fitness, lambda slot=backend.slot: self.hurried.append(slot)))  # type: ignore[misc]  # a default argument
         self.evidence.watch(pool, watched)
 
@@ -51,6 +53,20 @@ def test_failures_of_all_workers_are_one_row() -> None:
     assert scene.ledger.health(7) is Health.EJECTED
     assert scene.ledger.cells[column_at(Column.EJECTED_UNTIL_MS, 7)] == 130_100
     scene.evidence.look(131.0)
+    assert scene.ledger.health(7) is Health.TRIAL
+
+
+def test_who_was_only_restarted_is_tried_at_once() -> None:
+    """Refused connections had it ejected; its checks saw that as well, and pass again: no reason to wait for half a minute."""
+    scene = Scene()
+    scene.happen(0, 7, PerBackend.FAILURES, 5)
+    scene.evidence.look(100.0)
+    for finding in (Finding(Outcome.REFUSED), PASSED):
+        scene.fitnesses[0].counted(finding)
+    scene.evidence.look(101.0)
+    assert scene.ledger.health(7) is Health.EJECTED
+    scene.fitnesses[0].counted(PASSED)
+    scene.evidence.look(102.0)
     assert scene.ledger.health(7) is Health.TRIAL
 
 
@@ -112,7 +128,7 @@ def test_backends_that_come_and_go_leave_the_others_evidence_as_it_is() -> None:
     scene = Scene()
     scene.happen(0, 7, PerBackend.FAILURES, 3)
     scene.evidence.look(100.0)
-    watched, _ = scene.evidence._pools["app"]
+    watched, *_ = scene.evidence._pools["app"]
     scene.happen(0, 9, PerBackend.FAILURES, 50)  # of whoever had the column before
     [backend] = resolved(pool_of("app", 83, health=model.Health()), 9)
     newcomer = Watched(backend, Fitness(scene.ledger, 9), lambda: None)

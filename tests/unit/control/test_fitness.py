@@ -91,3 +91,22 @@ def test_slow_start_of_a_newcomer_and_after_a_trial() -> None:
     without.judged(State.DOWN, REFUSED)
     without.judged(State.UP, PASSED)
     assert ledger.health(2) is Health.UP
+
+
+def test_recovered() -> None:
+    """Its checks failed while it was ejected, and then passed as often as it takes."""
+    fitness = Fitness(new_ledger(), 0)
+    for finding in (REFUSED, PASSED, PASSED):
+        fitness.counted(finding)
+    fitness.stands(Standing.EJECTED, 77.5, 1)
+    assert not fitness.recovered(2), "that was before"
+    for _ in range(9):
+        fitness.counted(PASSED)
+    assert not fitness.recovered(2), "its checks see nothing of what it was ejected for"
+    for finding in (REFUSED, PASSED, REFUSED, PASSED):
+        fitness.counted(finding)
+        assert not fitness.recovered(2)
+    fitness.counted(PASSED)
+    assert fitness.recovered(2)
+    fitness.stands(Standing.TRIAL, 77.5, 1)
+    assert not fitness.recovered(2)

@@ -118,6 +118,16 @@ def test_the_way_back() -> None:
     assert court.look(b0=(0, 5, 0))[0].why.endswith("out for 90 s")
 
 
+def test_pardoned() -> None:
+    """Checks saw it come back: it is tried at once. Who is not ejected needs no pardon."""
+    court = Court(3)
+    court.look(b0=(0, 5, 0))
+    for at in range(3):
+        court.jury.pardon(at, court.now)
+    assert [turn.standing for turn in court.look()] == [Standing.TRIAL]
+    assert court.look(b0=(0, 1, 0))[0].why.endswith("out for 60 s"), "it counts all the same"
+
+
 def test_errors_on_trial() -> None:
     """Who answers 500 at once would take one request after the other for ever: three in a row, and it is out again."""
     court = Court(3)
