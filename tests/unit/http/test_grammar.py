@@ -144,3 +144,15 @@ def test_work_is_linear(unit: bytes) -> None:
     """Sixteen times the input takes about sixteen times as long, whatever is repeated; back-tracking would take 256 times."""
     for run in (count_fields, BARE_LF.findall, BARE_CR.findall, HOST.match, scanner((b"te", b"x-*")).findall):
         assert growth(run, unit * 512, unit * 8192) < 80
+
+
+words = st.text("abx-", min_size=1, max_size=4).map(str.encode)
+
+
+@given(st.sets(st.tuples(words, st.booleans()), min_size=1, max_size=8), st.lists(words, max_size=6))
+def test_a_tree_of_names_finds_what_a_list_of_them_would(wanted: set[tuple[bytes, bool]], lines: list[bytes]) -> None:
+    """Whatever the names have in common, in whatever order."""
+    names = tuple(name + b"*" if any_more else name for name, any_more in wanted)
+    block = b"".join(b"\r\n%b: 1" % line for line in lines)
+    expected = [line for line in lines if any(line == name if not any_more else line.startswith(name) for name, any_more in wanted)]
+    assert [name for name, _ in scanner(names).findall(block)] == expected
