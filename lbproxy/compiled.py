@@ -26,6 +26,7 @@ HOT = (
     "lbproxy.http.h1.request",
     "lbproxy.http.h1.response",
     "lbproxy.http.heads",
+    "lbproxy.http.marks",
     "lbproxy.http.message",
     "lbproxy.net.tcp_stream",
     "lbproxy.net.tls_stream",
@@ -36,6 +37,7 @@ HOT = (
     "lbproxy.proxy.relay",
     "lbproxy.proxy.response_head",
     "lbproxy.proxy.reuse",
+    "lbproxy.proxy.rewriter",
     "lbproxy.proxy.router",
     "lbproxy.proxy.service",
 )

@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable
 
 from lbproxy.config import values
-from lbproxy.config.model import TELLTALES, VARIABLES, HeaderRules, Headers, Hsts, Process
-from lbproxy.config.tables import Parse, Table, did_you_mean
+from lbproxy.config.model import TELLTALES, VARIABLES, Config, HeaderRules, Headers, Hsts, Process
+from lbproxy.config.tables import Parse, Report, Table, did_you_mean
 from lbproxy.config.units import Refused, format_duration, parse_duration, show
+from lbproxy.errors import Complaint
 
 PRESETS = ("off", "basic", "strict")
 MARKS = ("off", "make", "pass")
@@ -37,6 +38,7 @@ NEVER_IN_REQUESTS = {
     "expect": "lbproxy answers it, or passes it on, with the body in mind",
     "proxy": "backends read it as the variable HTTP_PROXY",
 }
+CERTIFICATE_VARIABLES = {"client_cert", "client_fingerprint", "client_issuer", "client_serial", "client_subject"}
 ONCE = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip")
 """lbproxy puts these on every request: a rule may replace or remove them, and there must not be two."""
 
@@ -164,6 +166,31 @@ def _values(of_requests: bool) -> Parse[tuple[str, ...]]:
         return tuple(text for each in value for text in one(each)) if isinstance(value, list) and value else one(value)
 
     return parse
+
+
+def silent_variables(report: Report, config: Config) -> list[Complaint]:
+    """Complaints about variables that never have anything to say, because what they tell of is switched off."""
+    certificates = any(listen.tls.client_auth != "none" for listen in config.listen)
+    complaints = []
+    for pool in config.pools:
+        routes = [route for route in config.routes if route.pool == pool.name]
+        words = [route.headers.over(pool.headers.over(config.proxy.headers)) for route in routes]
+        for where, line, rules, heard in (
+            (f"pool.{pool.name}", report.lines.of(("pool", pool.name)), pool.headers, words),
+            *(("route", route.line, route.headers, [said]) for route, said in zip(routes, words, strict=True)),
+        ):
+            used = {name for table in (rules.request, rules.response) for _, value in (*table.set, *table.add)
+                    for name in _VARIABLE.findall(value)}  # fmt: skip
+            for variable, key in (("request_id", "request_id"), ("trace_id", "trace")):
+                if variable in used and heard and all(getattr(said, key) == "off" for said in heard):
+                    message = f"{{{variable}}} says nothing while {key} is off"
+                    complaints.append(Complaint(report.source, line, where, message, f'add {key} = "make"'))
+            about = sorted(used & CERTIFICATE_VARIABLES)
+            if about and not certificates:
+                message = f"{{{about[0]}}} says nothing: no listener asks clients for certificates"
+                hint = 'add tls = { client_ca = "ca.pem", client_auth = "optional" } to one'
+                complaints.append(Complaint(report.source, line, where, message, hint))
+    return complaints
 
 
 def telltale(value: object) -> str:

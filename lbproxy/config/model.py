@@ -6,7 +6,7 @@ a new `Config` and compares it with the old one. Reading and checking live in lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import NamedTuple
@@ -80,6 +80,15 @@ class Headers:
     hsts: Hsts | None = None
     request_id: str | None = None  # off | make | pass
     trace: str | None = None  # off | make | pass
+
+    def over(self, wider: Headers) -> Headers:
+        """These, and where they say nothing the words of a wider table; the rules stay these."""
+        words = {key: getattr(wider, key) for key in HEADER_WORDS if getattr(self, key) is None}
+        return replace(self, **words)
+
+
+HEADER_WORDS = ("security_headers", "hsts", "request_id", "trace")
+"""Keys about header fields that a nearer table overrides."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from lbproxy.http.forwarding cimport Forwarder
 from lbproxy.http.heads cimport ResponseHeads
 from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.proxy.reuse cimport Upstream
+from lbproxy.proxy.rewriter cimport Rewriter, Rewriting
 from lbproxy.proxy.service cimport Service
 
 
@@ -41,7 +42,7 @@ cdef class Exchange:
     cdef public double _parsed
     cdef public bint _passed_on
     cdef public str _reason
-    cdef public object _rewriting
+    cdef public Rewriting _rewriting
     cdef public Service _service
     cdef public long _status
     cdef public long _tries

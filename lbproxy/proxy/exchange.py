@@ -389,7 +389,7 @@ class Exchange:
         elif head.minor == 0:
             lines += _KEEP_ALIVE
         if lines:
-            out = response(answer, lines)
+            out = out[:-4] + lines + END  # the same as response(answer, lines): what it adds comes last
         if body < 0 or len(data) < body:
             return self._relay(upstream, body, rechunk, out, data)
         self._passed_on = True

@@ -72,7 +72,8 @@ class Rewriter:
         self.sends_trace = wanted.trace != "off" and not covered("traceparent", ruled)
         self.edits = _request_edits(requests, self.sends_id, self.sends_trace)
         steady = [pair for pair in responses.lines if not varies(pair[1])]
-        self.varying = VaryingLines(pair for pair in responses.lines if varies(pair[1]))
+        varying = [pair for pair in responses.lines if varies(pair[1])]
+        self.varying = VaryingLines(varying) if varying else None
         drops = [*telltales(wanted.responses), *responses.drops]
         self.shown = wanted.request_id != "off" and not covered(_SEEN, responses.drops)
         """The client is told the request's id."""
@@ -115,61 +116,66 @@ def _request_edits(folded: Folded, sends_id: bool, sends_trace: bool) -> Request
 class Rewriting:
     """Of one request, over all its tries."""
 
-    __slots__ = ("_facts", "_marks", "_rewriter", "heads", "speaks")
+    __slots__ = ("_forwarder", "_head", "_id_line", "_request_id", "_rewriter", "_trace", "heads", "speaks")
 
     def __init__(
         self, rewriter: Rewriter, forwarder: Forwarder, head: RequestHead, request_id: str, trace: marks.Trace | None
     ) -> None:
         """See Rewriter.begin."""
         self._rewriter = rewriter
-        self._facts = Facts(forwarder, head, request_id, trace.trace_id if trace is not None else "")
-        self._marks = trace
+        self._forwarder = forwarder
+        self._head = head
+        self._request_id = request_id
+        self._id_line = b"\r\nX-Request-Id: " + request_id.encode("ascii") if request_id else b""
+        self._trace = trace
         self.heads = rewriter.secure_heads if forwarder.secure else rewriter.heads
         """Where the place's response heads are read."""
-        self.speaks = (rewriter.shown and bool(request_id)) or len(rewriter.varying) > 0
+        self.speaks = rewriter.shown or rewriter.varying is not None
         """The response gets `lines`."""
 
     def request(self, sent: bytes) -> bytes:
         """The head for the backend; `sent`: as the forwarder made it."""
-        rewriter, facts, trace = self._rewriter, self._facts, self._marks
+        rewriter = self._rewriter
         edits = rewriter.edits
         if edits is not None:
-            forwarder = facts.forwarder
+            forwarder = self._forwarder
             known = forwarder.edited
             if known is not None and known[0] is sent and known[1] is edits:
                 sent = known[2]
             else:
-                edited = edits.apply(sent, facts)
+                edited = edits.apply(sent, self._facts(""))
                 if edits.steady and len(edited) <= FIELDS_KEPT:
                     forwarder.edited = (sent, edits, edited)
                 sent = edited
-        if rewriter.sends_id:
-            sent = b"%b\r\nX-Request-Id: %b\r\n\r\n" % (sent[:-4], facts.request_id.encode())
-        if trace is not None and rewriter.sends_trace:
-            sent = sent[:-4] + trace.lines() + _END
-        return sent
+        more = self._id_line if rewriter.sends_id else b""
+        if self._trace is not None and rewriter.sends_trace:
+            more += self._trace.lines()
+        return sent[:-4] + more + _END if more else sent
 
     def lines(self, backend: str) -> bytes:
         """For the backend's response: what is not the same for all responses, each line with its CRLF in front."""
-        facts, rewriter = self._facts, self._rewriter
-        varying = rewriter.varying.render(facts._replace(backend=backend)) if len(rewriter.varying) else b""
-        return varying + self._shown()
+        rewriter = self._rewriter
+        shown = self._id_line if rewriter.shown else b""
+        return shown if rewriter.varying is None else rewriter.varying.render(self._facts(backend)) + shown
 
     def own_lines(self) -> bytes:
         """For an answer of lbproxy's own."""
-        return self._rewriter.own_lines(secure=self._facts.forwarder.secure) + self._shown()
-
-    def _shown(self) -> bytes:
-        return b"\r\nX-Request-Id: " + self._facts.request_id.encode() if self._rewriter.shown else b""
+        rewriter = self._rewriter
+        lines = rewriter.own_lines(secure=self._forwarder.secure)
+        return lines + self._id_line if rewriter.shown else lines
 
     def logged(self) -> str:
         """For the access line: JSON members, each with a comma in front."""
-        said = f',"request_id":"{self._facts.request_id}"' if self._facts.request_id else ""
-        trace = self._marks
+        said = f',"request_id":"{self._request_id}"' if self._request_id else ""
+        trace = self._trace
         if trace is not None:
             said += f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"'
             said += f',"parent_id":"{trace.parent_id}"' if trace.parent_id else ""
         return said
+
+    def _facts(self, backend: str) -> Facts:
+        trace_id = "" if self._trace is None else self._trace.trace_id
+        return Facts(self._forwarder, self._head, self._request_id, trace_id, backend)
 
 
 def own_lines(rewriting: Rewriting | None, without_route: Rewriter | None, forwarder: Forwarder) -> bytes:

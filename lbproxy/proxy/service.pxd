@@ -3,6 +3,7 @@
 from lbproxy.http.heads cimport ResponseHeads
 from lbproxy.observe.access cimport AccessLog
 from lbproxy.proxy.reuse cimport IdleUpstreams
+from lbproxy.proxy.rewriter cimport Rewriter
 
 
 cpdef long latency_bucket(double seconds)
@@ -38,6 +39,6 @@ cdef class Service:
     cdef public ResponseHeads response_heads
     cdef public double response_timeout
     cdef public object retries
-    cdef public object rewriter
+    cdef public Rewriter rewriter
     cdef public object router
     cdef public object strands

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from lbproxy.balance.pool import Pool
-from lbproxy.config.model import Config, Headers, Route
+from lbproxy.config.model import Config, HeaderRules, Route
 from lbproxy.http.heads import HEADS_KEPT
 from lbproxy.http.marks import Ids
 from lbproxy.proxy.filters import Filters
@@ -17,8 +17,6 @@ from lbproxy.proxy.service import most_response_fields
 
 LEAST_KEPT = 16
 """Response heads that each of many rewriters may remember: with rules for every route they share what one would have."""
-
-T = TypeVar("T")
 
 
 class Places(NamedTuple):
@@ -51,17 +49,15 @@ def most_body(config: Config, route: Route) -> int:
 
 def wanted(config: Config, route: Route | None) -> Wanted:
     """Of a route, or of requests that have none. The nearest table that says something wins: route, pool, [proxy]."""
-    above = config.proxy.headers
-    near = [] if route is None else [route.headers, config.pool(route.pool).headers]
-
-    def nearest(key: str, default: T) -> T:
-        return next((value for table in (*near, above) if (value := getattr(table, key)) is not None), default)
-
+    tables = () if route is None else (config.pool(route.pool).headers, route.headers)
+    words = config.proxy.headers
+    for table in tables:
+        words = table.over(words)
     return Wanted(
-        requests=tuple(table.request for table in reversed(near) if table.request != Headers().request),
-        responses=tuple(table.response for table in reversed(near) if table.response != Headers().response),
-        security_headers=nearest("security_headers", NOTHING.security_headers),
-        hsts=nearest("hsts", NOTHING.hsts),
-        request_id=nearest("request_id", NOTHING.request_id),
-        trace=nearest("trace", NOTHING.trace),
+        requests=tuple(table.request for table in tables if table.request != HeaderRules()),
+        responses=tuple(table.response for table in tables if table.response != HeaderRules()),
+        security_headers=words.security_headers or NOTHING.security_headers,
+        hsts=words.hsts or NOTHING.hsts,
+        request_id=words.request_id or NOTHING.request_id,
+        trace=words.trace or NOTHING.trace,
     )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
+import signal
+import ssl
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from tests.support import backends, tools
 from tests.support.backends import Conversation, Scripted
 from tests.support.ports import free_port
 from tests.support.process import LbProxy
+from tests.support.wire import Client
 
 
 def seen(body: bytes) -> dict[str, list[str]]:
@@ -128,3 +133,36 @@ def test_forged(stage: Stage) -> None:
     assert b"client-cert" not in head.lower()
     assert b"s-dn" not in head.lower()
     assert b"x-print" not in head.lower()
+
+
+def test_who_the_client_is(stage: Stage) -> None:
+    """A verified certificate is told by rules, as RFC 9440 writes it and by its names."""
+    config = stage.config(stage.app().address)
+    config["listen"][0]["tls"] = {"client_ca": str(stage.authority.file), "client_auth": "required"}
+    config["pool"]["app"]["request_headers"] = {
+        "set": {"Client-Cert": "{client_cert}", "X-Print": "sha256={client_fingerprint}", "X-Serial": "{client_serial}"}
+    }
+    proxy = stage.run(config)
+    context = ssl.create_default_context(cafile=str(stage.authority.file))
+    shown = stage.authority.issue("client.test")
+    context.load_cert_chain(shown["cert"], shown["key"])
+    end = "-----END CERTIFICATE-----"
+    der = ssl.PEM_cert_to_DER_cert(Path(shown["cert"]).read_text().partition(end)[0] + end)
+    with Client(proxy.port(), context=context) as client:
+        for _ in range(2):
+            fields = seen(client.request("GET", "/echo", [("Client-Cert", "forged"), ("x-serial", "forged")]).body)
+            assert fields["client-cert"] == [f":{base64.b64encode(der).decode()}:"]
+            assert fields["x-print"] == [f"sha256={hashlib.sha256(der).hexdigest()}"]
+            [serial] = fields["x-serial"]
+            assert re.fullmatch("[0-9a-f]+", serial)
+
+
+def test_reload(stage: Stage, proxy: LbProxy) -> None:
+    """New rules hold for the next request; the log says which changed, and no value that a backend gets."""
+    path = proxy.file
+    path.write_text(path.read_text().replace('"blue"', '"s3cret"'))
+    proxy.signal(signal.SIGHUP)
+    proxy.wait_event("reloaded")
+    assert "s3cret" not in "".join(proxy.stderr())
+    fields = seen(stage.client(proxy).request("GET", "/echo").body)
+    assert fields["x-team"] == ["s3cret"]

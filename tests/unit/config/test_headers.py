@@ -133,3 +133,26 @@ def test_words(key: str) -> None:
     """Of three words one; true is none of them."""
     assert complaint(f"{LEAST}{key} = true\n").key == f"pool.app.{key}"
     assert complaint(f'{LEAST}[proxy]\n{key} = "of"\n').hint == 'did you mean "off"?'
+
+
+@pytest.mark.parametrize(("variable", "hint"), [
+    ("request_id", 'add request_id = "make"'), ("trace_id", 'add trace = "make"'), ("client_subject", "add tls = "),
+])  # fmt: skip
+def test_variables_that_never_say_anything(variable: str, hint: str) -> None:
+    """What they tell of is off wherever the rule counts."""
+    rule = f'request_headers = {{ set = {{ X-A = "{{{variable}}}" }} }}\n'
+    of_pool, of_route = complaint(LEAST + rule), complaint(LEAST.replace('pool = "app"', f'pool = "app"\n{rule}'))
+    assert (of_pool.key, of_route.key) == ("pool.app", "route")
+    assert (of_pool.line, of_route.line) == (line_of(LEAST, "[pool.app]"), line_of(LEAST, "[[route]]"))
+    assert f"{{{variable}}} says nothing" in of_pool.message
+    assert of_pool.hint.startswith(hint)
+    assert of_pool[3:] == of_route[3:]
+
+
+def test_variables_that_say_something_somewhere() -> None:
+    """One of the routes is enough for a pool's rule; the word may stand in a wider table."""
+    rule = 'response_headers = { add = { X-A = "{request_id}" } }\n'
+    assert read(LEAST + rule + '[proxy]\nrequest_id = "make"\n')
+    assert read(LEAST.replace("[[route]]", '[[route]]\npath = "/a/"\npool = "app"\nrequest_id = "pass"\n[[route]]') + rule)
+    of_nobody = LEAST + '[pool.spare]\nbackends = ["10.0.0.1:80"]\n' + rule
+    assert read(of_nobody)

@@ -130,6 +130,13 @@ def test_a_missing_client_certificate_is_refused_with_an_alert(make: Make) -> No
         server.peer.recv()
 
 
+def test_what_is_known_of_the_client(make: Make, authority: Authority) -> None:
+    """Version and cipher; nothing of a certificate that nobody asked for."""
+    server = make().shake()
+    assert (server.stream.version(), server.stream.cipher()) == ("TLSv1.3", server.peer.tls.cipher()[0])  # type: ignore[index]
+    assert server.stream.peer_certificate() == (b"", {})
+
+
 def test_an_untrusted_server_is_refused(deadlines: Deadlines, authority: Authority) -> None:
     ours, sock = sockets()
     stream = TlsStream(ours, deadlines, 10.0, authority.client(), "localhost")

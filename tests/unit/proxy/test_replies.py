@@ -13,7 +13,7 @@ from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h1.request import parse_request
 from lbproxy.http.h1.response import parse_response
 from lbproxy.proxy import replies
-from lbproxy.proxy.replies import redirect, reply
+from lbproxy.proxy.replies import https_location, redirect, reply
 from tests.corpus.http1.vectors import vectors
 from tests.unit.http.heads import values
 
@@ -108,3 +108,13 @@ def test_nothing_is_injected() -> None:
         forwarded = values(Forwarder("192.0.2.9", "https", 443, ()).request(request), "forwarded")
         assert forwarded == [b'for=192.0.2.9;proto=https;host="%b"' % request.authority]
         assert re.fullmatch(rb"[a-z0-9._:\[\]-]+", request.authority)
+
+
+@pytest.mark.parametrize(("line", "port", "expected"), [
+    (b"GET /a?b HTTP/1.1", 443, b"https://example.com/a?b"), (b"GET / HTTP/1.1", 8443, b"https://example.com:8443/"),
+    (b"OPTIONS * HTTP/1.1", 443, b"https://example.com/"),
+])  # fmt: skip
+def test_the_same_place_on_https(line: bytes, port: int, expected: bytes) -> None:
+    """Without the port that the client came to; "*" is no place."""
+    head = parse_request(line + b"\r\nHost: example.com:8080\r\n\r\n", 8192, 100)
+    assert https_location(head, port) == expected

@@ -21,6 +21,7 @@ from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.strands import GeventStrands
 from lbproxy.net.tls_stream import TlsStream
 from lbproxy.observe.log import Noisy
+from lbproxy.proxy.client import ClientConnection
 from lbproxy.worker.reception import Reception
 from tests.unit.net.loopback import deadlines_running, loop_rests, sockets, start, until
 from tests.unit.net.tls_peer import Authority, TlsPeer
@@ -148,6 +149,28 @@ def test_a_tls_client_is_served(deadlines: Deadlines, authority: Authority) -> N
     first, second = place.access()
     assert first["tls_ms"] > 0
     assert second["tls_ms"] == 0, "it is the first request's"
+
+
+def test_what_rules_may_ask_about_a_client(deadlines: Deadlines, authority: Authority) -> None:
+    """Its verified certificate, version and cipher: the same facts for every request of the connection."""
+    place = desk(deadlines, authority.server(client_certificate=True))
+    context = authority.client()
+    leaf = authority.root.issue_cert("someone.test", common_name="someone")
+    leaf.configure_cert(context)
+    peer = TlsPeer(place.arrive(), context)
+    peer.shake()
+    peer.send(get("/"))
+    assert peer.recv().startswith(b"HTTP/1.1 404 ")
+    [client] = place.world.service.connections
+    assert isinstance(client, ClientConnection)
+    facts = client.forwarder.tls()
+    assert facts is not None
+    assert facts is client.forwarder.tls()
+    assert facts.certificate == ssl.PEM_cert_to_DER_cert(leaf.cert_chain_pems[0].bytes().decode())
+    assert (facts.version, facts.subject[-1]) == ("TLSv1.3", (("commonName", "someone"),))
+    assert int(facts.serial, 16) > 0
+    peer.sock.close()
+    until(lambda: not deadlines.streams, "closed")
 
 
 def test_handshakes_do_not_wait_for_each_other(deadlines: Deadlines, authority: Authority) -> None:
