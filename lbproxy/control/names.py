@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from typing import NoReturn
 
 import gevent
+import gevent.threadpool
 from gevent.hub import get_hub
 from gevent.pool import Group
 

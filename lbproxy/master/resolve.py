@@ -12,7 +12,7 @@ from lbproxy.balance.places import is_name, names_in
 from lbproxy.config.model import Address, Config
 from lbproxy.errors import Complaint, StartError, Unresolved
 from lbproxy.names.answer import Answer
-from lbproxy.names.lookup import lookup_all
+from lbproxy.names.lookup import lookup_all, preload
 
 Answers = Mapping[str, Answer | Unresolved]
 Lookup = Callable[[Iterable[str], Sequence[Address]], Answers]
@@ -25,6 +25,8 @@ def resolve(config: Config, known: Mapping[str, Sequence[str]], lookup: Lookup =
     Raises StartError with a line for each backend whose name cannot be resolved.
     """
     names = names_in(config)
+    if names:
+        preload()  # children inherit it, and could not load it themselves
     answers = lookup([name for name in names if name not in known], config.proxy.resolvers)
     if faults := complaints(config, answers):
         raise StartError("\n".join(map(str, faults)))

@@ -9,13 +9,15 @@ In this order, which is that of most systems ("hosts: files dns"):
    the other one can (there are servers that are mute about AAAA) is told as such and is no failure.
 4. When servers of resolv.conf do not know the name: the system's own way (mDNS, a directory), which tells no time to live.
 
-Both files are read at each question: they change while we run. dnspython does the talking; it is loaded by the first question.
+Both files are read at each question: they change while we run. dnspython does the talking; it is loaded by `preload`, where there
+are names at all, or by the first question.
 """
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,10 +36,19 @@ INTERFACES = Path("/proc/net/if_inet6")
 LIFETIME = 5.0
 """Seconds for one question, all servers and repetitions included."""
 AT_ONCE = 16
+RECORDS = ("IN.A", "IN.AAAA", "ANY.CNAME", "ANY.DNAME", "ANY.NS", "ANY.OPT", "ANY.RRSIG", "ANY.SOA", "ANY.TXT")
+"""What stands in answers and beside them."""
 
 
 class _Unknown(Unresolved):
     """The servers answered, and do not know the name."""
+
+
+def preload() -> None:
+    """Load what questions and answers need, while the process may still read its files: the account that children drop to may not
+    be able to. dnspython loads the types of records when it meets them."""
+    for module in ("dns.resolver", "dns.nameserver", *(f"dns.rdtypes.{kind}" for kind in RECORDS)):
+        import_module(module)
 
 
 def lookup(host: str, resolvers: Sequence[Address] = ()) -> Answer:

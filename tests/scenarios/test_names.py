@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -25,13 +26,17 @@ HEALTH = {"health": {"interval": "300ms", "timeout": "200ms", "fast_interval": "
 
 
 class World:
-    """A name server, three applications on loopback addresses of their own with one port, and an lbproxy that knows their name."""
+    """A name server, applications on loopback addresses of their own with one port, and an lbproxy that knows their name."""
 
-    def __init__(self, stage: Stage, stack: ExitStack) -> None:
+    def __init__(self, stage: Stage, stack: ExitStack, apps: int) -> None:
         self.server = stack.enter_context(NameServer(stage.directory))
         self.port = free_port()
-        hosts = [f"127.0.{os.getpid() % 200 + 1}.{number}" for number in (1, 2, 3)]
-        self.apps = [stack.enter_context(App(stage.directory, host, host, self.port)) for host in hosts]
+        hosts = [f"127.0.{os.getpid() % 200 + 1}.{number + 1}" for number in range(apps)]
+        self.apps = [App(stage.directory, host, host, self.port) for host in hosts]
+        for app in self.apps:
+            stack.callback(app.kill)
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(App.start, self.apps))
         self.written = f"{NAME}:{self.port}"
         self._stage = stage
 
@@ -51,9 +56,10 @@ class World:
 
 
 @pytest.fixture
-def world(stage: Stage) -> Iterator[World]:
+def world(stage: Stage, request: pytest.FixtureRequest) -> Iterator[World]:
+    """With as many applications as the test says, or two."""
     with ExitStack() as stack:
-        yield World(stage, stack)
+        yield World(stage, stack, getattr(request, "param", 2))
 
 
 def status(proxy: LbProxy) -> dict[str, Any]:
@@ -72,8 +78,10 @@ def asked(stage: Stage, proxy: LbProxy, times: int = 8) -> set[str]:
     return {json.loads(stage.client(proxy).request("GET", "/echo").body)["name"] for _ in range(times)}
 
 
+@pytest.mark.parametrize("world", [3], indirect=True)
 def test_addresses_come_and_go_under_load(stage: Stage, world: World) -> None:
-    """No request is lost, the newcomer gets its share, who left gets nothing; a worker that dies and a reload come after that."""
+    """No request is lost, the newcomer gets its share, who left gets nothing. Workers and programs that come later know it, and
+    what was ordered for the name holds for addresses to come."""
     proxy = world.start(0, 1)
     _, second, third = (app.host for app in world.apps)
     proxy.wait_up(world.called(0), world.called(1))
@@ -97,9 +105,18 @@ def test_addresses_come_and_go_under_load(stage: Stage, world: World) -> None:
     os.kill(proxy.workers()[0], signal.SIGKILL)
     proxy.wait_event("worker.ready", skip=2)
     assert asked(stage, proxy, 12) == {second, third}
-    Reloads(proxy).reload()
+    proxy.signal(signal.SIGUSR2)
+    proxy.wait_event("reloaded", generation=2, within=30)
     assert set(backends(proxy)) == {world.called(1), world.called(2)}
-    assert asked(stage, proxy) == {second, third}
+    world.point(2)
+    proxy.wait_event("names.changed", skip=1, within=20)
+    assert asked(stage, proxy, 4) == {third}
+
+    drained = run_cli("backend", "drain", world.written, "-c", str(proxy.file))
+    assert drained.stdout.startswith(f"app/{world.written} is drained"), drained
+    world.point(1, 2)
+    proxy.wait_event("names.changed", skip=2, within=20)
+    assert {name: one["admin"] for name, one in backends(proxy).items()} == dict.fromkeys(map(world.called, (1, 2)), "drained")
 
 
 def test_an_outage_of_the_name_server_is_none_of_ours(stage: Stage, world: World) -> None:
@@ -119,28 +136,6 @@ def test_an_outage_of_the_name_server_is_none_of_ours(stage: Stage, world: World
     assert proxy.wait_event("names.recovered", within=20)["addresses"] == [app.host for app in world.apps[:2]]
     proxy.wait_up(world.called(1))
     assert asked(stage, proxy) == {app.host for app in world.apps[:2]}
-
-
-def test_orders_for_a_name_hold_for_addresses_to_come(stage: Stage, world: World) -> None:
-    """And orders for one address for that one alone."""
-    proxy = world.start(0, 1)
-    proxy.wait_up(world.called(0), world.called(1))
-
-    def order(*words: str) -> str:
-        ended = run_cli("backend", *words, "-c", str(proxy.file))
-        assert ended.returncode == 0, ended
-        return ended.stdout
-
-    assert "requests" in order("drain", world.called(0))
-    assert asked(stage, proxy, 4) == {world.apps[1].host}
-    order("enable", f"app/{world.called(0)}")
-    assert order("drain", world.written).startswith(f"app/{world.written} is drained")
-    world.point(1, 2)
-    proxy.wait_event("names.changed", within=20)
-    assert {name: one["admin"] for name, one in backends(proxy).items()} == {world.called(1): "drained", world.called(2): "drained"}
-    order("enable", world.written)
-    proxy.wait_up(world.called(2))
-    assert asked(stage, proxy) == {world.apps[1].host, world.apps[2].host}
 
 
 def test_a_name_of_the_hosts_file_and_one_that_nobody_knows(stage: Stage) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,6 +22,7 @@ from lbproxy.errors import Unresolved
 from lbproxy.names import lookup as lookups
 from lbproxy.names.answer import NEVER, Answer
 from lbproxy.names.lookup import attempt, lookup, lookup_all
+from tests.support.process import ROOT
 
 Reply: TypeAlias = dns.message.Message | bytes | None
 Script = Callable[[dns.message.Message], Reply]
@@ -246,3 +249,38 @@ def test_several_side_by_side() -> None:
     assert found["listed"] == Answer(("10.1.1.1", "fd00::1"), NEVER)
     assert isinstance(found["x.invalid"], Unresolved)
     assert lookup_all([]) == {}
+
+
+LATER = """
+import sys
+from lbproxy.names.lookup import preload
+from lbproxy.config.model import Address
+from lbproxy.names import lookup
+preload()
+before = set(sys.modules)
+import dns.message, dns.rrset
+import socket, threading
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 0))
+
+def answer(data, peer):
+    question = dns.message.from_wire(data)
+    reply = dns.message.make_response(question)
+    for kind, what in (("CNAME", "b.test."), ("A", "10.0.0.1"), ("AAAA", "fd00::1")):
+        if kind in ("CNAME", question.question[0].rdtype.name):
+            reply.answer.append(dns.rrset.from_text("a.test." if kind == "CNAME" else "b.test.", 5, "IN", kind, what))
+    server.sendto(reply.to_wire(), peer)
+
+thread = threading.Thread(target=lambda: [answer(*server.recvfrom(4096)) for _ in range(2)])
+thread.start()
+lookup.has_ipv6 = lambda *_, **__: True
+print(lookup.lookup("a.test", [Address(*server.getsockname())]).addresses)
+thread.join()
+print(sorted(name for name in set(sys.modules) - before if name.startswith(("dns", "encodings"))))
+"""
+
+
+def test_nothing_is_loaded_once_it_may_be_out_of_reach() -> None:
+    """The account that children drop to cannot always read the interpreter's files."""
+    done = subprocess.run([sys.executable, "-c", LATER], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("('10.0.0.1', 'fd00::1')\n[]\n", "")
