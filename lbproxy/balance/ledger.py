@@ -211,8 +211,8 @@ class Ledger:
         """The child in this slot is dead: drop its gauges, keep its counts."""
         cells = self.cells
         if cells[scalar_at(child, Scalar.COUNTS_CLIENTS)]:
-            first = child * COUNT_ROW_CELLS
-            self.counts[first : first + COUNT_ROW_CELLS] = memoryview(bytes(COUNT_ROW_CELLS * 8)).cast("q")
+            row = self.counts[child * COUNT_ROW_CELLS : (child + 1) * COUNT_ROW_CELLS]
+            row[:] = memoryview(bytes(row.nbytes)).cast("q")
             cells[scalar_at(child, Scalar.COUNTS_CLIENTS)] = 0
         for scalar in range(Scalar.LAST_COUNTER + 1):
             at = scalar_at(child, scalar)

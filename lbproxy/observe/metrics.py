@@ -12,6 +12,10 @@ from typing import NamedTuple
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+REFUSALS = ("address_denied", "denied", "method_not_allowed", "client_rate", "client_concurrency")
+"""Why routes refuse requests, as the access log has it."""
+DENIALS = ("address_denied", "connection_rate", "connections_per_client")
+"""Why listeners refuse connections, as the log has it."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")
 
 
@@ -59,6 +63,8 @@ class Totals(NamedTuple):
     client_aborts: int
     latency: tuple[int, ...]
     """Requests per bucket, not cumulated: bucket i took less than 2**i * 100 us, the last one is unbounded."""
+    refused_requests: tuple[int, ...] = (0,) * len(REFUSALS)
+    refused_connections: tuple[int, ...] = (0,) * len(DENIALS)
 
 
 class Snapshot(NamedTuple):
@@ -129,6 +135,10 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield _one("lbproxy_requests_total", "counter", "Requests answered.", totals.requests)
     responses = [("", {"class": name}, count) for name, count in zip(STATUS_CLASSES, totals.statuses, strict=True)]
     yield Family("lbproxy_responses_total", "counter", "Responses sent, by class of status.", responses)
+    refusals = [("", {"reason": name}, count) for name, count in zip(REFUSALS, totals.refused_requests, strict=True)]
+    yield Family("lbproxy_refused_requests_total", "counter", "Requests refused by what a route asks for, by reason.", refusals)
+    denials = [("", {"reason": name}, count) for name, count in zip(DENIALS, totals.refused_connections, strict=True)]
+    yield Family("lbproxy_refused_connections_total", "counter", "Connections closed at once by a listener, by reason.", denials)
     yield _one("lbproxy_received_bytes_total", "counter", "Bytes received from clients.", totals.bytes_in)
     yield _one("lbproxy_sent_bytes_total", "counter", "Bytes sent to clients.", totals.bytes_out)
     yield _one("lbproxy_retries_total", "counter", "Requests tried again on another connection or backend.", totals.retries)
@@ -225,4 +235,9 @@ def totals(counted: Totals) -> dict[str, object]:
         {"below_seconds": None if index == last else (1 << index) / 10_000, "requests": requests}
         for index, requests in enumerate(counted.latency)
     ]
-    return {**counted._asdict(), "statuses": dict(zip(STATUS_CLASSES, counted.statuses, strict=True)), "latency": latency}
+    named = {
+        "statuses": dict(zip(STATUS_CLASSES, counted.statuses, strict=True)),
+        "refused_requests": dict(zip(REFUSALS, counted.refused_requests, strict=True)),
+        "refused_connections": dict(zip(DENIALS, counted.refused_connections, strict=True)),
+    }
+    return {**counted._asdict(), **named, "latency": latency}

@@ -18,6 +18,14 @@ from lbproxy.balance.ledger import (
 )
 from lbproxy.observe.metrics import BackendFacts, Snapshot, Totals
 
+REFUSALS = (
+    Scalar.REFUSED_ADDRESS,
+    Scalar.REFUSED_RULE,
+    Scalar.REFUSED_METHOD,
+    Scalar.REFUSED_RATE,
+    Scalar.REFUSED_CONCURRENCY,
+)
+DENIALS = (Scalar.DENIED_ADDRESS, Scalar.DENIED_RATE, Scalar.DENIED_CONCURRENCY)
 STATUSES = (Scalar.STATUS_1XX, Scalar.STATUS_2XX, Scalar.STATUS_3XX, Scalar.STATUS_4XX, Scalar.STATUS_5XX)
 
 
@@ -46,6 +54,8 @@ def totals(ledger: Ledger) -> Totals:
         access_dropped=total(Scalar.ACCESS_DROPPED),
         client_aborts=total(Scalar.CLIENT_ABORTS),
         latency=tuple(total(Scalar.LATENCY + bucket) for bucket in range(LATENCY_BUCKETS)),
+        refused_requests=tuple(map(total, REFUSALS)),
+        refused_connections=tuple(map(total, DENIALS)),
     )
 
 

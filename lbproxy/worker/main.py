@@ -52,6 +52,7 @@ from lbproxy.worker.door import Door
 from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.filtering import limit_memory, make_filters
 from lbproxy.worker.gate import Gate
+from lbproxy.worker.guard import came_through, make_guard
 from lbproxy.worker.log_writer import LogWriter
 from lbproxy.worker.moving import Moving
 from lbproxy.worker.places import make_places
@@ -132,7 +133,8 @@ class Worker:
         handover = self._handover
         lock = PickLock(handover.pick_lock, handover.ledger, handover.child)
         door = Door(handover.ledger, lock, handover.child, bound.slot, bound.listen.max_connections, self._bells)
-        reception = Reception(bound, self._service, self._deadlines, handover, self._noisy, door)
+        guard = make_guard(bound.listen, handover, self._memory, door, time.monotonic)
+        reception = Reception(bound, self._service, self._deadlines, handover, self._noisy, door, guard)
         address = str(bound.listen.address)
 
         def make_room() -> bool:
@@ -153,7 +155,9 @@ class Worker:
 
     def _shed(self, door: Door | None = None) -> bool:
         """Whether anybody could be shown out; of those who came through that door, if one is given."""
-        clients = [each for each in self._service.connections if isinstance(each, ClientConnection) and door in (None, each.door)]
+        clients = [each for each in self._service.connections if isinstance(each, ClientConnection)]
+        if door is not None:
+            clients = [each for each in clients if came_through(each.door, door)]
         return shed_oldest(clients, time.monotonic()) > 0
 
     # ---------------------------------------------------------------- life

@@ -21,19 +21,30 @@ from lbproxy.net.tcp_stream import TcpStream
 from lbproxy.net.tls_stream import TlsStream
 from lbproxy.observe.log import Noisy
 from lbproxy.proxy.client import ClientConnection
+from lbproxy.proxy.client import Door as Leaving
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.service import Service
 from lbproxy.worker.door import Door
+from lbproxy.worker.guard import Denied, Guard
 
 
 class Reception:
     """One listener's newcomers."""
 
     def __init__(
-        self, bound: BoundListener, service: Service, deadlines: Deadlines, handover: Handover, noisy: Noisy, door: Door
+        self,
+        bound: BoundListener,
+        service: Service,
+        deadlines: Deadlines,
+        handover: Handover,
+        noisy: Noisy,
+        door: Door,
+        guard: Guard | None = None,
     ) -> None:
+        """`guard`: who is asked before anything else; None: everybody may come."""
         self._context = bound.context
         self._door = door
+        self._guard = guard
         self._port = bound.listen.address.port
         self._redirect = bound.listen.redirect_to_https
         self._service = service
@@ -51,38 +62,46 @@ class Reception:
         """From the event loop: a connection was accepted and has its place; `sock` is non-blocking and ours."""
         self._cells[self._accepted] += 1
         peer: str = address[0]
+        door: Leaving = self._door
+        if self._guard is not None:
+            found = self._guard.ask(peer)
+            if isinstance(found, Denied):
+                sock.close()
+                self._noisy.info("connection.refused", client=peer, port=self._port, reason=found.reason)
+                return
+            door = found
         context = self._context
         if context is None:
             stream = TcpStream(sock, self._deadlines, self._timeouts.write_stall)
             forwarder = Forwarder(peer, "http", self._port, self._networks)
-            self._client(stream, peer, forwarder, 0.0).await_first()
+            self._client(stream, peer, forwarder, 0.0, door).await_first()
         else:
-            self._service.strands.start(lambda: self._shake_hands(sock, peer, context))
+            self._service.strands.start(lambda: self._shake_hands(sock, peer, context, door))
 
-    def _client(self, stream: TcpStream, peer: str, forwarder: Forwarder, tls_seconds: float) -> ClientConnection:
-        return ClientConnection(self._service, stream, peer, forwarder, self._redirect, tls_seconds, self._door)
+    def _client(self, stream: TcpStream, peer: str, forwarder: Forwarder, tls_seconds: float, door: Leaving) -> ClientConnection:
+        return ClientConnection(self._service, stream, peer, forwarder, self._redirect, tls_seconds, door)
 
-    def _shake_hands(self, sock: socket.socket, peer: str, context: ssl.SSLContext) -> None:
+    def _shake_hands(self, sock: socket.socket, peer: str, context: ssl.SSLContext, door: Leaving) -> None:
         begun = time.monotonic()
         stream = TlsStream(sock, self._deadlines, self._timeouts.write_stall, context)
         stream.deadline = begun + self._timeouts.handshake
         try:
             stream.handshake()
         except StreamError as error:
-            self._turn_away(stream, peer, error)
+            self._turn_away(stream, peer, error, door)
             return
         except Exception as error:  # must not end in the event loop
             self._service.on_fault(error)
-            self._turn_away(stream, peer, HandshakeFailed("internal_error"))
+            self._turn_away(stream, peer, HandshakeFailed("internal_error"), door)
             return
         self._cells[self._handshakes] += 1
         forwarder = Forwarder(peer, "https", self._port, self._networks, _Told(stream))
-        client = self._client(stream, peer, forwarder, time.monotonic() - begun)
+        client = self._client(stream, peer, forwarder, time.monotonic() - begun, door)
         client.serve()
 
-    def _turn_away(self, stream: TlsStream, peer: str, error: StreamError) -> None:
+    def _turn_away(self, stream: TlsStream, peer: str, error: StreamError, door: Leaving) -> None:
         self._cells[self._failures] += 1
-        self._door.leave()
+        door.leave()
         reason = error.reason if isinstance(error, HandshakeFailed) else str(error)
         if isinstance(error, TimedOut):
             reason = "handshake_timeout"

@@ -1,0 +1,95 @@
+"""Who may connect, and what is given back when."""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+import socket
+from ipaddress import ip_network
+
+import pytest
+
+from lbproxy.balance.ledger import WHOLE_SIZE, Ledger, Scalar
+from lbproxy.config.model import Address, AddressList, ClientLimit, Config, Listen, Process, Rate
+from lbproxy.ipc.handover import Handover
+from lbproxy.worker.filtering import limit_memory
+from lbproxy.worker.guard import Denied, Guard, Seat, came_through, make_guard
+
+
+class Threshold:
+    """A door that counts who left."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def leave(self) -> None:
+        self.left += 1
+
+
+class Entrance:
+    def __init__(self, **keys: object) -> None:
+        self.now = 0.0
+        self.door = Threshold()
+        trusted = Process(trusted_proxies=(ip_network("10.0.0.0/8"),))
+        self.ledger = Ledger(mmap.mmap(-1, WHOLE_SIZE))
+        self.ledger.open_row(0)
+        one, other = socket.socketpair()
+        one.close()
+        other.close()
+        handover = Handover(
+            Config("", (), (), (), trusted), 1, 0, 0, self.ledger, multiprocessing.Lock(), (), {}, {}, -1, None, one
+        )
+        listen = Listen(Address("0.0.0.0", 443), **keys)  # type: ignore[arg-type]
+        self.made = make_guard(listen, handover, limit_memory(handover), self.door, lambda: self.now)
+
+    @property
+    def guard(self) -> Guard:
+        assert self.made is not None
+        return self.made
+
+
+def test_nothing_asked_for() -> None:
+    assert Entrance().made is None
+
+
+@pytest.mark.parametrize(("peer", "admitted"), [
+    ("192.0.2.1", True),
+    ("192.0.2.66", False),
+    ("::ffff:192.0.2.66", False),
+    ("198.51.100.1", False),
+    ("fe80::1%eth0", False),
+])  # fmt: skip
+def test_addresses(peer: str, admitted: bool) -> None:
+    near, far, bad = map(ip_network, ("192.0.2.0/24", "203.0.113.0/24", "192.0.2.66"))
+    lists = AddressList(allow=(near,), deny=(far,), deny_listed=(bad,))
+    entrance = Entrance(addresses=lists)
+    found = entrance.guard.ask(peer)
+    assert found == (entrance.door if admitted else Denied("address_denied"))
+    assert entrance.door.left == (not admitted)
+    assert entrance.ledger.total(Scalar.DENIED_ADDRESS) == (not admitted)
+
+
+def test_rates_and_those_who_speak_for_many() -> None:
+    entrance = Entrance(per_client=ClientLimit(Rate(1, 1), 2))
+    answers = [entrance.guard.ask("192.0.2.1") for _ in range(3)]
+    assert answers == [entrance.door, entrance.door, Denied("connection_rate")]
+    assert [entrance.guard.ask("10.0.0.1") for _ in range(9)] == [entrance.door] * 9
+    entrance.now = 1.0
+    assert entrance.guard.ask("192.0.2.1") is entrance.door
+    assert (entrance.door.left, entrance.ledger.total(Scalar.DENIED_RATE)) == (1, 1)
+
+
+def test_open_connections_of_a_client() -> None:
+    """An IPv6 /64 is one client; a seat gives back both."""
+    entrance = Entrance(per_client=ClientLimit(concurrency=1))
+    seat = entrance.guard.ask("2001:db8::1")
+    assert isinstance(seat, Seat)
+    assert came_through(seat, entrance.door)
+    assert not came_through(seat, Threshold())
+    assert entrance.guard.ask("2001:db8::2") == Denied("connections_per_client")
+    assert isinstance(entrance.guard.ask("2001:db8:0:1::1"), Seat)
+    assert entrance.door.left == 1
+    seat.leave()
+    assert entrance.door.left == 2
+    assert isinstance(entrance.guard.ask("2001:db8::3"), Seat)
+    assert entrance.ledger.total(Scalar.DENIED_CONCURRENCY) == 1
