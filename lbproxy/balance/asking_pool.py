@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lbproxy.balance.pool import Lease, Pool, Unavailable
-from lbproxy.balance.selection import NO_PREFERENCE, Preference
-
-ASK = Unavailable("ask")
+from lbproxy.balance.pool import ASK, Lease, Pool, Unavailable
 
 
 class AskingPool(Pool):
@@ -22,11 +19,3 @@ class AskingPool(Pool):
     def pick(self, tried: Sequence[int] = ()) -> Lease | Unavailable:
         """ASK, always."""
         return ASK
-
-    def pick_for(self, preference: Preference, tried: Sequence[int] = ()) -> Lease | Unavailable:
-        """Choose for a request that wants this, and count it."""
-        self._selection.preference = preference
-        try:
-            return super().pick(tried)
-        finally:
-            self._selection.preference = NO_PREFERENCE

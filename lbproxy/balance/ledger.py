@@ -99,8 +99,7 @@ class Scalar(IntEnum):
     LIVE_REQUESTS = 1
     WANTS_LOCK = 2
     ACCEPTING = 3  # 1 while the worker takes new connections
-    RETRYING = 4  # requests on their second or third try
-    LAST_GAUGE = 4
+    LAST_GAUGE = 3
     ACCEPTED = 5
     HANDSHAKES = 6
     HANDSHAKE_FAILURES = 7
@@ -144,9 +143,10 @@ class PerBackend(IntEnum):
     SERVER_ERRORS = 7  # counter: other answers of 500 and above
     GIVEN_UP = 8  # counter: tries whose client left, or whose worker had to end, before an answer was passed on
     OPEN = 9  # gauge, of a listener's column: connections that came through it; there QUEUED is 1 while the child waits for a place
+    RETRYING = 10  # gauge, of a pool's first backend: requests on a further try
 
 
-GAUGES_PER_BACKEND = (PerBackend.IN_FLIGHT, PerBackend.QUEUED, PerBackend.LINE_HEAD, PerBackend.OPEN)
+GAUGES_PER_BACKEND = (PerBackend.IN_FLIGHT, PerBackend.QUEUED, PerBackend.LINE_HEAD, PerBackend.OPEN, PerBackend.RETRYING)
 
 ROW_CELLS = SCALAR_CELLS + len(PerBackend) * BACKEND_SLOTS
 COLUMNS_AT = HEADER_CELLS

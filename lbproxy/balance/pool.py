@@ -30,14 +30,19 @@ from lbproxy.balance.ledger import (
     scalar_at,
 )
 from lbproxy.balance.policy import Policy
-from lbproxy.balance.selection import FULL, Selection
+from lbproxy.balance.selection import ASKING, FULL, NO_PREFERENCE, NONE, Preference, Selection
 from lbproxy.balance.turns import Turns
 
 
 class Unavailable(NamedTuple):
     """Why no backend could take the request."""
 
-    reason: str  # "no_backend" | "pool_full" | "ask" (asking_pool.py)
+    reason: str  # "no_backend" | "pool_full" | "ask"
+
+
+ASK = Unavailable("ask")
+"""Whoever gets it asks again with `pick_for`: where the request goes depends on what it is."""
+_WORDS = {NONE: Unavailable("no_backend"), FULL: Unavailable("pool_full"), ASKING: ASK}
 
 
 class Pool:
@@ -98,9 +103,15 @@ class Pool:
         else:
             with self._lock:
                 index = self._take(tried, rows)
-        if index < 0:
-            return Unavailable("pool_full" if index == FULL else "no_backend")
-        return self._leases[index]
+        return self._leases[index] if index >= 0 else _WORDS[index]
+
+    def pick_for(self, preference: Preference, tried: Sequence[int] = ()) -> Lease | Unavailable:
+        """Choose for a request that wants this, and count it."""
+        self._selection.preference = preference
+        try:
+            return Pool.pick(self, tried)
+        finally:
+            self._selection.preference = NO_PREFERENCE
 
     def _take(self, tried: Sequence[int], rows: int) -> int:
         """Choose and count. The index of the chosen backend, or one of selection's words for none."""

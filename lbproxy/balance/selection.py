@@ -12,6 +12,10 @@
 5. Of these, those below their limit; when all are at it, the pool is full. A full tier does not spill into the next one: that one
    is for when the first is down.
 
+A backend on trial had rather take a request that can be tried elsewhere if it fails: another kind goes to the other backends as
+long as there are any, but for every SPARED-th, so that the trial ends where no other kind comes. While a backend is on trial, one
+has to say of what kind the request is.
+
 Then a request that belongs to a backend (a sticky cookie) gets it if it is among them, one that has a ranking (source hash) gets
 the first of it within its bound, and everybody else is the policy's to place.
 """
@@ -30,6 +34,9 @@ NONE = -1
 """No backend may take it."""
 FULL = -2
 """Those that may are at their limits."""
+ASKING = -4
+"""It depends on the request's kind, which was not told. (-3 is board.py's.)"""
+SPARED = 16
 
 _UP = int(Health.UP)
 _UNKNOWN = int(Health.UNKNOWN)
@@ -46,6 +53,8 @@ class Preference(NamedTuple):
     """The index of the backend that its client was served by before; -1 for none."""
     ranking: Sequence[int] = ()
     """All backends, best first; empty when it says nothing."""
+    repeatable: bool | None = None
+    """It may be tried elsewhere if it fails; None: nobody looked."""
 
 
 NO_PREFERENCE = Preference()
@@ -67,9 +76,13 @@ class Selection:
         self._policy = policy
         self.preference = NO_PREFERENCE
         """Of the request that is being placed."""
+        self._spared = 0
 
     def choose(self, health: Sequence[int], orders: Sequence[int], loads: Sequence[int], tried: Sequence[int]) -> int:
         """An index, or NONE, or FULL. The sequences hold a value per backend, as the ledger has it."""
+        first, ranking, repeatable = self.preference
+        if repeatable is None and _TRIAL in health:
+            return ASKING
         weights = self._ordered_weights(orders)
         usable = self._usable(health, weights, loads, tried)
         if not usable:
@@ -78,14 +91,23 @@ class Selection:
             usable = [index for index in usable if not self._limits[index] or loads[index] < self._limits[index]]
             if not usable:
                 return FULL
+        if not repeatable and _TRIAL in health:
+            usable = self._spare(usable, health)
         if _WARMING in health:
             weights = self._warming_weights(health, weights)
-        first, ranking = self.preference
         if first in usable:
             return first
         if ranking:
             return within_bound(ranking, usable, loads, weights)
         return self._policy.choose(usable, loads, weights)
+
+    def _spare(self, usable: list[int], health: Sequence[int]) -> list[int]:
+        """Without those on trial, most of the time and if there are others."""
+        proven = [index for index in usable if health[index] != _TRIAL]
+        if not proven or len(proven) == len(usable):
+            return usable
+        self._spared = (self._spared + 1) % SPARED
+        return proven if self._spared else usable
 
     def _ordered_weights(self, orders: Sequence[int]) -> list[int]:
         """Configured weights, as an operator changed them; 0 for a backend that is drained."""

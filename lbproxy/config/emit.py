@@ -16,6 +16,7 @@ from lbproxy.config.model import (
     Backend,
     ClientLimit,
     Config,
+    Connections,
     HeaderRules,
     Headers,
     Health,
@@ -227,6 +228,7 @@ def _pool(pool: Pool) -> TomlTable:
         tls=None if pool.tls is None else pool_tls_table(pool.tls),
         health=health_table(pool.health),
         outlier=outlier_table(pool.outlier),
+        connections=connections_table(pool.connections),
         sticky=None if pool.sticky is None else sticky_table(pool.sticky),
         **_rules(pool.headers),
     )
@@ -243,6 +245,8 @@ def pool_table(pool: Pool) -> TomlTable:
         slow_start=format_duration(pool.slow_start),
         idempotency_key=pool.idempotency_key,
         **header_words(pool.headers),
+        retries=pool.retries,
+        retry_budget=pool.retry_budget,
     )
 
 
@@ -250,6 +254,12 @@ def outlier_table(outlier: Outlier) -> TomlTable:
     """[pool.NAME.outlier]"""
     times = ("window", "ejection", "longest")
     return {key: format_duration(value) if key in times else value for key, value in asdict(outlier).items()}
+
+
+def connections_table(connections: Connections) -> TomlTable:
+    """[pool.NAME.connections]"""
+    times = ("idle_timeout", "max_age")
+    return {key: format_duration(value) if key in times else value for key, value in asdict(connections).items()}
 
 
 def sticky_table(sticky: Sticky) -> TomlTable:

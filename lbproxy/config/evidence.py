@@ -1,4 +1,5 @@
-"""What traffic says about backends: the keys outlier, fail_open, slow_start and idempotency_key of [pool.NAME]."""
+"""What traffic says about backends, and what becomes of requests that fail: the keys outlier, fail_open, slow_start, retries,
+retry_budget and idempotency_key of [pool.NAME]."""
 
 from __future__ import annotations
 
@@ -14,6 +15,8 @@ class Evidence(NamedTuple):
     fail_open: int
     slow_start: float
     idempotency_key: bool
+    retries: int
+    retry_budget: int
 
 
 def read_evidence(table: Table) -> Evidence:
@@ -24,6 +27,8 @@ def read_evidence(table: Table) -> Evidence:
         table.take("fail_open", values.whole(0, 100), default.fail_open),
         table.take("slow_start", values.duration(3600.0, zero=True), default.slow_start),
         table.take("idempotency_key", values.boolean, default.idempotency_key),
+        table.take("retries", values.whole(0, 10), default.retries),
+        table.take("retry_budget", values.whole(0, 100), default.retry_budget),
     )
 
 

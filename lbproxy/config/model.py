@@ -312,6 +312,20 @@ class Outlier:
 
 
 @dataclass(frozen=True, slots=True)
+class Connections:
+    """[pool.NAME.connections]: how connections to the backends are kept for the next request."""
+
+    idle: int = 128
+    """Kept per worker and backend; 0: each carries one request."""
+    idle_timeout: float = 30.0
+    """Below the 60-75 s after which nginx, Apache and most application servers close; those that close sooner are seen to close."""
+    max_age: float = 3600.0
+    """Closed after so long, at the end of a response; 0: never. nginx's keepalive_time: backends that were added behind one address
+    (a balancer, a service of a cluster) get their share in the end."""
+    max_requests: int = 0  # closed after so many; 0: never
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """[pool.NAME]"""
 
@@ -334,6 +348,11 @@ class Pool:
     idempotency_key: bool = False
     """A request with an Idempotency-Key may be sent twice, whatever its method: the backends recognise the second."""
     headers: Headers = field(default_factory=Headers)
+    connections: Connections = field(default_factory=Connections)
+    retries: int = 1
+    """Further tries of a request, each elsewhere; one more while nothing of it was sent; 0: no request is ever sent twice."""
+    retry_budget: int = 20
+    """Percent of the pool's requests in progress that may be on a further try, over all workers; always a few."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -367,6 +367,7 @@ def _pool_edits(old: Pool, new: Pool) -> Iterator[Edit]:
     yield from _edits(emit.pool_tls_table(old.tls or PoolTls()), emit.pool_tls_table(new.tls or PoolTls()), "tls.")
     yield from _edits(_health(old), _health(new), "health.")
     yield from _edits(emit.outlier_table(old.outlier), emit.outlier_table(new.outlier), "outlier.")
+    yield from _edits(emit.connections_table(old.connections), emit.connections_table(new.connections), "connections.")
     yield from _edits({"sticky": "off" if old.sticky is None else "on"}, {"sticky": "off" if new.sticky is None else "on"})
     yield from _edits(emit.sticky_table(old.sticky or Sticky()), emit.sticky_table(new.sticky or Sticky()), "sticky.")
     yield from _header_edits(old.headers, new.headers)

@@ -9,7 +9,7 @@ from lbproxy.config.balancing import read_balancing
 from lbproxy.config.checks import read_health
 from lbproxy.config.evidence import read_evidence
 from lbproxy.config.headers import read_headers
-from lbproxy.config.model import Address, Backend, Pool, PoolTls
+from lbproxy.config.model import Address, Backend, Connections, Pool, PoolTls
 from lbproxy.config.sections import belongs_in
 from lbproxy.config.tables import Table
 from lbproxy.config.units import parse_backend_address
@@ -31,11 +31,20 @@ def _pool(name: str, table: Table, base: Path) -> Pool:
     tls = _pool_tls(table.table("tls", 'a table such as { ca = "ca.pem" } or {}'), base)
     health = read_health(table.table("health", 'a table such as { type = "http", path = "/healthz" }'), tls="tls" in table)
     headers = read_headers(table)
+    connections = _connections(table.table("connections", 'a table such as { idle = 128, idle_timeout = "30s" }'))
     table.close(belongs_in)
     tls_if_any = tls if "tls" in table else None
     line = table.report.lines.of(table.path)
     return Pool(
-        name, backends, tls=tls_if_any, health=health, line=line, headers=headers, **balancing._asdict(), **evidence._asdict()
+        name,
+        backends,
+        tls=tls_if_any,
+        health=health,
+        line=line,
+        connections=connections,
+        headers=headers,
+        **balancing._asdict(),
+        **evidence._asdict(),
     )
 
 
@@ -63,6 +72,18 @@ def _backend(pool: Table, path: tuple[str | int, ...], value: object) -> Backend
         table.complain("backup", "backup is tier 1, and the tier is given", "leave one of the two out")
     table.close()
     return None if address is None else Backend(address, weight, max_connections, line, tier)
+
+
+def _connections(table: Table) -> Connections:
+    default = Connections()
+    connections = Connections(
+        idle=table.take("idle", values.whole(0, 100_000), default.idle),
+        idle_timeout=table.take("idle_timeout", values.duration(86400.0), default.idle_timeout),
+        max_age=table.take("max_age", values.duration(zero=True), default.max_age),
+        max_requests=table.take("max_requests", values.whole(0, 10**12), default.max_requests),
+    )
+    table.close()
+    return connections
 
 
 def _pool_tls(table: Table, base: Path) -> PoolTls:

@@ -13,6 +13,7 @@ from lbproxy.balance.sticky import Words
 from lbproxy.http import fields
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
+from lbproxy.proxy.retry import repeatable
 
 
 class Source(NamedTuple):
@@ -68,9 +69,9 @@ class Affinity:
         """What the request wants."""
         first = -1 if self._sticky is None else self._sticky.index(head)
         if self._source is None or self._ranking is None:
-            return Preference(first)
+            return Preference(first, (), repeatable(head))
         source = self._source.of(head, forwarder)
-        return Preference(first, self._ranking.of(source) if source else ())
+        return Preference(first, self._ranking.of(source) if source else (), repeatable(head))
 
     def lines(self, wanted: Preference, index: int, *, secure: bool) -> bytes:
         """What to add to the response of the backend that it got; b"" when its client knows already."""

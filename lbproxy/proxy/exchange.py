@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
-from lbproxy.balance.pool import Pool, Unavailable
+from lbproxy.balance.pool import ASK, Pool, Unavailable
+from lbproxy.balance.selection import Preference
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.forwarding import Forwarder, response
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
@@ -17,7 +18,7 @@ from lbproxy.http.upgrade import fault, upgrade_lines
 from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.proxy.replies import https_location, redirect, reply
 from lbproxy.proxy.response_head import END, read_head
-from lbproxy.proxy.retry import Verdict, judge
+from lbproxy.proxy.retry import Verdict, judge, repeatable
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.rewriter import Rewriting, own_lines
 from lbproxy.proxy.service import Service
@@ -181,16 +182,18 @@ class Exchange:
 
     def _serve(self, pool: Pool) -> None:
         tried: tuple[int, ...] = ()
+        budgeted = -1
         while True:
             lease = pool.pick(tried)
             if isinstance(lease, Unavailable):
                 lease = self._admit(pool, lease, tried)
                 if isinstance(lease, Unavailable):
+                    if tried:
+                        self._service.retries.end(budgeted)
                     # Say what went wrong at the last one, or that there was none.
                     return self._answer(*((self._status, self._reason) if tried else (503, lease.reason)))
             if tried:  # the first pick follows the parse at once: there is no queue to wait in
                 self._leased = self._answered = self._service.clock()
-                self._service.retries.begin()
             self._tries += 1
             self._backend = lease.name
             try:
@@ -198,17 +201,20 @@ class Exchange:
             finally:
                 lease.release()
                 if tried:
-                    self._service.retries.end()
+                    self._service.retries.end(budgeted)
             if failure is None:
                 return None
             tried = (*tried, lease.slot)
-            if not self._service.retries.may_go_on(self._tries, failure.nothing_sent):
+            budgeted = self._service.retries.begin(pool, self._tries, failure.nothing_sent)
+            if budgeted < 0:
                 return self._answer(self._status, self._reason)
 
     def _admit(self, pool: Pool, why: Unavailable, tried: tuple[int, ...]) -> Lease | Unavailable:
         """The everyday pick did not give a lease: perhaps the pool only wants to know more of the request."""
         admission = self._service.admissions.get(pool.name)
-        admitted = why if admission is None else admission.admit(self._head, self._client.forwarder, tried)
+        if admission is None:
+            return pool.pick_for(Preference(repeatable=repeatable(self._head)), tried) if why is ASK else why
+        admitted = admission.admit(self._head, self._client.forwarder, tried)
         if isinstance(admitted, Unavailable):
             return admitted
         self._leased = self._answered = self._service.clock()  # it may have waited
@@ -257,12 +263,13 @@ class Exchange:
         if upload is not None:
             upload.pause()
         return judge(
-            method=self._service.retries.method(pool.name, self._head),
+            method=self._service.retries.method(pool, self._head),
             nothing_sent=error.nothing_sent,
-            reused=upstream is not None and upstream.used,
+            reused=upstream is not None and upstream.served > 0,
             died_unanswered=error.reason == "response_closed",
             replayable=upload is None or upload.replayable,
             tries=self._tries,
+            retries=self._service.retries.most(pool),
         )
 
     # ---------------------------------------------------------------- the conversation

@@ -1,34 +1,36 @@
-"""Second tries: how many at once, over all workers, and how soon. Whether one is safe is retry.py's to say.
+"""Further tries: how many, how many at once, over all workers, and how soon. Whether one is safe is retry.py's to say.
 
 Theory of operation. When a backend fails, second tries help; when all of them fail, they double the load on what is left. So no
-more than SHARE of the requests in flight may be on their second try, or LEAST when there are few. The number stands in the ledger,
-a gauge per worker, and is only looked at when something has failed. Several workers may look at the same moment, and so go over it
-by one each.
+more than a pool's `retry_budget` percent of its requests in flight may be on a further try, or LEAST when there are few. The number
+stands in the ledger, a gauge per worker in the cells of the pool's first backend. It is only looked at when something has failed,
+and looking and counting are one step under the pick lock: the budget is exact over all workers.
 
 Who finds no room waits for it, up to PATIENCE pauses: when one of three backends dies, a third of all requests fails at once, and
 they all deserve their second try, only not in the same millisecond. (Without that wait, some of 24 clients on three backends saw
 errors when one was killed; measured 2026-11-23.)
 
 A try that may have reached the backend is followed by a pause of chance length, longer each time: whatever went wrong for many at
-once must not come back for all of them at once. One that sent nothing is not: it cost nobody anything.
+once must not come back for all of them at once. One that sent nothing (a refused connection) is not, the first time: it cost nobody
+anything, the next backend has done nothing wrong, and the client would wait for no reason. From its second time on it is.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 
-from lbproxy.balance.ledger import Header, Scalar, scalar_at
+from lbproxy.balance.ledger import Header, PerBackend, PickLock, cell_at
+from lbproxy.balance.pool import Pool
+from lbproxy.config import model
 from lbproxy.http import fields
 from lbproxy.http.message import RequestHead
 
-SHARE = 20
-"""Percent."""
 LEAST = 3
 SHORTEST, LONGEST = 0.025, 0.25
 """Seconds of a pause."""
 PATIENCE = 8
 """Pauses; one and a half seconds at most, about."""
+_DEFAULTS = model.Pool("", ())
 
 
 class Retries:
@@ -38,47 +40,61 @@ class Retries:
         self,
         cells: memoryview,
         child: int,
+        lock: PickLock,
         sleep: Callable[[float], None],
-        by_key: Collection[str] = (),
+        pools: Iterable[model.Pool] = (),
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`cells`: the ledger's; `by_key`: pools where an Idempotency-Key makes a request repeatable; `chance`: 0 <= chance < 1."""
+        """`cells`: the ledger's; `chance`: 0 <= chance < 1."""
         self._cells = cells
-        self._mine = scalar_at(child, Scalar.RETRYING)
+        self._child = child
+        self._lock = lock
         self._sleep = sleep
-        self._by_key = by_key
+        self._pools = {pool.name: pool for pool in pools}
         self._chance = chance
 
-    def may_go_on(self, tries: int, nothing_sent: bool) -> bool:
-        """From the request's greenlet, before the next of its tries: pause, and wait for its turn. False: it has to give up."""
-        for waited in range(PATIENCE):
-            if waited or not nothing_sent:
-                self._pause(tries + waited)
-            if self._room():
-                return True
-        return False
+    def begin(self, pool: Pool, tries: int, nothing_sent: bool) -> int:
+        """From the request's greenlet, before the next of its tries: pause, and wait for its turn.
 
-    def _room(self) -> bool:
+        The cell that counts it from now on, for `end`; -1: it has to give up.
+        """
+        for waited in range(PATIENCE):
+            if waited or tries > 1 or not nothing_sent:
+                self._pause(tries + waited)
+            with self._lock:
+                if self._room(pool):
+                    mine = cell_at(self._child, PerBackend.RETRYING, pool.backends[0].slot)
+                    self._cells[mine] += 1
+                    return mine
+        return -1
+
+    def end(self, mine: int) -> None:
+        """That try is over."""
+        self._cells[mine] -= 1
+
+    def _room(self, pool: Pool) -> bool:
         cells = self._cells
         rows = range(cells[Header.CHILDREN_HIGH])
-        retrying = sum(cells[scalar_at(row, Scalar.RETRYING)] for row in rows)
-        return retrying < LEAST or retrying * 100 < SHARE * sum(cells[scalar_at(row, Scalar.LIVE_REQUESTS)] for row in rows)
-
-    def begin(self) -> None:
-        """Another try begins: count it until `end`."""
-        self._cells[self._mine] += 1
-
-    def end(self) -> None:
-        """That try is over."""
-        self._cells[self._mine] -= 1
+        retrying = sum(cells[cell_at(row, PerBackend.RETRYING, pool.backends[0].slot)] for row in rows)
+        if retrying < LEAST:
+            return True
+        live = sum(cells[cell_at(row, PerBackend.IN_FLIGHT, backend.slot)] for row in rows for backend in pool.backends)
+        return retrying * 100 < self._of(pool).retry_budget * live
 
     def _pause(self, tries: int) -> None:
         longest = min(LONGEST, SHORTEST * 2**tries)
         self._sleep(SHORTEST + (longest - SHORTEST) * self._chance())
 
-    def method(self, pool: str, head: RequestHead) -> bytes:
+    def _of(self, pool: Pool) -> model.Pool:
+        return self._pools.get(pool.name, _DEFAULTS)
+
+    def most(self, pool: Pool) -> int:
+        """Further tries that a request gets."""
+        return self._of(pool).retries
+
+    def method(self, pool: Pool, head: RequestHead) -> bytes:
         """The method by whose rules the request may be sent twice: its own, or PUT when its sender gave it a key against doubles
         (draft-ietf-httpapi-idempotency-key-header) and the pool's backends are said to heed that."""
-        if pool in self._by_key and next(fields.values(head, b"idempotency-key"), b""):
+        if self._of(pool).idempotency_key and next(fields.values(head, b"idempotency-key"), b""):
             return b"PUT"
         return head.method

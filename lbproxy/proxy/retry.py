@@ -7,17 +7,18 @@ A second try is safe when the first cannot have had an effect, or when an effect
    request was on its way. Once, on a fresh connection to the same backend.
 3. The method is idempotent (RFC 9110 9.2.2): on another backend.
 
-In 2 and 3 the body must be at hand still. Never once response bytes were passed on. Two tries in all; while nothing was sent,
-three, because a connect that is refused costs nothing.
+In 2 and 3 the body must be at hand still. Never once response bytes were passed on. A pool says how many further tries there are (1
+unless told otherwise); while nothing was sent, one more, because a connect that is refused costs nothing. Where it says none,
+nothing is sent twice, not even in case 2.
 """
 
 from __future__ import annotations
 
 from enum import Enum
 
+from lbproxy.http.message import RequestHead
+
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
-MAX_TRIES = 2
-MAX_TRIES_NOTHING_SENT = 3
 REPLAY_LIMIT = 64 * 1024
 """Bytes of a body that are kept for a second try."""
 
@@ -28,14 +29,24 @@ class Verdict(Enum):
     OTHER_BACKEND = 3
 
 
-def judge(*, method: bytes, nothing_sent: bool, reused: bool, died_unanswered: bool, replayable: bool, tries: int) -> Verdict:
-    """`tries`: backends tried so far, this one included; `died_unanswered`: the connection ended before its first response byte."""
+def repeatable(head: RequestHead) -> bool:
+    """Whether a backend may fail this request without the client noticing."""
+    return head.method in IDEMPOTENT and 0 <= head.body <= REPLAY_LIMIT
+
+
+def judge(
+    *, method: bytes, nothing_sent: bool, reused: bool, died_unanswered: bool, replayable: bool, tries: int, retries: int
+) -> Verdict:
+    """`tries`: backends tried so far, this one included; `retries`: further ones that the pool allows; `died_unanswered`: the
+    connection ended before its first response byte."""
+    if not retries:
+        return Verdict.GIVE_UP
     if nothing_sent:
-        return Verdict.OTHER_BACKEND if tries < MAX_TRIES_NOTHING_SENT else Verdict.GIVE_UP
+        return Verdict.OTHER_BACKEND if tries < retries + 2 else Verdict.GIVE_UP
     if not replayable:
         return Verdict.GIVE_UP
     if reused and died_unanswered:
         return Verdict.SAME_BACKEND
-    if method in IDEMPOTENT and tries < MAX_TRIES:
+    if method in IDEMPOTENT and tries < retries + 1:
         return Verdict.OTHER_BACKEND
     return Verdict.GIVE_UP

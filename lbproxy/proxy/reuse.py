@@ -3,42 +3,66 @@
 The most recently used one is the least likely to be closed by the backend meanwhile, and the others age and go. Whatever arrives
 on an idle connection, data or its end, condemns it: a response nobody asked for must never meet the next request (RFC 9112 9.2:
 the "second response" of a smuggling attack).
+
+A shelf belongs to a backend of a pool, not to an address: two pools that reach one address in different ways (TLS, another server
+name) never see each other's connections.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from lbproxy.balance.backend import Backend
+from lbproxy.config.model import Connections
 from lbproxy.streams import NEVER, Stream
 
-IDLE_LIMIT = 128
-"""Per worker and backend."""
-IDLE_SECONDS = 30.0
-"""Below the 60-75 s after which nginx, Apache and most application servers close; those that close sooner are seen to close."""
+_NO_LIMIT = 2**62
+_NONE = Connections(idle=0)
+"""For backends that have left."""
+
+
+class Shelf:
+    """One backend's idle connections, and what its pool says about them."""
+
+    __slots__ = ("idle", "limit", "longest", "patience", "requests")
+
+    def __init__(self, settings: Connections) -> None:
+        self.idle: list[Upstream] = []
+        self.limit = settings.idle
+        self.patience = settings.idle_timeout
+        self.longest = settings.max_age or NEVER
+        """Seconds that a connection is used; counted from the end of its first response."""
+        self.requests = settings.max_requests or _NO_LIMIT
+
+    def clear(self) -> None:
+        """Close all that are idle."""
+        while self.idle:
+            upstream = self.idle.pop()
+            upstream._idle = False
+            upstream.stream.close()
 
 
 class Upstream:
     """A connection to a backend. Owner of its stream while idle."""
 
-    __slots__ = ("_home", "_shelf", "backend", "stream", "used")
+    __slots__ = ("_idle", "_retires", "_shelf", "backend", "served", "stream")
 
     def __init__(self, stream: Stream, backend: Backend) -> None:
         self.stream = stream
         self.backend = backend
-        self.used = False
-        """Served a request before; if it dies before the first byte, it was probably closed as idle."""
-        self._home: list[Upstream] | None = None
-        """The list it stands in while it is idle."""
-        self._shelf: list[Upstream] | None = None
-        """The list it stood in last, to spare the look-up."""
+        self.served = 0
+        """Requests so far. If it dies before the first byte of a later answer, it was probably closed as idle."""
+        self._idle = False
+        self._retires = NEVER
+        self._shelf: Shelf | None = None
+        """Where it stands while it is idle; kept, to spare the look-up."""
         stream.owner = self
 
     def on_readable(self) -> None:
         """Idle: condemned. Busy: the input waits for its reader."""
-        if self._home is not None:
-            self._home.remove(self)
-            self._home = None
+        if self._idle and self._shelf is not None:
+            self._idle = False
+            self._shelf.idle.remove(self)
             self.stream.close()
 
     def on_expired(self) -> None:
@@ -49,59 +73,64 @@ class Upstream:
 class IdleUpstreams:
     """All idle connections of a worker."""
 
-    __slots__ = ("_clock", "_gone", "_idle")
+    __slots__ = ("_clock", "_gone", "_settings", "_shelves")
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        """`clock`: monotonic seconds."""
+    def __init__(self, clock: Callable[[], float], settings: Mapping[str, Connections] | None = None) -> None:
+        """`clock`: monotonic seconds; `settings`: by the names of pools; the defaults for others."""
         self._clock = clock
-        self._idle: dict[int, list[Upstream]] = {}
+        self._settings = settings or {}
+        self._shelves: dict[int, Shelf] = {}
         self._gone: set[int] | None = None
         """Slots whose backends have left. Their columns may get new owners later, who must not meet these connections."""
 
     def take(self, slot: int) -> Upstream | None:
         """A connection to the backend of that slot, if one is idle."""
-        home = self._idle.get(slot)
-        if not home:
+        shelf = self._shelves.get(slot)
+        if shelf is None or not shelf.idle:
             return None
-        upstream = home.pop()
-        upstream._home = None
+        upstream = shelf.idle.pop()
+        upstream._idle = False
         upstream.stream.deadline = NEVER
         return upstream
 
     def put(self, upstream: Upstream, now: float) -> None:
         """Its response ended cleanly: keep it."""
-        if self._gone is not None and upstream.backend.slot in self._gone:
+        shelf = upstream._shelf
+        if shelf is None:
+            shelf = upstream._shelf = self._shelf(upstream.backend)
+            upstream._retires = now + shelf.longest
+        upstream.served += 1
+        idle = shelf.idle
+        if len(idle) >= shelf.limit or upstream.served >= shelf.requests or now >= upstream._retires:
             upstream.stream.close()
             return
-        home = upstream._shelf
-        if home is None:
-            home = upstream._shelf = self._idle.setdefault(upstream.backend.slot, [])
-        if len(home) >= IDLE_LIMIT:
-            upstream.stream.close()
-            return
-        upstream.used = True
-        upstream._home = home
-        upstream.stream.deadline = now + IDLE_SECONDS
-        home.append(upstream)
+        upstream._idle = True
+        tired = now + shelf.patience
+        upstream.stream.deadline = tired if tired < upstream._retires else upstream._retires
+        idle.append(upstream)
+
+    def _shelf(self, backend: Backend) -> Shelf:
+        if self._gone is not None and backend.slot in self._gone:
+            return Shelf(_NONE)
+        shelf = self._shelves.get(backend.slot)
+        if shelf is None:
+            shelf = self._shelves[backend.slot] = Shelf(self._settings.get(backend.pool) or Connections())
+        return shelf
 
     def follow(self, gone: Iterable[int], there: Iterable[int]) -> None:
         """The backends of these slots have left: close what is idle there, and keep nothing that comes back. Others are `there`."""
         closed = set(gone)
         for slot in closed:
-            _close(self._idle.pop(slot, []))
+            shelf = self._shelves.pop(slot, None)
+            if shelf is not None:
+                shelf.clear()
+                shelf.limit = 0
         self._gone = ((self._gone or set()) | closed).difference(there) or None
 
     def close(self) -> None:
         """Close all of them."""
-        for home in self._idle.values():
-            _close(home)
+        for shelf in self._shelves.values():
+            shelf.clear()
 
     def __len__(self) -> int:
-        return sum(map(len, self._idle.values()))
-
-
-def _close(home: list[Upstream]) -> None:
-    while home:
-        upstream = home.pop()
-        upstream._home = None
-        upstream.stream.close()
+        return sum(len(shelf.idle) for shelf in self._shelves.values())

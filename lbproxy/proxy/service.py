@@ -133,6 +133,7 @@ class Service:
         access: AccessLog | None,
         clock: Callable[[], float],
         on_fault: Callable[[BaseException], None],
+        retries: Retries,
         https_port: int = 443,
         admissions: Mapping[str, Admission] | None = None,
         rewriter: Rewriter | None = None,
@@ -151,8 +152,7 @@ class Service:
         self.on_fault = on_fault
         self.https_port = https_port
         self.admissions: Mapping[str, Admission] = admissions or {}
-        by_key = frozenset(pool.name for pool in config.pools if pool.idempotency_key)
-        self.retries = Retries(counters.cells, counters.child, strands.sleep, by_key)
+        self.retries = retries
         self.rewriter = rewriter
         self.draining = False
         self.idle_grace = 2.0

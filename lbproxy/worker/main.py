@@ -43,6 +43,7 @@ from lbproxy.observe.access import AccessLog
 from lbproxy.observe.log import Noisy, get_logger, set_level
 from lbproxy.observe.process import rss_kib
 from lbproxy.proxy.client import ClientConnection
+from lbproxy.proxy.retries import Retries
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
@@ -83,6 +84,7 @@ class Worker:
         self._writer = LogWriter(handover.access_fd) if handover.access_fd >= 0 else None
         self._bells = Bells(self._loop, handover.bells, handover.child)
         self._memory = limit_memory(handover)
+        self._lock = PickLock(handover.pick_lock, handover.ledger, handover.child)
         self._service = self._wire()
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         limit = handover.config.limits.connections_per_worker
@@ -103,7 +105,7 @@ class Worker:
         handover, config = self._handover, self._handover.config
         strands = GeventStrands()
         pools = make_pools(handover, strands, time.monotonic, self._bells)
-        idle = IdleUpstreams(time.monotonic)
+        idle = IdleUpstreams(time.monotonic, {pool.name: pool.connections for pool in config.pools})
         self._moving = Moving(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
         places = make_places(config, pools.pools, filters)
@@ -122,6 +124,7 @@ class Worker:
             access=AccessLog(offset, _stamp) if self._writer is not None else None,
             clock=time.monotonic,
             on_fault=self._on_fault,
+            retries=Retries(handover.ledger.cells, handover.child, self._lock, strands.sleep, config.pools),
             https_port=tls_ports[0] if tls_ports else 443,
             admissions=pools.admissions,
             rewriter=places.rewriter,
@@ -131,8 +134,7 @@ class Worker:
         # Accepted sockets inherit it, which saves a system call a connection.
         bound.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         handover = self._handover
-        lock = PickLock(handover.pick_lock, handover.ledger, handover.child)
-        door = Door(handover.ledger, lock, handover.child, bound.slot, bound.listen.max_connections, self._bells)
+        door = Door(handover.ledger, self._lock, handover.child, bound.slot, bound.listen.max_connections, self._bells)
         guard = make_guard(bound.listen, handover, self._memory, door, time.monotonic)
         reception = Reception(bound, self._service, self._deadlines, handover, self._noisy, door, guard)
         address = str(bound.listen.address)

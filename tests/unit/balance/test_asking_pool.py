@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from lbproxy.balance.asking_pool import ASK, AskingPool
+from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, column_at
-from lbproxy.balance.pool import Lease, Unavailable
+from lbproxy.balance.pool import ASK, Lease, Unavailable
 from lbproxy.balance.selection import Preference
 from tests.unit.balance.locks import Lock
 

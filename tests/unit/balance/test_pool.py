@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SIZE, Column, Header, Health, Ledger, PerBackend, PickLock, Scalar, admin_cell, column_at
-from lbproxy.balance.pool import Lease, Pool, Unavailable
+from lbproxy.balance.pool import ASK, Lease, Pool, Unavailable
 from lbproxy.balance.round_robin import RoundRobin
+from lbproxy.balance.selection import Preference
 from lbproxy.balance.turns import Turns
 from tests.unit.balance.locks import Lock
 
@@ -77,6 +78,9 @@ class Workers:
         usable = self.usable(tried)
         room = [at for at in usable if not self.backends[at].max_connections or loads[at] < self.backends[at].max_connections]
         lease = self.pools[worker].pick(tried)
+        if lease is ASK:
+            assert Health.TRIAL in self.health
+            lease = self.pools[worker].pick_for(Preference(repeatable=True), tried)
         if isinstance(lease, Unavailable):
             assert not room
             assert lease.reason == ("pool_full" if usable else "no_backend")

@@ -8,7 +8,7 @@ import pytest
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, admin_cell, column_at
-from lbproxy.balance.selection import FULL, NONE, Preference, Selection
+from lbproxy.balance.selection import ASKING, FULL, NONE, SPARED, Preference, Selection
 
 U, D, N, E, T, W = Health.UP, Health.DOWN, Health.UNKNOWN, Health.EJECTED, Health.TRIAL, Health.WARMING
 CELLS = Ledger(bytearray(SIZE)).cells
@@ -123,8 +123,27 @@ def test_in_need(
 ) -> None:
     """Who is ejected or fails its checks is used when too few are left, who cannot be reached is not."""
     policy = First()
-    selection(policy, tiers=tiers, fail_open=fail_open).choose(health, [0, 0, 0], loads, tried)
+    some = selection(policy, tiers=tiers, fail_open=fail_open)
+    some.preference = Preference(repeatable=True)
+    some.choose(health, [0, 0, 0], loads, tried)
     assert sorted(policy.offered) == offered
+
+
+def test_a_trial_is_for_requests_that_may_fail() -> None:
+    """Another kind stays away as long as there is anybody else, but for one in so many; and nobody guesses the kind."""
+    policy = First()
+    some = selection(policy, tiers=[0, 0, 0])
+    assert some.choose([T, U, U], [0] * 3, [0] * 3, ()) == ASKING
+    assert policy.offered == []
+    some.preference = Preference(repeatable=True)
+    assert [some.choose([T, U, U], [0] * 3, [0] * 3, ()) for _ in range(SPARED)] == [0] * SPARED
+    some.preference = Preference(repeatable=False)
+    assert [some.choose([T, U, U], [0] * 3, [0] * 3, ()) for _ in range(2 * SPARED)] == ([1] * (SPARED - 1) + [0]) * 2
+    assert some.choose([T, D, D], [0] * 3, [0] * 3, ()) == 0
+    some.preference = Preference(0, (), repeatable=False)
+    assert some.choose([T, U, U], [0] * 3, [0] * 3, ()) == 1, "also from its own backend"
+    some.preference = Preference()
+    assert some.choose([U, U, D], [0] * 3, [0] * 3, ()) == 0
 
 
 def test_weights_of_those_that_warm_up() -> None:

@@ -64,3 +64,9 @@ def test_by_library() -> None:
 def test_by_function() -> None:
     assert instructions.by_function(TABLE, 1) == [(52_000_123, "ev_run [corecext.cpython-311-x86_64-linux-gnu.so]")]
     assert instructions.by_function(TABLE, 9)[-1] == (1_000, "0x00000000000dcd00 [libcrypto.so.3]")
+
+
+def test_a_line_tells_the_difference() -> None:
+    """To a commit, when one is named."""
+    assert instructions.line("tiny", 63_400.4, None).split() == ["tiny", "63,400"]
+    assert instructions.line("tiny", 63_400.4, 60_000.0).split() == ["tiny", "63,400", "before", "60,000", "+5.7%"]

@@ -110,6 +110,8 @@ def edited(text: str, *swaps: tuple[str, str]) -> str:
      ["~ route example.com/static/: trace make added, response_headers.set.X-A 1 added"]),
     ('backends = ["10.0.0.2:8080"]', 'backends = ["10.0.0.2:8080"]\n[pool.new]\nbackends = ["10.0.0.2:8080"]',
      ["+ pool new", "+ backend new/10.0.0.2:8080"]),
+    ('backends = ["10.0.0.2:8080"]', 'backends = ["10.0.0.2:8080"]\nretries = 0\nconnections = { max_age = "0", idle = 7 }',
+     ["~ pool app: retries 1 -> 0, connections.idle 128 -> 7, connections.max_age 1h -> 0"]),
     # the tables that exist once
     ("workers = 2", 'workers = "auto"\nworker_memory = "1GiB"\nidle_grace = "5s"',
      ["~ proxy: workers 2 -> auto, worker_memory 0 -> 1GiB, idle_grace 2s -> 5s"]),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Backend, Health, Pool, PoolTls
+from lbproxy.config.model import Address, Backend, Connections, Health, Pool, PoolTls
 from tests.unit.config.text import LEAST, complaint, read, refused
 
 
@@ -39,6 +39,17 @@ expect = "204"
     tls = PoolTls(Path("/base/ca.pem"), "api", Path("/base/c.crt"), Path("/base/c.key"), True)
     health = Health("http", 1.0, 0.5, 4, 5, "HEAD", "/healthz?x=1", "app:81", (204, 204), 0.5, 2.5)
     assert read(text).pools == (Pool("app", backends, "least_conn", tls, health, 5),)
+
+
+def test_connections() -> None:
+    """How they are kept; zeros where zero means something."""
+    (pool,) = read(LEAST).pools
+    assert pool.connections == Connections(128, 30.0, 3600.0, 0)
+    text = '[pool.app.connections]\nidle = 0\nidle_timeout = "5s"\nmax_age = "0"\nmax_requests = 100\n'
+    (pool,) = read(LEAST + text).pools
+    assert pool.connections == Connections(0, 5.0, 0.0, 100)
+    for wrong in ("idle = -1", 'idle_timeout = "0"', 'max_age = "-1s"', "max_requests = 1.5", "max = 1"):
+        assert complaint(f"{LEAST}connections = {{ {wrong} }}").key == f"pool.app.connections.{wrong.partition(' ')[0]}"
 
 
 def test_defaults() -> None:

@@ -36,7 +36,7 @@ def test_sources(source: Source, fields: list[str], value: bytes) -> None:
     request = head(*fields)
     assert source.of(request, FORWARDER) == value
     ranking = RANKING.of(value) if value else ()
-    assert Affinity(source, RANKING).preference(request, FORWARDER) == Preference(-1, ranking)
+    assert Affinity(source, RANKING).preference(request, FORWARDER) == Preference(-1, ranking, repeatable=True)
 
 
 def test_a_client_behind_a_trusted_proxy_is_told_by_the_proxy() -> None:
@@ -56,7 +56,7 @@ def test_the_cookie_goes_out_until_it_comes_back() -> None:
         line = affinity.lines(wanted, 1, secure=True)
         assert line == f"\r\nSet-Cookie: srv={word}; Path=/; HttpOnly; SameSite=Lax; Secure".encode()
     known = affinity.preference(head(f"Cookie: srv={word}"), FORWARDER)
-    assert known == Preference(1)
+    assert known == Preference(1, (), repeatable=True)
     assert affinity.lines(known, 1, secure=True) == b""
 
 
@@ -77,4 +77,4 @@ def test_both() -> None:
     """The cookie first, then the source."""
     affinity = Affinity(Source("address"), RANKING, Sticky("srv", WORDS, "lax", 0))
     wanted = affinity.preference(head(f"Cookie: srv={WORDS.of(2).decode()}"), FORWARDER)
-    assert wanted == Preference(2, RANKING.of(b"192.0.2.7"))
+    assert wanted == Preference(2, RANKING.of(b"192.0.2.7"), repeatable=True)

@@ -6,16 +6,27 @@ from itertools import product
 
 import pytest
 
-from lbproxy.proxy.retry import IDEMPOTENT, MAX_TRIES, MAX_TRIES_NOTHING_SENT, Verdict, judge
+from lbproxy.http.h1.request import parse_request
+from lbproxy.proxy.retry import IDEMPOTENT, REPLAY_LIMIT, Verdict, judge, repeatable
 
 METHODS = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"POST", b"PATCH", b"M-SEARCH", b"get")
 BOOLEANS = (False, True)
 EVERYTHING = list(product(METHODS, BOOLEANS, BOOLEANS, BOOLEANS, BOOLEANS, range(1, 5)))
 
 
-def verdict(method: bytes, nothing_sent: bool, reused: bool, died: bool, replayable: bool, tries: int) -> Verdict:
+def verdict(
+    method: bytes, nothing_sent: bool, reused: bool, died: bool, replayable: bool, tries: int, retries: int = 1
+) -> Verdict:
     """judge, in the order of EVERYTHING."""
-    return judge(method=method, nothing_sent=nothing_sent, reused=reused, died_unanswered=died, replayable=replayable, tries=tries)
+    return judge(
+        method=method,
+        nothing_sent=nothing_sent,
+        reused=reused,
+        died_unanswered=died,
+        replayable=replayable,
+        tries=tries,
+        retries=retries,
+    )
 
 
 def test_idempotent_methods() -> None:
@@ -47,19 +58,36 @@ def test_same_backend_only_for_a_stale_connection() -> None:
         assert (verdict(*case) is Verdict.SAME_BACKEND) is stale, case
 
 
-def test_there_is_an_end() -> None:
-    """However it goes on failing: at most three backends, and two that anything was sent to."""
+@pytest.mark.parametrize("retries", range(4))
+def test_there_is_an_end(retries: int) -> None:
+    """However it goes on failing: so many further backends, and one more while nothing was sent."""
     for method, nothing_sent in product(METHODS, BOOLEANS):
         tries = 1
-        while verdict(method, nothing_sent, False, False, True, tries) is Verdict.OTHER_BACKEND:
+        while verdict(method, nothing_sent, False, False, True, tries, retries) is Verdict.OTHER_BACKEND:
             tries += 1
             assert tries <= 10
-        if nothing_sent:
-            assert tries == MAX_TRIES_NOTHING_SENT
+        if not retries:
+            assert tries == 1
+        elif nothing_sent:
+            assert tries == retries + 2
         else:
-            assert tries == (MAX_TRIES if method in IDEMPOTENT else 1)
+            assert tries == (retries + 1 if method in IDEMPOTENT else 1)
 
 
+def test_no_retries_is_never_twice() -> None:
+    for case in EVERYTHING:
+        assert verdict(*case, retries=0) is Verdict.GIVE_UP, case
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "expected"),
+    [("GET", "", True), ("POST", "", False), ("PUT", f"Content-Length: {REPLAY_LIMIT}\r\n", True),
+     ("PUT", f"Content-Length: {REPLAY_LIMIT + 1}\r\n", False), ("PUT", "Transfer-Encoding: chunked\r\n", False)],
+)  # fmt: skip
+def test_repeatable(method: str, body: str, expected: bool) -> None:
+    """What may fail without its client noticing."""
+    head = parse_request(f"{method} / HTTP/1.1\r\nHost: a\r\n{body}\r\n".encode(), 8192, 100)
+    assert repeatable(head) is expected
 @pytest.mark.parametrize("died", BOOLEANS)
 def test_a_fresh_connection_is_no_stale_one(died: bool) -> None:
     """A backend that dies on a fresh connection may have done the work: a POST is not repeated."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.balance.backend import Backend
-from lbproxy.proxy.reuse import IDLE_LIMIT, IDLE_SECONDS, IdleUpstreams, Upstream
+from lbproxy.config.model import Connections
+from lbproxy.proxy.reuse import IdleUpstreams, Upstream
 from lbproxy.streams import NEVER, Buffer, StreamOwner
+
+IDLE_LIMIT, IDLE_SECONDS = Connections().idle, Connections().idle_timeout
 
 
 class QuietStream:
@@ -65,12 +68,12 @@ def test_last_in_first_out(idle: IdleUpstreams) -> None:
 def test_used_and_its_deadline(idle: IdleUpstreams) -> None:
     """A fresh one is not used; an idle one has a deadline, a busy one has none of ours."""
     connection, stream = upstream()
-    assert not connection.used
+    assert connection.served == 0
     assert stream.owner is connection
     idle.put(connection, 100.0)
-    assert (connection.used, stream.deadline) == (True, 100.0 + IDLE_SECONDS)
+    assert (connection.served, stream.deadline) == (1, 100.0 + IDLE_SECONDS)
     assert idle.take(0) is connection
-    assert (connection.used, stream.deadline) == (True, NEVER)
+    assert (connection.served, stream.deadline) == (1, NEVER)
 
 
 @pytest.mark.parametrize("event", ["on_readable", "on_expired"])
@@ -146,3 +149,53 @@ def test_a_column_with_a_new_owner_is_as_any_other(idle: IdleUpstreams) -> None:
     gone, closed = upstream(1)
     idle.put(gone, 0.0)
     assert closed.closed == 1
+
+
+def kept(**settings: float) -> IdleUpstreams:
+    """For the pool "app", kept like this."""
+    return IdleUpstreams(lambda: 0.0, {"app": Connections(**settings)})  # type: ignore[arg-type]  # floats and whole numbers
+
+
+def test_a_pool_that_keeps_none() -> None:
+    """Each carries one request; other pools keep theirs."""
+    idle = kept(idle=0)
+    connection, stream = upstream()
+    idle.put(connection, 0.0)
+    assert (stream.closed, idle.take(0)) == (1, None)
+    other = Upstream(QuietStream(), Backend("other", "app1", "app", "127.0.0.1", 9001, 1, 0, 1))
+    idle.put(other, 0.0)
+    assert idle.take(1) is other
+
+
+def test_no_more_requests_than_allowed() -> None:
+    idle = kept(max_requests=3)
+    connection, stream = upstream()
+    for served in (1, 2):
+        idle.put(connection, 0.0)
+        assert idle.take(0) is connection
+        assert connection.served == served
+    idle.put(connection, 0.0)
+    assert (stream.closed, idle.take(0)) == (1, None)
+
+
+def test_no_older_than_allowed() -> None:
+    """Whether it is idle then or at work."""
+    idle = kept(max_age=100.0, idle_timeout=30.0)
+    connection, stream = upstream()
+    for now, deadline in ((0.0, 30.0), (69.0, 99.0), (90.0, 100.0)):
+        idle.put(connection, now)
+        assert stream.deadline == deadline
+        assert idle.take(0) is connection
+    idle.put(connection, 100.0)
+    assert (stream.closed, idle.take(0)) == (1, None)
+
+
+def test_one_address_in_two_pools() -> None:
+    """Is reached in two ways: with TLS and without, or under two names. They never share a connection."""
+    idle = kept()
+    plain = Upstream(QuietStream(), Backend("plain", "app:9000", "app", "127.0.0.1", 9000, 1, 0, 0))
+    secure = Upstream(QuietStream(), Backend("secure", "app:9000", "app", "127.0.0.1", 9000, 1, 0, 1))
+    idle.put(plain, 0.0)
+    assert idle.take(1) is None
+    idle.put(secure, 0.0)
+    assert [idle.take(0), idle.take(1)] == [plain, secure]

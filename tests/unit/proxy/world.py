@@ -27,6 +27,7 @@ from lbproxy.http.forwarding import Forwarder
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.place import Place
+from lbproxy.proxy.retries import Retries
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
@@ -266,6 +267,8 @@ class World:
         pool = Pool("app", places, self.ledger, pick_lock, 0)
         self.door = Door(self.ledger, pick_lock, 0, DOOR, 0, NoBells())
         route = route or model.Route("app")
+        self.pick_lock = pick_lock
+        self.pool = pool
         self.config = model.Config(
             source="",
             listen=(),
@@ -288,6 +291,7 @@ class World:
             access=self.access_log,
             clock=self.clock,
             on_fault=self.faults.append,
+            retries=Retries(self.ledger.cells, 0, pick_lock, self.sleep),
         )
 
     # ---- time and greenlets
