@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import socket
 import ssl
 import subprocess
@@ -78,8 +79,9 @@ class Worker(NamedTuple):
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Worker]:
-    """The proxy of the macro benchmarks, with one worker, under callgrind."""
+def started(folder: Path, subject: str = peers.SUBJECT) -> Iterator[Worker]:
+    """The proxy of the macro benchmarks, with one worker, under callgrind; `subject`: lbproxy, or lbproxy@REVISION."""
+    folder.mkdir(exist_ok=True)
     for name in ("backends", "proxy"):
         (folder / name).mkdir()
     backends = Backends(folder / "backends", machine.Cores())
@@ -87,7 +89,7 @@ def started(folder: Path) -> Iterator[Worker]:
         site = peers.Site(
             folder / "proxy", free_port(), free_port(), backends.ports, certificate.make(folder), folder / "proxy/access.log"
         )
-        recipe = peers.lbproxy(site)
+        recipe = peers.maker(subject, folder)(site)
         if os.geteuid() == 0:  # the worker writes where callgrind says and talks to vgdb: it has to stay who it is
             config = Path(recipe.command[-1])
             config.write_text(config.read_text().replace("[proxy]", '[proxy]\nuser = "root"'))
@@ -219,28 +221,56 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="bench.micro.instructions", description="Instructions a request, in user space.")
     parser.add_argument("cases", nargs="*", metavar="case", help=f"default: {', '.join(CASES)}; also: {', '.join(PLAYS)}")
     parser.add_argument("--rounds", type=int, default=40, help=f"default 40, of {CONNECTIONS} requests each")
+    parser.add_argument("--against", metavar="REVISION", help="count that one first, and tell the difference")
     parser.add_argument("--libraries", action="store_true", help="also tell in which library they are")
     parser.add_argument("--functions", type=int, default=0, metavar="N", help="also tell the N functions with the most")
     chosen = parser.parse_args(argv)
     if unknown := set(chosen.cases) - {*CASES, *PLAYS}:
         parser.error(f"unknown case {', '.join(unknown)}; there are {', '.join((*CASES, *PLAYS))}")
     print(f"lbproxy is {compiled.describe()}")
-    with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as worker:
-        for name in chosen.cases or CASES:
-            play = small_requests(worker, CASES[name]) if name in CASES else PLAYS[name](worker.port, CONNECTIONS)
-            made = count(worker, play, chosen.rounds)
-            requests = chosen.rounds * (1 if name == "16m" else CONNECTIONS)
-            counted = total(made) - timers(annotated(made, inclusive=True))
-            print(f"{name:<14}{counted / requests:>10,.0f}", flush=True)
-            if chosen.libraries:
-                for library, instructions in by_library(annotated(made)).most_common(25):
-                    print(f"    {instructions / requests:>10,.0f}  {library}")
-            for instructions, function in by_function(annotated(made), chosen.functions):
-                print(f"    {instructions / requests:>10,.0f}  {function}")
+    names = chosen.cases or list(CASES)
+    with tempfile.TemporaryDirectory() as folder:
+        before: dict[str, float] = {}
+        if chosen.against:
+            with started(Path(folder) / "before", f"{peers.SUBJECT}@{chosen.against}") as worker:
+                before = {name: per_request(name, measure(worker, name, chosen.rounds), chosen.rounds) for name in names}
+        with started(Path(folder) / "now") as worker:
+            for name in names:
+                made = measure(worker, name, chosen.rounds)
+                print(line(name, per_request(name, made, chosen.rounds), before.get(name)), flush=True)
+                requests = played(name, chosen.rounds)
+                if chosen.libraries:
+                    for library, instructions in by_library(annotated(made)).most_common(25):
+                        print(f"    {instructions / requests:>10,.0f}  {library}")
+                for instructions, function in by_function(annotated(made), chosen.functions):
+                    print(f"    {instructions / requests:>10,.0f}  {function}")
     return 0
 
 
+def measure(worker: Worker, name: str, rounds: int) -> Path:
+    """callgrind's file of so many rounds of a case."""
+    play = small_requests(worker, CASES[name]) if name in CASES else PLAYS[name](worker.port, CONNECTIONS)
+    return count(worker, play, rounds)
+
+
+def played(name: str, rounds: int) -> int:
+    """Requests in so many rounds of a case."""
+    return rounds * (1 if name == "16m" else CONNECTIONS)
+
+
+def per_request(name: str, made: Path, rounds: int) -> float:
+    """Instructions a request in a file of callgrind's, timers left out."""
+    return (total(made) - timers(annotated(made, inclusive=True))) / played(name, rounds)
+
+
+def line(name: str, now: float, before: float | None) -> str:
+    """Of the table."""
+    told = f"{name:<14}{now:>10,.0f}"
+    return told if before is None else f"{told}   before {before:>10,.0f}   {now / before - 1:+.1%}"
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # through the finally clauses that stop the proxy
     try:
         sys.exit(main(sys.argv[1:]))
     except BenchError as error:
