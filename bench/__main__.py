@@ -18,10 +18,11 @@ from bench.faults import command as faults
 from bench.macro import cases
 from bench.macro import command as macro
 from bench.macro import scale_command as scale
+from bench.micro import command as micro
 from bench.reload import command as reload
 from bench.simulate import command as simulate
 
-VERBS = {"reload": reload.main, "scale": scale.main, "faults": faults.main, "simulate": simulate.main}
+VERBS = {"micro": micro.main, "reload": reload.main, "scale": scale.main, "faults": faults.main, "simulate": simulate.main}
 """By the first argument; what is a case as well (`reload`) is a verb only if options or nothing follow it."""
 
 

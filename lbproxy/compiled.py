@@ -20,7 +20,12 @@ from typing import NamedTuple
 
 HOT = (
     "lbproxy.balance.board",
+    "lbproxy.balance.least_connections",
     "lbproxy.balance.pool",
+    "lbproxy.balance.random_two",
+    "lbproxy.balance.selection",
+    "lbproxy.balance.source_hash",
+    "lbproxy.balance.turns",
     "lbproxy.http.forwarding",
     "lbproxy.http.h1.chunks",
     "lbproxy.http.h1.request",

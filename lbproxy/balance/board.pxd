@@ -29,7 +29,12 @@ cdef class Board:
     cpdef long rows(self)
 
     @cython.locals(
-        row=long, at=long, turn=cython.longlong, first=long, after=long, fewest=cython.longlong, equals=long, index=long,
+        row=long, at=long, load=cython.longlong, child=long, loads=list, health=list, orders=list
+    )
+    cpdef tuple look(self, long rows)
+
+    @cython.locals(
+        row=long, at=long, up=cython.longlong, turn=cython.longlong, first=long, after=long, fewest=cython.longlong, equals=long, index=long,
         load=cython.longlong, child=long, chosen=long
     )
     cpdef long least(self, long rows)

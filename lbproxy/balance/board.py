@@ -18,6 +18,9 @@ _TO_REQUESTS = (PerBackend.REQUESTS - PerBackend.IN_FLIGHT) * BACKEND_SLOTS
 
 LOOK_CLOSER = -3
 
+NATIVE = not __file__.endswith(".py")
+"""These loops over cells are compiled."""
+
 
 class Lease:
     """A backend's promise to take one request; counted until `release`.
@@ -72,15 +75,31 @@ class Board:
         at = _CHILDREN_HIGH
         return self._cells[at]
 
+    def look(self, rows: int) -> tuple[list[int], list[int], list[int]]:
+        """(health, orders, requests in flight over all workers) of each backend."""
+        cells, row = self._cells, self._row
+        loads = []
+        for at in self._in_flight:
+            load = cells[at]
+            for child in range(1, rows):
+                load += cells[at + child * row]
+            loads.append(load)
+        health, orders = [], []
+        for at in self._health:
+            health.append(cells[at])  # noqa: PERF401  # compiled, `at` is a number here and an object in a comprehension
+        for at in self._orders:
+            orders.append(cells[at])  # noqa: PERF401  # the same
+        return health, orders, loads
+
     def least(self, rows: int) -> int:
         """The index of the backend with the fewest requests in flight, in turn among equals; LOOK_CLOSER when one is not up, or an
         operator gave orders about one. For backends of equal weight and without limits.
 
         Round robin among equals is what smooth weighted round robin is with equal weights, and this is one cell.
         """
-        cells, row = self._cells, self._row
+        cells, row, up = self._cells, self._row, _UP
         for at in self._health:
-            if cells[at] != _UP:
+            if cells[at] != up:
                 return LOOK_CLOSER
         for at in self._orders:
             if cells[at] != 0:

@@ -18,9 +18,9 @@ from lbproxy.balance.turns import Turns
 
 def least_loaded(usable: Sequence[int], loads: Sequence[int], weights: Sequence[int]) -> list[int]:
     """The indexes among `usable` (not empty, weights > 0) with the least load; several when tied. Exact: no floating point."""
-    best = [usable[0]]
-    best_load, best_weight = loads[best[0]] + 1, weights[best[0]]
-    for index in usable[1:]:
+    best: list[int] = []
+    best_load, best_weight = 1, 0  # more than anybody has
+    for index in usable:
         load, weight = loads[index] + 1, weights[index]
         difference = load * best_weight - best_load * weight
         if difference < 0:

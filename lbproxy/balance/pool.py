@@ -16,10 +16,11 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import LOOK_CLOSER, Board
+from lbproxy.balance.board import LOOK_CLOSER, NATIVE, Board
 from lbproxy.balance.board import Lease as Lease  # what `pick` gives
 from lbproxy.balance.least_connections import LeastConnections
 from lbproxy.balance.ledger import (
+    CHILD_SLOTS,
     Column,
     Ledger,
     PerBackend,
@@ -32,6 +33,9 @@ from lbproxy.balance.ledger import (
 from lbproxy.balance.policy import Policy
 from lbproxy.balance.selection import ASKING, FULL, NO_PREFERENCE, NONE, Preference, Selection
 from lbproxy.balance.turns import Turns
+
+FEW = 16
+"""Backends up to which cells are best read one by one where these loops are not compiled."""
 
 
 class Unavailable(NamedTuple):
@@ -78,6 +82,10 @@ class Pool:
         live = scalar_at(child, Scalar.LIVE_REQUESTS)
         slots = [backend.slot for backend in backends]
         self._slots = slots
+        self._first, self._last = min(slots), max(slots)
+        self._in_a_row = slots == list(range(self._first, self._last + 1))
+        self._stretches = [column_at(Column.HEALTH, self._first), column_at(Column.ADMIN, self._first)]
+        self._stretches += [cell_at(child, PerBackend.IN_FLIGHT, self._first) for child in range(CHILD_SLOTS)]
         in_flight = [cell_at(child, PerBackend.IN_FLIGHT, slot) for slot in slots]
         rotor = column_at(Column.ROTOR, slots[0])  # not TIE: running weights are no indexes, and may be negative
         self._board = Board(slots, ledger, rotor)
@@ -88,7 +96,8 @@ class Pool:
         placing = policy or LeastConnections(Turns(ledger.cells, slots))
         self._selection = Selection(backends, placing, ledger.cells, self._fail_open)
         alike = {(backend.weight > 0, backend.weight, backend.tier, backend.max_connections) for backend in backends}
-        self._everyday = not self.asks and policy is None and alike == {(True, backends[0].weight, backends[0].tier, 0)}
+        quick = NATIVE or len(slots) <= FEW
+        self._everyday = quick and not self.asks and policy is None and alike == {(True, backends[0].weight, backends[0].tier, 0)}
         self._readers: dict[int, Callable[[memoryview], tuple[int, ...]]] = {}
 
     def _lease(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> Lease:
@@ -124,16 +133,29 @@ class Pool:
 
     def _choose(self, tried: Sequence[int], rows: int) -> int:
         """The index of the chosen backend, or one of selection's words for none."""
-        cells = self._cells
+        health, orders, loads = self._board.look(rows) if NATIVE else self._look(rows)
+        return self._selection.choose(health, orders, loads, tried)
+
+    def _look(self, rows: int) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+        """What Board.look tells, in as few steps of plain Python as can be."""
         count = len(self._slots)
-        read = self._readers.get(rows) or self._reader(rows)
-        values = read(cells)
-        states = 2 * count
-        if rows == 1:
-            loads: Sequence[int] = values[states:]
-        else:
-            loads = [sum(values[at::count]) for at in range(states, states + count)]
-        return self._selection.choose(values[:count], values[count:states], loads, tried)
+        if count > FEW:
+            return self._in_blocks(rows)
+        values = (self._readers.get(rows) or self._reader(rows))(self._cells)
+        loads: Sequence[int] = values[2 * count :]
+        if rows > 1:
+            loads = [sum(loads[at::count]) for at in range(count)]
+        return values[:count], values[count : 2 * count], loads
+
+    def _in_blocks(self, rows: int) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+        """By whole stretches of cells, from the first backend's to the last one's: what counts is the number of calls into C."""
+        cells, slots, first = self._cells, self._slots, self._first
+        span = self._last - first + 1
+        health, orders, *loads = (
+            block if self._in_a_row else [block[slot - first] for slot in slots]
+            for block in [cells[at : at + span].tolist() for at in self._stretches[: 2 + rows]]
+        )
+        return health, orders, loads[0] if rows == 1 else list(map(sum, zip(*loads, strict=True)))
 
     def _reader(self, rows: int) -> Callable[[memoryview], tuple[int, ...]]:
         """One C call that reads health, administrative state, and every child's in-flight count of every backend of this pool.

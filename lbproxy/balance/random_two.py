@@ -18,18 +18,21 @@ class RandomTwo:
 
     def choose(self, usable: Sequence[int], loads: Sequence[int], weights: Sequence[int]) -> int:
         """See Policy. Backends are drawn in proportion to their weights, two different ones; the first drawn wins a tie."""
-        total = sum(weights[index] for index in usable)
-        one = self._draw(usable, weights, total)
+        total = sum([weights[index] for index in usable])
+        one = draw(self._chance() * total, usable, weights, -1)
         if len(usable) == 1:
             return one
-        others = [index for index in usable if index != one]
-        two = self._draw(others, weights, total - weights[one])
+        two = draw(self._chance() * (total - weights[one]), usable, weights, one)
         return two if (loads[two] + 1) * weights[one] < (loads[one] + 1) * weights[two] else one
 
-    def _draw(self, among: Sequence[int], weights: Sequence[int], total: int) -> int:
-        left = self._chance() * total
-        for index in among:
+
+def draw(left: float, among: Sequence[int], weights: Sequence[int], but: int) -> int:
+    """The one of `among` on whose stretch `left` lies, when the weights are laid side by side; `but` is left out."""
+    last = -1
+    for index in among:
+        if index != but:
             left -= weights[index]
             if left < 0:
                 return index
-        return among[-1]  # floating point's last bit
+            last = index
+    return last  # floating point's last bit

@@ -63,6 +63,22 @@ NO_PREFERENCE = Preference()
 class Selection:
     """Of one pool in one worker."""
 
+    __slots__ = (
+        "_able",
+        "_cells",
+        "_fail_open",
+        "_limited",
+        "_limits",
+        "_policy",
+        "_reachable",
+        "_shares",
+        "_slots",
+        "_spared",
+        "_tiers",
+        "_weights",
+        "preference",
+    )
+
     def __init__(self, backends: Sequence[Backend], policy: Policy, cells: memoryview, fail_open: int = 0) -> None:
         """`cells`: the ledger's; `fail_open`: see above."""
         self._cells = cells
@@ -73,7 +89,10 @@ class Selection:
         self._limited = any(self._limits)
         tiers = sorted({backend.tier for backend in backends})
         self._tiers = [[index for index, backend in enumerate(backends) if backend.tier == tier] for tier in tiers]
+        self._able = self._ables(self._weights, ())  # of everyday: no orders, nothing tried
         self._policy = policy
+        self._reachable = [column_at(Column.REACHABLE, slot) for slot in self._slots]
+        self._shares = [column_at(Column.SHARE, slot) for slot in self._slots]
         self.preference = NO_PREFERENCE
         """Of the request that is being placed."""
         self._spared = 0
@@ -83,8 +102,17 @@ class Selection:
         first, ranking, repeatable = self.preference
         if repeatable is None and _TRIAL in health:
             return ASKING
-        weights = self._ordered_weights(orders)
-        usable = self._usable(health, weights, loads, tried)
+        weights = self._weights
+        able = self._able
+        if any(orders):
+            weights = self._ordered_weights(orders)
+            able = self._ables(weights, tried)
+        elif tried:
+            able = self._ables(weights, tried)
+        if able[0] and health.count(_UP) == len(health):
+            usable = able[0]
+        else:
+            usable = self._usable(able, health, weights, loads)
         if not usable:
             return NONE
         if self._limited:
@@ -111,8 +139,6 @@ class Selection:
 
     def _ordered_weights(self, orders: Sequence[int]) -> list[int]:
         """Configured weights, as an operator changed them; 0 for a backend that is drained."""
-        if not any(orders):
-            return self._weights
         weights = []
         for order, configured in zip(orders, self._weights, strict=True):
             ordered = ordered_weight(order)
@@ -121,20 +147,25 @@ class Selection:
 
     def _warming_weights(self, health: Sequence[int], weights: Sequence[int]) -> list[int]:
         """All weights times a hundred, those of backends that warm up times their share in percent."""
-        cells, slots = self._cells, self._slots
+        cells, shares = self._cells, self._shares
         return [
-            weight * (max(1, cells[column_at(Column.SHARE, slots[index])]) if health[index] == _WARMING else 100)
-            for index, weight in enumerate(weights)
+            weight * (max(1, cells[shares[index]]) if health[index] == _WARMING else 100) for index, weight in enumerate(weights)
         ]
 
-    def _usable(self, health: Sequence[int], weights: Sequence[int], loads: Sequence[int], tried: Sequence[int]) -> list[int]:
-        able = [[index for index in tier if weights[index] and self._slots[index] not in tried] for tier in self._tiers]
-        fit = [[index for index in tier if _is_fit(health[index], loads[index])] for tier in able]
-        for number, tier in enumerate(fit):
-            if tier:
-                if len(tier) < len(able[number]) and not any(fit[number + 1 :]) and self._too_few(number, health, weights):
-                    return tier + self._in_need(able[number], health)
-                return tier
+    def _ables(self, weights: Sequence[int], tried: Sequence[int]) -> list[list[int]]:
+        """By tier, who is not out of the question."""
+        slots = self._slots
+        return [[index for index in tier if weights[index] and slots[index] not in tried] for tier in self._tiers]
+
+    def _usable(self, able: list[list[int]], health: Sequence[int], weights: Sequence[int], loads: Sequence[int]) -> list[int]:
+        for number, tier in enumerate(able):
+            fit = _fit(tier, health, loads)
+            if fit:
+                if len(fit) < len(tier) and self._too_few(number, health, weights):
+                    behind = able[number + 1 :]
+                    if not any(_fit(other, health, loads) for other in behind):
+                        return fit + self._in_need(tier, health)
+                return fit
         for tier in able:
             if unknown := [index for index in tier if health[index] == _UNKNOWN]:
                 return unknown
@@ -150,13 +181,20 @@ class Selection:
 
     def _in_need(self, tier: Sequence[int], health: Sequence[int]) -> list[int]:
         """Those that are not fit but may do."""
-        cells, slots = self._cells, self._slots
+        cells, reachable = self._cells, self._reachable
         return [
             index
             for index in tier
-            if health[index] in (_EJECTED, _TRIAL) or (health[index] == _DOWN and cells[column_at(Column.REACHABLE, slots[index])])
+            if health[index] in (_EJECTED, _TRIAL) or (health[index] == _DOWN and cells[reachable[index]])
         ]
 
 
-def _is_fit(health: int, load: int) -> bool:
-    return health in (_UP, _WARMING) or (health == _TRIAL and not load)
+def _fit(tier: list[int], health: Sequence[int], loads: Sequence[int]) -> list[int]:
+    """Those of a tier that are up, warming up, or on trial and idle."""
+    up, warming, trial = _UP, _WARMING, _TRIAL
+    fit = []
+    for index in tier:
+        state = health[index]
+        if state in (up, warming) or (state == trial and not loads[index]):
+            fit.append(index)
+    return fit

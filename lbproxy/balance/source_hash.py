@@ -65,11 +65,14 @@ def within_bound(ranking: Sequence[int], usable: Sequence[int], loads: Sequence[
 
     The share of a backend is ceil(BOUND * (all requests in flight + 1) * weight / all weights).
     """
-    allowed = set(usable)
     most, per = BOUND
-    total = (sum(loads[index] for index in usable) + 1) * most
-    weight = sum(weights[index] for index in usable) * per
+    total, weight = 1, 0
+    for index in usable:
+        total += loads[index]
+        weight += weights[index]
+    total *= most
+    weight *= per
     for index in ranking:
-        if index in allowed and loads[index] * weight < total * weights[index]:
+        if loads[index] * weight < total * weights[index] and index in usable:
             return index
     return usable[0]

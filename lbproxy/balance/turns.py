@@ -6,37 +6,35 @@ a a a b c. The running weights stand in the ledger's TIE column, so that all wor
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Sequence
 
 from lbproxy.balance.ledger import Column, column_at
 
 
-def break_tie(tied: Sequence[int], weights: Sequence[int], current: MutableSequence[int]) -> int:
-    """One of `tied` (not empty) by smooth weighted round robin; `current` holds the running weights and is updated."""
-    total = 0
-    chosen = tied[0]
-    for index in tied:
-        weight = weights[index]
-        total += weight
-        current[index] += weight
-        if current[index] > current[chosen]:
-            chosen = index
-    current[chosen] -= total
-    return chosen
-
-
 class Turns:
     """Smooth weighted round robin over the ledger: every worker goes on where the last pick of any worker stopped."""
+
+    __slots__ = ("_at", "_cells")
 
     def __init__(self, cells: memoryview[int], slots: Sequence[int]) -> None:
         self._cells = cells
         self._at = [column_at(Column.TIE, slot) for slot in slots]
 
     def next(self, among: Sequence[int], weights: Sequence[int]) -> int:
-        """Whose turn it is among some; only for the holder of the pick lock."""
-        cells, at = self._cells, self._at
-        current = [cells[cell] for cell in at]
-        chosen = break_tie(among, weights, current)
+        """Whose turn it is among some (not empty); only for the holder of the pick lock."""
+        cells, places = self._cells, self._at
+        total = 0
+        chosen = among[0]
+        at = places[chosen]
+        most = cells[at]  # without its gain: whoever comes first wins a tie
         for index in among:
-            cells[at[index]] = current[index]
+            weight = weights[index]
+            total += weight
+            at = places[index]
+            current = cells[at] + weight
+            cells[at] = current
+            if current > most:
+                chosen, most = index, current
+        at = places[chosen]
+        cells[at] -= total
         return chosen

@@ -10,7 +10,6 @@ from __future__ import annotations
 from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import ASK, Pool, Unavailable
-from lbproxy.balance.selection import Preference
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.forwarding import Forwarder, response
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
@@ -18,7 +17,7 @@ from lbproxy.http.upgrade import fault, upgrade_lines
 from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.proxy.replies import https_location, redirect, reply
 from lbproxy.proxy.response_head import END, read_head
-from lbproxy.proxy.retry import Verdict, judge, repeatable
+from lbproxy.proxy.retry import Verdict, judge, preference
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.rewriter import Rewriting, own_lines
 from lbproxy.proxy.service import Service
@@ -188,8 +187,7 @@ class Exchange:
             if isinstance(lease, Unavailable):
                 lease = self._admit(pool, lease, tried)
                 if isinstance(lease, Unavailable):
-                    if tried:
-                        self._service.retries.end(budgeted)
+                    self._service.retries.end(budgeted)
                     # Say what went wrong at the last one, or that there was none.
                     return self._answer(*((self._status, self._reason) if tried else (503, lease.reason)))
             if tried:  # the first pick follows the parse at once: there is no queue to wait in
@@ -205,15 +203,14 @@ class Exchange:
             if failure is None:
                 return None
             tried = (*tried, lease.slot)
-            budgeted = self._service.retries.begin(pool, self._tries, failure.nothing_sent)
-            if budgeted < 0:
+            if (budgeted := self._service.retries.begin(pool, self._tries, failure.nothing_sent)) < 0:
                 return self._answer(self._status, self._reason)
 
     def _admit(self, pool: Pool, why: Unavailable, tried: tuple[int, ...]) -> Lease | Unavailable:
         """The everyday pick did not give a lease: perhaps the pool only wants to know more of the request."""
         admission = self._service.admissions.get(pool.name)
         if admission is None:
-            return pool.pick_for(Preference(repeatable=repeatable(self._head)), tried) if why is ASK else why
+            return pool.pick_for(preference(self._head), tried) if why is ASK else why
         admitted = admission.admit(self._head, self._client.forwarder, tried)
         if isinstance(admitted, Unavailable):
             return admitted

@@ -112,9 +112,10 @@ class Queue:
         there = set(moved)
         newcomers = [index for index in range(count) if index not in there]
         for waiting in self._line:
-            first, ranking = waiting.preference
+            first, ranking, repeatable = waiting.preference
             kept = [moved[index] for index in ranking if moved[index] >= 0]
-            waiting.preference = Preference(moved[first] if first >= 0 else -1, (*kept, *newcomers) if ranking else ())
+            first = moved[first] if first >= 0 else -1
+            waiting.preference = Preference(first, (*kept, *newcomers) if ranking else (), repeatable)
         self.serve()
 
     def _dismiss(self, head: Waiting, answer: Lease | Unavailable) -> None:

@@ -69,8 +69,9 @@ class Retries:
         return -1
 
     def end(self, mine: int) -> None:
-        """That try is over."""
-        self._cells[mine] -= 1
+        """That try is over, or cannot be made. -1: there was none."""
+        if mine >= 0:
+            self._cells[mine] -= 1
 
     def _room(self, pool: Pool) -> bool:
         cells = self._cells

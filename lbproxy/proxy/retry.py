@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from lbproxy.balance.selection import Preference
 from lbproxy.http.message import RequestHead
 
 IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
@@ -32,6 +33,11 @@ class Verdict(Enum):
 def repeatable(head: RequestHead) -> bool:
     """Whether a backend may fail this request without the client noticing."""
     return head.method in IDEMPOTENT and 0 <= head.body <= REPLAY_LIMIT
+
+
+def preference(head: RequestHead) -> Preference:
+    """What a pool has to know of a request that belongs to no backend."""
+    return Preference(repeatable=repeatable(head))
 
 
 def judge(

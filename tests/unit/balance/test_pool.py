@@ -387,3 +387,28 @@ def test_other_backends_from_now_on(policy: bool) -> None:
     for lease in held:
         lease.release()
     assert all(ledger.backend_total(PerBackend.IN_FLIGHT, slot) == 0 for slot in range(4))
+
+
+@pytest.mark.parametrize("slots", [list(range(5, 45)), list(range(44, 4, -1)), [3, *range(100, 200, 2), 7]])
+@pytest.mark.parametrize("weights", [(1,), (1, 3)])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_many_backends_wherever_they_stand_in_the_ledger(slots: list[int], weights: tuple[int, ...], workers: int) -> None:
+    """In a row, in another order, with gaps (where others count): held requests spread by weight, and who is down gets none."""
+    ledger = Ledger(bytearray(SIZE))
+    ledger.cells[column_at(Column.HEALTH, 6)] = ledger.cells[column_at(Column.HEALTH, 101)] = Health.DOWN
+    for slot in slots:
+        ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
+    backends = [Backend("app", f"b{slot}", "b", "127.0.0.1", 80, weights[slot % len(weights)], 0, slot) for slot in slots]
+    lock = Lock()
+    for child in range(workers):
+        ledger.open_row(child)
+    pools = [Pool("app", backends, ledger, PickLock(lock, ledger, child), child) for child in range(workers)]
+    down = slots[2]
+    ledger.cells[column_at(Column.HEALTH, down)] = Health.DOWN
+    able = {backend.slot: backend.weight for backend in backends if backend.slot != down}
+    for number in range(2 * sum(able.values())):
+        assert isinstance(pools[number % workers].pick(), Lease)
+    assert {slot: ledger.backend_total(PerBackend.IN_FLIGHT, slot) for slot in slots} == {
+        **{slot: 2 * weight for slot, weight in able.items()},
+        down: 0,
+    }
