@@ -121,24 +121,23 @@ class TlsStream(TcpStream):
             return data
         barren = 0
         while not self._ended:
-            raw = b""
             if self._read_at_once:
                 self._read_at_once = False
+                raw, data = b"", self._decrypt_all()
             else:
                 raw = self._read_raw(limit + _OVERHEAD)
                 if not raw:
                     raise ConnectionLost("closed without close_notify")
-                barren += len(raw)
-            if len(raw) > _MUCH:
-                data = self._decrypt_much(raw)
-            else:
-                if raw:
+                if len(raw) > _MUCH:
+                    data = self._decrypt_much(raw)
+                else:
                     self._incoming.write(raw)
-                data = self._decrypt_all()
+                    data = self._decrypt_all()
             if self._writer is not None and self._outgoing.pending > _RECORD:
                 raise ConnectionLost("a flood of records to be answered")  # by a peer that does not read the answers
             if data:
                 return data
+            barren += len(raw)
             if barren > _BARREN:
                 raise ConnectionLost("a flood of records without data")
             self._flush()  # an answer to a KeyUpdate, as a rule nothing
