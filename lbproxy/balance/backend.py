@@ -8,7 +8,7 @@ from lbproxy.config.model import Address
 
 
 class Backend(NamedTuple):
-    """One place a request may go to. Made by the master, which alone resolves names and hands out slots."""
+    """One place a request may go to. Slots are handed out by the master alone."""
 
     pool: str
     name: str
