@@ -33,6 +33,7 @@ HOT = (
     "lbproxy.http.heads",
     "lbproxy.http.marks",
     "lbproxy.http.message",
+    "lbproxy.net.listener",
     "lbproxy.net.tcp_stream",
     "lbproxy.net.tls_stream",
     "lbproxy.observe.access",
@@ -45,6 +46,9 @@ HOT = (
     "lbproxy.proxy.rewriter",
     "lbproxy.proxy.router",
     "lbproxy.proxy.service",
+    "lbproxy.proxy.tunnel",
+    "lbproxy.proxy.upload",
+    "lbproxy.worker.reception",
 )
 """What a request runs through. Nothing the master imports belongs here (tests/test_architecture.py)."""
 

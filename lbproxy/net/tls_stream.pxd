@@ -12,5 +12,6 @@ cdef class TlsStream(TcpStream):
     cdef public bint _read_at_once
     cdef public object _tls
 
+    cdef bytes _next_flight(self)
     cpdef bytes _decrypt_all(self)
     cpdef _flush(self)

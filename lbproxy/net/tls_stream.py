@@ -59,17 +59,25 @@ class TlsStream(TcpStream):
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         # First, since it refuses impossible server names: nothing is to be watched then.
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name)
+        # The engine itself: SSLObject is Python that only passes calls on, and another object for each idle connection.
+        if server_name is None:
+            self._tls: Any = context._wrap_bio(self._incoming, self._outgoing, server_side=True)  # type: ignore[attr-defined]
+        else:
+            wrapped = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+            self._tls = wrapped._sslobj  # type: ignore[attr-defined]
         super().__init__(sock, deadlines, write_stall)
-        # The engine itself: SSLObject's read and write are functions of Python's that only pass the call on.
-        self._decrypt = self._tls._sslobj.read  # type: ignore[attr-defined]
-        self._encrypt = self._tls._sslobj.write  # type: ignore[attr-defined]
+        self._decrypt = self._tls.read
+        self._encrypt = self._tls.write
         self._read_at_once = False
         self._ended = False
 
     def handshake(self) -> None:
         """Agree on keys before `deadline`. Raises HandshakeFailed, TimedOut, ConnectionLost."""
-        first = True
+        if self._tls.server_side:  # the client speaks first: asked before that, the engine would only raise "want read"
+            hello = self._next_flight()
+            if hello[0] != _HANDSHAKE_RECORD:
+                raise (PlainHttp("plain_http") if _looks_like_http(hello) else HandshakeFailed("not_tls"))
+            self._incoming.write(hello)
         while True:
             try:
                 self._tls.do_handshake()
@@ -82,18 +90,17 @@ class TlsStream(TcpStream):
                 raise HandshakeFailed(str(error)) from error
             else:
                 break
-            data = self._read_raw(_RECORD + _OVERHEAD)
-            if not data:
-                raise ConnectionLost("closed during the handshake")
-            if first:
-                first = False
-                if self._tls.server_side and data[0] != _HANDSHAKE_RECORD:
-                    raise (PlainHttp("plain_http") if _looks_like_http(data) else HandshakeFailed("not_tls"))
-            self._incoming.write(data)
+            self._incoming.write(self._next_flight())
         if self._incoming.pending:
             self._read_at_once = True  # the first request came along; our last flight leaves with the answer
         else:
             self._flush()
+
+    def _next_flight(self) -> bytes:
+        data = self._read_raw(_RECORD + _OVERHEAD)
+        if not data:
+            raise ConnectionLost("closed during the handshake")
+        return data
 
     def version(self) -> str:
         """ "TLSv1.3" and its like, for the log."""
@@ -108,7 +115,7 @@ class TlsStream(TcpStream):
         """The peer's verified certificate in DER, and decoded as by SSLObject.getpeercert; (b"", {}) when there is none."""
         if self._tls.context.verify_mode is ssl.CERT_NONE:
             return b"", {}
-        return self._tls.getpeercert(binary_form=True) or b"", dict(self._tls.getpeercert() or {})
+        return self._tls.getpeercert(True) or b"", dict(self._tls.getpeercert() or {})
 
     # ---------------------------------------------------------------- reading
 
@@ -241,7 +248,7 @@ class TlsStream(TcpStream):
 
     def _goodbye(self) -> bytes:
         try:
-            self._tls.unwrap()
+            self._tls.shutdown()
         except (ssl.SSLError, ValueError):
             pass  # as a rule "want read": our close_notify is written, the peer's is not waited for
         return self._outgoing.read()

@@ -1,0 +1,32 @@
+# Types for the compiled form of upload.py. See lbproxy/compiled.py.
+
+from lbproxy.proxy.service cimport Service
+
+
+cdef class Upload:
+    cdef public long long _came
+    cdef public object _client
+    cdef public object _decoder
+    cdef public object _interrupt
+    cdef public list _kept
+    cdef public long long _kept_size
+    cdef public long long _left
+    cdef public object _limit
+    cdef public Py_ssize_t _next
+    cdef public object _pump
+    cdef public Service _service
+    cdef public object _upstream
+    cdef public double _waited
+    cdef public bint done
+    cdef public bint pumping
+    cdef public long long received
+    cdef public bint replayable
+    cdef public bytes rest
+    cdef public bint sent
+
+    cpdef begin(self, upstream, bytes head)
+    cpdef pause(self)
+    cpdef stop(self)
+    cdef _pump_into(self, upstream)
+    cdef bytes _read(self)
+    cdef _take(self, bytes raw)
