@@ -2,8 +2,14 @@
 
 cimport cython
 
+cdef list _MILLISECONDS
+cdef list _NUMBERS
+cdef list _STATUSES
+cdef list _TENTHS
+
 
 cdef class AccessLog:
+    cdef public dict _everyday
     cdef public dict _hosts
     cdef public list _lines
     cdef public double _offset
@@ -13,12 +19,13 @@ cdef class AccessLog:
 
     cpdef str describe(self, str client, bytes method, bytes host, bytes path)
 
-    @cython.locals(now=double, second=long, answer=long, total=long)
+    @cython.locals(now=double, second=long, millisecond=long, middle=str)
     cpdef record(
         self, str about, long status, str reason, long long bytes_in, long long bytes_out, str backend, long tries, double tls,
         double begun, double parsed, double leased, double answered, double ended
     )
 
 
-@cython.locals(tenths=long)
+cdef str _digits(long long number)
+@cython.locals(tenths=cython.longlong)
 cdef str _tenths(double seconds)

@@ -6,6 +6,7 @@ from lbproxy.balance.board cimport Lease
 from lbproxy.http.forwarding cimport Forwarder
 from lbproxy.http.heads cimport ResponseHeads
 from lbproxy.http.message cimport RequestHead, ResponseHead
+from lbproxy.proxy.place cimport Place
 from lbproxy.proxy.reuse cimport Upstream
 from lbproxy.proxy.rewriter cimport Rewriter, Rewriting
 from lbproxy.proxy.service cimport Service
@@ -53,8 +54,9 @@ cdef class Exchange:
     cdef public bytes rest
 
     cpdef run(self)
-    @cython.locals(head=RequestHead)
+    @cython.locals(head=RequestHead, place=Place)
     cdef _route(self)
+    @cython.locals(lease=Lease)
     cdef _serve(self, pool)
     cdef _attempt(self, Lease lease, pool)
     cdef _dial(self, Lease lease, pool)

@@ -183,13 +183,14 @@ class Exchange:
         tried: tuple[int, ...] = ()
         budgeted = -1
         while True:
-            lease = pool.pick(tried)
-            if isinstance(lease, Unavailable):
-                lease = self._admit(pool, lease, tried)
-                if isinstance(lease, Unavailable):
+            picked = pool.pick(tried)
+            if not isinstance(picked, Lease):
+                picked = self._admit(pool, picked, tried)
+                if not isinstance(picked, Lease):
                     self._service.retries.end(budgeted)
                     # Say what went wrong at the last one, or that there was none.
-                    return self._answer(*((self._status, self._reason) if tried else (503, lease.reason)))
+                    return self._answer(*((self._status, self._reason) if tried else (503, picked.reason)))
+            lease = picked
             if tried:  # the first pick follows the parse at once: there is no queue to wait in
                 self._leased = self._answered = self._service.clock()
             self._tries += 1

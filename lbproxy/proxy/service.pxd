@@ -1,11 +1,16 @@
 # Types for the compiled form of service.py. See lbproxy/compiled.py.
 
+cimport cython
+
 from lbproxy.http.heads cimport ResponseHeads
 from lbproxy.observe.access cimport AccessLog
 from lbproxy.proxy.reuse cimport IdleUpstreams
 from lbproxy.proxy.rewriter cimport Rewriter
 
 
+cdef bytes _BIT_LENGTHS
+
+@cython.locals(ticks=cython.longlong)
 cpdef long latency_bucket(double seconds)
 
 
@@ -15,9 +20,9 @@ cdef class Counters:
     cdef public long long bytes_in
     cdef public long long bytes_out
     cdef public object cells
-    cdef public list latency
+    cdef public long long[::1] latency
     cdef public long long retries
-    cdef public list statuses
+    cdef public long long[::1] statuses
 
     cpdef count(self, long status, long long bytes_in, long long bytes_out, double seconds)
 

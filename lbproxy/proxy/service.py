@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -16,10 +17,15 @@ from lbproxy.proxy.rewriter import Rewriter, everyday_heads
 from lbproxy.proxy.router import Router
 from lbproxy.streams import Dialer, Strands
 
+_BIT_LENGTHS = bytes(ticks.bit_length() for ticks in range(1024))
+
 
 def latency_bucket(seconds: float) -> int:
     """Bucket i counts requests that took less than 2**i * 100 us; the last is unbounded."""
-    bucket = int(seconds * 10_000).bit_length()
+    ticks = int(seconds * 10_000)
+    if 0 <= ticks < 1024:
+        return _BIT_LENGTHS[ticks]
+    bucket = ticks.bit_length()
     return bucket if bucket < LATENCY_BUCKETS else LATENCY_BUCKETS - 1
 
 
@@ -40,9 +46,9 @@ class Counters:
     def __init__(self, ledger: Ledger, child: int) -> None:
         self.cells = ledger.cells
         self.child = child
-        self.statuses = [0] * 6
+        self.statuses = array("q", [0] * 6)
         """By the first digit of the status."""
-        self.latency = [0] * LATENCY_BUCKETS
+        self.latency = array("q", [0] * LATENCY_BUCKETS)
         self.bytes_in = 0
         self.bytes_out = 0
         self.retries = 0
