@@ -1,9 +1,22 @@
 # Types for the compiled form of heads.py. See lbproxy/compiled.py.
 
+cimport cython
+
+from lbproxy.http.message cimport ResponseHead
+
+
+cdef class KnownHead:
+    cdef readonly ResponseHead head
+    cdef readonly bytes out
+    cdef readonly bytes raw
+    cdef readonly ResponseHeads reader
+
+
 cdef class ResponseHeads:
     cdef public object _edits
     cdef public long _keep
     cdef public dict _known
     cdef public long _max_fields
 
-    cpdef tuple read(self, bytes raw, bytes method)
+    @cython.locals(known=KnownHead)
+    cpdef KnownHead read(self, bytes raw, bytes method)

@@ -17,6 +17,22 @@ HEADS_KEPT = 256
 """When there are more, all are forgotten: with Date in them they are stale after a second anyway."""
 
 
+class KnownHead:
+    """A response head as it came and as it leaves."""
+
+    __slots__ = ("head", "out", "raw", "reader")
+
+    def __init__(self, raw: bytes, head: ResponseHead, out: bytes, reader: ResponseHeads | None) -> None:
+        self.raw = raw
+        """From the status line to the empty line, both included."""
+        self.head = head
+        """What it says, edited."""
+        self.out = out
+        """What is passed on when nothing more is to be added."""
+        self.reader = reader
+        """For whom the same bytes mean the same next time, whatever the method but HEAD; None: nobody knows."""
+
+
 class ResponseHeads:
     """Of a worker, or of one of its places that has rules of its own."""
 
@@ -27,21 +43,22 @@ class ResponseHeads:
         self._max_fields = max_fields
         self._edits = edits
         self._keep = keep
-        self._known: dict[bytes, tuple[ResponseHead, bytes]] = {}
+        self._known: dict[bytes, KnownHead] = {}
 
-    def read(self, raw: bytes, method: bytes) -> tuple[ResponseHead, bytes]:
-        """(the checked head, edited, and the bytes to pass on when nothing more is to be added). Raises UpstreamError.
+    def read(self, raw: bytes, method: bytes) -> KnownHead:
+        """The checked head. Raises UpstreamError.
 
         `method` is the request's: a response to HEAD has another body than the same bytes in answer to GET.
         """
         if method == b"HEAD":
             head = self._parse(raw, method)
-            return head, response(head, b"")
+            return KnownHead(raw, head, response(head, b""), None)
         known = self._known.get(raw)
         if known is None:
             head = self._parse(raw, method)
-            known = head, response(head, b"")
-            if len(raw) <= FIELDS_KEPT:
+            lasts = len(raw) <= FIELDS_KEPT
+            known = KnownHead(raw, head, response(head, b""), self if lasts else None)
+            if lasts:
                 if len(self._known) >= self._keep:
                     self._known.clear()
                 self._known[raw] = known

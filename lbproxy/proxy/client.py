@@ -82,6 +82,8 @@ class ClientConnection(Client):
         self._fields = LastFields()
         self._about_head: RequestHead | None = None
         self._about = ""
+        self.placed_head = None
+        self.place = None
         self.open_tunnel: Tunnel | None = None
         self.pipelined = False
         self.strand: Strand | None = None
@@ -226,7 +228,7 @@ class ClientConnection(Client):
         except TimedOut:
             if self._idle_until > self.service.clock():
                 stream.deadline = self._idle_until
-                self._about_head = None
+                self._about_head = self.placed_head = None
                 self._fields = LastFields()  # thousands of idle clients hold as little as can be
                 self.forwarder.forget()
             else:

@@ -4,9 +4,10 @@ cimport cython
 
 from lbproxy.balance.board cimport Lease
 from lbproxy.http.forwarding cimport Forwarder
-from lbproxy.http.heads cimport ResponseHeads
+from lbproxy.http.heads cimport KnownHead, ResponseHeads
 from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.proxy.place cimport Place
+from lbproxy.proxy.response_head cimport read_head, read_piece
 from lbproxy.proxy.reuse cimport Upstream
 from lbproxy.proxy.rewriter cimport Rewriter, Rewriting
 from lbproxy.proxy.service cimport Service
@@ -17,6 +18,8 @@ cdef class Client:
     cdef public object open_tunnel
     cdef public str peer
     cdef public bint pipelined
+    cdef public Place place
+    cdef public RequestHead placed_head
     cdef public bint redirect
     cdef public Service service
     cdef public object strand
@@ -60,8 +63,10 @@ cdef class Exchange:
     cdef _serve(self, pool)
     cdef _attempt(self, Lease lease, pool)
     cdef _dial(self, Lease lease, pool)
-    @cython.locals(answer=ResponseHead)
+    @cython.locals(answer=ResponseHead, known=KnownHead)
     cdef _converse(self, Upstream upstream)
+    @cython.locals(last=KnownHead, known=KnownHead, data=bytes)
+    cdef tuple _first_head(self, Upstream upstream)
     @cython.locals(end=Py_ssize_t)
     cdef tuple _next_head(self, stream, bytes data)
     @cython.locals(body=Py_ssize_t, surplus=bint)

@@ -12,11 +12,13 @@ from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import ASK, Pool, Unavailable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.forwarding import Forwarder, response
+from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.upgrade import fault, upgrade_lines
+from lbproxy.proxy.place import Place
 from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.proxy.replies import https_location, redirect, reply
-from lbproxy.proxy.response_head import END, read_head
+from lbproxy.proxy.response_head import END, read_head, read_piece
 from lbproxy.proxy.retry import Verdict, judge, preference
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.rewriter import Rewriting, own_lines
@@ -38,7 +40,19 @@ _CHUNKED = b"\r\nTransfer-Encoding: chunked"
 class Client:
     """The connection that a request came on, as its exchange sees it."""
 
-    __slots__ = ("forwarder", "open_tunnel", "peer", "pipelined", "redirect", "service", "strand", "stream", "tls_seconds")
+    __slots__ = (
+        "forwarder",
+        "open_tunnel",
+        "peer",
+        "pipelined",
+        "place",
+        "placed_head",
+        "redirect",
+        "service",
+        "strand",
+        "stream",
+        "tls_seconds",
+    )
 
     service: Service
     stream: Stream
@@ -48,6 +62,10 @@ class Client:
     tls_seconds: float
     strand: Strand | None
     open_tunnel: Tunnel | None
+    placed_head: RequestHead | None
+    """The last head that a place was looked for, if that said all; a client that asks for the same again is not asked where to."""
+    place: Place | None
+    """What was found for it."""
     pipelined: bool
     """More came while a request was served, and was not read yet: as a rule the next one."""
 
@@ -160,11 +178,14 @@ class Exchange:
         if client.redirect:
             return self._redirect()
         router = self._service.router
-        if router.has_path_rules:
+        if head is client.placed_head:
+            place = client.place
+        elif router.has_path_rules:
             place, head = router.follow(head)
             self._head = head
         else:
-            place = router.match(head.host, head.path)
+            place = client.place = router.match(head.host, head.path)
+            client.placed_head = head
         rewriter = self._service.rewriter if place is None else place.rewriter
         if rewriter is not None:
             self._rewriting = rewriter.begin(client.forwarder, head)
@@ -291,7 +312,8 @@ class Exchange:
         # While the body is on its way the client's and the backend's progress are limited, and then the pump sets this deadline.
         pumping = upload is not None and upload.pumping
         stream.deadline = NEVER if pumping else self._leased + self._service.response_timeout
-        answer, out, data = self._next_head(stream, b"")
+        known, data = self._first_head(upstream)
+        answer, out = known.head, known.out
         if answer.noteworthy:
             if answer.status < 200:
                 answer, out, data = self._after_interim(stream, answer, out, data)
@@ -304,13 +326,22 @@ class Exchange:
         self._status, self._reason = answer.status, ""  # an earlier try's failure is told by `tries`
         self._pass_on(upstream, answer, out, data)
 
-    def _next_head(self, stream: Stream, data: bytes) -> tuple[ResponseHead, bytes, bytes]:
-        """(the next head, the same as passed on, the bytes behind it); `data`: what is here of it already."""
+    def _first_head(self, upstream: Upstream) -> tuple[KnownHead, bytes]:
+        """As _next_head. A connection whose last answer began with the same bytes need not be looked up."""
+        stream, last = upstream.stream, upstream.last_head
+        data = read_piece(stream, b"")
+        if last is not None and data.startswith(last.raw) and last.reader is self._heads and self._head.method != b"HEAD":
+            return last, data[len(last.raw) :]
+        known, data = self._next_head(stream, data)
+        upstream.last_head = None if known.reader is None else known
+        return known, data
+
+    def _next_head(self, stream: Stream, data: bytes) -> tuple[KnownHead, bytes]:
+        """(the next head, the bytes behind it); `data`: what is here of it already."""
         end = data.find(END) if data else -1
         if end < 0:
             data, end = read_head(stream, data)
-        answer, out = self._heads.read(data[: end + 4], self._head.method)
-        return answer, out, data[end + 4 :]
+        return self._heads.read(data[: end + 4], self._head.method), data[end + 4 :]
 
     def _after_interim(self, stream: Stream, answer: ResponseHead, out: bytes, data: bytes) -> tuple[ResponseHead, bytes, bytes]:
         """Pass 1xx on until the final head is there."""
@@ -325,7 +356,8 @@ class Exchange:
             pumping = self._upload is not None and self._upload.pumping
             stream.deadline = NEVER if pumping else self._service.clock() + self._service.response_timeout
             try:
-                answer, out, data = self._next_head(stream, data)
+                known, data = self._next_head(stream, data)
+                answer, out = known.head, known.out
             except UpstreamError as error:
                 if error.reason == "response_closed":  # but it had begun to answer: it did not die as an idle connection does
                     raise UpstreamError(502, "response_truncated", "the backend closed after an interim response") from error

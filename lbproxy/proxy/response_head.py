@@ -10,23 +10,29 @@ MAX_RESPONSE_HEAD = 64 * 1024
 """Twice what a client may send: backends set many cookies. nginx refuses above 4-8 KiB and is cursed for it."""
 
 
+def read_piece(stream: Stream, data: bytes) -> bytes:
+    """More of a head of which `data` is here already. Raises UpstreamError: 504 when it does not come in time, 502 at the end."""
+    cause: StreamError | None = None
+    try:
+        more = stream.read(HEAD_READ)
+    except TimedOut as error:
+        raise UpstreamError(504, "response_timeout", "no response head in time") from error
+    except StreamError as error:
+        more, cause = b"", error
+    if not more:
+        reason = "response_truncated" if data else "response_closed"
+        raise UpstreamError(502, reason, "the backend closed before its response head was whole") from cause
+    return more
+
+
 def read_head(stream: Stream, data: bytes) -> tuple[bytes, int]:
     """(bytes with a whole head in front, where the head's empty line begins). `data`: what is here of it already.
 
-    Raises UpstreamError: 504 when it does not come in time, 502 when the backend closes before or it does not end.
+    Raises UpstreamError as read_piece does, and 502 when it does not end.
     """
     while True:
         searched = len(data)
-        cause: StreamError | None = None
-        try:
-            more = stream.read(HEAD_READ)
-        except TimedOut as error:
-            raise UpstreamError(504, "response_timeout", "no response head in time") from error
-        except StreamError as error:
-            more, cause = b"", error
-        if not more:
-            reason = "response_truncated" if data else "response_closed"
-            raise UpstreamError(502, reason, "the backend closed before its response head was whole") from cause
+        more = read_piece(stream, data)
         data = data + more if data else more
         end = data.find(END, searched - 3) if searched > 3 else data.find(END)
         if end >= 0:

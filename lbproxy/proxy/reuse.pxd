@@ -2,6 +2,8 @@
 
 cimport cython
 
+from lbproxy.http.heads cimport KnownHead
+
 
 cdef class Shelf:
     cdef public list idle
@@ -16,6 +18,7 @@ cdef class Upstream:
     cdef public double _retires
     cdef public Shelf _shelf
     cdef public object backend
+    cdef public KnownHead last_head
     cdef public long long served
     cdef public object stream
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from lbproxy.balance.backend import Backend
 from lbproxy.config.model import Connections
+from lbproxy.http.heads import KnownHead
 from lbproxy.streams import NEVER, Stream
 
 _NO_LIMIT = 2**62
@@ -45,7 +46,7 @@ class Shelf:
 class Upstream:
     """A connection to a backend. Owner of its stream while idle."""
 
-    __slots__ = ("_idle", "_retires", "_shelf", "backend", "served", "stream")
+    __slots__ = ("_idle", "_retires", "_shelf", "backend", "last_head", "served", "stream")
 
     def __init__(self, stream: Stream, backend: Backend) -> None:
         self.stream = stream
@@ -56,6 +57,8 @@ class Upstream:
         self._retires = NEVER
         self._shelf: Shelf | None = None
         """Where it stands while it is idle; kept, to spare the look-up."""
+        self.last_head: KnownHead | None = None
+        """How its last answer began, if that is worth remembering: backends repeat themselves."""
         stream.owner = self
 
     def on_readable(self) -> None:

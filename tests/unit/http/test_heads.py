@@ -22,7 +22,10 @@ def known(heads: ResponseHeads) -> int:
 def test_the_second_time_is_the_first_time() -> None:
     heads = ResponseHeads(100)
     for _ in range(3):
-        parsed, out = heads.read(head(5), b"GET")
+        read = heads.read(head(5), b"GET")
+        parsed, out = read.head, read.out
+        assert read.raw == head(5)
+        assert read.reader is heads
         assert parsed == parse_response(head(5), b"GET", 100)
         assert out == response(parsed, b"")
     assert known(heads) == 1
@@ -32,8 +35,10 @@ def test_the_same_bytes_in_answer_to_head_have_no_body() -> None:
     """Else the next response would be swallowed as a body, or a body taken for the next response."""
     heads = ResponseHeads(100)
     for _ in range(2):
-        assert heads.read(head(5), b"GET")[0].body == 5
-        assert heads.read(head(5), b"HEAD")[0].body == NO_BODY
+        assert heads.read(head(5), b"GET").head.body == 5
+        in_answer_to_head = heads.read(head(5), b"HEAD")
+        assert in_answer_to_head.head.body == NO_BODY
+        assert in_answer_to_head.reader is None, "nobody may take it for the next one"
     assert known(heads) == 1
 
 
@@ -49,9 +54,11 @@ def test_a_refused_head_is_refused_again() -> None:
 def test_backends_cannot_fill_the_memory() -> None:
     heads = ResponseHeads(100)
     for length in range(3 * HEADS_KEPT + 7):
-        assert heads.read(head(length), b"GET")[0].body == length
+        assert heads.read(head(length), b"GET").head.body == length
         assert known(heads) <= HEADS_KEPT
     before = known(heads)
     large = head(1, f"X: {'x' * FIELDS_KEPT}\r\n")
-    assert heads.read(large, b"GET")[0].body == 1
+    read = heads.read(large, b"GET")
+    assert read.head.body == 1
+    assert read.reader is None
     assert known(heads) == before

@@ -49,6 +49,26 @@ def test_a_request_is_forwarded_and_its_answer_passed_on() -> None:
     world.at_rest()
 
 
+def test_a_backend_that_repeats_its_head_is_read_as_if_it_had_not() -> None:
+    """The bytes mean the same in whatever pieces they come, and the same bytes in answer to HEAD have no body."""
+    world = World(backends=1)
+    client = world.connect()
+    for body in (b"one", b"two", b"six"):
+        assert body_of(answered(world, client, get(), ok(body))) == body
+    for cut in (5, 20, len(ok(b"")), len(ok(b"ten")) - 1):
+        client.feed(get())
+        world.upstream.feed(ok(b"ten")[:cut], ok(b"ten")[cut:])
+        assert body_of(client.take()) == b"ten"
+    without_body = ok(b"ten")[:-3]
+    assert body_of(answered(world, client, get(method="HEAD"), without_body)) == b""
+    assert body_of(answered(world, client, get(), ok(b"ten"))) == b"ten"
+    assert body_of(answered(world, client, get(method="HEAD"), without_body)) == b""
+    assert body_of(answered(world, client, get(), ok(b"longer"))) == b"longer"
+    assert answered(world, client, get(), ok(b"gone", status="404 Not Found")).startswith(b"HTTP/1.1 404 ")
+    assert world.dials == [9000], "all over one connection"
+    world.at_rest()
+
+
 def test_connections_are_reused_and_counted() -> None:
     world = World(backends=1)
     client = world.connect()

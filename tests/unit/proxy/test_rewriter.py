@@ -154,7 +154,7 @@ def test_hsts_over_tls_only() -> None:
     """In the backend's answers and in ours; presets everywhere."""
     secure, plain = both(rewriter(hsts=Hsts(60), security_headers="basic"))
     for rewriting, expected in ((secure, [b"max-age=60"]), (plain, [])):
-        out = rewriting.heads.read(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"GET")[1]
+        out = rewriting.heads.read(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", b"GET").out
         own = b"HTTP/1.1 502 Bad Gateway" + rewriting.own_lines() + b"\r\n\r\n"
         for head in (out, own):
             assert values(head, "strict-transport-security") == expected
