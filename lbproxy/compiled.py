@@ -41,6 +41,7 @@ HOT = (
     "lbproxy.proxy.exchange",
     "lbproxy.proxy.place",
     "lbproxy.proxy.relay",
+    "lbproxy.proxy.requester",
     "lbproxy.proxy.response_head",
     "lbproxy.proxy.reuse",
     "lbproxy.proxy.rewriter",

@@ -81,6 +81,7 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "__main__.py": "one line, run by every scenario",
     "streams.py": "interfaces only",
     "config/model.py": "values and defaults; config/test_load.py reads them all",
+    "proxy/requester.py": "attributes, and a method that proxy/client.py has",
     "ipc/messages.py": "values; ipc/test_codec.py carries each of them over the wire",
     "ipc/handover.py": "values",
     "balance/backend.py": "a value",

@@ -4,7 +4,8 @@ cimport cython
 
 from lbproxy.http.h1.request cimport LastFields
 from lbproxy.http.message cimport RequestHead
-from lbproxy.proxy.exchange cimport Client, Exchange
+from lbproxy.proxy.exchange cimport Exchange
+from lbproxy.proxy.requester cimport Client
 from lbproxy.proxy.service cimport Service
 
 

@@ -19,8 +19,9 @@ from lbproxy.http.grammar import BARE_LF
 from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.http.message import RequestHead
 from lbproxy.observe.access import Timing
-from lbproxy.proxy.exchange import Client, Exchange
+from lbproxy.proxy.exchange import Exchange
 from lbproxy.proxy.replies import reply
+from lbproxy.proxy.requester import Client
 from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.tunnel import Tunnel

@@ -3,30 +3,14 @@
 cimport cython
 
 from lbproxy.balance.board cimport Lease
-from lbproxy.http.forwarding cimport Forwarder
 from lbproxy.http.heads cimport KnownHead, ResponseHeads
 from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.proxy.place cimport Place
+from lbproxy.proxy.requester cimport Client
 from lbproxy.proxy.response_head cimport read_head, read_piece
 from lbproxy.proxy.reuse cimport Upstream
 from lbproxy.proxy.rewriter cimport Rewriter, Rewriting
 from lbproxy.proxy.service cimport Service
-
-
-cdef class Client:
-    cdef public Forwarder forwarder
-    cdef public object open_tunnel
-    cdef public str peer
-    cdef public bint pipelined
-    cdef public Place place
-    cdef public RequestHead placed_head
-    cdef public bint redirect
-    cdef public Service service
-    cdef public object strand
-    cdef public object stream
-    cdef public double tls_seconds
-
-    cpdef str about(self, RequestHead head)
 
 
 cdef class Exchange:

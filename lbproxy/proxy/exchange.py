@@ -11,21 +11,20 @@ from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import ASK, Pool, Unavailable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
-from lbproxy.http.forwarding import Forwarder, response
+from lbproxy.http.forwarding import response
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.upgrade import fault, upgrade_lines
-from lbproxy.proxy.place import Place
 from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.proxy.replies import https_location, redirect, reply
+from lbproxy.proxy.requester import Client
 from lbproxy.proxy.response_head import END, read_head, read_piece
 from lbproxy.proxy.retry import Verdict, judge, preference
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.rewriter import Rewriting, own_lines
-from lbproxy.proxy.service import Service
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.proxy.upload import Upload
-from lbproxy.streams import NEVER, Strand, Stream
+from lbproxy.streams import NEVER, Stream
 
 _TO_CONNECTS = (PerBackend.CONNECTS - PerBackend.FAILURES) * BACKEND_SLOTS
 """From the cell that counts a backend's failures to the one that counts connections to it."""
@@ -35,43 +34,6 @@ MAX_INTERIM = 32
 _CLOSE = b"\r\nConnection: close"
 _KEEP_ALIVE = b"\r\nConnection: keep-alive"  # a 1.0 client keeps its connection only if it is told so
 _CHUNKED = b"\r\nTransfer-Encoding: chunked"
-
-
-class Client:
-    """The connection that a request came on, as its exchange sees it."""
-
-    __slots__ = (
-        "forwarder",
-        "open_tunnel",
-        "peer",
-        "pipelined",
-        "place",
-        "placed_head",
-        "redirect",
-        "service",
-        "strand",
-        "stream",
-        "tls_seconds",
-    )
-
-    service: Service
-    stream: Stream
-    peer: str
-    forwarder: Forwarder
-    redirect: bool
-    tls_seconds: float
-    strand: Strand | None
-    open_tunnel: Tunnel | None
-    placed_head: RequestHead | None
-    """The last head that a place was looked for, if that said all; a client that asks for the same again is not asked where to."""
-    place: Place | None
-    """What was found for it."""
-    pipelined: bool
-    """More came while a request was served, and was not read yet: as a rule the next one."""
-
-    def about(self, head: RequestHead) -> str:
-        """Who asked for what, as the access log tells it."""
-        raise NotImplementedError
 
 
 class Exchange:

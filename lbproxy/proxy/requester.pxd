@@ -1,0 +1,22 @@
+# Types for the compiled form of requester.py. See lbproxy/compiled.py.
+
+from lbproxy.http.forwarding cimport Forwarder
+from lbproxy.http.message cimport RequestHead
+from lbproxy.proxy.place cimport Place
+from lbproxy.proxy.service cimport Service
+
+
+cdef class Client:
+    cdef public Forwarder forwarder
+    cdef public object open_tunnel
+    cdef public str peer
+    cdef public bint pipelined
+    cdef public Place place
+    cdef public RequestHead placed_head
+    cdef public bint redirect
+    cdef public Service service
+    cdef public object strand
+    cdef public object stream
+    cdef public double tls_seconds
+
+    cpdef str about(self, RequestHead head)

@@ -1,0 +1,47 @@
+"""Whoever asked: the connection that a request came on, as its exchange sees it (the whole of it is in client.py)."""
+
+from __future__ import annotations
+
+from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.message import RequestHead
+from lbproxy.proxy.place import Place
+from lbproxy.proxy.service import Service
+from lbproxy.proxy.tunnel import Tunnel
+from lbproxy.streams import Strand, Stream
+
+
+class Client:
+    """See above."""
+
+    __slots__ = (
+        "forwarder",
+        "open_tunnel",
+        "peer",
+        "pipelined",
+        "place",
+        "placed_head",
+        "redirect",
+        "service",
+        "strand",
+        "stream",
+        "tls_seconds",
+    )
+
+    service: Service
+    stream: Stream
+    peer: str
+    forwarder: Forwarder
+    redirect: bool
+    tls_seconds: float
+    strand: Strand | None
+    open_tunnel: Tunnel | None
+    placed_head: RequestHead | None
+    """The last head that a place was looked for, if that said all; a client that asks for the same again is not asked where to."""
+    place: Place | None
+    """What was found for it."""
+    pipelined: bool
+    """More came while a request was served, and was not read yet: as a rule the next one."""
+
+    def about(self, head: RequestHead) -> str:
+        """Who asked for what, as the access log tells it."""
+        raise NotImplementedError
