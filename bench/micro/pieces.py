@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from bench.macro import certificate
 from bench.micro.instructions import CASES
+from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, cell_at, column_at
 from lbproxy.balance.policy import Policy
@@ -62,9 +63,9 @@ class Farm(NamedTuple):
     backends: list[Backend]
     lock: PickLock
 
-    def pool(self, policy: Policy | None = None) -> Pool:
+    def pool(self, policy: Policy | None = None, kind: type[Pool] = Pool) -> Pool:
         """As its last worker has it."""
-        return Pool("app", self.backends, self.ledger, self.lock, WORKERS - 1, policy)
+        return kind("app", self.backends, self.ledger, self.lock, WORKERS - 1, policy)
 
 
 def farm(size: int, weights: tuple[int, ...] = (1,), tiers: tuple[int, ...] = (0,), warming: int = 0) -> Farm:
@@ -108,7 +109,7 @@ def picks() -> Iterator[tuple[str, Piece]]:
         yield f"pick round_robin, {size}", picking(even.pool(RoundRobin(Turns(even.ledger.cells, range(size)))))
         yield f"pick random_two, {size}", picking(uneven.pool(RandomTwo(chance.random)))
         ranking = Ranking([backend.name for backend in even.backends], [1] * size)
-        yield f"pick source_hash, {size}", picking(even.pool(), Preference(-1, ranking.of(b"192.0.2.7"), True))
+        yield f"pick source_hash, {size}", picking(even.pool(kind=AskingPool), Preference(-1, ranking.of(b"192.0.2.7"), True))
 
 
 def lease() -> Piece:
