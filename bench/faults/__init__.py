@@ -3,6 +3,7 @@
 A run travels through these files:
 
     faults   the faults: how each begins and ends, and whom it befalls
+    names    a name server, for the fault that is a changing answer
     crew     the three backends: two nginx and an application (app) that can be put in a mood
     proxies  how each proxy is told to check, to time out and to try again
     run      for each fault and proxy: load on, fault on, fault off, load off

@@ -1,9 +1,10 @@
 """A small application as a backend, well or in one of several bad moods; in a process of its own.
 
-    python -m bench.faults.app PORT DOOR [NAME]
+    python -m bench.faults.app PORT DOOR [NAME [HOST]]
 
-On PORT it answers /upload with 204, /health with 200 and everything else with a body of three bytes, X-Backend telling its NAME.
-A connection to DOOR brings one word, the mood that all further answers are in, and gets "ok" when it has come over it:
+On PORT of HOST (127.0.0.1) it answers /upload with 204, /health with 200 and everything else with a body of three bytes,
+X-Backend telling its NAME. A connection to DOOR brings one word, the mood that all further answers are in, and gets "ok" when it
+has come over it:
 
     well        as above
     slow        the same, 200 ms later
@@ -130,13 +131,13 @@ class App:
         await self.answer(connection, path)
 
 
-async def main(port: int, door: int, name: str) -> None:
+async def main(port: int, door: int, name: str = "app", host: str = "127.0.0.1") -> None:
     """Serve until killed."""
     app = App(name.encode())
     await asyncio.start_server(app.told, "127.0.0.1", door)
-    server = await asyncio.start_server(app.connected, "127.0.0.1", port, backlog=1024)
+    server = await asyncio.start_server(app.connected, host, port, backlog=1024)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3] if len(sys.argv) > 3 else "app"))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.faults import report
-from bench.faults.faults import FAULTS, NAMES
+from bench.faults.faults import FAULTS, NAMES, Fault
 from bench.faults.run import Plan, run
 from bench.macro import machine, peers
 from bench.macro.errors import BenchError, exit_code
@@ -37,6 +38,13 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     return chosen
 
 
+def possible(wanted: Sequence[Fault], dnsmasq: bool) -> tuple[list[Fault], str]:
+    """Those that can be measured with or without dnsmasq, and a word about the others; "" when there are none."""
+    faults = [fault for fault in wanted if dnsmasq or not fault.named]
+    left = ", ".join(fault.name for fault in wanted if fault not in faults)
+    return faults, f"skipped: {left} (dnsmasq is not installed; on Debian: apt-get install dnsmasq-base)" if left else ""
+
+
 def measure(chosen: argparse.Namespace) -> None:
     names = list(dict.fromkeys(chosen.peers.split(",")))
     for name in names:
@@ -44,13 +52,18 @@ def measure(chosen: argparse.Namespace) -> None:
     machine.require("nginx", "two of the backends")
     cores = machine.cores(chosen.pin)
     facts: dict[str, object] = {**machine.facts(cores), **{name: peers.about(name) for name in names}}
-    faults = [fault for fault in FAULTS if not chosen.faults or fault.name in chosen.faults]
+    wanted = [fault for fault in FAULTS if not chosen.faults or fault.name in chosen.faults]
+    faults, skipped = possible(wanted, machine.installed("dnsmasq"))
+    if not faults:
+        raise BenchError(skipped)
     plan = QUICK if chosen.quick else Plan()
     results, failures = run(names, faults, plan, cores, lambda line: print(line, file=sys.stderr, flush=True))
     facts["load after"] = machine.load_average()
     for name, fact in facts.items():
         print(f"{name + ':':<13} {fact}")
     print(f"\n{report.table(results)}\n\n{report.LEGEND}")
+    if skipped:
+        print(skipped)
     if chosen.json:
         chosen.json.write_text(report.as_json(facts, results, plan))
     if failures:

@@ -8,8 +8,10 @@ import random
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from bench.faults.names import NAME, NameServer, Zone
 from bench.macro.backends import REPOSITORY, user_line
 from bench.macro.errors import BenchError
 from bench.macro.machine import Cores, pinned, require
@@ -31,7 +33,7 @@ http {{
     upstream sink {{ server unix:{folder}/sink.sock; keepalive 64; }}
     server {{ listen unix:{folder}/sink.sock; location / {{ return 204; }} }}
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen {host}:{port} backlog=4096;
         add_header X-Backend {name};
         location / {{ return 200 "ok\\n"; }}
         location = /upload {{
@@ -43,13 +45,17 @@ http {{
 """
 BELOW_EPHEMERAL = (20_000, 32_000)
 """A port that the kernel may give to an outgoing connection could be taken while its server is down."""
+ONE_HOST = ("127.0.0.1", "127.0.0.1", "127.0.0.1")
+HOSTS = ("127.0.0.1", "127.0.0.2", "127.0.0.3")
+"""The backends of a name have one port, and so an address each."""
 
 
 class Server:
     """A backend and its processes; started when made. Whoever makes it calls `stop`."""
 
-    def __init__(self, name: str, port: int, command: list[str], folder: Path, cores: Cores) -> None:
+    def __init__(self, name: str, host: str, port: int, command: list[str], folder: Path, cores: Cores) -> None:
         self.name = name
+        self.host = host
         self.port = port
         self._command = pinned(command, cores.load)
         self._folder = folder
@@ -64,7 +70,7 @@ class Server:
             self.name, self._command, stdout=output.with_suffix(".out"), stderr=output.with_suffix(".err"), cwd=REPOSITORY
         )
         try:
-            self._program.wait_until(lambda: _answers(self.port))
+            self._program.wait_until(lambda: _answers(self.host, self.port))
         except BaseException:
             self.stop()
             raise
@@ -90,10 +96,12 @@ class Server:
 class App(Server):
     """app.py"""
 
-    def __init__(self, name: str, folder: Path, cores: Cores) -> None:
+    def __init__(self, name: str, folder: Path, cores: Cores, host: str = "127.0.0.1", port: int | None = None) -> None:
+        """`port`: None for a free one."""
         self._door = free_port()
-        port = free_port()
-        super().__init__(name, port, [sys.executable, "-m", "bench.faults.app", str(port), str(self._door), name], folder, cores)
+        port = port or free_port()
+        command = [sys.executable, "-m", "bench.faults.app", str(port), str(self._door), name, host]
+        super().__init__(name, host, port, command, folder, cores)
 
     def mood(self, word: str) -> None:
         """One of app.py's; it is in it when this returns."""
@@ -105,26 +113,36 @@ class App(Server):
             raise BenchError(f"{self.name} does not know the mood {word!r}: {said.decode()}")
 
 
-def nginx(name: str, folder: Path, cores: Cores) -> Server:
+def nginx(name: str, folder: Path, cores: Cores, host: str, port: int) -> Server:
     """An nginx that answers what the application answers."""
-    port = free_port()
     own = folder / name
     own.mkdir(mode=0o755)
     config = own / "nginx.conf"
-    config.write_text(_CONFIG.format(folder=own, port=port, name=name, user=user_line()))
+    config.write_text(_CONFIG.format(folder=own, host=host, port=port, name=name, user=user_line()))
     command = [require("nginx", "a backend"), "-p", str(own), "-e", str(own / "nginx.log"), "-c", str(config)]
-    return Server(name, port, command, own, cores)
+    return Server(name, host, port, command, own, cores)
 
 
 class Crew:
     """All of them; whoever makes it calls `stop`."""
 
-    def __init__(self, folder: Path, cores: Cores) -> None:
-        """`folder` is empty and ours."""
-        self.app = App("app", folder, cores)
-        self.servers: list[Server] = [self.app]
+    zone: Zone | None = None
+    """What a proxy is to know instead of addresses."""
+
+    def __init__(self, folder: Path, cores: Cores, dnsmasq: str | None = None) -> None:
+        """`folder` is empty and ours; `dnsmasq`: the program, when the backends are to have a name, and addresses of their own."""
+        hosts = ONE_HOST if dnsmasq is None else HOSTS
+        ports = (None, None, None) if dnsmasq is None else (free_port(HOSTS),) * 3
+        self.servers: list[Server] = []
+        self._names: NameServer | None = None
         try:
-            self.servers += [nginx(name, folder, cores) for name in ("nginx1", "nginx2")]
+            self.app = App("app", folder, cores, hosts[0], ports[0])
+            self.servers.append(self.app)
+            for name, host, port in zip(("nginx1", "nginx2"), hosts[1:], ports[1:], strict=True):
+                self.servers.append(nginx(name, folder, cores, host, port or free_port()))
+            if dnsmasq is not None:
+                self._names = NameServer(dnsmasq, free_port(), folder, HOSTS, cores)
+                self.zone = Zone(NAME, self.app.port, self._names.address, len(HOSTS))
         except BaseException:
             self.stop()
             raise
@@ -133,25 +151,38 @@ class Crew:
     def ports(self) -> tuple[int, ...]:
         return tuple(server.port for server in self.servers)
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """ "127.0.0.1:80" """
+        return tuple(f"{server.host}:{server.port}" for server in self.servers)
+
+    def announce(self, servers: Sequence[Server]) -> None:
+        """From now on the name server tells the addresses of these."""
+        assert self._names is not None, "made without a name"
+        self._names.point([server.host for server in servers])
+
     def stop(self) -> None:
         for server in self.servers:
             server.stop()
+        if self._names is not None:
+            self._names.stop()
 
 
-def free_port() -> int:
-    """One that nobody has now, and that no outgoing connection will be given."""
+def free_port(hosts: Sequence[str] = ("127.0.0.1",)) -> int:
+    """One that nobody has now at any of these, and that no outgoing connection will be given."""
     for _ in range(100):
         port = random.randrange(*BELOW_EPHEMERAL)
         try:
-            socket.create_server(("127.0.0.1", port)).close()
+            for host in hosts:
+                socket.create_server((host, port)).close()
         except OSError:
             continue
         return port
     raise BenchError(f"no free port among {BELOW_EPHEMERAL[0]} to {BELOW_EPHEMERAL[1]}")
 
 
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+def _answers(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=2)
     try:
         connection.request("GET", "/health")
         return connection.getresponse().status == 200

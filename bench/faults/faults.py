@@ -11,6 +11,9 @@ from bench.faults.crew import Crew
 
 RESTART_SECONDS = 0.5
 """How long a restarted backend is away, and then as long as it takes to start."""
+GRACE_SECONDS = 2.0
+"""Between an address' leaving the answer and its backend's end: the time to live, and as much again for asking."""
+GONE_SECONDS = 2.0
 
 
 class Fault(NamedTuple):
@@ -23,6 +26,8 @@ class Fault(NamedTuple):
     end: Callable[[Crew], None]
     seconds: float | None = None
     """How long it lasts; None: as the run says."""
+    named: bool = False
+    """Whether the proxies know the backends by a name, and ask a name server."""
 
 
 APP, NGINX = 0, 1
@@ -37,6 +42,17 @@ def _restart(crew: Crew) -> None:
     time.sleep(RESTART_SECONDS)
     crew.servers[NGINX].stop()
     crew.servers[NGINX].start()
+
+
+def _leave(crew: Crew) -> None:
+    crew.announce([server for server in crew.servers if server is not crew.servers[NGINX]])
+    time.sleep(GRACE_SECONDS)
+    crew.servers[NGINX].kill()
+
+
+def _return(crew: Crew) -> None:
+    crew.servers[NGINX].start()
+    crew.announce(crew.servers)
 
 
 FAULTS = (
@@ -61,5 +77,6 @@ FAULTS = (
     _mood("reset", "resets connections instead of answering"),
     _mood("cut", "resets connections in the middle of its answers"),
     _mood("mute", "accepts and says nothing"),
+    Fault("dns", "its address leaves the DNS answer, and it is killed 2 s later", NGINX, _leave, _return, GONE_SECONDS, named=True),
 )
 NAMES = tuple(fault.name for fault in FAULTS)

@@ -8,13 +8,18 @@
 
 nginx (the free one) has no checks; three failures within AWAY seconds take a backend out. HAProxy would send POST twice with
 `retry-on all-retryable-errors` alone: its manual advises to exclude what is not idempotent, which is done here.
+
+Where the backends have a name (Zone), every proxy asks for it again each second, about, which is its time to live. The free nginx
+before 1.27.3 asks again only for a name in a variable: without an upstream block it has neither least connections, nor kept
+connections to backends, nor a memory of failures. That is how its users do it, and what is measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
+from bench.faults.names import Zone
 from bench.macro import peers
 from bench.macro.backends import user_line
 from bench.macro.site import Recipe, Site
@@ -37,17 +42,13 @@ http {{
     client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u;
     scgi_temp_path {folder}/s;
     keepalive_timeout 300s; keepalive_requests 1000000000;
-    upstream pool {{
-        zone pool 256k; least_conn;
-        {servers}
-        keepalive 64; keepalive_requests 1000000000;
-    }}
+    {servers}
     server {{
         listen 127.0.0.1:{https} ssl backlog=4096;
         listen 127.0.0.1:{http} backlog=4096;
         ssl_certificate {certificate.cert}; ssl_certificate_key {certificate.key};
         location / {{
-            proxy_pass http://pool;
+            proxy_pass http://{target};
             proxy_http_version 1.1; proxy_set_header Connection "";
             proxy_connect_timeout {late}s; proxy_read_timeout {late}s; proxy_send_timeout {late}s;
             proxy_next_upstream error timeout http_500 http_502 http_503 http_504; proxy_next_upstream_tries 2;
@@ -55,6 +56,12 @@ http {{
     }}
 }}
 """
+_NGINX_POOL = """\
+upstream pool {{
+        zone pool 256k; least_conn;
+        {servers}
+        keepalive 64; keepalive_requests 1000000000;
+    }}"""
 _HAPROXY = """\
 global
     log stdout format raw daemon
@@ -63,7 +70,7 @@ global
 defaults
     mode http
     log global
-    log-format "%tr %Ta %HM %ST %s %rc"
+    log-format "%tr %Ta %HM %ST %s %si:%sp %rc"
     http-reuse always
     timeout connect {late}s
     timeout server {late}s
@@ -84,9 +91,18 @@ backend pool
     default-server check inter 1s fastinter 500ms downinter 1s fall 3 rise 2
 {servers}
 """
+_HAPROXY_NAMES = """\
+    server-template app {zone.backends} {zone.name}:{zone.port} resolvers names resolve-prefer ipv4 init-addr none
+resolvers names
+    nameserver one {zone.server}
+    timeout resolve 1s
+    timeout retry 1s
+    hold valid 1s
+"""
 _LBPROXY = """\
 [proxy]
 workers = {workers}
+{resolvers}
 [log]
 access = "{access_log}"
 [[listen]]
@@ -115,32 +131,48 @@ keepalive = "300s"
 """
 
 
-def _nginx(site: Site) -> tuple[str, str]:
-    servers = [f"server 127.0.0.1:{port} max_fails=3 fail_timeout={AWAY}s;" for port in site.backends]
-    return "nginx.conf", _told(_NGINX, site, " ".join(servers))
+def _nginx(site: Site, zone: Zone | None) -> tuple[str, str]:
+    if zone is not None:
+        # Names no longer known than their time to live; what has expired is asked for by the next request, which waits.
+        servers = f'resolver {zone.server} valid=1s ipv6=off;\n    map "" $app {{ default {zone.name}:{zone.port}; }}'
+        target = "$app"
+    else:
+        each = (f"server 127.0.0.1:{port} max_fails=3 fail_timeout={AWAY}s;" for port in site.backends)
+        servers, target = _NGINX_POOL.format(servers=" ".join(each)), "pool"
+    return "nginx.conf", _told(_NGINX, site, servers=servers, target=target)
 
 
-def _haproxy(site: Site) -> tuple[str, str]:
-    servers = [f"    server s{number} 127.0.0.1:{port}" for number, port in enumerate(site.backends)]
-    return "haproxy.cfg", _told(_HAPROXY, site, "\n".join(servers))
+def _haproxy(site: Site, zone: Zone | None) -> tuple[str, str]:
+    fixed = (f"    server s{number} 127.0.0.1:{port}" for number, port in enumerate(site.backends))
+    return "haproxy.cfg", _told(_HAPROXY, site, servers=_HAPROXY_NAMES.format(zone=zone) if zone else "\n".join(fixed))
 
 
-def _lbproxy(site: Site) -> tuple[str, str]:
-    return "lbproxy.toml", _told(_LBPROXY, site, ", ".join(f'"127.0.0.1:{port}"' for port in site.backends))
+def _lbproxy(site: Site, zone: Zone | None) -> tuple[str, str]:
+    backends = [f"{zone.name}:{zone.port}"] if zone else [f"127.0.0.1:{port}" for port in site.backends]
+    resolvers = f'resolvers = ["{zone.server}"]' if zone else ""
+    return "lbproxy.toml", _told(_LBPROXY, site, servers=", ".join(f'"{each}"' for each in backends), resolvers=resolvers)
 
 
-def _told(config: str, site: Site, servers: str) -> str:
-    return config.format(**site._asdict(), user=user_line(), servers=servers, late=LATE, away=AWAY)
+def _told(config: str, site: Site, **more: str) -> str:
+    return config.format(**site._asdict(), user=user_line(), late=LATE, away=AWAY, **more)
 
 
-def maker(name: str, folder: Path) -> Callable[[Site], Recipe]:
+class Maker(Protocol):
+    """Like bench.macro.peers.Maker."""
+
+    def __call__(self, site: Site, zone: Zone | None = None) -> Recipe:
+        """`zone`: the name that it is to ask for, instead of the site's backends."""
+        ...
+
+
+def maker(name: str, folder: Path) -> Maker:
     """The command that bench.macro starts a proxy with, and a configuration of ours; `folder`: see bench.macro.peers.maker."""
     start = peers.maker(name, folder)
     write = {"nginx": _nginx, "haproxy": _haproxy}.get(name, _lbproxy)
 
-    def make(site: Site) -> Recipe:
+    def make(site: Site, zone: Zone | None = None) -> Recipe:
         recipe = start(site)
-        file, text = write(site)
+        file, text = write(site, zone)
         (site.folder / file).write_text(text)
         return recipe
 

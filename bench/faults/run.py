@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bench.faults import effect, trace
 from bench.faults.crew import Crew
 from bench.faults.effect import Effect
 from bench.faults.faults import Fault
+from bench.faults.names import TTL
 from bench.faults.proxies import WORKERS, maker
 from bench.macro import certificate
 from bench.macro.errors import BenchError
-from bench.macro.machine import Cores
+from bench.macro.machine import Cores, require
 from bench.macro.peers import Peer
 from bench.reload.job import Job
 from bench.reload.load import Load, LoadError
@@ -65,13 +68,14 @@ def run(names: Sequence[str], faults: Sequence[Fault], plan: Plan, cores: Cores,
                 place = _below(root, f"{fault.name}-{name}")
                 try:
                     with ExitStack() as stage:
-                        crew = Crew(_below(place, "crew"), cores)
+                        crew = Crew(_below(place, "crew"), cores, require("dnsmasq", "names") if fault.named else None)
                         stage.callback(crew.stop)
-                        peer = Peer(name, makers[name], _below(place, "proxy"), crew.ports, files, cores, WORKERS)
+                        make = partial(makers[name], zone=crew.zone)
+                        peer = Peer(name, make, _below(place, "proxy"), crew.ports, files, cores, WORKERS)
                         stage.callback(peer.stop)
                         tally, began, ended = _befall(fault, crew, peer, plan, cores)
                         peer.stop()  # writes what it has to write
-                        records = trace.read(name, peer.site.access_log.read_text().splitlines(), crew.ports)
+                        records = trace.read(name, peer.site.access_log.read_text().splitlines(), crew.addresses)
                         seen = effect.effect(records, fault.victim, len(crew.ports), began, ended)
                         results.append(Result(fault.name, name, tally, seen))
                 except (BenchError, LoadError) as error:
@@ -101,7 +105,7 @@ def _befall(fault: Fault, crew: Crew, peer: Peer, plan: Plan, cores: Cores) -> t
         upload_pause=0.2,
     )
     with Load(job, cores.load) as load:
-        time.sleep(plan.calm)
+        time.sleep(plan.calm + (random.random() * TTL if fault.named else 0.0))  # whoever asks each second is not in step with us
         began = time.time()
         fault.begin(crew)
         time.sleep(plan.fault if fault.seconds is None else fault.seconds)

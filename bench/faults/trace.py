@@ -22,40 +22,42 @@ class Record(NamedTuple):
     tries: int
 
 
-def nginx(line: str, ports: Sequence[int]) -> Record:
+def nginx(line: str, backends: Sequence[str]) -> Record:
     """$msec $request_time $request_method $status $upstream_addr; $msec is when it was over, $upstream_addr all that were tried."""
     ended, took, method, status, *tried = line.replace(",", "").split()
-    last = tried[-1].rpartition(":")[2]
-    return Record(float(ended) - float(took), method, int(status), _index(last, ports), len(tried))
+    return Record(float(ended) - float(took), method, int(status), _index(tried[-1], backends), len(tried))
 
 
-def haproxy(line: str, ports: Sequence[int]) -> Record:
-    """%tr %Ta %HM %ST %s %rc; %tr is when it began, %rc the further tries, with a + if the last was at another server."""
-    began, _, method, status, server, again = line.split()
+def haproxy(line: str, backends: Sequence[str]) -> Record:
+    """%tr %Ta %HM %ST %s %si:%sp %rc; %tr is when it began, %rc the further tries, with a + if the last was at another server.
+
+    %s is "s" and a number where the address is fixed; one that a name server gave is told by %si and %sp, "-" before a connection.
+    """
+    began, _, method, status, server, address, again = line.split()
     at = datetime.strptime(began, "%d/%b/%Y:%H:%M:%S.%f").timestamp()
-    backend = int(server[1:]) if server.startswith("s") else NOBODY
+    backend = int(server[1:]) if server.startswith("s") else _index(address, backends)
     return Record(at, method, int(status), backend, 1 + int(again.lstrip("+")))
 
 
-def lbproxy(line: str, ports: Sequence[int]) -> Record:
-    """JSON; `time` is when it was over."""
+def lbproxy(line: str, backends: Sequence[str]) -> Record:
+    """JSON; `time` is when it was over, `backend` an address or a name, an @ and an address."""
     told = json.loads(line)
     ended = datetime.fromisoformat(told["time"].replace("Z", "+00:00")).timestamp()
     began = ended - told["total_ms"] / 1000
-    return Record(began, told["method"], told["status"], _index(told["backend"].rpartition(":")[2], ports), told["tries"])
+    return Record(began, told["method"], told["status"], _index(told["backend"].rpartition("@")[2], backends), told["tries"])
 
 
-def _index(port: str, ports: Sequence[int]) -> int:
-    return ports.index(int(port)) if port.isdecimal() and int(port) in ports else NOBODY
+def _index(address: str, backends: Sequence[str]) -> int:
+    return backends.index(address) if address in backends else NOBODY
 
 
-READERS: dict[str, Callable[[str, Sequence[int]], Record]] = {"nginx": nginx, "haproxy": haproxy}
+READERS: dict[str, Callable[[str, Sequence[str]], Record]] = {"nginx": nginx, "haproxy": haproxy}
 
 
-def read(name: str, lines: Iterable[str], ports: Sequence[int]) -> list[Record]:
-    """In the order in which they began. `name`: the proxy's; `ports`: the backends'.
+def read(name: str, lines: Iterable[str], backends: Sequence[str]) -> list[Record]:
+    """In the order in which they began. `name`: the proxy's; `backends`: their addresses with ports.
 
     HAProxy tells of servers that go up and down in between.
     """
     one = READERS.get(name, lbproxy)
-    return sorted(one(line, ports) for line in lines if line[:1].isdigit() or line.startswith("{"))
+    return sorted(one(line, backends) for line in lines if line[:1].isdigit() or line.startswith("{"))

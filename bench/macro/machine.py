@@ -57,8 +57,16 @@ def _listed(numbers: Sequence[int]) -> str:
     return ",".join(map(str, numbers))
 
 
+def installed(tool: str) -> bool:
+    return _path(tool) is not None
+
+
+def _path(tool: str) -> str | None:
+    return shutil.which(tool, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+
+
 def require(tool: str, why: str) -> str:
-    path = shutil.which(tool, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    path = _path(tool)
     if path is None:
         raise BenchError(f"{tool} is not installed ({why}); on Debian: apt-get install nginx-light haproxy wrk gcc libssl-dev")
     return path
