@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.macro.errors import BenchError
+from bench.macro.interpreter import interpreter
 
 DESCRIPTORS_WANTED = 16384  # 2,000 idle connections, doubled towards backends, and room
 
@@ -99,7 +100,7 @@ def facts(chosen: Cores) -> dict[str, str]:
     return {
         "cpu": f"{model}, {os.cpu_count()} cores, {placing}",
         "kernel": platform.release(),
-        "python": f"{platform.python_version()}, {ssl.OPENSSL_VERSION}",
+        "python": f"{interpreter().version}, {ssl.OPENSSL_VERSION}",
         "load before": load_average(),
     }
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.macro.errors import BenchError
+from bench.macro.interpreter import interpreter
 from bench.macro.site import Recipe, Site
 from lbproxy import compiled
 
@@ -48,7 +49,8 @@ def lbproxy(site: Site, source: Path = REPOSITORY) -> Recipe:
             verified=f'tls = {{ ca = "{site.backend_ca}", server_name = "localhost" }}' if site.backend_ca else "",
         )
     )
-    return Recipe([sys.executable, "-m", "lbproxy", "start", "-c", str(config)], {"PYTHONPATH": str(source)}, source)
+    python = interpreter()
+    return Recipe([python.program, "-m", "lbproxy", "start", "-c", str(config)], {"PYTHONPATH": python.path(source)}, source)
 
 
 def pure(site: Site) -> Recipe:

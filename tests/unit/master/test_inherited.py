@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -62,7 +63,7 @@ class Manager:
         for fd in range(self.first, self.first + int(self.environ.get("LISTEN_FDS", "0") or 0)):
             with pytest.raises(OSError, match="Bad file descriptor"):
                 os.fstat(fd)
-        return str(caught.value).replace(str(self.first), "FIRST")
+        return re.sub(rf"\bdescriptor {self.first}\b", "descriptor FIRST", str(caught.value))
 
 
 def close_quietly(fd: int) -> None:
