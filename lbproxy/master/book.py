@@ -65,9 +65,13 @@ class Book:
         for backend in backends:
             if backend.slot not in watched:
                 ledger.cells[column_at(Column.HEALTH, backend.slot)] = Health.UNKNOWN
-                order = self.orders.get(f"{backend.pool}/{backend.written}")
-                if order is not None:
-                    ledger.cells[column_at(Column.ADMIN, backend.slot)] = order
+                self.obey(ledger, backend)
+
+    def obey(self, ledger: Ledger, backend: Backend) -> None:
+        """What is ordered for its name is ordered for it."""
+        order = self.orders.get(f"{backend.pool}/{backend.written}")
+        if order is not None:
+            ledger.cells[column_at(Column.ADMIN, backend.slot)] = order
 
     def order(self, name: str, cell: int) -> None:
         """From an operator."""

@@ -86,6 +86,8 @@ class Names:
         self._estate.book.leave(before - self._columns(), time.monotonic())
         for move in moves:
             self._estate.book.begin(self._estate.ledger, move.added, before)
+            for backend in move.added:  # also one whose column an older generation has kept meanwhile
+                self._estate.book.obey(self._estate.ledger, backend)
         for move in moves:
             text = places.places_as_text(move.there)
             self._tell(move.use.generation, Placed(move.use.pool.name, str(move.use.address), text))

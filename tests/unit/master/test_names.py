@@ -141,6 +141,16 @@ def test_orders_for_the_name(events: Events) -> None:
     assert [desk.ledger.cells[column_at(Column.ADMIN, slot)] for slot in (0, 2)] == [0, admin_cell(True, None)]
 
 
+def test_orders_for_the_name_hold_for_who_comes_back_where_a_program_before_this_one_still_counts(events: Events) -> None:
+    """Its generation knows of no news, and its columns are in use all the time."""
+    desk = Desk(config_of(pool("web", APP)), config_of(pool("web", APP)))
+    desk.provisions[1].backends = {}
+    desk.hear("10.0.0.2")
+    desk.estate.book.order("web/app.test:80", admin_cell(True, None))
+    desk.hear("10.0.0.1", "10.0.0.2")
+    assert desk.ledger.cells[column_at(Column.ADMIN, desk.stands(2)["app.test@10.0.0.1:80"])] == admin_cell(True, None)
+
+
 def test_no_room(events: Events) -> None:
     """Everything stays; it is tried again when control says it again, and then there may be."""
     ports = [Address("10.9.9.9", 1000 + number) for number in range(BACKEND_SLOTS - 3)]
