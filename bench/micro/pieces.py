@@ -18,9 +18,10 @@ from bench.macro import certificate
 from bench.micro.instructions import CASES
 from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, cell_at, column_at
 from lbproxy.balance.policy import Policy
-from lbproxy.balance.pool import Lease, Pool, Unavailable
+from lbproxy.balance.pool import Pool, Unavailable
 from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.selection import Preference

@@ -23,9 +23,10 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PickLock, column_at
 from lbproxy.balance.policy import Policy
-from lbproxy.balance.pool import Lease, Pool
+from lbproxy.balance.pool import Pool
 from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.turns import Turns

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lbproxy.balance.pool import ASK, Lease, Pool, Unavailable
+from lbproxy.balance.board import Lease
+from lbproxy.balance.pool import ASK, Pool, Unavailable
 
 
 class AskingPool(Pool):
     """See above."""
+
+    __slots__ = ()
 
     asks = True
 

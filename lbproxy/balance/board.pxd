@@ -3,6 +3,10 @@
 cimport cython
 
 
+cdef long _CHILDREN_HIGH
+cdef long _UP
+
+
 cdef class Lease:
     cdef long long[::1] _cells
     cdef public object backend
@@ -19,9 +23,9 @@ cdef class Lease:
 
 cdef class Board:
     cdef long long[::1] _cells
-    cdef list _health
-    cdef list _in_flight
-    cdef list _orders
+    cdef long[::1] _health
+    cdef long[::1] _in_flight
+    cdef long[::1] _orders
     cdef long _rotor
     cdef long _row
 
@@ -29,12 +33,12 @@ cdef class Board:
     cpdef long rows(self)
 
     @cython.locals(
-        row=long, at=long, load=cython.longlong, child=long, loads=list, health=list, orders=list
+        row=long, at=long, load=cython.longlong, child=long, loads=list, health=list, orders=list, cells="long long[::1]"
     )
     cpdef tuple look(self, long rows)
 
     @cython.locals(
         row=long, at=long, up=cython.longlong, turn=cython.longlong, first=long, after=long, fewest=cython.longlong, equals=long, index=long,
-        load=cython.longlong, child=long, chosen=long
+        load=cython.longlong, child=long, chosen=long, cells="long long[::1]", in_flight="long[::1]"
     )
     cpdef long least(self, long rows)

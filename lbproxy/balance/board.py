@@ -7,6 +7,7 @@ plain Python it costs no more than anything cleverer until a pool has dozens of 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 from lbproxy.balance.backend import Backend
@@ -63,9 +64,9 @@ class Board:
     def __init__(self, slots: Sequence[int], ledger: Ledger, rotor: int) -> None:
         """`slots`: the backends' columns in the ledger; `rotor`: the cell that keeps whose turn it is."""
         self._cells = ledger.cells
-        self._health = [column_at(Column.HEALTH, slot) for slot in slots]
-        self._orders = [column_at(Column.ADMIN, slot) for slot in slots]
-        self._in_flight = [cell_at(0, PerBackend.IN_FLIGHT, slot) for slot in slots]
+        self._health = array("l", [column_at(Column.HEALTH, slot) for slot in slots])
+        self._orders = array("l", [column_at(Column.ADMIN, slot) for slot in slots])
+        self._in_flight = array("l", [cell_at(0, PerBackend.IN_FLIGHT, slot) for slot in slots])
         """The cells of the first row; those of the next are ROW_CELLS further on."""
         self._rotor = rotor
         self._row = ROW_CELLS
@@ -107,7 +108,9 @@ class Board:
         turn = cells[self._rotor]
         first = after = -1  # the first of the equals, and the first of them at or behind the one whose turn it is
         fewest = equals = 0
-        for index, at in enumerate(self._in_flight):
+        in_flight = self._in_flight
+        for index in range(len(in_flight)):  # enumerate would make a Python integer of each
+            at = in_flight[index]
             load = cells[at]
             for child in range(1, rows):
                 load += cells[at + child * row]

@@ -2,6 +2,15 @@
 
 cimport cython
 
+from lbproxy.balance.turns cimport Turns
+
+
+cdef class LeastConnections:
+    cdef public Turns _turns
+
+    @cython.locals(best=list)
+    cpdef choose(self, usable, loads, weights)
+
 
 @cython.locals(
     best=list, best_load=cython.longlong, best_weight=cython.longlong, load=cython.longlong, weight=cython.longlong,

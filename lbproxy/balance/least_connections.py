@@ -33,6 +33,8 @@ def least_loaded(usable: Sequence[int], loads: Sequence[int], weights: Sequence[
 class LeastConnections:
     """See policy.Policy."""
 
+    __slots__ = ("_turns",)
+
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
 

@@ -16,8 +16,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import LOOK_CLOSER, NATIVE, Board
-from lbproxy.balance.board import Lease as Lease  # what `pick` gives
+from lbproxy.balance.board import LOOK_CLOSER, NATIVE, Board, Lease
 from lbproxy.balance.least_connections import LeastConnections
 from lbproxy.balance.ledger import (
     CHILD_SLOTS,
@@ -51,6 +50,26 @@ _WORDS = {NONE: Unavailable("no_backend"), FULL: Unavailable("pool_full"), ASKIN
 
 class Pool:
     """The backends of one pool and the cells that concern this worker."""
+
+    __slots__ = (
+        "_board",
+        "_cells",
+        "_child",
+        "_everyday",
+        "_fail_open",
+        "_first",
+        "_in_a_row",
+        "_last",
+        "_leases",
+        "_ledger",
+        "_lock",
+        "_readers",
+        "_selection",
+        "_slots",
+        "_stretches",
+        "backends",
+        "name",
+    )
 
     asks = False
     """Each request is placed by what it says of itself: see asking_pool.py."""
@@ -128,13 +147,14 @@ class Pool:
         if index == LOOK_CLOSER:
             index = self._choose(tried, rows)
         if index >= 0:
-            self._leases[index].take()
+            lease = self._leases[index]
+            lease.take()
         return index
 
     def _choose(self, tried: Sequence[int], rows: int) -> int:
         """The index of the chosen backend, or one of selection's words for none."""
-        health, orders, loads = self._board.look(rows) if NATIVE else self._look(rows)
-        return self._selection.choose(health, orders, loads, tried)
+        seen = self._board.look(rows) if NATIVE else self._look(rows)
+        return self._selection.choose(seen[0], seen[1], seen[2], tried)
 
     def _look(self, rows: int) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
         """What Board.look tells, in as few steps of plain Python as can be."""

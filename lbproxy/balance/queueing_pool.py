@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 
 from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import Ledger, PickLock
 from lbproxy.balance.line import Line
 from lbproxy.balance.policy import Policy
-from lbproxy.balance.pool import Lease, Unavailable
+from lbproxy.balance.pool import Unavailable
 from lbproxy.balance.selection import FULL, Preference
 
 Ring = Callable[[int], None]
@@ -35,6 +36,8 @@ class QueueingLease(Lease):
 
 class QueueingPool(AskingPool):
     """See above."""
+
+    __slots__ = ("_line", "_ring", "_turn_of")
 
     def __init__(
         self,

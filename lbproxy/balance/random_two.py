@@ -12,18 +12,27 @@ from collections.abc import Callable, Sequence
 class RandomTwo:
     """See policy.Policy."""
 
+    __slots__ = ("_chance",)
+
     def __init__(self, chance: Callable[[], float]) -> None:
         """`chance`: uniform in 0 <= chance < 1."""
         self._chance = chance
 
     def choose(self, usable: Sequence[int], loads: Sequence[int], weights: Sequence[int]) -> int:
         """See Policy. Backends are drawn in proportion to their weights, two different ones; the first drawn wins a tie."""
-        total = sum([weights[index] for index in usable])
-        one = draw(self._chance() * total, usable, weights, -1)
+        total = 0
+        for index in usable:
+            weight = weights[index]
+            total += weight
+        chance = self._chance()
+        one = draw(chance * total, usable, weights, -1)
         if len(usable) == 1:
             return one
-        two = draw(self._chance() * (total - weights[one]), usable, weights, one)
-        return two if (loads[two] + 1) * weights[one] < (loads[one] + 1) * weights[two] else one
+        of_one = weights[one]
+        chance = self._chance()
+        two = draw(chance * (total - of_one), usable, weights, one)
+        of_two, first, second = weights[two], loads[one], loads[two]
+        return two if (second + 1) * of_one < (first + 1) * of_two else one
 
 
 def draw(left: float, among: Sequence[int], weights: Sequence[int], but: int) -> int:
@@ -31,7 +40,8 @@ def draw(left: float, among: Sequence[int], weights: Sequence[int], but: int) ->
     last = -1
     for index in among:
         if index != but:
-            left -= weights[index]
+            weight = weights[index]
+            left -= weight
             if left < 0:
                 return index
             last = index

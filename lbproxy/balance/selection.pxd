@@ -2,10 +2,12 @@
 
 cimport cython
 
+from lbproxy.balance.source_hash cimport within_bound
+
 
 cdef class Selection:
     cdef public list _able
-    cdef public object _cells
+    cdef long long[::1] _cells
     cdef public long _fail_open
     cdef public list _limits
     cdef public bint _limited
@@ -18,7 +20,11 @@ cdef class Selection:
     cdef public list _weights
     cdef public object preference
 
-    cpdef choose(self, health, orders, loads, tried)
+    @cython.locals(weights=list, able=list, usable=list)
+    cpdef long choose(self, health, orders, loads, tried) except? -9
+    @cython.locals(cells="long long[::1]", times=list, index=Py_ssize_t, at=Py_ssize_t, share=cython.longlong, weight=cython.longlong, warming=long, state=long)
+    cdef list _warming_weights(self, health, list weights)
+    @cython.locals(fit=list, tier=list)
     cdef list _usable(self, list able, health, weights, loads)
 
 

@@ -145,12 +145,18 @@ class Selection:
             weights.append(0 if is_drained(order) else configured if ordered is None else ordered)
         return weights
 
-    def _warming_weights(self, health: Sequence[int], weights: Sequence[int]) -> list[int]:
+    def _warming_weights(self, health: Sequence[int], weights: list[int]) -> list[int]:
         """All weights times a hundred, those of backends that warm up times their share in percent."""
-        cells, shares = self._cells, self._shares
-        return [
-            weight * (max(1, cells[shares[index]]) if health[index] == _WARMING else 100) for index, weight in enumerate(weights)
-        ]
+        cells, shares, warming = self._cells, self._shares, _WARMING
+        times = []
+        for index in range(len(weights)):
+            weight, state = weights[index], health[index]
+            share = 100
+            if state == warming:
+                at = shares[index]
+                share = max(1, cells[at])
+            times.append(weight * share)
+        return times
 
     def _ables(self, weights: Sequence[int], tried: Sequence[int]) -> list[list[int]]:
         """By tier, who is not out of the question."""

@@ -3,5 +3,7 @@
 cimport cython
 
 
-@cython.locals(index=Py_ssize_t, total=cython.longlong, weight=cython.longlong)
-cpdef within_bound(ranking, usable, loads, weights)
+@cython.locals(
+    index=Py_ssize_t, total=cython.longlong, weight=cython.longlong, load=cython.longlong, own=cython.longlong, most=long, per=long
+)
+cpdef long within_bound(ranking, list usable, loads, weights) except? -9

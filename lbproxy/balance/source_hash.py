@@ -68,11 +68,13 @@ def within_bound(ranking: Sequence[int], usable: Sequence[int], loads: Sequence[
     most, per = BOUND
     total, weight = 1, 0
     for index in usable:
-        total += loads[index]
-        weight += weights[index]
+        load, own = loads[index], weights[index]
+        total += load
+        weight += own
     total *= most
     weight *= per
     for index in ranking:
-        if loads[index] * weight < total * weights[index] and index in usable:
+        load, own = loads[index], weights[index]
+        if load * weight < total * own and index in usable:
             return index
     return usable[0]

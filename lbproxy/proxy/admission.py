@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lbproxy.balance.asking_pool import AskingPool
-from lbproxy.balance.pool import Lease, Unavailable
+from lbproxy.balance.board import Lease
+from lbproxy.balance.pool import Unavailable
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.affinity import Affinity

@@ -3,6 +3,7 @@
 cimport cython
 
 from lbproxy.balance.board cimport Lease
+from lbproxy.balance.pool cimport Pool
 from lbproxy.http.heads cimport KnownHead, ResponseHeads
 from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.proxy.place cimport Place
@@ -44,9 +45,9 @@ cdef class Exchange:
     @cython.locals(head=RequestHead, place=Place)
     cdef _route(self)
     @cython.locals(lease=Lease)
-    cdef _serve(self, pool)
-    cdef _attempt(self, Lease lease, pool)
-    cdef _dial(self, Lease lease, pool)
+    cdef _serve(self, Pool pool)
+    cdef _attempt(self, Lease lease, Pool pool)
+    cdef _dial(self, Lease lease, Pool pool)
     @cython.locals(answer=ResponseHead, known=KnownHead)
     cdef _converse(self, Upstream upstream)
     @cython.locals(last=KnownHead, known=KnownHead, data=bytes)

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from lbproxy.balance.pool import Lease, Unavailable
+from lbproxy.balance.board import Lease
+from lbproxy.balance.pool import Unavailable
 from lbproxy.balance.queueing_pool import QueueingPool
 from lbproxy.balance.selection import Preference
 from lbproxy.streams import Strand, Strands

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, column_at
-from lbproxy.balance.pool import ASK, Lease, Unavailable
+from lbproxy.balance.pool import ASK, Unavailable
 from lbproxy.balance.selection import Preference
 from tests.unit.balance.locks import Lock
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, Scalar, column_at, scalar_at
-from lbproxy.balance.pool import ASK, Lease, Pool, Unavailable
+from lbproxy.balance.pool import ASK, Pool, Unavailable
 from lbproxy.balance.selection import Preference
 from tests.unit.balance.locks import Lock
 

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import SIZE, Column, Header, Health, Ledger, PerBackend, PickLock, Scalar, admin_cell, column_at
-from lbproxy.balance.pool import ASK, Lease, Pool, Unavailable
+from lbproxy.balance.pool import ASK, Pool, Unavailable
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.selection import Preference
 from lbproxy.balance.turns import Turns

@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, column_at
 from lbproxy.balance.line import Line
-from lbproxy.balance.pool import Lease, Unavailable
+from lbproxy.balance.pool import Unavailable
 from lbproxy.balance.queueing_pool import QueueingPool
 from lbproxy.balance.selection import NO_PREFERENCE
 from tests.unit.balance.locks import Lock

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import Column, Health, PerBackend, PickLock, column_at
 from lbproxy.balance.line import Line
-from lbproxy.balance.pool import Lease
 from lbproxy.balance.queueing_pool import QueueingPool
 from lbproxy.balance.selection import NO_PREFERENCE, Preference
 from lbproxy.config import model

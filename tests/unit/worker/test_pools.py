@@ -12,8 +12,9 @@ from gevent.hub import get_hub
 
 from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, column_at
-from lbproxy.balance.pool import Lease, Pool
+from lbproxy.balance.pool import Pool
 from lbproxy.balance.queueing_pool import QueueingPool
 from lbproxy.config import model
 from lbproxy.ipc.handover import Handover
