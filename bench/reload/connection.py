@@ -89,6 +89,8 @@ class Connection:
                 return "cut"
             try:
                 self._fill()  # session tickets, or the end
+            except ssl.SSLEOFError:
+                return "cut"
             except OSError:
                 return "reset"
 
@@ -112,10 +114,9 @@ class Connection:
 
     def _fill(self) -> None:
         data = self._socket.recv(RECEIVE)
-        if data:
-            self._incoming.write(data)
-        else:
-            self._incoming.write_eof()
+        if not data:  # said here: before Python 3.11.4 ssl takes it for an orderly end
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "closed without close_notify")
+        self._incoming.write(data)
 
     def ask(self, request: bytes, *, rate: float = 0.0) -> Answer:
         """Send and read the whole answer; Lost when there is none. `rate`: bytes per second to read at most, 0.0 for no limit."""

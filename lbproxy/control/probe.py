@@ -157,7 +157,7 @@ def _connect_failed(error: Exception) -> Finding:
 def _tls_failed(error: Exception) -> Finding:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Finding(Outcome.TLS_FAILURE, error.verify_message)
-    if isinstance(error, ssl.SSLEOFError) or (isinstance(error, ssl.SSLError) and error.reason == "UNEXPECTED_EOF_WHILE_READING"):
+    if isinstance(error, ssl.SSLEOFError):
         return Finding(Outcome.TLS_FAILURE, "closed during the handshake")
     if isinstance(error, ssl.SSLError):
         return Finding(Outcome.TLS_FAILURE, (error.reason or "unknown").lower().replace("_", " "))

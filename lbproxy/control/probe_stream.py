@@ -56,10 +56,9 @@ class TlsClient:
             except ssl.SSLWantReadError:
                 self._flush()
                 data = self._socket.recv(READ_SIZE)
-                if data:
-                    self._incoming.write(data)
-                else:
-                    self._incoming.write_eof()
+                if not data:  # said here: before 3.11.4 ssl itself calls it SSLError, or with its own contexts an orderly end
+                    raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "closed without close_notify") from None
+                self._incoming.write(data)
             except ssl.SSLError:
                 self._flush()  # the alert that tells the backend's log why
                 raise

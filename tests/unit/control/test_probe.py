@@ -213,6 +213,19 @@ def test_tls_failures_say_what_is_wrong(authority: tuple[trustme.CA, ssl.SSLCont
         assert probe(http(backend.port, **secure)) == Finding(Outcome.TLS_FAILURE, "reset during the handshake")
 
 
+def test_a_backend_that_hangs_up_after_the_handshake(authority: tuple[trustme.CA, ssl.SSLContext]) -> None:
+    """Without close_notify: TLS has not failed, the answer has."""
+    ca, context = authority
+
+    def cut(sock: socket.socket) -> None:
+        sock.recv(65536)
+        sock.close()
+
+    with Scripted(cut, serving(ca, "app.test")) as backend:
+        finding = probe(http(backend.port, context=context, server_name="app.test"))
+    assert finding == Finding(Outcome.BAD_RESPONSE, "closed without a response")
+
+
 def test_a_backend_that_wants_our_certificate_and_gets_none(authority: tuple[trustme.CA, ssl.SSLContext]) -> None:
     """In TLS 1.3 the refusal comes after the handshake; it still is TLS that failed."""
     ca, context = authority

@@ -66,10 +66,9 @@ class TlsPeer:
 
     def _take(self) -> None:
         raw = self.sock.recv(65536)
-        if raw:
-            self._incoming.write(raw)
-        else:
-            self._incoming.write_eof()
+        if not raw:  # said here: before Python 3.11.4 ssl takes it for an orderly end
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "closed without close_notify")
+        self._incoming.write(raw)
 
     def encrypt(self, data: bytes) -> bytes:
         """The records of `data`, not sent."""

@@ -72,5 +72,7 @@ def test_truncation_is_seen(tmp_path: Path) -> None:
     ends.client.write(b"half a mess")
     ends.wires[0].write_eof()
     assert ends.server.read(100) == b"half a mess"
-    with pytest.raises(ssl.SSLEOFError):
+    with pytest.raises(ssl.SSLError) as caught:
         ends.server.read(100)
+    # before Python 3.11.4 it has no class of its own
+    assert isinstance(caught.value, ssl.SSLEOFError) or caught.value.reason == "UNEXPECTED_EOF_WHILE_READING"
