@@ -106,6 +106,11 @@ def placed(pools: Mapping[str, Iterable[Backend]], slots: Mapping[str, int]) -> 
     }
 
 
+def in_order(config: Config, pools: Mapping[str, Iterable[Backend]]) -> list[Backend]:
+    """All backends, in the order of the configuration; a pool may have none yet."""
+    return [backend for pool in config.pools for backend in pools.get(pool.name, ())]
+
+
 def columns(pools: Mapping[str, Iterable[Backend]]) -> frozenset[int]:
     """All of the ledger that these count in."""
     return frozenset(

@@ -92,19 +92,25 @@ def _rate(old: Answer, new: Answer, name: str, elapsed: float) -> str:
 
 
 def per_second(old: object, new: object, elapsed: float) -> str:
-    """ "12", "0.4", or "-" where there is nothing to compare with. A count that shrank began anew."""
-    if not isinstance(old, int) or not isinstance(new, int) or elapsed <= 0 or new < old:
+    """ "12", "0.4", or "-" where there is nothing to compare with."""
+    rate = _per_second(old, new, elapsed)
+    if rate is None:
         return "-"
-    rate = (new - old) / elapsed
     return f"{rate:,.0f}" if rate >= 10 or rate == 0 else f"{rate:.1f}"
 
 
 def _volume(old: Answer, new: Answer, name: str, elapsed: float) -> str:
-    begin, end = old.get(name), new.get(name)
-    if not isinstance(begin, int) or not isinstance(end, int) or elapsed <= 0 or end < begin:
+    rate = _per_second(old.get(name), new.get(name), elapsed)
+    if rate is None:
         return "-"
-    rate = (end - begin) / elapsed
     unit = 0
     while rate >= 1024 and unit < len(UNITS) - 1:
         rate, unit = rate / 1024, unit + 1
     return f"{rate:.{1 if unit else 0}f} {UNITS[unit]}/s"
+
+
+def _per_second(old: object, new: object, elapsed: float) -> float | None:
+    """None where there is nothing to compare with. A count that shrank began anew."""
+    if not isinstance(old, int) or not isinstance(new, int) or elapsed <= 0 or new < old:
+        return None
+    return (new - old) / elapsed

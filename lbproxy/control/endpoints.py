@@ -19,6 +19,7 @@ import gevent.socket
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
+from lbproxy.balance.places import in_order
 from lbproxy.control.page import page
 from lbproxy.ipc.handover import Handover
 from lbproxy.observe.metrics import CONTENT_TYPE, Snapshot, exposition, status
@@ -95,7 +96,7 @@ class Endpoints:
 
     def _snapshot(self) -> Snapshot:
         inherited = self._handover  # and kept up to date, as names get other addresses
-        backends = [backend for pool in inherited.config.pools for backend in inherited.backends.get(pool.name, ())]
+        backends = in_order(inherited.config, inherited.backends)
         return snapshot(self._ledger, backends, generation=self._generation, started=self._started, now=time.time())
 
 

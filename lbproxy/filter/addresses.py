@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple
 
-from lbproxy.config.model import Network
+from lbproxy.config.model import AddressList, Network
 
 _MAPPED = 0xFFFF << 32
 """Where ::ffff:0:0/96 begins."""
@@ -92,6 +92,11 @@ class AddressRule:
         """`allow` empty: everybody who is not denied."""
         self._allow = NetworkSet(allow)
         self._deny = NetworkSet(deny)
+
+    @classmethod
+    def of(cls, lists: AddressList) -> AddressRule:
+        """What a listener or a route says, its files included."""
+        return cls((*lists.allow, *lists.allow_listed), (*lists.deny, *lists.deny_listed))
 
     def admits(self, client: Client) -> bool:
         """Whether this client may come in."""

@@ -11,12 +11,13 @@ from lbproxy.filter.counts import REFUSED, CountTable
 from lbproxy.filter.keys import Keys
 from lbproxy.filter.rates import RateTable
 
-_SECOND = 1_000_000_000
+SECOND = 1_000_000_000
+"""In nanoseconds, in which limits count time."""
 
 
 def interval_of(rate: Rate) -> int:
     """Nanoseconds a token takes; rounded up, so that it is never more than the rate."""
-    return -(-rate.period * _SECOND // rate.amount)
+    return -(-rate.period * SECOND // rate.amount)
 
 
 class Memory(NamedTuple):

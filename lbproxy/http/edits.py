@@ -16,11 +16,9 @@ from typing import NamedTuple
 
 from lbproxy.config.model import TELLTALES, HeaderRules
 from lbproxy.http.forwarding import cut, without
-from lbproxy.http.grammar import line_finder
+from lbproxy.http.grammar import END, line_finder
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.variables import CHANGING, Facts, Template, template
-
-_END = b"\r\n\r\n"
 
 
 class Folded(NamedTuple):
@@ -94,7 +92,7 @@ class RequestEdits:
         if self._drops is not None:
             block = cut(block, block.lower(), self._drops)
         first = [line.render(facts) for line in self._first]
-        return b"".join([sent[:end], *first, block, *[line.render(facts) for line in self._lines], _END])
+        return b"".join([sent[:end], *first, block, *[line.render(facts) for line in self._lines], END])
 
 
 class ResponseEdits:

@@ -15,6 +15,9 @@ from __future__ import annotations
 import re
 from itertools import groupby
 
+END = b"\r\n\r\n"
+"""Of a head: its last line's end, and the empty line (RFC 9112 2.1)."""
+
 # RFC 9110 5.6.2: token. Method and field names are tokens; a space or a control byte inside one is how "Transfer-Encoding :"
 # and its kind get past one parser and not the other.
 TCHAR = rb"!#$%&'*+\-.^_`|~0-9A-Za-z"

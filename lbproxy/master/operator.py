@@ -13,7 +13,7 @@ from typing import Any
 from lbproxy import __version__
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Column, PerBackend, admin_cell, column_at, is_drained, ordered_weight
-from lbproxy.balance.places import is_name
+from lbproxy.balance.places import in_order, is_name
 from lbproxy.config import plan as plans
 from lbproxy.ipc.messages import SetLogLevel
 from lbproxy.master import events, requests
@@ -220,7 +220,7 @@ class Operator:
 
     def _backends(self) -> list[Backend]:
         provision = self._provision
-        return [backend for pool in provision.config.pools for backend in provision.backends.get(pool.name, ())]
+        return in_order(provision.config, provision.backends)
 
     @property
     def _provision(self) -> Provision:

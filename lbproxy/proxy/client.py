@@ -15,7 +15,7 @@ from typing import Protocol
 
 from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
 from lbproxy.http.forwarding import Forwarder
-from lbproxy.http.grammar import BARE_LF
+from lbproxy.http.grammar import BARE_LF, END
 from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.http.message import RequestHead
 from lbproxy.observe.access import Timing
@@ -28,7 +28,6 @@ from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.streams import HEAD_READ, NEVER, Strand, Stream
 
 IDLE_IN_GREENLET = 1.0
-_END = b"\r\n\r\n"
 
 
 class Door(Protocol):
@@ -180,14 +179,14 @@ class ClientConnection(Client):
         rest = b""
         request = self._fields.request if head == self._fields.head else None
         if request is None:  # not the very bytes of last time, which passed every limit then
-            end = head.find(_END)
+            end = head.find(END)
             if end < 0 or head.startswith(b"\r\n"):
                 self.state = _HEAD
                 try:
                     head = self._rest_of_head(head, begun)
                 except RequestError as error:
                     return self._refuse(error, begun)
-                end = head.find(_END)
+                end = head.find(END)
                 parsed = service.clock()
             rest = head[end + 4 :]
             head = head[: end + 4]
@@ -249,7 +248,7 @@ class ClientConnection(Client):
             if not skipped and len(head) >= 2:
                 skipped = True
                 head = head.removeprefix(b"\r\n")  # RFC 9112 2.2: one empty line in front of a request is forgiven
-            if skipped and head.find(_END, max(0, searched - 3)) >= 0:
+            if skipped and head.find(END, max(0, searched - 3)) >= 0:
                 return head
             if BARE_LF.search(head, max(0, searched - 1)) is not None:
                 raise RequestError(400, "bare_lf", "a line ends with LF alone")

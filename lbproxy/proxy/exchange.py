@@ -12,13 +12,14 @@ from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import ASK, Pool, Unavailable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.forwarding import response
+from lbproxy.http.grammar import END
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.upgrade import fault, upgrade_lines
 from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.proxy.replies import https_location, redirect, reply
 from lbproxy.proxy.requester import Client
-from lbproxy.proxy.response_head import END, read_head, read_piece
+from lbproxy.proxy.response_head import read_head, read_piece
 from lbproxy.proxy.retry import Verdict, judge, preference
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.rewriter import Rewriting, own_lines

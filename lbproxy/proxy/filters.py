@@ -12,14 +12,13 @@ from lbproxy.balance.ledger import Ledger, Scalar, scalar_at
 from lbproxy.config.model import RouteFilters
 from lbproxy.errors import Filtered
 from lbproxy.filter.addresses import AddressRule, parse_client
-from lbproxy.filter.limiter import Limiter, Refused, Ticket
+from lbproxy.filter.limiter import SECOND, Limiter, Refused, Ticket
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
 from lbproxy.http.rules import make_rule
 
 _MOST = 1024
 """Clients whose addresses are remembered, as text and number."""
-_SECOND = 1_000_000_000
 
 
 class Held:
@@ -53,10 +52,7 @@ class Filters:
         self, settings: RouteFilters, limiters: Sequence[Limiter], ledger: Ledger, child: int, clock: Callable[[], float]
     ) -> None:
         """`limiters`: those of the route, its own and shared ones; `clock`: monotonic seconds."""
-        lists = settings.addresses
-        self._addresses = (
-            AddressRule((*lists.allow, *lists.allow_listed), (*lists.deny, *lists.deny_listed)) if lists.restricts else None
-        )
+        self._addresses = AddressRule.of(settings.addresses) if settings.addresses.restricts else None
         methods = [*settings.methods, *(("HEAD",) if "GET" in settings.methods and "HEAD" not in settings.methods else ())]
         self._methods = frozenset(method.encode() for method in methods)
         self._allow = f"\r\nAllow: {', '.join(methods)}".encode()
@@ -94,7 +90,7 @@ class Filters:
         return site
 
     def _count(self, site: bytes) -> Held:
-        now = int(self._clock() * _SECOND)
+        now = int(self._clock() * SECOND)
         held = _NOTHING
         for limiter in self._limiters:
             got = limiter.take(site, now)
@@ -109,7 +105,7 @@ class Filters:
     def _too_many(self, refused: Refused) -> Filtered:
         if not refused.wait:
             return self._refused(Scalar.REFUSED_CONCURRENCY, Filtered(429, "client_concurrency", lines=b"\r\nRetry-After: 1"))
-        seconds = -(-refused.wait // _SECOND)
+        seconds = -(-refused.wait // SECOND)
         return self._refused(Scalar.REFUSED_RATE, Filtered(429, "client_rate", lines=b"\r\nRetry-After: %d" % seconds))
 
     def _refused(self, why: Scalar, error: Filtered) -> Filtered:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lbproxy.errors import StreamError, TimedOut, UpstreamError
+from lbproxy.http.grammar import END
 from lbproxy.streams import HEAD_READ, Stream
 
-END = b"\r\n\r\n"
 MAX_RESPONSE_HEAD = 64 * 1024
 """Twice what a client may send: backends set many cookies. nginx refuses above 4-8 KiB and is cursed for it."""
 

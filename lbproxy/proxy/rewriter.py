@@ -13,12 +13,12 @@ from lbproxy.config.model import HeaderRules, Hsts
 from lbproxy.http import marks
 from lbproxy.http.edits import Folded, RequestEdits, ResponseEdits, VaryingLines, covered, fold, line_of, telltales, varies
 from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.grammar import END
 from lbproxy.http.heads import HEADS_KEPT, ResponseHeads
 from lbproxy.http.message import FIELDS_KEPT, RequestHead
 from lbproxy.http.presets import defaults
 from lbproxy.http.variables import Facts
 
-_END = b"\r\n\r\n"
 _SEEN = "x-request-id"
 
 
@@ -150,7 +150,7 @@ class Rewriting:
         more = self._id_line if rewriter.sends_id else b""
         if self._trace is not None and rewriter.sends_trace:
             more += self._trace.lines()
-        return sent[:-4] + more + _END if more else sent
+        return sent[:-4] + more + END if more else sent
 
     def lines(self, backend: str) -> bytes:
         """For the backend's response: what is not the same for all responses, each line with its CRLF in front."""

@@ -14,11 +14,10 @@ from typing import NamedTuple
 from lbproxy.balance.ledger import Ledger, Scalar, scalar_at
 from lbproxy.config.model import ClientLimit, Listen, Network
 from lbproxy.filter.addresses import AddressRule, NetworkSet, parse_client
-from lbproxy.filter.limiter import Limiter, Memory, Refused, Ticket
+from lbproxy.filter.limiter import SECOND, Limiter, Memory, Refused, Ticket
 from lbproxy.ipc.handover import Handover
 from lbproxy.proxy.client import Door
 
-_SECOND = 1_000_000_000
 _REASONS = {
     Scalar.DENIED_ADDRESS: "address_denied",
     Scalar.DENIED_RATE: "connection_rate",
@@ -64,8 +63,7 @@ class Guard:
         clock: Callable[[], float],
     ) -> None:
         """`door`: where each newcomer has taken a place already; `clock`: monotonic seconds."""
-        lists = listen.addresses
-        self._addresses = AddressRule((*lists.allow, *lists.allow_listed), (*lists.deny, *lists.deny_listed))
+        self._addresses = AddressRule.of(listen.addresses)
         limited = listen.per_client != ClientLimit()
         self._limiter = Limiter(f"listen {listen.address}", listen.per_client, memory) if limited else None
         self._trusted = NetworkSet(trusted)
@@ -81,7 +79,7 @@ class Guard:
             return self._denied(Scalar.DENIED_ADDRESS)
         if self._limiter is None or client in self._trusted:
             return self._door
-        got = self._limiter.take(client.site(), int(self._clock() * _SECOND))
+        got = self._limiter.take(client.site(), int(self._clock() * SECOND))
         if isinstance(got, Refused):
             return self._denied(Scalar.DENIED_RATE if got.wait else Scalar.DENIED_CONCURRENCY)
         return self._door if got is None else Seat(self._door, got)
