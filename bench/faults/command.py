@@ -15,6 +15,7 @@ from bench.faults.faults import FAULTS, NAMES, Fault
 from bench.faults.run import Plan, run
 from bench.macro import machine, peers
 from bench.macro.errors import BenchError, exit_code
+from bench.reload.publish import publish
 
 QUICK = Plan(calm=0.3, fault=2.5, after=2.5)
 
@@ -59,15 +60,8 @@ def measure(chosen: argparse.Namespace) -> None:
     plan = QUICK if chosen.quick else Plan()
     results, failures = run(names, faults, plan, cores, lambda line: print(line, file=sys.stderr, flush=True))
     facts["load after"] = machine.load_average()
-    for name, fact in facts.items():
-        print(f"{name + ':':<13} {fact}")
-    print(f"\n{report.table(results)}\n\n{report.LEGEND}")
-    if skipped:
-        print(skipped)
-    if chosen.json:
-        chosen.json.write_text(report.as_json(facts, results, plan))
-    if failures:
-        raise BenchError("; ".join(failures))
+    text = f"{report.table(results)}\n\n{report.LEGEND}" + (f"\n{skipped}" if skipped else "")
+    publish(facts, text, failures, chosen.json, lambda: report.as_json(facts, results, plan))
 
 
 def main(argv: list[str]) -> int:

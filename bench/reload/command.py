@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 from bench.macro import machine, peers
-from bench.macro.errors import BenchError, exit_code
+from bench.macro.errors import exit_code
 from bench.reload import report
+from bench.reload.publish import publish
 from bench.reload.run import Plan, run
 
 DEFAULT_PEERS = "nginx,haproxy,lbproxy"
@@ -52,13 +53,8 @@ def measure(chosen: argparse.Namespace) -> None:
     plan = Plan(chosen.reloads, chosen.apart, chosen.wire, chosen.uploads)
     results, failures = run(names, plan, cores, lambda line: print(line, file=sys.stderr, flush=True))
     facts["load after"] = machine.load_average()
-    for name, fact in facts.items():
-        print(f"{name + ':':<13} {fact}")
-    print(f"\n{report.table(results, plan)}\n\n{report.LEGEND}")
-    if chosen.json:
-        chosen.json.write_text(report.as_json(facts, results, plan))
-    if failures:
-        raise BenchError("; ".join(failures))
+    text = f"{report.table(results, plan)}\n\n{report.LEGEND}"
+    publish(facts, text, failures, chosen.json, lambda: report.as_json(facts, results, plan))
 
 
 def main(argv: list[str]) -> int:
