@@ -143,7 +143,9 @@ def _keys(cython: str) -> dict[str, str]:
 
 
 def _source(module: str) -> Path:
-    return ROOT / (module.replace(".", "/") + ".py")
+    """What is compiled: a .pyx where there is one; the .py is its plain form then."""
+    path = ROOT / (module.replace(".", "/") + ".pyx")
+    return path if path.exists() else path.with_suffix(".py")
 
 
 def _short(error: BaseException) -> str:

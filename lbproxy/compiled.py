@@ -1,10 +1,11 @@
 """Which form of the hot modules runs: compiled by Cython where they were built, plain Python otherwise. Nobody else asks.
 
-Theory of operation. `setup.py` compiles the modules of HOT from the very .py files that stand here (typed by the .pxd beside them)
-and puts the results into lbproxy/_compiled/, not beside the sources, where Python would prefer them blindly. A manifest there names
-every source with a hash of its contents. The finder below takes the compiled modules only if all of these hashes still fit, so
-that an edited file counts at once, in a checkout as in an installation. It is all or nothing: the compiled modules know the layout
-of each other's objects.
+Theory of operation. `setup.py` compiles the modules of HOT from the very .py files that stand here, typed by the .pxd beside them.
+(What only C can say stands in a .pyx, which is compiled instead of the .py beside it: net/wire, which decides nothing.) The results
+go into lbproxy/_compiled/, not beside the sources, where Python would prefer them blindly. A manifest there names every source with
+a hash of its contents. The finder below takes the compiled modules only if all of these hashes still fit, so that an edited file
+counts at once, in a checkout as in an installation. It is all or nothing: the compiled modules know the layout of each other's
+objects.
 
 The master loads none of them. Each child decides anew when it loads the first one; until it ends it stays with what it chose.
 """
@@ -33,9 +34,11 @@ HOT = (
     "lbproxy.http.heads",
     "lbproxy.http.marks",
     "lbproxy.http.message",
+    "lbproxy.net.engine",
     "lbproxy.net.listener",
     "lbproxy.net.tcp_stream",
     "lbproxy.net.tls_stream",
+    "lbproxy.net.wire",
     "lbproxy.observe.access",
     "lbproxy.proxy.client",
     "lbproxy.proxy.exchange",
@@ -81,8 +84,7 @@ def sources() -> list[str]:
     for module in HOT:
         path = module.partition(".")[2].replace(".", "/")
         found.append(path + ".py")
-        if os.path.exists(os.path.join(_PACKAGE, path + ".pxd")):
-            found.append(path + ".pxd")
+        found += [path + ending for ending in (".pxd", ".pyx") if os.path.exists(os.path.join(_PACKAGE, path + ending))]
     return found
 
 

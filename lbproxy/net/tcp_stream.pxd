@@ -1,14 +1,16 @@
 # Types for the compiled form of tcp_stream.py. See lbproxy/compiled.py.
 
+from lbproxy.net.wire cimport receive, send
+
+
 cdef class TcpStream:
     cdef public object _deadlines
     cdef public bytes _early
+    cdef public int _fd
     cdef public object _hub
     cdef public bint _paused
     cdef public long _queued
     cdef public object _reader
-    cdef public object _recv
-    cdef public object _send
     cdef public object _sock
     cdef public long _unwaited
     cdef public object _watcher
@@ -26,5 +28,7 @@ cdef class TcpStream:
     cpdef _wait_input(self)
     cpdef bytes read(self, long limit)
     cpdef bytes _read_raw(self, long limit)
+    cdef _await_input(self)
+    cdef _note_read(self, Py_ssize_t got, Py_ssize_t limit)
     cpdef write(self, data)
     cpdef close(self)

@@ -31,6 +31,7 @@ from greenlet import getcurrent, greenlet
 
 from lbproxy.errors import ConnectionLost, TimedOut
 from lbproxy.net.deadlines import Deadlines
+from lbproxy.net.wire import receive, send
 from lbproxy.streams import NEVER, Buffer, StreamOwner
 
 # Hub.switch looks for a hook on the greenlet that leaves; ours have none, and the search costs as much as the switch.
@@ -42,13 +43,13 @@ LINGER = 2.0
 """Seconds `finish` waits for the peer's end of input; nginx's lingering_timeout is 5, a well-behaved client needs a round trip."""
 FAIR = 4
 """Reads without a wait: 256 KiB of a body, about half a millisecond with TLS."""
-IOV_LIMIT = 1024
-"""Pieces of one sendmsg(2): IOV_MAX on Linux."""
 LEAST_RATE = 1024
 """Bytes a second that count as progress of a write. The kernel tells of room only when a third of its buffer is free, which with a
 buffer of megabytes and a slow client takes longer than `write_stall`; so a write that is late is looked at more closely."""
-_EARLY_LIMIT = 16 * 1024
+EARLY_LIMIT = 16 * 1024
 """Bytes read ahead for a client while its request is being answered: a pipelined request's worth."""
+_DISCARDED = 64 * 1024
+"""Bytes of unwanted input that are read at once."""
 
 
 class TcpStream:
@@ -57,12 +58,11 @@ class TcpStream:
     __slots__ = (
         "_deadlines",
         "_early",
+        "_fd",
         "_hub",
         "_paused",
         "_queued",
         "_reader",
-        "_recv",
-        "_send",
         "_sock",
         "_unwaited",
         "_watcher",
@@ -80,8 +80,7 @@ class TcpStream:
         """Takes over `sock`, which must be non-blocking and connected (or connecting)."""
         hub = get_hub()
         self._sock = sock
-        self._recv = sock.recv
-        self._send = sock.send
+        self._fd = sock.fileno()
         self._hub = hub
         self._deadlines = deadlines
         self._reader: greenlet | None = None
@@ -97,7 +96,7 @@ class TcpStream:
         self.deadline = NEVER
         self.write_deadline = NEVER
         self.write_stall = write_stall
-        self._watcher = hub.loop.io(sock.fileno(), READ)
+        self._watcher = hub.loop.io(self._fd, READ)
         self._watcher.start(self._on_input)
         deadlines.streams.add(self)
 
@@ -149,38 +148,45 @@ class TcpStream:
 
     def _read_raw(self, limit: int) -> bytes:
         while True:
-            if not self.unread:
-                self._wait_input()
-            else:
-                self._unwaited += 1
-                if self._unwaited > FAIR:
-                    self._unwaited = 0
-                    self._wait_input()
+            self._await_input()
             try:
-                data = self._recv(limit)
-            except BlockingIOError:
-                self.unread = False
-                continue
+                data = receive(self._fd, limit)
             except OSError as error:
                 raise ConnectionLost(error.strerror or str(error)) from error
-            self.unread = len(data) == limit or not data
-            if self._paused and not self.unread:
-                self._resume()
-            return data
+            if data is not None:
+                self._note_read(len(data), limit)
+                return data
+            self.unread = False
+
+    def _await_input(self) -> None:
+        """Before a read: wait, unless something is known to be there."""
+        if not self.unread:
+            self._wait_input()
+        else:
+            self._unwaited += 1
+            if self._unwaited > FAIR:
+                self._unwaited = 0
+                self._wait_input()
+
+    def _note_read(self, got: int, limit: int) -> None:
+        """After a read of `got` bytes, of `limit` that were asked for."""
+        self.unread = got == limit or not got
+        if self._paused and not self.unread:
+            self._resume()
 
     def read_early(self) -> bool:
         """See Stream."""
         try:
-            data = self._recv(_EARLY_LIMIT)
-        except BlockingIOError:
-            self.unread = False
-            return True
+            data = receive(self._fd, EARLY_LIMIT)
         except OSError:
             return False
+        if data is None:
+            self.unread = False
+            return True
         if not data:
             return False
         self._early += data
-        self.unread = len(self._early) >= _EARLY_LIMIT  # enough: the caller pauses the watcher
+        self.unread = len(self._early) >= EARLY_LIMIT  # enough: the caller pauses the watcher
         return True
 
     # ---------------------------------------------------------------- writing
@@ -188,32 +194,17 @@ class TcpStream:
     def write(self, data: Buffer) -> None:
         """See Stream."""
         try:
-            sent = self._send(data)
-        except BlockingIOError:
-            sent = 0
+            sent = send(self._fd, data)
         except OSError as error:
             raise ConnectionLost(error.strerror or str(error)) from error
         if sent != len(data):
             self._write_rest(memoryview(data)[sent:])
 
-    def write_pieces(self, pieces: list[bytes]) -> None:
-        """As `write` all of them, without joining them first."""
-        try:
-            sent = self._sock.sendmsg(pieces[:IOV_LIMIT])
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            raise ConnectionLost(error.strerror or str(error)) from error
-        if sent != sum(map(len, pieces)):
-            self._write_rest(memoryview(b"".join(pieces))[sent:])
-
     def _write_rest(self, rest: memoryview) -> None:
         while rest:
             self._wait_room()
             try:
-                rest = rest[self._send(rest) :]
-            except BlockingIOError:
-                continue
+                rest = rest[send(self._fd, rest) :]
             except OSError as error:
                 raise ConnectionLost(error.strerror or str(error)) from error
 
@@ -289,6 +280,7 @@ class TcpStream:
             self._write_watcher.stop()
             self._write_watcher.close()
             self._write_watcher = None
+        self._fd = -1  # before the number belongs to another connection
         self._sock.close()
         for waiting in (self._reader, self._writer):
             if waiting is not None and waiting is not getcurrent():
@@ -315,7 +307,7 @@ class TcpStream:
 
     def _call_on_room(self, callback: Callable[[], None]) -> None:
         if self._write_watcher is None:
-            self._write_watcher = get_hub().loop.io(self._sock.fileno(), WRITE)
+            self._write_watcher = get_hub().loop.io(self._fd, WRITE)
         self._write_watcher.start(callback)
 
     def abort(self) -> None:
@@ -347,10 +339,7 @@ class _Linger:
         stream = self._stream
         try:
             if self._unsent:
-                try:
-                    self._unsent = self._unsent[stream._send(self._unsent) :]
-                except BlockingIOError:
-                    pass
+                self._unsent = self._unsent[send(stream._fd, self._unsent) :]
                 if self._unsent:
                     stream._call_on_room(self.say_goodbye)
                     return
@@ -366,13 +355,11 @@ class _Linger:
         """Discard; close at the end."""
         self._stream.unread = False
         try:
-            if self._stream._recv(65536):
-                return
-        except BlockingIOError:
-            return
+            came = receive(self._stream._fd, _DISCARDED)
         except OSError:
-            pass  # reset: as good an end as any
-        TcpStream.close(self._stream)
+            came = b""  # reset: as good an end as any
+        if came == b"":
+            TcpStream.close(self._stream)
 
     def on_expired(self) -> None:
         """The peer never ended its side."""

@@ -1,17 +1,13 @@
 # Types for the compiled form of tls_stream.py. See lbproxy/compiled.py.
 
+from lbproxy.net.engine cimport Engine
 from lbproxy.net.tcp_stream cimport TcpStream
+from lbproxy.net.wire cimport make_engine, send
 
 
 cdef class TlsStream(TcpStream):
-    cdef public object _decrypt
-    cdef public object _encrypt
-    cdef public bint _ended
-    cdef public object _incoming
-    cdef public object _outgoing
-    cdef public bint _read_at_once
-    cdef public object _tls
+    cdef public Engine _engine
 
     cdef bytes _next_flight(self)
-    cpdef bytes _decrypt_all(self)
+    cdef bytes _receive(self, Py_ssize_t limit)
     cpdef _flush(self)

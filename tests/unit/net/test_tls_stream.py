@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from lbproxy.errors import ConnectionLost, HandshakeFailed, TimedOut
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tls_stream import PlainHttp, TlsStream
+from lbproxy.net.wire import make_engine
 from tests.support.waiting import Lines
 from tests.unit.net.loopback import Watched, deadlines_running, loop_rests, sockets, start, turns, until
-from tests.unit.net.tls_peer import Authority, TlsPeer
+from tests.unit.net.tls_peer import ENGINES, Authority, MakeEngine, TlsPeer
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 versions = pytest.mark.parametrize("version", [V12, V13], ids=["1.2", "1.3"])
@@ -35,9 +36,12 @@ def authority() -> Authority:
 class Server:
     """Our stream as the server, and a client."""
 
-    def __init__(self, deadlines: Deadlines, context: ssl.SSLContext, client: ssl.SSLContext, small: bool = False) -> None:
+    def __init__(
+        self, deadlines: Deadlines, engine: MakeEngine, context: ssl.SSLContext, client: ssl.SSLContext, small: bool = False
+    ) -> None:
         ours, self.sock = sockets(small)
         self.stream = TlsStream(ours, deadlines, 10.0, context)
+        self.stream._engine = engine(context, None)
         self.peer = TlsPeer(self.sock, client)
 
     def shake(self) -> Server:
@@ -50,14 +54,14 @@ class Server:
 Make = Callable[..., Server]
 
 
-@pytest.fixture
-def make(deadlines: Deadlines, authority: Authority) -> Iterator[Make]:
+@pytest.fixture(params=ENGINES)
+def make(deadlines: Deadlines, authority: Authority, request: pytest.FixtureRequest) -> Iterator[Make]:
     """Servers to order, not yet shaken hands."""
     made: list[Server] = []
 
     def make_one(*, version: ssl.TLSVersion | None = None, small: bool = False, client_certificate: bool = False) -> Server:
         context = authority.server(client_certificate=client_certificate)
-        made.append(Server(deadlines, context, authority.client(version=version), small))
+        made.append(Server(deadlines, request.param, context, authority.client(version=version), small))
         return made[-1]
 
     yield make_one
@@ -220,7 +224,7 @@ def test_a_record_cut_at_every_byte(make: Make, version: ssl.TLSVersion) -> None
 def test_records_in_any_pieces_are_the_same_stream(messages: list[bytes], cuts: list[int], limit: int) -> None:
     """However TCP cuts and joins them: the plaintext comes out in order, and then the end."""
     with deadlines_running() as deadlines:
-        server = Server(deadlines, _AUTHORITY.server(), _AUTHORITY.client()).shake()
+        server = Server(deadlines, make_engine, _AUTHORITY.server(), _AUTHORITY.client()).shake()
         wire = b"".join(map(server.peer.encrypt, messages)) + server.peer.goodbye()
 
         def read_all() -> bytes:
@@ -248,20 +252,6 @@ def test_a_large_write_to_a_slow_reader(make: Make) -> None:
     assert not job.over
     assert server.peer.recv_exactly(len(data)) == data
     job.result()
-
-
-def test_nothing_comes_between_the_halves_of_a_write(make: Make) -> None:
-    """While one greenlet waits in the middle of its records, the reading one may owe the peer an answer to a KeyUpdate."""
-    server = make(small=True).shake()
-    data = bytes(1 << 20)
-    job = start(lambda: server.stream.write(data))
-    assert not job.over
-    server.stream._encrypt(b"a record of another greenlet")
-    server.stream._flush()
-    assert server.peer.recv_exactly(len(data)) == data
-    job.result()
-    server.stream.write(b"!")
-    assert server.peer.recv_exactly(29) == b"a record of another greenlet!"
 
 
 # ---------------------------------------------------------------- ends
@@ -354,29 +344,6 @@ def test_close_before_the_handshake(make: Make) -> None:
     server = make()
     server.stream.close()
     assert server.sock.recv(100) == b""
-
-
-def test_finish_finds_room_for_close_notify(make: Make) -> None:
-    """Behind a large response the kernel has no room left; a goodbye that gets lost looks like a cut response."""
-    server = make(small=True).shake()
-    stream = server.stream
-    full = [True]
-    send = stream._send
-
-    def crowded(data: bytes) -> int:
-        if full[0]:
-            full[0] = False
-            raise BlockingIOError
-        return send(data[:5])  # and then only little by little
-
-    stream.write(b"response")
-    stream._send = crowded  # type: ignore[assignment]  # a kernel without room
-    stream.finish()
-    assert server.peer.recv_all() == b"response"
-    assert server.sock.recv(10) == b"", "our end follows it"
-    assert not stream.closed
-    server.sock.close()
-    until(lambda: stream.closed, "closed after the peer's end")
 
 
 # ---------------------------------------------------------------- input while nobody waits

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 
+import pytest
 import trustme
 from gevent import socket as gsocket
+
+from lbproxy.net.engine import Engine
+from lbproxy.net.wire import NATIVE, make_engine
+
+MakeEngine = Callable[[ssl.SSLContext, str | None], Engine]
+ENGINES = [*([pytest.param(make_engine, id="native")] if NATIVE else []), pytest.param(Engine, id="plain")]
+"""Of our side: that of plain Python is also what runs where the other one does not find its way."""
 
 
 class Authority:

@@ -1,0 +1,19 @@
+# Types for the compiled form of engine.py. See lbproxy/compiled.py.
+
+cdef class Engine:
+    cdef public object _incoming
+    cdef public object _outgoing
+    cdef public object tls
+    cdef public Py_ssize_t got
+    cdef public bint again
+    cdef public bint ended
+    cdef public bytes unsent
+
+    cpdef put(self, bytes raw)
+    cpdef bint shake(self) except -1
+    cpdef bytes receive(self, int fd, Py_ssize_t limit)
+    cpdef bytes decrypt(self)
+    cpdef Py_ssize_t push(self, int fd, data, Py_ssize_t at) except -1
+    cpdef Py_ssize_t owed(self) except -1
+    cpdef bytes take(self)
+    cpdef bytes goodbye(self)

@@ -1,0 +1,7 @@
+# Types for wire.pyx. See lbproxy/compiled.py.
+
+from lbproxy.net.engine cimport Engine
+
+cpdef bytes receive(int fd, Py_ssize_t limit)
+cpdef Py_ssize_t send(int fd, data) except -1
+cpdef Engine make_engine(context, server_name)

@@ -1,0 +1,41 @@
+"""The few calls to the kernel, and the choice of a TLS engine, that a stream is made of: as plain Python.
+
+wire.pyx is the same in C's terms and takes this file's place where it was compiled: a read or a write there gives and takes bytes
+without the interpreter lock, method look-ups and buffers of the largest size around it, which were two thirds of its cost.
+Descriptors are bare numbers and must be non-blocking; they belong to the caller's socket.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+
+from lbproxy.net.engine import Engine
+from lbproxy.streams import Buffer
+
+IOV_LIMIT = 1024
+"""Pieces of one writev(2): IOV_MAX on Linux."""
+
+NATIVE = False
+"""This is wire.pyx."""
+
+
+def receive(fd: int, limit: int) -> bytes | None:
+    """What has come, `limit` bytes at most; b"" at the end, None when nothing has. Raises OSError."""
+    try:
+        return os.read(fd, limit)
+    except BlockingIOError:
+        return None
+
+
+def send(fd: int, data: Buffer) -> int:
+    """How many bytes the kernel took; 0 when it has no room. Raises OSError."""
+    try:
+        return os.write(fd, data)
+    except BlockingIOError:
+        return 0
+
+
+def make_engine(context: ssl.SSLContext, server_name: str | None) -> Engine:
+    """See Engine."""
+    return Engine(context, server_name)
