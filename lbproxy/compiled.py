@@ -36,6 +36,7 @@ HOT = (
     "lbproxy.http.message",
     "lbproxy.net.engine",
     "lbproxy.net.listener",
+    "lbproxy.net.strands",
     "lbproxy.net.tcp_stream",
     "lbproxy.net.tls_stream",
     "lbproxy.net.wire",
@@ -52,6 +53,9 @@ HOT = (
     "lbproxy.proxy.service",
     "lbproxy.proxy.tunnel",
     "lbproxy.proxy.upload",
+    "lbproxy.streams",
+    "lbproxy.worker.door",
+    "lbproxy.worker.gate",
     "lbproxy.worker.reception",
 )
 """What a request runs through. Nothing the master imports belongs here (tests/test_architecture.py)."""

@@ -20,6 +20,8 @@ HEAD_READ = 16 * 1024
 """Bytes to ask for where a head is expected: a TLS record's worth, and malloc serves it from its bins."""
 BODY_READ = 64 * 1024
 """Bytes to ask for where a body is relayed; what a relay holds at most is a small multiple of it."""
+SWIFT_READ = 2 * BODY_READ
+"""The same where whoever gets the body keeps up with it."""
 
 
 class StreamOwner(Protocol):
@@ -32,35 +34,53 @@ class StreamOwner(Protocol):
         """`deadline` passed and nobody waits."""
 
 
-class Stream(Protocol):
-    """A byte stream to a client or a backend, TLS or not."""
+class Stream:
+    """A byte stream to a client or a backend, TLS or not.
+
+    A class and no protocol, for what is compiled reaches into it without asking: net/ has the real ones, tests have others.
+    """
+
+    __slots__ = ("deadline", "owner", "stalls", "unread")
 
     deadline: float
     """Monotonic seconds at which whoever waits for input gets TimedOut (or the owner `on_expired`); NEVER for no limit."""
     owner: StreamOwner | None
     unread: bool
     """Input, or its end, is known to be there (or after a read that was filled: probably there) that nobody has read."""
+    stalls: int
+    """How often a write had to wait for room."""
 
     def read(self, limit: int) -> bytes:
         """Wait for the next bytes, about `limit` at most (>= 16 KiB); b"" at the end. Raises TimedOut, ConnectionLost."""
+        raise NotImplementedError
 
     def write(self, data: Buffer) -> None:
         """Hand all of `data` to the kernel, waiting while it is full. Raises TimedOut after `write_stall` s without progress."""
+        raise NotImplementedError
+
+    def write_last(self, data: Buffer) -> None:
+        """As `write`, and nothing will be written after it: the goodbye goes along, and `finish` comes next."""
+        self.write(data)
 
     def read_early(self) -> bool:
         """From `on_readable`: take in what came, for the next `read`. False: the peer is gone (end of input, reset, goodbye)."""
+        raise NotImplementedError
 
     def end_output(self) -> None:
         """Say that nothing more will be written (FIN, close_notify); reading goes on. Raises as `write` does."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Say goodbye (close_notify) as far as it goes without waiting, and close. Closing twice is harmless."""
+        raise NotImplementedError
 
     def finish(self) -> None:
         """Close so that nothing already written is lost: end our side, wait in the background for the peer's end, then close."""
+        raise NotImplementedError
 
     def abort(self) -> None:
         """Close so that the peer can tell that something is missing: no close_notify, and a reset."""
+        raise NotImplementedError
 
 
 class Dialer(Protocol):

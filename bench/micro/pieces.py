@@ -33,7 +33,7 @@ from lbproxy.http.heads import ResponseHeads
 from lbproxy.http.message import RequestHead
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.relay import Transfer
-from lbproxy.streams import NEVER, Buffer, StreamOwner
+from lbproxy.streams import NEVER, Buffer, Stream
 
 Piece = Callable[[], object]
 
@@ -163,12 +163,13 @@ def access_line() -> Piece:
 # ---------------------------------------------------------------- bytes
 
 
-class Still:
+class Still(Stream):
     """A stream that gives one piece for ever and swallows all: the relay alone is measured."""
 
     def __init__(self, piece: bytes) -> None:
         self.deadline = NEVER
-        self.owner: StreamOwner | None = None
+        self.owner = None
+        self.stalls = 0
         self.unread = False
         self._piece = piece
 
@@ -185,8 +186,6 @@ class Still:
 
     def end_output(self) -> None:
         """No end."""
-
-    close = finish = abort = end_output
 
 
 def relay_step() -> Piece:

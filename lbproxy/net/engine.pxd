@@ -13,7 +13,7 @@ cdef class Engine:
     cpdef bint shake(self) except -1
     cpdef bytes receive(self, int fd, Py_ssize_t limit)
     cpdef bytes decrypt(self)
-    cpdef Py_ssize_t push(self, int fd, data, Py_ssize_t at) except -1
+    cpdef Py_ssize_t push(self, int fd, data, Py_ssize_t at, bint last=*) except -1
     cpdef Py_ssize_t owed(self) except -1
     cpdef bytes take(self)
     cpdef bytes goodbye(self)

@@ -22,6 +22,7 @@ from enum import Enum
 from typing import Any, Protocol
 
 from lbproxy.net.tcp_stream import READ
+from lbproxy.net.wire import accept
 
 GATE_PAUSE = 0.002
 QUEUE_LIMIT = 1024
@@ -77,7 +78,7 @@ class Door(Protocol):
 
 
 class Acceptor:
-    """Hands accepted sockets to `on_connection(sock, address)`, from the event loop.
+    """Hands accepted sockets to `on_connection(sock, peer)`, `peer` being an address as text, from the event loop.
 
     `room()` tells whether this worker has its share or more; `on_exhausted(error)` is told when descriptors or memory run out; each
     connection has taken a place at the `door`; `make_room()` is asked, when there is none, to get somebody to leave.
@@ -87,7 +88,7 @@ class Acceptor:
         self,
         loop: Any,
         sock: socket.socket,
-        on_connection: Callable[[socket.socket, Any], None],
+        on_connection: Callable[[socket.socket, str], None],
         room: Callable[[], Room],
         on_exhausted: Callable[[OSError], None],
         door: Door,
@@ -96,6 +97,7 @@ class Acceptor:
         self._sock = sock
         self._door = door
         self._make_room = make_room
+        self._accept_from: Callable[[socket.socket], tuple[socket.socket, str]] = accept
         self._on_connection = on_connection
         self._room = room
         self._on_exhausted = on_exhausted
@@ -175,15 +177,14 @@ class Acceptor:
     def _take(self) -> bool:
         """One connection, its place being taken."""
         try:
-            sock, address = self._sock.accept()
+            sock, peer = self._accept_from(self._sock)
         except OSError as error:
             self._door.leave()
             if error.errno not in _NEXT_PLEASE:
                 self._on_exhausted(error)
                 self._pause(self._exhausted_timer)
             return False
-        sock.setblocking(False)
-        self._on_connection(sock, address)
+        self._on_connection(sock, peer)
         return True
 
     def _pause(self, timer: Any) -> None:

@@ -33,6 +33,8 @@ class _Strand(greenlet):
 class GeventStrands:
     """Children of this thread's hub: what a greenlet lets out would stop the event loop, so `run` must let nothing out."""
 
+    __slots__ = ("_hub", "_idle", "_run_callback")
+
     def __init__(self) -> None:
         self._hub = get_hub()
         self._run_callback = self._hub.loop.run_callback

@@ -1,9 +1,10 @@
 # Types for the compiled form of tcp_stream.py. See lbproxy/compiled.py.
 
 from lbproxy.net.wire cimport receive, send
+from lbproxy.streams cimport Stream
 
 
-cdef class TcpStream:
+cdef class TcpStream(Stream):
     cdef public object _deadlines
     cdef public bytes _early
     cdef public int _fd
@@ -17,18 +18,19 @@ cdef class TcpStream:
     cdef public object _write_watcher
     cdef public object _writer
     cdef public bint closed
-    cdef public double deadline
-    cdef public object owner
-    cdef public bint unread
     cdef public double write_deadline
     cdef public double write_stall
 
     cpdef _pause(self)
     cpdef _resume(self)
     cpdef _wait_input(self)
-    cpdef bytes read(self, long limit)
+    cpdef bytes read(self, Py_ssize_t limit)
     cpdef bytes _read_raw(self, long limit)
     cdef _await_input(self)
     cdef _note_read(self, Py_ssize_t got, Py_ssize_t limit)
     cpdef write(self, data)
+    cpdef bint read_early(self) except -1
+    cpdef end_output(self)
     cpdef close(self)
+    cpdef finish(self)
+    cpdef abort(self)

@@ -32,7 +32,7 @@ from greenlet import getcurrent, greenlet
 from lbproxy.errors import ConnectionLost, TimedOut
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.wire import receive, send
-from lbproxy.streams import NEVER, Buffer, StreamOwner
+from lbproxy.streams import NEVER, Buffer, Stream
 
 # Hub.switch looks for a hook on the greenlet that leaves; ours have none, and the search costs as much as the switch.
 _switch_to = greenlet.switch
@@ -41,7 +41,7 @@ READ, WRITE = 1, 2  # libev's EV_READ and EV_WRITE
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with zero time-out
 LINGER = 2.0
 """Seconds `finish` waits for the peer's end of input; nginx's lingering_timeout is 5, a well-behaved client needs a round trip."""
-FAIR = 4
+FAIR = 2
 """Reads without a wait: 256 KiB of a body, about half a millisecond with TLS."""
 LEAST_RATE = 1024
 """Bytes a second that count as progress of a write. The kernel tells of room only when a third of its buffer is free, which with a
@@ -52,7 +52,7 @@ _DISCARDED = 64 * 1024
 """Bytes of unwanted input that are read at once."""
 
 
-class TcpStream:
+class TcpStream(Stream):
     """See streams.Stream. `write_stall`: seconds without progress after which a write is given up."""
 
     __slots__ = (
@@ -69,9 +69,6 @@ class TcpStream:
         "_write_watcher",
         "_writer",
         "closed",
-        "deadline",
-        "owner",
-        "unread",
         "write_deadline",
         "write_stall",
     )
@@ -92,7 +89,8 @@ class TcpStream:
         self._queued = 0
         self._early = b""
         self.closed = False
-        self.owner: StreamOwner | None = None
+        self.owner = None
+        self.stalls = 0
         self.deadline = NEVER
         self.write_deadline = NEVER
         self.write_stall = write_stall
@@ -212,6 +210,7 @@ class TcpStream:
         if self.closed:
             raise ConnectionLost("stream closed")
         self._writer = getcurrent()
+        self.stalls += 1
         self.write_deadline = time.monotonic() + self.write_stall
         self._queued = self._unacknowledged()
         self._call_on_room(self._on_room)

@@ -5,8 +5,8 @@ recv and as many decrypts as there are whole records; a write is encrypts and on
 and two getsockopt calls against wrapping the socket.
 
 - A server's first bytes are looked at before the engine sees them: plain HTTP on the TLS port deserves an answer in plain HTTP.
-- The last flight of our handshake (TLS 1.3 session tickets) stays in the outgoing buffer when the client's first request is already
-  there: it leaves together with the response.
+- The last flight of our handshake as a server of TLS 1.3 is session tickets, which nobody waits for: they leave together with the
+  first response.
 - Whatever is not data is bounded: what comes of it, what we owe to the peer for it, and how long the loop is kept busy by it.
 - The end of input without close_notify is ConnectionLost, not an end: somebody may have cut the connection to truncate a message.
 """
@@ -74,7 +74,7 @@ class TlsStream(TcpStream):
                 break
             self._flush()
             engine.put(self._next_flight())
-        if not engine.again:  # else the first request came along, and our last flight leaves with the answer
+        if not (engine.tls.server_side and engine.tls.version() == "TLSv1.3"):
             self._flush()
 
     def _next_flight(self) -> bytes:
@@ -163,11 +163,18 @@ class TlsStream(TcpStream):
 
     def write(self, data: Buffer) -> None:
         """See Stream."""
+        self._push(data, False)
+
+    def write_last(self, data: Buffer) -> None:
+        """See Stream."""
+        self._push(data, True)
+
+    def _push(self, data: Buffer, last: bool) -> None:
         engine = self._engine
         size, at = len(data), 0
         while at < size:
             try:
-                at = engine.push(self._fd, data, at)
+                at = engine.push(self._fd, data, at, last)
             except ssl.SSLError as error:
                 raise ConnectionLost(_reason(error)) from error
             except OSError as error:

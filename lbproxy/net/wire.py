@@ -8,13 +8,11 @@ Descriptors are bare numbers and must be non-blocking; they belong to the caller
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 
 from lbproxy.net.engine import Engine
 from lbproxy.streams import Buffer
-
-IOV_LIMIT = 1024
-"""Pieces of one writev(2): IOV_MAX on Linux."""
 
 NATIVE = False
 """This is wire.pyx."""
@@ -34,6 +32,13 @@ def send(fd: int, data: Buffer) -> int:
         return os.write(fd, data)
     except BlockingIOError:
         return 0
+
+
+def accept(listening: socket.socket) -> tuple[socket.socket, str]:
+    """The next connection, non-blocking, and the address of its peer as text. Raises OSError."""
+    sock, address = listening.accept()
+    sock.setblocking(False)
+    return sock, address[0]
 
 
 def make_engine(context: ssl.SSLContext, server_name: str | None) -> Engine:

@@ -16,6 +16,7 @@ engine calls OpenSSL for the rest, and gives it a BIO of its own:
 
 import os
 import ssl
+import _socket
 import _ssl
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -36,7 +37,7 @@ cdef Py_ssize_t RECORD = _RECORD
 cdef Py_ssize_t AT_ONCE = _AT_ONCE
 
 cdef enum:
-    INPUT = 128 * 1024  # most that is read at once: more than BODY_READ and its OVERHEAD
+    INPUT = 132 * 1024  # most that is read at once: SWIFT_READ and its OVERHEAD
     SMALL = 17 * 1024  # of this size a read goes through a buffer; larger ones into the bytes themselves
     PLAIN = SMALL + 17 * 1024  # what may come of a small read: half a record may wait inside OpenSSL
     KEPT = 256 * 1024  # a larger output buffer is given back
@@ -53,6 +54,22 @@ cdef extern from "sys/socket.h" nogil:
     ssize_t c_recv "recv"(int, void *, size_t, int)
     ssize_t c_send "send"(int, const void *, size_t, int)
     int MSG_NOSIGNAL
+    ctypedef unsigned int socklen_t
+    ctypedef struct sockaddr "struct sockaddr":
+        pass
+    int accept4(int, sockaddr *, socklen_t *, int)
+    ctypedef struct sockaddr_storage "struct sockaddr_storage":
+        unsigned short ss_family
+    int AF_INET6, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC
+
+cdef extern from "arpa/inet.h" nogil:
+    ctypedef struct sockaddr_in "struct sockaddr_in":
+        int sin_addr
+    ctypedef struct sockaddr_in6 "struct sockaddr_in6":
+        int sin6_addr
+    const char *inet_ntop(int, const void *, char *, unsigned int)
+    enum:
+        INET6_ADDRSTRLEN
 
 cdef extern from "dlfcn.h" nogil:
     void *dlopen(const char *, int)
@@ -121,6 +138,30 @@ cpdef Py_ssize_t send(int fd, data) except -1:
         return _send(fd, <const char *>view.buf, view.len)
     finally:
         PyBuffer_Release(&view)
+
+
+cpdef tuple accept(listening):
+    """See wire.py."""
+    cdef sockaddr_storage address
+    cdef socklen_t size
+    cdef char[INET6_ADDRSTRLEN] text
+    cdef const void *number
+    cdef int fd
+    while True:
+        size = sizeof(address)
+        fd = accept4(listening.fileno(), <sockaddr *>&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC)
+        if fd >= 0:
+            break
+        if errno != EINTR:
+            PyErr_SetFromErrno(OSError)
+    if address.ss_family == AF_INET6:
+        number = &(<sockaddr_in6 *>&address).sin6_addr
+    else:
+        number = &(<sockaddr_in *>&address).sin_addr
+    if inet_ntop(address.ss_family, number, text, INET6_ADDRSTRLEN) == NULL:
+        text[0] = 0
+    # The plain type under socket.socket, which only passes calls on: another object for each idle connection.
+    return _socket.socket(address.ss_family, SOCK_STREAM, 0, fd), (<bytes>text).decode("ascii")
 
 
 # ---------------------------------------------------------------- OpenSSL's functions
@@ -351,18 +392,18 @@ cdef class _Native(Engine):
             self._keep_output()
         return at
 
-    cpdef Py_ssize_t push(self, int fd, data, Py_ssize_t at) except -1:
+    cpdef Py_ssize_t push(self, int fd, data, Py_ssize_t at, bint last=False) except -1:
         """See Engine."""
         cdef Py_buffer view
         if PyBytes_CheckExact(data):
-            return self._push(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), at)
+            return self._push(fd, PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), at, last)
         PyObject_GetBuffer(data, &view, PyBUF_SIMPLE)
         try:
-            return self._push(fd, <const char *>view.buf, view.len, at)
+            return self._push(fd, <const char *>view.buf, view.len, at, last)
         finally:
             PyBuffer_Release(&view)
 
-    cdef Py_ssize_t _push(self, int fd, const char *data, Py_ssize_t size, Py_ssize_t at) except -1:
+    cdef Py_ssize_t _push(self, int fd, const char *data, Py_ssize_t size, Py_ssize_t at, bint last) except -1:
         global _output_used
         cdef Py_ssize_t end = at + AT_ONCE if size - at > AT_ONCE else size
         cdef Py_ssize_t sent
@@ -379,6 +420,8 @@ cdef class _Native(Engine):
                 self._keep_output()
                 raise _failure()
             at += done
+        if last and at == size and SSL_shutdown(self._session) < 0:
+            ERR_clear_error()
         try:
             sent = _send(fd, _output, _output_used)
             if sent != _output_used:

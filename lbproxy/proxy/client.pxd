@@ -7,6 +7,7 @@ from lbproxy.http.message cimport RequestHead
 from lbproxy.proxy.exchange cimport Exchange
 from lbproxy.proxy.requester cimport Client
 from lbproxy.proxy.service cimport Service
+from lbproxy.streams cimport Stream
 
 
 cdef class ClientConnection(Client):
@@ -24,5 +25,5 @@ cdef class ClientConnection(Client):
         request=RequestHead
     )
     cdef bint _next_request(self) except -1
-    @cython.locals(soon=double)
+    @cython.locals(soon=double, stream=Stream)
     cdef bytes _first_bytes(self)

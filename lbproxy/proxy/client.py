@@ -275,7 +275,7 @@ class ClientConnection(Client):
         if service.access is not None:
             timing = Timing(self.tls_seconds, begun, ended, ended, ended, ended)
             service.access.add(self.peer, b"-", b"", b"", error.status, error.reason, 0, len(answer), "", 0, timing)
-        self.stream.write(answer)
+        self.stream.write_last(answer)
         self._finish()
         return False
 

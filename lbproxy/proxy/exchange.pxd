@@ -12,6 +12,7 @@ from lbproxy.proxy.response_head cimport read_head, read_piece
 from lbproxy.proxy.reuse cimport Upstream
 from lbproxy.proxy.rewriter cimport Rewriter, Rewriting
 from lbproxy.proxy.service cimport Service
+from lbproxy.streams cimport Stream
 
 
 cdef class Exchange:
@@ -48,12 +49,12 @@ cdef class Exchange:
     cdef _serve(self, Pool pool)
     cdef _attempt(self, Lease lease, Pool pool)
     cdef _dial(self, Lease lease, Pool pool)
-    @cython.locals(answer=ResponseHead, known=KnownHead)
+    @cython.locals(answer=ResponseHead, known=KnownHead, stream=Stream)
     cdef _converse(self, Upstream upstream)
-    @cython.locals(last=KnownHead, known=KnownHead, data=bytes)
+    @cython.locals(last=KnownHead, known=KnownHead, data=bytes, stream=Stream)
     cdef tuple _first_head(self, Upstream upstream)
     @cython.locals(end=Py_ssize_t)
-    cdef tuple _next_head(self, stream, bytes data)
+    cdef tuple _next_head(self, Stream stream, bytes data)
     @cython.locals(body=Py_ssize_t, surplus=bint)
     cdef _pass_on(self, Upstream upstream, ResponseHead answer, bytes out, bytes data)
     cdef _log(self)

@@ -369,8 +369,7 @@ class Exchange:
 
     def _pass_on_otherwise(self, upstream: Upstream, answer: ResponseHead, out: bytes, data: bytes) -> bool:
         """True: bytes came that belong to no response we asked for."""
-        head, client = self._head, self._client.stream
-        upload = self._upload
+        head, upload = self._head, self._upload
         if upload is not None and not upload.done:
             self._close = True  # the answer came before the request was over: where the next one begins is not sure
         if self._service.draining and not self._more_is_here():  # asked again: it may have begun while the backend was at work
@@ -394,8 +393,14 @@ class Exchange:
             return self._relay(upstream, body, rechunk, out, data)
         self._passed_on = True
         self._bytes_out += len(out) + body
-        client.write(out + data[:body] if body else out)
+        self._write_whole(out + data[:body] if body else out)
         return len(data) != body
+
+    def _write_whole(self, out: bytes) -> None:
+        if self._close:
+            self._client.stream.write_last(out)
+        else:
+            self._client.stream.write(out)
 
     def _extra(self) -> bytes:
         """What the answer is given on its way beyond what is the same for all answers of the place."""
@@ -431,10 +436,9 @@ class Exchange:
 
     def _answer(self, status: int, reason: str, lines: bytes = b"") -> None:
         self._status, self._reason = status, reason
-        if self._head.body != NO_BODY and (self._upload is None or not self._upload.done):
-            self._close = True  # the rest of the body is on its way, and nobody will read it
-        if self._service.draining and not self._more_is_here():
-            self._close = True
+        # The rest of the body may be on its way, and nobody will read it.
+        unread = self._head.body != NO_BODY and (self._upload is None or not self._upload.done)
+        self._close = self._close or unread or (self._service.draining and not self._more_is_here())
         out = reply(status, reason, close=self._close, body=self._head.method != b"HEAD", extra=self._extra_of_own() + lines)
         self._write_own(out)
 
@@ -453,7 +457,7 @@ class Exchange:
     def _write_own(self, out: bytes) -> None:
         self._passed_on = True
         self._bytes_out += len(out)
-        self._client.stream.write(out)
+        self._write_whole(out)
         self._settle()
         if self.keep and self.rest:
             self._service.strands.sleep(0.0)  # no backend was waited for: a pipeline of such requests would keep the loop to itself

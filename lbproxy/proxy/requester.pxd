@@ -4,6 +4,7 @@ from lbproxy.http.forwarding cimport Forwarder
 from lbproxy.http.message cimport RequestHead
 from lbproxy.proxy.place cimport Place
 from lbproxy.proxy.service cimport Service
+from lbproxy.streams cimport Stream
 
 
 cdef class Client:
@@ -16,7 +17,7 @@ cdef class Client:
     cdef public bint redirect
     cdef public Service service
     cdef public object strand
-    cdef public object stream
+    cdef public Stream stream
     cdef public double tls_seconds
 
     cpdef str about(self, RequestHead head)

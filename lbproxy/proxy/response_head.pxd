@@ -2,7 +2,9 @@
 
 cimport cython
 
+from lbproxy.streams cimport Stream
 
-cpdef bytes read_piece(stream, bytes data)
+
+cpdef bytes read_piece(Stream stream, bytes data)
 @cython.locals(searched=Py_ssize_t, end=Py_ssize_t)
-cpdef tuple read_head(stream, bytes data)
+cpdef tuple read_head(Stream stream, bytes data)

@@ -3,6 +3,7 @@
 cimport cython
 
 from lbproxy.http.heads cimport KnownHead
+from lbproxy.streams cimport Stream
 
 
 cdef class Shelf:
@@ -20,7 +21,7 @@ cdef class Upstream:
     cdef public object backend
     cdef public KnownHead last_head
     cdef public long long served
-    cdef public object stream
+    cdef public Stream stream
 
 
 cdef class IdleUpstreams:

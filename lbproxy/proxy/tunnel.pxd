@@ -1,6 +1,7 @@
 # Types for the compiled form of tunnel.py. See lbproxy/compiled.py.
 
 from lbproxy.proxy.service cimport Service
+from lbproxy.streams cimport Stream
 
 
 cdef class _Direction:
@@ -8,17 +9,17 @@ cdef class _Direction:
     cdef public long long carried
     cdef public str name
     cdef public bint over
-    cdef public object sink
+    cdef public Stream sink
     cdef public str sink_name
-    cdef public object source
+    cdef public Stream source
     cdef public bint whole
 
 
 cdef class Tunnel:
     cdef public double _active
-    cdef public object _backend
+    cdef public Stream _backend
     cdef public bint _broken
-    cdef public object _client
+    cdef public Stream _client
     cdef public object _clock
     cdef public _Direction _down
     cdef public double _idle

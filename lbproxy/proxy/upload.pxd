@@ -1,11 +1,12 @@
 # Types for the compiled form of upload.py. See lbproxy/compiled.py.
 
 from lbproxy.proxy.service cimport Service
+from lbproxy.streams cimport Stream
 
 
 cdef class Upload:
     cdef public long long _came
-    cdef public object _client
+    cdef public Stream _client
     cdef public object _decoder
     cdef public object _interrupt
     cdef public list _kept
@@ -15,7 +16,7 @@ cdef class Upload:
     cdef public Py_ssize_t _next
     cdef public object _pump
     cdef public Service _service
-    cdef public object _upstream
+    cdef public Stream _upstream
     cdef public double _waited
     cdef public bint done
     cdef public bint pumping
@@ -24,9 +25,9 @@ cdef class Upload:
     cdef public bytes rest
     cdef public bint sent
 
-    cpdef begin(self, upstream, bytes head)
+    cpdef begin(self, Stream upstream, bytes head)
     cpdef pause(self)
     cpdef stop(self)
-    cdef _pump_into(self, upstream)
+    cdef _pump_into(self, Stream upstream)
     cdef bytes _read(self)
     cdef _take(self, bytes raw)

@@ -33,6 +33,22 @@ class Ringing(Protocol):
 class Door:
     """See above, and net.listener.Door."""
 
+    __slots__ = (
+        "_all",
+        "_bells",
+        "_cells",
+        "_child",
+        "_go_on",
+        "_lock",
+        "_mine",
+        "_read_open",
+        "_read_waits",
+        "_rows",
+        "_slot",
+        "_waits",
+        "limit",
+    )
+
     def __init__(self, ledger: Ledger, lock: PickLock, child: int, slot: int, limit: int, bells: Ringing) -> None:
         """`slot`: the listener's column; `limit`: connections, over all workers; 0: any number."""
         self._cells = ledger.cells

@@ -6,10 +6,9 @@ clients takes them all, and those who are served get 502 because no connection t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
-from operator import itemgetter
+from collections.abc import Sized
 
-from lbproxy.balance.ledger import Header, Ledger, Scalar, scalar_at
+from lbproxy.balance.ledger import ROW_CELLS, Header, Ledger, Scalar, scalar_at
 from lbproxy.config.descriptors import PER_CONNECTION, RESERVE, possible
 from lbproxy.net.listener import Room
 
@@ -20,40 +19,43 @@ connections; with 1.08 at worst 55, 52, 51 and 42, in the same time (measured 20
 SLACK = 2
 """Connections above the mean that never matter; with few connections the ratio alone would be noise."""
 
+# Python 3.11 looks an Enum's members up through a hook.
+_CHILDREN_HIGH = int(Header.CHILDREN_HIGH)
+_PLENTY, _CROWDED, _FULL = Room
+
 
 class Gate:
     """Reads the connection counts of all workers off the ledger at each accept."""
+
+    __slots__ = ("_accepting", "_cells", "_connections", "_limit", "_live", "_mine", "_most_streams", "_row", "_streams")
 
     def __init__(self, ledger: Ledger, child: int, limit: int, descriptors: int, streams: Sized) -> None:
         """`limit`: connections that this worker may hold; `descriptors`: files that it may have open; `streams`: all open ones."""
         self._cells = ledger.cells
         self._mine = scalar_at(child, Scalar.CONNECTIONS)
         self._live = scalar_at(child, Scalar.LIVE_REQUESTS)
+        self._accepting = scalar_at(0, Scalar.ACCEPTING)  # of the first row; those of the next are ROW_CELLS further on
+        self._connections = scalar_at(0, Scalar.CONNECTIONS)
+        self._row = ROW_CELLS
         self._limit = min(limit, possible(descriptors))
         self._streams = streams
         self._most_streams = max(PER_CONNECTION, descriptors - RESERVE)
-        self._rows = -1
-        self._read: Callable[[memoryview], tuple[int, ...]] = itemgetter(0, 1)
 
     def room(self) -> Room:
         """See net.listener.Room."""
-        cells = self._cells
+        cells, row = self._cells, self._row
         mine = cells[self._mine]
         if mine >= self._limit or self.scarce():
-            return Room.FULL
+            return _FULL
         if mine <= SLACK:
-            return Room.PLENTY
-        rows = cells[Header.CHILDREN_HIGH]
-        if rows != self._rows:
-            self._rows = rows
-            accepting = [scalar_at(row, Scalar.ACCEPTING) for row in range(rows)]
-            connections = [scalar_at(row, Scalar.CONNECTIONS) for row in range(rows)]
-            self._read = itemgetter(*accepting, *connections)
-        values = self._read(cells)
-        # A draining worker's connections are not competed for: only rows that accept count.
-        workers = sum(values[:rows])
-        total = sum(count for accepts, count in zip(values[:rows], values[rows:], strict=True) if accepts)
-        return Room.CROWDED if workers > 1 and mine * workers > CROWDED * total + SLACK * workers else Room.PLENTY
+            return _PLENTY
+        high = _CHILDREN_HIGH
+        workers = total = 0
+        for child in range(cells[high]):
+            if cells[self._accepting + child * row]:  # a draining worker's connections are not competed for
+                workers += 1
+                total += cells[self._connections + child * row]
+        return _CROWDED if workers > 1 and mine * workers > CROWDED * total + SLACK * workers else _PLENTY
 
     def scarce(self) -> bool:
         """Descriptors would run out if every client asked now: each may need one for its backend, beside all that are open."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from typing import Any
 
 from lbproxy.balance.ledger import Scalar, scalar_at
 from lbproxy.errors import HandshakeFailed, StreamError, TimedOut
@@ -58,10 +57,9 @@ class Reception:
         self._handshakes = scalar_at(child, Scalar.HANDSHAKES)
         self._failures = scalar_at(child, Scalar.HANDSHAKE_FAILURES)
 
-    def welcome(self, sock: socket.socket, address: Any) -> None:
+    def welcome(self, sock: socket.socket, peer: str) -> None:
         """From the event loop: a connection was accepted and has its place; `sock` is non-blocking and ours."""
         self._cells[self._accepted] += 1
-        peer: str = address[0]
         door: Leaving = self._door
         if self._guard is not None:
             found = self._guard.ask(peer)

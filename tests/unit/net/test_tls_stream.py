@@ -332,6 +332,33 @@ def test_the_end_of_our_output_waits_for_room(make: Make) -> None:
     job.result()
 
 
+@pytest.mark.parametrize("size", [5, 300_000])
+def test_a_last_write_says_goodbye(make: Make, size: int) -> None:
+    """At once with the last of it: the peer wakes up once, and not again for the end."""
+    server = make().shake()
+    server.stream.write_last(bytes(size))
+    assert server.peer.recv_all() == bytes(size)
+    assert not server.stream.closed
+    server.stream.finish()
+    assert server.sock.recv(100) == b"", "and not another goodbye"
+    server.sock.close()
+    until(lambda: server.stream.closed, "closed after the peer's end")
+
+
+def test_tickets_wait_for_the_first_answer(make: Make) -> None:
+    """Of TLS 1.3, where nobody waits for them; they would cost each connection a segment of its own."""
+    server = make(version=V13).shake()
+    turns()
+    server.sock.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        server.sock.recv(1)
+    server.sock.settimeout(10.0)
+    server.stream.write(b"answer")
+    assert server.peer.recv() == b"answer"
+    assert server.peer.tls.session is not None
+    assert server.peer.tls.session.has_ticket
+
+
 def test_abort_does_not_say_it(make: Make) -> None:
     server = make().shake()
     server.stream.write(b"half a respo")

@@ -85,6 +85,24 @@ def test_no_room_is_no_failure_and_a_peer_that_is_gone_is(pair: Pair) -> None:
         wire.send(-1, b"x")
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_accepting(host: str) -> None:
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
+        listening.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            wire.accept(listening)
+        with socket.create_connection(listening.getsockname()[:2]) as guest:
+            accepted, peer = wire.accept(listening)
+            assert peer == guest.getsockname()[0]
+            assert not os.get_blocking(accepted.fileno())
+            assert not os.get_inheritable(accepted.fileno())
+            accepted.send(b"welcome")
+            assert guest.recv(100) == b"welcome"
+            accepted.shutdown(socket.SHUT_WR)
+            assert guest.recv(100) == b""
+            accepted.close()
+
+
 def test_the_engine_is_native_where_it_can_be() -> None:
     """Every Python that these tests run on has an `ssl` with OpenSSL beside it in a library."""
     engine = wire.make_engine(Authority().server(), None)

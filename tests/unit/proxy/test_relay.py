@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lbproxy.errors import UpstreamError
 from lbproxy.proxy.relay import SourceFailed, Transfer
-from lbproxy.streams import BODY_READ, NEVER
+from lbproxy.streams import BODY_READ, NEVER, SWIFT_READ
 from tests.unit.proxy.world import EOF, LOST, FakeStream, World
 
 Relay = Callable[[Transfer], object]
@@ -54,6 +54,18 @@ def test_by_length_counts_to_the_byte(pieces: list[bytes], surplus: bytes) -> No
     assert relayed.transfer.written == len(body) + 5
     assert relayed.result is bool(surplus)
     assert relayed.source.deadline == NEVER
+
+
+def test_pieces_are_large_until_the_sink_is_slow() -> None:
+    """So much less is held for each of many slow clients."""
+    relayed = Relayed(lambda transfer: transfer.by_length(b"", b"", 10 * SWIFT_READ), room=3 * SWIFT_READ // 2)
+    asked = relayed.source.asked
+    relayed.source.feed(b"x" * SWIFT_READ)
+    relayed.source.feed(b"x" * SWIFT_READ)
+    assert asked == [SWIFT_READ, SWIFT_READ]
+    relayed.sink.make_room(None)
+    relayed.source.feed(b"x" * BODY_READ)
+    assert asked == [SWIFT_READ, SWIFT_READ, BODY_READ, BODY_READ], "and stay small"
 
 
 def test_a_slow_sink_holds_the_source_back() -> None:

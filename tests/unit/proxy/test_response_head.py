@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-from unittest.mock import create_autospec
-
 import pytest
 
 from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
@@ -14,17 +11,23 @@ from lbproxy.streams import Stream
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 
 
-def pieces_of(*pieces: bytes, end: Exception | None = None) -> Stream:
-    """Reads these, then ends or fails."""
-    stream = create_autospec(Stream, instance=True)
-    stream.read.side_effect = [*pieces, end or b""]
-    return cast(Stream, stream)
+class Pieces(Stream):
+    """Gives these, then ends or fails."""
+
+    def __init__(self, *pieces: bytes, end: Exception | None = None) -> None:
+        self._left: list[bytes | Exception] = [*pieces, end or b""]
+
+    def read(self, limit: int) -> bytes:
+        piece = self._left.pop(0)
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
 
 
 @pytest.mark.parametrize("at", range(1, len(HEAD)))
 def test_found_at_every_split(at: int) -> None:
-    assert read_head(pieces_of(HEAD[at:] + b"ok"), HEAD[:at]) == (HEAD + b"ok", len(HEAD) - 4)
-    assert read_head(pieces_of(HEAD[:at], HEAD[at:]), b"") == (HEAD, len(HEAD) - 4)
+    assert read_head(Pieces(HEAD[at:] + b"ok"), HEAD[:at]) == (HEAD + b"ok", len(HEAD) - 4)
+    assert read_head(Pieces(HEAD[:at], HEAD[at:]), b"") == (HEAD, len(HEAD) - 4)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +42,7 @@ def test_found_at_every_split(at: int) -> None:
 )
 def test_what_is_no_head(pieces: list[bytes], end: Exception | None, status: int, reason: str) -> None:
     with pytest.raises(UpstreamError) as caught:
-        read_head(pieces_of(*pieces, end=end), b"")
+        read_head(Pieces(*pieces, end=end), b"")
     assert (caught.value.status, caught.value.reason) == (status, reason)
 
 

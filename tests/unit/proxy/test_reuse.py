@@ -7,17 +7,17 @@ import pytest
 from lbproxy.balance.backend import Backend
 from lbproxy.config.model import Connections
 from lbproxy.proxy.reuse import IdleUpstreams, Upstream
-from lbproxy.streams import NEVER, Buffer, StreamOwner
+from lbproxy.streams import NEVER, Buffer, Stream
 
 IDLE_LIMIT, IDLE_SECONDS = Connections().idle, Connections().idle_timeout
 
 
-class QuietStream:
+class QuietStream(Stream):
     """A stream on which nothing happens but its end."""
 
     def __init__(self) -> None:
         self.deadline = NEVER
-        self.owner: StreamOwner | None = None
+        self.owner = None
         self.closed = 0
         self.unread = False
 

@@ -31,7 +31,7 @@ from lbproxy.proxy.retries import Retries
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
-from lbproxy.streams import NEVER, Buffer, Strand, StreamOwner
+from lbproxy.streams import NEVER, Buffer, Strand, Stream
 from lbproxy.worker.door import Door
 from lbproxy.worker.filtering import make_filters
 from lbproxy.worker.places import most_body
@@ -40,7 +40,7 @@ EOF = b""
 LOST = ConnectionLost("reset by the test")
 
 
-class FakeStream:
+class FakeStream(Stream):
     """See streams.Stream. `room`: bytes that may be written before the writer has to wait; None for any number."""
 
     def __init__(self, world: World, name: str, room: int | None = None) -> None:
@@ -49,9 +49,12 @@ class FakeStream:
         self.room = room
         self.deadline = NEVER
         self.write_deadline = NEVER
-        self.owner: StreamOwner | None = None
+        self.owner = None
+        self.stalls = 0
         self.unread = False
         self.sent = b""
+        self.asked: list[int] = []
+        """How much each read wanted at most."""
         self.end = ""  # "close" | "finish" | "abort"
         self.output_ended = False
         self.lingering = False
@@ -119,6 +122,7 @@ class FakeStream:
     # ---- what proxy/ does
 
     def read(self, limit: int) -> bytes:
+        self.asked.append(limit)
         if self._early:
             data, self._early = self._early, b""
             return data
@@ -169,6 +173,7 @@ class FakeStream:
                 return
             assert self._writer is None, f"two writers to {self.name}"
             self._writer = self.world.me()
+            self.stalls += 1
             self.write_deadline = self.world.now + 30.0
             try:
                 self.world.wait()

@@ -75,7 +75,7 @@ class Desk:
         """A client's end of a new connection."""
         ours, peer = sockets()
         self.world.door.admit()
-        get_hub().loop.run_callback(self.reception.welcome, ours, ("192.0.2.9", 50_000))
+        get_hub().loop.run_callback(self.reception.welcome, ours, "192.0.2.9")
         gevent.sleep(0)
         return peer
 

@@ -1,0 +1,16 @@
+# Types for the compiled form of streams.py. See lbproxy/compiled.py.
+
+cdef class Stream:
+    cdef public double deadline
+    cdef public object owner
+    cdef public long stalls
+    cdef public bint unread
+
+    cpdef bytes read(self, Py_ssize_t limit)
+    cpdef write(self, data)
+    cpdef write_last(self, data)
+    cpdef bint read_early(self) except -1
+    cpdef end_output(self)
+    cpdef close(self)
+    cpdef finish(self)
+    cpdef abort(self)

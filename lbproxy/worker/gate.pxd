@@ -1,0 +1,25 @@
+# Types for the compiled form of gate.py. See lbproxy/compiled.py.
+
+cimport cython
+
+
+cdef long _CHILDREN_HIGH
+
+
+cdef class Gate:
+    cdef long _accepting
+    cdef long long[::1] _cells
+    cdef long _connections
+    cdef long long _limit
+    cdef long _live
+    cdef long _mine
+    cdef long long _most_streams
+    cdef long _row
+    cdef object _streams
+
+    @cython.locals(
+        cells="long long[::1]", child=long, high=long, mine=cython.longlong, row=long, total=cython.longlong, workers=long
+    )
+    cpdef room(self)
+    @cython.locals(cells="long long[::1]")
+    cpdef bint scarce(self) except -1
