@@ -1,8 +1,8 @@
 """Compiles the hot modules (lbproxy/compiled.py lists them) where Cython and a C compiler are at hand; everything else about the
 package stands in pyproject.toml.
 
-What is built goes into lbproxy/_compiled/, with a manifest of the sources it was built from. When it cannot be built, the
-installation succeeds all the same: lbproxy then runs as plain Python, and the manifest says why.
+What is built goes into lbproxy/_compiled/ as one library, with a manifest of its sources. When it cannot be built,
+the installation succeeds all the same: lbproxy then runs as plain Python, and the manifest says why.
 
     pip install .      pip install -e .      scripts/compile      LBPROXY_PURE=1 pip install .
 """
@@ -32,6 +32,7 @@ DIRECTIVES = {
     "language_level": 3,
 }
 FLAGS = ["-O2", "-g0", "-w"]  # Cython's output is for compilers to read
+LINKING = ["-Wl,-z,now", "-Wl,-Bsymbolic", "-s"]
 
 
 class NoCompiler(Exception):
@@ -58,10 +59,13 @@ class Build(build_ext):
         try:
             sources = compiled.describe_sources()
             self._build(made)
-            for module in compiled.HOT:
-                fresh = target / f"{module}.{os.getpid()}"
-                shutil.copyfile(made / (module + compiled.SUFFIX), fresh)
-                fresh.replace(target / (module + compiled.SUFFIX))  # a proxy that runs keeps the old file
+            library = self._link(made)
+            fresh = target / f"{compiled.LIBRARY}.{os.getpid()}"
+            shutil.copyfile(library, fresh)
+            fresh.replace(target / compiled.LIBRARY)  # a proxy that runs keeps the old file
+            for old in target.glob("*" + compiled.SUFFIX):
+                if old.name != compiled.LIBRARY:  # from when each module had a file of its own
+                    old.unlink()
         except (Exception, SystemExit) as error:  # whatever goes wrong in Cython, in setuptools or in the compiler
             self.warn(f"lbproxy will run as plain Python: {error!r}")
             sources = f"{compiled.FAILED} {_short(error)}\n"
@@ -100,15 +104,29 @@ class Build(build_ext):
         for extension in stale:
             notes[extension.name].write_text(keys[extension.name])
 
-    def _try_compiler(self) -> None:
-        """A moment, before Cython takes half a minute for nothing."""
+    def _link(self, made: Path) -> str:
+        """All modules in one library: calls from one to another stay within a few pages, and a worker maps 4 MiB less."""
+        objects = [str(self._object(module)) for module in compiled.HOT]
+        self._new_compiler().link_shared_object(objects, str(made / compiled.LIBRARY), extra_postargs=LINKING)
+        return str(made / compiled.LIBRARY)
+
+    def _object(self, module: str) -> Path:
+        """What the compiler made of a module; below a folder that setuptools names as it likes."""
+        return next(Path(self.build_temp).rglob(str(Path("c", module.replace(".", "/") + ".o"))))
+
+    def _new_compiler(self) -> Any:
         from distutils.ccompiler import new_compiler
         from distutils.sysconfig import customize_compiler
 
-        probe = Path(self.build_temp, "probe.c")
-        probe.write_text("#include <Python.h>\n")
         compiler = new_compiler()
         customize_compiler(compiler)
+        return compiler
+
+    def _try_compiler(self) -> None:
+        """A moment, before Cython takes half a minute for nothing."""
+        probe = Path(self.build_temp, "probe.c")
+        probe.write_text("#include <Python.h>\n")
+        compiler = self._new_compiler()
         try:
             compiler.compile([str(probe)], output_dir="/", include_dirs=self.include_dirs)
         except Exception as error:  # distutils' own families differ from version to version

@@ -66,6 +66,8 @@ SWITCH = "LBPROXY_PURE"
 FOLDER = "_compiled"
 SUFFIX = EXTENSION_SUFFIXES[0]
 """Names Python's version, its ABI and the platform: a build for another one is not even found."""
+LIBRARY = "hot" + SUFFIX
+"""All of them: an extension module is found in its file by the last part of its name, so these differ."""
 MANIFEST = "manifest" + SUFFIX + ".txt"
 FAILED = "failed:"
 """A manifest that starts with it tells only why nothing could be built."""
@@ -119,7 +121,7 @@ def form() -> Form:
         return Form({}, "not built")
     except OSError as error:
         return Form({}, error.strerror or str(error))
-    return Form({module: os.path.join(folder, module + SUFFIX) for module in HOT}, "")
+    return Form(dict.fromkeys(HOT, os.path.join(folder, LIBRARY)), "")
 
 
 def describe() -> str:

@@ -46,7 +46,7 @@ def test_a_build_of_these_sources_is_taken(package: Path) -> None:
     paths, why = compiled.form()
     assert why == ""
     assert tuple(paths) == compiled.HOT
-    assert all(Path(path).parent == package / compiled.FOLDER and path.endswith(compiled.SUFFIX) for path in paths.values())
+    assert set(paths.values()) == {str(package / compiled.FOLDER / compiled.LIBRARY)}
     assert compiled.describe() == f"compiled: {len(compiled.HOT)} modules"
 
 
@@ -91,9 +91,14 @@ def test_the_finder_answers_for_hot_modules_alone_and_stays_with_its_choice(pack
     assert finder.find_spec("json") is None
     spec = finder.find_spec("lbproxy.proxy.exchange")
     assert spec is not None
-    assert spec.origin == str(package / compiled.FOLDER / ("lbproxy.proxy.exchange" + compiled.SUFFIX))
+    assert spec.origin == str(package / compiled.FOLDER / compiled.LIBRARY)
     (package / "proxy/exchange.py").write_text("")
     assert finder.find_spec("lbproxy.proxy.client") is not None, "half compiled, half plain would not fit together"
+
+
+def test_modules_are_told_apart_in_one_library() -> None:
+    """Python looks for a function named after the last part of a module's name."""
+    assert len({module.rpartition(".")[2] for module in compiled.HOT}) == len(compiled.HOT)
 
 
 def test_this_process_runs_what_is_said() -> None:
