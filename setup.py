@@ -32,7 +32,7 @@ DIRECTIVES = {
     "language_level": 3,
 }
 FLAGS = ["-O2", "-g0", "-w"]  # Cython's output is for compilers to read
-LINKING = ["-Wl,-z,now", "-Wl,-Bsymbolic", "-s"]
+LINKING = ["-Wl,-z,now", "-Wl,-Bsymbolic"]
 
 
 class NoCompiler(Exception):

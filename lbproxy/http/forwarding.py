@@ -141,9 +141,9 @@ class Forwarder:
     def _fields(self, head: RequestHead) -> bytes:
         """Everything behind the request line."""
         block = head.block
-        if len(head.specials) > 1 or b"_" in block:
+        if len(head.specials) > 1 or block.find(b"_") >= 0:  # `in` raises and forgets an exception inside
             block = cut(block, head.lowered, _TRUSTED_DROPS if self._trusted else _REQUEST_DROPS)
-            if b"_" in block:
+            if block.find(b"_") >= 0:
                 block = cut(block, block.lower(), _UNDERSCORE)
             if head.nominated:
                 block = without(block, head.nominated)
