@@ -51,7 +51,7 @@ class Stream:
     """How often a write had to wait for room."""
 
     def read(self, limit: int) -> bytes:
-        """Wait for the next bytes, about `limit` at most (>= 16 KiB); b"" at the end. Raises TimedOut, ConnectionLost."""
+        """Wait for the next bytes, about `limit` or 64 KiB at most; b"" at the end. Raises TimedOut, ConnectionLost."""
         raise NotImplementedError
 
     def write(self, data: Buffer) -> None:

@@ -31,7 +31,7 @@ from greenlet import getcurrent, greenlet
 
 from lbproxy.errors import ConnectionLost, TimedOut
 from lbproxy.net.deadlines import Deadlines
-from lbproxy.net.wire import receive, send
+from lbproxy.net.wire import LEAST, receive, send
 from lbproxy.streams import NEVER, Buffer, Stream
 
 # Hub.switch looks for a hook on the greenlet that leaves; ours have none, and the search costs as much as the switch.
@@ -142,7 +142,7 @@ class TcpStream(Stream):
             if self._paused:
                 self._resume()
             return data
-        return self._read_raw(limit)
+        return self._read_raw(limit if limit > LEAST else LEAST)
 
     def _read_raw(self, limit: int) -> bytes:
         while True:

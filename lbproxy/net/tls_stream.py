@@ -22,7 +22,7 @@ from lbproxy.errors import ConnectionLost, HandshakeFailed
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.engine import OVERHEAD, RECORD
 from lbproxy.net.tcp_stream import EARLY_LIMIT, TcpStream
-from lbproxy.net.wire import make_engine, send
+from lbproxy.net.wire import LEAST, make_engine, send
 from lbproxy.streams import Buffer
 
 _HANDSHAKE_RECORD = 0x16  # RFC 8446 5.1: every TLS connection begins with this byte
@@ -112,7 +112,7 @@ class TlsStream(TcpStream):
         barren = 0
         while not engine.ended:
             try:
-                data = engine.decrypt() if engine.again else self._receive(limit + OVERHEAD)
+                data = engine.decrypt() if engine.again else self._receive((limit if limit > LEAST else LEAST) + OVERHEAD)
             except ssl.SSLError as error:
                 self._flush_alert()
                 raise ConnectionLost(_reason(error)) from error

@@ -16,6 +16,8 @@ from lbproxy.streams import Buffer
 
 NATIVE = False
 """This is wire.pyx."""
+LEAST = 0
+"""Bytes that a stream asks for at least. wire.pyx reads into a buffer that is always there: more at once costs nothing there."""
 
 
 def receive(fd: int, limit: int) -> bytes | None:

@@ -32,13 +32,15 @@ from lbproxy.net.engine import AT_ONCE as _AT_ONCE, OVERHEAD as _OVERHEAD, RECOR
 from lbproxy.net.engine cimport Engine
 
 NATIVE = True
+LEAST = 64 * 1024
 
 cdef Py_ssize_t RECORD = _RECORD
 cdef Py_ssize_t AT_ONCE = _AT_ONCE
 
 cdef enum:
     INPUT = 132 * 1024  # most that is read at once: SWIFT_READ and its OVERHEAD
-    SMALL = 17 * 1024  # of this size a read goes through a buffer; larger ones into the bytes themselves
+    SHARED = 64 * 1024  # LEAST; a larger read goes into the bytes themselves, a copy of which would cost more than making them
+    SMALL = 17 * 1024  # of what comes with so much plaintext is copied; larger ones are decrypted into the bytes themselves
     PLAIN = SMALL + 17 * 1024  # what may come of a small read: half a record may wait inside OpenSSL
     KEPT = 256 * 1024  # a larger output buffer is given back
 
@@ -115,7 +117,7 @@ cpdef bytes receive(int fd, Py_ssize_t limit):
     """See wire.py."""
     cdef Py_ssize_t got
     cdef PyObject *large
-    if limit <= SMALL:
+    if limit <= SHARED:
         got = _recv(fd, _input, limit)
         return None if got < 0 else PyBytes_FromStringAndSize(_input, got)
     large = new_bytes(NULL, limit)
