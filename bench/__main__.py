@@ -3,6 +3,7 @@
     reload     requests lost while each proxy reloads
     faults     what a failing backend costs
     scale      what several workers cost, and how evenly they share
+    slow       what a crowd of slow clients costs the others
     simulate   how long requests wait under each balancing policy, in simulated time
 
 Exit 0 whatever the figures, 1 with the reason when the harness cannot measure.
@@ -21,8 +22,16 @@ from bench.macro import scale_command as scale
 from bench.micro import command as micro
 from bench.reload import command as reload
 from bench.simulate import command as simulate
+from bench.slow import command as slow
 
-VERBS = {"micro": micro.main, "reload": reload.main, "scale": scale.main, "faults": faults.main, "simulate": simulate.main}
+VERBS = {
+    "micro": micro.main,
+    "reload": reload.main,
+    "scale": scale.main,
+    "faults": faults.main,
+    "slow": slow.main,
+    "simulate": simulate.main,
+}
 """By the first argument; what is a case as well (`reload`) is a verb only if options or nothing follow it."""
 
 

@@ -3,6 +3,7 @@
 cdef class Stream:
     cdef public double deadline
     cdef public object owner
+    cdef public bint patient
     cdef public long stalls
     cdef public bint unread
 

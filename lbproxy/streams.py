@@ -40,13 +40,15 @@ class Stream:
     A class and no protocol, for what is compiled reaches into it without asking: net/ has the real ones, tests have others.
     """
 
-    __slots__ = ("deadline", "owner", "stalls", "unread")
+    __slots__ = ("deadline", "owner", "patient", "stalls", "unread")
 
     deadline: float
     """Monotonic seconds at which whoever waits for input gets TimedOut (or the owner `on_expired`); NEVER for no limit."""
     owner: StreamOwner | None
     unread: bool
     """Input, or its end, is known to be there (or after a read that was filled: probably there) that nobody has read."""
+    patient: bool
+    """Whoever waits for input gives way when many do (net/crowd.py)."""
     stalls: int
     """How often a write had to wait for room."""
 

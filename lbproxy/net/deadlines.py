@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from lbproxy.net.crowd import Crowd
+
 SWEEP_INTERVAL = 0.25
 """Seconds; how late a cut may come."""
 LAST = -2  # libev's EV_MINPRI
@@ -38,6 +40,7 @@ class Deadlines:
     def __init__(self, loop: Any, clock: Callable[[], float] = time.monotonic) -> None:
         """`loop`: gevent's event loop; `clock`: monotonic seconds."""
         self.streams: set[Timed] = set()
+        self.crowd = Crowd(loop)
         self._after_input = loop.timer(0.0, priority=LAST)
         self._clock = clock
         self._timer = loop.timer(SWEEP_INTERVAL, SWEEP_INTERVAL)

@@ -90,6 +90,7 @@ class TcpStream(Stream):
         self._early = b""
         self.closed = False
         self.owner = None
+        self.patient = False
         self.stalls = 0
         self.deadline = NEVER
         self.write_deadline = NEVER
@@ -103,6 +104,8 @@ class TcpStream(Stream):
     def _on_input(self) -> None:
         reader = self._reader
         if reader is not None:
+            if self.patient and not self._deadlines.crowd.serves():
+                return
             self._reader = None
             reader.switch()
             return

@@ -240,8 +240,15 @@ class ClientConnection(Client):
 
     def _rest_of_head(self, head: bytes, begun: float) -> bytes:
         """Read on until the head is whole. Raises RequestError 408 and 431, and 400 for what can never become one."""
-        service, limits = self.service, self.service.config.limits
-        self.stream.deadline = begun + service.config.timeouts.request_head
+        self.stream.deadline = begun + self.service.config.timeouts.request_head
+        self.stream.patient = True
+        try:
+            return self._read_head(head)
+        finally:
+            self.stream.patient = False
+
+    def _read_head(self, head: bytes) -> bytes:
+        limits = self.service.config.limits
         skipped = False
         searched = 0
         while True:

@@ -23,6 +23,9 @@ from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
 PIECE_COST = 64
 """Bytes of memory that a kept piece costs beside its own: a client that sends two at a time must not have us keep 2 MB of them."""
 
+DRIP = 4096
+"""Bytes of a body that come at once: whoever sends fewer may wait for a moment when many do."""
+
 Interrupt = Callable[[Exception], None]
 """Called from the pump's greenlet: the request cannot go on, and why."""
 
@@ -138,6 +141,7 @@ class Upload:
             self._interrupt(RequestError(500, "internal_error"))
         finally:
             if self._pump is pump:
+                self._client.patient = False
                 self._pump = None
                 self.pumping = False
                 if upstream is not None:  # from now on the backend owes the answer
@@ -182,6 +186,7 @@ class Upload:
             raise RequestError(408, "body_timeout", f"the body stood still for {timeout:g} s") from None
         self._waited += service.clock() - begun
         self._came += len(raw)
+        self._client.patient = len(raw) < DRIP
         if self._upstream is not None:  # else the pump is being stopped, and the deadline is that of whoever came after it
             self._client.deadline = NEVER
         if not raw:

@@ -66,6 +66,10 @@ CLEAN, BROKEN = 0, 1
 FLUSH_INTERVAL = 0.2
 """Seconds an access line may wait for its batch."""
 DRAIN_CHECK = 0.05
+UNSENT = 256 * 1024
+"""Bytes that wait in the kernel for a client's window at most, beyond what is on its way. Without a bound it takes four MiB of each
+download at once, though the client reads next to nothing: 300 such newcomers a second made good clients wait 9 to 18 ms (p99), and
+3 with it. A client that reads costs nothing more (16 MiB over loopback: 0.93-1.03 of the CPU)."""
 
 
 def run(handover: Handover) -> int:
@@ -131,8 +135,9 @@ class Worker:
         )
 
     def _acceptor(self, bound: BoundListener) -> Acceptor:
-        # Accepted sockets inherit it, which saves a system call a connection.
+        # Accepted sockets inherit them, which saves two system calls a connection.
         bound.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        bound.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         handover = self._handover
         door = Door(handover.ledger, self._lock, handover.child, bound.slot, bound.listen.max_connections, self._bells)
         guard = make_guard(bound.listen, handover, self._memory, door, time.monotonic)

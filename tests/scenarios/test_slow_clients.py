@@ -216,6 +216,6 @@ def test_slow_reading(proxy: LbProxy) -> None:
         eventually(lambda: len(statuses) > served, "the good client is served still")
     lines = proxy.wait_access(count=READERS, path="/bytes/500000000")
     assert {line["reason"] for line in lines} == {"client_timeout"}
-    assert max(line["bytes_out"] for line in lines) < 50_000_000
+    assert max(line["bytes_out"] for line in lines) < 2_000_000, "nor does the kernel hold more"
     assert set(statuses) == {200}
     assert held < READERS * (512 << 10)

@@ -50,6 +50,7 @@ class FakeStream(Stream):
         self.deadline = NEVER
         self.write_deadline = NEVER
         self.owner = None
+        self.patient = False
         self.stalls = 0
         self.unread = False
         self.sent = b""
