@@ -414,7 +414,8 @@ cdef class _Native(Engine):
             ERR_clear_error()
         _output_used = 0
         if self._owed:
-            _bio_write(NULL, PyBytes_AS_STRING(self._owed), <int>PyBytes_GET_SIZE(self._owed))
+            if _bio_write(NULL, PyBytes_AS_STRING(self._owed), <int>PyBytes_GET_SIZE(self._owed)) < 0:
+                raise MemoryError
             self._owed = b""
         while at < end:
             done = SSL_write(self._session, data + at, <int>(end - at))
