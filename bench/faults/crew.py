@@ -80,7 +80,7 @@ class Server:
         os.killpg(self._program.pid, number)
 
     def kill(self) -> None:
-        """All of it at once; its sockets are closed when this returns."""
+        """All of it at once; the kernel closes its sockets as soon as it gets to it."""
         self.signal(signal.SIGKILL)
         self._program.stop()
 

@@ -314,10 +314,12 @@ cdef class _Native(Engine):
 
     cpdef bint shake(self) except -1:
         """See Engine."""
+        global _source_left
         cdef int result
         self._begin(self._fed)
         result = SSL_do_handshake(self._session)
         self._fed = PyBytes_FromStringAndSize(_source, _source_left) if _source_left else b""
+        _source_left = 0  # whoever comes next must not find it, nor the memory that it stood in
         self._keep_output()
         if result == 1:
             self.again = len(self._fed) > 0
@@ -335,8 +337,7 @@ cdef class _Native(Engine):
         self.got = got
         if got == 0:
             return b""
-        if ERR_peek_error():
-            ERR_clear_error()  # somebody else's; SSL_get_error would take it for ours
+        self._begin(b"")
         _source, _source_left = _input, got
         return self._read(got)
 
@@ -410,9 +411,7 @@ cdef class _Native(Engine):
         cdef Py_ssize_t end = at + AT_ONCE if size - at > AT_ONCE else size
         cdef Py_ssize_t sent
         cdef int done
-        if ERR_peek_error():
-            ERR_clear_error()
-        _output_used = 0
+        self._begin(b"")
         if self._owed:
             if _bio_write(NULL, PyBytes_AS_STRING(self._owed), <int>PyBytes_GET_SIZE(self._owed)) < 0:
                 raise MemoryError
@@ -451,10 +450,11 @@ cdef class _Native(Engine):
         return self.take()
 
     cdef _begin(self, bytes source):
-        """The source is what `_fed` holds, which the caller keeps."""
-        global _source, _source_left
+        """Before OpenSSL is called: the source is this, which the caller keeps; nothing is left of whatever was before."""
+        global _source, _source_left, _output_used
+        _output_used = 0
         if ERR_peek_error():
-            ERR_clear_error()
+            ERR_clear_error()  # somebody else's; SSL_get_error would take it for ours
         _source, _source_left = PyBytes_AS_STRING(source), PyBytes_GET_SIZE(source)
 
     cdef _keep_output(self):
@@ -468,8 +468,8 @@ cdef class _Native(Engine):
 
 
 cdef void *_session_of(tls) except NULL:
-    """The `SSL *` of what `ssl` made: behind the object's head (a count and a type) and a reference to a socket."""
-    cdef void *found = (<void **><PyObject *>tls)[3]
+    """The `SSL *` of what `ssl` made: behind the object's head and a reference to a socket."""
+    cdef void *found = (<void **><PyObject *>tls)[sizeof(PyObject) // sizeof(void *) + 1]
     if found == NULL or SSL_get_ex_data(found, APPLICATION) != <void *>tls:
         raise LookupError("SSL *")
     return found

@@ -16,6 +16,7 @@ from bench.macro.machine import Cores
 from lbproxy.config.model import Address
 from lbproxy.names.lookup import lookup
 from tests.support.tools import need
+from tests.support.waiting import eventually
 
 
 def test_hosts() -> None:
@@ -72,7 +73,7 @@ def test_leaving_and_coming_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr("bench.faults.faults.time", SimpleNamespace(sleep=grace))
         fault.begin(crew)
         monkeypatch.undo()
-        assert not serves()
+        eventually(lambda: not serves(), "killed, and its sockets are closed")
         fault.end(crew)
         assert serves()
         assert lookup(names.NAME, asked).addresses == HOSTS
