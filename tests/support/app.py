@@ -139,17 +139,16 @@ class Connection:
             length += len(data)
         return length, digest.hexdigest()
 
-    def head(self, status: int, *fields: str) -> None:
-        """Write a response head."""
+    def head(self, status: int, *fields: str, body: bytes = b"") -> None:
+        """Write a response head, and `body` with it: who is killed between the two would have cut its answer."""
         end = "close" if self.close_after else "keep-alive"
         lines = [f"HTTP/1.1 {status} Because", f"X-Backend: {self.app.name}", *fields, f"Connection: {end}"]
-        self.writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        self.writer.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body)
 
     def whole(self, request: Request, status: int, body: bytes, kind: str = "text/plain") -> None:
         """Write a response with Content-Length; without its body for HEAD."""
-        self.head(status, f"Content-Type: {kind}", f"Content-Length: {len(body)}")
-        if request.method != "HEAD":
-            self.writer.write(body)
+        shown = body if request.method != "HEAD" else b""
+        self.head(status, f"Content-Type: {kind}", f"Content-Length: {len(body)}", body=shown)
 
     def reset(self) -> None:
         """Cut the connection with a TCP reset."""
