@@ -8,6 +8,7 @@ import random
 import signal
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,9 +81,11 @@ class Server:
         os.killpg(self._program.pid, number)
 
     def kill(self) -> None:
-        """All of it at once; the kernel closes its sockets as soon as it gets to it."""
+        """All of it at once; its sockets are closed when this returns."""
         self.signal(signal.SIGKILL)
         self._program.stop()
+        while _listens(self.host, self.port):  # its children end when the kernel gets to it, which is soon
+            time.sleep(0.005)
 
     def stop(self) -> None:
         """In good order."""
@@ -179,6 +182,14 @@ def free_port(hosts: Sequence[str] = ("127.0.0.1",)) -> int:
             continue
         return port
     raise BenchError(f"no free port among {BELOW_EPHEMERAL[0]} to {BELOW_EPHEMERAL[1]}")
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 2).close()
+    except OSError:
+        return False
+    return True
 
 
 def _answers(host: str, port: int) -> bool:

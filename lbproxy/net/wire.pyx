@@ -27,12 +27,11 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport realloc
 from libc.string cimport memcpy
 
-from lbproxy.net.engine import AT_ONCE as _AT_ONCE, OVERHEAD as _OVERHEAD, RECORD as _RECORD, session
+from lbproxy.net.engine import AT_ONCE as _AT_ONCE, RECORD as _RECORD, session
 
 from lbproxy.net.engine cimport Engine
 
 NATIVE = True
-LEAST = 64 * 1024
 
 cdef Py_ssize_t RECORD = _RECORD
 cdef Py_ssize_t AT_ONCE = _AT_ONCE
@@ -43,6 +42,8 @@ cdef enum:
     SMALL = 17 * 1024  # of what comes with so much plaintext is copied; larger ones are decrypted into the bytes themselves
     PLAIN = SMALL + 17 * 1024  # what may come of a small read: half a record may wait inside OpenSSL
     KEPT = 256 * 1024  # a larger output buffer is given back
+
+LEAST = SHARED
 
 cdef char[INPUT] _input
 cdef char[PLAIN] _plain

@@ -1,8 +1,5 @@
 # Types for the compiled form of door.py. See lbproxy/compiled.py.
 
-cimport cython
-
-
 cdef long _CHILDREN_HIGH
 
 

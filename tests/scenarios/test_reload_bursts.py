@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -22,18 +23,21 @@ MOST_GROWTH = 512 * 1024
 
 
 def test_a_hundred_signals(stage: Stage) -> None:
-    """100 SIGHUPs within a second or two become a few reloads, and the last state of the file is the one that serves."""
+    """100 SIGHUPs within a second make two more generations at most (a busy machine takes longer to send them: one more for each
+    second more), and the last state of the file is the one that serves."""
     proxy = stage.proxy(stage.app().address, workers=2)
     reloads = Reloads(proxy)
+    begun = time.monotonic()
     for turn in range(100):
         reloads.change(lambda config: config["route"].insert(0, {"path": f"/{turn}", "pool": "app"}))  # noqa: B023  # called right here
         proxy.signal(signal.SIGHUP)
         time.sleep(0.008)
     reloads.change(lambda config: config["listen"][0].update(certificates=[stage.authority.issue("localhost", "last.test")]))
     proxy.signal(signal.SIGHUP)
+    sent_in = time.monotonic() - begun
     eventually(lambda: _shows(stage, proxy, "last.test"), "the last change serves")
     reloads.only_the_newest()
-    assert 2 <= reloads.generation <= 10, "two more on a quiet machine; a busy one takes longer to send so many"
+    assert 2 <= reloads.generation <= 2 + math.ceil(sent_in), f"sent within {sent_in:.1f} s"
 
 
 def _shows(stage: Stage, proxy: LbProxy, name: str) -> bool:

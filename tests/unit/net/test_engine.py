@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lbproxy.net.engine import AT_ONCE, RECORD, Engine
+from lbproxy.net.engine import AT_ONCE, RECORD
 from lbproxy.streams import BODY_READ, HEAD_READ
 from tests.unit.net.tls_peer import ENGINES, Authority, MakeEngine
 
@@ -27,13 +27,17 @@ class Two:
             sock.setblocking(False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, size)
 
-    def shake(self) -> None:
-        """The tickets are left with the server."""
+    def approach(self) -> None:
+        """Up to the client's last flight, which is left with it."""
         assert not self.client.shake()
         self.server.put(self.client.take())
         assert not self.server.shake()
         self.client.put(self.server.take())
         assert self.client.shake()
+
+    def shake(self) -> None:
+        """The tickets are left with the server."""
+        self.approach()
         self.server.put(self.client.take())
         assert self.server.shake()
 
@@ -122,20 +126,17 @@ def test_what_finds_no_room_is_unsent(two: Two) -> None:
     assert got == at
 
 
-def test_a_request_that_comes_with_the_handshake(two: Two) -> None:
-    again = Two(type(two.server) if type(two.server) is Engine else ENGINES[0].values[0])  # type: ignore[arg-type]
-    again.client.shake()
-    again.server.put(again.client.take())
-    again.server.shake()
-    again.client.put(again.server.take())
-    again.client.shake()
-    again.ask(b"at once")  # with the last flight in front of it
-    again.server.put(again.at_server.recv(65536))
-    assert again.server.shake()
-    assert again.server.again
-    assert again.server.decrypt() == b"at once"
-    assert not again.server.again
-    again.close()
+@pytest.mark.parametrize("make", ENGINES)
+def test_a_request_that_comes_with_the_handshake(make: MakeEngine) -> None:
+    two = Two(make)
+    two.approach()
+    two.ask(b"at once")  # with the last flight in front of it
+    two.server.put(two.at_server.recv(65536))
+    assert two.server.shake()
+    assert two.server.again
+    assert two.server.decrypt() == b"at once"
+    assert not two.server.again
+    two.close()
 
 
 def test_a_failure_behind_data_comes_after_it(two: Two) -> None:
@@ -179,16 +180,12 @@ def test_goodbye_is_an_end(two: Two) -> None:
     assert two.server.got
 
 
-def test_a_certificate_that_is_not_believed() -> None:
-    for make in (parameter.values[0] for parameter in ENGINES):
-        two = Two(make)  # type: ignore[arg-type]
-        two.server = make(Authority().server(), None)  # type: ignore[operator]
-        two.client.shake()
-        two.server.put(two.client.take())
-        two.server.shake()
-        two.client.put(two.server.take())
-        with pytest.raises(ssl.SSLError) as caught:
-            two.client.shake()
-        assert caught.value.reason == "CERTIFICATE_VERIFY_FAILED"
-        assert two.client.owed(), "an alert"
-        two.close()
+@pytest.mark.parametrize("make", ENGINES)
+def test_a_certificate_that_is_not_believed(make: MakeEngine) -> None:
+    two = Two(make)
+    two.server = make(Authority().server(), None)
+    with pytest.raises(ssl.SSLError) as caught:
+        two.approach()
+    assert caught.value.reason == "CERTIFICATE_VERIFY_FAILED"
+    assert two.client.owed(), "an alert"
+    two.close()
