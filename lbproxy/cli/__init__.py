@@ -1,6 +1,6 @@
 """The verbs, and the only place that wires master, workers and control together.
 
-    command_line    the parser, and what becomes of errors
+    command_line    the parser, and what becomes of errors; standard_streams: descriptors 0 to 2 are never anything else
     options         what several verbs' options have in common
     start           serve what a file says;  quick: serve without one (quick, demo, respond);  check: look at a file (check, init)
     reach           where the running lbproxy is (control socket, pid file), asking it, waiting for its end

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from lbproxy import __version__, compiled
 from lbproxy.cli import adjust, backend, check, quick, reload, start, status, stop, top
 from lbproxy.cli.options import Verb, say
+from lbproxy.cli.standard_streams import occupy
 from lbproxy.errors import ConfigError, StartError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code. Usage errors leave by SystemExit(2), as argparse has it."""
+    occupy()
     arguments = _parser().parse_args(argv)
     verb: Verb = arguments.verb
     try:
