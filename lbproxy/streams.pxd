@@ -6,6 +6,7 @@ cdef class Stream:
     cdef public bint patient
     cdef public long stalls
     cdef public bint unread
+    cdef public double write_stall
 
     cpdef bytes read(self, Py_ssize_t limit)
     cpdef write(self, data)

@@ -40,7 +40,7 @@ class Stream:
     A class and no protocol, for what is compiled reaches into it without asking: net/ has the real ones, tests have others.
     """
 
-    __slots__ = ("deadline", "owner", "patient", "stalls", "unread")
+    __slots__ = ("deadline", "owner", "patient", "stalls", "unread", "write_stall")
 
     deadline: float
     """Monotonic seconds at which whoever waits for input gets TimedOut (or the owner `on_expired`); NEVER for no limit."""
@@ -51,6 +51,8 @@ class Stream:
     """Whoever waits for input gives way when many do (net/crowd.py)."""
     stalls: int
     """How often a write had to wait for room."""
+    write_stall: float
+    """Seconds without progress after which a write is given up."""
 
     def read(self, limit: int) -> bytes:
         """Wait for the next bytes, about `limit` or 64 KiB at most; b"" at the end. Raises TimedOut, ConnectionLost."""
@@ -88,8 +90,9 @@ class Stream:
 class Dialer(Protocol):
     """Opens connections to backends."""
 
-    def dial(self, ip: str, port: int, pool: str, host: str) -> Stream:
-        """Connect (and shake hands when `pool` re-encrypts, `host` being the server name). Raises UpstreamError(nothing_sent)."""
+    def dial(self, ip: str, port: int, pool: str, host: str, patience: float) -> Stream:
+        """Connect (and shake hands when `pool` re-encrypts, `host` being the server name) within `patience` seconds; how long
+        writes may stall is the caller's to say afterwards. Raises UpstreamError(nothing_sent)."""
 
 
 class Strand(Protocol):
@@ -100,6 +103,13 @@ class Strand(Protocol):
 
     def switch(self) -> object:
         """Let it go on from `Strands.park`. Only from the event loop."""
+
+
+class Alarm(Protocol):
+    """Something that will be called at its time."""
+
+    def stop(self) -> None:
+        """Not any more. Stopping one that has gone off, or twice, is harmless."""
 
 
 class Strands(Protocol):
@@ -119,6 +129,9 @@ class Strands(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """From a greenlet: wait so long, unless somebody throws something into it."""
+
+    def alarm(self, seconds: float, run: Callable[[], None]) -> Alarm:
+        """Call `run` from the event loop in so many seconds."""
 
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         """From a greenlet: raise `error` in `strand` at the loop's next turn, unless it has ended by then."""

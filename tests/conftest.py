@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 import trustme
+from hypothesis import HealthCheck, settings
 
 from tests.support.backends import App, Server
 from tests.support.certificates import Authority
 from tests.support.ports import free_port
 from tests.support.process import LbProxy
 from tests.support.wire import Client
+
+# A busy machine must not fail a property: how long an example takes says nothing about it.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from lbproxy.config.model import (
     Listen,
     ListenTls,
     Log,
+    NearTimeouts,
     Outlier,
     Pool,
     PoolTls,
@@ -93,6 +94,11 @@ def log_table(log: Log) -> TomlTable:
 def timeouts_table(timeouts: Timeouts) -> TomlTable:
     """[timeouts]"""
     return {key: format_duration(seconds) for key, seconds in asdict(timeouts).items()}
+
+
+def near_timeouts_table(near: NearTimeouts) -> TomlTable:
+    """[pool.NAME.timeouts], [route.timeouts]"""
+    return {key: format_duration(seconds) for key, seconds in asdict(near).items() if seconds is not None}
 
 
 def limits_table(limits: Limits) -> TomlTable:
@@ -206,7 +212,7 @@ def refuse_table(refuse: Refuse) -> TomlTable:
 def _route(route: Route) -> TomlTable:
     filters = route.filters
     rules = {"refuse": [refuse_table(refuse) for refuse in filters.refuse]} if filters.refuse else {}
-    tables = rules | _rules(route.headers)
+    tables = rules | _rules(route.headers) | _given(timeouts=near_timeouts_table(route.timeouts) or None)
     return _given(host=route.host, path=route.path) | route_table(route) | route_filters_table(filters) | tables
 
 
@@ -230,6 +236,7 @@ def _pool(pool: Pool) -> TomlTable:
         outlier=outlier_table(pool.outlier),
         connections=connections_table(pool.connections),
         sticky=None if pool.sticky is None else sticky_table(pool.sticky),
+        timeouts=near_timeouts_table(pool.timeouts) or None,
         **_rules(pool.headers),
     )
 

@@ -8,7 +8,7 @@ from lbproxy.config import values
 from lbproxy.config.filtering import LISTENER, read_addresses, read_client_limit, read_route_filters
 from lbproxy.config.headers import read_headers
 from lbproxy.config.model import Certificate, Listen, ListenTls, Route
-from lbproxy.config.sections import belongs_in
+from lbproxy.config.sections import belongs_in, read_near_timeouts
 from lbproxy.config.tables import Table, did_you_mean
 from lbproxy.config.units import parse_listen_address
 
@@ -96,8 +96,9 @@ def _route(table: Table, base: Path, pools: list[str], limits: list[str]) -> Rou
         hint = did_you_mean(pool, pools) or (f"there are: {known}" if pools else f"add [pool.{pool}]")
         table.complain("pool", f'there is no pool "{pool}"', hint)
     filters = read_route_filters(table, base, limits)
+    timeouts = read_near_timeouts(table.table("timeouts", 'a table such as { response_head = "5m" }'))
     table.close(belongs_in)
     if pool is None or len(table.report.complaints) > so_far:
         return None  # half a route would give rise to wrong complaints about its order
     line = table.report.lines.of(table.path)
-    return Route(pool, host, path, line, encoded_slash, merge_slashes, raw_path, headers, filters)
+    return Route(pool, host, path, line, encoded_slash, merge_slashes, raw_path, headers, filters, timeouts)

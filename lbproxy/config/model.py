@@ -28,6 +28,18 @@ class Address(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class NearTimeouts:
+    """[pool.NAME.timeouts] or [route.timeouts], seconds; None: as the next wider table says. See Timeouts."""
+
+    connect: float | None = None
+    response_head: float | None = None
+    body_idle: float | None = None
+    write_stall: float | None = None
+    tunnel: float | None = None
+    request: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HeaderRules:
     """request_headers or response_headers: what comes loses the names of `remove` and `set`, then `set` and `add` are put on."""
 
@@ -234,6 +246,7 @@ class Route:
     """The path is forwarded as the client wrote it; matched is its normal form all the same."""
     headers: Headers = field(default_factory=Headers)
     filters: RouteFilters = field(default_factory=RouteFilters)
+    timeouts: NearTimeouts = field(default_factory=NearTimeouts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,11 +366,12 @@ class Pool:
     """Further tries of a request, each elsewhere; one more while nothing of it was sent; 0: no request is ever sent twice."""
     retry_budget: int = 20
     """Percent of the pool's requests in progress that may be on a further try, over all workers; always a few."""
+    timeouts: NearTimeouts = field(default_factory=NearTimeouts)
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """[timeouts], seconds. The precedents are nginx's and HAProxy's documented examples; nothing is unlimited."""
+    """[timeouts], seconds. The precedents are nginx's and HAProxy's documented examples; nothing waits without a limit."""
 
     handshake: float = 5.0
     request_head: float = 10.0  # from the first byte of a head to its last
@@ -365,8 +379,22 @@ class Timeouts:
     keepalive: float = 60.0
     connect: float = 4.0
     response_head: float = 60.0
-    write_stall: float = 30.0
+    write_stall: float = 60.0
+    """nginx's send_timeout: a reader that pauses (a player, a tab in the background, a shell that was stopped) gets a minute."""
     tunnel: float = 3600.0
+    """Silence of an upgraded connection, and of a stream of events in a response (proxy/relay.py)."""
+    request: float = 0.0
+    """From a request's first byte to the last of its answer, further tries included; 0: only the parts are limited. What has become
+    a tunnel or a stream of events is as long as it is."""
+
+    def nearer(self, near: NearTimeouts) -> Timeouts:
+        """These, and what a nearer table says in place of them."""
+        said = {name: seconds for name in NEAR_TIMEOUTS if (seconds := getattr(near, name)) is not None}
+        return replace(self, **said)
+
+
+NEAR_TIMEOUTS = ("connect", "response_head", "body_idle", "write_stall", "tunnel", "request")
+"""Those that pools and routes may have of their own: the others are over before a request has a route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,3 +438,11 @@ class Config:
     def pool(self, name: str) -> Pool:
         """The pool of that name; every route's pool exists (load.py checks)."""
         return next(pool for pool in self.pools if pool.name == name)
+
+    def timeouts_of(self, route: Route) -> Timeouts:
+        """What holds for its requests: the nearest table that says something wins, route before pool before [timeouts]."""
+        return self.timeouts.nearer(self.pool(route.pool).timeouts).nearer(route.timeouts)
+
+    def longest_tunnel(self) -> float:
+        """Seconds that a tunnel of any route may be silent."""
+        return max([self.timeouts.tunnel, *(self.timeouts_of(route).tunnel for route in self.routes)])

@@ -304,6 +304,7 @@ def _routes(old: tuple[Route, ...], new: tuple[Route, ...]) -> Iterator[Change]:
                 *_edits(emit.route_table(was), emit.route_table(now)),
                 *_header_edits(was.headers, now.headers),
                 *_filter_edits(was.filters, now.filters),
+                *_edits(emit.near_timeouts_table(was.timeouts), emit.near_timeouts_table(now.timeouts), "timeouts."),
                 *place,
             ]
             yield from _changed("route", name, edits, _relisted(was.filters.addresses, now.filters.addresses))
@@ -370,6 +371,7 @@ def _pool_edits(old: Pool, new: Pool) -> Iterator[Edit]:
     yield from _edits(emit.connections_table(old.connections), emit.connections_table(new.connections), "connections.")
     yield from _edits({"sticky": "off" if old.sticky is None else "on"}, {"sticky": "off" if new.sticky is None else "on"})
     yield from _edits(emit.sticky_table(old.sticky or Sticky()), emit.sticky_table(new.sticky or Sticky()), "sticky.")
+    yield from _edits(emit.near_timeouts_table(old.timeouts), emit.near_timeouts_table(new.timeouts), "timeouts.")
     yield from _header_edits(old.headers, new.headers)
 
 

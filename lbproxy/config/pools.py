@@ -10,7 +10,7 @@ from lbproxy.config.checks import read_health
 from lbproxy.config.evidence import read_evidence
 from lbproxy.config.headers import read_headers
 from lbproxy.config.model import Address, Backend, Connections, Pool, PoolTls
-from lbproxy.config.sections import belongs_in
+from lbproxy.config.sections import belongs_in, read_near_timeouts
 from lbproxy.config.tables import Table
 from lbproxy.config.units import parse_backend_address
 
@@ -32,6 +32,7 @@ def _pool(name: str, table: Table, base: Path) -> Pool:
     health = read_health(table.table("health", 'a table such as { type = "http", path = "/healthz" }'), tls="tls" in table)
     headers = read_headers(table)
     connections = _connections(table.table("connections", 'a table such as { idle = 128, idle_timeout = "30s" }'))
+    timeouts = read_near_timeouts(table.table("timeouts", 'a table such as { response_head = "5m" }'))
     table.close(belongs_in)
     tls_if_any = tls if "tls" in table else None
     line = table.report.lines.of(table.path)
@@ -43,6 +44,7 @@ def _pool(name: str, table: Table, base: Path) -> Pool:
         line=line,
         connections=connections,
         headers=headers,
+        timeouts=timeouts,
         **balancing._asdict(),
         **evidence._asdict(),
     )

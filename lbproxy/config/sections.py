@@ -7,8 +7,8 @@ from pathlib import Path
 
 from lbproxy.config import values
 from lbproxy.config.headers import read_for_all
-from lbproxy.config.model import MIB, Limits, Log, Metrics, Process, Timeouts
-from lbproxy.config.tables import Table
+from lbproxy.config.model import MIB, NEAR_TIMEOUTS, Limits, Log, Metrics, NearTimeouts, Process, Timeouts
+from lbproxy.config.tables import Parse, Table
 from lbproxy.config.units import format_duration, format_size, parse_listen_address, parse_network, parse_resolver
 
 SECTIONS = {"proxy": Process, "log": Log, "timeouts": Timeouts, "limits": Limits, "metrics": Metrics}
@@ -74,9 +74,22 @@ def read_log(table: Table, base: Path) -> Log:
 
 def read_timeouts(table: Table) -> Timeouts:
     """[timeouts]"""
-    taken = {field.name: table.take(field.name, values.duration(), getattr(Timeouts(), field.name)) for field in fields(Timeouts)}
+    default = Timeouts()
+    taken = {name: table.take(name, _timeout(name), getattr(default, name)) for name in (field.name for field in fields(Timeouts))}
     table.close(belongs_in)
     return Timeouts(**taken)
+
+
+def read_near_timeouts(table: Table) -> NearTimeouts:
+    """[pool.NAME.timeouts], [route.timeouts]"""
+    taken = {name: table.take(name, _timeout(name), None) for name in NEAR_TIMEOUTS}
+    table.close(lambda key: "it belongs in [timeouts]: it is over before a request has a route" if hasattr(Timeouts(), key) else "")
+    return NearTimeouts(**taken)
+
+
+def _timeout(name: str) -> Parse[float]:
+    """Only the whole of a request may go without a limit: each of its parts has one."""
+    return values.duration(zero=name == "request")
 
 
 def read_limits(table: Table) -> Limits:

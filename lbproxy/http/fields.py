@@ -1,13 +1,13 @@
-"""Looking up a field or a cookie in a request head, for what decides by it (balancing). Nothing here changes a message."""
+"""Looking up a field or a cookie in a head, for what decides by it (balancing). Nothing here changes a message."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lbproxy.http.message import RequestHead
+from lbproxy.http.message import RequestHead, ResponseHead
 
 
-def values(head: RequestHead, name: bytes) -> Iterator[bytes]:
+def values(head: RequestHead | ResponseHead, name: bytes) -> Iterator[bytes]:
     """The values of all fields of that name (lower case), in order, without the white space around them."""
     mark = b"\r\n" + name + b":"
     at = head.lowered.find(mark)

@@ -85,7 +85,7 @@ class Provision:
         return Terms(
             self.workers,
             proxy.drain_timeout,
-            self.config.timeouts.tunnel,
+            self.config.longest_tunnel(),
             proxy.worker_memory // KIB,
             proxy.worker_memory_hard // KIB,
             proxy.worker_requests,

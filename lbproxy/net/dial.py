@@ -35,15 +35,11 @@ class BackendDialer:
         self,
         deadlines: Deadlines,
         contexts: Mapping[str, tuple[ssl.SSLContext, str | None]],
-        connect_timeout: float,
-        write_stall: float,
     ) -> None:
         self._deadlines = deadlines
         self._contexts = contexts
-        self._connect_timeout = connect_timeout
-        self._write_stall = write_stall
 
-    def dial(self, ip: str, port: int, pool: str, host: str) -> TcpStream:
+    def dial(self, ip: str, port: int, pool: str, host: str, patience: float) -> TcpStream:
         """See Dialer."""
         try:
             sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
@@ -56,26 +52,26 @@ class BackendDialer:
             sock.close()
             raise _failed(code)
         try:
-            stream = self._wrap(sock, pool, host)
+            stream = self._wrap(sock, pool, host, patience)
         except ValueError as error:  # a server name that OpenSSL refuses, e.g. one with a leading dot
             sock.close()
             raise UpstreamError(502, "tls_failure", f"TLS to the backend: {error}", nothing_sent=True) from error
         try:
-            self._establish(stream, waiting=code != 0)
+            self._establish(stream, patience, waiting=code != 0)
         except BaseException:
             stream.abort()  # also when our own client went away meanwhile
             raise
         return stream
 
-    def _wrap(self, sock: socket.socket, pool: str, host: str) -> TcpStream:
+    def _wrap(self, sock: socket.socket, pool: str, host: str, patience: float) -> TcpStream:
         entry = self._contexts.get(pool)
         if entry is None:
-            return TcpStream(sock, self._deadlines, self._connect_timeout)
+            return TcpStream(sock, self._deadlines, patience)
         context, server_name = entry
-        return TlsStream(sock, self._deadlines, self._connect_timeout, context, server_name or host)
+        return TlsStream(sock, self._deadlines, patience, context, server_name or host)
 
-    def _establish(self, stream: TcpStream, waiting: bool) -> None:
-        deadline = time.monotonic() + self._connect_timeout
+    def _establish(self, stream: TcpStream, patience: float, *, waiting: bool) -> None:
+        deadline = time.monotonic() + patience
         try:
             if waiting:
                 code = stream.wait_connected()
@@ -93,7 +89,6 @@ class BackendDialer:
         except StreamError as error:
             raise UpstreamError(502, "connect_failed", str(error), nothing_sent=True) from error
         stream.deadline = NEVER
-        stream.write_stall = self._write_stall
 
 
 def _failed(code: int) -> UpstreamError:

@@ -10,11 +10,12 @@ time. So whoever throws into a strand must know that it still does what is meant
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from gevent.hub import get_hub
 from greenlet import getcurrent, greenlet
 
-from lbproxy.streams import Strand
+from lbproxy.streams import Alarm, Strand
 
 IDLE_STRANDS = 32
 """Greenlets that wait for work at most: what comes and goes within a moment; each keeps some 20 KiB."""
@@ -73,9 +74,33 @@ class GeventStrands:
         """See Strands."""
         self._hub.wait(self._hub.loop.timer(seconds))
 
+    def alarm(self, seconds: float, run: Callable[[], None]) -> Alarm:
+        """See Strands."""
+        return _Alarm(self._hub.loop.timer(seconds), run)
+
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         """See Strands."""
         self._run_callback(_throw, strand, strand.task if isinstance(strand, _Strand) else None, error)
+
+
+class _Alarm:
+    """A timer of the loop that is closed as soon as nobody needs it."""
+
+    __slots__ = ("_run", "_timer")
+
+    def __init__(self, timer: Any, run: Callable[[], None]) -> None:
+        self._timer = timer
+        self._run = run
+        timer.start(self._ring)
+
+    def _ring(self) -> None:
+        self.stop()
+        self._run()
+
+    def stop(self) -> None:
+        """See Alarm."""
+        self._timer.stop()
+        self._timer.close()
 
 
 def _throw(strand: Strand, task: Callable[[], None] | None, error: BaseException) -> None:

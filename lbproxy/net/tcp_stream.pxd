@@ -19,7 +19,6 @@ cdef class TcpStream(Stream):
     cdef public object _writer
     cdef public bint closed
     cdef public double write_deadline
-    cdef public double write_stall
 
     cpdef _pause(self)
     cpdef _resume(self)

@@ -70,7 +70,6 @@ class TcpStream(Stream):
         "_writer",
         "closed",
         "write_deadline",
-        "write_stall",
     )
 
     def __init__(self, sock: socket.socket, deadlines: Deadlines, write_stall: float) -> None:

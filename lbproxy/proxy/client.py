@@ -85,6 +85,7 @@ class ClientConnection(Client):
         self.placed_head = None
         self.place = None
         self.open_tunnel: Tunnel | None = None
+        self.streaming = False
         self.pipelined = False
         self.strand: Strand | None = None
         self._idle_since = service.clock()
@@ -132,7 +133,7 @@ class ClientConnection(Client):
     @property
     def tunnel(self) -> bool:
         """See Connection."""
-        return self.open_tunnel is not None
+        return self.open_tunnel is not None or self.streaming
 
     def idle_since(self) -> float:
         """See shedding.Sheddable. A connection that has a greenlet, though idle, is busy enough."""

@@ -25,12 +25,14 @@ cdef class Exchange:
     cdef public bint _close
     cdef public RequestHead _head
     cdef public ResponseHeads _heads
+    cdef public object _limit
     cdef public bytes _lines
     cdef public bint _special
     cdef public double _leased
     cdef public bint _over
     cdef public double _parsed
     cdef public bint _passed_on
+    cdef public Place _place
     cdef public str _reason
     cdef public Rewriting _rewriting
     cdef public Service _service
@@ -49,7 +51,7 @@ cdef class Exchange:
     cdef _serve(self, Pool pool)
     cdef _attempt(self, Lease lease, Pool pool)
     cdef _dial(self, Lease lease, Pool pool)
-    @cython.locals(answer=ResponseHead, known=KnownHead, stream=Stream)
+    @cython.locals(answer=ResponseHead, known=KnownHead, stream=Stream, place=Place)
     cdef _converse(self, Upstream upstream)
     @cython.locals(last=KnownHead, known=KnownHead, data=bytes, stream=Stream)
     cdef tuple _first_head(self, Upstream upstream)

@@ -11,11 +11,13 @@ from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import ASK, Pool, Unavailable
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
+from lbproxy.http.endless import endless
 from lbproxy.http.forwarding import response
 from lbproxy.http.grammar import END
 from lbproxy.http.heads import KnownHead
-from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
+from lbproxy.http.message import NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.upgrade import fault, upgrade_lines
+from lbproxy.proxy.place import Place
 from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.proxy.replies import https_location, redirect, reply
 from lbproxy.proxy.requester import Client
@@ -23,6 +25,7 @@ from lbproxy.proxy.response_head import read_head, read_piece
 from lbproxy.proxy.retry import Verdict, judge, preference
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.rewriter import Rewriting, own_lines
+from lbproxy.proxy.time_limit import TimeLimit
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.proxy.upload import Upload
 from lbproxy.streams import NEVER, Stream
@@ -41,32 +44,13 @@ class Exchange:
     """Made per request; `run` once."""
 
     __slots__ = (
-        "_answered",
-        "_backend",
-        "_begun",
-        "_bytes_in",
-        "_bytes_out",
-        "_client",
-        "_close",
-        "_head",
-        "_heads",
-        "_leased",
-        "_lines",
-        "_over",
-        "_parsed",
-        "_passed_on",
-        "_reason",
-        "_rewriting",
-        "_service",
-        "_special",
-        "_status",
-        "_tries",
-        "_upload",
-        "broken",
-        "ended",
-        "keep",
-        "rest",
-    )
+        "_answered", "_backend", "_begun", "_bytes_in", "_bytes_out", "_client", "_close", "_head", "_heads",
+        "_leased", "_limit", "_lines", "_over", "_parsed", "_passed_on", "_place", "_reason", "_rewriting", "_service",
+        "_special", "_status", "_tries", "_upload", "broken", "ended", "keep", "rest",
+    )  # fmt: skip
+
+    _place: Place
+    """Since it was routed."""
 
     def __init__(self, client: Client, head: RequestHead, size: int, rest: bytes, begun: float, parsed: float) -> None:
         """`size`: bytes of the head; `rest`: what arrived behind it; `begun`, `parsed`: when the head began and was whole."""
@@ -88,6 +72,7 @@ class Exchange:
         self._lines = b""
         self._heads = client.service.response_heads
         self._rewriting: Rewriting | None = None
+        self._limit: TimeLimit | None = None
         self._passed_on = False
         self._over = False
         self._upload: Upload | None = None
@@ -120,6 +105,7 @@ class Exchange:
             raise
         finally:
             self._over = True
+            self._unlimited()
             if self._upload is not None:
                 self._upload.stop()
             self._log()
@@ -156,12 +142,21 @@ class Exchange:
             self._special = self._special or self._rewriting.speaks
         if place is None:
             raise RequestError(404, "no_route", "no route matches")
+        self._place = place
+        client.stream.write_stall = place.write_stall
+        if place.request:
+            self._limit = TimeLimit(client, self._upload, self._begun + place.request)
         if self._upload is not None:
-            self._upload.allow(place.max_body)
+            self._upload.allow(place)
         if place.filters is None:
             return self._serve(place.pool)
         with place.filters.admit(head, client.forwarder):
             return self._serve(place.pool)
+
+    def _unlimited(self) -> None:
+        """From here on it is as long as it is, or over but for some last words."""
+        if self._limit is not None:
+            self._limit.stop()
 
     def _serve(self, pool: Pool) -> None:
         tried: tuple[int, ...] = ()
@@ -236,9 +231,10 @@ class Exchange:
             return lease_failed
 
     def _dial(self, lease: Lease, pool: Pool) -> Upstream:
-        stream = self._service.dialer.dial(lease.backend.ip, lease.backend.port, pool.name, lease.backend.host)
+        backend = lease.backend
+        stream = self._service.dialer.dial(backend.ip, backend.port, pool.name, backend.host, self._place.connect)
         self._service.counters.cells[lease.failures + _TO_CONNECTS] += 1
-        return Upstream(stream, lease.backend)
+        return Upstream(stream, backend)
 
     def _judge(self, error: UpstreamError, upstream: Upstream | None, pool: Pool) -> Verdict:
         upload = self._upload
@@ -258,7 +254,8 @@ class Exchange:
 
     def _converse(self, upstream: Upstream) -> None:
         """Send the request, pass the answer on. Raises UpstreamError while nothing was passed on, later SourceFailed."""
-        stream = upstream.stream
+        stream, place = upstream.stream, self._place
+        stream.write_stall = place.write_stall
         head_bytes = self._client.forwarder.request(self._head)
         if self._rewriting is not None:
             head_bytes = self._rewriting.request(head_bytes)
@@ -274,7 +271,7 @@ class Exchange:
             pass  # it may have answered before it closed (413 to a long upload); reading tells
         # While the body is on its way the client's and the backend's progress are limited, and then the pump sets this deadline.
         pumping = upload is not None and upload.pumping
-        stream.deadline = NEVER if pumping else self._leased + self._service.response_timeout
+        stream.deadline = NEVER if pumping else self._leased + place.response_head
         known, data = self._first_head(upstream)
         answer, out = known.head, known.out
         if answer.noteworthy:
@@ -317,7 +314,7 @@ class Exchange:
                 self._client.stream.write(out)
                 self._bytes_out += len(out)
             pumping = self._upload is not None and self._upload.pumping
-            stream.deadline = NEVER if pumping else self._service.clock() + self._service.response_timeout
+            stream.deadline = NEVER if pumping else self._service.clock() + self._place.response_head
             try:
                 known, data = self._next_head(stream, data)
                 answer, out = known.head, known.out
@@ -335,7 +332,8 @@ class Exchange:
         self._answered = self._service.clock()
         self._passed_on = True
         head = response(answer, upgrade_lines(answer.block) + self._extra())
-        tunnel = Tunnel(self._service, self._client.stream, upstream.stream)
+        self._unlimited()
+        tunnel = Tunnel(self._service, self._client.stream, upstream.stream, self._place.tunnel)
         self._client.open_tunnel = tunnel
         try:
             tunnel.run(head, self.rest, data)
@@ -390,7 +388,7 @@ class Exchange:
         if lines:
             out = out[:-4] + lines + END  # the same as response(answer, lines): what it adds comes last
         if body < 0 or len(data) < body:
-            return self._relay(upstream, body, rechunk, out, data)
+            return self._relay(upstream, answer, rechunk, out, data)
         self._passed_on = True
         self._bytes_out += len(out) + body
         self._write_whole(out + data[:body] if body else out)
@@ -411,18 +409,17 @@ class Exchange:
         rest = self.rest if self._upload is None else self._upload.rest
         return bool(rest) or self._client.pipelined
 
-    def _relay(self, upstream: Upstream, body: int, rechunk: bool, out: bytes, data: bytes) -> bool:
+    def _relay(self, upstream: Upstream, answer: ResponseHead, rechunk: bool, out: bytes, data: bytes) -> bool:
         """Relay a body that did not come with its head. True: bytes came that belong to no response we asked for."""
-        transfer = Transfer(
-            upstream.stream, self._client.stream, self._service.clock, self._service.config.timeouts.body_idle
-        )
+        body, silence = answer.body, self._place.body_idle
+        if body < 0 and endless(answer):
+            silence = self._place.tunnel
+            self._unlimited()
+            self._client.streaming = True
+        transfer = Transfer(upstream.stream, self._client.stream, self._service.clock, silence)
         self._passed_on = True
         try:
-            if body >= 0:
-                return transfer.by_length(out, data, body)
-            if body == CHUNKED:
-                return transfer.by_chunks(out, data, rechunk)
-            return transfer.until_close(out, data, rechunk)
+            return transfer.carry(out, data, body, rechunk)
         except UpstreamError:
             self._passed_on = False
             raise
@@ -430,11 +427,13 @@ class Exchange:
             self._service.counters.note(PerBackend.FAILURES, upstream.backend.slot)
             raise
         finally:
+            self._client.streaming = False
             self._bytes_out += transfer.written
 
     # ---------------------------------------------------------------- answers of our own
 
     def _answer(self, status: int, reason: str, lines: bytes = b"") -> None:
+        self._unlimited()
         self._status, self._reason = status, reason
         # The rest of the body may be on its way, and nobody will read it.
         unread = self._head.body != NO_BODY and (self._upload is None or not self._upload.done)

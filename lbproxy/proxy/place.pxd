@@ -4,7 +4,13 @@ from lbproxy.proxy.rewriter cimport Rewriter
 
 
 cdef class Place:
+    cdef public double body_idle
+    cdef public double connect
     cdef public object filters
     cdef public long long max_body
     cdef public object pool
+    cdef public double request
+    cdef public double response_head
     cdef public Rewriter rewriter
+    cdef public double tunnel
+    cdef public double write_stall

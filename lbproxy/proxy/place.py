@@ -6,6 +6,7 @@ What a route wants of its requests beyond a pool hangs here, None where nothing 
 from __future__ import annotations
 
 from lbproxy.balance.pool import Pool
+from lbproxy.config.model import Timeouts
 from lbproxy.proxy.filters import Filters
 from lbproxy.proxy.rewriter import Rewriter
 
@@ -13,11 +14,30 @@ from lbproxy.proxy.rewriter import Rewriter
 class Place:
     """Of one route in one worker."""
 
-    __slots__ = ("filters", "max_body", "pool", "rewriter")
+    __slots__ = (
+        "body_idle",
+        "connect",
+        "filters",
+        "max_body",
+        "pool",
+        "request",
+        "response_head",
+        "rewriter",
+        "tunnel",
+        "write_stall",
+    )
 
-    def __init__(self, pool: Pool, rewriter: Rewriter | None = None, max_body: int = 0, filters: Filters | None = None) -> None:
-        """`rewriter`: what is done to header fields beyond the everyday; `max_body`: bytes of a request's body, 0: any number;
-        `filters`: what is refused."""
+    def __init__(
+        self, pool: Pool, timeouts: Timeouts, rewriter: Rewriter | None = None, max_body: int = 0, filters: Filters | None = None
+    ) -> None:
+        """`timeouts`: what holds here, wider tables included; `rewriter`: what is done to header fields beyond the everyday;
+        `max_body`: bytes of a request's body, 0: any number; `filters`: what is refused."""
+        self.connect = timeouts.connect  # each by itself, and no other object to go through: every request asks for them
+        self.response_head = timeouts.response_head
+        self.body_idle = timeouts.body_idle
+        self.write_stall = timeouts.write_stall
+        self.tunnel = timeouts.tunnel
+        self.request = timeouts.request
         self.pool = pool
         self.rewriter = rewriter
         self.max_body = max_body

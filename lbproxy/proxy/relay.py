@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from lbproxy.errors import LbproxyError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.h1.chunks import LAST_CHUNK, ChunkDecoder, ChunkError, encode_chunk
+from lbproxy.http.message import CHUNKED
 from lbproxy.streams import BODY_READ, NEVER, SWIFT_READ, Stream
 
 
@@ -37,6 +38,12 @@ class Transfer:
         self._idle = idle
         self._stalls = sink.stalls
         self.written = 0
+
+    def carry(self, out: bytes, data: bytes, body: int, rechunk: bool) -> bool:
+        """A body of `body` bytes, CHUNKED or UNTIL_CLOSE; see below."""
+        if body >= 0:
+            return self.by_length(out, data, body)
+        return self.by_chunks(out, data, rechunk) if body == CHUNKED else self.until_close(out, data, rechunk)
 
     def by_length(self, out: bytes, data: bytes, length: int) -> bool:
         """`out` (the head), then `length` bytes, of which `data` is here already (and is shorter). True: more came than that."""

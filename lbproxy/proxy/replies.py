@@ -21,6 +21,7 @@ _RFC_9209 = {
     "queue_full": "connection_limit_reached",
     "queue_timeout": "connection_limit_reached",
     "response_timeout": "http_response_timeout",
+    "request_timeout": "http_response_timeout",
     "response_closed": "http_response_incomplete",
     "response_malformed": "http_protocol_error",
     "response_unexpected_101": "http_upgrade_failed",

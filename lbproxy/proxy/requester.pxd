@@ -18,6 +18,7 @@ cdef class Client:
     cdef public Service service
     cdef public object strand
     cdef public Stream stream
+    cdef public bint streaming
     cdef public double tls_seconds
 
     cpdef str about(self, RequestHead head)

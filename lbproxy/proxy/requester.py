@@ -24,6 +24,7 @@ class Client:
         "service",
         "strand",
         "stream",
+        "streaming",
         "tls_seconds",
     )
 
@@ -39,6 +40,8 @@ class Client:
     """The last head that a place was looked for, if that said all; a client that asks for the same again is not asked where to."""
     place: Place | None
     """What was found for it."""
+    streaming: bool
+    """It is being given a response without an end of its own (http/endless.py): there is no use in waiting for that."""
     pipelined: bool
     """More came while a request was served, and was not read yet: as a rule the next one."""
 

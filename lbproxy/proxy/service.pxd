@@ -42,7 +42,6 @@ cdef class Service:
     cdef public double keepalive
     cdef public object on_fault
     cdef public ResponseHeads response_heads
-    cdef public double response_timeout
     cdef public object retries
     cdef public Rewriter rewriter
     cdef public object router

@@ -93,7 +93,8 @@ class Connection(Protocol):
 
     @property
     def tunnel(self) -> bool:
-        """It carries an open tunnel: ending it takes a cut, and nobody can tell when it would end by itself."""
+        """It carries an open tunnel, or a stream of events: ending it takes a cut, and nobody can tell when it would end by
+        itself."""
 
     def drain(self, now: float, grace: float) -> None:
         """Take no new request; an idle connection ends `grace` seconds from `now`."""
@@ -120,7 +121,6 @@ class Service:
         "keepalive",
         "on_fault",
         "response_heads",
-        "response_timeout",
         "retries",
         "rewriter",
         "router",
@@ -165,5 +165,4 @@ class Service:
         """Seconds that a draining worker keeps an idle connection."""
         self.connections: set[Connection] = set()
         self.response_heads = everyday_heads(most_response_fields(config))
-        self.response_timeout = config.timeouts.response_head  # these two because every request asks for them
-        self.keepalive = config.timeouts.keepalive
+        self.keepalive = config.timeouts.keepalive  # here because every request asks for it

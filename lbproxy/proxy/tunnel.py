@@ -71,10 +71,11 @@ class Tunnel:
         "reason",
     )
 
-    def __init__(self, service: Service, client: Stream, backend: Stream) -> None:
+    def __init__(self, service: Service, client: Stream, backend: Stream, idle: float) -> None:
+        """`idle`: seconds of silence after which it is over."""
         self._service = service
         self._clock = service.clock
-        self._idle = service.config.timeouts.tunnel
+        self._idle = idle
         self._client = client
         self._backend = backend
         self._up = _Direction(client, backend, "client", "backend")

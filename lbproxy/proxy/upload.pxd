@@ -5,6 +5,7 @@ from lbproxy.streams cimport Stream
 
 
 cdef class Upload:
+    cdef public double _body_idle
     cdef public long long _came
     cdef public Stream _client
     cdef public object _decoder
@@ -15,9 +16,11 @@ cdef class Upload:
     cdef public object _limit
     cdef public Py_ssize_t _next
     cdef public object _pump
+    cdef public double _response_head
     cdef public Service _service
     cdef public Stream _upstream
     cdef public double _waited
+    cdef public bint awaits_client
     cdef public bint done
     cdef public bint pumping
     cdef public long long received

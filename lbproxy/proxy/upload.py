@@ -16,6 +16,7 @@ from collections.abc import Callable
 from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
 from lbproxy.http.h1.chunks import LAST_CHUNK, ChunkDecoder, ChunkError, encode_chunk
 from lbproxy.http.message import CHUNKED, RequestHead
+from lbproxy.proxy.place import Place
 from lbproxy.proxy.retry import REPLAY_LIMIT
 from lbproxy.proxy.service import Service
 from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
@@ -38,6 +39,7 @@ class Upload:
     """One request's body."""
 
     __slots__ = (
+        "_body_idle",
         "_came",
         "_client",
         "_decoder",
@@ -48,9 +50,11 @@ class Upload:
         "_limit",
         "_next",
         "_pump",
+        "_response_head",
         "_service",
         "_upstream",
         "_waited",
+        "awaits_client",
         "done",
         "pumping",
         "received",
@@ -70,6 +74,7 @@ class Upload:
         self._decoder = ChunkDecoder() if head.body == CHUNKED else None
         self._left = max(0, head.body)
         self._limit = 0
+        self._body_idle = self._response_head = 0.0
         self._pump: Strand | None = None
         self._upstream: Stream | None = None
         self._kept: list[bytes] = []
@@ -85,13 +90,17 @@ class Upload:
         self.sent = False
         """All of it was handed to the present backend's stream; unless it was, the next request cannot follow it there."""
         self.pumping = False
+        self.awaits_client = False
+        """It is the client who keeps everybody waiting."""
         self._came = 0
         self._waited = 0.0
         self._take(first)
 
-    def allow(self, limit: int) -> None:
-        """No more than `limit` bytes; 0: as many as there are. Raises RequestError 413."""
-        self._limit = limit
+    def allow(self, place: Place) -> None:
+        """As its route allows. Raises RequestError 413."""
+        self._body_idle = place.body_idle
+        self._response_head = place.response_head
+        self._limit = limit = place.max_body
         if limit and self.received + self._left > limit:
             raise RequestError(413, "body_too_large", f"a body of {self.received + self._left} bytes, at most {limit}")
 
@@ -145,7 +154,7 @@ class Upload:
                 self._pump = None
                 self.pumping = False
                 if upstream is not None:  # from now on the backend owes the answer
-                    upstream.deadline = self._service.clock() + self._service.response_timeout
+                    upstream.deadline = self._service.clock() + self._response_head
 
     def _pump_into(self, upstream: Stream | None) -> None:
         while upstream is not None and self._upstream is upstream:
@@ -172,18 +181,21 @@ class Upload:
 
     def _read(self) -> bytes:
         service = self._service
-        timeout, rate = service.config.timeouts.body_idle, service.config.limits.body_rate
+        timeout, rate = self._body_idle, service.config.limits.body_rate
         # A byte now and then would keep the clock of `body_idle` from ever running out: all waiting together has a limit, too, that
         # grows with what comes. Only waiting for the client counts, never for a backend that is slow to take it.
         left = min(timeout, timeout + self._came / rate - self._waited) if rate else timeout
         begun = service.clock()
         self._client.deadline = begun + left
+        self.awaits_client = True
         try:
             raw = self._client.read(BODY_READ)
         except TimedOut:
             if left < timeout:
                 raise RequestError(408, "body_too_slow", f"the body came with less than {rate} bytes a second") from None
             raise RequestError(408, "body_timeout", f"the body stood still for {timeout:g} s") from None
+        finally:
+            self.awaits_client = False
         self._waited += service.clock() - begun
         self._came += len(raw)
         self._client.patient = len(raw) < DRIP

@@ -115,14 +115,13 @@ class Worker:
         places = make_places(config, pools.pools, filters)
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
-        timeouts = config.timeouts
         offset = time.time() - time.monotonic()
         tls_ports = [bound.listen.address.port for bound in handover.listeners if bound.context is not None]
         return Service(
             config=config,
             router=Router(places.routes),
             idle=idle,
-            dialer=BackendDialer(self._deadlines, contexts, timeouts.connect, timeouts.write_stall),
+            dialer=BackendDialer(self._deadlines, contexts),
             strands=strands,
             counters=Counters(handover.ledger, handover.child),
             access=AccessLog(offset, _stamp) if self._writer is not None else None,

@@ -35,7 +35,7 @@ def make_places(config: Config, pools: Mapping[str, Pool], filters: Sequence[Fil
     keep = max(LEAST_KEPT, HEADS_KEPT // max(1, len(different)))
     rewriters = {wish: Rewriter(wish, most_response_fields(config), keep, ids) for wish in different}
     routes = [
-        (route, Place(pools[route.pool], rewriters.get(wish), most_body(config, route), asked))
+        (route, Place(pools[route.pool], config.timeouts_of(route), rewriters.get(wish), most_body(config, route), asked))
         for route, wish, asked in zip(config.routes, wishes, filters, strict=True)
     ]
     return Places(routes, rewriters.get(without_route))

@@ -5,6 +5,7 @@ a WebSocket, server-sent events.
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 from tests.conftest import Stage
@@ -50,12 +51,17 @@ Promise.all(answers).then(lengths => {
 """
 
 
+BODY_IDLE = 0.7
+"""Seconds of silence that a body is allowed where events come from."""
+
+
 def events(conversation: Conversation) -> None:
-    """Three server-sent events, and an open end."""
+    """Three server-sent events, the last after a silence in which any other body would be given up, and an open end."""
     conversation.read_head()
-    conversation.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
-    for number in range(3):
-        conversation.send(b"data: %d\n\n" % number)
+    conversation.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 0\n\n")
+    conversation.send(b"data: 1\n\n")
+    time.sleep(3 * BODY_IDLE)
+    conversation.send(b"data: 2\n\n")
     conversation.wait_close()
 
 
@@ -70,6 +76,7 @@ def test_chromium_shows_the_page(stage: Stage, tmp_path: Path) -> None:
         for name, address in {"api": app.address, "socket": sockets.address, "events": source.address}.items():
             config["pool"][name] = {"backends": [address]}
             config["route"].append({"path": f"/{name}/", "pool": name})
+        config["pool"]["events"]["timeouts"] = {"body_idle": f"{BODY_IDLE * 1000:.0f}ms"}
         config["route"].append({"pool": "app"})
         proxy = stage.run(config)
         pin = public_key_pin(Path(config["listen"][0]["certificates"][0]["cert"]))

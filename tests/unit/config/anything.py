@@ -103,10 +103,11 @@ route_filters = st.just(model.RouteFilters()) | st.builds(
     model.RouteFilters, addresses, st.sampled_from([(), ("GET",)]), st.none() | st.integers(0, 2**40), client_limits,
     st.just(()), st.lists(refuses, max_size=2).map(tuple),
 )  # fmt: skip
+near_timeouts = st.builds(model.NearTimeouts, *[st.none() | seconds] * 5, st.none() | st.just(0.0) | seconds)
 pools = st.lists(
     st.builds(lambda pool, keys: replace(pool, **keys),
               st.builds(model.Pool, st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,5}", fullmatch=True), backends, tls=pool_tls,
-                        health=st.one_of(quiet_health, http_health), headers=headers),
+                        health=st.one_of(quiet_health, http_health), headers=headers, timeouts=near_timeouts),
               balancing),
     min_size=1, max_size=3, unique_by=lambda pool: pool.name,
 ).map(tuple)  # fmt: skip
@@ -139,7 +140,7 @@ def configs(draw: st.DrawFn) -> Config:
     wanted = draw(st.lists(st.tuples(st.sampled_from([pool.name for pool in found]), st.none() | names), min_size=1, max_size=3))
     filters = draw(st.lists(route_filters, min_size=len(wanted), max_size=len(wanted)))
     routes = tuple(
-        model.Route(pool, host, f"/{index}", headers=draw(headers), filters=filters[index])
+        model.Route(pool, host, f"/{index}", headers=draw(headers), filters=filters[index], timeouts=draw(near_timeouts))
         for index, (pool, host) in enumerate(wanted)
     )
     shared = draw(st.lists(client_limits.filter(lambda limit: limit != model.ClientLimit()), max_size=2))
@@ -155,6 +156,6 @@ def configs(draw: st.DrawFn) -> Config:
         st.integers(1, 9),
     )
     metrics = st.builds(model.Metrics, st.none() | st.builds(Address, ips, st.just(999)))
-    timeouts = st.builds(model.Timeouts, *[seconds] * 8)
+    timeouts = st.builds(model.Timeouts, *[seconds] * 8, st.just(0.0) | seconds)
     tables = draw(processes()), draw(log), draw(timeouts), draw(limits), draw(metrics)
     return Config("", draw(listeners), routes, found, *tables, named)

@@ -42,6 +42,7 @@ def test_every_key() -> None:
         response_head = "6s"
         write_stall = "7s"
         tunnel = "8s"
+        request = "9s"
         [limits]
         head = "64KiB"
         request_line = "1KiB"
@@ -57,7 +58,7 @@ def test_every_key() -> None:
     servers = (Address("10.0.0.2", 53), Address("::1", 5353))
     assert config.proxy == Process(3, "www", *files, 0.0, networks, 2**29, 2**30, 1_000_000, 0.0, resolvers=servers)
     assert config.log == Log("debug", "json", "/base/access.log")
-    assert config.timeouts == Timeouts(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
+    assert config.timeouts == Timeouts(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
     assert config.limits == Limits(65536, 1024, 50, 2**30, 5)
     assert config.metrics == Metrics(Address("127.0.0.1", 9180))
 
@@ -117,3 +118,27 @@ def test_keys_in_the_wrong_section() -> None:
     assert complaint("connections_per_worker = 2" + LEAST).hint == "it belongs in [limits]"
     assert belongs_in("address") == "it belongs in [metrics]"
     assert belongs_in("nothing") == ""
+
+
+def test_the_nearest_timeouts_win() -> None:
+    """Each key by itself: route, pool, [timeouts]."""
+    text = LEAST.replace('pool = "app"', 'pool = "app"\ntimeouts = { connect = "1s", request = "0" }') + (
+        'timeouts = { connect = "2s", body_idle = "2m", tunnel = "2h", request = "5m" }\n'
+        '[timeouts]\ntunnel = "3h"\nwrite_stall = "3s"\n'
+    )
+    config = read(text)
+    found = config.timeouts_of(config.routes[0])
+    assert found == Timeouts(connect=1.0, body_idle=120.0, tunnel=7200.0, request=0.0, write_stall=3.0)
+    assert config.longest_tunnel() == 10800.0
+    assert config.timeouts.connect == 4.0
+
+
+def test_some_timeouts_are_over_before_there_is_a_route() -> None:
+    """The hint says so."""
+    for where in ("pool.app", "route[0]"):
+        table = '{ keepalive = "5s" }'
+        text = f"{LEAST}timeouts = {table}" if where == "pool.app" else LEAST.replace("[[route]]", f"[[route]]\ntimeouts = {table}")
+        found = complaint(text)
+        assert found.key == f"{where}.timeouts.keepalive"
+        assert "[timeouts]" in found.hint
+    assert complaint(f'{LEAST}timeouts = {{ response_head = "0" }}').key == "pool.app.timeouts.response_head"

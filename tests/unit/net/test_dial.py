@@ -37,14 +37,16 @@ def authority() -> Authority:
 
 def dialer(deadlines: Deadlines, context: ssl.SSLContext | None = None, name: str | None = None) -> BackendDialer:
     contexts = {} if context is None else {"pool": (context, name)}
-    return BackendDialer(deadlines, contexts, connect_timeout=10.0, write_stall=7.0)
+    return BackendDialer(deadlines, contexts)
 
 
-def failure(deadlines: Deadlines, by: BackendDialer, port: int, ip: str = "127.0.0.1", host: str = "localhost") -> UpstreamError:
+def failure(
+    deadlines: Deadlines, by: BackendDialer, port: int, ip: str = "127.0.0.1", host: str = "localhost", patience: float = 10.0
+) -> UpstreamError:
     """How dialling fails; nothing may be left of it."""
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(UpstreamError) as caught:
-        start(lambda: by.dial(ip, port, "pool", host)).result()
+        start(lambda: by.dial(ip, port, "pool", host, patience)).result()
     assert caught.value.nothing_sent
     assert not deadlines.streams
     until(lambda: len(os.listdir("/proc/self/fd")) <= before, "every descriptor is given back")  # the peer's included
@@ -52,11 +54,11 @@ def failure(deadlines: Deadlines, by: BackendDialer, port: int, ip: str = "127.0
 
 
 def test_a_connection_is_ready_for_a_request(deadlines: Deadlines, listening: gsocket.socket) -> None:
-    job = start(lambda: dialer(deadlines).dial("127.0.0.1", listening.getsockname()[1], "pool", "localhost"))
+    job = start(lambda: dialer(deadlines).dial("127.0.0.1", listening.getsockname()[1], "pool", "localhost", 10.0))
     peer, _ = listening.accept()
     stream = job.result()
     assert isinstance(stream, TcpStream)
-    assert (stream.deadline, stream.write_stall) == (NEVER, 7.0)
+    assert stream.deadline == NEVER
     stream.write(b"GET")
     assert peer.recv(10) == b"GET"
     peer.close()
@@ -64,12 +66,12 @@ def test_a_connection_is_ready_for_a_request(deadlines: Deadlines, listening: gs
 
 def test_over_ipv6(deadlines: Deadlines) -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
-        stream = start(lambda: dialer(deadlines).dial("::1", server.getsockname()[1], "pool", "localhost")).result()
+        stream = start(lambda: dialer(deadlines).dial("::1", server.getsockname()[1], "pool", "localhost", 10.0)).result()
         assert not stream.closed
 
 
 def test_a_backend_that_speaks_first_is_heard(deadlines: Deadlines, listening: gsocket.socket) -> None:
-    job = start(lambda: dialer(deadlines).dial("127.0.0.1", listening.getsockname()[1], "pool", "localhost"))
+    job = start(lambda: dialer(deadlines).dial("127.0.0.1", listening.getsockname()[1], "pool", "localhost", 10.0))
     peer, _ = listening.accept()
     peer.sendall(b"220 hello")
     stream = job.result()
@@ -101,9 +103,8 @@ def test_a_black_hole(deadlines: Deadlines) -> None:
             filler.setblocking(False)
             filler.connect_ex(server.getsockname())
             fillers.append(filler)
-        by = BackendDialer(deadlines, {}, connect_timeout=0.05, write_stall=7.0)
         began = time.monotonic()
-        error = failure(deadlines, by, server.getsockname()[1])
+        error = failure(deadlines, dialer(deadlines), server.getsockname()[1], patience=0.05)
         assert (error.status, error.reason) == (504, "connect_timeout")
         assert 0.05 <= time.monotonic() - began < 5
         for filler in fillers:
@@ -118,7 +119,7 @@ def test_the_client_may_leave_while_we_dial(deadlines: Deadlines) -> None:
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(server.getsockname())
-        job = start(lambda: dialer(deadlines).dial("127.0.0.1", server.getsockname()[1], "pool", "localhost"))
+        job = start(lambda: dialer(deadlines).dial("127.0.0.1", server.getsockname()[1], "pool", "localhost", 10.0))
         assert not job.over
         get_hub().loop.run_callback(job.greenlet.throw, ClientGone("gone"))
         with pytest.raises(ClientGone):
@@ -150,8 +151,8 @@ def test_tls_verifies_the_host_or_the_configured_name(
     heard: list[str] = []
     serving = start(lambda: serve_tls(listening, authority.server(), heard))
     by = dialer(deadlines, authority.client(), configured)
-    stream = start(lambda: by.dial("127.0.0.1", listening.getsockname()[1], "pool", "localhost")).result()
-    assert (stream.deadline, stream.write_stall) == (NEVER, 7.0)
+    stream = start(lambda: by.dial("127.0.0.1", listening.getsockname()[1], "pool", "localhost", 10.0)).result()
+    assert stream.deadline == NEVER
     assert heard == [sent]
     stream.close()
     serving.result()
@@ -179,16 +180,16 @@ def test_a_backend_that_speaks_no_tls(
         sock.close()
 
     serving = start(serve)
+    by = dialer(deadlines, authority.client())
     with pytest.raises(UpstreamError) as caught:
-        start(lambda: dialer(deadlines, authority.client()).dial("127.0.0.1", listening.getsockname()[1], "pool", "x")).result()
+        start(lambda: by.dial("127.0.0.1", listening.getsockname()[1], "pool", "x", 10.0)).result()
     assert (caught.value.status, caught.value.reason, caught.value.nothing_sent) == (502, reason, True)
     serving.result()
     assert not deadlines.streams
 
 
 def test_a_backend_that_never_shakes_hands(deadlines: Deadlines, listening: gsocket.socket, authority: Authority) -> None:
-    by = BackendDialer(deadlines, {"pool": (authority.client(), None)}, connect_timeout=0.05, write_stall=7.0)
-    error = failure(deadlines, by, listening.getsockname()[1])
+    error = failure(deadlines, dialer(deadlines, authority.client()), listening.getsockname()[1], patience=0.05)
     assert (error.status, error.reason) == (504, "connect_timeout")
     turns()
     until(lambda: not deadlines.streams, "nothing is left")

@@ -182,3 +182,16 @@ def test_more_strands_than_are_kept() -> None:
     turns()
     assert sorted(over) == list(range(IDLE_STRANDS + 5))
     assert sum(isinstance(strand, greenlet) and strand.dead for strand in parked) == 5
+
+
+def test_an_alarm_rings_once_unless_it_is_stopped() -> None:
+    strands = GeventStrands()
+    rung: list[str] = []
+    first = strands.alarm(0.0, lambda: rung.append("first"))
+    second = strands.alarm(0.0, lambda: rung.append("second"))
+    second.stop()
+    until(lambda: rung, "the alarm rings")
+    turns()
+    assert rung == ["first"]
+    first.stop()
+    second.stop()

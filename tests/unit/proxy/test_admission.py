@@ -22,7 +22,7 @@ def sticky_world() -> tuple[World, Words]:
     backends = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(2)]
     pool = AskingPool("app", backends, world.ledger, PickLock(NoLock(), world.ledger, 0), 0)
     words = Words(b"s" * 32, [backend.identity for backend in backends])
-    world.service.router = Router([(model.Route("app"), Place(pool))])
+    world.service.router = Router([(model.Route("app"), Place(pool, model.Timeouts()))])
     world.service.admissions = {"app": Admission(pool, Affinity(sticky=Sticky("srv", words, "lax", 0)))}
     return world, words
 

@@ -35,7 +35,7 @@ class Crowd:
             for child in (0, 1)
         )  # fmt: skip
         self.queue = Queue(self.pool, world, world.clock, 5.0, lambda queue: None)
-        world.service.router = Router([(model.Route("app"), Place(self.pool))])
+        world.service.router = Router([(model.Route("app"), Place(self.pool, model.Timeouts()))])
         world.service.admissions = {"app": Admission(self.pool, Affinity(), self.queue)}
 
     def ask(self) -> FakeStream:

@@ -192,7 +192,7 @@ def test_a_side_that_takes_nothing(who: str) -> None:
     slow, other = (client, backend) if who == "client" else (backend, client)
     slow.room = 2
     other.feed(b"hello")
-    world.pass_time(29.0)
+    world.pass_time(59.0)
     assert tunnels(world) == 1
     world.pass_time(2.0)
     assert (client.end, backend.end) == ("abort", "abort")

@@ -204,7 +204,7 @@ def test_a_backend_that_takes_nothing_more() -> None:
     client = world.connect()
     client.feed(post(b"x" * 10, length=1000), b"x" * 990)
     assert world.upstream.waits == "rw"
-    world.pass_time(36.0)
+    world.pass_time(66.0)
     assert client.take().startswith(b"HTTP/1.1 504 ")
     assert world.outcomes() == [(504, "response_timeout")]
     world.at_rest()

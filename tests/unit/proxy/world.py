@@ -52,6 +52,7 @@ class FakeStream(Stream):
         self.owner = None
         self.patient = False
         self.stalls = 0
+        self.write_stall = 30.0
         self.unread = False
         self.sent = b""
         self.asked: list[int] = []
@@ -175,7 +176,7 @@ class FakeStream(Stream):
             assert self._writer is None, f"two writers to {self.name}"
             self._writer = self.world.me()
             self.stalls += 1
-            self.write_deadline = self.world.now + 30.0
+            self.write_deadline = self.world.now + self.write_stall
             try:
                 self.world.wait()
             finally:
@@ -233,6 +234,19 @@ class NoLock:
         pass
 
 
+class FakeAlarm:
+    """See streams.Alarm."""
+
+    def __init__(self, world: World, at: float, run: Callable[[], None]) -> None:
+        self.world = world
+        self.at = at
+        self.run = run
+
+    def stop(self) -> None:
+        if self in self.world.alarms:
+            self.world.alarms.remove(self)
+
+
 def _cells() -> memoryview[int]:
     """For clients' rates or counts; fewer than in the ledger."""
     return memoryview(bytearray(64 * SPAN * 8)).cast("q")
@@ -257,9 +271,12 @@ class World:
         self.streams: list[FakeStream] = []
         self.faults: list[BaseException] = []
         self.slept: list[float] = []
+        self.alarms: list[FakeAlarm] = []
         self.dials: list[int] = []
         """Ports, in order."""
         self.refusing: dict[int, UpstreamError] = {}
+        self.patience = 0.0
+        """That of the last dial."""
         self.hanging: set[int] = set()
         """Ports where dialling waits for ever."""
         self.backend_room: int | None = None
@@ -279,7 +296,7 @@ class World:
             source="",
             listen=(),
             routes=(route,),
-            pools=(),
+            pools=(model.Pool("app", ()),),
             timeouts=timeouts or model.Timeouts(),
             limits=limits or model.Limits(),
             client_limits=client_limits,
@@ -289,7 +306,7 @@ class World:
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
         self.service = Service(
             config=self.config,
-            router=Router([(route, Place(pool, None, most_body(self.config, route), filters))]),
+            router=Router([(route, Place(pool, self.config.timeouts_of(route), None, most_body(self.config, route), filters))]),
             idle=IdleUpstreams(self.clock),
             dialer=self,
             strands=self,
@@ -343,6 +360,10 @@ class World:
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         self._put_off.append(lambda: None if getattr(strand, "dead", False) else strand.throw(error))
 
+    def alarm(self, seconds: float, run: Callable[[], None]) -> FakeAlarm:
+        self.alarms.append(FakeAlarm(self, self.now + seconds, run))
+        return self.alarms[-1]
+
     def settle(self) -> None:
         """Run what was put off, and what that puts off."""
         while self._put_off:
@@ -356,12 +377,17 @@ class World:
             for stream in list(self.streams):
                 if stream.end in ("", "finish"):
                     stream.expire(self.now)
+            for alarm in list(self.alarms):
+                if alarm.at <= self.now:
+                    alarm.stop()
+                    alarm.run()
             self.settle()
 
     # ---- backends
 
-    def dial(self, ip: str, port: int, pool: str, host: str) -> FakeStream:
+    def dial(self, ip: str, port: int, pool: str, host: str, patience: float) -> FakeStream:
         self.dials.append(port)
+        self.patience = patience
         if port in self.hanging:
             self.me()
             self.wait()
@@ -413,6 +439,7 @@ class World:
         in_flight = [self.ledger.backend_total(PerBackend.IN_FLIGHT, slot) for slot in range(8)]
         assert not any(in_flight), f"in flight: {in_flight}"
         assert self.ledger.total(Scalar.LIVE_REQUESTS) == 0
+        assert not self.alarms, "an alarm that nobody stopped"
         alive = [strand for strand in self.strands if not strand.dead]
         assert not alive, f"{len(alive)} greenlets left"
         connections = self.ledger.cells[scalar_at(0, Scalar.CONNECTIONS)]

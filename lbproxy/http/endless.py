@@ -1,0 +1,17 @@
+"""Responses whose end is nobody's aim: events, or pictures, for as long as somebody looks. Pure."""
+
+from __future__ import annotations
+
+from lbproxy.http import fields
+from lbproxy.http.message import ResponseHead
+
+STREAMS = frozenset({b"text/event-stream", b"multipart/x-mixed-replace"})
+"""Media types that are sent as something happens: their silence is no sign of a failure."""
+
+
+def endless(answer: ResponseHead) -> bool:
+    """Whether its body goes on until one side has enough, silent in between for as long as nothing happens."""
+    if b"\r\ncontent-type:" not in answer.lowered:
+        return False
+    kind = next(fields.values(answer, b"content-type"), b"")
+    return kind.partition(b";")[0].strip(b" \t").lower() in STREAMS

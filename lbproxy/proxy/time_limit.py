@@ -1,0 +1,29 @@
+"""How long a request may take as a whole, where its route says so (`timeouts.request`)."""
+
+from __future__ import annotations
+
+from lbproxy.errors import RequestError
+from lbproxy.proxy.requester import Client
+from lbproxy.proxy.upload import Upload
+
+
+class TimeLimit:
+    """One request's; it goes off in the request's greenlet, wherever that waits, unless it is stopped."""
+
+    __slots__ = ("_alarm", "_client", "_upload")
+
+    def __init__(self, client: Client, upload: Upload | None, until: float) -> None:
+        """`until`: by the service's clock."""
+        self._client = client
+        self._upload = upload
+        self._alarm = client.service.strands.alarm(max(0.0, until - client.service.clock()), self._over)
+
+    def _over(self) -> None:
+        strand = self._client.strand
+        if strand is not None:
+            late_client = self._upload is not None and self._upload.awaits_client
+            strand.throw(RequestError(408 if late_client else 504, "request_timeout", "the request took too long as a whole"))
+
+    def stop(self) -> None:
+        """It may take as long as it likes from here on, or is over. Stopping twice is harmless."""
+        self._alarm.stop()
