@@ -39,7 +39,7 @@ class Counting(bytes):
 
 
 def test_a_pattern_that_would_hold_up_a_regular_expression_is_a_few_searches() -> None:
-    """"(.*a){20}b" against many a's: `re` would try them in every combination."""
+    """ "(.*a){20}b" against many a's: `re` would try them in every combination."""
     assert not Glob(b"*a" * 20 + b"*b*").matches(Counting(b"a" * 10_000))
     assert Counting.searches == 21
 

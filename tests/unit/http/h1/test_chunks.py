@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.http.h1.chunks import LAST_CHUNK, MAX_SIZE_LINE, MAX_TRAILERS, ChunkDecoder, ChunkError, encode_chunk
+from lbproxy.http.h1.chunks import LAST_CHUNK, MAX_SIZE_LINE, MAX_TRAILERS, SHORT, ChunkDecoder, ChunkError, encode_chunk
 from tests.unit.http.work import growth
 
 
@@ -153,6 +153,18 @@ def test_largest_chunk() -> None:
     assert decoder.feed(b"FFFFFFFF\r\nabc") == b"abc"
     assert decoder.feed(b"def") == b"def"
     assert not decoder.done
+
+
+def test_short_and_long_runs_keep_their_order() -> None:
+    """Those that are gathered and those that are not, in one piece."""
+    runs = [b"a", b"b" * SHORT, b"c" * (SHORT + 1), b"d", b"e" * 500, b"f" * 500, b"g"]
+    assert decode(b"".join(map(encode_chunk, runs)) + LAST_CHUNK, []) == (b"".join(runs), b"", True)
+
+
+def test_a_chunk_costs_what_its_bytes_cost() -> None:
+    """Bytes in chunks of one cost no more than as many bytes of one long extension; they did 160 times as much."""
+    long = b"1;" + b"x" * 995 + b"\r\na\r\n"
+    assert growth(lambda data: ChunkDecoder().feed(data), long * 60, b"1\r\na\r\n" * 10_000) < 8
 
 
 @pytest.mark.parametrize("unit", [b"1\r\na\r\n", b"1;x\r\na\r\n"])
