@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
-from lbproxy.cli.options import Verbs, add_config, add_verb, print_json
+from lbproxy.cli.options import Verbs, add_config, add_verb, print_json, say
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, ConfigError
 
@@ -14,40 +15,59 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
     """The verbs and their options."""
     parser = add_verb(verbs, "check", check, "tell everything that start would refuse, with file, line and a hint")
     add_config(parser)
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="exit 1 for warnings, too: for pipelines. lbproxy starts in spite of them: certificates out of date or never shown",
+    )
     output = parser.add_mutually_exclusive_group()
-    answer = '{"ok": ..., "complaints": [{file, line, key, message, hint}]}'
+    answer = '{"ok": ..., "complaints": [{file, line, key, message, hint}], "warnings": [the same]}'
     output.add_argument("--json", action="store_true", help=f"on stdout: {answer}")
     output.add_argument("--effective", action="store_true", help="print the configuration with every key and default written out")
     add_verb(verbs, "init", init, "a commented configuration to start from: lbproxy init > lbproxy.toml")
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Everything that start would refuse, at once."""
-    from lbproxy.config.load import load_file
-    from lbproxy.tls.audit import audit
-
-    try:
-        config = load_file(Path(arguments.config))
-        if complaints := [*audit(config), *_unresolvable(config)]:
-            raise ConfigError(sorted(complaints, key=lambda complaint: complaint.line))
-    except ConfigError as error:
-        if not arguments.json:
-            raise
-        print_json(_as_json(error.complaints))
-        return 1
+    """Everything that start would refuse, and everything it would warn of, at once."""
+    found = look_at(Path(arguments.config))
+    ok = not found.complaints and not (arguments.strict and found.warnings)
     if arguments.json:
-        print_json(_as_json([]))
-    elif arguments.effective:
+        lists = {"complaints": found.complaints, "warnings": found.warnings}
+        print_json({"ok": ok} | {key: [complaint._asdict() for complaint in value] for key, value in lists.items()})
+        return 0 if ok else 1
+    say(*map(str, found.complaints), *(f"warning: {warning}" for warning in found.warnings))
+    if found.config is None or not ok:
+        return 1
+    if arguments.effective:
         from lbproxy.config.emit import emit
 
-        print(emit(config), end="")
+        print(emit(found.config), end="")
     else:
-        print(f"{arguments.config} is fine: {_summary(config)}")
+        print(f"{arguments.config} is fine: {_summary(found.config)}")
     return 0
 
 
-def _as_json(complaints: list[Complaint]) -> dict[str, object]:
-    return {"ok": not complaints, "complaints": [complaint._asdict() for complaint in complaints]}
+class Found(NamedTuple):
+    """What there is to say about a file."""
+
+    config: Config | None
+    """None: it cannot even be read."""
+    complaints: list[Complaint]
+    warnings: list[Complaint]
+
+
+def look_at(file: Path) -> Found:
+    """Raises nothing."""
+    from lbproxy.config.load import load_file
+    from lbproxy.tls.audit import audit
+    from lbproxy.tls.remarks import remarks
+
+    try:
+        config = load_file(file)
+    except ConfigError as error:
+        return Found(None, error.complaints, [])
+    complaints = [*audit(config), *_unresolvable(config)]
+    return Found(config, sorted(complaints, key=lambda complaint: complaint.line), remarks(config).at())
 
 
 def _summary(config: Config) -> str:

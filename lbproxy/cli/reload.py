@@ -69,6 +69,7 @@ def success(answer: dict[str, Any]) -> list[str]:
     changes = answer.get("changes") or []
     lines += [f"  {change}" for change in changes] or ["  nothing changed in the configuration"]
     lines += [f"  ! {setting}" for setting in answer.get("restart") or []]
+    lines += [f"warning: {warning}" for warning in answer.get("warnings") or []]
     if note := answer.get("note"):
         lines.append(f"note: {note}")
     return lines

@@ -60,7 +60,9 @@ def start(arguments: argparse.Namespace) -> int:
     if not arguments.daemon:
         return serve(config, None, reread, commands)
     from lbproxy.master.daemon import daemonize
+    from lbproxy.tls.remarks import remarks
 
+    say(*(f"warning: {complaint}" for complaint in remarks(config).at()))  # its log may go nowhere
     if config.log.access == "stdout" and not os.path.isfile("/proc/self/fd/1"):
         say("note: in the background the access log on stdout goes nowhere: set log.access to a file, or redirect stdout to one")
     return daemonize(partial(serve, config, reread=reread, commands=commands))

@@ -32,6 +32,7 @@ def _head(answer: Answer) -> Iterator[str]:
         yield f"{answer['config']}"
     if listeners := answer.get("listeners"):
         yield f"listening on {', '.join(map(str, listeners))}"
+    yield from (f"warning: {warning}" for warning in answer.get("warnings") or [])
 
 
 def _generation(generation: Answer) -> Iterator[str]:

@@ -38,6 +38,7 @@ from lbproxy.master.operator import Operator
 from lbproxy.master.prepare import Provision, prepare, provide
 from lbproxy.master.signals import TERMINATE, Signals, unblock
 from lbproxy.master.spawn import Running, spawn
+from lbproxy.master.told import warn
 from lbproxy.master.upgrade import Commands, Legacy, execute, take_over, trial
 from lbproxy.observe import log
 
@@ -147,8 +148,7 @@ class Master:
         config = provision.config
         self._selector.register(self.signals, selectors.EVENT_READ, self._on_signals)
         logger = log.get_logger()
-        for event, why in self._estate.warnings:
-            logger.warning(event, why=why)
+        warn(*self._estate.warnings, *provision.warnings())
         logger.info(
             "started",
             version=__version__,
@@ -286,6 +286,7 @@ class Master:
             touched = [path for path, digest in fresh.digests.items() if serving.digests.get(path, digest) != digest]
             self._plans[order.number] = plan(serving.config, wanted, touched)
             self._provisions[order.number] = fresh
+            warn(*fresh.warnings())
             self._feed(events.Prepared(order.number, fresh.terms))
 
     def _serving(self, order: events.Serving) -> None:

@@ -100,6 +100,7 @@ class Operator:
             "restart": list(plan.restart),
             "pids": [child.pid for child in generation.children(Role.WORKER)] if generation is not None else [],
             "milliseconds": milliseconds,
+            "warnings": list(map(str, self._provision.warnings())),
         }
         self._last_reload = {"at": time.time(), "ok": True, "generation": number, "error": "", "changes": told["changes"]}
         self._answer(told)
@@ -210,6 +211,7 @@ class Operator:
                 "last_reload": self._last_reload,
                 "log_level": self._level or config.log.level,
                 "faults": self._estate.ledger.verify(),
+                "warnings": list(map(str, self._provision.warnings())),
                 **describe(self._snapshot()),
             }
         )

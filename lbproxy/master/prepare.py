@@ -35,6 +35,7 @@ from lbproxy.master.events import Terms
 from lbproxy.master.pidfile import PidFile
 from lbproxy.net.no_newcomers import drop_newcomers
 from lbproxy.tls import contexts
+from lbproxy.tls.remarks import NO_REMARKS, Remarks, remarks
 
 LEDGER_NAME = "lbproxy-ledger"
 MOST_WORKERS = RETIRED - 1
@@ -71,12 +72,18 @@ class Provision:
     """What the files of certificates, keys and authorities held when they were read."""
     columns: frozenset[int]
     """Of the ledger, where it counts."""
+    remarks: Remarks = NO_REMARKS
+    """What is odd about its certificates."""
 
     @property
     def addresses(self) -> set[Address]:
         """Where it listens."""
         metrics = self.config.metrics.address
         return {listening.listen.address for listening in self.listeners} | ({metrics} if metrics is not None else set())
+
+    def warnings(self) -> list[Complaint]:
+        """What its operator should know now, and what kept nothing from serving; by lines of the file."""
+        return self.remarks.at()
 
     @property
     def terms(self) -> Terms:
@@ -219,7 +226,18 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
     listeners = tuple(map(Listening, config.listen, bound, contexts_of, shown, seats))
     in_use = {name for provision in living for name in places.names_in(provision.config)}
     estate.book.addresses = {name: known for name, known in estate.book.addresses.items() if name in in_use} | addresses
-    return Provision(config, workers, listeners, backends, pool_contexts, metrics_socket, access_fd, digests(config), columns)
+    return Provision(
+        config,
+        workers,
+        listeners,
+        backends,
+        pool_contexts,
+        metrics_socket,
+        access_fd,
+        digests(config),
+        columns,
+        remarks(config),
+    )
 
 
 def _identity(listen: Listen) -> str:

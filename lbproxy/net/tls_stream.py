@@ -55,6 +55,10 @@ class TlsStream(TcpStream):
         self._engine = make_engine(context, server_name)  # first, since it refuses names: nothing is to be watched then
         super().__init__(sock, deadlines, write_stall)
 
+    def show(self, context: ssl.SSLContext) -> None:
+        """The server's side, before the handshake: show this one's certificate, unless the client asks for another by name."""
+        self._engine.tls.context = context
+
     def handshake(self) -> None:
         """Agree on keys before `deadline`. Raises HandshakeFailed, TimedOut, ConnectionLost."""
         engine = self._engine

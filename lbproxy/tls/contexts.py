@@ -17,13 +17,14 @@ import os
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from lbproxy.config.model import Certificate, Listen, Pool
 from lbproxy.errors import StartError
-from lbproxy.tls import profiles
-from lbproxy.tls.sni import CertificateChooser, install, names_in
+from lbproxy.tls import pem, profiles
+from lbproxy.tls.sni import NO_NAMES, Candidate, CertificateChooser, Names, candidate, install, preferred
 
 ALPN = ["http/1.1"]
 
@@ -59,9 +60,11 @@ class OuterKey(NamedTuple):
 def read_pem(files: Certificate) -> Pem:
     """Raises StartError."""
     try:
-        return Pem(files, files.cert.read_bytes(), files.key.read_bytes())
+        return Pem(files, pem.chain(files.cert.read_bytes()), pem.tidy(files.key.read_bytes()))
     except OSError as error:
         raise StartError(f"certificate {files.cert} with key {files.key}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise StartError(f"certificate {files.cert}: {error}") from error
 
 
 def outer_key(listen: Listen) -> OuterKey:
@@ -81,7 +84,7 @@ def outer_context(listen: Listen) -> ssl.SSLContext:
     context.set_alpn_protocols(ALPN)
     context.num_tickets = TICKETS
     if listen.tls.client_ca is not None:
-        _trust(context, listen.tls.client_ca)
+        trust(context, listen.tls.client_ca)
     context.verify_mode = CLIENT_AUTH[listen.tls.client_auth]
     return context
 
@@ -90,26 +93,33 @@ class Credentials(NamedTuple):
     """What a listener shows, of one generation."""
 
     default: Pem
-    names: tuple[str, ...]
+    names: Names
     """Of the default; only read when there are others."""
-    others: tuple[tuple[tuple[str, ...], ssl.SSLContext], ...]
-    """More certificates: the names of each, and a context that lends it to the handshake."""
+    others: tuple[tuple[Names, ssl.SSLContext], ...]
+    """More certificates: the names of each, and a context that lends it to the handshake. Of two with the same name the first."""
 
 
-def credentials(listen: Listen, pems: Sequence[Pem]) -> Credentials:
+def credentials(listen: Listen, pems: Sequence[Pem], now: datetime | None = None) -> Credentials:
     """`pems`: of listen.certificates, in order. Raises StartError.
 
     All of a listener's contexts are made alike: after SNI, ALPN and the client's chain are judged by the chosen one, while
     versions, ciphers, tickets and whether a client certificate is asked for stay those of the outer one.
+
+    `now`: an aware time to judge dates by; None is the system's clock. What is out of date is shown all the same where nothing
+    better can be: a person sees why, and who does not care about dates is served.
     """
-    default, *more = pems
-    _load(outer_context(listen), default)  # a trial: children could only die of it
+    if len(pems) == 1:
+        _load(outer_context(listen), pems[0])  # a trial: children could only die of it
+        return Credentials(pems[0], NO_NAMES, ())
+    candidates = list(map(_candidate, pems))
+    default, *more = preferred(candidates, now or datetime.now(UTC))
+    _load(outer_context(listen), pems[default])
     others = []
-    for pem in more:
+    for index in more:
         inner = outer_context(listen)
-        _load(inner, pem)
-        others.append((_names(pem), inner))
-    return Credentials(default, _names(default) if others else (), tuple(others))
+        _load(inner, pems[index])
+        others.append((candidates[index].names, inner))
+    return Credentials(pems[default], candidates[default].names, tuple(others))
 
 
 def arm(outer: ssl.SSLContext, shown: Credentials) -> None:
@@ -146,7 +156,7 @@ def client_context(pool: Pool) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     elif settings.ca is not None:
-        _trust(context, settings.ca)
+        trust(context, settings.ca)
         # What stands in a file of one's own is trusted as such: an intermediate or a single server's certificate will do.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     else:
@@ -185,17 +195,19 @@ def _as_file(content: bytes) -> Iterator[str]:
         os.close(memory)
 
 
-def _trust(context: ssl.SSLContext, ca: Path) -> None:
+def trust(context: ssl.SSLContext, ca: Path) -> None:
+    """Let `context` verify by the authorities in a file. Raises StartError."""
     try:
-        context.load_verify_locations(cafile=ca)
+        with _as_file(pem.tidy(ca.read_bytes())) as file:
+            context.load_verify_locations(cafile=file)
     except ssl.SSLError as error:
         raise StartError(f"certificate authority {ca}: {error.reason or error}") from error
     except OSError as error:
         raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
 
 
-def _names(pem: Pem) -> tuple[str, ...]:
+def _candidate(read: Pem) -> Candidate:
     try:
-        return names_in(pem.cert)
+        return candidate(read.cert)
     except ValueError as error:
-        raise StartError(f"certificate {pem.files.cert}: {error}") from error
+        raise StartError(f"certificate {read.files.cert}: {error}") from error

@@ -13,10 +13,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lbproxy.tls.files import validity
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -81,19 +83,12 @@ def _usable(cert: Path, key: Path, names: Sequence[str], now: datetime) -> tuple
     except (OSError, ValueError, TypeError, x509.ExtensionNotFound):
         return None  # absent, damaged, encrypted, not ours: a new one takes its place
     spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    start, end = _validity(certificate)
+    start, end = validity(certificate)
     belongs = private.public_key().public_bytes(*spki) == certificate.public_key().public_bytes(*spki)
     covers = set(_general_names(names)) <= set(covered)
     if not (belongs and covers and start <= now and now + RENEW_BEFORE < end):
         return None
     return certificate.public_bytes(Encoding.DER), end
-
-
-def _validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
-    """Start and end with their time zone, also where cryptography (before 42) gives them without."""
-    if hasattr(certificate, "not_valid_after_utc"):
-        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    return certificate.not_valid_before.replace(tzinfo=UTC), certificate.not_valid_after.replace(tzinfo=UTC)
 
 
 def _general_names(names: Sequence[str]) -> list[x509.GeneralName]:
@@ -116,7 +111,7 @@ def _make(cert: Path, key: Path, names: Sequence[str], now: datetime) -> tuple[b
     certificate = _sign(private, names, now)
     _write(key, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
     _write(cert, certificate.public_bytes(Encoding.PEM), 0o644)
-    return certificate.public_bytes(Encoding.DER), _validity(certificate)[1]
+    return certificate.public_bytes(Encoding.DER), validity(certificate)[1]
 
 
 def _sign(private: EllipticCurvePrivateKey, names: Sequence[str], now: datetime) -> x509.Certificate:

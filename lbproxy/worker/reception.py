@@ -23,6 +23,7 @@ from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.client import Door as Leaving
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.service import Service
+from lbproxy.tls.sni import CertificateChooser
 from lbproxy.worker.door import Door
 from lbproxy.worker.guard import Denied, Guard
 
@@ -42,6 +43,8 @@ class Reception:
     ) -> None:
         """`guard`: who is asked before anything else; None: everybody may come."""
         self._context = bound.context
+        chooser = bound.context.sni_callback if bound.context is not None else None
+        self._by_address = chooser.by_address if isinstance(chooser, CertificateChooser) else {}
         self._door = door
         self._guard = guard
         self._port = bound.listen.address.port
@@ -84,6 +87,8 @@ class Reception:
         stream = TlsStream(sock, self._deadlines, self._timeouts.write_stall, context)
         stream.deadline = begun + self._timeouts.handshake
         try:
+            if self._by_address:
+                self._choose_by_address(stream, sock)
             stream.handshake()
         except StreamError as error:
             self._turn_away(stream, peer, error, door)
@@ -96,6 +101,12 @@ class Reception:
         forwarder = Forwarder(peer, "https", self._port, self._networks, _Told(stream))
         client = self._client(stream, peer, forwarder, time.monotonic() - begun, door)
         client.serve()
+
+    def _choose_by_address(self, stream: TlsStream, sock: socket.socket) -> None:
+        """Who has asked for an address, and not for a name, gets the certificate of that address."""
+        context = self._by_address.get(sock.getsockname()[0])
+        if context is not None:
+            stream.show(context)
 
     def _turn_away(self, stream: TlsStream, peer: str, error: StreamError, door: Leaving) -> None:
         self._cells[self._failures] += 1

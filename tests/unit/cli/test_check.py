@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from lbproxy.errors import Unresolved
 from lbproxy.names.answer import Answer
 from tests.unit.cli.fake import Capture
 from tests.unit.config.text import LEAST
+from tests.unit.tls.files import pair
 
 
 def test_check_fine(file: Path, capsys: Capture) -> None:
@@ -21,7 +23,7 @@ def test_check_fine(file: Path, capsys: Capture) -> None:
     assert cli.main(["check", "-c", str(file)]) == 0
     assert capsys.readouterr() == (f"{file} is fine: 1 listener, 1 route, 1 pool, 1 backend\n", "")
     assert cli.main(["check", "-c", str(file), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"ok": True, "complaints": []}
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "complaints": [], "warnings": []}
 
 
 def test_check_complains(file: Path, capsys: Capture) -> None:
@@ -33,7 +35,27 @@ def test_check_complains(file: Path, capsys: Capture) -> None:
     assert cli.main(["check", "-c", str(file), "--json"]) == 1
     out, err = capsys.readouterr()
     complaint = {"file": str(file), "line": 8, "key": "pool.app.balanse", "message": told, "hint": 'did you mean "balance"?'}
-    assert (json.loads(out), err) == ({"ok": False, "complaints": [complaint]}, "")
+    assert (json.loads(out), err) == ({"ok": False, "complaints": [complaint], "warnings": []}, "")
+
+
+def test_check_warns(file: Path, capsys: Capture) -> None:
+    """Of what starts all the same: exit 0, and 1 where a pipeline asks for it; nothing but the file on stdout."""
+    old = pair(file.parent, "old.test", end=timedelta(seconds=-5))
+    certificates = f'certificates = [{{ cert = "{old.cert}", key = "{old.key}" }}]'
+    file.write_text(LEAST.replace('":8443"', f'":8443"\n{certificates}'))
+    about = f"{file}:3: listen[0].certificates[0].cert: the certificate of old.test expired on "
+    assert cli.main(["check", "-c", str(file)]) == 0
+    out, err = capsys.readouterr()
+    assert " is fine: " in out
+    assert err.startswith(f"lbproxy: warning: {about}")
+    assert cli.main(["check", "-c", str(file), "--strict"]) == 1
+    assert capsys.readouterr() == ("", err)
+    for strict, ok in (([], True), (["--strict"], False)):
+        assert cli.main(["check", "-c", str(file), "--json", *strict]) == (0 if ok else 1)
+        answer = json.loads(capsys.readouterr().out)
+        assert (answer["ok"], answer["complaints"], len(answer["warnings"])) == (ok, [], 1)
+    assert cli.main(["check", "-c", str(file), "--effective"]) == 0
+    assert load_text(capsys.readouterr().out, "", file.parent).listen[0].certificates == (old,)
 
 
 def test_check_resolves_names(file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

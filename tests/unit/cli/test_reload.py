@@ -41,10 +41,12 @@ def test_success(tmp_path: Path, capsys: Capture) -> None:
 
 def test_nothing_changed() -> None:
     """Is said, and a note comes along."""
-    answer = {"ok": True, "generation": 2, "changes": [], "pids": [7], "milliseconds": 90, "note": "workers +1 is undone"}
+    note = "workers +1 is undone"
+    answer = {"ok": True, "generation": 2, "changes": [], "pids": [7], "milliseconds": 90, "note": note, "warnings": ["old"]}
     assert reload.success(answer) == [
         "generation 2 serves after 90 ms (pid 7)",
         "  nothing changed in the configuration",
+        "warning: old",
         "note: workers +1 is undone",
     ]
 

@@ -134,6 +134,12 @@ def test_everything_at_a_glance() -> None:
     ]
 
 
+def test_warnings_are_shown_at_the_top() -> None:
+    """Below what it is about: the configuration."""
+    lines = overview({**ANSWER, "warnings": ["lb.toml:7: one", "lb.toml:9: two"]}, NOW)
+    assert lines[3:6] == ["warning: lb.toml:7: one", "warning: lb.toml:9: two", ""]
+
+
 def test_a_reload_that_was_refused() -> None:
     """With every line of its reason."""
     refused = {"at": NOW - 60, "ok": False, "generation": 4, "error": "a.toml:3: x\na.toml:4: y", "changes": []}

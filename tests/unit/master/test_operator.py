@@ -149,6 +149,7 @@ def test_a_reload_is_answered_when_the_new_generation_serves(desk: Desk) -> None
         "restart": [],
         "pids": [child.pid for child in desk.fleet.living() if child.generation == 2],
         "milliseconds": 250,
+        "warnings": [],
     }
     last = desk.answer(requests.Status())["last_reload"]
     assert {key: last[key] for key in ("ok", "generation", "error", "changes")} == {

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import ssl
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -28,21 +31,43 @@ def ec_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def certificate(key: Key, *names: str, start: timedelta = timedelta(hours=-1), end: timedelta = timedelta(days=30)) -> bytes:
-    """A self-signed certificate for these DNS names as PEM, its subject the first of them."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0] if names else "nameless")])
+def certificate(
+    key: Key,
+    *names: str,
+    start: timedelta = timedelta(hours=-1),
+    end: timedelta = timedelta(days=30),
+    common: str = "",
+    issuer: tuple[str, Key] | None = None,
+) -> bytes:
+    """A certificate for these DNS names and addresses as PEM; its subject is `common`, else the first of them. Self-signed unless
+    the issuer's common name and key are given."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common or (names[0] if names else "nameless"))])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(subject)
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer[0])]) if issuer else subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(NOW + start)
         .not_valid_after(NOW + end)
     )
     if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
-    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        builder = builder.add_extension(x509.SubjectAlternativeName(list(map(_general, names))), critical=False)
+    return builder.sign(issuer[1] if issuer else key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def trusted(plain: bytes) -> bytes:
+    """The same as `openssl x509 -trustout` writes it: with what it is to be trusted for (nothing in particular) behind it."""
+    der = ssl.PEM_cert_to_DER_cert(plain.decode()) + b"\x30\x00"
+    text = base64.encodebytes(der)
+    return b"-----BEGIN TRUSTED CERTIFICATE-----\n" + text + b"-----END TRUSTED CERTIFICATE-----\n"
 
 
 def key_pem(key: Key, password: bytes | None = None, style: PrivateFormat = PrivateFormat.PKCS8) -> bytes:
@@ -57,10 +82,17 @@ def write(path: Path, content: bytes, mode: int = 0o600) -> Path:
     return path
 
 
-def pair(directory: Path, *names: str, key: Key | None = None, end: timedelta = timedelta(days=30)) -> Certificate:
-    """Files of a self-signed certificate, called after its first name."""
+def pair(
+    directory: Path,
+    *names: str,
+    key: Key | None = None,
+    start: timedelta = timedelta(hours=-1),
+    end: timedelta = timedelta(days=30),
+    common: str = "",
+    stem: str = "",
+) -> Certificate:
+    """Files of a self-signed certificate, called `stem`, else after its first name."""
     key = key or ec_key()
-    stem = names[0].replace("*", "any")
-    return Certificate(
-        write(directory / f"{stem}.crt", certificate(key, *names, end=end), 0o644), write(directory / f"{stem}.key", key_pem(key))
-    )
+    stem = stem or (names[0] if names else common).replace("*", "any")
+    content = certificate(key, *names, start=start, end=end, common=common)
+    return Certificate(write(directory / f"{stem}.crt", content, 0o644), write(directory / f"{stem}.key", key_pem(key)))

@@ -25,8 +25,9 @@ from lbproxy.tls.contexts import (
     read_pem,
     server_context,
 )
-from tests.unit.tls.files import certificate, ec_key, key_pem, pair, write
-from tests.unit.tls.wire import connect, talk
+from lbproxy.tls.sni import NO_NAMES, CertificateChooser
+from tests.unit.tls.files import ec_key, key_pem, pair, write
+from tests.unit.tls.wire import Ends, connect, talk
 
 HERE = Address("127.0.0.1", 0)
 
@@ -181,7 +182,7 @@ def visit(outer: ssl.SSLContext, shows: Credentials, client: ssl.SSLContext, nam
 def test_a_key_is_in_no_text_that_somebody_might_log(leaf: Certificate) -> None:
     pem = read_pem(leaf)
     secrets = leaf.key.read_bytes().splitlines()[1:-1]
-    given = Credentials(pem, (), ())
+    given = Credentials(pem, NO_NAMES, ())
     for text in (repr(pem), str(pem), f"{pem}", repr([pem]), repr(given), str(given)):
         assert not any(secret.decode() in text for secret in secrets)
         assert "PRIVATE" not in text
@@ -360,11 +361,40 @@ def test_a_pool_without_tls_has_no_context() -> None:
         client_context(Pool("api", ()))
 
 
-def test_certificates_without_names_only_serve_as_default(tmp_path: Path) -> None:
-    """No alternative names: never chosen, and no error."""
-    key = ec_key()
-    nameless = Certificate(write(tmp_path / "nameless.crt", certificate(key)), write(tmp_path / "nameless.key", key_pem(key)))
-    named = pair(tmp_path, "b.test")
-    server = server_context(listen(nameless, named))
-    assert shown(server, "nameless") == der(nameless)
-    assert shown(server, "b.test") == der(named)
+def test_certificates_without_alternative_names_serve_their_common_name(tmp_path: Path) -> None:
+    """Old authorities still issue such; nobody would see them otherwise."""
+    first, common = pair(tmp_path, "a.test"), pair(tmp_path, common="b.test")
+    server = server_context(listen(first, common))
+    assert shown(server, "b.test") == der(common)
+    assert shown(server, "c.test") == der(first)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_who_asks_for_an_address_gets_its_certificate(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    """Chosen before the handshake; a name still decides where one is asked for, and tickets resume."""
+    named, numbered, other = pair(tmp_path, "a.test"), pair(tmp_path, "10.0.0.5"), pair(tmp_path, "b.test")
+    server = server_context(listen(named, numbered, other))
+    chooser = server.sni_callback
+    assert isinstance(chooser, CertificateChooser)
+    assert list(chooser.by_address) == ["10.0.0.5"]
+    client = unverified()
+    client.maximum_version = version
+
+    def visited(name: str | None, session: ssl.SSLSession | None = None) -> Ends:
+        return connect(client, server, name, session, chooser.by_address["10.0.0.5"])
+
+    for name, expected in ((None, numbered), ("a.test", named), ("b.test", other), ("unknown.test", named)):
+        assert visited(name).client.getpeercert(binary_form=True) == der(expected)
+    first = visited(None)
+    talk(first)
+    assert visited(None, first.client.session).server.session_reused
+
+
+def test_a_certificate_that_is_out_of_date_gives_way_to_the_renewed_one(tmp_path: Path) -> None:
+    """And is shown where there is no other: the first one as the default, too."""
+    old = pair(tmp_path, "a.test", stem="old", end=timedelta(seconds=-5))
+    new, early = pair(tmp_path, "a.test", "b.test"), pair(tmp_path, "c.test", start=timedelta(days=1))
+    server = server_context(listen(old, new, early))
+    expected = {"a.test": new, "b.test": new, "c.test": early, None: new}
+    assert {name: shown(server, name) for name in expected} == {name: der(files) for name, files in expected.items()}
+    assert shown(server_context(listen(old, early)), "a.test") == der(old)

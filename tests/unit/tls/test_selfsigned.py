@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.tls.audit import audit
+from lbproxy.tls.remarks import remarks
 from lbproxy.tls.selfsigned import LIFETIME, SelfSigned, ensure
 
 NOW = datetime.now(UTC)
@@ -83,7 +84,8 @@ def test_start_accepts_it(tmp_path: Path) -> None:
     """What start checks about certificates holds for ours."""
     made = ensure(tmp_path, NAMES, NOW)
     listen = Listen(Address("127.0.0.1", 8443), (Certificate(made.cert, made.key),))
-    assert audit(Config("", (listen,), (), ()), NOW) == []
+    config = Config("", (listen,), (), ())
+    assert audit(config) == remarks(config).at(NOW) == []
 
 
 def test_the_key_is_private(tmp_path: Path) -> None:

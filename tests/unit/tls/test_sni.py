@@ -4,18 +4,19 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from lbproxy.tls.sni import CertificateChooser, names_in
+from lbproxy.tls.sni import NO_NAMES, UNKNOWN, Candidate, CertificateChooser, Names, candidate, preferred
 from tests.unit.http.work import growth
-from tests.unit.tls.files import certificate, ec_key, pair, write
+from tests.unit.tls.files import NOW, certificate, ec_key, pair
 
 
 def chooser(**names: list[str]) -> tuple[CertificateChooser, dict[str, ssl.SSLContext]]:
     contexts = {label: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for label in names}
-    return CertificateChooser((listed, contexts[label]) for label, listed in names.items()), contexts
+    return CertificateChooser((Names(tuple(listed)), contexts[label]) for label, listed in names.items()), contexts
 
 
 @pytest.mark.parametrize(
@@ -46,16 +47,57 @@ def test_choice(asked: str, expected: str | None) -> None:
     assert choose.choose(asked) is (contexts[expected] if expected else None)
 
 
-def test_names_come_from_the_alternative_names_only(tmp_path: Path) -> None:
-    """Lower case, wildcards as they stand; a common name is no name."""
-    assert names_in(pair(tmp_path, "A.test", "*.B.test").cert.read_bytes()) == ("a.test", "*.b.test")
-    assert names_in(write(tmp_path / "nameless.crt", certificate(ec_key())).read_bytes()) == ()
+def names(*alternative: str, common: str = "nameless") -> Names:
+    return candidate(certificate(ec_key(), *alternative, common=common)).names
 
 
-def test_names_of_what_is_no_certificate(tmp_path: Path) -> None:
-    """ValueError, as documented."""
+def test_names_of_a_certificate() -> None:
+    """Alternative names, lower case, wildcards as they stand; where there are none the common name, which may be an address."""
+    assert names("A.test", "*.B.test", "a.test.") == Names(("a.test", "*.b.test"))
+    assert names("10.0.0.5", "0::1", "a.test") == Names(("a.test",), ("10.0.0.5", "::1"))
+    assert names("a.test", common="other.test") == Names(("a.test",))
+    assert names("10.0.0.5", common="other.test") == Names((), ("10.0.0.5",))
+    assert names(common="*.Common.test") == Names(("*.common.test",))
+    assert names(common="10.0.0.5") == Names((), ("10.0.0.5",))
+
+
+@pytest.mark.parametrize("name", ["w*.a.test", "*", "*.*.test", "a..test", "a b.test"])
+def test_names_that_nobody_can_ask_for(name: str) -> None:
+    """Left out; so is a common name that is no host."""
+    assert names(name, "b.test") == Names(("b.test",))
+    assert names(common=name) == NO_NAMES
+
+
+def test_names_of_what_is_no_certificate() -> None:
+    """ValueError, as documented; one that only OpenSSL understands has none and is always good."""
     with pytest.raises(ValueError, match="PEM"):
-        names_in(write(tmp_path / "empty.crt", b"").read_bytes())
+        candidate(b"")
+    with pytest.raises(ValueError, match=r"(?i)certificate"):
+        candidate(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    assert candidate(ssl.DER_cert_to_PEM_cert(b"\x30\x00").encode()) is UNKNOWN
+    assert UNKNOWN.current(NOW)
+
+
+def made(*alternative: str, good: bool = True) -> Candidate:
+    end = timedelta(days=1) if good else timedelta(seconds=-1)
+    return Candidate(Names(alternative), NOW - timedelta(days=1), NOW + end)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "order"),
+    [
+        ([made("a.test"), made("b.test"), made("a.test")], [0, 1, 2]),
+        ([made("a.test"), made("b.test", good=False), made("b.test")], [0, 2, 1]),
+        ([made("a.test", good=False), made("b.test")], [0, 1]),
+        ([made("a.test", good=False), made("b.test"), made("a.test", "c.test")], [2, 1, 0]),
+        ([made("a.test", "b.test", good=False), made("a.test"), made("b.test")], [0, 1, 2]),
+        ([made("a.test", good=False), made("a.test", good=False)], [0, 1]),
+        ([made(good=False), made("a.test")], [0, 1]),
+    ],
+)
+def test_what_is_out_of_date_gives_way(candidates: list[Candidate], order: list[int]) -> None:
+    """To one that is good for the same names, as default as well; where there is none it is shown all the same."""
+    assert preferred(candidates, NOW) == order
 
 
 BAD_NAME = """
@@ -110,7 +152,7 @@ def test_a_look_up_costs_the_same_among_many() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
     def choose(count: int) -> Callable[[], None]:
-        choosing = CertificateChooser(((f"{number}.test", f"*.{number}.test"), context) for number in range(count))
+        choosing = CertificateChooser((Names((f"{number}.test", f"*.{number}.test")), context) for number in range(count))
 
         def ask() -> None:
             for number in range(1000):

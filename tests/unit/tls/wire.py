@@ -13,12 +13,21 @@ class Ends(NamedTuple):
     """Client to server, server to client."""
 
 
-def connect(client: ssl.SSLContext, server: ssl.SSLContext, name: str | None, session: ssl.SSLSession | None = None) -> Ends:
-    """Both ends after the handshake. Raises what either end raises; the client's error first."""
+def connect(
+    client: ssl.SSLContext,
+    server: ssl.SSLContext,
+    name: str | None,
+    session: ssl.SSLSession | None = None,
+    showing: ssl.SSLContext | None = None,
+) -> Ends:
+    """Both ends after the handshake; `showing`: whose certificate the server shows, as chosen before it. Raises what either end
+    raises; the client's error first."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = Ends(
         client.wrap_bio(down, up, server_hostname=name, session=session), server.wrap_bio(up, down, server_side=True), (up, down)
     )
+    if showing is not None:
+        ends.server.context = showing
     waiting: list[ssl.SSLObject] = [ends.client, ends.server]
     for _ in range(10):
         for end in list(waiting):

@@ -1,0 +1,129 @@
+"""Certificate, key and authority files: what is in them, and why not, in words to act on."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from lbproxy.errors import Complaint
+from lbproxy.tls import pem
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+PRIVATE = b"PRIVATE KEY-----"
+BEGINS = tuple(b"-----BEGIN " + label + b"-----" for label in pem.CERTIFICATES)
+
+
+class Fault(NamedTuple):
+    """A complaint that does not know yet where in the configuration it stands."""
+
+    message: str
+    hint: str = ""
+
+
+class Place(NamedTuple):
+    """Where the configuration names a file."""
+
+    source: str
+    line: int
+    key: str
+
+    def complaint(self, fault: Fault) -> Complaint:
+        return Complaint(self.source, self.line, self.key, fault.message, fault.hint)
+
+
+Chain = Sequence["x509.Certificate | None"]
+"""None: one that OpenSSL may understand, and we do not."""
+
+
+def read_chain(path: Path) -> Chain | Fault:
+    """The certificates of a PEM file, at least one, or why there are none."""
+    content = read(path)
+    if isinstance(content, Fault):
+        return content
+    if not any(begin in content for begin in BEGINS):
+        return Fault(f"{path} holds no certificate in PEM form ({what_it_holds(content)})")
+    try:
+        ders = pem.ders(content)
+    except ValueError as error:
+        return Fault(f"{path} holds a certificate that cannot be read: {error}")
+    return [parsed(der) for der in ders] or Fault(f"{path} holds a certificate that cannot be read: it has no end")
+
+
+def parsed(der: bytes) -> x509.Certificate | None:
+    """What `cryptography` makes of it; None where it is stricter than OpenSSL (negative serial numbers), whose judgement counts."""
+    from cryptography import x509  # not at the top: 50 ms that a start without TLS need not spend
+
+    try:
+        return x509.load_der_x509_certificate(der)
+    except ValueError:
+        return None
+
+
+def read(path: Path) -> bytes | Fault:
+    """The content of a regular file."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a FIFO would block us, a device feed us for ever
+            return Fault(f"{path} is {'a directory' if path.is_dir() else 'no regular file'}, wanted a PEM file")
+        return path.read_bytes()
+    except OSError as error:
+        return os_fault(error, path)
+
+
+def os_fault(error: OSError, path: Path) -> Fault:
+    """Why a file cannot be read."""
+    if isinstance(error, FileNotFoundError):
+        return Fault(f"{path} does not exist")
+    if isinstance(error, PermissionError):
+        return Fault(f"{path} may not be read by {_who_am_i()}")
+    return Fault(f"{path} cannot be read: {error.strerror or error}")
+
+
+def _who_am_i() -> str:
+    uid = os.geteuid()
+    try:
+        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
+    except KeyError:  # a container's uid without an account
+        return f"uid {uid}"
+
+
+def what_it_holds(content: bytes) -> str:
+    """What came instead, so that two swapped settings are seen at once. Never shows content: it may be a secret."""
+    if not content.strip():
+        return "it is empty"
+    if PRIVATE in content:
+        return "it holds a private key"
+    if b"-----BEGIN CERTIFICATE REQUEST-----" in content:
+        return "it holds a certificate request, not yet signed"
+    if any(begin in content for begin in BEGINS):
+        return "it holds a certificate"
+    if content.startswith(b"\x30"):  # ASN.1 SEQUENCE: how every DER or PKCS #12 file begins
+        return "it looks like DER or PKCS #12: convert it with openssl"
+    return "it is something else"
+
+
+def subject(certificate: x509.Certificate) -> str:
+    """What a person calls this certificate: its first DNS name, else its subject."""
+    from cryptography import x509
+
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        dns = names.get_values_for_type(x509.DNSName)
+        if dns:
+            return dns[0]
+    except (x509.ExtensionNotFound, ValueError):
+        pass  # no alternative names, or unreadable ones: the subject will do
+    return certificate.subject.rfc4514_string() or "no name"
+
+
+def validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
+    """Start and end with their time zone, also where cryptography (before 42) gives them without."""
+    if hasattr(certificate, "not_valid_after_utc"):
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return certificate.not_valid_before.replace(tzinfo=UTC), certificate.not_valid_after.replace(tzinfo=UTC)

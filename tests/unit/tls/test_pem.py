@@ -1,0 +1,69 @@
+"""One reader of PEM texts: what OpenSSL would take, in whatever form it comes."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from pathlib import Path
+
+import pytest
+
+from lbproxy.config.model import Certificate
+from lbproxy.tls import pem
+from lbproxy.tls.contexts import load_pair, trust
+from tests.unit.tls.files import certificate, ec_key, key_pem, trusted, write
+
+
+def test_all_certificates_in_order() -> None:
+    """Whatever stands around them."""
+    first, second = certificate(ec_key(), "a.test"), certificate(ec_key(), "b.test")
+    text = b"subject=a\n" + first + key_pem(ec_key()) + b"# more\n" + second
+    assert pem.ders(text) == [ssl.PEM_cert_to_DER_cert(one.decode()) for one in (first, second)]
+    assert pem.chain(text) == first + second
+
+
+@pytest.mark.parametrize("label", ["X509 CERTIFICATE", "TRUSTED CERTIFICATE"])
+def test_the_other_names_of_a_certificate(label: str) -> None:
+    """OpenSSL knows two more; what a TRUSTED one is to be trusted for is not a part of it."""
+    plain = certificate(ec_key(), "a.test")
+    assert pem.chain(plain.replace(b"CERTIFICATE", label.encode())) == plain
+    assert pem.chain(trusted(plain)) == plain
+
+
+def test_a_trusted_block_is_the_first_certificate_for_everybody(tmp_path: Path) -> None:
+    """The one that counts, in front of a plain one."""
+    key = ec_key()
+    ours, other = certificate(key, "a.test"), certificate(ec_key(), "b.test")
+    files = Certificate(write(tmp_path / "a.crt", trusted(ours) + other), write(tmp_path / "a.key", key_pem(key)))
+    load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), files)
+    assert pem.ders(files.cert.read_bytes())[0] == ssl.PEM_cert_to_DER_cert(ours.decode())
+
+
+def test_texts_joined_without_a_line_end(tmp_path: Path) -> None:
+    """`cat` of files that end without one: as pair, and as authorities."""
+    key = ec_key()
+    first, second = certificate(key, "a.test").rstrip(), certificate(ec_key(), "b.test").rstrip()
+    both = write(tmp_path / "both.pem", first + second + key_pem(key))
+    assert len(pem.ders(both.read_bytes())) == 2
+    load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), Certificate(both, both))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trust(context, write(tmp_path / "ca.pem", first + second))
+    assert len(context.get_ca_certs(binary_form=True)) + context.cert_store_stats()["x509"] >= 2
+
+
+def test_what_is_tidy_is_not_copied() -> None:
+    """Keys are in these texts: the fewer copies the better."""
+    text = certificate(ec_key(), "a.test") + key_pem(ec_key())
+    assert pem.tidy(text) is text
+
+
+@pytest.mark.parametrize("body", [b"AAAA", b"MIIB", b"!!", b"MA", base64.b64encode(b"\x30\x84"), base64.b64encode(b"\x30\x85\x01")])
+def test_blocks_without_a_certificate(body: bytes) -> None:
+    """ValueError, never another one."""
+    with pytest.raises(ValueError, match=r"(?i)certificate"):
+        pem.ders(b"-----BEGIN CERTIFICATE-----\n" + body + b"\n-----END CERTIFICATE-----\n")
+
+
+def test_no_blocks() -> None:
+    """Nothing in, nothing out."""
+    assert pem.ders(b"") == pem.ders(b"-----BEGIN CERTIFICATE-----\nno end") == []

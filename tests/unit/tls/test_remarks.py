@@ -1,0 +1,153 @@
+"""What is told about certificates, and refuses nothing."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from lbproxy.config.model import Address, Certificate, Config, Listen, ListenTls, Pool, PoolTls
+from lbproxy.errors import Complaint
+from lbproxy.tls import files
+from lbproxy.tls.audit import audit
+from lbproxy.tls.remarks import NO_REMARKS, remarks
+from tests.unit.tls.files import NOW, certificate, ec_key, key_pem, pair, trusted, write
+
+OLD = timedelta(seconds=-5)
+
+
+class Given(NamedTuple):
+    tls: ListenTls = ListenTls()
+    pool_tls: PoolTls | None = None
+    host: str = "0.0.0.0"
+
+
+DEFAULT = Given()
+
+
+def config(*certificates: Certificate, given: Given = DEFAULT) -> Config:
+    pools = (Pool("api", (), tls=given.pool_tls, line=21),) if given.pool_tls else ()
+    return Config("lb.toml", (Listen(Address(given.host, 443), certificates, given.tls, line=7),), (), pools)
+
+
+def told(*certificates: Certificate, given: Given = DEFAULT) -> list[Complaint]:
+    whole = config(*certificates, given=given)
+    assert audit(whole) == []  # it starts
+    return remarks(whole).at()
+
+
+def only(complaints: list[Complaint]) -> Complaint:
+    assert len(complaints) == 1, "\n".join(map(str, complaints))
+    return complaints[0]
+
+
+def test_nothing_to_say(tmp_path: Path) -> None:
+    """Good files; files that are not there, which `audit` tells; no files."""
+    good = pair(tmp_path, "a.test")
+    assert told(good, given=Given(ListenTls(client_ca=good.cert), PoolTls(ca=good.cert, cert=good.cert, key=good.key))) == []
+    gone = tmp_path / "gone"
+    lost = Certificate(gone, gone)
+    assert remarks(config(lost, lost, given=Given(ListenTls(client_ca=gone), PoolTls(ca=gone, cert=gone, key=gone)))).at() == []
+    assert remarks(config()) == NO_REMARKS
+
+
+def test_dates_are_judged_by_the_time_that_is_asked_for(tmp_path: Path) -> None:
+    """A second too early, in time, too late; the same remarks tell it a month later."""
+    good = pair(tmp_path, "good.test")
+    about = remarks(config(good))
+    assert about.at(NOW) == []
+    early = only(about.at(NOW - timedelta(hours=2)))
+    assert "the certificate of good.test is not valid before" in early.message
+    assert early.hint == "is this machine's clock right?"
+    late = only(about.at(NOW + timedelta(days=31)))
+    assert late.message.startswith("the certificate of good.test expired on ")
+    assert (late.file, late.line, late.key) == ("lb.toml", 7, "listen[0].certificates[0].cert")
+
+
+def test_every_certificate_with_a_date_is_looked_at(tmp_path: Path) -> None:
+    """Listeners', clients' authorities, backends' authorities, what is shown to backends."""
+    old = pair(tmp_path, "old.test", end=OLD)
+    both = write(tmp_path / "ca.pem", certificate(ec_key(), "new root") + trusted(old.cert.read_bytes()))
+    found = told(old, given=Given(ListenTls(client_ca=both), PoolTls(ca=old.cert, cert=old.cert, key=old.key)))
+    assert [(each.line, each.key) for each in found] == [
+        (7, "listen[0].certificates[0].cert"),
+        (7, "listen[0].tls.client_ca"),
+        (21, "pool.api.tls.ca"),
+        (21, "pool.api.tls.cert"),
+    ]
+    assert all("old.test" in each.message and "expired" in each.message for each in found)
+
+
+def test_who_signed_it_counts_and_who_signed_that_does_not(tmp_path: Path) -> None:
+    """An intermediate that has run out fails every client; an old cross-signed root is there on purpose."""
+    good = pair(tmp_path, "good.test")
+    chain = good.cert.read_bytes() + certificate(ec_key(), "old root", end=OLD)
+    assert told(Certificate(write(tmp_path / "chain.pem", chain), good.key)) == []
+    root, signer, key = ec_key(), ec_key(), ec_key()
+    leaf = certificate(key, "leaf.test", issuer=("signer", signer))
+    chain = leaf + certificate(signer, common="signer", end=OLD, issuer=("root", root))
+    files = Certificate(write(tmp_path / "leaf.pem", chain), write(tmp_path / "leaf.key", key_pem(key)))
+    complaint = only(told(files))
+    assert complaint.message.startswith("the intermediate CN=signer behind the certificate of leaf.test expired on ")
+
+
+# ---------------------------------------------------------------- never shown
+
+
+def test_a_duplicate_is_never_shown(tmp_path: Path) -> None:
+    """Told with who has its names; a new name, or a wildcard, is one to be shown for."""
+    first, twice = pair(tmp_path, "a.test", stem="1"), pair(tmp_path, "A.test", stem="2")
+    more = pair(tmp_path, "a.test", "*.a.test", stem="3")
+    complaint = only(told(first, twice, more))
+    assert complaint.key == "listen[0].certificates[1].cert"
+    assert complaint.message == f"{twice.cert} is never shown: a.test is served by {first.cert}"
+    assert told(first, more) == []
+
+
+def test_a_duplicate_of_what_is_out_of_date_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    """And the old one is told of for its date, and that it might go."""
+    old, new = pair(tmp_path, "a.test", stem="old", end=OLD), pair(tmp_path, "a.test")
+    messages = [complaint.message for complaint in told(old, new)]
+    assert len(messages) == 2
+    assert "expired" in messages[0]
+    assert messages[1] == f"{old.cert} is never shown: a.test is served by {new.cert}"
+
+
+def test_a_certificate_without_any_name_is_never_shown(tmp_path: Path) -> None:
+    """Unless it is the first, and so everybody's who asks for nothing known."""
+    named, nameless = pair(tmp_path, "a.test"), pair(tmp_path, common="Acme Incorporated")
+    complaint = only(told(named, nameless))
+    assert complaint.message == f"{nameless.cert} is never shown: there is no name in it that a client could ask for"
+    assert told(nameless, named) == []
+    assert told(nameless) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "addresses", "seen"),
+    [
+        ("0.0.0.0", ["10.0.0.5"], True),
+        ("10.0.0.5", ["10.0.0.5"], True),
+        ("10.0.0.6", ["10.0.0.5"], False),
+        ("10.0.0.6", ["10.0.0.5", "10.0.0.6"], True),
+        ("::", ["10.0.0.5"], False),
+        ("::", ["::1"], True),
+    ],
+)
+def test_addresses_are_asked_for_where_the_listener_is(tmp_path: Path, host: str, addresses: list[str], seen: bool) -> None:
+    """A certificate of an address serves who connects to it, and nobody can connect to another than the listener's."""
+    named, numbered = pair(tmp_path, "a.test"), pair(tmp_path, *addresses, stem="ip")
+    found = told(named, numbered, given=Given(host=host))
+    assert found == [] if seen else "and this listener is at" in only(found).message
+
+
+def test_what_only_openssl_understands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It serves, and its dates are not known."""
+    odd, good = pair(tmp_path, "a.test"), pair(tmp_path, "b.test")
+    der = ssl.PEM_cert_to_DER_cert(odd.cert.read_text())
+    understand = files.parsed
+    for module in ("files", "sni"):
+        monkeypatch.setattr(f"lbproxy.tls.{module}.parsed", lambda this: None if this == der else understand(this))
+    assert "breaks a rule of X.509" in only(told(good, odd)).message
