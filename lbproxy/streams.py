@@ -16,6 +16,10 @@ Buffer = bytes | bytearray | memoryview
 
 NEVER = float("inf")
 
+LOCAL = "127.0.0.1"
+"""The address of whoever connects to a Unix socket. There is none, and rules, rates, logs and backends want one: it is this
+machine, whose processes come over loopback otherwise."""
+
 HEAD_READ = 16 * 1024
 """Bytes to ask for where a head is expected: a TLS record's worth, and malloc serves it from its bins."""
 BODY_READ = 64 * 1024

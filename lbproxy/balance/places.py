@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import BACKEND_SLOTS
-from lbproxy.config.model import Address, Config, Pool
+from lbproxy.config.model import UNIX, Address, Config, Pool
 from lbproxy.config.model import Backend as Written
 
 
@@ -26,6 +26,8 @@ class Place(NamedTuple):
 
 def is_name(host: str) -> bool:
     """Whether somebody has to be asked what it stands for."""
+    if host.startswith(UNIX):
+        return False
     try:
         ip_address(host)
     except ValueError:

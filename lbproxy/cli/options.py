@@ -38,7 +38,7 @@ def word(parse: Callable[[str], T], text: str) -> T:
 
 
 BACKEND = partial(word, partial(units.parse_backend_address, default_host="127.0.0.1"))
-LISTEN = partial(word, units.parse_listen_address)
+LISTEN = partial(word, units.parse_port_address)
 DURATION = partial(word, units.parse_duration)
 
 

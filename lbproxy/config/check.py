@@ -47,6 +47,8 @@ def _addresses(source: str, places: list[tuple[str, Address, int]]) -> list[Comp
 
 def _overlap(one: Address, other: Address) -> bool:
     """Same port and family, and one of them is "all addresses"."""
+    if one.path or other.path:
+        return False
     first, second = ip_address(one.host), ip_address(other.host)
     return one.port == other.port and first.version == second.version and (first.is_unspecified or second.is_unspecified)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from lbproxy.config import values
+from lbproxy.config.headers import pairs, probe_name, probe_value
 from lbproxy.config.model import Health
 from lbproxy.config.tables import Table
 
-_ONLY_HTTP = ("method", "path", "host", "expect", "body")
+_ONLY_HTTP = ("method", "path", "host", "expect", "body", "headers")
 _TYPES = ("tcp", "tls", "http", "off")
 
 LONGEST_BODY = 1024
@@ -31,6 +32,8 @@ def read_health(table: Table, *, tls: bool) -> Health:
         fast_interval=table.take("fast_interval", values.duration(), fast_interval(interval)),
         down_interval=table.take("down_interval", values.duration(), down_interval(interval)),
         body=table.take("body", values.text_within(LONGEST_BODY), default.body),
+        port=table.take("port", values.whole(1, 65535), default.port),
+        headers=pairs(table, "headers", probe_name, probe_value),
     )
     if kind != "http" and table.value("type") in (None, *_TYPES):
         for key in _ONLY_HTTP:

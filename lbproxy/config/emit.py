@@ -32,6 +32,7 @@ from lbproxy.config.model import (
     Refuse,
     Route,
     RouteFilters,
+    SocketAccess,
     Sticky,
     Timeouts,
 )
@@ -109,6 +110,8 @@ def limits_table(limits: Limits) -> TomlTable:
 
 def _listen(listen: Listen) -> TomlTable:
     table: TomlTable = {"address": str(listen.address), **listen_table(listen)}
+    if listen.address.path:
+        table |= access_table(listen.access)
     table |= listen_filters_table(listen)
     if listen.certificates:
         table["certificates"] = [{"cert": str(pair.cert), "key": str(pair.key)} for pair in listen.certificates]
@@ -119,6 +122,11 @@ def _listen(listen: Listen) -> TomlTable:
 def listen_table(listen: Listen) -> TomlTable:
     """The single keys of [[listen]], the address aside."""
     return {"redirect_to_https": listen.redirect_to_https, "max_connections": listen.max_connections}
+
+
+def access_table(access: SocketAccess) -> TomlTable:
+    """Who may connect to a listener's Unix socket."""
+    return _given(mode=f"{access.mode:04o}", owner=access.owner, group=access.group)
 
 
 def listen_tls_table(tls: ListenTls) -> TomlTable:
@@ -299,4 +307,5 @@ def health_table(health: Health) -> TomlTable:
     if health.type == "http":
         low, high = health.expect
         table |= _given(method=health.method, path=health.path, host=health.host, expect=f"{low}-{high}", body=health.body)
-    return table
+        table |= _given(headers=dict(health.headers) or None)
+    return table | _given(port=health.port or None)

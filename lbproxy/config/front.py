@@ -7,7 +7,7 @@ from pathlib import Path
 from lbproxy.config import values
 from lbproxy.config.filtering import LISTENER, read_addresses, read_client_limit, read_route_filters
 from lbproxy.config.headers import read_headers
-from lbproxy.config.model import Certificate, Listen, ListenTls, Route
+from lbproxy.config.model import Address, Certificate, Listen, ListenTls, Route, SocketAccess
 from lbproxy.config.sections import belongs_in, read_near_timeouts
 from lbproxy.config.tables import Table, did_you_mean
 from lbproxy.config.units import parse_listen_address
@@ -26,6 +26,7 @@ def _listener(table: Table, base: Path) -> Listen | None:
     tls = _listen_tls(table.table("tls", 'a table such as { profile = "intermediate" }'), base)
     redirect = table.take("redirect_to_https", values.boolean, False)
     most = table.take("max_connections", values.whole(0, 10_000_000), 0)
+    access = _access(table, address)
     addresses = read_addresses(table, base)
     per_client = read_client_limit(table, LISTENER)
     has_certificates = "certificates" in table
@@ -38,7 +39,22 @@ def _listener(table: Table, base: Path) -> Listen | None:
     table.close(belongs_in)
     if address is None:
         return None
-    return Listen(address, certificates, tls, redirect, table.report.lines.of(table.at("address")), most, addresses, per_client)
+    line = table.report.lines.of(table.at("address"))
+    return Listen(address, certificates, tls, redirect, line, most, addresses, per_client, access)
+
+
+def _access(table: Table, address: Address | None) -> SocketAccess:
+    default = SocketAccess()
+    access = SocketAccess(
+        mode=table.take("mode", values.file_mode, default.mode),
+        owner=table.take("owner", values.text, default.owner),
+        group=table.take("group", values.text, default.group),
+    )
+    if address is not None and not address.path:
+        for key in ("mode", "owner", "group"):
+            if key in table:
+                table.complain(key, f"{address} has no file", 'it is for listeners such as "unix:/run/lbproxy/http.sock"')
+    return access
 
 
 def _certificates(table: Table, base: Path) -> tuple[Certificate, ...]:

@@ -74,8 +74,8 @@ def read_for_all(table: Table) -> Headers:
 def _rules(table: Table, *, of_requests: bool) -> HeaderRules:
     put_on, taken_off = _name(of_requests, "set"), _name(of_requests, "remove")
     found = HeaderRules(
-        set=_pairs(table, "set", put_on, _value(of_requests)),
-        add=_pairs(table, "add", _name(of_requests, "add"), _values(of_requests)),
+        set=pairs(table, "set", put_on, _value(of_requests)),
+        add=pairs(table, "add", _name(of_requests, "add"), _values(of_requests)),
         remove=table.each("remove", taken_off, 'a list of names such as ["X-Debug"]'),
         keep=() if of_requests else table.each("keep", telltale, f'a list of names such as ["{TELLTALES[0]}"]'),
     )
@@ -88,7 +88,8 @@ def _rules(table: Table, *, of_requests: bool) -> HeaderRules:
     return found
 
 
-def _pairs(table: Table, key: str, name: Parse[str], value: Parse[tuple[str, ...]]) -> tuple[tuple[str, str], ...]:
+def pairs(table: Table, key: str, name: Parse[str], value: Parse[tuple[str, ...]]) -> tuple[tuple[str, str], ...]:
+    """A table of names of headers and what they say, one (name, value) for each line that is sent."""
     inner = table.table(key, 'a table such as { "X-Team" = "blue" }')
     found: list[tuple[str, str]] = []
     for written, raw in inner.tables().items():
@@ -118,7 +119,7 @@ def _name(of_requests: bool, verb: str) -> Parse[str]:
             return value
         if name in never:
             raise Refused(f"{value} is not for rules: {never[name]}")
-        if name == "host" and (not of_requests or verb != "set"):
+        if name == "host" and (not of_requests or verb not in ("set", "probe")):
             raise Refused("Host is not for this rule: every request has exactly one, and no response", "requests can have it set")
         if name == "strict-transport-security" and verb != "remove":
             raise Refused(f"{value} must not be sent over plain HTTP", 'write hsts = "365d" instead')
@@ -139,23 +140,42 @@ def _value(of_requests: bool) -> Parse[tuple[str, ...]]:
     known = [name for name in VARIABLES if name != "backend" or not of_requests]
 
     def parse(value: object) -> tuple[str, ...]:
-        if not isinstance(value, str):
-            raise Refused(f"wanted a text in quotes, got {show(value)}")
-        if not value:
-            raise Refused("wanted a text, got an empty one", "remove takes a header out")
-        if not _VALUE.match(value):
-            raise Refused(f"wanted visible ASCII characters, and blanks between them, got {show(value)}")
-        if len(value) > LONGEST_VALUE:
-            raise Refused(f"wanted at most {LONGEST_VALUE} characters, got {len(value)}")
-        for name in _VARIABLE.findall(value):
+        text = _plain(value)
+        for name in _VARIABLE.findall(text):
             if name == "backend" and of_requests:
                 raise Refused("{backend} is not known before the request is sent", "it is for response_headers")
             if name not in known:
                 near = did_you_mean(name, known)
                 raise Refused(f"there is no variable {{{name}}}", near or f"there are: {', '.join(known)}")
-        return (value,)
+        return (text,)
 
     return parse
+
+
+def _plain(value: object) -> str:
+    """What can stand in a header line."""
+    if not isinstance(value, str):
+        raise Refused(f"wanted a text in quotes, got {show(value)}")
+    if not value:
+        raise Refused("wanted a text, got an empty one", "remove takes a header out")
+    if not _VALUE.match(value):
+        raise Refused(f"wanted visible ASCII characters, and blanks between them, got {show(value)}")
+    if len(value) > LONGEST_VALUE:
+        raise Refused(f"wanted at most {LONGEST_VALUE} characters, got {len(value)}")
+    return value
+
+
+def probe_name(value: object) -> str:
+    """The name of a header that a health check sends."""
+    name = _name(True, "probe")(value)
+    if name.lower() == "host":
+        raise Refused("Host has a key of its own", 'write host = "app.internal" in the same table')
+    return name
+
+
+def probe_value(value: object) -> tuple[str, ...]:
+    """What it says; nothing of it is a variable, for there is no client's request."""
+    return (_plain(value),)
 
 
 def _values(of_requests: bool) -> Parse[tuple[str, ...]]:

@@ -17,13 +17,25 @@ KIB = 1024
 MIB = 1024 * KIB
 
 
+UNIX = "unix:"
+"""What the host of a Unix socket's address begins with; no name and no IP address does."""
+
+
 class Address(NamedTuple):
-    """Host and port as written; the host is a literal IP ("::1" without brackets) or a DNS name (backends only)."""
+    """Host and port as written; the host is a literal IP ("::1" without brackets) or a DNS name (backends only). A Unix socket is
+    its path behind UNIX, and has no port (0)."""
 
     host: str
     port: int
 
+    @property
+    def path(self) -> str:
+        """Of the Unix socket's file; "" for an address of the network."""
+        return self.host[len(UNIX) :] if self.host.startswith(UNIX) else ""
+
     def __str__(self) -> str:
+        if self.host.startswith(UNIX):
+            return self.host
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -215,6 +227,15 @@ class RouteFilters:
 
 
 @dataclass(frozen=True, slots=True)
+class SocketAccess:
+    """Who may connect to a listener's Unix socket; None: whoever starts lbproxy, and his group."""
+
+    mode: int = 0o660
+    owner: str | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Listen:
     """[[listen]]; without certificates it speaks plain HTTP."""
 
@@ -229,6 +250,8 @@ class Listen:
     addresses: AddressList = field(default_factory=AddressList)
     per_client: ClientLimit = field(default_factory=ClientLimit)
     """connection_rate, connection_burst, connections_per_client."""
+    access: SocketAccess = field(default_factory=SocketAccess)
+    """mode, owner, group; of Unix sockets alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +311,10 @@ class Health:
     """While the backend is down."""
     body: str | None = None
     """What must stand in the first 64 KiB of the body; None: anything may."""
+    port: int = 0
+    """Where every backend of the pool is checked; 0: where its requests go."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Fields of the check's request: (name, value)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -249,6 +249,7 @@ def _listeners(old: tuple[Listen, ...], new: tuple[Listen, ...], touched: Collec
 
 def _listener_edits(old: Listen, new: Listen) -> Iterator[Edit]:
     yield from _edits(emit.listen_table(old), emit.listen_table(new))
+    yield from _edits(emit.access_table(old.access), emit.access_table(new.access))
     yield from _edits(_NO_LISTS | emit.listen_filters_table(old), _NO_LISTS | emit.listen_filters_table(new))
     yield from _certificates(*({str(pair.cert): str(pair.key) for pair in side.certificates} for side in (old, new)))
     yield from _edits(emit.listen_tls_table(old.tls), emit.listen_tls_table(new.tls), "tls.")

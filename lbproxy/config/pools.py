@@ -9,7 +9,7 @@ from lbproxy.config.balancing import read_balancing
 from lbproxy.config.checks import read_health
 from lbproxy.config.evidence import read_evidence
 from lbproxy.config.headers import read_headers
-from lbproxy.config.model import Address, Backend, Connections, Pool, PoolTls
+from lbproxy.config.model import Address, Backend, Connections, Health, Pool, PoolTls
 from lbproxy.config.sections import belongs_in, read_near_timeouts
 from lbproxy.config.tables import Table
 from lbproxy.config.units import parse_backend_address
@@ -30,6 +30,7 @@ def _pool(name: str, table: Table, base: Path) -> Pool:
     backends = _backends(table)
     tls = _pool_tls(table.table("tls", 'a table such as { ca = "ca.pem" } or {}'), base)
     health = read_health(table.table("health", 'a table such as { type = "http", path = "/healthz" }'), tls="tls" in table)
+    _check_unix(table, backends, tls if "tls" in table else None, health)
     headers = read_headers(table)
     connections = _connections(table.table("connections", 'a table such as { idle = 128, idle_timeout = "30s" }'))
     timeouts = read_near_timeouts(table.table("timeouts", 'a table such as { response_head = "5m" }'))
@@ -56,6 +57,18 @@ def _backends(table: Table) -> tuple[Backend, ...]:
         table.complain("backends" if "backends" in table else "", "the pool has no backends", 'add backends = ["10.0.0.1:8080"]')
     read = [_backend(table, item.path, item.value) for item in items]
     return tuple(backend for backend in read if backend is not None)
+
+
+def _check_unix(table: Table, backends: tuple[Backend, ...], tls: PoolTls | None, health: Health) -> None:
+    """What a Unix socket does not have: a name to verify, and ports."""
+    first = next((backend.address for backend in backends if backend.address.path), None)
+    if first is None:
+        return
+    if tls is not None and tls.verify and tls.server_name is None:
+        message = f"{first} has no name that its certificate could be for"
+        table.complain("tls", message, 'add server_name = "app.internal" to tls, or leave tls out: the socket is on this machine')
+    if health.port:
+        table.report.complain((*table.at("health"), "port"), f"{first} has no port beside it", "put it into a pool of its own")
 
 
 def _backend(pool: Table, path: tuple[str | int, ...], value: object) -> Backend | None:

@@ -9,7 +9,7 @@ from lbproxy.config import values
 from lbproxy.config.headers import read_for_all
 from lbproxy.config.model import MIB, NEAR_TIMEOUTS, Limits, Log, Metrics, NearTimeouts, Process, Timeouts
 from lbproxy.config.tables import Parse, Table
-from lbproxy.config.units import format_duration, format_size, parse_listen_address, parse_network, parse_resolver
+from lbproxy.config.units import format_duration, format_size, parse_network, parse_port_address, parse_resolver
 
 SECTIONS = {"proxy": Process, "log": Log, "timeouts": Timeouts, "limits": Limits, "metrics": Metrics}
 
@@ -112,6 +112,6 @@ def read_limits(table: Table) -> Limits:
 
 def read_metrics(table: Table) -> Metrics:
     """[metrics]"""
-    metrics = Metrics(address=table.take("address", parse_listen_address, None))
+    metrics = Metrics(address=table.take("address", parse_port_address, None))
     table.close(belongs_in)
     return metrics

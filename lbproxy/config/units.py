@@ -10,8 +10,9 @@ import json
 import re
 from fractions import Fraction
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
+from posixpath import normpath
 
-from lbproxy.config.model import Address, Network, Rate
+from lbproxy.config.model import UNIX, Address, Network, Rate
 
 
 class Refused(ValueError):
@@ -152,7 +153,14 @@ _ADDRESS = re.compile(r"(?:\[(?P<ipv6>[^\[\]/]*:[^\[\]/]*)\]|(?P<host>[^:\[\]/]*
 
 
 def parse_listen_address(value: object) -> Address:
-    """Where to listen: a literal IP and a port; ":8443" is all IPv4 addresses."""
+    """Where to listen: as `parse_port_address`, or a Unix socket ("unix:/run/lbproxy/http.sock")."""
+    if isinstance(value, str) and value.startswith(UNIX):
+        return _unix_address(value, LONGEST_PATH - len(ASIDE))
+    return parse_port_address(value)
+
+
+def parse_port_address(value: object) -> Address:
+    """A literal IP and a port to listen on; ":8443" is all IPv4 addresses."""
     address = _split_address(value, "0.0.0.0", 'wanted an address such as "0.0.0.0:443", "[::]:443" or ":8443"')
     host = literal_ip(address.host)
     if host is None:
@@ -163,10 +171,33 @@ def parse_listen_address(value: object) -> Address:
 
 
 def parse_backend_address(value: object, default_host: str | None = None) -> Address:
-    """Where a backend is: an IP or a DNS name, and a port. `default_host` completes ":9000"; without it the host must be there."""
+    """Where a backend is: an IP or a DNS name, and a port, or a Unix socket ("unix:/run/app.sock"). `default_host` completes
+    ":9000"; without it the host must be there."""
+    if isinstance(value, str) and value.startswith(UNIX):
+        return _unix_address(value)
     address = _split_address(value, default_host, 'wanted an address such as "10.0.0.1:8080" or "app.internal:8080"')
     host = literal_ip(address.host) or parse_name(address.host)
     return Address(host, address.port)
+
+
+LONGEST_PATH = 107
+"""Bytes of a Unix socket's path: sun_path of unix(7) has 108, with the zero at the end."""
+
+
+ASIDE = ".4194304"
+"""What is put behind the path of a listener's socket while it is made: a process number."""
+
+
+def _unix_address(value: str, longest: int = LONGEST_PATH) -> Address:
+    """"unix:" and the whole path of the socket's file."""
+    path = value.removeprefix(UNIX)
+    if path.startswith("@"):
+        raise Refused(f"wanted the path of a Unix socket, got {show(value)}", "names without a file are not supported")
+    if not path.startswith("/") or path.endswith("/") or not path.isprintable():
+        raise Refused(f'wanted the whole path of a Unix socket such as "{UNIX}/run/app.sock", got {show(value)}')
+    if len(path.encode()) > longest:
+        raise Refused(f"wanted a path of at most {longest} bytes, which is what a Unix socket can have, got {len(path.encode())}")
+    return Address(UNIX + normpath("/" + path.lstrip("/")), 0)  # "unix:///run/app.sock" is how URLs write it
 
 
 def _split_address(value: object, default_host: str | None, wanted: str) -> Address:
@@ -188,6 +219,8 @@ def _address_hint(value: object, default_host: str | None) -> str:
         return f'e.g. "{default_host or "10.0.0.1"}:{value}"'
     if not isinstance(value, str):
         return ""
+    if value.startswith("/"):
+        return f'a Unix socket is written "{UNIX}{value}"'
     scheme, separator, _ = value.partition("://")
     if separator:
         return f'leave out "{scheme}://"' + ("; TLS towards backends is the pool's tls = {}" if scheme == "https" else "")

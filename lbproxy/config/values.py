@@ -68,6 +68,15 @@ def whole(least: int, most: int) -> Parse[int]:
     return parse
 
 
+def file_mode(value: object) -> int:
+    """Who may read and write a file, in octal digits as chmod takes them: "0660"."""
+    if isinstance(value, str) and re.fullmatch(r"0?[0-7]{3}", value):
+        return int(value, 8)
+    octal = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 0o1000
+    hint = f'write it in quotes: "{value:04o}"' if octal else ""
+    raise Refused(f'wanted a mode such as "0660", got {show(value)}', hint)
+
+
 def workers(value: object) -> int:
     """ "auto" (0) or a number."""
     if value == "auto":

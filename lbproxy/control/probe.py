@@ -16,11 +16,13 @@ from typing import NamedTuple
 import gevent
 import gevent.socket
 
+from lbproxy.config.model import UNIX
 from lbproxy.control.probe_stream import READ_SIZE, ProbeStream, TlsClient
 from lbproxy.errors import LbproxyError
 from lbproxy.health import http_check
 from lbproxy.health.http_check import BadAnswer
 from lbproxy.health.outcome import PASSED, Finding, Outcome
+from lbproxy.net.unix_socket import FULL_PAUSE, connect_unix
 
 OUR_TROUBLE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 """The machine is short of something; the backend may be fine."""
@@ -68,8 +70,7 @@ def probe(target: Target) -> Finding:
     sock: gevent.socket.socket | None = None
     try:
         timeout.start()
-        sock = gevent.socket.socket(gevent.socket.AF_INET6 if ":" in target.ip else gevent.socket.AF_INET)
-        sock.connect((target.ip, target.port))
+        sock = _connect(target)
         if target.request is None and target.context is None:
             return PASSED
         stream: ProbeStream = sock
@@ -98,6 +99,19 @@ def probe(target: Target) -> Finding:
         timeout.close()
         if sock is not None:
             sock.close()
+
+
+def _connect(target: Target) -> gevent.socket.socket:
+    if target.ip.startswith(UNIX):
+        plain = connect_unix(target.ip[len(UNIX) :], int(target.timeout / FULL_PAUSE) + 1, gevent.sleep)
+        return gevent.socket.socket(fileno=plain.detach())
+    sock = gevent.socket.socket(gevent.socket.AF_INET6 if ":" in target.ip else gevent.socket.AF_INET)
+    try:
+        sock.connect((target.ip, target.port))
+    except BaseException:  # the time-out above all
+        sock.close()
+        raise
+    return sock
 
 
 def _judge(stream: ProbeStream, target: Target) -> Finding:

@@ -29,6 +29,9 @@ STATE_WORDS = {State.UP: "up", State.DOWN: "down"}
 HURRY = 0.25
 """Seconds from start to start of probes that failures of traffic bring about."""
 
+UNIX_HOST = "localhost"
+"""What a check of a Unix socket says as Host, as nginx does: it is this machine."""
+
 Report = Callable[[HealthChanged], None]
 
 
@@ -90,12 +93,13 @@ def declare_up(backend: Backend, fitness: Fitness, report: Report) -> None:
 def target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> Target:
     """What a backend's probe looks like by its pool's settings."""
     health = pool.health
+    port = health.port or backend.port
     if health.type == "tcp":
-        return Target(backend.ip, backend.port, health.timeout)
+        return Target(backend.ip, port, health.timeout)
     server_name = (pool.tls.server_name if pool.tls else None) or backend.host
     if health.type == "tls":
-        return Target(backend.ip, backend.port, health.timeout, context=context, server_name=server_name)
-    host = health.host or str(Address(backend.host, backend.port))
-    request = http_check.request(health.method, health.path, host)
+        return Target(backend.ip, port, health.timeout, context=context, server_name=server_name)
+    host = health.host or (UNIX_HOST if backend.written.path else str(Address(backend.host, port)))
+    request = http_check.request(health.method, health.path, host, health.headers)
     body = None if health.body is None else health.body.encode()
-    return Target(backend.ip, backend.port, health.timeout, request, health.expect, context, server_name, body)
+    return Target(backend.ip, port, health.timeout, request, health.expect, context, server_name, body)

@@ -8,6 +8,7 @@ number and must not depend on what traffic may do.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 USER_AGENT = "lbproxy-health"
 
@@ -32,11 +33,15 @@ class BadAnswer(ValueError):
     """What came is no HTTP/1 response; the text says what was wrong and shows nothing of it, because it is foreign bytes."""
 
 
-def request(method: str, path: str, host: str) -> bytes:
-    """The probe's bytes. The configuration vouches for the three: a token, visible ASCII, a host with optional port."""
-    return (
-        f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-    ).encode("ascii")
+def request(method: str, path: str, host: str, headers: Iterable[tuple[str, str]] = ()) -> bytes:
+    """The probe's bytes. The configuration vouches for all of it: a token, visible ASCII, a host with optional port, header lines.
+
+    A header of the same name takes the place of ours.
+    """
+    said = {name.lower() for name, _ in headers}
+    ours = [(name, value) for name, value in (("User-Agent", USER_AGENT), ("Accept", "*/*")) if name.lower() not in said]
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (*ours, *headers))
+    return f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{lines}Connection: close\r\n\r\n".encode("ascii")
 
 
 def final_status(answer: bytes) -> int | None:

@@ -16,7 +16,7 @@ import socket
 import stat
 from collections.abc import MutableMapping
 
-from lbproxy.config.model import Address
+from lbproxy.config.model import UNIX, Address
 from lbproxy.errors import StartError
 
 VARIABLES = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
@@ -43,7 +43,8 @@ class Refused(Exception):
 def inherit(
     environ: MutableMapping[str, str] = os.environ, pid: int | None = None, first: int = FIRST
 ) -> dict[Address, socket.socket]:
-    """The listening TCP sockets handed over to this process, by address, as listeners have to be: non-blocking, close-on-exec.
+    """The listening TCP and Unix sockets handed over to this process, by address, as listeners have to be: non-blocking and
+    close-on-exec.
 
     Takes the variables away, so that no child believes that they are meant for it. Raises StartError naming every descriptor that
     is something else; all are closed then.
@@ -78,8 +79,8 @@ def _adopt(fd: int, sockets: dict[Address, socket.socket]) -> None:
     _require_socket(fd)
     sock = socket.socket(fileno=fd)
     try:
-        _require_listening_tcp(sock)
-        address = Address(*sock.getsockname()[:2])
+        _require_listening_stream(sock)
+        address = _address_of(sock)
         _require_one_family(sock, address)
         if address in sockets:
             raise Refused(f"a second socket for {address}: each would get some of the connections (ReusePort= in the socket unit?)")
@@ -91,23 +92,34 @@ def _adopt(fd: int, sockets: dict[Address, socket.socket]) -> None:
     sockets[address] = sock
 
 
+def _address_of(sock: socket.socket) -> Address:
+    """As the configuration writes it. Raises Refused for a Unix socket without a file."""
+    if sock.family != socket.AF_UNIX:
+        return Address(*sock.getsockname()[:2])
+    path = sock.getsockname()
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise Refused("wanted a Unix socket with a file, came one without (ListenStream=/PATH in the socket unit)")
+    return Address(UNIX + path, 0)
+
+
 def _require_socket(fd: int) -> None:
     try:
         mode = os.fstat(fd).st_mode
     except OSError as error:
-        raise Refused(f"wanted a listening TCP socket, came none: {error.strerror}") from error
+        raise Refused(f"wanted a listening stream socket, came none: {error.strerror}") from error
     if not stat.S_ISSOCK(mode):
         os.close(fd)
-        raise Refused(f"wanted a listening TCP socket, came {KINDS.get(stat.S_IFMT(mode), 'something else')}")
+        raise Refused(f"wanted a listening stream socket, came {KINDS.get(stat.S_IFMT(mode), 'something else')}")
 
 
-def _require_listening_tcp(sock: socket.socket) -> None:
-    if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM or sock.proto not in PROTOCOLS:
+def _require_listening_stream(sock: socket.socket) -> None:
+    known = sock.family == socket.AF_UNIX or (sock.family in (socket.AF_INET, socket.AF_INET6) and sock.proto in PROTOCOLS)
+    if not known or sock.type != socket.SOCK_STREAM:
         family, kind = FAMILIES.get(sock.family, f"family {int(sock.family)}"), TYPES.get(sock.type, f"type {int(sock.type)}")
         came = f"one of {family}, {kind}, protocol {sock.proto}"
-        raise Refused(f"wanted a listening TCP socket, came {came} (ListenStream=ADDRESS:PORT in the socket unit)")
+        raise Refused(f"wanted a listening stream socket, came {came} (ListenStream=ADDRESS:PORT or =/PATH in the socket unit)")
     if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        raise Refused("wanted a listening TCP socket, came one that does not listen (Accept=no in the socket unit)")
+        raise Refused("wanted a listening stream socket, came one that does not listen (Accept=no in the socket unit)")
 
 
 def _require_one_family(sock: socket.socket, address: Address) -> None:

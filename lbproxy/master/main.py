@@ -321,7 +321,7 @@ class Master:
     def _rejected(self, order: events.Rejected) -> None:
         self._plans.pop(order.number, None)
         if self._fleet.stop is None:
-            self._estate.keep_sockets(self._provision.addresses)
+            self._estate.discard_sockets(self._provision.addresses)
             self._notifier.ready(f"a reload failed: {order.why}")
         self._operator.reload_rejected(order.number, order.why)
 

@@ -33,6 +33,8 @@ from lbproxy.master.book import Book
 from lbproxy.master.cores import auto_workers
 from lbproxy.master.events import Terms
 from lbproxy.master.pidfile import PidFile
+from lbproxy.master.sockets import explain_file
+from lbproxy.master.unix_listener import UnixListener, discard
 from lbproxy.net.no_newcomers import drop_newcomers
 from lbproxy.tls import contexts
 from lbproxy.tls.remarks import NO_REMARKS, Remarks, remarks
@@ -132,16 +134,21 @@ class Estate:
     """What the operator should know and nothing that keeps lbproxy from starting: (event, why)."""
 
     def keep_sockets(self, addresses: Collection[Address]) -> None:
-        """Close our copies of the others."""
+        """Close our copies of the others; a child's are only that, and files are the master's."""
         for address in [address for address in self.sockets if address not in addresses]:
             self.sockets.pop(address).close()
+
+    def discard_sockets(self, keep: Collection[Address]) -> None:
+        """The master's: the others are given up, and with them the files of Unix sockets."""
+        for address in [address for address in self.sockets if address not in keep]:
+            discard(self.sockets.pop(address))
 
     def stop_listening(self, keep: Collection[Address] = ()) -> None:
         """Close the others for good: nobody is connected from now on who would then be reset. Workers have their copies yet."""
         for address, sock in self.sockets.items():
-            if address not in keep and address not in self.lent:
+            if address not in keep and address not in self.lent and not address.path:  # without its file no Unix socket is found
                 drop_newcomers(sock)
-        self.keep_sockets(keep)
+        self.discard_sockets(keep)
 
     def mute(self) -> None:
         """Close the bells."""
@@ -151,7 +158,7 @@ class Estate:
 
     def close(self) -> None:
         """Close everything, and give back the pid file."""
-        self.keep_sockets(())
+        self.discard_sockets(())
         self.mute()
         if self.pid_file is not None:
             self.pid_file.release()
@@ -174,7 +181,7 @@ def prepare(config: Config, inherited: Mapping[Address, socket.socket] = sockets
         estate.warnings += _warnings(config)
         unnamed = set(inherited) - provision.addresses
         estate.warnings += [("socket.unused", f"the service manager listens on {address}, we do not") for address in unnamed]
-        estate.keep_sockets(provision.addresses)
+        estate.discard_sockets(provision.addresses)
         undo.pop_all()  # all is well: nothing to undo
         return estate, provision
 
@@ -199,7 +206,7 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
         bound = sockets.open_listeners(config, sys.executable, estate.sockets)
         for sock in bound:
             if sock not in estate.sockets.values():
-                undo.callback(sock.close)
+                undo.callback(discard, sock)
         metrics_socket = sockets.open_metrics(config, sys.executable, estate.sockets)
         if metrics_socket is not None and metrics_socket not in estate.sockets.values():
             undo.callback(metrics_socket.close)
@@ -218,6 +225,9 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
     estate.book.begin(estate.ledger, everybody, serving.columns if serving is not None else columns)
     held = {one.outer for provision in living for one in provision.listeners}
     estate.outers = {key: outer for key, outer in estate.outers.items() if outer in held} | outers
+    for listen, sock in zip(config.listen, bound, strict=True):
+        if isinstance(sock, UnixListener) and estate.sockets.get(listen.address) is sock:
+            estate.warnings += _granted(sock, listen)
     estate.sockets |= dict(zip((listen.address for listen in config.listen), bound, strict=True))
     if metrics_socket is not None and config.metrics.address is not None:
         estate.sockets[config.metrics.address] = metrics_socket
@@ -243,6 +253,15 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
 def _identity(listen: Listen) -> str:
     """What keeps a listener's column in the ledger over a reload; no pool's name has a space in it, so no backend is called so."""
     return f"listen {listen.address}"
+
+
+def _granted(sock: UnixListener, listen: Listen) -> list[tuple[str, str]]:
+    """The file of a socket that stays gets the mode and owner of the new configuration; a warning where that is not allowed."""
+    try:
+        sock.grant(listen.access)
+    except OSError as error:
+        return [("listener.access", explain_file(error, listen)[0])]
+    return []
 
 
 def _credentials(listen: Listen) -> contexts.Credentials | None:

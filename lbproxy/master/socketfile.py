@@ -12,67 +12,101 @@ import socket
 import stat
 from pathlib import Path
 
-from lbproxy.errors import StartError
+from lbproxy.errors import LbproxyError, StartError
 
 BACKLOG = 16
 LONGEST = 107
 """Bytes of a path: sun_path of unix(7) has 108, with the zero at the end."""
+NOBODY_ELSE = 0o600
+UNCHANGED = (-1, -1)
+"""As chown(2) has it: user and group stay whose they are."""
+
+
+class Occupied(LbproxyError):
+    """The path is not to be replaced. `living`: somebody listens there; else it is a file of another kind."""
+
+    def __init__(self, path: Path, *, living: bool) -> None:
+        super().__init__(f"{path}: {'somebody listens there' if living else 'a file that is no socket is in its place'}")
+        self.living = living
 
 
 class SocketFile:
-    """Taken by the constructor, which raises StartError; given back by `release`. Only its owner may connect (mode 0600)."""
+    """The control socket's. Taken by the constructor, which raises StartError; given back by `release`. Only its owner may connect
+    (mode 0600)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        aside = path.with_name(f"{path.name}.{os.getpid()}")
-        if len(os.fsencode(aside)) > LONGEST:
+        if len(os.fsencode(_aside(path))) > LONGEST:
             raise StartError(f"the path of the control socket is too long: {path} (at most {LONGEST - 8} bytes)")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            path.parent.mkdir(exist_ok=True)
-            _refuse_living(path)
-            aside.unlink(missing_ok=True)
-            self.socket = _listen(aside)
-            self._file = os.lstat(aside)
-            os.replace(aside, path)
+            self._file = listen_at(self.socket, path, NOBODY_ELSE, BACKLOG)
+        except Occupied as error:
+            self.socket.close()
+            raise StartError(
+                f"the control socket {path} belongs to a running lbproxy (stop it, or give this one another `control` in [proxy])"
+                if error.living
+                else f"the control socket cannot be {path}: a file that is no socket is in its place"
+            ) from error
         except OSError as error:
+            self.socket.close()
             raise StartError(f"cannot make the control socket {path}: {error.strerror or error}") from error
 
     def release(self) -> None:
         """Stop listening and remove the file, if it is still ours."""
-        try:
-            if os.path.samestat(os.lstat(self.path), self._file):
-                self.path.unlink()
-        except OSError:
-            pass  # removed by somebody else, or the folder is not ours any more: nothing to tidy
+        remove(self.path, self._file)
         self.socket.close()
 
 
-def _listen(path: Path) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
+def listen_at(sock: socket.socket, path: Path, mode: int, backlog: int, owner: tuple[int, int] = UNCHANGED) -> os.stat_result:
+    """Let `sock` listen, non-blocking, at `path`, whose folder is made where only that is missing. What the file is known by.
+
+    Raises Occupied and OSError; then nothing is left behind, and `sock` is the caller's to close.
+    """
+    path.parent.mkdir(exist_ok=True)
+    _refuse_occupied(path)
+    aside = _aside(path)
+    aside.unlink(missing_ok=True)
     try:
         sock.setblocking(False)
-        sock.bind(os.fspath(path))
-        sock.listen(BACKLOG)
+        before = os.umask(0o777 & ~mode)
+        try:
+            sock.bind(os.fspath(aside))
+        finally:
+            os.umask(before)
+        if owner != UNCHANGED:
+            os.chown(aside, *owner, follow_symlinks=False)
+        sock.listen(backlog)
+        found = os.lstat(aside)
+        os.replace(aside, path)
     except OSError:
-        sock.close()
+        aside.unlink(missing_ok=True)
         raise
-    finally:
-        os.umask(before)
-    return sock
+    return found
 
 
-def _refuse_living(path: Path) -> None:
-    """Raises StartError when the path is something that must not be replaced."""
+def remove(path: Path, file: os.stat_result) -> None:
+    """Remove the file if it is still this one."""
+    try:
+        if os.path.samestat(os.lstat(path), file):
+            path.unlink()
+    except OSError:
+        pass  # removed by somebody else, or the folder is not ours any more: nothing to tidy
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{os.getpid()}")
+
+
+def _refuse_occupied(path: Path) -> None:
+    """Raises Occupied when the path is something that must not be replaced."""
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):  # a link neither: who made it may not be who we think
-            raise StartError(f"the control socket cannot be {path}: a file that is no socket is in its place")
+            raise Occupied(path, living=False)
     except FileNotFoundError:
         return
     if listens(path):
-        raise StartError(
-            f"the control socket {path} belongs to a running lbproxy (stop it, or give this one another `control` in [proxy])"
-        )
+        raise Occupied(path, living=True)
 
 
 def listens(path: Path) -> bool:

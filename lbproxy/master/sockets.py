@@ -18,8 +18,10 @@ from types import MappingProxyType
 
 import psutil
 
-from lbproxy.config.model import Address, Config
+from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import Complaint, StartError
+from lbproxy.master.socketfile import Occupied
+from lbproxy.master.unix_listener import UnixListener, UnknownAccount, discard
 from lbproxy.observe import process
 
 MAX_BACKLOG = 4096  # what nginx (511) and HAProxy (maxconn) lack in bursts, and Linux' own default since 5.4
@@ -44,7 +46,7 @@ NONE: Inherited = MappingProxyType({})
 
 def open_listeners(config: Config, interpreter: str, inherited: Inherited = NONE) -> list[socket.socket]:
     """A listening socket for each of config.listen, in order. Raises StartError with a line for each that cannot be had."""
-    places = [(listen.address, listen.line, "listen.address") for listen in config.listen]
+    places = [(listen, listen.line, "listen.address") for listen in config.listen]
     return _open_all(config.source, places, interpreter, inherited)
 
 
@@ -53,11 +55,14 @@ def open_metrics(config: Config, interpreter: str, inherited: Inherited = NONE) 
     address = config.metrics.address
     if address is None:
         return None
-    return _open_all(config.source, [(address, 0, "metrics.address")], interpreter, inherited)[0]
+    return _open_all(config.source, [(Listen(address), 0, "metrics.address")], interpreter, inherited)[0]
 
 
-def listen_on(address: Address) -> socket.socket:
-    """One bound, listening, non-blocking, close-on-exec socket. Raises OSError."""
+def listen_on(listen: Listen) -> socket.socket:
+    """One bound, listening, non-blocking, close-on-exec socket. Raises OSError, Occupied."""
+    address = listen.address
+    if address.path:
+        return UnixListener.open(listen, backlog())
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     place = socket.getaddrinfo(address.host, address.port, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4]
     sock = socket.socket(family, socket.SOCK_STREAM)
@@ -83,40 +88,65 @@ def backlog() -> int:
 
 
 def _open_all(
-    source: str, places: Iterable[tuple[Address, int, str]], interpreter: str, inherited: Inherited
+    source: str, places: Iterable[tuple[Listen, int, str]], interpreter: str, inherited: Inherited
 ) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     opened: list[socket.socket] = []
     faults: list[Complaint] = []
     patience = time.monotonic() + PATIENCE
-    for address, line, key in places:
+    for listen, line, key in places:
+        address = listen.address
         sock = inherited.get(address)
         if sock is None:
             try:
-                sock = _listen_patiently(address, patience)
-            except OSError as error:
-                ours = error.errno == errno.EADDRINUSE and address.port in {other.port for other in inherited}
-                message, hint = _ours(address) if ours else explain(error, address, interpreter)
+                sock = _listen_patiently(listen, patience)
+            except (OSError, Occupied) as error:
+                ports = {other.port for other in inherited}
+                if isinstance(error, Occupied) or address.path:
+                    message, hint = explain_file(error, listen)
+                elif error.errno == errno.EADDRINUSE and address.port in ports:
+                    message, hint = _ours(address)
+                else:
+                    message, hint = explain(error, address, interpreter)
                 faults.append(Complaint(source, line, key, message, hint))
                 continue
             opened.append(sock)
         sockets.append(sock)
     if faults:
         for sock in opened:
-            sock.close()
+            discard(sock)
         raise StartError("\n".join(map(str, faults)))
     return sockets
 
 
-def _listen_patiently(address: Address, until: float) -> socket.socket:
-    """`listen_on`, again and again while the port is in use."""
+def _listen_patiently(listen: Listen, until: float) -> socket.socket:
+    """`listen_on`, again and again while the port, or the socket file, is in use."""
     while True:
         try:
-            return listen_on(address)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() >= until:
+            return listen_on(listen)
+        except (OSError, Occupied) as error:
+            in_use = error.living if isinstance(error, Occupied) else error.errno == errno.EADDRINUSE
+            if not in_use or time.monotonic() >= until:
                 raise
             time.sleep(PAUSE)
+
+
+def explain_file(error: Exception, listen: Listen) -> tuple[str, str]:
+    """What went wrong with a Unix socket's file, and what to do about it."""
+    what = f"cannot listen on {listen.address}"
+    if isinstance(error, Occupied):
+        if error.living:
+            return f"{what}: another process listens there", "stop that process or choose another path"
+        return f"{what}: a file that is no socket is in its place", "take it away or choose another path"
+    if isinstance(error, UnknownAccount):
+        return f"{what}: there is no account or group {error}", "see `owner` and `group` of the listener"
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.EACCES, errno.EPERM):
+        return f"{what}: permission denied", "the folder must be writable; `owner` and another's `group` need root"
+    if number == errno.ENOENT:
+        folder = Path(listen.address.path).parent.parent
+        return f"{what}: there is no folder {folder}", "make it first (RuntimeDirectory= in systemd)"
+    return f"{what}: {(error.strerror if isinstance(error, OSError) else '') or error}", ""
 
 
 def explain(error: OSError, address: Address, interpreter: str) -> tuple[str, str]:

@@ -24,7 +24,7 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -43,6 +43,7 @@ from lbproxy.master.generation import Generation, Post, Stage
 from lbproxy.master.pidfile import PidFile
 from lbproxy.master.prepare import LEDGER_NAME, Estate, Listening, Provision, bells, shared_memory
 from lbproxy.master.spawn import Running
+from lbproxy.master.unix_listener import UnixListener
 
 VARIABLE = "LBPROXY_BEQUEST"
 """Names the bequest's descriptor."""
@@ -178,7 +179,8 @@ def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os
         return None
     if told["format"] != FORMAT:
         raise StartError(f"the program before left a bequest of format {told['format']}, wanted {FORMAT}: restart lbproxy")
-    sockets = {Address(host, port): _socket(fd) for host, port, fd in told["sockets"]}
+    lent = frozenset(Address(host, port) for host, port in told["lent"])
+    sockets = {Address(host, port): _listener(Address(host, port), fd, lent) for host, port, fd in told["sockets"]}
     by_descriptor = {sock.fileno(): sock for sock in sockets.values()}
     ledger, pick_lock = _ledger(told["ledger"])
     pid_file = told["pid_file"]
@@ -189,7 +191,7 @@ def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os
         privileges.account_for(config),
         None if pid_file is None else PidFile.adopt(Path(pid_file[0]), _closing(pid_file[1])),
         sockets,
-        lent=frozenset(Address(host, port) for host, port in told["lent"]),
+        lent=lent,
         bells=bells(),
         book=Book.from_dict(told.get("names", {}), now),
     )
@@ -222,6 +224,12 @@ def _socket(descriptor: int) -> socket.socket:
     sock = socket.socket(fileno=_closing(descriptor))
     sock.setblocking(False)
     return sock
+
+
+def _listener(address: Address, descriptor: int, lent: Collection[Address]) -> socket.socket:
+    if address.path and address not in lent:
+        return UnixListener.adopt(_closing(descriptor), Path(address.path))
+    return _socket(descriptor)
 
 
 def _ledger(descriptor: int) -> tuple[Ledger, Any]:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
 import time
 from collections.abc import Mapping
 
+import gevent
+
+from lbproxy.config.model import UNIX
 from lbproxy.errors import ConnectionLost, HandshakeFailed, StreamError, TimedOut, UpstreamError
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tcp_stream import TcpStream
 from lbproxy.net.tls_stream import TlsStream
+from lbproxy.net.unix_socket import FULL_PAUSE, connect_unix
 from lbproxy.streams import NEVER
 
 # What a failed connect means to whoever reads the access log; anything else is "connect_failed".
@@ -24,6 +29,8 @@ _REASONS = {
     errno.EMFILE: "out_of_descriptors",
     errno.ENFILE: "out_of_descriptors",
     errno.EADDRNOTAVAIL: "out_of_local_ports",
+    errno.ENOENT: "no_such_socket",  # a Unix socket's file
+    errno.EACCES: "permission_denied",  # to it
 }
 
 
@@ -42,22 +49,16 @@ class BackendDialer:
     def dial(self, ip: str, port: int, pool: str, host: str, patience: float) -> TcpStream:
         """See Dialer."""
         try:
-            sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
+            sock, waiting = _connect_unix(ip, patience) if ip.startswith(UNIX) else _begin_tcp(ip, port)
         except OSError as error:
             raise _failed(error.errno or 0) from error
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        code = sock.connect_ex((ip, port))
-        if code not in (0, errno.EINPROGRESS):
-            sock.close()
-            raise _failed(code)
         try:
             stream = self._wrap(sock, pool, host, patience)
         except ValueError as error:  # a server name that OpenSSL refuses, e.g. one with a leading dot
             sock.close()
             raise UpstreamError(502, "tls_failure", f"TLS to the backend: {error}", nothing_sent=True) from error
         try:
-            self._establish(stream, patience, waiting=code != 0)
+            self._establish(stream, patience, waiting=waiting)
         except BaseException:
             stream.abort()  # also when our own client went away meanwhile
             raise
@@ -89,6 +90,25 @@ class BackendDialer:
         except StreamError as error:
             raise UpstreamError(502, "connect_failed", str(error), nothing_sent=True) from error
         stream.deadline = NEVER
+
+
+def _connect_unix(ip: str, patience: float) -> tuple[socket.socket, bool]:
+    return connect_unix(ip[len(UNIX) :], int(patience / FULL_PAUSE) + 1, gevent.sleep), False
+
+
+def _begin_tcp(ip: str, port: int) -> tuple[socket.socket, bool]:
+    """A socket, and whether the connect is still under way. Raises OSError."""
+    sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        code = sock.connect_ex((ip, port))
+        if code not in (0, errno.EINPROGRESS):
+            raise OSError(code, os.strerror(code))
+    except BaseException:
+        sock.close()
+        raise
+    return sock, code != 0
 
 
 def _failed(code: int) -> UpstreamError:

@@ -12,7 +12,7 @@ import socket
 import ssl
 
 from lbproxy.net.engine import Engine
-from lbproxy.streams import Buffer
+from lbproxy.streams import LOCAL, Buffer
 
 NATIVE = False
 """This is wire.pyx."""
@@ -37,10 +37,10 @@ def send(fd: int, data: Buffer) -> int:
 
 
 def accept(listening: socket.socket) -> tuple[socket.socket, str]:
-    """The next connection, non-blocking, and the address of its peer as text. Raises OSError."""
+    """The next connection, non-blocking, and the address of its peer as text (LOCAL on a Unix socket). Raises OSError."""
     sock, address = listening.accept()
     sock.setblocking(False)
-    return sock, address[0]
+    return sock, LOCAL if sock.family == socket.AF_UNIX else address[0]
 
 
 def make_engine(context: ssl.SSLContext, server_name: str | None) -> Engine:

@@ -31,6 +31,8 @@ from lbproxy.net.engine import AT_ONCE as _AT_ONCE, RECORD as _RECORD, session
 
 from lbproxy.net.engine cimport Engine
 
+from lbproxy.streams import LOCAL
+
 NATIVE = True
 
 cdef Py_ssize_t RECORD = _RECORD
@@ -63,7 +65,7 @@ cdef extern from "sys/socket.h" nogil:
     int accept4(int, sockaddr *, socklen_t *, int)
     ctypedef struct sockaddr_storage "struct sockaddr_storage":
         unsigned short ss_family
-    int AF_INET6, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC
+    int AF_INET6, AF_UNIX, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC
 
 cdef extern from "arpa/inet.h" nogil:
     ctypedef struct sockaddr_in "struct sockaddr_in":
@@ -157,6 +159,8 @@ cpdef tuple accept(listening):
             break
         if errno != EINTR:
             PyErr_SetFromErrno(OSError)
+    if address.ss_family == AF_UNIX:
+        return _socket.socket(AF_UNIX, SOCK_STREAM, 0, fd), LOCAL
     if address.ss_family == AF_INET6:
         number = &(<sockaddr_in6 *>&address).sin6_addr
     else:

@@ -116,7 +116,7 @@ class Worker:
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
         offset = time.time() - time.monotonic()
-        tls_ports = [bound.listen.address.port for bound in handover.listeners if bound.context is not None]
+        tls_ports = [port for bound in handover.listeners if bound.context is not None and (port := bound.listen.address.port)]
         return Service(
             config=config,
             router=Router(places.routes),
@@ -135,8 +135,9 @@ class Worker:
 
     def _acceptor(self, bound: BoundListener) -> Acceptor:
         # Accepted sockets inherit them, which saves two system calls a connection.
-        bound.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        bound.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
+        if bound.socket.family != socket.AF_UNIX:
+            bound.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            bound.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         handover = self._handover
         door = Door(handover.ledger, self._lock, handover.child, bound.slot, bound.listen.max_connections, self._bells)
         guard = make_guard(bound.listen, handover, self._memory, door, time.monotonic)

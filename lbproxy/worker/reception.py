@@ -47,7 +47,8 @@ class Reception:
         self._by_address = chooser.by_address if isinstance(chooser, CertificateChooser) else {}
         self._door = door
         self._guard = guard
-        self._port = bound.listen.address.port
+        # A Unix socket has no port: what its clients' clients use is the scheme's, as far as anybody knows.
+        self._port = bound.listen.address.port or (443 if bound.context is not None else 80)
         self._redirect = bound.listen.redirect_to_https
         self._service = service
         self._deadlines = deadlines

@@ -31,6 +31,15 @@ def _accepts(host: str, port: int) -> bool:
     return True
 
 
+def _accepts_at(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as sock:
+        try:
+            sock.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
 class Server:
     """A server process on a port of its own. As a context: serving inside, gone after."""
 
@@ -56,10 +65,13 @@ class Server:
             )
         process = self._process
         eventually(
-            lambda: process.poll() is not None or _accepts(self.host, self.port), f"{self.arguments[0]} at {self.address}"
+            lambda: process.poll() is not None or self._accepts(), f"{self.arguments[0]} at {self.address}"
         )
         assert process.poll() is None, f"{self.arguments} ended: {self.log.read_text()}"
         return self
+
+    def _accepts(self) -> bool:
+        return _accepts(self.host, self.port)
 
     def send_signal(self, number: signal.Signals) -> None:
         """To it and what it started."""
@@ -82,6 +94,22 @@ class Server:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.kill()
+
+
+class UnixServer(Server):
+    """A server process on a Unix socket."""
+
+    def __init__(self, arguments: list[str], path: Path, directory: Path) -> None:
+        super().__init__(arguments, 0, directory, path.name)
+        self.path = path
+
+    @property
+    def address(self) -> str:
+        """As it stands in a configuration."""
+        return f"unix:{self.path}"
+
+    def _accepts(self) -> bool:
+        return _accepts_at(self.path)
 
 
 class App(Server):

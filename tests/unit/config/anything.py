@@ -33,9 +33,11 @@ listeners = st.lists(st.tuples(ips, st.one_of(tls_side, plain_side)), min_size=1
     lambda sides: tuple(model.Listen(Address(ip, 1000 + index), **side) for index, (ip, side) in enumerate(sides))
 )
 weights = st.tuples(st.integers(0, 1000), st.integers(0, 9), st.just(0), st.integers(0, 9))
-backends = st.lists(
-    st.tuples(st.builds(Address, st.one_of(ips, names), ports), weights), min_size=1, max_size=3, unique_by=lambda b: b[0]
-).map(lambda found: tuple(model.Backend(address, *rest) for address, rest in found))
+unix_sockets = st.from_regex(r"/[a-z]{1,9}(/[a-z.]{0,3}[a-z])?", fullmatch=True).map(lambda path: Address(f"unix:{path}", 0))
+places = st.one_of(st.builds(Address, st.one_of(ips, names), ports), unix_sockets)
+backends = st.lists(st.tuples(places, weights), min_size=1, max_size=3, unique_by=lambda b: b[0]).map(
+    lambda found: tuple(model.Backend(address, *rest) for address, rest in found)
+)
 client_pair = st.one_of(st.just((None, None)), st.tuples(files, files))
 pool_tls = st.one_of(
     st.none(),
@@ -44,13 +46,14 @@ pool_tls = st.one_of(
 )
 quiet_health = st.builds(
     model.Health, st.sampled_from(["tcp", "off"]), seconds, seconds, st.integers(1, 1000), st.integers(1, 1000),
-    fast_interval=seconds, down_interval=seconds,
+    fast_interval=seconds, down_interval=seconds, port=st.just(0) | ports,
 )  # fmt: skip
 ranges = st.tuples(st.integers(100, 599), st.integers(100, 599)).map(lambda pair: (min(pair), max(pair)))
 paths = st.text("ab/-%.", max_size=5).map(lambda path: f"/{path}")
 http_health = st.builds(
     model.Health, st.just("http"), seconds, seconds, st.integers(1, 1000), st.integers(1, 1000),
     st.sampled_from(["GET", "OPTIONS"]), paths, st.none() | names, ranges, seconds, seconds, st.none() | names,
+    st.just(0) | ports, st.sampled_from([(), (("X-Probe", "{1}"), ("Accept", "a, b"))]),
 )  # fmt: skip
 tokens = st.sampled_from(["x", "lb_1", "x-user"])
 sticky = st.none() | st.builds(
@@ -104,8 +107,18 @@ route_filters = st.just(model.RouteFilters()) | st.builds(
     st.just(()), st.lists(refuses, max_size=2).map(tuple),
 )  # fmt: skip
 near_timeouts = st.builds(model.NearTimeouts, *[st.none() | seconds] * 5, st.none() | st.just(0.0) | seconds)
+
+
+def settled(pool: model.Pool) -> model.Pool:
+    """Without what means nothing to Unix sockets, where it has such."""
+    if not any(backend.address.path for backend in pool.backends):
+        return pool
+    nameless = pool.tls is not None and pool.tls.verify and pool.tls.server_name is None
+    return replace(pool, tls=None if nameless else pool.tls, health=replace(pool.health, port=0))
+
+
 pools = st.lists(
-    st.builds(lambda pool, keys: replace(pool, **keys),
+    st.builds(lambda pool, keys: settled(replace(pool, **keys)),
               st.builds(model.Pool, st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,5}", fullmatch=True), backends, tls=pool_tls,
                         health=st.one_of(quiet_health, http_health), headers=headers, timeouts=near_timeouts),
               balancing),

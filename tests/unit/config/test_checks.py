@@ -20,6 +20,13 @@ def test_all_keys() -> None:
     assert (found.interval, found.fast_interval, found.down_interval, found.body) == (3.0, 0.5, 9.0, "up and running")
 
 
+def test_where_and_with_what_else_to_ask() -> None:
+    """A port beside that of traffic, for every type; fields of the request for http."""
+    assert health("health = { port = 8081 }").port == 8081
+    found = health('health = { type = "http", headers = { Authorization = "Bearer {x}", User-Agent = "me" } }')
+    assert found.headers == (("Authorization", "Bearer {x}"), ("User-Agent", "me"))
+
+
 def test_a_tls_check_needs_tls() -> None:
     """It shakes hands as traffic does: by the pool's own settings."""
     assert health('tls = {}\nhealth = { type = "tls" }').type == "tls"
@@ -36,6 +43,14 @@ def test_a_tls_check_needs_tls() -> None:
         ('health = { type = "http", body = "" }', "body"),
         ('health = { type = "http", body = "%s" }' % ("x" * 1025), "body"),
         ('health = { fast_interval = "0" }', "fast_interval"),
+        ("health = { port = 0 }", "port"),
+        ('health = { headers = { "X-A" = "b" } }', "headers"),
+        ('health = { type = "http", headers = { Host = "app" } }', "headers.Host"),
+        ('health = { type = "http", headers = { Connection = "keep-alive" } }', "headers.Connection"),
+        ('health = { type = "http", headers = { Content-Length = "3" } }', "headers.Content-Length"),
+        ('health = { type = "http", headers = { "X A" = "b" } }', 'headers."X A"'),
+        ('health = { type = "http", headers = { X-A = "b\\r\\nc" } }', "headers.X-A"),
+        ('health = { type = "http", headers = { X-A = ["b"] } }', "headers.X-A"),
     ],
 )
 def test_refused(text: str, key: str) -> None:

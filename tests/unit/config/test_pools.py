@@ -109,3 +109,21 @@ def test_pools_of_the_wrong_shape() -> None:
 def messages(text: str) -> str:
     """All of them."""
     return "\n".join(found.message for found in refused(text))
+
+
+UNIX = '[[listen]]\naddress = ":1"\n[[route]]\npool = "app"\n[pool.app]\nbackends = ["10.0.0.1:80", "unix:/run/app.sock"]\n'
+
+
+def test_unix_sockets() -> None:
+    """As backends among others; also in the long form."""
+    assert read(UNIX).pools[0].backends[1].address == Address("unix:/run/app.sock", 0)
+    long = UNIX.replace('"unix:/run/app.sock"', '{ address = "unix:/run/app.sock", weight = 2 }')
+    assert read(long).pools[0].backends[1].weight == 2
+
+
+def test_a_unix_socket_has_neither_name_nor_port() -> None:
+    """Whose certificate it must show has to be said; another port cannot be checked."""
+    assert complaint(f"{UNIX}tls = {{}}").key == "pool.app.tls"
+    assert complaint(f"{UNIX}health = {{ port = 81 }}").key == "pool.app.health.port"
+    assert read(f'{UNIX}tls = {{ server_name = "app" }}').pools[0].tls
+    assert read(f"{UNIX}tls = {{ verify = false }}").pools[0].tls

@@ -139,6 +139,39 @@ def test_backends_need_a_host_unless_one_is_implied() -> None:
     assert units.parse_backend_address(":9000", "127.0.0.1") == Address("127.0.0.1", 9000)
 
 
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("unix:/run/app.sock", "/run/app.sock"), ("unix:///run/app.sock", "/run/app.sock"), ("unix:/run/../x/./a b", "/x/a b")],
+)
+def test_unix_sockets_read(text: str, path: str) -> None:
+    """A path in one spelling, so that no socket has two identities."""
+    address = units.parse_backend_address(text)
+    assert address == units.parse_listen_address(text) == Address(f"unix:{path}", 0)
+    assert (address.path, str(address)) == (path, f"unix:{path}")
+    assert Address("10.0.0.1", 80).path == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("unix:run/app.sock", "the whole path"),
+        ("unix:", "the whole path"),
+        ("unix:/run/", "the whole path"),
+        ("unix:/a\0b", "the whole path"),
+        ("unix:@app", "the path of a Unix socket"),
+        (f"unix:/{'x' * 107}", "a Unix socket can have"),
+        (f"unix:/{'ä' * 54}", "a Unix socket can have"),
+        ("/run/app.sock", 'a Unix socket is written "unix:/run/app.sock"'),
+    ],
+)
+def test_unix_sockets_refused(text: str, said: str) -> None:
+    """With what was wanted, or how it is written."""
+    for parse in (units.parse_backend_address, units.parse_listen_address):
+        with pytest.raises(units.Refused) as caught:
+            parse(text)
+        assert said in f"{caught.value} {caught.value.hint}"
+
+
 @given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)), st.integers(1, 65535))
 def test_addresses_survive_text_and_back(ip: object, port: int) -> None:
     """parse(str(x)) == x, on both sides."""

@@ -4,6 +4,7 @@ import resource
 import socket
 import ssl
 import time
+from pathlib import Path
 
 import pytest
 import trustme
@@ -295,3 +296,28 @@ def test_a_body_that_does_not_come_is_late() -> None:
 
     with Scripted(linger) as backend:
         assert probe(http(backend.port, timeout=0.2, body=b"ok")) == Finding(Outcome.RESPONSE_TIMEOUT)
+
+
+# ---------------------------------------------------------------- Unix sockets
+
+
+def test_unix_sockets(tmp_path: Path) -> None:
+    """Whether somebody listens is known at once."""
+    path = tmp_path / "s"
+    target = Target(f"unix:{path}", 0, 5.0)
+    assert probe(target).outcome is Outcome.UNREACHABLE
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        assert probe(target) == Finding(Outcome.REFUSED)
+        listening.listen()
+        assert probe(target) == PASSED
+
+
+def test_a_unix_socket_whose_queue_stays_full(tmp_path: Path) -> None:
+    """Is as slow to connect to as a port would be."""
+    path = tmp_path / "s"
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as first:
+        listening.bind(str(path))
+        listening.listen(0)
+        first.connect(str(path))
+        assert probe(Target(f"unix:{path}", 0, 0.1)) == Finding(Outcome.CONNECT_TIMEOUT)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import gevent
 import pytest
@@ -145,6 +146,14 @@ def test_targets() -> None:
     assert b"\r\nHost: [::1]:80\r\n" in six.request
     assert http.body is None
 
+    aside = target_of(model.Pool("api", (), health=replace(health, port=81, headers=(("X-A", "b"),))), backend, None)
+    assert aside.port == 81
+    assert aside.request is not None
+    assert b"\r\nX-A: b\r\n" in aside.request
+    local = target_of(model.Pool("api", (), health=health), Backend("api", "unix:/s", "unix:/s", "unix:/s", 0, 1, 0, 0), None)
+    assert local.ip == "unix:/s"
+    assert local.request is not None
+    assert b"\r\nHost: localhost\r\n" in local.request
     handshake = target_of(model.Pool("api", (), health=model.Health(type="tls"), tls=model.PoolTls()), backend, None)
     assert (handshake.request, handshake.server_name) == (None, "app.test")
     wanted = target_of(model.Pool("api", (), health=model.Health(type="http", body="all up")), backend, None)

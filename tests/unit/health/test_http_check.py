@@ -68,6 +68,12 @@ def test_any_bytes_give_a_status_or_a_refusal_or_nothing_yet(answer: bytes) -> N
             final_status(answer + b"\r\n")
 
 
+def test_fields_of_the_operator() -> None:
+    """They stand in it, and take the place of ours by whatever spelling."""
+    said = request("GET", "/", "app", (("user-agent", "probe"), ("X-A", "b")))
+    assert said == b"GET / HTTP/1.1\r\nHost: app\r\nAccept: */*\r\nuser-agent: probe\r\nX-A: b\r\nConnection: close\r\n\r\n"
+
+
 def test_request_bytes() -> None:
     """The exact bytes: some backends look at each of these."""
     assert request("GET", "/healthz?full=1", "app.internal:8080") == (

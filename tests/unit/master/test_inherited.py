@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -139,7 +140,7 @@ def test_a_count_that_is_none(count: str) -> None:
         inherit({"LISTEN_PID": str(PID), "LISTEN_FDS": count}, PID)
 
 
-def test_what_is_no_listening_tcp_socket_is_named(manager: Manager) -> None:
+def test_what_is_no_listening_stream_socket_is_named(manager: Manager) -> None:
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
         socket.socket(socket.AF_UNIX) as unix,
@@ -153,12 +154,12 @@ def test_what_is_no_listening_tcp_socket_is_named(manager: Manager) -> None:
         os.close(writer)
         complaints = manager.refused().splitlines()
     wanted = [
-        "(udp): wanted a listening TCP socket, came one of IPv4, datagram",
-        "(unix): wanted a listening TCP socket, came one of Unix, stream",
-        "(deaf): wanted a listening TCP socket, came one that does not listen (Accept=no in the socket unit)",
-        ": wanted a listening TCP socket, came a device",
-        ": wanted a listening TCP socket, came a file",
-        ": wanted a listening TCP socket, came a pipe",
+        "(udp): wanted a listening stream socket, came one of IPv4, datagram",
+        "(unix): wanted a listening stream socket, came one that does not listen (Accept=no in the socket unit)",
+        "(deaf): wanted a listening stream socket, came one that does not listen (Accept=no in the socket unit)",
+        ": wanted a listening stream socket, came a device",
+        ": wanted a listening stream socket, came a file",
+        ": wanted a listening stream socket, came a pipe",
     ]
     assert len(complaints) == len(wanted)
     for complaint, fault in zip(complaints, wanted, strict=True):
@@ -166,10 +167,28 @@ def test_what_is_no_listening_tcp_socket_is_named(manager: Manager) -> None:
         assert fault in complaint
 
 
+def test_a_unix_socket_comes_by_its_path(manager: Manager, tmp_path: Path) -> None:
+    """ListenStream=/run/...; one without a file cannot be named by a configuration."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "s"))
+        sock.listen()
+        manager.hand_over(sock)
+        assert set(manager.inherit()) == {Address(f"unix:{tmp_path}/s", 0)}
+
+
+def test_a_unix_socket_without_a_file_is_refused(manager: Manager) -> None:
+    """Of the abstract kind."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind("")  # the kernel gives it a name
+        sock.listen()
+        manager.hand_over(sock)
+        assert "wanted a Unix socket with a file" in manager.refused()
+
+
 def test_a_descriptor_that_is_not_open(manager: Manager) -> None:
     manager.hand_over(manager.listener())
     os.close(manager.first)
-    assert manager.refused() == "LISTEN_FDS: descriptor FIRST: wanted a listening TCP socket, came none: Bad file descriptor"
+    assert manager.refused() == "LISTEN_FDS: descriptor FIRST: wanted a listening stream socket, came none: Bad file descriptor"
 
 
 def test_two_sockets_for_one_address(manager: Manager) -> None:

@@ -30,7 +30,7 @@ def config_of(*listen: Listen, metrics: Address | None = None) -> Config:
 
 def test_what_a_listener_is() -> None:
     port = free_port()
-    with listen_on(Address("127.0.0.1", port)) as sock:
+    with listen_on(Listen(Address("127.0.0.1", port))) as sock:
         assert sock.getsockname() == ("127.0.0.1", port)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR) == 1
@@ -45,20 +45,20 @@ def test_what_a_listener_is() -> None:
 
 def test_ipv4_and_ipv6_stand_side_by_side_on_one_port() -> None:
     port = free_port()
-    with listen_on(Address("0.0.0.0", port)), listen_on(Address("::", port)) as six:
+    with listen_on(Listen(Address("0.0.0.0", port))), listen_on(Listen(Address("::", port))) as six:
         assert six.family == socket.AF_INET6
         assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
 
 
 def test_a_port_with_connections_in_time_wait_can_be_bound_again() -> None:
     port = free_port()
-    with listen_on(Address("127.0.0.1", port)) as sock:
+    with listen_on(Listen(Address("127.0.0.1", port))) as sock:
         sock.settimeout(5)
         with socket.create_connection(("127.0.0.1", port), 5) as client:
             served, _ = sock.accept()
             served.close()  # closes first: TIME_WAIT stays on the listener's port
             client.recv(1)
-    listen_on(Address("127.0.0.1", port)).close()
+    listen_on(Listen(Address("127.0.0.1", port))).close()
 
 
 def test_the_backlog_is_what_the_kernel_gives_up_to_4096() -> None:
@@ -80,7 +80,7 @@ def test_every_listener_that_fails_is_told_and_the_others_are_closed_again(held:
     with pytest.raises(StartError) as caught:
         open_listeners(config_of(*listens), "python")
     assert [line.split(" ")[0] for line in str(caught.value).splitlines()] == ["proxy.toml:2:", "proxy.toml:3:"]
-    listen_on(Address("127.0.0.1", free)).close()
+    listen_on(Listen(Address("127.0.0.1", free))).close()
 
 
 def test_an_address_of_another_machine_tells_which_addresses_there_are() -> None:
@@ -150,13 +150,13 @@ def test_a_failure_closes_what_was_opened_and_leaves_what_was_there(held: socket
                 "python",
                 {Address("127.0.0.1", there): held},
             )
-    listen_on(Address("127.0.0.1", free)).close()
+    listen_on(Listen(Address("127.0.0.1", free))).close()
     socket.create_connection(("127.0.0.1", there), 5).close()
 
 
 def test_a_port_that_becomes_free_in_a_moment_is_waited_for() -> None:
     port = free_port()
-    holder = listen_on(Address("127.0.0.1", port))
+    holder = listen_on(Listen(Address("127.0.0.1", port)))
     letting_go = threading.Timer(0.1, holder.close)
     letting_go.start()
     (got,) = open_listeners(config_of(Listen(Address("127.0.0.1", port))), "python")

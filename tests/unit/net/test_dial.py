@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from gevent import socket as gsocket
@@ -193,3 +194,23 @@ def test_a_backend_that_never_shakes_hands(deadlines: Deadlines, listening: gsoc
     assert (error.status, error.reason) == (504, "connect_timeout")
     turns()
     until(lambda: not deadlines.streams, "nothing is left")
+
+
+def test_to_a_unix_socket(deadlines: Deadlines, tmp_path: Path) -> None:
+    """Ready for a request like any other."""
+    with gsocket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        stream = start(lambda: dialer(deadlines).dial(f"unix:{tmp_path}/s", 0, "pool", "unix", 10.0)).result()
+        peer, _ = server.accept()
+        stream.write(b"GET")
+        assert peer.recv(10) == b"GET"
+        peer.close()
+
+
+def test_a_unix_socket_that_is_not_there(deadlines: Deadlines, tmp_path: Path) -> None:
+    """In words of its own."""
+    assert failure(deadlines, dialer(deadlines), 0, f"unix:{tmp_path}/s").reason == "no_such_socket"
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "s"))
+    assert failure(deadlines, dialer(deadlines), 0, f"unix:{tmp_path}/s").reason == "connection_refused"
