@@ -84,6 +84,7 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "proxy/requester.py": "attributes, and a method that proxy/client.py has",
     "ipc/messages.py": "values; ipc/test_codec.py carries each of them over the wire",
     "ipc/handover.py": "values",
+    "cli/control.py": "wires two others together; every scenario's control process runs it",
     "balance/backend.py": "a value",
     "balance/policy.py": "an interface only",
 }

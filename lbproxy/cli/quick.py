@@ -92,11 +92,11 @@ def _quick(listen: Address, backends: Sequence[Address], listed: Sequence[str], 
     from datetime import UTC, datetime
 
     from lbproxy.demo.quick import banner, certificate_names, quick_config, state_directory
-    from lbproxy.tls.selfsigned import ensure
+    from lbproxy.tls.apart import ensure_apart
 
     directory = state_directory(arguments.dir, os.environ)
     try:
-        certificate = ensure(directory, certificate_names(listen), datetime.now(UTC))
+        certificate = ensure_apart(directory, certificate_names(listen), datetime.now(UTC))
     except OSError as error:
         raise StartError(f"cannot write a certificate into {directory}: {error.strerror or error}") from error
     config = quick_config(listen, backends, certificate, arguments.workers)

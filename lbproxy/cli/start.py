@@ -38,14 +38,14 @@ def start(arguments: argparse.Namespace) -> int:
     """Serve what the file says until a signal ends it."""
     from lbproxy.config.load import load_file
     from lbproxy.master.upgrade import Commands
-    from lbproxy.tls.audit import audit
+    from lbproxy.tls.apart import audit_apart
 
     file = Path(arguments.config)
     place = file.absolute()  # a daemon changes its folder, and a reload comes after that
 
     def read() -> Config:
         config = load_file(place, named=arguments.config)
-        if complaints := audit(config):
+        if complaints := audit_apart(config):
             raise ConfigError(complaints)
         return config
 
@@ -73,24 +73,16 @@ def serve(
 ) -> int:
     """Be the master until a signal ends it; the exit code. `on_ready` is called when all workers serve, `reread` at each reload,
     `commands` are what SIGUSR2 executes."""
+    from lbproxy.master.anew import program
     from lbproxy.master.main import run
 
-    return run(config, worker=_worker, control=_control, on_ready=on_ready, reread=reread, commands=commands)
+    return run(config, worker=_worker, control=program("lbproxy.cli.control"), on_ready=on_ready, reread=reread, commands=commands)
 
 
 def _worker() -> ChildMain:
     """In the forked child, which alone loads gevent."""
     from lbproxy.net.preload import preload
     from lbproxy.worker.main import run
-
-    preload()
-    return run
-
-
-def _control() -> ChildMain:
-    """In the forked child, which alone loads gevent."""
-    from lbproxy.control.main import run
-    from lbproxy.net.preload import preload
 
     preload()
     return run

@@ -37,7 +37,7 @@ from lbproxy.master.notify import Notifier
 from lbproxy.master.operator import Operator
 from lbproxy.master.prepare import Provision, prepare, provide
 from lbproxy.master.signals import TERMINATE, Signals, unblock
-from lbproxy.master.spawn import Running, spawn
+from lbproxy.master.spawn import Running, Start, spawn
 from lbproxy.master.told import warn
 from lbproxy.master.upgrade import Commands, Legacy, execute, take_over, trial
 from lbproxy.observe import log
@@ -55,7 +55,7 @@ def run(
     config: Config,
     *,
     worker: ChildLoader,
-    control: ChildLoader,
+    control: Start,
     on_ready: Callable[[], None] | None = None,
     reread: Callable[[], Config] | None = None,
     commands: Commands | None = None,
@@ -74,7 +74,7 @@ def run(
         estate, provision = prepare(config, inherit())
         legacy = Legacy(estate, {1: provision}, Fleet(), [])
     try:
-        mains = {Role.WORKER: worker, Role.CONTROL: control}
+        mains: dict[Role, Start] = {Role.WORKER: worker, Role.CONTROL: control}
         master = Master(legacy, mains, notifier, on_ready, reread or (lambda: config), commands)
     except BaseException:
         legacy.estate.close()
@@ -93,7 +93,7 @@ class Master:
     def __init__(
         self,
         legacy: Legacy,
-        mains: dict[Role, ChildLoader],
+        mains: dict[Role, Start],
         notifier: Notifier,
         on_ready: Callable[[], None] | None,
         reread: Callable[[], Config],
@@ -486,7 +486,7 @@ class Master:
                 continue
             if fresh < 0:
                 continue
-            provision.close()
+            provision.close_access()
             provision.access_fd = fresh
             for running in list(self._running.values()):
                 if running.role is Role.WORKER and running.generation == number:

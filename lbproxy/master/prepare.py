@@ -7,7 +7,6 @@ Nothing of it is done by a child: it may be unprivileged by then, and a mistake 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import mmap
 import multiprocessing
 import os
@@ -37,6 +36,7 @@ from lbproxy.master.sockets import explain_file
 from lbproxy.master.unix_listener import UnixListener, discard
 from lbproxy.net.no_newcomers import drop_newcomers
 from lbproxy.tls import contexts
+from lbproxy.tls.keystore import KeyStore, digest, overwriting
 from lbproxy.tls.remarks import NO_REMARKS, Remarks, remarks
 
 LEDGER_NAME = "lbproxy-ledger"
@@ -76,6 +76,10 @@ class Provision:
     """Of the ledger, where it counts."""
     remarks: Remarks = NO_REMARKS
     """What is odd about its certificates."""
+    keys: KeyStore | None = None
+    """What its certificate and key files held; None where nobody is forked for it any more."""
+    pool_pems: dict[str, contexts.PoolPem] = field(default_factory=dict)
+    """By pool that re-encrypts: what its context was made of."""
 
     @property
     def addresses(self) -> set[Address]:
@@ -102,6 +106,12 @@ class Provision:
 
     def close(self) -> None:
         """Close what only this generation had."""
+        self.close_access()
+        if self.keys is not None:
+            self.keys.close()
+
+    def close_access(self) -> None:
+        """The access log alone."""
         if self.access_fd >= 0:
             os.close(self.access_fd)
             self.access_fd = -1
@@ -130,6 +140,8 @@ class Estate:
     bells: tuple[int, ...] = ()
     """Descriptors with which workers wake each other: see Handover."""
     book: Book = field(default_factory=Book)
+    memory: int = -1
+    """The ledger's descriptor."""
     warnings: list[tuple[str, str]] = field(default_factory=list)
     """What the operator should know and nothing that keeps lbproxy from starting: (event, why)."""
 
@@ -160,6 +172,9 @@ class Estate:
         """Close everything, and give back the pid file."""
         self.discard_sockets(())
         self.mute()
+        if self.memory >= 0:
+            os.close(self.memory)
+            self.memory = -1
         if self.pid_file is not None:
             self.pid_file.release()
 
@@ -171,8 +186,8 @@ def prepare(config: Config, inherited: Mapping[Address, socket.socket] = sockets
     """
     with ExitStack() as undo:
         account = privileges.account_for(config)
-        ledger, pick_lock = shared_memory()
-        estate = Estate(ledger, pick_lock, SlotTable(), account, None, dict(inherited), lent=frozenset(inherited))
+        memory, ledger, pick_lock = shared_memory()
+        estate = Estate(ledger, pick_lock, SlotTable(), account, None, dict(inherited), lent=frozenset(inherited), memory=memory)
         estate.bells = bells()
         undo.callback(estate.close)
         if config.proxy.pid_file is not None:
@@ -198,11 +213,15 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
         for key, listen in zip(keys, config.listen, strict=True)
         if key is not None
     }
-    shown = [_credentials(listen) for listen in config.listen]
-    pool_contexts = {pool.name: contexts.client_context(pool) for pool in config.pools if pool.tls is not None}
-    addresses = resolve.resolve(config, estate.book.addresses)
-    pools = places.unplaced(config, addresses)
     with ExitStack() as undo:
+        store = KeyStore()
+        undo.callback(store.close)
+        with overwriting():
+            shown = [_credentials(listen, store) for listen in config.listen]
+            pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
+            pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
+        addresses = resolve.resolve(config, estate.book.addresses)
+        pools = places.unplaced(config, addresses)
         bound = sockets.open_listeners(config, sys.executable, estate.sockets)
         for sock in bound:
             if sock not in estate.sockets.values():
@@ -247,6 +266,8 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
         digests(config),
         columns,
         remarks(config),
+        store,
+        pems,
     )
 
 
@@ -264,10 +285,10 @@ def _granted(sock: UnixListener, listen: Listen) -> list[tuple[str, str]]:
     return []
 
 
-def _credentials(listen: Listen) -> contexts.Credentials | None:
+def _credentials(listen: Listen, keys: KeyStore) -> contexts.Credentials | None:
     if not listen.certificates:
         return None
-    return contexts.credentials(listen, [contexts.read_pem(files) for files in listen.certificates])
+    return contexts.credentials(listen, [contexts.read_pem(files, keys) for files in listen.certificates])
 
 
 def digests(config: Config) -> dict[Path, bytes]:
@@ -278,14 +299,7 @@ def digests(config: Config) -> dict[Path, bytes]:
     for pool in config.pools:
         if pool.tls is not None:
             files |= {pool.tls.ca, pool.tls.cert, pool.tls.key}
-    return {path: _digest(path) for path in files if path is not None}
-
-
-def _digest(path: Path) -> bytes:
-    try:
-        return hashlib.sha256(path.read_bytes()).digest()
-    except OSError:
-        return b""
+    return {path: digest(path) for path in files if path is not None}
 
 
 def count_workers(config: Config) -> int:
@@ -297,8 +311,9 @@ def count_workers(config: Config) -> int:
     return workers
 
 
-def shared_memory() -> tuple[Ledger, RawLock]:
-    """The ledger in memory that every fork shares, and the lock for picks (a POSIX semaphore in such memory).
+def shared_memory() -> tuple[int, Ledger, RawLock]:
+    """A descriptor of the ledger, the ledger in memory that every fork shares, and the lock for picks (a POSIX semaphore in such
+    memory).
 
     A memfd rather than an anonymous mapping: it has a name in /proc/PID/fd, through which who may look into the master can look
     into the ledger of a running lbproxy. Sealed, so that a child that was taken over cannot shrink it under the feet of all others.
@@ -307,12 +322,13 @@ def shared_memory() -> tuple[Ledger, RawLock]:
     try:
         os.ftruncate(memory, WHOLE_SIZE)
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-        mapped = mmap.mmap(memory, WHOLE_SIZE)  # keeps a descriptor of its own
-    finally:
+        mapped = mmap.mmap(memory, WHOLE_SIZE)
+    except BaseException:
         os.close(memory)
+        raise
     ledger = Ledger(mapped)
     ledger.set_secret(os.urandom(SECRET_CELLS * 8))
-    return ledger, multiprocessing.get_context("fork").Lock()
+    return memory, ledger, multiprocessing.get_context("fork").Lock()
 
 
 def _warnings(config: Config) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 In the child, in this order: signals, descriptors (a copy of a sibling's pipe end would keep that sibling from ever seeing the
 master's end, one of a listener that is about to be closed would keep it open with nobody to accept), its name and what is written
 when it crashes, its modules (gevent among them) while their files may still be read, privileges, and only then the child's own
-work.
+work. A child that is not to have a copy of the master's memory is executed anew in between (anew.py).
 """
 
 from __future__ import annotations
@@ -19,18 +19,21 @@ from typing import NoReturn
 
 from setproctitle import setproctitle
 
+from lbproxy.config.model import Config
 from lbproxy.errors import FrameError, LbproxyError
 from lbproxy.ipc.codec import encode
-from lbproxy.ipc.handover import BoundListener, ChildLoader, Handover
+from lbproxy.ipc.handover import BoundListener, ChildLoader, ChildMain, Handover
 from lbproxy.ipc.messages import Failed
 from lbproxy.ipc.pipe import MasterPipe, socket_pair
-from lbproxy.master import signals
+from lbproxy.master import anew, signals
 from lbproxy.master.child import Role
+from lbproxy.master.environment import forget_others
 from lbproxy.master.events import Spawn
 from lbproxy.master.prepare import Estate, Listening, Provision
-from lbproxy.master.privileges import drop, no_new_privileges
+from lbproxy.master.privileges import Account, drop, no_new_privileges
 from lbproxy.observe import log
 from lbproxy.tls import contexts
+from lbproxy.tls.keystore import overwriting
 
 STDERR = 2
 
@@ -46,7 +49,10 @@ class Running:
     pipe: MasterPipe
 
 
-def spawn(order: Spawn, estate: Estate, provision: Provision, load: ChildLoader, close_masters: Callable[[], None]) -> Running:
+Start = ChildLoader | anew.Program
+
+
+def spawn(order: Spawn, estate: Estate, provision: Provision, start: Start, close_masters: Callable[[], None]) -> Running:
     """Fork. `close_masters` closes, in the child, every descriptor of the master that is no child's business. Raises OSError."""
     ours, theirs = socket_pair()
     if order.role is Role.WORKER:
@@ -56,7 +62,7 @@ def spawn(order: Spawn, estate: Estate, provision: Provision, load: ChildLoader,
     try:
         pid = os.fork()
         if pid == 0:
-            _live(order, estate, provision, load, ours, theirs, close_masters)
+            _live(order, estate, provision, start, ours, theirs, close_masters)
     except OSError:
         ours.close()
         raise
@@ -70,39 +76,71 @@ def _live(
     order: Spawn,
     estate: Estate,
     provision: Provision,
-    load: ChildLoader,
+    start: Start,
     ours: socket.socket,
     theirs: socket.socket,
     close_masters: Callable[[], None],
 ) -> NoReturn:
-    code = 1
-    try:
+    def work() -> int:
         signals.reset_in_child()
         ours.close()
         close_masters()
         signals.unblock()
-        _introduce(order, provision)
+        _introduce(order, provision.config)
+        if isinstance(start, anew.Program):
+            anew.execute(start, order, estate, provision, theirs)
+        forget_others()
         # Before the imports, which take long: a listening socket lives as long as its last copy, and here nobody accepts from it.
         handover = _handover(order, estate, provision, theirs)
-        main = load()
-        if estate.account is not None:
-            drop(estate.account)
-        else:
-            no_new_privileges()
-        code = int(main(handover))
+        return _unprivileged(start, estate.account, handover)
+
+    _to_the_end(work, theirs)
+
+
+def live_anew(descriptor: int, load: Callable[[Config], ChildMain]) -> NoReturn:
+    """In a program that the master executed: the rest of such a life. `descriptor`: of the bequest; `load`: see ChildLoader."""
+    try:
+        bequest = anew.receive(descriptor)
+    except Exception as error:  # the pipe is not known yet: all that can be said is said here
+        sys.stderr.write(f"lbproxy: {error}\n")
+        sys.exit(1)
+
+    pipe = socket.socket(fileno=bequest.pipe)
+
+    def work() -> int:
+        _introduce(bequest.order, bequest.config)
+        handover = anew.handover(bequest, pipe)
+        return _unprivileged(lambda: load(bequest.config), bequest.account, handover)
+
+    _to_the_end(work, pipe)
+
+
+def _unprivileged(load: ChildLoader, account: Account | None, handover: Handover) -> int:
+    main = load()
+    if account is not None:
+        drop(account)
+    else:
+        no_new_privileges()
+    return int(main(handover))
+
+
+def _to_the_end(work: Callable[[], int], pipe: socket.socket) -> NoReturn:
+    code = 1
+    try:
+        code = work()
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
     except BaseException as error:  # a process's very last line: told, and kept from the master's frames
-        _confess(error, theirs)
+        _confess(error, pipe)
     finally:
         _flush()
         os._exit(code & 0xFF)
 
 
-def _introduce(order: Spawn, provision: Provision) -> None:
+def _introduce(order: Spawn, config: Config) -> None:
     """The child's name in logs, in ps and in crashes."""
     number = {"worker": order.worker + 1} if order.role is Role.WORKER else {}
-    log.configure(provision.config.log, role=order.role.value, generation=order.generation, **number)
+    log.configure(config.log, role=order.role.value, generation=order.generation, **number)
     faulthandler.enable(STDERR, all_threads=False)  # SIGABRT from the master: the stack of the loop that hangs
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))  # a core file would hold private keys and requests
@@ -124,6 +162,11 @@ def _handover(order: Spawn, estate: Estate, provision: Provision, pipe: socket.s
     if not worker:
         provision.close()
         estate.mute()
+    with overwriting():
+        listeners = tuple(map(_bound, provision.listeners)) if worker else ()
+    if provision.keys is not None:
+        provision.keys.close()
+    os.close(estate.memory)  # the mapping has its own
     return Handover(
         config=provision.config,
         generation=order.generation,
@@ -131,7 +174,7 @@ def _handover(order: Spawn, estate: Estate, provision: Provision, pipe: socket.s
         worker=order.worker,
         ledger=estate.ledger,
         pick_lock=estate.pick_lock,
-        listeners=tuple(map(_bound, provision.listeners)) if worker else (),
+        listeners=listeners,
         backends=provision.backends,
         pool_contexts=provision.pool_contexts,
         access_fd=provision.access_fd if worker else -1,

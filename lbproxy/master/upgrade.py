@@ -41,7 +41,7 @@ from lbproxy.master.events import Terms
 from lbproxy.master.fleet import Fleet
 from lbproxy.master.generation import Generation, Post, Stage
 from lbproxy.master.pidfile import PidFile
-from lbproxy.master.prepare import LEDGER_NAME, Estate, Listening, Provision, bells, shared_memory
+from lbproxy.master.prepare import Estate, Listening, Provision, bells, shared_memory
 from lbproxy.master.spawn import Running
 from lbproxy.master.unix_listener import UnixListener
 
@@ -100,7 +100,7 @@ def execute(
     `environment`: variables that this program took away and the next one needs (the service manager's). `noted` gives, once, the
     signals that came and were not acted on.
     """
-    ledger = _ledger_descriptor()
+    ledger = estate.memory
     kept = [sock.fileno() for sock in estate.sockets.values()] + [one.pipe.fileno() for one in running] + [ledger]
     if estate.pid_file is not None:
         kept.append(estate.pid_file.fileno())
@@ -137,17 +137,6 @@ def execute(
     raise AssertionError("execve returned")
 
 
-def _ledger_descriptor() -> int:
-    """The one that the ledger's mapping holds."""
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if os.readlink(f"/proc/self/fd/{name}").startswith(f"/memfd:{LEDGER_NAME}"):
-                return int(name)
-        except OSError:
-            continue  # the listing's own
-    raise OSError(f"no descriptor of {LEDGER_NAME} in /proc/self/fd")
-
-
 def _tell(generation: Generation, provision: Provision, now: float) -> dict[str, Any]:
     return {
         "number": generation.number,
@@ -182,7 +171,7 @@ def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os
     lent = frozenset(Address(host, port) for host, port in told["lent"])
     sockets = {Address(host, port): _listener(Address(host, port), fd, lent) for host, port, fd in told["sockets"]}
     by_descriptor = {sock.fileno(): sock for sock in sockets.values()}
-    ledger, pick_lock = _ledger(told["ledger"])
+    memory, ledger, pick_lock = _ledger(told["ledger"])
     pid_file = told["pid_file"]
     estate = Estate(
         ledger,
@@ -194,6 +183,7 @@ def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os
         lent=lent,
         bells=bells(),
         book=Book.from_dict(told.get("names", {}), now),
+        memory=memory,
     )
     fleet = Fleet()
     fleet.adopt([_generation(facts, now) for facts in told["generations"]], told["last"])
@@ -232,15 +222,15 @@ def _listener(address: Address, descriptor: int, lent: Collection[Address]) -> s
     return _socket(descriptor)
 
 
-def _ledger(descriptor: int) -> tuple[Ledger, Any]:
+def _ledger(descriptor: int) -> tuple[int, Ledger, Any]:
     """The ledger that the old workers count in. Another layout than ours: one of our own, and they count for themselves."""
     try:
         if os.fstat(descriptor).st_size == WHOLE_SIZE:
-            return Ledger(mmap.mmap(descriptor, WHOLE_SIZE)), multiprocessing.get_context("fork").Lock()
+            ledger = Ledger(mmap.mmap(descriptor, WHOLE_SIZE))
+            return _closing(descriptor), ledger, multiprocessing.get_context("fork").Lock()
     except ValueError:
         pass  # another version's
-    finally:
-        os.close(descriptor)  # a mapping has its own
+    os.close(descriptor)
     return shared_memory()
 
 

@@ -5,25 +5,25 @@ by the master, before any fork, and lives as long as the listener: all workers o
 client that comes back resumes with whichever of them, before and after a reload.
 
 Certificates change with reloads, and a reload may fail. So the master never loads one into an outer context: it reads the files
-into memory (a `Pem`), tries them on a scratch context, and each child *arms* its own copy of the outer context with those of its
-generation, before it drops its privileges. What another generation shows does not change with that, nor does a child that is
+into a store (keystore.py), tries them on a scratch context, and each child *arms* its own copy of the outer context with those of
+its generation, before it drops its privileges. What another generation shows does not change with that, nor does a child that is
 replaced a week later depend on files that somebody is editing.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import ssl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from lbproxy.config.model import Certificate, Listen, Pool
 from lbproxy.errors import StartError
-from lbproxy.tls import pem, profiles
+from lbproxy.tls import profiles
+from lbproxy.tls.keystore import KeyStore, Piece, overwriting
 from lbproxy.tls.sni import NO_NAMES, Candidate, CertificateChooser, Names, candidate, install, preferred
 
 ALPN = ["http/1.1"]
@@ -40,11 +40,26 @@ class Pem(NamedTuple):
     """A certificate chain and its key, as they were when they were read."""
 
     files: Certificate
-    cert: bytes
-    key: bytes
+    store: KeyStore
+    cert: Piece
+    key: Piece
 
-    def __repr__(self) -> str:
-        return f"Pem({self.files})"  # a key must not reach any log
+
+class PoolPem(NamedTuple):
+    """The files of a pool that re-encrypts, likewise."""
+
+    store: KeyStore
+    ca: Piece | None
+    pair: Pem | None
+
+    def copied(self, store: KeyStore) -> PoolPem:
+        """The same in another store."""
+        pair = self.pair
+        return PoolPem(
+            store,
+            None if self.ca is None else store.copy(self.store, self.ca),
+            None if pair is None else Pem(pair.files, store, store.copy(self.store, pair.cert), store.copy(self.store, pair.key)),
+        )
 
 
 class OuterKey(NamedTuple):
@@ -57,14 +72,28 @@ class OuterKey(NamedTuple):
     client_ca: bytes  # a digest of the file's content
 
 
-def read_pem(files: Certificate) -> Pem:
+def read_pem(files: Certificate, store: KeyStore) -> Pem:
     """Raises StartError."""
     try:
-        return Pem(files, pem.chain(files.cert.read_bytes()), pem.tidy(files.key.read_bytes()))
+        return Pem(files, store, store.take_certificates(files.cert), store.take(files.key))
     except OSError as error:
         raise StartError(f"certificate {files.cert} with key {files.key}: {error.strerror or error}") from error
     except ValueError as error:
         raise StartError(f"certificate {files.cert}: {error}") from error
+
+
+def read_pool(pool: Pool, store: KeyStore) -> PoolPem:
+    """Of a pool that re-encrypts. Raises StartError."""
+    settings = pool.tls
+    if settings is None:
+        raise ValueError(f"pool {pool.name} does not re-encrypt")
+    try:
+        ca = store.take(settings.ca) if settings.ca is not None and settings.verify else None
+    except OSError as error:
+        raise StartError(f"certificate authority {settings.ca}: {error.strerror or error}") from error
+    paired = settings.cert is not None and settings.key is not None
+    pair = read_pem(Certificate(settings.cert, settings.key), store) if paired else None  # type: ignore[arg-type]  # both are there
+    return PoolPem(store, ca, pair)
 
 
 def outer_key(listen: Listen) -> OuterKey:
@@ -108,18 +137,19 @@ def credentials(listen: Listen, pems: Sequence[Pem], now: datetime | None = None
     `now`: an aware time to judge dates by; None is the system's clock. What is out of date is shown all the same where nothing
     better can be: a person sees why, and who does not care about dates is served.
     """
-    if len(pems) == 1:
-        _load(outer_context(listen), pems[0])  # a trial: children could only die of it
-        return Credentials(pems[0], NO_NAMES, ())
-    candidates = list(map(_candidate, pems))
-    default, *more = preferred(candidates, now or datetime.now(UTC))
-    _load(outer_context(listen), pems[default])
-    others = []
-    for index in more:
-        inner = outer_context(listen)
-        _load(inner, pems[index])
-        others.append((candidates[index].names, inner))
-    return Credentials(pems[default], candidates[default].names, tuple(others))
+    with overwriting():
+        if len(pems) == 1:
+            _load(outer_context(listen), pems[0])  # a trial: children could only die of it
+            return Credentials(pems[0], NO_NAMES, ())
+        candidates = list(map(_candidate, pems))
+        default, *more = preferred(candidates, now or datetime.now(UTC))
+        _load(outer_context(listen), pems[default])
+        others = []
+        for index in more:
+            inner = outer_context(listen)
+            _load(inner, pems[index])
+            others.append((candidates[index].names, inner))
+        return Credentials(pems[default], candidates[default].names, tuple(others))
 
 
 def arm(outer: ssl.SSLContext, shown: Credentials) -> None:
@@ -127,7 +157,8 @@ def arm(outer: ssl.SSLContext, shown: Credentials) -> None:
 
     With one certificate no SNI callback is set: a handshake then never enters Python.
     """
-    _load(outer, shown.default)
+    with overwriting():
+        _load(outer, shown.default)
     if shown.others:
         install(outer, CertificateChooser([(shown.names, outer), *shown.others]))
 
@@ -135,12 +166,14 @@ def arm(outer: ssl.SSLContext, shown: Credentials) -> None:
 def server_context(listen: Listen) -> ssl.SSLContext:
     """An armed context of its own, with what the files hold now. Raises StartError; tls.audit says more."""
     context = outer_context(listen)
-    arm(context, credentials(listen, [read_pem(files) for files in listen.certificates]))
+    with closing(KeyStore()) as store:
+        arm(context, credentials(listen, [read_pem(files, store) for files in listen.certificates]))
     return context
 
 
-def client_context(pool: Pool) -> ssl.SSLContext:
-    """The context for connections to the backends of a pool that re-encrypts. Raises StartError as above.
+def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
+    """The context for connections to the backends of a pool that re-encrypts; `read`: of its files, else what they hold now. Raises
+    StartError as above.
 
     Chain and name are verified unless the pool says `verify = false`; the caller gives the name (`server_hostname`) with each
     connection: the pool's server_name, or else the backend's host.
@@ -148,6 +181,9 @@ def client_context(pool: Pool) -> ssl.SSLContext:
     settings = pool.tls
     if settings is None:
         raise ValueError(f"pool {pool.name} does not re-encrypt")
+    if read is None:
+        with closing(KeyStore()) as store:
+            return client_context(pool, read_pool(pool, store))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     profiles.harden(context)
@@ -155,26 +191,29 @@ def client_context(pool: Pool) -> ssl.SSLContext:
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    elif settings.ca is not None:
-        trust(context, settings.ca)
+    elif settings.ca is not None and read.ca is not None:
+        with read.store.as_file(read.ca) as held:
+            _trust(context, settings.ca, held)
         # What stands in a file of one's own is trusted as such: an intermediate or a single server's certificate will do.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     else:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    if settings.cert is not None and settings.key is not None:
-        load_pair(context, Certificate(settings.cert, settings.key))
+    if read.pair is not None:
+        with overwriting():
+            _load(context, read.pair)
     return context
 
 
 def load_pair(context: ssl.SSLContext, certificate: Certificate) -> None:
     """Put a certificate chain and its key into `context`. Raises StartError."""
-    _load(context, read_pem(certificate))
+    with closing(KeyStore()) as store, overwriting():
+        _load(context, read_pem(certificate, store))
 
 
 def _load(context: ssl.SSLContext, pem: Pem) -> None:
     files = pem.files
     try:
-        with _as_file(pem.cert) as cert, _as_file(pem.key) as key:
+        with pem.store.as_file(pem.cert) as cert, pem.store.as_file(pem.key) as key:
             # With no password at all OpenSSL would ask the terminal for the one of an encrypted key, and start would hang.
             context.load_cert_chain(cert, key, password="")
     except ssl.SSLError as error:
@@ -183,23 +222,21 @@ def _load(context: ssl.SSLContext, pem: Pem) -> None:
         raise StartError(f"certificate {files.cert} with key {files.key}: {error.strerror or error}") from error
 
 
-@contextmanager
-def _as_file(content: bytes) -> Iterator[str]:
-    """A path that holds `content`, in memory only: OpenSSL's Python face takes nothing but paths."""
-    memory = os.memfd_create("lbproxy-pem", os.MFD_CLOEXEC)
-    try:
-        with open(memory, "wb", closefd=False) as file:
-            file.write(content)
-        yield f"/proc/self/fd/{memory}"
-    finally:
-        os.close(memory)
-
-
 def trust(context: ssl.SSLContext, ca: Path) -> None:
     """Let `context` verify by the authorities in a file. Raises StartError."""
+    with closing(KeyStore()) as store:
+        try:
+            piece = store.take(ca)
+        except OSError as error:
+            raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
+        with store.as_file(piece) as held:
+            _trust(context, ca, held)
+
+
+def _trust(context: ssl.SSLContext, ca: Path, held: str) -> None:
+    """`held`: where the content of the file is now."""
     try:
-        with _as_file(pem.tidy(ca.read_bytes())) as file:
-            context.load_verify_locations(cafile=file)
+        context.load_verify_locations(cafile=held)
     except ssl.SSLError as error:
         raise StartError(f"certificate authority {ca}: {error.reason or error}") from error
     except OSError as error:
@@ -208,6 +245,7 @@ def trust(context: ssl.SSLContext, ca: Path) -> None:
 
 def _candidate(read: Pem) -> Candidate:
     try:
-        return candidate(read.cert)
+        with read.store.shown(read.cert) as content:
+            return candidate(bytes(content))
     except ValueError as error:
         raise StartError(f"certificate {read.files.cert}: {error}") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import stat
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lbproxy.errors import Complaint
 from lbproxy.tls import pem
+from lbproxy.tls.keystore import NoFile, content_of
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -44,15 +46,18 @@ Chain = Sequence["x509.Certificate | None"]
 
 def read_chain(path: Path) -> Chain | Fault:
     """The certificates of a PEM file, at least one, or why there are none."""
-    content = read(path)
-    if isinstance(content, Fault):
-        return content
-    if not any(begin in content for begin in BEGINS):
-        return Fault(f"{path} holds no certificate in PEM form ({what_it_holds(content)})")
     try:
-        ders = pem.ders(content)
-    except ValueError as error:
-        return Fault(f"{path} holds a certificate that cannot be read: {error}")
+        with content_of(path) as content:
+            if not any(begin in content for begin in BEGINS):
+                return Fault(f"{path} holds no certificate in PEM form ({what_it_holds(content)})")
+            try:
+                ders = pem.ders(content)
+            except ValueError as error:
+                return Fault(f"{path} holds a certificate that cannot be read: {error}")
+    except NoFile:
+        return no_file(path)
+    except OSError as error:
+        return os_fault(error, path)
     return [parsed(der) for der in ders] or Fault(f"{path} holds a certificate that cannot be read: it has no end")
 
 
@@ -70,10 +75,15 @@ def read(path: Path) -> bytes | Fault:
     """The content of a regular file."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):  # a FIFO would block us, a device feed us for ever
-            return Fault(f"{path} is {'a directory' if path.is_dir() else 'no regular file'}, wanted a PEM file")
+            return no_file(path)
         return path.read_bytes()
     except OSError as error:
         return os_fault(error, path)
+
+
+def no_file(path: Path) -> Fault:
+    """What is there instead."""
+    return Fault(f"{path} is {'a directory' if path.is_dir() else 'no regular file'}, wanted a PEM file")
 
 
 def os_fault(error: OSError, path: Path) -> Fault:
@@ -93,9 +103,9 @@ def _who_am_i() -> str:
         return f"uid {uid}"
 
 
-def what_it_holds(content: bytes) -> str:
+def what_it_holds(content: pem.Text) -> str:
     """What came instead, so that two swapped settings are seen at once. Never shows content: it may be a secret."""
-    if not content.strip():
+    if re.search(rb"\S", content) is None:
         return "it is empty"
     if PRIVATE in content:
         return "it holds a private key"

@@ -11,6 +11,9 @@ import binascii
 import re
 import ssl
 
+Text = bytes | bytearray
+"""Of a bytearray nothing is copied but certificates: a key may stand beside them, and the caller wipes it."""
+
 CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
 """What OpenSSL's PEM_read_bio_X509_AUX takes for a certificate."""
 
@@ -18,17 +21,17 @@ _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DO
 _JOINED = re.compile(rb"(-----END [A-Z0-9 ]+-----)(?=-----BEGIN )")
 
 
-def tidy(content: bytes) -> bytes:
-    """With each block on lines of its own; the same object where that is so already."""
-    return _JOINED.sub(rb"\1\n", content) if _JOINED.search(content) else content
+def seams(content: Text) -> list[int]:
+    """Where a line end is missing between two blocks."""
+    return [match.end() for match in _JOINED.finditer(content)]
 
 
-def ders(content: bytes) -> list[bytes]:
+def ders(content: Text) -> list[bytes]:
     """The certificates of a PEM text, in order, as DER. Raises ValueError for a block that holds none."""
     return [_first_element(_decoded(match[2])) for match in _BLOCK.finditer(content) if match[1] in CERTIFICATES]
 
 
-def chain(content: bytes) -> bytes:
+def chain(content: Text) -> bytes:
     """The certificates alone, as plain CERTIFICATE blocks. Raises ValueError."""
     return b"".join(ssl.DER_cert_to_PEM_cert(der).encode("ascii") for der in ders(content))
 

@@ -17,6 +17,7 @@ def test_children_are_nobody(stage: Stage) -> None:
     """No child runs as root, nor in root's groups; the master does."""
     proxy = stage.proxy(stage.app().address, workers=2)
     assert stage.client(proxy).request("GET", "/echo").status == 200
+    proxy.wait_event("control.ready")  # it loads its modules before it gives up root
     children = [member for member in proxy.members() if member.pid != proxy.pid]
     assert len(children) >= 3, "two workers and control"
     assert psutil.Process(proxy.pid).uids().effective == 0

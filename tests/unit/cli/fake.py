@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lbproxy.config.model import Config
+from lbproxy.master.anew import Program
 from lbproxy.master.upgrade import Commands
 
 Capture = pytest.CaptureFixture[str]
@@ -35,7 +36,7 @@ class FakeMaster:
         self.reread = reread
         self.commands = commands
         assert callable(worker)
-        assert callable(control)
+        assert isinstance(control, Program)
         if on_ready is not None:
             on_ready()
         if isinstance(self.result, Exception):

@@ -105,7 +105,7 @@ class Master:
     def ledger(self) -> Ledger:
         """Its own, through the name that it has in /proc."""
         folder = Path(f"/proc/{self.pid}/fd")
-        [path] = [path for path in folder.iterdir() if LEDGER_NAME in os.readlink(path)]
+        path = next(path for path in folder.iterdir() if LEDGER_NAME in os.readlink(path))
         with path.open("rb") as file:
             return Ledger(mmap.mmap(file.fileno(), SIZE, prot=mmap.PROT_READ))
 

@@ -25,6 +25,7 @@ from lbproxy.tls.contexts import (
     read_pem,
     server_context,
 )
+from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.sni import NO_NAMES, CertificateChooser
 from tests.unit.tls.files import ec_key, key_pem, pair, write
 from tests.unit.tls.wire import Ends, connect, talk
@@ -138,7 +139,8 @@ def test_forked_workers_share_the_ticket_key(leaf: Certificate) -> None:
 
 def shown_by(listening: Listen) -> Credentials:
     """As the master reads them, before a fork."""
-    return credentials(listening, [read_pem(files) for files in listening.certificates])
+    store = KeyStore()
+    return credentials(listening, [read_pem(files, store) for files in listening.certificates])
 
 
 @contextmanager
@@ -180,7 +182,7 @@ def visit(outer: ssl.SSLContext, shows: Credentials, client: ssl.SSLContext, nam
 
 
 def test_a_key_is_in_no_text_that_somebody_might_log(leaf: Certificate) -> None:
-    pem = read_pem(leaf)
+    pem = read_pem(leaf, KeyStore())
     secrets = leaf.key.read_bytes().splitlines()[1:-1]
     given = Credentials(pem, NO_NAMES, ())
     for text in (repr(pem), str(pem), f"{pem}", repr([pem]), repr(given), str(given)):

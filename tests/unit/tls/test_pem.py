@@ -51,10 +51,13 @@ def test_texts_joined_without_a_line_end(tmp_path: Path) -> None:
     assert len(context.get_ca_certs(binary_form=True)) + context.cert_store_stats()["x509"] >= 2
 
 
-def test_what_is_tidy_is_not_copied() -> None:
-    """Keys are in these texts: the fewer copies the better."""
-    text = certificate(ec_key(), "a.test") + key_pem(ec_key())
-    assert pem.tidy(text) is text
+def test_seams_are_where_a_line_end_is_missing() -> None:
+    """Keys are in these texts: they are not copied to be put right."""
+    apart = certificate(ec_key(), "a.test") + key_pem(ec_key())
+    assert pem.seams(apart) == []
+    joined = apart.replace(b"CERTIFICATE-----\n-----BEGIN", b"CERTIFICATE----------BEGIN")
+    [seam] = pem.seams(bytearray(joined))
+    assert joined[:seam] + b"\n" + joined[seam:] == apart
 
 
 @pytest.mark.parametrize("body", [b"AAAA", b"MIIB", b"!!", b"MA", base64.b64encode(b"\x30\x84"), base64.b64encode(b"\x30\x85\x01")])

@@ -1,0 +1,22 @@
+"""What children need to know of the environment; the rest is not theirs. Credentials of other programs are kept in variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+KEPT = frozenset({"LANG", "LANGUAGE", "LD_LIBRARY_PATH", "OPENSSL_CONF", "SSL_CERT_DIR", "SSL_CERT_FILE", "TERM", "TZ", "TZDIR"})
+KEPT_PREFIXES = ("COVERAGE_", "GEVENT_", "GLIBC_TUNABLES", "LBPROXY_", "LC_", "MALLOC_", "NO_COLOR", "PYTHON")
+"""How interpreter, loop and allocator behave, and how text looks."""
+
+
+def kept(environ: Mapping[str, str]) -> dict[str, str]:
+    """Those that children have, too."""
+    return {name: value for name, value in environ.items() if name in KEPT or name.startswith(KEPT_PREFIXES)}
+
+
+def forget_others() -> None:
+    """In a forked child: from now on neither we nor a library finds them."""
+    left = kept(os.environ)
+    for name in [name for name in os.environ if name not in left]:
+        del os.environ[name]

@@ -1,0 +1,207 @@
+"""Certificates and keys as they were when they were read, for the life of a generation, in no process's memory.
+
+A key that stands in a Python object stands in every process forked since, three times if somebody looked at it, and stays in memory
+that was given back. So the master reads each file through one buffer that it wipes, and keeps what it read in a file without a name
+(memfd_create(2)): nobody maps it, and only who has its descriptor can read it. From there OpenSSL, which takes nothing but paths,
+loads it, while the allocator overwrites whatever is given back (`overwriting`). What remains are the contexts themselves.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from lbproxy.tls import pem
+
+NAME = "lbproxy-keys"
+LARGEST = 16 * 1024 * 1024
+"""Bytes of one file; the authorities of a whole system have some hundred thousand."""
+
+M_PERTURB = -6  # malloc.h of glibc
+PATTERN = 0xA5
+SMALL = range(24, 1048, 16)
+"""Sizes of the chunks that glibc keeps in its per-thread cache (tcache), which M_PERTURB leaves as they are."""
+CACHED = 8
+"""Of each size; the cache holds seven."""
+
+class Piece(NamedTuple):
+    """Where a file's content stands in the store."""
+
+    offset: int
+    size: int
+
+
+class KeyStore:
+    """One generation's. `close` it."""
+
+    def __init__(self, descriptor: int = -1) -> None:
+        """`descriptor`: of one that another process filled; it is ours from now on."""
+        self._memory = descriptor if descriptor >= 0 else os.memfd_create(NAME, os.MFD_CLOEXEC)
+        self._size = os.fstat(self._memory).st_size
+
+    def fileno(self) -> int:
+        """For whoever is executed anew and gets it."""
+        return self._memory
+
+    def take(self, path: Path) -> Piece:
+        """Read a PEM file. Raises OSError."""
+        with content_of(path) as content, memoryview(content) as view:
+            begin = self._size
+            at = 0
+            for seam in pem.seams(content):
+                self._append(view[at:seam])
+                self._append(memoryview(b"\n"))
+                at = seam
+            self._append(view[at:])
+            return Piece(begin, self._size - begin)
+
+    def take_certificates(self, path: Path) -> Piece:
+        """Only those of a file: a key may stand beside them. Raises OSError, and ValueError for what is none."""
+        with content_of(path) as content:
+            return self._append(memoryview(pem.chain(content)))
+
+    def copy(self, other: KeyStore, piece: Piece) -> Piece:
+        """Take over a piece of another store."""
+        with other.shown(piece) as content:
+            return self._append(content)
+
+    @contextmanager
+    def shown(self, piece: Piece) -> Iterator[memoryview]:
+        """A piece's content, gone when the context is left: copy nothing out of it that is secret."""
+        with wiped(piece.size) as buffer:
+            os.preadv(self._memory, [buffer], piece.offset)
+            view = memoryview(buffer)
+            try:
+                yield view
+            finally:
+                view.release()
+
+    @contextmanager
+    def as_file(self, piece: Piece) -> Iterator[str]:
+        """A path that holds a piece, in memory only."""
+        memory = os.memfd_create("lbproxy-pem", os.MFD_CLOEXEC)
+        try:
+            with self.shown(piece) as content:
+                os.write(memory, content)
+            yield f"/proc/self/fd/{memory}"
+        finally:
+            os.close(memory)
+
+    def close(self) -> None:
+        """At any time, also again."""
+        if self._memory >= 0:
+            os.close(self._memory)
+            self._memory = -1
+
+    def _append(self, content: memoryview) -> Piece:
+        piece = Piece(self._size, len(content))
+        os.pwrite(self._memory, content, piece.offset)
+        self._size += piece.size
+        content.release()
+        return piece
+
+
+class NoFile(OSError):
+    """Not a regular file: a FIFO would block whoever reads it, a device never end."""
+
+
+def digest(path: Path) -> bytes:
+    """What a file holds, as SHA-256; b"" for one that cannot be read."""
+    try:
+        with content_of(path) as content:
+            return hashlib.sha256(content).digest()
+    except OSError:
+        return b""
+
+
+@contextmanager
+def content_of(path: Path) -> Iterator[bytearray]:
+    """What a file holds, wiped when the context is left: copy nothing out of it that is secret. Raises OSError."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        facts = os.fstat(file)
+        if not stat.S_ISREG(facts.st_mode):
+            raise NoFile(0, "no regular file")
+        if facts.st_size > LARGEST:
+            raise OSError(0, f"more than {LARGEST} bytes")
+        with wiped(facts.st_size) as buffer:
+            _fill(file, buffer)
+            yield buffer
+    finally:
+        os.close(file)
+
+
+def _fill(file: int, buffer: bytearray) -> None:
+    at = 0
+    with memoryview(buffer) as view:
+        while at < len(view):
+            read = os.readv(file, [view[at:]])
+            if not read:
+                raise OSError(0, "it became shorter while it was read")
+            at += read
+
+
+@contextmanager
+def wiped(size: int) -> Iterator[bytearray]:
+    """A buffer that holds nothing any more when the context is left."""
+    buffer = bytearray(size)
+    try:
+        yield buffer
+    finally:
+        buffer[:] = bytes(size)
+
+
+# ---------------------------------------------------------------- what is given back
+
+
+@contextmanager
+def overwriting() -> Iterator[None]:
+    """Memory that OpenSSL and the C library give back meanwhile is overwritten.
+
+    OpenSSL clears what it knows to be secret, but not the PEM text in the buffer of the file it reads, nor every step on the way to
+    a key: of an RSA key all numbers and half of the text were found in free memory afterwards (OpenSSL 3.0). Does nothing with a C
+    library other than glibc. The end costs three milliseconds; within another one it costs nothing.
+    """
+    libc = _glibc()
+    if libc is None or _nested:
+        yield
+        return
+    _nested.append(True)
+    libc.mallopt(M_PERTURB, PATTERN)
+    try:
+        yield
+    finally:
+        _sweep(libc)
+        libc.mallopt(M_PERTURB, 0)
+        _nested.clear()
+
+
+_nested: list[bool] = []
+
+
+@cache
+def _glibc() -> ctypes.CDLL | None:
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "gnu_get_libc_version"):
+        return None
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.restype, libc.free.argtypes = None, [ctypes.c_void_p]
+    return libc
+
+
+def _sweep(libc: ctypes.CDLL) -> None:
+    """Take every small chunk out of the cache once."""
+    for size in SMALL:
+        chunks = [libc.malloc(size) for _ in range(CACHED)]
+        for chunk in chunks:
+            if chunk:
+                ctypes.memset(chunk, 0, size)
+        for chunk in chunks:
+            libc.free(chunk)

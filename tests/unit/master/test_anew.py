@@ -1,0 +1,118 @@
+"""A child that is executed: what it is told, and that it gets nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+import lbproxy
+from lbproxy import __version__
+from lbproxy.balance.ledger import Header
+from lbproxy.config.model import Address, Backend, Config, Health, Pool, PoolTls
+from lbproxy.errors import StartError
+from lbproxy.master import anew
+from lbproxy.master.child import Role
+from lbproxy.master.events import Spawn
+from lbproxy.master.prepare import Estate, Provision, prepare
+from lbproxy.tls.contexts import PoolPem
+from lbproxy.tls.keystore import KeyStore
+from tests.support.certificates import Authority
+
+ORDER = Spawn(3, Role.CONTROL, -1, 190)
+
+
+class Executed(Exception):
+    """Instead of execve."""
+
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+        self.command, self.environment = command, environment
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def execve(path: str, command: list[str], environment: dict[str, str]) -> None:
+        assert path == command[0]
+        raise Executed(command, environment)
+
+    monkeypatch.setattr(os, "execve", execve)
+    monkeypatch.setattr(anew, "_keep", lambda descriptors: None)
+
+
+def with_pools(authority: Authority) -> Config:
+    """Three that speak TLS and show a certificate: two of them also to check health."""
+    pair = authority.issue("client.test")
+    tls = PoolTls(authority.file, None, Path(pair["cert"]), Path(pair["key"]))
+    kinds = {"http": Health(type="http"), "tls": Health(type="tls"), "tcp": Health(type="tcp")}
+    pools = tuple(Pool(name, (Backend(Address("127.0.0.1", 9)),), health=health, tls=tls) for name, health in kinds.items())
+    return Config("x.toml", (), (), pools)
+
+
+def told(estate: Estate, provision: Provision, pipe: socket.socket) -> tuple[list[str], dict[str, str]]:
+    with pytest.raises(Executed) as caught:
+        anew.execute(anew.Program([sys.executable, "x"]), ORDER, estate, provision, pipe)
+    return caught.value.command, caught.value.environment
+
+
+@pytest.mark.usefixtures("executed")
+def test_a_handover_arrives(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same ledger, the same backends; of keys those that its own checks need."""
+    monkeypatch.setenv("TOKEN", "secret")
+    config = with_pools(authority)
+    estate, provision = prepare(config)
+    ours, theirs = socket.socketpair()
+    command, environment = told(estate, provision, theirs)
+    assert "TOKEN" not in environment
+    bequest = anew.receive(int(command[-1]))
+    assert bequest.order == ORDER
+    assert bequest.config == config
+    assert sorted(bequest.pools) == ["http", "tls"]
+    handover = anew.handover(bequest, theirs)
+    assert handover.backends == provision.backends
+    assert sorted(handover.pool_contexts) == ["http", "tls"]
+    assert (handover.child, handover.worker, handover.generation) == (190, -1, 3)
+    estate.ledger.cells[Header.GENERATION] = 77
+    assert handover.ledger.cells[Header.GENERATION] == 77
+    ours.close()
+    theirs.close()
+    provision.close()
+
+
+def test_what_another_version_left_is_refused() -> None:
+    """A program may be replaced on disk while the old one runs."""
+    memory = os.memfd_create("x")
+    os.write(memory, json.dumps({"format": anew.FORMAT, "version": "0.0.1"}).encode() + b"\n" + pickle.dumps(0))
+    os.lseek(memory, 0, os.SEEK_SET)
+    with pytest.raises(StartError, match=rf"the master is lbproxy 0\.0\.1, on disk is {__version__}: restart it, or send"):
+        anew.receive(memory)
+
+
+def test_a_program_is_found_where_we_are() -> None:
+    command = anew.program("lbproxy.cli.control").command
+    assert command[:3] == [sys.executable, "-P", "-c"]
+    assert str(Path(lbproxy.__file__).parent.parent) in command[3]
+
+
+def test_only_what_is_named_stays_open() -> None:
+    """Also of what somebody before us left open for whoever comes."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            kept, dropped = os.dup(0), os.dup(0)
+            os.set_inheritable(dropped, True)
+            anew._keep({kept})
+            open_now = {int(name) for name in os.listdir("/proc/self/fd")}
+            good = kept in open_now and dropped not in open_now and os.get_inheritable(kept) and {0, 1, 2} <= open_now
+            os._exit(0 if good else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_pool_may_have_no_files() -> None:
+    assert anew._pieces(PoolPem(KeyStore(), None, None)) == anew.Pieces(None, None, None)

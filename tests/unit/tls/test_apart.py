@@ -1,0 +1,56 @@
+"""What is done in a process of its own: its outcome comes back, whatever becomes of it, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from lbproxy.config.model import Address, Certificate, Config, Listen
+from lbproxy.errors import StartError
+from lbproxy.tls import selfsigned
+from lbproxy.tls.apart import apart, audit_apart, ensure_apart
+from lbproxy.tls.audit import audit
+
+
+def test_values_come_back() -> None:
+    """Of another process."""
+    assert apart(lambda: [1, "two"]) == [1, "two"]
+    assert apart(os.getpid) != os.getpid()
+
+
+def test_errors_come_back() -> None:
+    def refuse() -> None:
+        raise PermissionError(13, "Permission denied")
+
+    def fail() -> None:
+        raise RuntimeError("no such luck")
+
+    with pytest.raises(OSError, match="Permission denied") as caught:
+        apart(refuse)
+    assert caught.value.errno == 13
+    with pytest.raises(StartError, match="RuntimeError: no such luck"):
+        apart(fail)
+
+
+def test_a_process_that_is_killed_is_an_error() -> None:
+    with pytest.raises(StartError, match=f"signal {signal.SIGKILL.value}"):
+        apart(lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_an_audit_says_the_same_apart(tmp_path: Path) -> None:
+    config = Config("x.toml", (Listen(Address("127.0.0.1", 1), (Certificate(tmp_path / "a", tmp_path / "b"),), line=7),), (), ())
+    complaints = audit_apart(config)
+    assert complaints == audit(config)
+    assert len(complaints) == 2
+
+
+def test_a_certificate_made_apart_is_the_one_on_disk(tmp_path: Path) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    made = ensure_apart(tmp_path, ["localhost"], now)
+    assert made.fresh
+    kept = selfsigned.ensure(tmp_path, ["localhost"], now)
+    assert (kept.cert, kept.key, kept.fingerprint, kept.expires) == (made.cert, made.key, made.fingerprint, made.expires)
