@@ -114,6 +114,7 @@ class Scalar(IntEnum):
     RETRIES = 16
     ACCESS_DROPPED = 17  # access lines dropped because the log could not keep up
     CLIENT_ABORTS = 18
+    UNREAD_CLIENTS = 19  # requests for which a trusted proxy wrote no address where the client's should stand
     REFUSED_ADDRESS = 22  # requests that a route refused, by why
     REFUSED_RULE = 23
     REFUSED_METHOD = 24

@@ -121,7 +121,7 @@ def _listen(listen: Listen) -> TomlTable:
 
 def listen_table(listen: Listen) -> TomlTable:
     """The single keys of [[listen]], the address aside."""
-    return {"redirect_to_https": listen.redirect_to_https, "max_connections": listen.max_connections}
+    return {"redirect_to_https": listen.redirect_port or listen.redirect_to_https, "max_connections": listen.max_connections}
 
 
 def access_table(access: SocketAccess) -> TomlTable:

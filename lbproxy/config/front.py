@@ -24,13 +24,13 @@ def _listener(table: Table, base: Path) -> Listen | None:
     address = table.need("address", parse_listen_address, 'add address = "0.0.0.0:443"')
     certificates = _certificates(table, base)
     tls = _listen_tls(table.table("tls", 'a table such as { profile = "intermediate" }'), base)
-    redirect = table.take("redirect_to_https", values.boolean, False)
+    redirect = table.take("redirect_to_https", values.redirect_port, None)
     most = table.take("max_connections", values.whole(0, 10_000_000), 0)
     access = _access(table, address)
     addresses = read_addresses(table, base)
     per_client = read_client_limit(table, LISTENER)
     has_certificates = "certificates" in table
-    if redirect and has_certificates:
+    if redirect is not None and has_certificates:
         hint = "put it into the listener for port 80"
         table.complain("redirect_to_https", "a listener with certificates speaks HTTPS already", hint)
     if "tls" in table and not has_certificates:
@@ -40,7 +40,7 @@ def _listener(table: Table, base: Path) -> Listen | None:
     if address is None:
         return None
     line = table.report.lines.of(table.at("address"))
-    return Listen(address, certificates, tls, redirect, line, most, addresses, per_client, access)
+    return Listen(address, certificates, tls, redirect is not None, line, most, addresses, per_client, access, redirect or 0)
 
 
 def _access(table: Table, address: Address | None) -> SocketAccess:

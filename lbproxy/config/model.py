@@ -74,10 +74,10 @@ VARIABLES = {
     "host": "the host asked for, in lower case, without port",
     "method": "GET and so on",
     "path": "the path, without the query",
-    "port": "the port that the client connected to",
+    "port": "the port that the client used",
     "query": "what stands behind the question mark",
     "request_id": "see request_id",
-    "scheme": "https or http",
+    "scheme": "https or http, as the client used it",
     "tls_cipher": "the cipher suite",
     "tls_version": "TLSv1.3 or TLSv1.2",
     "trace_id": "see trace",
@@ -252,6 +252,8 @@ class Listen:
     """connection_rate, connection_burst, connections_per_client."""
     access: SocketAccess = field(default_factory=SocketAccess)
     """mode, owner, group; of Unix sockets alone."""
+    redirect_port: int = 0
+    """The port that redirect_to_https names; 0: the one where HTTPS is for the client."""
 
 
 @dataclass(frozen=True, slots=True)

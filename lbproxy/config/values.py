@@ -44,6 +44,15 @@ def boolean(value: object) -> bool:
     return value
 
 
+def redirect_port(value: object) -> int | None:
+    """A port, or true for the one that there will be (0), or false (None)."""
+    if isinstance(value, bool):
+        return 0 if value else None
+    if not isinstance(value, int) or not 1 <= value <= 65535:
+        raise Refused(f"wanted true, false or a port from 1 to 65535, got {show(value)}")
+    return value
+
+
 def choice(*known: str) -> Parse[str]:
     """One of some words."""
 

@@ -11,12 +11,16 @@ cdef class Forwarder:
     cdef public tuple _networks
     cdef public bytes _out
     cdef public str _peer
-    cdef public long _port
     cdef public str _proto
     cdef public bytes _rest
-    cdef public bint _trusted
+    cdef public bint _secure
+    cdef public object _told
+    cdef public RequestHead _told_head
     cdef public object edited
+    cdef public object here
+    cdef public long port
     cdef public object tls
+    cdef public bint trusted
 
     cpdef bytes request(self, RequestHead head)
     cpdef str client(self, RequestHead head)

@@ -17,14 +17,15 @@ from lbproxy.config.model import Network
 from lbproxy.http.grammar import HOP_BY_HOP, SAID_BY_PROXIES, line_finder
 from lbproxy.http.message import CHUNKED, FIELDS_KEPT, RequestHead, ResponseHead
 from lbproxy.http.tls_facts import TlsFacts
+from lbproxy.http.trusted import Told, among, fields_said, plain_address, told
 from lbproxy.http.upgrade import asked, upgrade_lines
 
 VIA = b"\r\nVia: 1.1 lbproxy"  # RFC 9110 7.6.3; the name is fixed, so that a loop through two of us is seen
 
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-real-ip", b"forwarded")
-_REQUEST_DROPS = line_finder((*HOP_BY_HOP, *SAID_BY_PROXIES, b"proxy", b"x-forwarded-*", b"x-real-ip", b"forwarded"))
-_TRUSTED_DROPS = line_finder((*HOP_BY_HOP, b"proxy", *_FORWARDED))
-_SAID = re.compile(rb"(?i)\r\n(x-forwarded-(?:for|proto|host|port)|forwarded):[ \t]*+([^\r]*+)")
+_REQUEST_DROPS = line_finder((*HOP_BY_HOP, *SAID_BY_PROXIES, b"proxy", b"expect", b"x-forwarded-*", b"x-real-ip", b"forwarded"))
+_TRUSTED_DROPS = line_finder((*HOP_BY_HOP, b"proxy", b"expect", *_FORWARDED))
+_EXPECT = b"\r\nExpect: 100-continue"  # whatever spelling it came in: backends know this one
 _RESPONSE_DROPS = line_finder(HOP_BY_HOP)
 _LENGTH = line_finder((b"content-length",))
 _UNDERSCORE = re.compile(rb"\r\n[^:\r_]*+_[^:\r]*+:[^\r]*+")
@@ -61,35 +62,50 @@ class Forwarder:
         "_networks",
         "_out",
         "_peer",
-        "_port",
         "_proto",
         "_rest",
-        "_trusted",
+        "_secure",
+        "_told",
+        "_told_head",
         "edited",
+        "here",
+        "port",
         "tls",
+        "trusted",
     )
 
     def __init__(
-        self, peer: str, proto: str, port: int, networks: tuple[Network, ...], tls: Callable[[], TlsFacts | None] = lambda: None
+        self,
+        peer: str,
+        proto: str,
+        port: int,
+        networks: tuple[Network, ...],
+        tls: Callable[[], TlsFacts | None] = lambda: None,
+        here: Callable[[], str] = lambda: "localhost",
     ) -> None:
-        """`peer`: the client's address as text; `proto`: "https" or "http"; `port`: ours; `networks`: whose fields are believed;
-        `tls`: asked for what a rule wants to know of the client's TLS."""
+        """`peer`: the client's address as text; `proto`: "https" or "http"; `port`: where we listen; `networks`: whose fields are
+        believed; `tls`: asked for what a rule wants to know of the client's TLS; `here`: asked for our own address, for a request
+        that says no host."""
         self._peer = peer
         self._proto = proto
-        self._port = port
+        self._secure = proto == "https"
         self._networks = networks
-        self._trusted = bool(networks) and _within(peer, networks)
+        self.trusted = bool(networks) and among(plain_address(ip_address(peer)), networks)
+        """What the client says about requests is believed."""
         node = f'"[{peer}]"' if ":" in peer else peer  # RFC 7239 6: an IPv6 address is bracketed and quoted
         self._before_host = (
-            f"\r\nX-Real-IP: {peer}\r\nX-Forwarded-For: {peer}\r\nX-Forwarded-Proto: {proto}\r\nX-Forwarded-Port: {port}"
-            f"\r\nForwarded: for={node};proto={proto}"
+            f"\r\nX-Real-IP: {peer}\r\nX-Forwarded-For: {peer}\r\nX-Forwarded-Proto: {proto}\r\nForwarded: for={node};proto={proto}"
         ).encode()
         self._after_host = VIA + b"\r\n\r\n"
         self._head: RequestHead | None = None
         self._out = b""
-        self._block = b""
+        self._block: bytes | None = None  # b"" is what a request without fields has
         self._rest = b""
+        self._told_head: RequestHead | None = None
+        self._told: Told | None = None
+        self.port = port
         self.tls = tls
+        self.here = here
         self.edited: tuple[bytes, Any, bytes] | None = None
         """The last head that header rules were applied to: it, the rules (http/edits.py), and what became of it."""
 
@@ -107,61 +123,82 @@ class Forwarder:
             self._head, self._out = head, out
         return out
 
-    @property
-    def secure(self) -> bool:
-        """The client came over TLS."""
-        return self._proto == "https"
-
-    @property
-    def proto(self) -> str:
-        """ "https" or "http"."""
-        return self._proto
-
-    @property
-    def port(self) -> int:
-        """Ours, where the client connected."""
-        return self._port
-
-    @property
-    def trusted(self) -> bool:
-        """The client is a trusted proxy: what it says about requests is believed."""
-        return self._trusted
-
     def client(self, head: RequestHead) -> str:
         """Whom the access log names: the peer, or, when that is a trusted proxy, the client it speaks for."""
-        if not self._trusted:
-            return self._peer
-        return client_of(self._chain(_said(head)), self._networks).decode("ascii")
+        return self.told(head).client.decode("ascii") if self.trusted else self._peer
+
+    def unread(self, head: RequestHead) -> bytes:
+        """What a trusted proxy wrote where the client's address should stand; b"" when that could be read."""
+        return self.told(head).unread if self.trusted else b""
+
+    def secure(self, head: RequestHead | None) -> bool:
+        """The client came over TLS, to us or to a trusted proxy that says so. `head`: None for what was no request."""
+        if self.trusted and head is not None and (https := self.told(head).https) is not None:
+            return https
+        return self._secure
+
+    def public_port(self, head: RequestHead) -> int:
+        """The port that the client used: a published one need not be ours. It is in Host unless it is the scheme's own (RFC 9110
+        4.2); a trusted proxy may know better."""
+        if self.trusted and (port := self.told(head).port):
+            return port
+        return self._port_of(head.authority, head)
+
+    def told(self, head: RequestHead) -> Told:
+        """What the client, a trusted proxy, tells about a request."""
+        found = self._told
+        if found is None or head is not self._told_head:
+            found = told(fields_said(head), self._peer, self._networks)
+            if len(head.block) <= FIELDS_KEPT:
+                self._told_head, self._told = head, found
+        return found
 
     def forget(self) -> None:
         """Hold no memory for a client that is idle."""
-        self._head, self._block, self._out, self._rest = None, b"", b"", b""
+        self._head, self._block, self._out, self._rest = None, None, b"", b""
+        self._told_head = self._told = None
         self.edited = None
 
     def _fields(self, head: RequestHead) -> bytes:
         """Everything behind the request line."""
         block = head.block
-        if len(head.specials) > 1 or block.find(b"_") >= 0:  # `in` raises and forgets an exception inside
-            block = cut(block, head.lowered, _TRUSTED_DROPS if self._trusted else _REQUEST_DROPS)
+        # The one special field that every request of 1.1 has is Host. (`in` raises and forgets an exception inside.)
+        if len(head.specials) > 1 or not head.minor or block.find(b"_") >= 0:
+            block = cut(block, head.lowered, _TRUSTED_DROPS if self.trusted else _REQUEST_DROPS)
             if block.find(b"_") >= 0:
                 block = cut(block, block.lower(), _UNDERSCORE)
             if head.nominated:
                 block = without(block, head.nominated)
             if head.upgrade and asked(head):
                 block += upgrade_lines(head.block)
+        if head.expect_continue:
+            block += _EXPECT
         if head.body == CHUNKED:
             block += b"\r\nTransfer-Encoding: chunked"
-        if self._trusted:
-            return block + self._appended(head)
         host = head.authority
-        return b'%b%b;host="%b"\r\nX-Forwarded-Host: %b%b' % (block, self._before_host, host, host, self._after_host)
+        if not head.minor and not any(name == b"host" for name, _ in head.specials):
+            # RFC 9112 3.3: what names no host is for the address that it was sent to; on 1.1 it cannot be left out.
+            host = host or self.here().encode("ascii")
+            block = b"\r\nHost: %b%b" % (host, block)
+        if self.trusted:
+            return block + self._appended(head, host)
+        port = self._port_of(host, head)
+        return b'%b%b;host="%b"\r\nX-Forwarded-Host: %b\r\nX-Forwarded-Port: %d%b' % (
+            block, self._before_host, host, host, port, self._after_host
+        )  # fmt: skip
 
-    def _appended(self, head: RequestHead) -> bytes:
+    def _port_of(self, authority: bytes, head: RequestHead) -> int:
+        at = authority.rfind(b":")
+        if 0 <= at < len(authority) - 1 and authority[-1] != 0x5D:  # "]"
+            return int(authority[at + 1 :])
+        if self.trusted:
+            return 443 if self.secure(head) else 80
+        return 443 if self._secure else 80
+
+    def _appended(self, head: RequestHead, host: bytes) -> bytes:
         """The peer is a trusted proxy: what it says is kept and we are added to it."""
-        said = _said(head)
+        said, found = fields_said(head), self.told(head)
         peer, proto = self._peer.encode(), self._proto.encode()
-        host = head.authority
-        chain = self._chain(said)
         node = b'"[%b]"' % peer if b":" in peer else peer
         hops = b", ".join([*said.get(b"forwarded", []), b'for=%b;proto=%b;host="%b"' % (node, proto, host)])
 
@@ -171,56 +208,20 @@ class Forwarder:
         return b"".join(
             (
                 b"\r\nX-Real-IP: ",
-                client_of(chain, self._networks),
+                found.client,
                 b"\r\nX-Forwarded-For: ",
-                chain,
+                b"%b, %b" % (found.chain, peer) if found.chain else peer,
                 b"\r\nX-Forwarded-Proto: ",
-                first(b"x-forwarded-proto", proto),
-                b"\r\nX-Forwarded-Port: ",
-                first(b"x-forwarded-port", str(self._port).encode()),
+                first(b"x-forwarded-proto", b"https" if self.secure(head) else b"http"),
                 b"\r\nForwarded: ",
                 hops,
                 b"\r\nX-Forwarded-Host: ",
                 first(b"x-forwarded-host", host),
+                b"\r\nX-Forwarded-Port: ",
+                first(b"x-forwarded-port", b"%d" % self._port_of(host, head)),
                 self._after_host,
             )
         )
-
-    def _chain(self, said: dict[bytes, list[bytes]]) -> bytes:
-        """X-Forwarded-For with the peer at its end."""
-        return b", ".join([*said.get(b"x-forwarded-for", []), self._peer.encode()])
-
-
-def _said(head: RequestHead) -> dict[bytes, list[bytes]]:
-    """What a peer says about where the request came from: by lower-case name, empty values left out."""
-    said: dict[bytes, list[bytes]] = {}
-    for name, value in _SAID.findall(head.block):  # not head.specials: those are in lower case, and some values mind
-        if value := value.rstrip(b" \t"):
-            said.setdefault(name.lower(), []).append(value)
-    return said
-
-
-def client_of(chain: bytes, networks: tuple[Network, ...]) -> bytes:
-    """The client in an X-Forwarded-For chain: reading from the nearest hop outwards, the first that is no trusted proxy itself."""
-    hops = [hop.strip(b" \t") for hop in chain.split(b",")]
-    client = hops[-1]
-    for hop in reversed(hops):
-        text = hop.decode("ascii", "replace")
-        try:
-            scoped = ip_address(text).version == 6 and "%" in text  # "::1%anything at all" is an address for this function
-        except ValueError:
-            scoped = True
-        if scoped:
-            return client  # not an address: whoever wrote it is the last one we know
-        client = hop
-        if not _within(text, networks):
-            return client
-    return client
-
-
-def _within(address: str, networks: tuple[Network, ...]) -> bool:
-    ip = ip_address(address)
-    return any(ip.version == network.version and ip in network for network in networks)
 
 
 def response(head: ResponseHead, extra: bytes) -> bytes:

@@ -224,6 +224,15 @@ class TcpStream(Stream):
             if self._write_watcher is not None:
                 self._write_watcher.stop()
 
+    def local_address(self) -> str:
+        """Where the peer has reached us, as in a URL: "192.0.2.1", "[2001:db8::1]". Asked of the kernel."""
+        try:
+            name = self._sock.getsockname()
+        except OSError:
+            name = ""  # closed by now: nobody will read it
+        host = str(name[0]) if isinstance(name, tuple) else "localhost"  # a Unix socket has a path
+        return f"[{host}]" if ":" in host else host
+
     def end_output(self) -> None:
         """See Stream."""
         try:

@@ -65,6 +65,8 @@ class Totals(NamedTuple):
     """Requests per bucket, not cumulated: bucket i took less than 2**i * 100 us, the last one is unbounded."""
     refused_requests: tuple[int, ...] = (0,) * len(REFUSALS)
     refused_connections: tuple[int, ...] = (0,) * len(DENIALS)
+    unread_clients: int = 0
+    """Requests whose client is unknown, since a trusted proxy wrote no address for it."""
 
 
 class Snapshot(NamedTuple):
@@ -139,6 +141,12 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield Family("lbproxy_refused_requests_total", "counter", "Requests refused by what a route asks for, by reason.", refusals)
     denials = [("", {"reason": name}, count) for name, count in zip(DENIALS, totals.refused_connections, strict=True)]
     yield Family("lbproxy_refused_connections_total", "counter", "Connections closed at once by a listener, by reason.", denials)
+    yield _one(
+        "lbproxy_unread_clients_total",
+        "counter",
+        "Requests for which a trusted proxy wrote no address where the client's should stand.",
+        totals.unread_clients,
+    )
     yield _one("lbproxy_received_bytes_total", "counter", "Bytes received from clients.", totals.bytes_in)
     yield _one("lbproxy_sent_bytes_total", "counter", "Bytes sent to clients.", totals.bytes_out)
     yield _one("lbproxy_retries_total", "counter", "Requests tried again on another connection or backend.", totals.retries)

@@ -56,6 +56,7 @@ def totals(ledger: Ledger) -> Totals:
         latency=tuple(total(Scalar.LATENCY + bucket) for bucket in range(LATENCY_BUCKETS)),
         refused_requests=tuple(map(total, REFUSALS)),
         refused_connections=tuple(map(total, DENIALS)),
+        unread_clients=total(Scalar.UNREAD_CLIENTS),
     )
 
 

@@ -52,7 +52,7 @@ class Admission:
         index = self._indexes.get(lease.slot, -1)
         if index < 0:  # its backend is gone since it was picked, and nobody is to come back to it
             return Admitted(lease, b"")
-        return Admitted(lease, self._affinity.lines(wanted, index, secure=forwarder.secure))
+        return Admitted(lease, self._affinity.lines(wanted, index, secure=forwarder.secure(head)))
 
 
 def _indexes(pool: AskingPool) -> dict[int, int]:

@@ -13,6 +13,7 @@ from lbproxy.streams cimport Stream
 cdef class ClientConnection(Client):
     cdef public str _about
     cdef public RequestHead _about_head
+    cdef public long _empty_lines
     cdef public LastFields _fields
     cdef public double _idle_since
     cdef public double _idle_until

@@ -28,6 +28,8 @@ from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.streams import HEAD_READ, NEVER, Strand, Stream
 
 IDLE_IN_GREENLET = 1.0
+MAX_EMPTY_LINES = 64
+"""In front of one request. A few are somebody's way to end a body; who sends nothing else is no client."""
 
 
 class Door(Protocol):
@@ -56,6 +58,7 @@ class ClientConnection(Client):
     __slots__ = (
         "_about",
         "_about_head",
+        "_empty_lines",
         "_fields",
         "_idle_since",
         "_idle_until",
@@ -65,9 +68,9 @@ class ClientConnection(Client):
     )
 
     def __init__(
-        self, service: Service, stream: Stream, peer: str, forwarder: Forwarder, redirect: bool, tls_seconds: float, door: Door
+        self, service: Service, stream: Stream, peer: str, forwarder: Forwarder, redirect: int, tls_seconds: float, door: Door
     ) -> None:
-        """`redirect`: the listener only sends clients to HTTPS; `tls_seconds`: what the handshake took; `door`: where it has
+        """`redirect`: see Client; `tls_seconds`: what the handshake took; `door`: where it has
         taken a place, which is this object's to give back from here on.
         """
         self.service = service
@@ -79,6 +82,7 @@ class ClientConnection(Client):
         self.door = door
         self.state: State = _IDLE
         self._rest = b""
+        self._empty_lines = 0
         self._fields = LastFields()
         self._about_head: RequestHead | None = None
         self._about = ""
@@ -182,8 +186,11 @@ class ClientConnection(Client):
         if request is None:  # not the very bytes of last time, which passed every limit then
             end = head.find(END)
             if end < 0 or head.startswith(b"\r\n"):
-                self.state = _HEAD
                 try:
+                    head = self._behind_empty_lines(head)
+                    if not head or head == b"\r":
+                        return self._still_idle(head)
+                    self.state = _HEAD
                     head = self._rest_of_head(head, begun)
                 except RequestError as error:
                     return self._refuse(error, begun)
@@ -239,6 +246,33 @@ class ClientConnection(Client):
             self._drop()
         return data
 
+    def _behind_empty_lines(self, head: bytes) -> bytes:
+        """RFC 9112 2.2: empty lines in front of a request are skipped; some clients send one behind the body of a POST.
+
+        Raises RequestError 400 when they do not end.
+        """
+        behind = head.lstrip(b"\r\n")
+        lines, half = divmod(len(head) - len(behind), 2)
+        front = b"\r\n" * lines
+        if not head.startswith(front + b"\r" if half else front):
+            return head  # what is wrong with it is found out where lines are read
+        self._empty_lines += lines
+        if self._empty_lines > MAX_EMPTY_LINES:
+            raise RequestError(400, "empty_lines", f"more than {MAX_EMPTY_LINES} empty lines in front of a request")
+        if behind:
+            self._empty_lines = 0
+        return head[2 * lines :]
+
+    def _still_idle(self, begun: bytes) -> bool:
+        """Nothing has come that a request begins with: nobody is late, and the connection is as idle as it was. `begun`: the half
+        of a line's end that is here already. The rest as _next_request."""
+        self._rest = begun
+        more = self._first_bytes()
+        if not more:
+            return False
+        self._rest = begun + more
+        return True
+
     def _rest_of_head(self, head: bytes, begun: float) -> bytes:
         """Read on until the head is whole. Raises RequestError 408 and 431, and 400 for what can never become one."""
         self.stream.deadline = begun + self.service.config.timeouts.request_head
@@ -250,13 +284,9 @@ class ClientConnection(Client):
 
     def _read_head(self, head: bytes) -> bytes:
         limits = self.service.config.limits
-        skipped = False
         searched = 0
         while True:
-            if not skipped and len(head) >= 2:
-                skipped = True
-                head = head.removeprefix(b"\r\n")  # RFC 9112 2.2: one empty line in front of a request is forgiven
-            if skipped and head.find(END, max(0, searched - 3)) >= 0:
+            if head.find(END, max(0, searched - 3)) >= 0:
                 return head
             if BARE_LF.search(head, max(0, searched - 1)) is not None:
                 raise RequestError(400, "bare_lf", "a line ends with LF alone")
@@ -276,7 +306,7 @@ class ClientConnection(Client):
     def _refuse(self, error: RequestError, begun: float) -> bool:
         """Answer a message that cannot be trusted, and close: where the next one would begin is unknown."""
         service = self.service
-        extra = own_lines(None, service.rewriter, self.forwarder)
+        extra = own_lines(None, service.rewriter, self.forwarder, None)
         answer = reply(error.status, error.reason, close=True, extra=extra)
         ended = service.clock()
         service.counters.count(error.status, 0, len(answer), ended - begun)

@@ -20,7 +20,7 @@ from lbproxy.http.upgrade import fault, upgrade_lines
 from lbproxy.proxy.place import Place
 from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.proxy.replies import https_location, redirect, reply
-from lbproxy.proxy.requester import Client
+from lbproxy.proxy.requester import NO_REDIRECT, Client
 from lbproxy.proxy.response_head import read_head, read_piece
 from lbproxy.proxy.retry import Verdict, judge, preference
 from lbproxy.proxy.reuse import Upstream
@@ -124,17 +124,11 @@ class Exchange:
 
     def _route(self) -> None:
         client, head = self._client, self._head
-        if client.redirect:
+        if client.redirect != NO_REDIRECT and not client.forwarder.secure(head):
             return self._redirect()
-        router = self._service.router
-        if head is client.placed_head:
-            place = client.place
-        elif router.has_path_rules:
-            place, head = router.follow(head)
-            self._head = head
-        else:
-            place = client.place = router.match(head.host, head.path)
-            client.placed_head = head
+        if head is not client.placed_head:
+            head = self._head = client.find_place(head)
+        place = client.place
         rewriter = self._service.rewriter if place is None else place.rewriter
         if rewriter is not None:
             self._rewriting = rewriter.begin(client.forwarder, head)
@@ -443,7 +437,7 @@ class Exchange:
 
     def _redirect(self) -> None:
         head = self._head
-        location = https_location(head, self._service.https_port)
+        location = https_location(head, self._client.forwarder, self._client.redirect, self._service.https_port)
         if head.body != NO_BODY:
             self._close = True
         self._status, self._reason = 308, "redirect_to_https"
@@ -451,7 +445,7 @@ class Exchange:
 
     def _extra_of_own(self) -> bytes:
         lines = _KEEP_ALIVE if not self._close and self._head.minor == 0 else b""
-        return lines + own_lines(self._rewriting, self._service.rewriter, self._client.forwarder)
+        return lines + own_lines(self._rewriting, self._service.rewriter, self._client.forwarder, self._head)
 
     def _write_own(self, out: bytes) -> None:
         self._passed_on = True

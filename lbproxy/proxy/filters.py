@@ -1,7 +1,8 @@
 """What a route refuses before any backend is asked, in this order: addresses, methods, rules, and limits per client.
 
-The client is the peer, or whom it speaks for when it is one of trusted_proxies (http/forwarding.py). A request that one limit
-refuses has used up its token of those before.
+The client is the peer, or whom it speaks for when it is one of trusted_proxies (http/trusted.py). One who is unknown because a
+trusted proxy wrote no address for him passes no rule about addresses, and counts as the last one on the way who is known. A request
+that one limit refuses has used up its token of those before.
 """
 
 from __future__ import annotations
@@ -69,6 +70,9 @@ class Filters:
         site = b""
         if self._addresses is not None or self._limiters:
             site = self._site(forwarder.client(head))
+            if self._addresses is not None and forwarder.unread(head):
+                # Whom a trusted proxy speaks for is unknown: it may be one who is denied, and is none who is allowed for sure.
+                raise self._refused(Scalar.REFUSED_ADDRESS, Filtered(403, "address_unknown"))
         if self._methods and head.method not in self._methods:
             raise self._refused(Scalar.REFUSED_METHOD, Filtered(405, "method_not_allowed", lines=self._allow))
         for rule in self._rules:

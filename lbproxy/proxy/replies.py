@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
 
 _RFC_9209 = {
@@ -31,6 +32,7 @@ _RFC_9209 = {
     "no_route": "destination_not_found",
     "internal_error": "proxy_internal_error",
     "address_denied": "http_request_denied",
+    "address_unknown": "http_request_denied",
     "denied": "http_request_denied",
     "method_not_allowed": "http_request_denied",
     "client_rate": "http_request_denied",
@@ -60,10 +62,17 @@ def reply(status: int, reason: str, *, close: bool, body: bool = True, extra: by
     return head + extra + b"\r\n\r\n" + (text if body else b"")
 
 
-def https_location(head: RequestHead, port: int) -> bytes:
-    """The same place on https."""
+def https_location(head: RequestHead, forwarder: Forwarder, wanted: int, listening: int) -> bytes:
+    """The same place on https. `wanted`: the port that the configuration names, 0 for none; `listening`: where we speak TLS.
+
+    Who names our own port has reached us as we listen, and finds TLS there as well. From everybody else ports are hidden behind
+    others (containers, balancers): then https is where it is for everybody.
+    """
+    direct = forwarder.port != 80 and head.authority.endswith(b":%d" % forwarder.port)
+    port = wanted or (listening if direct else 443)
+    host = head.host or forwarder.here().encode("ascii")
     target = head.target if head.target != b"*" else b"/"
-    return b"https://%b%b%b" % (head.host, b"" if port == 443 else b":%d" % port, target)
+    return b"https://%b%b%b" % (host, b"" if port == 443 else b":%d" % port, target)
 
 
 def redirect(location: bytes, *, close: bool, body: bool = True, extra: bytes = b"") -> bytes:

@@ -1,5 +1,7 @@
 # Types for the compiled form of requester.py. See lbproxy/compiled.py.
 
+cimport cython
+
 from lbproxy.http.forwarding cimport Forwarder
 from lbproxy.http.message cimport RequestHead
 from lbproxy.proxy.place cimport Place
@@ -14,11 +16,13 @@ cdef class Client:
     cdef public bint pipelined
     cdef public Place place
     cdef public RequestHead placed_head
-    cdef public bint redirect
+    cdef public long redirect
     cdef public Service service
     cdef public object strand
     cdef public Stream stream
     cdef public bint streaming
     cdef public double tls_seconds
 
+    @cython.locals(service=Service, forwarder=Forwarder)
+    cpdef RequestHead find_place(self, RequestHead head)
     cpdef str about(self, RequestHead head)

@@ -9,6 +9,8 @@ from lbproxy.proxy.service import Service
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.streams import Strand, Stream
 
+NO_REDIRECT = -1
+
 
 class Client:
     """See above."""
@@ -32,18 +34,34 @@ class Client:
     stream: Stream
     peer: str
     forwarder: Forwarder
-    redirect: bool
+    redirect: int
+    """The port that redirect_to_https names; 0: the one that the client would find; NO_REDIRECT: requests are served."""
     tls_seconds: float
     strand: Strand | None
     open_tunnel: Tunnel | None
     placed_head: RequestHead | None
     """The last head that a place was looked for, if that said all; a client that asks for the same again is not asked where to."""
     place: Place | None
-    """What was found for it."""
+    """What was found for the last one; None: no route matches."""
     streaming: bool
     """It is being given a response without an end of its own (http/endless.py): there is no use in waiting for that."""
     pipelined: bool
     """More came while a request was served, and was not read yet: as a rule the next one."""
+
+    def find_place(self, head: RequestHead) -> RequestHead:
+        """Look for the `place` of a request; the head, which its route may want otherwise. Raises RequestError(400)."""
+        service, forwarder = self.service, self.forwarder
+        router = service.router
+        known = True
+        if forwarder.trusted and (unread := forwarder.unread(head)):
+            service.note_unread(self.peer, unread)
+            known = False  # the same again is to be told again
+        if router.has_path_rules:
+            self.place, head = router.follow(head)
+        else:
+            self.place = router.match(head.host, head.path)
+            self.placed_head = head if known else None
+        return head
 
     def about(self, head: RequestHead) -> str:
         """Who asked for what, as the access log tells it."""

@@ -128,7 +128,7 @@ class Rewriting:
         self._request_id = request_id
         self._id_line = b"\r\nX-Request-Id: " + request_id.encode("ascii") if request_id else b""
         self._trace = trace
-        self.heads = rewriter.secure_heads if forwarder.secure else rewriter.heads
+        self.heads = rewriter.secure_heads if forwarder.secure(head) else rewriter.heads
         """Where the place's response heads are read."""
         self.speaks = rewriter.shown or rewriter.varying is not None
         """The response gets `lines`."""
@@ -161,7 +161,7 @@ class Rewriting:
     def own_lines(self) -> bytes:
         """For an answer of lbproxy's own."""
         rewriter = self._rewriter
-        lines = rewriter.own_lines(secure=self._forwarder.secure)
+        lines = rewriter.own_lines(secure=self._forwarder.secure(self._head))
         return lines + self._id_line if rewriter.shown else lines
 
     def logged(self) -> str:
@@ -178,8 +178,10 @@ class Rewriting:
         return Facts(self._forwarder, self._head, self._request_id, trace_id, backend)
 
 
-def own_lines(rewriting: Rewriting | None, without_route: Rewriter | None, forwarder: Forwarder) -> bytes:
+def own_lines(
+    rewriting: Rewriting | None, without_route: Rewriter | None, forwarder: Forwarder, head: RequestHead | None
+) -> bytes:
     """For an answer of lbproxy's own to whom a place's rewriting serves, or no place at all."""
     if rewriting is not None:
         return rewriting.own_lines()
-    return b"" if without_route is None else without_route.own_lines(secure=forwarder.secure)
+    return b"" if without_route is None else without_route.own_lines(secure=forwarder.secure(head))

@@ -23,6 +23,7 @@ cdef class Counters:
     cdef public long long[::1] latency
     cdef public long long retries
     cdef public long long[::1] statuses
+    cdef public long long unread
 
     cpdef count(self, long status, long long bytes_in, long long bytes_out, double seconds)
 
@@ -41,6 +42,7 @@ cdef class Service:
     cdef public double idle_grace
     cdef public double keepalive
     cdef public object on_fault
+    cdef public object on_unread
     cdef public ResponseHeads response_heads
     cdef public object retries
     cdef public Rewriter rewriter

@@ -41,7 +41,7 @@ class Counters:
     moment (in flight, connections) is counted in the ledger at once.
     """
 
-    __slots__ = ("aborts", "bytes_in", "bytes_out", "cells", "child", "latency", "retries", "statuses")
+    __slots__ = ("aborts", "bytes_in", "bytes_out", "cells", "child", "latency", "retries", "statuses", "unread")
 
     def __init__(self, ledger: Ledger, child: int) -> None:
         self.cells = ledger.cells
@@ -53,6 +53,7 @@ class Counters:
         self.bytes_out = 0
         self.retries = 0
         self.aborts = 0
+        self.unread = 0
 
     def count(self, status: int, bytes_in: int, bytes_out: int, seconds: float) -> None:
         """One request that ended."""
@@ -78,6 +79,7 @@ class Counters:
             (Scalar.BYTES_OUT, self.bytes_out),
             (Scalar.RETRIES, self.retries),
             (Scalar.CLIENT_ABORTS, self.aborts),
+            (Scalar.UNREAD_CLIENTS, self.unread),
         ):
             cells[scalar_at(child, scalar)] = value
         at = scalar_at(child, Scalar.STATUS_1XX)
@@ -120,6 +122,7 @@ class Service:
         "idle_grace",
         "keepalive",
         "on_fault",
+        "on_unread",
         "response_heads",
         "retries",
         "rewriter",
@@ -143,10 +146,12 @@ class Service:
         https_port: int = 443,
         admissions: Mapping[str, Admission] | None = None,
         rewriter: Rewriter | None = None,
+        on_unread: Callable[[str, bytes], None] = lambda peer, text: None,
     ) -> None:
         """`clock`: monotonic seconds; `on_fault` is told of an exception that nobody foresaw, and the connection it happened on is
-        aborted; `https_port` is what redirect_to_https names; `admissions` are by name, for pools whose everyday pick answers with
-        a question; `rewriter` is for answers to requests that no route leads anywhere."""
+        aborted; `https_port` is where we speak TLS; `admissions` are by name, for pools whose everyday pick answers with
+        a question; `rewriter` is for answers to requests that no route leads anywhere; `on_unread` is told of a trusted proxy
+        and what it wrote where a client's address should stand."""
         self.config = config
         self.router = router
         self.idle = idle
@@ -156,6 +161,7 @@ class Service:
         self.access = access
         self.clock = clock
         self.on_fault = on_fault
+        self.on_unread = on_unread
         self.https_port = https_port
         self.admissions: Mapping[str, Admission] = admissions or {}
         self.retries = retries
@@ -166,3 +172,8 @@ class Service:
         self.connections: set[Connection] = set()
         self.response_heads = everyday_heads(most_response_fields(config))
         self.keepalive = config.timeouts.keepalive  # here because every request asks for it
+
+    def note_unread(self, peer: str, text: bytes) -> None:
+        """A request came whose client nobody knows, since a trusted proxy wrote `text` for its address."""
+        self.counters.unread += 1
+        self.on_unread(peer, text)

@@ -66,6 +66,8 @@ CLEAN, BROKEN = 0, 1
 FLUSH_INTERVAL = 0.2
 """Seconds an access line may wait for its batch."""
 DRAIN_CHECK = 0.05
+MOST_TOLD = 128
+"""Bytes of somebody else's text in an event."""
 UNSENT = 256 * 1024
 """Bytes that wait in the kernel for a client's window at most, beyond what is on its way. Without a bound it takes four MiB of each
 download at once, though the client reads next to nothing: 300 such newcomers a second made good clients wait 9 to 18 ms (p99), and
@@ -131,6 +133,7 @@ class Worker:
             https_port=tls_ports[0] if tls_ports else 443,
             admissions=pools.admissions,
             rewriter=places.rewriter,
+            on_unread=self._on_unread,
         )
 
     def _acceptor(self, bound: BoundListener) -> Acceptor:
@@ -304,6 +307,9 @@ class Worker:
 
     def _on_fault(self, error: BaseException) -> None:
         self._noisy.warning("request.fault", exc_info=error)
+
+    def _on_unread(self, peer: str, text: bytes) -> None:
+        self._noisy.warning("client.unknown", proxy=peer, wrote=text[:MOST_TOLD].decode("latin-1"))
 
     def _on_exhausted(self, error: OSError) -> None:
         self._noisy.warning("accept.exhausted", why=error.strerror or str(error))

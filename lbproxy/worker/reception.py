@@ -22,6 +22,7 @@ from lbproxy.observe.log import Noisy
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.client import Door as Leaving
 from lbproxy.proxy.replies import reply
+from lbproxy.proxy.requester import NO_REDIRECT
 from lbproxy.proxy.service import Service
 from lbproxy.tls.sni import CertificateChooser
 from lbproxy.worker.door import Door
@@ -49,7 +50,7 @@ class Reception:
         self._guard = guard
         # A Unix socket has no port: what its clients' clients use is the scheme's, as far as anybody knows.
         self._port = bound.listen.address.port or (443 if bound.context is not None else 80)
-        self._redirect = bound.listen.redirect_to_https
+        self._redirect = bound.listen.redirect_port if bound.listen.redirect_to_https else NO_REDIRECT
         self._service = service
         self._deadlines = deadlines
         self._noisy = noisy
@@ -75,7 +76,7 @@ class Reception:
         context = self._context
         if context is None:
             stream = TcpStream(sock, self._deadlines, self._timeouts.write_stall)
-            forwarder = Forwarder(peer, "http", self._port, self._networks)
+            forwarder = Forwarder(peer, "http", self._port, self._networks, here=stream.local_address)
             self._client(stream, peer, forwarder, 0.0, door).await_first()
         else:
             self._service.strands.start(lambda: self._shake_hands(sock, peer, context, door))
@@ -99,7 +100,7 @@ class Reception:
             self._turn_away(stream, peer, HandshakeFailed("internal_error"), door)
             return
         self._cells[self._handshakes] += 1
-        forwarder = Forwarder(peer, "https", self._port, self._networks, _Told(stream))
+        forwarder = Forwarder(peer, "https", self._port, self._networks, _Told(stream), stream.local_address)
         client = self._client(stream, peer, forwarder, time.monotonic() - begun, door)
         client.serve()
 

@@ -16,7 +16,7 @@ from tests.support.wire import Client, Response
 
 GOOD = b"GET /good HTTP/1.1\r\nHost: localhost\r\n\r\n"
 REJECT = vectors("reject")
-WHOLE = [vector for vector in REJECT if b"\r\n\r\n" in vector.raw.removeprefix(b"\r\n")]
+WHOLE = [vector for vector in REJECT if b"\r\n\r\n" in vector.raw.lstrip(b"\r\n")]
 UNFINISHED = [vector for vector in REJECT if vector not in WHOLE]
 
 

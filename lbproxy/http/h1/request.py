@@ -124,18 +124,18 @@ def _meaning(method: bytes, target: bytes, minor_digit: bytes, block: bytes) -> 
     minor = 1 if minor_digit == b"1" else 0
     lowered = block.lower()
     specials: list[Special] = _SPECIAL.findall(lowered)
-    if len(specials) == 1:  # as a rule: Host alone
+    if len(specials) == 1 and specials[0][0] == b"host":  # as a rule: Host alone
         body, keep_alive, expect, upgrade, nominated = NO_BODY, minor == 1, False, b"", NOTHING
-        name, authority = specials[0]
-        if name != b"host":
-            raise RequestError(400, "host_missing", "no Host")
+        authority, host = specials[0][1], None
     else:
         body, keep_alive, expect, upgrade, nominated = _decide(specials, minor)
         if upgrade:
             upgrade = wanted(upgrade, body, keep_alive, specials, block)
             keep_alive = keep_alive and not upgrade
-        authority = _only_host(specials)
-    host = _hosts.get(authority)
+        authority = _authority(specials, minor, target)
+        host = None if authority else b""
+    if host is None:
+        host = _hosts.get(authority)
     if host is None:
         authority, host = _host(authority)
     said = target if target[0] == 0x2F else _other_form(method, target, authority)  # "/"
@@ -150,8 +150,7 @@ def _decide(specials: list[Special], minor: int) -> tuple[int, bool, bool, bytes
     """(body, keep_alive, expect_continue, upgrade, nominated) from the fields that decide them."""
     lengths: list[bytes] = []
     codings: list[bytes] = []
-    expects: list[bytes] = []
-    connection = upgrade = b""
+    expects = connection = upgrade = b""
     rounds = 0
     for name, raw in specials:
         if name == b"connection":
@@ -161,25 +160,32 @@ def _decide(specials: list[Special], minor: int) -> tuple[int, bool, bool, bytes
         elif name == b"transfer-encoding":
             codings.append(raw.rstrip(b" \t"))
         elif name == b"expect":
-            expects.append(raw.rstrip(b" \t"))
+            expects = expects + b"," + raw
         elif name == b"upgrade":
             upgrade = upgrade + b"," + raw.rstrip(b" \t") if upgrade else raw.rstrip(b" \t")
         elif name == b"via":
             rounds += raw.count(b"1.1 lbproxy")  # forwarding.VIA, in lower case
     if rounds >= MAX_ROUNDS:
         raise RequestError(508, "loop", "the request has been here before (Via)")
-    if expects and expects != [b"100-continue"]:
-        raise RequestError(417, "expectation", "an expectation other than 100-continue")
+    expect = expects != b"" and _expects_continue(expects)
     body = request_body(lengths, codings, minor) if lengths or codings else NO_BODY
     if minor and (not connection or connection == b"keep-alive"):
-        return body, True, bool(expects), b"", NOTHING
+        return body, True, expect, b"", NOTHING
     if connection.count(b",") >= MAX_OPTIONS:
         raise RequestError(400, "connection_options", f"more than {MAX_OPTIONS} options in Connection")
     options = [option.strip(b" \t") for option in connection.split(b",")]
     keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
     if b"upgrade" not in options or minor == 0:
         upgrade = b""
-    return body, keep_alive, bool(expects) and minor == 1, upgrade, nominated_fields(options)
+    return body, keep_alive, expect and minor == 1, upgrade, nominated_fields(options)
+
+
+def _expects_continue(values: bytes) -> bool:
+    """RFC 9110 10.1.1: a list, whose empty members mean nothing (5.6.1.2). `values`: of all Expect fields, joined by commas."""
+    members = {member.strip(b" \t") for member in values.split(b",")} - {b""}
+    if members - {b"100-continue"}:
+        raise RequestError(417, "expectation", "an expectation other than 100-continue")
+    return bool(members)
 
 
 def nominated_fields(options: list[bytes]) -> tuple[bytes, ...]:
@@ -191,13 +197,21 @@ def nominated_fields(options: list[bytes]) -> tuple[bytes, ...]:
     )
 
 
-def _only_host(specials: list[Special]) -> bytes:
-    """RFC 9112 3.2: exactly one Host. With two, this proxy would route on one and the backend might serve the other."""
+def _authority(specials: list[Special], minor: int, target: bytes) -> bytes:
+    """RFC 9112 3.2: exactly one Host. With two, this proxy would route on one and the backend might serve the other.
+
+    HTTP/1.0 knows no Host: such a request is for what its URL names, if it is one, and else for nobody in particular: b"".
+    """
     found = [value for name, value in specials if name == b"host"]
     if not found:
-        raise RequestError(400, "host_missing", "no Host")
+        if minor:
+            raise RequestError(400, "host_missing", "no Host")
+        url = _ABSOLUTE.match(target)
+        return b"" if url is None else url[2].lower()
     if len(found) > 1:
         raise RequestError(400, "host_repeated", "more than one Host")
+    if not found[0]:
+        raise RequestError(400, "host_malformed", "an empty Host")
     return found[0]
 
 
@@ -223,7 +237,7 @@ def _host(value: bytes) -> tuple[bytes, bytes]:
     return authority, host
 
 
-_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#@]++)([/?].*)?\Z")
+_ABSOLUTE = re.compile(rb"(?i:http(s)?)://([^/?#@]++)([/?].*)?\Z")
 
 
 def _other_form(method: bytes, target: bytes, authority: bytes) -> bytes:
@@ -235,13 +249,21 @@ def _other_form(method: bytes, target: bytes, authority: bytes) -> bytes:
     match = _ABSOLUTE.match(target)
     if match is None:
         raise RequestError(400, "target_form", "the request target is neither a path, nor an http URL without userinfo, nor '*'")
-    if match[1].lower() != authority:
+    named = match[2].lower()
+    port = b"80" if match[1] is None else b"443"
+    if named != authority and _without_port(named, port) != _without_port(authority, port):
         # RFC 9112 3.2.2 lets the target win; a backend that reads Host instead would see another site.
         raise RequestError(400, "target_host_mismatch", "the URL's host and Host disagree")
-    if method == b"OPTIONS" and match[2] is None:
+    if method == b"OPTIONS" and match[3] is None:
         return b"*"  # RFC 9112 3.2.4: the last proxy on the way says it so
-    rest = match[2] or b"/"
+    rest = match[3] or b"/"
     return rest if rest[:1] == b"/" else b"/" + rest
+
+
+def _without_port(authority: bytes, default: bytes) -> bytes:
+    """RFC 9110 4.2.3: the scheme's own port, and an empty one, mean the same as none."""
+    host, colon, port = authority.rpartition(b":")
+    return host if colon and port in (b"", default) else authority
 
 
 def _diagnose(head: bytes) -> RequestError:

@@ -26,7 +26,9 @@ tls_side = st.builds(
     lambda pairs, tls: {"certificates": tuple(pairs), "tls": tls}, st.lists(certificates, min_size=1, max_size=2), listen_tls
 )
 plain_side = st.builds(
-    lambda redirect, most: {"redirect_to_https": redirect, "max_connections": most}, st.booleans(), st.integers(0, 10**7)
+    lambda port, most: {"redirect_to_https": port is not None, "redirect_port": port or 0, "max_connections": most},
+    st.none() | st.integers(0, 65535),
+    st.integers(0, 10**7),
 )
 # Each on a port of its own, and each route on a path of its own, so that the parts get along.
 listeners = st.lists(st.tuples(ips, st.one_of(tls_side, plain_side)), min_size=1, max_size=3).map(

@@ -27,6 +27,12 @@ def test_listeners() -> None:
     assert plain == Listen(Address("0.0.0.0", 80), (), ListenTls(), True, line_of(text, '":80"'), 7)
 
 
+@pytest.mark.parametrize(("written", "redirects", "port"), [("true", True, 0), ("false", False, 0), ("8443", True, 8443)])
+def test_redirects(written: str, redirects: bool, port: int) -> None:
+    [listen] = read(f'[[listen]]\naddress = ":80"\nredirect_to_https = {written}\n{ROUTE}{POOL}').listen
+    assert (listen.redirect_to_https, listen.redirect_port) == (redirects, port)
+
+
 @pytest.mark.parametrize(("listener", "key", "message", "hint"), [
     ("", "listen[0]", '"address" is missing', 'add address = "0.0.0.0:443"'),
     ('address = ":1"\ncertificates = []', "listen[0].certificates", "got an empty list", "leave the key out for plain HTTP"),
@@ -37,6 +43,8 @@ def test_listeners() -> None:
     ('address = ":1"\ntls = {}', "listen[0].tls", "plain HTTP", 'add certificates = [{ cert = "...", key = "..." }]'),
     (f'{PLAIN}{TLS}tls = {{ client_auth = "optional" }}', "listen[0].tls.client_auth", "without", 'add client_ca = "ca.pem"'),
     (f'{PLAIN}{TLS}tls = {{ client_ca = "c" }}', "listen[0].tls.client_ca", "no client is asked", 'add client_auth = "required"'),
+    (f'{PLAIN}redirect_to_https = 0', "listen[0].redirect_to_https", "a port from 1 to 65535, got the number 0", ""),
+    (f'{PLAIN}redirect_to_https = "443"', "listen[0].redirect_to_https", "a port from 1 to 65535", ""),
     (f'{PLAIN}max_connections = -1', "listen[0].max_connections", "wanted a whole number from 0", ""),
     ('address = ":1"\nadress = 1', "listen[0].adress", "unknown key", 'did you mean "address"?'),
 ])  # fmt: skip

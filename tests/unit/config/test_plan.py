@@ -70,6 +70,7 @@ def edited(text: str, *swaps: tuple[str, str]) -> str:
     ('[[listen]]\naddress = "0.0.0.0:80"\nredirect_to_https = true', "", ["- listener 0.0.0.0:80"]),
     ('"0.0.0.0:80"', '"[::]:80"', ["- listener 0.0.0.0:80", "+ listener [::]:80"]),
     ("redirect_to_https = true", "", ["~ listener 0.0.0.0:80: redirect_to_https true -> false"]),
+    ("redirect_to_https = true", "redirect_to_https = 444", ["~ listener 0.0.0.0:80: redirect_to_https true -> 444"]),
     ("redirect_to_https = true", "redirect_to_https = true\nmax_connections = 9",
      ["~ listener 0.0.0.0:80: max_connections 0 -> 9"]),
     ("client_auth =", 'profile = "modern", client_auth =', ["~ listener 0.0.0.0:443: tls.profile intermediate -> modern"]),

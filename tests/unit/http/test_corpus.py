@@ -21,8 +21,9 @@ ACCEPT, REJECT = vectors("accept"), vectors("reject")
 
 
 def split(raw: bytes) -> tuple[bytes, bytes]:
-    """(head, what stands behind it) as the client's connection cuts it: one leading CRLF is forgiven (RFC 9112 2.2)."""
-    raw = raw.removeprefix(b"\r\n")
+    """(head, what stands behind it) as the client's connection cuts it: empty lines in front are skipped (RFC 9112 2.2)."""
+    while raw.startswith(b"\r\n"):
+        raw = raw.removeprefix(b"\r\n")
     end = raw.find(END)
     return (raw, b"") if end < 0 else (raw[: end + 4], raw[end + 4 :])
 

@@ -97,6 +97,76 @@ def test_what_is_refused_is_answered_and_closed(said: list[bytes], status: int, 
     world.at_rest()
 
 
+@pytest.mark.parametrize("pieces", [[b"\r\n"], [b"\r", b"\n"], [b"\r\n\r\n"], [b"\r\n\r", b"\n\r\n"]])
+@pytest.mark.parametrize("parked_before", [False, True])
+def test_empty_lines_behind_a_request_begin_nothing(pieces: list[bytes], parked_before: bool) -> None:
+    """Old clients send one behind a POST: the connection is as idle as it was, no head is late, and the next request is served."""
+    world = World(backends=1, timeouts=model.Timeouts(request_head=5.0, keepalive=20.0))
+    client = world.connect()
+    client.feed(post(b"hi") + (b"" if parked_before else pieces[0]))
+    world.upstream.feed(ok())
+    client.take()
+    if parked_before:
+        world.pass_time(IDLE_IN_GREENLET + 0.5)
+        client.feed(pieces[0])
+    for piece in pieces[1:]:
+        client.feed(piece)
+    world.pass_time(10.0)
+    assert client.take() == b"", "no 408 to a request that never began"
+    assert parked(world)
+    client.feed(get("/next"))
+    world.upstream.feed(ok())
+    assert client.take().endswith(b"ok")
+    client.feed(b"\r\n")
+    world.pass_time(21.0)
+    assert client.take() == b""
+    assert client.end == "finish", "they are no reason to wait longer"
+    assert world.outcomes() == [(200, "")] * 2
+    world.at_rest()
+
+
+def test_empty_lines_do_not_go_on_for_ever() -> None:
+    world = World()
+    client = world.connect()
+    client.feed(b"\r\n" * 40)
+    assert client.is_open()
+    client.feed(b"\r\n" * 25)
+    assert client.take().startswith(b"HTTP/1.1 400 ")
+    assert world.outcomes() == [(400, "empty_lines")]
+    world.at_rest()
+
+
+def test_empty_lines_are_counted_for_each_request() -> None:
+    world = World(backends=1)
+    client = world.connect()
+    for _ in range(4):
+        client.feed(b"\r\n" * 40 + get())
+        world.upstream.feed(ok())
+    assert world.outcomes() == [(200, "")] * 4
+    world.at_rest()
+
+
+@pytest.mark.parametrize("raw", [b"\n" + get(), b"\r" + get(), b"\r\r\n" + get(), b"\r\n\n" + get(), b"\n\r\n" + get()])
+def test_only_whole_line_ends_are_skipped(raw: bytes) -> None:
+    world = World()
+    client = world.connect()
+    client.feed(raw)
+    assert client.take().startswith(b"HTTP/1.1 400 ")
+    assert world.dials == []
+    world.at_rest()
+
+
+def test_a_check_of_1_0_needs_no_host() -> None:
+    """HAProxy's plain check, and every other one of its age."""
+    world = World(backends=1)
+    client = world.connect()
+    client.feed(b"OPTIONS / HTTP/1.0\r\n\r\n")
+    assert world.upstream.take().startswith(b"OPTIONS / HTTP/1.1\r\nHost: ")
+    world.upstream.feed(ok())
+    assert client.take().startswith(b"HTTP/1.1 200 ")
+    world.at_rest()
+
+
 def test_what_stands_behind_a_refused_request_is_not_served() -> None:
     world = World()
     client = world.connect()

@@ -42,7 +42,7 @@ def pieces(raw: bytes) -> Iterator[list[bytes]]:
 
 def is_whole(raw: bytes) -> bool:
     """A head that ends; one that does not is waited for until its time is up."""
-    return END in raw.removeprefix(b"\r\n")
+    return END in raw.lstrip(b"\r\n")
 
 
 class Try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 
 from lbproxy.balance.ledger import Column, Health, PerBackend, column_at
@@ -225,6 +227,20 @@ def test_redirects_to_https(request_head: bytes, location: bytes, end: str) -> N
     assert world.dials == []
     assert world.outcomes() == [(308, "redirect_to_https")]
     world.at_rest()
+
+
+def test_behind_a_terminator_there_is_nothing_to_redirect() -> None:
+    """A trusted one that says https: 308 to where the client is already would go round for ever. Others are not believed."""
+    for peer, served in (("10.0.0.1", True), ("192.0.2.1", False)):
+        world = World(backends=1)
+        client = world.connect(redirect=True, peer=peer, trusted=(ip_network("10.0.0.0/8"),))
+        client.feed(get("/", "X-Forwarded-Proto: https"))
+        if served:
+            world.upstream.feed(ok())
+        assert client.take().startswith(b"HTTP/1.1 200 " if served else b"HTTP/1.1 308 ")
+        client.feed(get("/", "X-Forwarded-Proto: http"))
+        assert client.take().startswith(b"HTTP/1.1 308 ")
+        world.at_rest()
 
 
 def test_an_unforeseen_fault_costs_one_connection() -> None:

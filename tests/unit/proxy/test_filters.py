@@ -21,6 +21,10 @@ def status(answer: bytes) -> int:
     return int(answer[9:12])
 
 
+UNKNOWN = ["X-Forwarded-For: nonsense", "X-Forwarded-For: unknown", "Forwarded: for=_hidden", "X-Real-IP: 192.0.2.7.8",
+           "X-Forwarded-For: 192.0.3.7, unknown"]  # fmt: skip
+
+
 def ask(there: World, *fields: str, peer: str = "192.0.2.1", method: str = "GET", path: str = "/", trusted: bool = False) -> bytes:
     """One request on a connection of its own; a backend that is asked says 200."""
     client = there.connect(peer=peer, trusted=TRUSTED if trusted else ())
@@ -49,7 +53,10 @@ def test_what_is_not_configured_is_not_there() -> None:
     ("10.0.0.1", "192.0.2.7, 192.0.3.7", True),
     ("10.0.0.1", "::ffff:192.0.2.7", False),
     ("10.0.0.1", "::ffff:c000:207", False),
-    ("10.0.0.1", "nonsense", True),
+    ("10.0.0.1", "192.0.2.7:50001", False),
+    ("10.0.0.1", "[::ffff:192.0.2.7]:50001", False),
+    ("10.0.0.1", "192.0.3.7:50001", True),
+    ("10.0.0.1", '"192.0.3.7", , ', True),
     ("::ffff:192.0.2.7", None, False),
 ])  # fmt: skip
 def test_the_address_that_counts(peer: str, forwarded: str | None, admitted: bool) -> None:
@@ -202,3 +209,44 @@ def test_invented_clients_cannot_fill_the_memory() -> None:
     for number in range(3000):
         filters._site(f"198.51.{number >> 8}.{number & 255}")
     assert len(filters._known) <= 1024
+
+
+@pytest.mark.parametrize("said", UNKNOWN)
+@pytest.mark.parametrize("rule", [
+    AddressList(deny=(ip_network("192.0.2.0/24"),)),
+    AddressList(allow=(ip_network("10.0.0.0/8"),)),  # the gateway's own network, which a client must not borrow
+])  # fmt: skip
+def test_a_client_that_nobody_knows_passes_no_rule_about_addresses(rule: AddressList, said: str) -> None:
+    """It may be one who is denied, and is none who is allowed for sure. Who is no trusted proxy is not believed anyway."""
+    there = world(RouteFilters(rule))
+    for _ in range(2):
+        assert status(ask(there, said, peer="10.0.0.1", trusted=True)) == 403
+    assert there.outcomes() == [(403, "address_unknown")] * 2
+    assert status(ask(there, peer="10.0.0.1", trusted=True)) == 200, "the gateway speaks for itself"
+    there.service.counters.publish()
+    assert there.ledger.total(Scalar.REFUSED_ADDRESS) == 2
+    assert there.ledger.total(Scalar.UNREAD_CLIENTS) == 2
+
+
+def test_clients_that_nobody_knows_share_a_rate() -> None:
+    """That of whoever is the last one known: writing nonsense gives nobody a rate of his own."""
+    there = world(RouteFilters(limit=ClientLimit(rate=Rate(2, 60))))
+    answers = [status(ask(there, said, peer="10.0.0.1", trusted=True)) for said in UNKNOWN[:4]]
+    assert answers == [200, 200, 429, 429]
+
+
+def test_each_request_of_an_unknown_client_is_told() -> None:
+    """On one connection, with the same bytes, too."""
+    heard: list[tuple[str, bytes]] = []
+    there = world(RouteFilters())
+    there.service.on_unread = lambda peer, text: heard.append((peer, text))
+    client = there.connect(peer="10.0.0.1", trusted=TRUSTED)
+    for _ in range(3):
+        client.feed(get("/", "X-Forwarded-For: _x, 10.0.0.2"))
+        there.upstream.feed(ok())
+        assert client.take().endswith(b"ok")
+    client.feed(get("/", "X-Forwarded-For: 192.0.2.1"))
+    there.upstream.feed(ok())
+    assert heard == [("10.0.0.1", b"_x")] * 3
+    there.service.counters.publish()
+    assert there.ledger.total(Scalar.UNREAD_CLIENTS) == 3

@@ -99,22 +99,31 @@ def test_redirect(close: bool, body: bool) -> None:
 def test_nothing_is_injected() -> None:
     """Whatever request is accepted, its host and target in a Location leave one well-formed response with one Location."""
     for vector in vectors("accept"):
-        raw = vector.raw.removeprefix(b"\r\n")
+        raw = vector.raw.lstrip(b"\r\n")
         request = parse_request(raw[: raw.index(b"\r\n\r\n") + 4], 8192, 100)
         location = b"https://" + request.host + request.target
         head, _ = split(redirect(location, close=True))
         assert parse_response(head, b"GET", 10).status == 308
         assert values(head, "location") == [location]
         forwarded = values(Forwarder("192.0.2.9", "https", 443, ()).request(request), "forwarded")
-        assert forwarded == [b'for=192.0.2.9;proto=https;host="%b"' % request.authority]
-        assert re.fullmatch(rb"[a-z0-9._:\[\]-]+", request.authority)
+        assert forwarded == [b'for=192.0.2.9;proto=https;host="%b"' % (request.authority or b"localhost")]
+        assert re.fullmatch(rb"[a-z0-9._:\[\]-]*", request.authority)
 
 
-@pytest.mark.parametrize(("line", "port", "expected"), [
-    (b"GET /a?b HTTP/1.1", 443, b"https://example.com/a?b"), (b"GET / HTTP/1.1", 8443, b"https://example.com:8443/"),
-    (b"OPTIONS * HTTP/1.1", 443, b"https://example.com/"),
+@pytest.mark.parametrize(("line", "host", "ours", "wanted", "expected"), [
+    (b"GET /a?b HTTP/1.1", b"example.com", 80, 0, b"https://example.com/a?b"),
+    (b"GET / HTTP/1.1", b"example.com", 8080, 0, b"https://example.com/"),  # published under another port than ours: so is TLS
+    (b"GET / HTTP/1.1", b"example.com:9999", 8080, 0, b"https://example.com/"),
+    (b"GET / HTTP/1.1", b"example.com:8080", 8080, 0, b"https://example.com:8443/"),  # reached as we listen: so is TLS
+    (b"GET / HTTP/1.1", b"example.com:80", 80, 0, b"https://example.com/"),
+    (b"GET / HTTP/1.1", b"example.com:8080", 8080, 444, b"https://example.com:444/"),
+    (b"GET / HTTP/1.1", b"example.com", 80, 443, b"https://example.com/"),
+    (b"GET / HTTP/1.1", b"[::1]:8080", 8080, 0, b"https://[::1]:8443/"),
+    (b"OPTIONS * HTTP/1.1", b"example.com:80", 80, 0, b"https://example.com/"),
+    (b"GET /x HTTP/1.0", b"", 80, 0, b"https://192.0.2.80/x"),
 ])  # fmt: skip
-def test_the_same_place_on_https(line: bytes, port: int, expected: bytes) -> None:
-    """Without the port that the client came to; "*" is no place."""
-    head = parse_request(line + b"\r\nHost: example.com:8080\r\n\r\n", 8192, 100)
-    assert https_location(head, port) == expected
+def test_the_same_place_on_https(line: bytes, host: bytes, ours: int, wanted: int, expected: bytes) -> None:
+    """On the port that the configuration names, else where the client will find it; "*" is no place."""
+    head = parse_request(line + (b"\r\nHost: " + host if host else b"") + b"\r\n\r\n", 8192, 100)
+    forwarder = Forwarder("192.0.2.9", "http", ours, (), here=lambda: "192.0.2.80")
+    assert https_location(head, forwarder, wanted, 8443) == expected

@@ -27,6 +27,7 @@ from lbproxy.http.forwarding import Forwarder
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.place import Place
+from lbproxy.proxy.requester import NO_REDIRECT
 from lbproxy.proxy.retries import Retries
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
@@ -414,8 +415,8 @@ class World:
         """A client's connection, parked until its first input."""
         stream = FakeStream(self, "client", room)
         self.door.admit()
-        forwarder = Forwarder(peer, "https", 443, trusted)
-        ClientConnection(self.service, stream, peer, forwarder, redirect, 0.0, self.door).await_first()
+        forwarder = Forwarder(peer, "http" if redirect else "https", 443, trusted)
+        ClientConnection(self.service, stream, peer, forwarder, 0 if redirect else NO_REDIRECT, 0.0, self.door).await_first()
         return stream
 
     # ---- afterwards
