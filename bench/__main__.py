@@ -4,6 +4,7 @@
     faults     what a failing backend costs
     scale      what several workers cost, and how evenly they share
     slow       what a crowd of slow clients costs the others
+    attacks    what one client that floods costs the others, message by message
     simulate   how long requests wait under each balancing policy, in simulated time
 
 Exit 0 whatever the figures, 1 with the reason when the harness cannot measure.
@@ -15,6 +16,7 @@ import signal
 import sys
 from types import FrameType
 
+from bench.attacks import command as attacks
 from bench.faults import command as faults
 from bench.macro import cases
 from bench.macro import command as macro
@@ -30,6 +32,7 @@ VERBS = {
     "scale": scale.main,
     "faults": faults.main,
     "slow": slow.main,
+    "attacks": attacks.main,
     "simulate": simulate.main,
 }
 """By the first argument; what is a case as well (`reload`) is a verb only if options or nothing follow it."""

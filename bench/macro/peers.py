@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version as package_version
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from bench.macro import duties
 from bench.macro.certificate import Files
 from bench.macro.errors import BenchError
 from bench.macro.machine import Cores, pinned, require, version
+from bench.macro.machine import facts as machine_facts
 from bench.macro.process import Program, free_ports
 from bench.macro.proxies import caddy as caddy_file
 from bench.macro.proxies import proxy_py as proxy_py_file
@@ -136,6 +137,12 @@ def about(name: str) -> str:
         return f"{described}, {'compiled unless older than that' if compiled.form().paths else 'not compiled, as the checkout'}"
     described += f", {'pure: asked for' if name == PURE else compiled.describe()}"
     return described + (", with changes on top" if changed() else "")
+
+
+def facts(names: Sequence[str], cores: Cores) -> str:
+    """A line for each fact that a report begins with."""
+    told = {**machine_facts(cores), **{name: about(name) for name in names}}
+    return "\n".join(f"{fact + ':':<13} {what}" for fact, what in told.items())
 
 
 def changed() -> bool:

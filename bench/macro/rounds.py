@@ -19,6 +19,7 @@ from bench.macro.figures import Sample, order
 from bench.macro.latency_table import LatencySample
 from bench.macro.machine import Cores, widened
 from bench.macro.peers import Maker, Peer, kind, maker, takes
+from bench.macro.site import Recipe, Site
 
 IDLE_ROUNDS = 3  # memory hardly varies
 
@@ -62,13 +63,28 @@ class Stage:
         self.backends = Backends(self._new_folder("backends"), cores, self._certificate, count=backends)
 
     @contextmanager
-    def peer(self, name: str, setup: cases.Setup = cases.USUAL, same_cores_as: int = 1) -> Iterator[Peer]:
-        """`same_cores_as`: it gets the cores that this many workers would get, if that is more."""
+    def peer(
+        self,
+        name: str,
+        setup: cases.Setup = cases.USUAL,
+        same_cores_as: int = 1,
+        backends: tuple[int, ...] = (),
+        prepare: Callable[[str, Path], None] | None = None,
+    ) -> Iterator[Peer]:
+        """`same_cores_as`: it gets the cores that this many workers would get, if that is more; `backends`: ports of others than
+        the setup's; `prepare`: is given the proxy's name and its folder, with its configuration in it, before it starts."""
         ca = self._certificate.cert if setup.backend_tls else None
-        ports = self.backends.tls_ports if setup.backend_tls else tuple(self.backends.all[: setup.backends])
+        ports = backends or (self.backends.tls_ports if setup.backend_tls else tuple(self.backends.all[: setup.backends]))
         cores = widened(self._cores, max(setup.workers, same_cores_as))
         folder = self._new_folder(name)
-        peer = Peer(name, self._makers[name], folder, ports, self._certificate, cores, setup.workers, ca)
+
+        def make(site: Site) -> Recipe:
+            recipe = self._makers[name](site)
+            if prepare is not None:
+                prepare(name, folder)
+            return recipe
+
+        peer = Peer(name, make, folder, ports, self._certificate, cores, setup.workers, ca)
         try:
             yield peer
         finally:

@@ -68,8 +68,7 @@ def measure(chosen: argparse.Namespace) -> None:
         taken.append(sample)
         where = "here" if sample.here else "elsewhere"
         print(f"{sample.attack:<7} {sample.peer:<8} {where:<9} p99 {sample.p99_ms:8.2f} ms", file=sys.stderr, flush=True)
-    for fact, told in {**machine.facts(machine.Cores()), **{name: peers.about(name) for name in names}}.items():
-        print(f"{fact + ':':<13} {told}")
+    print(peers.facts(names, machine.Cores()))
     print(f"\n{table(sorted(taken, key=lambda sample: list(ATTACKS).index(sample.attack)))}\n\n{LEGEND}")
 
 
