@@ -7,11 +7,13 @@ cdef class Stream:
     cdef public long stalls
     cdef public bint unread
     cdef public double write_stall
+    cdef public long long wired
 
     cpdef bytes read(self, Py_ssize_t limit)
     cpdef write(self, data)
     cpdef write_last(self, data)
     cpdef bint read_early(self) except -1
+    cpdef bint unseen(self, long long since) except -1
     cpdef end_output(self)
     cpdef close(self)
     cpdef finish(self)

@@ -44,7 +44,7 @@ class Stream:
     A class and no protocol, for what is compiled reaches into it without asking: net/ has the real ones, tests have others.
     """
 
-    __slots__ = ("deadline", "owner", "patient", "stalls", "unread", "write_stall")
+    __slots__ = ("deadline", "owner", "patient", "stalls", "unread", "wired", "write_stall")
 
     deadline: float
     """Monotonic seconds at which whoever waits for input gets TimedOut (or the owner `on_expired`); NEVER for no limit."""
@@ -57,6 +57,8 @@ class Stream:
     """How often a write had to wait for room."""
     write_stall: float
     """Seconds without progress after which a write is given up."""
+    wired: int
+    """Bytes handed to the kernel so far, in the form in which they left."""
 
     def read(self, limit: int) -> bytes:
         """Wait for the next bytes, about `limit` or 64 KiB at most; b"" at the end. Raises TimedOut, ConnectionLost."""
@@ -72,6 +74,14 @@ class Stream:
 
     def read_early(self) -> bool:
         """From `on_readable`: take in what came, for the next `read`. False: the peer is gone (end of input, reset, goodbye)."""
+        raise NotImplementedError
+
+    def unseen(self, since: int) -> bool:
+        """Whether it is proved that the peer got nothing of what was written from when `wired` was `since`.
+
+        For a stream that cannot go on. Proof is that nothing left, or that the peer ended its side in an orderly way before it had
+        acknowledged any of it. A reset is no proof: it may come in place of the acknowledgement of what was read.
+        """
         raise NotImplementedError
 
     def end_output(self) -> None:

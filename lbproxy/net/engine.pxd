@@ -7,6 +7,7 @@ cdef class Engine:
     cdef public Py_ssize_t got
     cdef public bint again
     cdef public bint ended
+    cdef public Py_ssize_t pushed
     cdef public bytes unsent
 
     cpdef put(self, bytes raw)

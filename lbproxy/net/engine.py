@@ -27,7 +27,7 @@ _MUCH = HEAD_READ + OVERHEAD
 class Engine:
     """One connection's keys and records. Raises ssl.SSLError for what the peer got wrong, and OSError as the socket does."""
 
-    __slots__ = ("_incoming", "_outgoing", "again", "ended", "got", "tls", "unsent")
+    __slots__ = ("_incoming", "_outgoing", "again", "ended", "got", "pushed", "tls", "unsent")
 
     def __init__(self, context: ssl.SSLContext, server_name: str | None) -> None:
         """The server's side when `server_name` is None. Raises ValueError for a name that OpenSSL refuses."""
@@ -40,6 +40,8 @@ class Engine:
         """There may be plaintext, or a failure that came behind some: `decrypt` comes before the next wait."""
         self.ended = False
         """close_notify has come."""
+        self.pushed = 0
+        """Bytes that the kernel took of the last `push`."""
         self.unsent = b""
         """What the last `push` had no room for."""
 
@@ -129,6 +131,7 @@ class Engine:
             sent = os.writev(fd, records)
         except BlockingIOError:
             sent = 0
+        self.pushed = sent
         if sent != sum(map(len, records)):
             self.unsent = b"".join(records)[sent:]
         return at

@@ -1,5 +1,7 @@
 # Types for the compiled form of tcp_stream.py. See lbproxy/compiled.py.
 
+cimport cython
+
 from lbproxy.net.wire cimport receive, send
 from lbproxy.streams cimport Stream
 
@@ -7,11 +9,13 @@ from lbproxy.streams cimport Stream
 cdef class TcpStream(Stream):
     cdef public object _deadlines
     cdef public bytes _early
+    cdef public bint _ended
     cdef public int _fd
     cdef public object _hub
     cdef public bint _paused
     cdef public long _queued
     cdef public object _reader
+    cdef public bint _reset
     cdef public object _sock
     cdef public long _unwaited
     cdef public object _watcher
@@ -27,8 +31,10 @@ cdef class TcpStream(Stream):
     cpdef bytes _read_raw(self, long limit)
     cdef _await_input(self)
     cdef _note_read(self, Py_ssize_t got, Py_ssize_t limit)
+    @cython.locals(sent=Py_ssize_t)
     cpdef write(self, data)
     cpdef bint read_early(self) except -1
+    cpdef bint unseen(self, long long since) except -1
     cpdef end_output(self)
     cpdef close(self)
     cpdef finish(self)

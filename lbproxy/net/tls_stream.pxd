@@ -11,4 +11,5 @@ cdef class TlsStream(TcpStream):
     cdef bytes _next_flight(self)
     cdef bytes _receive(self, Py_ssize_t limit)
     cdef _push(self, data, bint last)
+    cpdef bint unseen(self, long long since) except -1
     cpdef _flush(self)

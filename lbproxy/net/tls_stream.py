@@ -140,7 +140,7 @@ class TlsStream(TcpStream):
             except ssl.SSLError:  # which is an OSError
                 raise
             except OSError as error:
-                raise ConnectionLost(error.strerror or str(error)) from error
+                raise self._lost(error) from error
             if data is not None:
                 self._note_read(engine.got, limit)
                 if not engine.got:
@@ -183,7 +183,8 @@ class TlsStream(TcpStream):
             except ssl.SSLError as error:
                 raise ConnectionLost(_reason(error)) from error
             except OSError as error:
-                raise ConnectionLost(error.strerror or str(error)) from error
+                raise self._lost(error) from error
+            self.wired += engine.pushed
             if engine.unsent:
                 rest, engine.unsent = engine.unsent, b""
                 self._write_rest(memoryview(rest))
@@ -206,6 +207,11 @@ class TlsStream(TcpStream):
                 pass  # the connection is lost in any case
 
     # ---------------------------------------------------------------- ends
+
+    def unseen(self, since: int) -> bool:
+        """See Stream. close_notify is an orderly end as a FIN is, and acknowledges as much."""
+        self._ended = self._ended or self._engine.ended
+        return TcpStream.unseen(self, since)
 
     def _goodbye(self) -> bytes:
         return self._engine.goodbye()

@@ -430,7 +430,7 @@ cdef class _Native(Engine):
         if last and at == size and SSL_shutdown(self._session) < 0:
             ERR_clear_error()
         try:
-            sent = _send(fd, _output, _output_used)
+            self.pushed = sent = _send(fd, _output, _output_used)
             if sent != _output_used:
                 self.unsent = PyBytes_FromStringAndSize(_output + sent, _output_used - sent)
         finally:

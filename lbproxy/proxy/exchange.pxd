@@ -50,6 +50,8 @@ cdef class Exchange:
     @cython.locals(lease=Lease)
     cdef _serve(self, Pool pool)
     cdef _attempt(self, Lease lease, Pool pool)
+    @cython.locals(service=Service)
+    cdef Upstream _kept(self, Lease lease, Pool pool)
     cdef _dial(self, Lease lease, Pool pool)
     @cython.locals(answer=ResponseHead, known=KnownHead, stream=Stream, place=Place)
     cdef _converse(self, Upstream upstream)

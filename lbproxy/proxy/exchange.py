@@ -22,7 +22,7 @@ from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.proxy.replies import https_location, redirect, reply
 from lbproxy.proxy.requester import NO_REDIRECT, Client
 from lbproxy.proxy.response_head import read_head, read_piece
-from lbproxy.proxy.retry import Verdict, judge, preference
+from lbproxy.proxy.retry import IDEMPOTENT, Verdict, judge, preference
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.rewriter import Rewriting, own_lines
 from lbproxy.proxy.time_limit import TimeLimit
@@ -197,8 +197,10 @@ class Exchange:
         """Try the leased backend; None when the client has its answer, else the failure after which another may be tried."""
         reuse = True
         while True:
-            upstream = self._service.idle.take(lease.slot) if reuse else None
+            upstream = None
             try:
+                if reuse:
+                    upstream = self._kept(lease, pool)
                 if upstream is None:
                     upstream = self._dial(lease, pool)
                 self._converse(upstream)
@@ -224,6 +226,13 @@ class Exchange:
             self._service.counters.retries += 1
             return lease_failed
 
+    def _kept(self, lease: Lease, pool: Pool) -> Upstream | None:
+        """An idle connection to the leased backend."""
+        service = self._service
+        if self._head.method == b"GET" or service.retries.method(pool, self._head) in IDEMPOTENT:
+            return service.idle.take(lease.slot)
+        return service.idle.take_settled(lease.slot, self._leased, service.strands.sleep)
+
     def _dial(self, lease: Lease, pool: Pool) -> Upstream:
         backend = lease.backend
         stream = self._service.dialer.dial(backend.ip, backend.port, pool.name, backend.host, self._place.connect)
@@ -234,11 +243,13 @@ class Exchange:
         upload = self._upload
         if upload is not None:
             upload.pause()
+        died_unanswered = error.reason == "response_closed"
         return judge(
             method=self._service.retries.method(pool, self._head),
             nothing_sent=error.nothing_sent,
             reused=upstream is not None and upstream.served > 0,
-            died_unanswered=error.reason == "response_closed",
+            died_unanswered=died_unanswered,
+            unseen=died_unanswered and upstream is not None and upstream.stream.unseen(upstream.mark),
             replayable=upload is None or upload.replayable,
             tries=self._tries,
             retries=self._service.retries.most(pool),
@@ -250,6 +261,7 @@ class Exchange:
         """Send the request, pass the answer on. Raises UpstreamError while nothing was passed on, later SourceFailed."""
         stream, place = upstream.stream, self._place
         stream.write_stall = place.write_stall
+        upstream.mark = stream.wired
         head_bytes = self._client.forwarder.request(self._head)
         if self._rewriting is not None:
             head_bytes = self._rewriting.request(head_bytes)
@@ -477,17 +489,6 @@ class Exchange:
             if self._rewriting is not None:
                 about += self._rewriting.logged()
             service.access.record(
-                about,
-                self._status,
-                self._reason,
-                bytes_in,
-                self._bytes_out,
-                self._backend,
-                self._tries,
-                client.tls_seconds,
-                self._begun,
-                self._parsed,
-                self._leased,
-                self._answered,
-                ended,
-            )
+                about, self._status, self._reason, bytes_in, self._bytes_out, self._backend, self._tries,
+                client.tls_seconds, self._begun, self._parsed, self._leased, self._answered, ended,
+            )  # fmt: skip

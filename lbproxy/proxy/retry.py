@@ -3,9 +3,12 @@
 A second try is safe when the first cannot have had an effect, or when an effect twice is the same as once:
 
 1. Nothing was sent: always.
-2. The connection was a reused one and died before its first response byte: nearly always the backend closed it as idle while our
-   request was on its way. Once, on a fresh connection to the same backend.
-3. The method is idempotent (RFC 9110 9.2.2): on another backend.
+2. It is proved that the backend got nothing of what was sent (Stream.unseen): it had closed its side before.
+3. The method is idempotent (RFC 9110 9.2.2).
+
+That a reused connection died before its first response byte is no proof: nearly always the backend closed it as idle while our
+request was on its way, but it may as well have done the work, and been killed. It says where a second try goes: in 2 and 3 once on
+a fresh connection to the same backend, otherwise to another one.
 
 In 2 and 3 the body must be at hand still. Never once response bytes were passed on. A pool says how many further tries there are (1
 unless told otherwise); while nothing was sent, one more, because a connect that is refused costs nothing. Where it says none,
@@ -41,18 +44,24 @@ def preference(head: RequestHead) -> Preference:
 
 
 def judge(
-    *, method: bytes, nothing_sent: bool, reused: bool, died_unanswered: bool, replayable: bool, tries: int, retries: int
+    *,
+    method: bytes,
+    nothing_sent: bool,
+    reused: bool,
+    died_unanswered: bool,
+    unseen: bool,
+    replayable: bool,
+    tries: int,
+    retries: int,
 ) -> Verdict:
     """`tries`: backends tried so far, this one included; `retries`: further ones that the pool allows; `died_unanswered`: the
-    connection ended before its first response byte."""
+    connection ended before its first response byte; `unseen`: and before the backend got anything of the request."""
     if not retries:
         return Verdict.GIVE_UP
     if nothing_sent:
         return Verdict.OTHER_BACKEND if tries < retries + 2 else Verdict.GIVE_UP
-    if not replayable:
+    if not replayable or not (unseen or method in IDEMPOTENT):
         return Verdict.GIVE_UP
     if reused and died_unanswered:
         return Verdict.SAME_BACKEND
-    if method in IDEMPOTENT and tries < retries + 1:
-        return Verdict.OTHER_BACKEND
-    return Verdict.GIVE_UP
+    return Verdict.OTHER_BACKEND if tries < retries + 1 else Verdict.GIVE_UP

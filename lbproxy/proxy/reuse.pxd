@@ -6,12 +6,21 @@ from lbproxy.http.heads cimport KnownHead
 from lbproxy.streams cimport Stream
 
 
+cdef class Upstream
+
+
 cdef class Shelf:
+    cdef public object clock
+    cdef public bint hasty
     cdef public list idle
+    cdef public bint keeps
     cdef public Py_ssize_t limit
     cdef public double longest
     cdef public double patience
     cdef public long long requests
+
+    @cython.locals(upstream=Upstream, index=Py_ssize_t)
+    cpdef Upstream take_settled(self, double now)
 
 
 cdef class Upstream:
@@ -20,7 +29,9 @@ cdef class Upstream:
     cdef public Shelf _shelf
     cdef public object backend
     cdef public KnownHead last_head
+    cdef public long long mark
     cdef public long long served
+    cdef public double since
     cdef public Stream stream
 
 
@@ -32,6 +43,8 @@ cdef class IdleUpstreams:
 
     @cython.locals(shelf=Shelf, upstream=Upstream)
     cpdef Upstream take(self, slot)
+    @cython.locals(shelf=Shelf, upstream=Upstream)
+    cpdef Upstream take_settled(self, slot, double now, sleep)
     @cython.locals(shelf=Shelf, idle=list, tired=double)
     cpdef put(self, Upstream upstream, double now)
     cdef Shelf _shelf(self, backend)

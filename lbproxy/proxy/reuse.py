@@ -4,6 +4,10 @@ The most recently used one is the least likely to be closed by the backend meanw
 on an idle connection, data or its end, condemns it: a response nobody asked for must never meet the next request (RFC 9112 9.2:
 the "second response" of a smuggling attack).
 
+For a request that must not be sent twice that is not enough. Some backends close every connection right after an answer, without
+having said so. Where our next request gets in between, they read it and close, and nobody can prove that they did nothing. So such
+a request gets a connection that its backend has kept for a moment (SETTLED), unless the backend is known to keep them.
+
 A shelf belongs to a backend of a pool, not to an address: two pools that reach one address in different ways (TLS, another server
 name) never see each other's connections.
 """
@@ -17,6 +21,8 @@ from lbproxy.config.model import Connections
 from lbproxy.http.heads import KnownHead
 from lbproxy.streams import NEVER, Stream
 
+SETTLED = 0.05
+"""Seconds after an answer by which a backend that means to close has closed."""
 _NO_LIMIT = 2**62
 _NONE = Connections(idle=0)
 """For backends that have left."""
@@ -25,15 +31,32 @@ _NONE = Connections(idle=0)
 class Shelf:
     """One backend's idle connections, and what its pool says about them."""
 
-    __slots__ = ("idle", "limit", "longest", "patience", "requests")
+    __slots__ = ("clock", "hasty", "idle", "keeps", "limit", "longest", "patience", "requests")
 
-    def __init__(self, settings: Connections) -> None:
+    def __init__(self, settings: Connections, clock: Callable[[], float]) -> None:
+        self.clock = clock
         self.idle: list[Upstream] = []
+        self.hasty = False
+        """This backend was seen to close a connection right after an answer."""
+        self.keeps = False
+        """It was seen to keep one, which says nothing if it was seen to close others."""
         self.limit = settings.idle
         self.patience = settings.idle_timeout
         self.longest = settings.max_age or NEVER
         """Seconds that a connection is used; counted from the end of its first response."""
         self.requests = settings.max_requests or _NO_LIMIT
+
+    def take_settled(self, now: float) -> Upstream | None:
+        """The last that its backend will probably not close the next moment."""
+        for index in range(len(self.idle) - 1, -1, -1):
+            upstream = self.idle[index]
+            if upstream.since + SETTLED <= now or (not self.hasty and (self.keeps or upstream.served > 1)):
+                self.keeps = True
+                del self.idle[index]
+                upstream._idle = False
+                upstream.stream.deadline = NEVER
+                return upstream
+        return None
 
     def clear(self) -> None:
         """Close all that are idle."""
@@ -46,13 +69,17 @@ class Shelf:
 class Upstream:
     """A connection to a backend. Owner of its stream while idle."""
 
-    __slots__ = ("_idle", "_retires", "_shelf", "backend", "last_head", "served", "stream")
+    __slots__ = ("_idle", "_retires", "_shelf", "backend", "last_head", "mark", "served", "since", "stream")
 
     def __init__(self, stream: Stream, backend: Backend) -> None:
         self.stream = stream
         self.backend = backend
         self.served = 0
         """Requests so far. If it dies before the first byte of a later answer, it was probably closed as idle."""
+        self.mark = 0
+        """`stream.wired` when the present request began."""
+        self.since = 0.0
+        """When it became idle."""
         self._idle = False
         self._retires = NEVER
         self._shelf: Shelf | None = None
@@ -65,7 +92,10 @@ class Upstream:
         """Idle: condemned. Busy: the input waits for its reader."""
         if self._idle and self._shelf is not None:
             self._idle = False
-            self._shelf.idle.remove(self)
+            shelf = self._shelf
+            shelf.idle.remove(self)
+            if shelf.clock() - self.since < SETTLED:
+                shelf.hasty = True
             self.stream.close()
 
     def on_expired(self) -> None:
@@ -96,6 +126,18 @@ class IdleUpstreams:
         upstream.stream.deadline = NEVER
         return upstream
 
+    def take_settled(self, slot: int, now: float, sleep: Callable[[float], None]) -> Upstream | None:
+        """As `take`, for a request that must not be sent twice; it may `sleep` until one is settled."""
+        shelf = self._shelves.get(slot)
+        if shelf is None or not shelf.idle:
+            return None
+        upstream = shelf.take_settled(now)
+        if upstream is None and not shelf.hasty:  # then nothing is known of this backend yet
+            settled = shelf.idle[0].since + SETTLED
+            sleep(settled - now)
+            upstream = shelf.take_settled(settled)
+        return upstream
+
     def put(self, upstream: Upstream, now: float) -> None:
         """Its response ended cleanly: keep it."""
         shelf = upstream._shelf
@@ -108,16 +150,17 @@ class IdleUpstreams:
             upstream.stream.close()
             return
         upstream._idle = True
+        upstream.since = now
         tired = now + shelf.patience
         upstream.stream.deadline = tired if tired < upstream._retires else upstream._retires
         idle.append(upstream)
 
     def _shelf(self, backend: Backend) -> Shelf:
         if self._gone is not None and backend.slot in self._gone:
-            return Shelf(_NONE)
+            return Shelf(_NONE, self._clock)
         shelf = self._shelves.get(backend.slot)
         if shelf is None:
-            shelf = self._shelves[backend.slot] = Shelf(self._settings.get(backend.pool) or Connections())
+            shelf = self._shelves[backend.slot] = Shelf(self._settings.get(backend.pool) or Connections(), self._clock)
         return shelf
 
     def follow(self, gone: Iterable[int], there: Iterable[int]) -> None:

@@ -8,6 +8,8 @@ import os
 import shutil
 import signal
 import socket
+import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -170,11 +172,21 @@ def nginx(directory: Path) -> Server:
     return Server([program, "-c", str(config), "-e", f"{directory}/nginx-error.log"], port, directory)
 
 
-def gunicorn(directory: Path) -> Server:
-    """gunicorn with the WSGI application of tests/support/web.py."""
+def gunicorn(
+    directory: Path,
+    application: str = "tests.support.web:wsgi",
+    *,
+    kind: str = "gthread",
+    certificate: dict[str, str] | None = None,
+    environment: dict[str, str] | None = None,
+) -> Server:
+    """gunicorn with one worker of that `kind`; over TLS with a `certificate` (files by "cert" and "key")."""
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--worker-class", "gthread", "--threads", "8"]
-    return Server([*command, "--keep-alive", "30", "--no-control-socket", "tests.support.web:wsgi"], port, directory)
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--worker-class", kind]
+    command += ["--threads", "8", "--keep-alive", "30"] if kind == "gthread" else []
+    command += ["--certfile", certificate["cert"], "--keyfile", certificate["key"]] if certificate else []
+    command += [argument for name, value in (environment or {}).items() for argument in ("--env", f"{name}={value}")]
+    return Server([*command, "--no-control-socket", application], port, directory)
 
 
 def uvicorn(directory: Path) -> Server:
@@ -197,8 +209,10 @@ class Scripted:
     `script(conversation)` runs in a thread per connection; when it returns, the connection is closed.
     """
 
-    def __init__(self, script: Callable[[Conversation], None]) -> None:
+    def __init__(self, script: Callable[[Conversation], None], context: ssl.SSLContext | None = None) -> None:
+        """`context`: it speaks TLS."""
         self._script = script
+        self._context = context
         self.conversations: list[Conversation] = []
         self._listener = socket.create_server(("127.0.0.1", free_port()), backlog=128)
         self.port: int = self._listener.getsockname()[1]
@@ -236,6 +250,8 @@ class Scripted:
 
     def _converse(self, conversation: Conversation) -> None:
         try:
+            if self._context is not None:
+                conversation.shake_hands(self._context)
             self._script(conversation)
         except (OSError, EOFError):
             pass  # the proxy went away; the test looks at what arrived
@@ -282,6 +298,15 @@ class Conversation:
     def send(self, data: bytes) -> None:
         """All of `data`."""
         self._socket.sendall(data)
+
+    def shake_hands(self, context: ssl.SSLContext) -> None:
+        """From here on over TLS."""
+        self._socket = context.wrap_socket(self._socket, server_side=True)
+
+    def reset(self) -> None:
+        """Cut the connection with a TCP reset."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
 
     def close(self) -> None:
         """Close both directions."""

@@ -9,7 +9,7 @@ import pytest
 from lbproxy.balance.ledger import Column, Health, PerBackend, column_at
 from lbproxy.config import model
 from lbproxy.proxy.response_head import MAX_RESPONSE_HEAD
-from tests.unit.proxy.world import EOF, LOST, FakeStream, World, get, ok, post
+from tests.unit.proxy.world import EOF, LOST, UNHEARD, FakeStream, World, get, ok, post
 
 
 def answered(world: World, client: FakeStream, request: bytes, response: bytes) -> bytes:
@@ -51,10 +51,11 @@ def test_all_refuse(backends: int, tries: int) -> None:
     world.at_rest()
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-@pytest.mark.parametrize("death", [EOF, LOST], ids=["end", "reset"])
+@pytest.mark.parametrize(("method", "death"), [
+    ("GET", EOF), ("GET", UNHEARD), ("GET", LOST), ("POST", UNHEARD), ("PATCH", UNHEARD),
+])  # fmt: skip
 def test_a_reused_connection_that_died_is_replaced(method: str, death: bytes | Exception) -> None:
-    """It was closed as idle while our request was on its way: the same backend, once, afresh. Also for POST."""
+    """It was closed as idle while our request was on its way: the same backend, once, afresh. Also for POST, if that is proved."""
     world = World(backends=1)
     client = world.connect()
     answered(world, client, get(), ok())
@@ -67,6 +68,52 @@ def test_a_reused_connection_that_died_is_replaced(method: str, death: bytes | E
     lines = world.lines()
     assert [(line["status"], line["tries"]) for line in lines] == [(200, 1), (200, 1)]
     assert world.count(PerBackend.FAILURES, 0) == 0
+    world.at_rest()
+
+
+@pytest.mark.parametrize("death", [EOF, LOST], ids=["end", "reset"])
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_what_a_dying_backend_may_have_done_is_not_done_twice(method: str, death: bytes | Exception) -> None:
+    """It took the request, on a connection that was kept, and died. Perhaps it had carried it out: nobody knows."""
+    world = World(backends=2)
+    client = world.connect()
+    for _ in range(2):
+        answered(world, client, get(), ok())
+    client.feed(post(b"an order", method=method))
+    world.upstreams[0].feed(death)
+    assert world.dials == [9000, 9001], "both were there before"
+    assert not world.upstreams[1].sent.count(b"an order")
+    assert client.take().startswith(b"HTTP/1.1 502 ")
+    assert world.outcomes()[2:] == [(502, "response_closed")]
+    assert world.count(PerBackend.FAILURES, 0) == 1
+    world.at_rest()
+
+
+def test_a_body_that_followed_is_no_proof_that_nothing_was_taken() -> None:
+    """The end came after a part of the body; only if the backend had got nothing at all, the head included, it is sent again."""
+    for death, again in ((EOF, False), (UNHEARD, True)):
+        world = World(backends=1)
+        client = world.connect()
+        answered(world, client, get(), ok())
+        client.feed(post(b"half", length=8), b"more")
+        world.upstream.feed(death)
+        assert len(world.dials) == (2 if again else 1)
+        if again:
+            assert world.upstream.take().endswith(b"\r\n\r\nhalfmore")
+            world.upstream.feed(ok())
+        assert world.outcomes()[1:] == [(200 if again else 502, "" if again else "response_closed")]
+        world.at_rest()
+
+
+def test_a_fresh_connection_that_ends_before_the_request_reached_it() -> None:
+    """A backend that closes what it accepts (it is full, or ends) has done nothing: another one is asked, whatever the method."""
+    world = World(backends=2)
+    client = world.connect()
+    client.feed(post(b"an order"))
+    world.upstream.feed(UNHEARD)
+    assert world.dials == [9000, 9001]
+    world.upstream.feed(ok())
+    assert world.outcomes() == [(200, "")]
     world.at_rest()
 
 

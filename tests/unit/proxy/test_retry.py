@@ -11,11 +11,11 @@ from lbproxy.proxy.retry import IDEMPOTENT, REPLAY_LIMIT, Verdict, judge, repeat
 
 METHODS = (b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"POST", b"PATCH", b"M-SEARCH", b"get")
 BOOLEANS = (False, True)
-EVERYTHING = list(product(METHODS, BOOLEANS, BOOLEANS, BOOLEANS, BOOLEANS, range(1, 5)))
+EVERYTHING = list(product(METHODS, BOOLEANS, BOOLEANS, BOOLEANS, BOOLEANS, BOOLEANS, range(1, 5)))
 
 
 def verdict(
-    method: bytes, nothing_sent: bool, reused: bool, died: bool, replayable: bool, tries: int, retries: int = 1
+    method: bytes, nothing_sent: bool, reused: bool, died: bool, unseen: bool, replayable: bool, tries: int, retries: int = 1
 ) -> Verdict:
     """judge, in the order of EVERYTHING."""
     return judge(
@@ -23,6 +23,7 @@ def verdict(
         nothing_sent=nothing_sent,
         reused=reused,
         died_unanswered=died,
+        unseen=unseen,
         replayable=replayable,
         tries=tries,
         retries=retries,
@@ -37,24 +38,24 @@ def test_idempotent_methods() -> None:
 def test_never_without_the_body() -> None:
     """What was sent and is not at hand any more cannot be sent again."""
     for case in EVERYTHING:
-        _, nothing_sent, _, _, replayable, _ = case
+        _, nothing_sent, *_, replayable, _ = case
         if not nothing_sent and not replayable:
             assert verdict(*case) is Verdict.GIVE_UP, case
 
 
 def test_never_twice_what_may_have_had_an_effect() -> None:
-    """A method that is not idempotent goes elsewhere only if nothing was sent."""
+    """A method that is not idempotent is tried again only if nothing was sent, or nothing of it arrived, anywhere."""
     for case in EVERYTHING:
-        method, nothing_sent, *_ = case
-        if method not in IDEMPOTENT and not nothing_sent:
-            assert verdict(*case) is not Verdict.OTHER_BACKEND, case
+        method, nothing_sent, _, _, unseen, *_ = case
+        if method not in IDEMPOTENT and not nothing_sent and not unseen:
+            assert verdict(*case) is Verdict.GIVE_UP, case
 
 
 def test_same_backend_only_for_a_stale_connection() -> None:
     """A reused connection that died before the first byte, and the body is at hand."""
     for case in EVERYTHING:
-        _, nothing_sent, reused, died, replayable, _ = case
-        stale = not nothing_sent and reused and died and replayable
+        method, nothing_sent, reused, died, unseen, replayable, _ = case
+        stale = not nothing_sent and reused and died and replayable and (unseen or method in IDEMPOTENT)
         assert (verdict(*case) is Verdict.SAME_BACKEND) is stale, case
 
 
@@ -63,7 +64,7 @@ def test_there_is_an_end(retries: int) -> None:
     """However it goes on failing: so many further backends, and one more while nothing was sent."""
     for method, nothing_sent in product(METHODS, BOOLEANS):
         tries = 1
-        while verdict(method, nothing_sent, False, False, True, tries, retries) is Verdict.OTHER_BACKEND:
+        while verdict(method, nothing_sent, False, False, False, True, tries, retries) is Verdict.OTHER_BACKEND:
             tries += 1
             assert tries <= 10
         if not retries:
@@ -91,4 +92,4 @@ def test_repeatable(method: str, body: str, expected: bool) -> None:
 @pytest.mark.parametrize("died", BOOLEANS)
 def test_a_fresh_connection_is_no_stale_one(died: bool) -> None:
     """A backend that dies on a fresh connection may have done the work: a POST is not repeated."""
-    assert verdict(b"POST", False, False, died, True, 1) is Verdict.GIVE_UP
+    assert verdict(b"POST", False, False, died, False, True, 1) is Verdict.GIVE_UP

@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.balance.backend import Backend
 from lbproxy.config.model import Connections
-from lbproxy.proxy.reuse import IdleUpstreams, Upstream
+from lbproxy.proxy.reuse import SETTLED, IdleUpstreams, Upstream
 from lbproxy.streams import NEVER, Buffer, Stream
 
 IDLE_LIMIT, IDLE_SECONDS = Connections().idle, Connections().idle_timeout
@@ -20,6 +20,7 @@ class QuietStream(Stream):
         self.owner = None
         self.closed = 0
         self.unread = False
+        self.wired = 0
 
     def read(self, limit: int) -> bytes:
         raise AssertionError("nobody reads an idle connection")
@@ -199,3 +200,101 @@ def test_one_address_in_two_pools() -> None:
     assert idle.take(1) is None
     idle.put(secure, 0.0)
     assert [idle.take(0), idle.take(1)] == [plain, secure]
+
+
+# ---------------------------------------------------------------- for what must not be sent twice
+
+
+class Time:
+    """A clock that stands still."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def never(seconds: float) -> None:
+    raise AssertionError(f"nobody waits, least of all {seconds} s")
+
+
+def test_one_that_was_kept_for_a_moment_is_settled() -> None:
+    """Until then it is waited for, when the backend is not known."""
+    time = Time()
+    idle = IdleUpstreams(time)
+    assert idle.take_settled(0, time.now, never) is None
+    kept, _ = upstream()
+    idle.put(kept, time.now)
+    slept: list[float] = []
+    assert idle.take_settled(0, time.now + SETTLED / 2, slept.append) is kept
+    assert slept == [pytest.approx(SETTLED / 2)]
+    assert len(idle) == 0
+    other, _ = upstream(1)
+    idle.put(other, time.now)
+    assert idle.take_settled(1, time.now + SETTLED, never) is other
+
+
+def test_one_that_is_closed_while_it_is_waited_for() -> None:
+    """There is none, and it is told what kind of backend that is."""
+    time = Time()
+    idle = IdleUpstreams(time)
+    going, _ = upstream()
+    idle.put(going, time.now)
+    assert idle.take_settled(0, time.now, lambda seconds: going.on_readable()) is None
+    young, _ = upstream()
+    idle.put(young, time.now)
+    assert idle.take_settled(0, time.now, never) is None
+
+
+def test_a_backend_that_keeps_connections_is_trusted() -> None:
+    """One that was used twice, or was kept once, speaks for all."""
+    for uses in (1, 2):
+        time = Time()
+        idle = IdleUpstreams(time)
+        first, _ = upstream()
+        idle.put(first, time.now)
+        if uses == 2:
+            assert idle.take(0) is first
+            idle.put(first, time.now)
+        else:
+            time.now += SETTLED
+        assert idle.take_settled(0, time.now, never) is first
+        second, _ = upstream()
+        idle.put(second, time.now)
+        assert idle.take_settled(0, time.now, never) is second
+
+
+def test_a_backend_that_was_seen_to_close_is_not() -> None:
+    """Nor is it waited for; but what it has kept for a moment it has kept."""
+    time = Time()
+    idle = IdleUpstreams(time)
+    used, _ = upstream()
+    for _ in range(2):
+        idle.put(used, time.now)
+        assert idle.take(0) is used
+    gone, _ = upstream()
+    idle.put(gone, time.now)
+    time.now += SETTLED / 2
+    gone.on_readable()
+    idle.put(used, time.now)
+    assert idle.take_settled(0, time.now, never) is None
+    young, _ = upstream()
+    time.now += SETTLED
+    idle.put(young, time.now)
+    assert idle.take_settled(0, time.now, never) is used, "the older one"
+    assert idle.take(0) is young
+
+
+def test_one_that_ages_is_no_sign_of_haste() -> None:
+    """Backends close what is idle for long; that is what everybody does."""
+    time = Time()
+    idle = IdleUpstreams(time)
+    old, _ = upstream()
+    idle.put(old, time.now)
+    time.now += 1.0
+    old.on_readable()
+    fresh, _ = upstream()
+    idle.put(fresh, time.now)
+    slept: list[float] = []
+    assert idle.take_settled(0, time.now, slept.append) is fresh
+    assert slept == [pytest.approx(SETTLED)]

@@ -38,6 +38,8 @@ from lbproxy.worker.filtering import make_filters
 from lbproxy.worker.places import most_body
 
 EOF = b""
+UNHEARD = type("Unheard", (bytes,), {})()
+"""An end that had begun before the peer got what was written last."""
 LOST = ConnectionLost("reset by the test")
 
 
@@ -56,6 +58,9 @@ class FakeStream(Stream):
         self.write_stall = 30.0
         self.unread = False
         self.sent = b""
+        self.wired = 0
+        self.heard = 0
+        """How much of it the peer had got when it ended its side."""
         self.asked: list[int] = []
         """How much each read wanted at most."""
         self.end = ""  # "close" | "finish" | "abort"
@@ -85,6 +90,8 @@ class FakeStream(Stream):
                 continue  # discarded by the linger
             assert not self.end, f"{self!r} got input after its end"
             self._inbox.append(item)
+            if item == EOF and item is not UNHEARD:
+                self.heard = self.wired
             if self._reader is not None:
                 reader, self._reader = self._reader, None
                 reader.switch()
@@ -169,6 +176,7 @@ class FakeStream(Stream):
             assert not self.output_ended, f"{self!r} is written to after its output ended"
             size = len(rest) if self.room is None else min(self.room, len(rest))
             self.sent += rest[:size]
+            self.wired += size
             if self.room is not None:
                 self.room -= size
             rest = rest[size:]
@@ -183,6 +191,10 @@ class FakeStream(Stream):
             finally:
                 self._writer = None
                 self.write_deadline = NEVER
+
+    def unseen(self, since: int) -> bool:
+        ended = EOF in self._inbox and not any(isinstance(item, Exception) for item in self._inbox)
+        return self.wired == since or (ended and self.heard <= since)
 
     def end_output(self) -> None:
         self.write(b"")
