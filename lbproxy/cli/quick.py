@@ -131,7 +131,9 @@ def _moved(wanted: Address, got: Address) -> None:
 def respond(arguments: argparse.Namespace) -> int:
     """Throw-away backends until a signal."""
     from lbproxy.demo import respond as responding
+    from lbproxy.observe import standard
 
+    standard.adopt_streams()
     opened = [responding.listen_on(address) for address in arguments.addresses]
     for listening in opened:
         print(f"answering on http://{listening.name}/", flush=True)

@@ -38,8 +38,11 @@ def start(arguments: argparse.Namespace) -> int:
     """Serve what the file says until a signal ends it."""
     from lbproxy.config.load import load_file
     from lbproxy.master.upgrade import Commands
+    from lbproxy.observe import standard
     from lbproxy.tls.apart import audit_apart
 
+    if not arguments.daemon:  # which lets go of all descriptors first
+        standard.adopt_streams()
     file = Path(arguments.config)
     place = file.absolute()  # a daemon changes its folder, and a reload comes after that
 

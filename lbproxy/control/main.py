@@ -24,7 +24,7 @@ from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Heartbeat, Message, Placed, Quit, Ready, SetLogLevel
 from lbproxy.ipc.pipe import ChildPipe
 from lbproxy.ipc.uplink import Uplink
-from lbproxy.observe.log import get_logger, set_level
+from lbproxy.observe.log import flush, get_logger, set_level
 from lbproxy.observe.process import rss_kib
 
 READ = 1  # libev's EV_READ
@@ -88,6 +88,7 @@ class Control:
         while True:
             gevent.sleep(max(0.0, due - time.monotonic()))
             now = time.monotonic()
+            flush()
             self._uplink.send(Heartbeat(int(max(0.0, now - due) * 1000), rss_kib(), 0, 0))
             due = now + HEARTBEAT_INTERVAL
 

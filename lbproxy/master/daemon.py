@@ -16,6 +16,8 @@ from collections.abc import Callable
 from lbproxy.errors import LbproxyError, StartError
 
 READY = b"+"
+LONGEST_REASON = 60_000
+"""Bytes: what a pipe takes without anybody reading."""
 END = b"\0"
 """Ends a reason. End-of-file would not do: children of a daemon that fails may hold copies of the pipe a little longer."""
 
@@ -65,7 +67,7 @@ def _run(run: Run, said: int) -> int:
     def ready() -> None:
         nonlocal told
         told = True
-        os.write(said, READY)
+        _tell(said, READY)
         os.close(said)
 
     try:
@@ -75,11 +77,24 @@ def _run(run: Run, said: int) -> int:
         code, reason = 1, str(error)
     except BaseException as error:
         if not told:
-            os.write(said, f"{type(error).__name__}: {error}".encode() + END)
+            _tell(said, _last_words(f"{type(error).__name__}: {error}"))
         raise
     if not told:
-        os.write(said, reason.encode("utf-8", "replace") + END)
+        _tell(said, _last_words(reason))
     return code
+
+
+def _last_words(reason: str) -> bytes:
+    return reason.encode("utf-8", "replace")[:LONGEST_REASON] + END
+
+
+def _tell(said: int, word: bytes) -> None:
+    """To the caller, if he still waits: who pressed Ctrl-C has not asked for the end of what is about to serve."""
+    os.set_blocking(said, False)
+    try:
+        os.write(said, word)
+    except OSError:
+        pass  # gone
 
 
 def _detach(keep: int) -> None:

@@ -25,9 +25,9 @@ from lbproxy.config.model import Config
 from lbproxy.config.plan import Plan, effective, lines, plan
 from lbproxy.errors import ConfigError, ConnectionLost, FrameError, StartError, StreamError
 from lbproxy.ipc.handover import ChildLoader
-from lbproxy.ipc.messages import Drain, Message, ReopenLogs, Resolved, SetLogLevel
+from lbproxy.ipc.messages import Drain, Message, Resolved, SetLogLevel
 from lbproxy.ipc.pipe import MasterPipe
-from lbproxy.master import access_log, events
+from lbproxy.master import events, rotation
 from lbproxy.master.child import Role
 from lbproxy.master.control_socket import ControlSocket
 from lbproxy.master.fleet import ABANDON_AFTER, DRAIN_GRACE, Fleet
@@ -40,13 +40,15 @@ from lbproxy.master.signals import TERMINATE, Signals, unblock
 from lbproxy.master.spawn import Running, Start, spawn
 from lbproxy.master.told import warn
 from lbproxy.master.upgrade import Commands, Legacy, execute, take_over, trial
-from lbproxy.observe import log
+from lbproxy.observe import log, standard
 
 LONGEST_WAIT = 1.0
 """Seconds between ticks; the fleet takes much longer gaps for a master that was stopped."""
 MAX_TIMEOUT_MS = 2**31 - 1
 SETTLE_TIME = 0.5
 SETTLE_LOOK = 0.005
+LOG_LOOK = 0.1
+"""Seconds until a reader of our events who slept is looked after again."""
 LAST_WORDS = 64
 """Reads of a dead child's pipe, at most: its buffer holds far fewer, but something it left behind might go on writing."""
 
@@ -67,6 +69,7 @@ def run(
     configuration for a reload (raises ConfigError); without it the same one is brought to life again. `commands`: how to execute
     this program again; without them that is refused.
     """
+    standard.adopt_streams()
     log.configure(config.log, role="master")
     notifier = Notifier()
     legacy = take_over(config, time.monotonic())
@@ -172,6 +175,7 @@ class Master:
             self._notifier.watchdog(now)
             if self._control is not None:
                 self._control.expire(now)
+            log.flush()
         return self._outcome
 
     def _succeed(self) -> None:
@@ -198,6 +202,8 @@ class Master:
         due = min(self._fleet.next_deadline(), self._notifier.next_deadline())
         if self._settling is not None:
             due = min(due, time.monotonic() + SETTLE_LOOK)
+        if standard.waiting():
+            due = min(due, time.monotonic() + LOG_LOOK)
         return due if self._control is None else min(due, self._control.next_deadline())
 
     def _feed(self, event: events.Event) -> None:
@@ -479,19 +485,5 @@ class Master:
     def _on_reopen(self, _: Signal) -> None:
         """The access log was rotated: workers get a descriptor of the new file, which they may have no right to open."""
         for number, provision in self._provisions.items():
-            try:
-                fresh = access_log.open_access_log(provision.config)
-            except StartError as error:
-                log.get_logger().error("logs.not_reopened", generation=number, why=str(error))  # the old file goes on
-                continue
-            if fresh < 0:
-                continue
-            provision.close_access()
-            provision.access_fd = fresh
-            for running in list(self._running.values()):
-                if running.role is Role.WORKER and running.generation == number:
-                    try:
-                        self._talk(running, partial(MasterPipe.send_fd, message=ReopenLogs(), descriptor=fresh))
-                    except OSError as error:  # the old file goes on there
-                        log.get_logger().error("logs.not_reopened", pid=running.pid, why=error.strerror)
-            log.get_logger().info("logs.reopened", generation=number, access=provision.config.log.access)
+            workers = [one for one in self._running.values() if one.role is Role.WORKER and one.generation == number]
+            rotation.reopen(number, provision, workers, self._talk)

@@ -3,15 +3,17 @@
 systemd names a datagram socket in NOTIFY_SOCKET and, with WatchdogSec=, the time within which it wants to hear from us. Under
 another supervisor there is no such variable, and everything here does nothing.
 
-The manager may be busy, or gone, and neither must hold up or bring down a proxy: a message that cannot be sent at once is dropped.
-Only the watchdog's is worth another try. Each message opens a socket of its own, so that there is no descriptor that children would
-have to close.
+The manager may be busy, or gone, and neither must hold up or bring down a proxy: nothing here waits. What a busy manager does not
+take is tried again as time passes, in order, since it goes by our word: without READY=1 it would end a start that succeeded. Each
+message opens a socket of its own, so that there is no descriptor that children would have to close.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+from collections import deque
 from collections.abc import MutableMapping
 
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
@@ -19,8 +21,12 @@ VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 LONGEST_STATUS = 1000
 """Bytes. systemd reads messages of up to 4096 (PIPE_BUF), assignments and all."""
 TRY_AGAIN = 0.5
-"""Seconds until a watchdog message that was not taken is tried again, at most."""
+"""Seconds until a message that was not taken is tried again, at most."""
+MOST_KEPT = 16
+"""Messages that wait for a busy manager; beyond that the oldest goes, which later ones have overtaken."""
 NEVER = float("inf")
+BUSY = (errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Times will be better."""
 
 
 class Notifier:
@@ -32,6 +38,8 @@ class Notifier:
         self._address = _address(self.environment.get("NOTIFY_SOCKET", ""))
         self._half = _watchdog(self.environment, os.getpid() if pid is None else pid) / 2 if self._address else NEVER
         self._next = NEVER if self._half == NEVER else 0.0
+        self._kept: deque[bytes] = deque(maxlen=MOST_KEPT)
+        self._retry = NEVER
 
     @property
     def wanted(self) -> bool:
@@ -56,26 +64,51 @@ class Notifier:
         return self._send(*_status(text))
 
     def watchdog(self, now: float) -> bool:
-        """Say that we live, if it is time to: twice as often as asked, as sd_watchdog_enabled(3) has it. Whether it was said."""
+        """Say that we live, if it is time to: twice as often as asked, as sd_watchdog_enabled(3) has it. Whether it was said.
+
+        What was not taken before is said first."""
+        if self._kept and now >= self._retry:
+            self._retry = NEVER if self._say_kept() else now + TRY_AGAIN
         if now < self._next:
             return False
-        said = self._send("WATCHDOG=1")
+        said = self._address != "" and self._say(b"WATCHDOG=1")
         self._next = now + (self._half if said else min(self._half, TRY_AGAIN))
         return said
 
     def next_deadline(self) -> float:
         """When `watchdog` wants to be called; infinity: never."""
-        return self._next
+        return min(self._next, self._retry)
 
     def _send(self, *assignments: str) -> bool:
         """Whether the manager has it. Each method returns this; it is nobody's duty to look."""
         if not self._address or not assignments:
             return False
+        self._kept.append("\n".join(assignments).encode("utf-8", "replace"))
+        if self._say_kept():
+            return True
+        self._retry = 0.0 if self._kept else NEVER
+        return False
+
+    def _say_kept(self) -> bool:
+        """All that was not taken so far, in order; what is kept then is for another try."""
+        said = True
+        while self._kept:
+            try:
+                said = self._say(self._kept[0], patient=True)
+            except BlockingIOError:
+                return False
+            self._kept.popleft()
+        return said
+
+    def _say(self, message: bytes, *, patient: bool = False) -> bool:
+        """Whether the manager has it. Raises BlockingIOError when it is worth another try, if somebody is `patient`."""
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
                 sock.setblocking(False)
-                sock.sendto("\n".join(assignments).encode("utf-8", "replace"), self._address)
-        except OSError:  # its buffer is full; it is gone; we have no descriptor left: none of it is a reason to stop proxying
+                sock.sendto(message, self._address)
+        except OSError as error:  # its buffer is full; it is gone; we have no descriptor left: no reason to stop proxying
+            if patient and error.errno in BUSY:
+                raise BlockingIOError from error
             return False
         return True
 

@@ -31,11 +31,13 @@ from lbproxy.master.environment import forget_others
 from lbproxy.master.events import Spawn
 from lbproxy.master.prepare import Estate, Listening, Provision
 from lbproxy.master.privileges import Account, drop, no_new_privileges
-from lbproxy.observe import log
+from lbproxy.observe import log, standard
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import overwriting
 
 STDERR = 2
+LAST_WORDS = 0.5
+"""Seconds in which a reader who sleeps may still take what a child said before it ended."""
 
 
 @dataclass(slots=True)
@@ -134,14 +136,17 @@ def _to_the_end(work: Callable[[], int], pipe: socket.socket) -> NoReturn:
         _confess(error, pipe)
     finally:
         _flush()
+        standard.drain_all(LAST_WORDS)
         os._exit(code & 0xFF)
 
 
 def _introduce(order: Spawn, config: Config) -> None:
     """The child's name in logs, in ps and in crashes."""
     number = {"worker": order.worker + 1} if order.role is Role.WORKER else {}
+    standard.adopt_streams()  # while it may: the account to come may have no right to open pipe or terminal again
     log.configure(config.log, role=order.role.value, generation=order.generation, **number)
-    faulthandler.enable(STDERR, all_threads=False)  # SIGABRT from the master: the stack of the loop that hangs
+    # SIGABRT from the master: the stack of the loop that hangs.
+    faulthandler.enable(standard.outlet(STDERR).descriptor, all_threads=False)
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))  # a core file would hold private keys and requests
     setproctitle(title(order))

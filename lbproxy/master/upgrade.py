@@ -42,8 +42,9 @@ from lbproxy.master.fleet import Fleet
 from lbproxy.master.generation import Generation, Post, Stage
 from lbproxy.master.pidfile import PidFile
 from lbproxy.master.prepare import Estate, Listening, Provision, bells, shared_memory
-from lbproxy.master.spawn import Running
+from lbproxy.master.spawn import LAST_WORDS, Running
 from lbproxy.master.unix_listener import UnixListener
+from lbproxy.observe import standard
 
 VARIABLE = "LBPROXY_BEQUEST"
 """Names the bequest's descriptor."""
@@ -125,6 +126,7 @@ def execute(
         os.lseek(bequest, 0, os.SEEK_SET)
         for descriptor in kept:
             os.set_inheritable(descriptor, True)
+        standard.drain_all(LAST_WORDS)
         signals.block()
         for number in noted():
             signal.pthread_kill(threading.get_ident(), number)

@@ -1,8 +1,8 @@
 """Lifecycle and error events on stderr: console on a terminal, one JSON object a line otherwise.
 
-One os.write a line, so that the lines of several processes never mix. Logging must not be able to hurt: a reader that is gone costs
-the line, nothing else. An event costs about 10 us: never one per request (that is what the access log is for), and what a
-client can cause goes through `Noisy`.
+One os.write a line, so that the lines of several processes never mix. Logging must not be able to hurt: a reader that is gone or
+asleep costs lines, nothing else; how many is told when it reads again (outlet.py). An event costs about 10 us: never one per
+request (that is what the access log is for), and what a client can cause goes through `Noisy`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import structlog
 
 from lbproxy.config.model import Log
+from lbproxy.observe import standard
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 STDERR = 2
@@ -33,16 +34,15 @@ class _Stderr:
         pass
 
     def msg(self, line: str) -> None:
-        try:
-            os.write(STDERR, line.encode("utf-8", "backslashreplace") + b"\n")
-        except OSError:
-            pass  # stderr is closed, full or gone: there is nowhere to tell it
+        flush()
+        standard.outlet(STDERR).write(line.encode("utf-8", "backslashreplace") + b"\n")
 
     log = debug = info = warning = error = critical = msg
 
 
 def configure(settings: Log, **facts: object) -> None:
     """Set this process up; `facts` (role=, generation=, ...) and the pid stand on every line. Call again after a fork."""
+    standard.outlet(STDERR)  # opened by the master, while it may; children inherit it
     console = settings.format == "console" or (settings.format == "auto" and os.isatty(STDERR))
     render: list[structlog.typing.Processor]
     render = [_printable, _console()] if console else [_in_order, structlog.processors.JSONRenderer()]
@@ -60,6 +60,17 @@ def configure(settings: Log, **facts: object) -> None:
     )
     _facts.clear()
     _facts.update(pid=os.getpid(), **facts)
+
+
+def flush() -> None:
+    """Write what waits for room, and tell what was dropped for want of it. To be called by the process's loop now and then."""
+    standard.flush_all()
+    outlet = standard.outlet(STDERR)
+    if outlet.dropped and not outlet.waiting:
+        lines, outlet.dropped = outlet.dropped, 0
+        get_logger().error("log.dropped", lines=lines)
+        if outlet.dropped:  # nor was that taken: a disk that is still full, a reader that is gone
+            outlet.dropped = lines
 
 
 def set_level(level: str) -> None:

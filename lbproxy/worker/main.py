@@ -39,6 +39,7 @@ from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.dial import BackendDialer
 from lbproxy.net.listener import Acceptor, Room
 from lbproxy.net.strands import GeventStrands
+from lbproxy.observe import log
 from lbproxy.observe.access import AccessLog
 from lbproxy.observe.log import Noisy, get_logger, set_level
 from lbproxy.observe.process import rss_kib
@@ -249,6 +250,7 @@ class Worker:
         self._uplink.send(Heartbeat(int(lag * 1000), rss_kib(), connections, live, requests))
 
     def _flush(self) -> None:
+        log.flush()
         self._service.counters.publish()
         access, writer = self._service.access, self._writer
         if access is not None and writer is not None and len(access):

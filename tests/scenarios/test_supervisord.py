@@ -202,3 +202,49 @@ def test_hang_up_loses_nothing(stage: Stage, directory: Path) -> None:
         assert outcomes["ok"]
         assert not faults_in(outcomes), load.faults
         assert supervised.told("pid", "lbproxy") == master
+
+
+def test_whoever_reads_the_events_is_stopped(stage: Stage, directory: Path) -> None:
+    """supervisord stops reading: requests, reloads and replacements go on as if nothing were; then what was lost is told."""
+    control = directory / "control"
+    config = stage.config(stage.app().address, workers=2, proxy={"control": str(control)})
+    with Supervised(directory, config) as supervised:
+        supervised.wait_events("ready")
+        os.kill(supervised.daemon.pid, signal.SIGSTOP)
+        try:
+            orders = 0
+            while orders < 4000:  # each an event of 200 bytes: three times what the pipe and the master's memory of it hold
+                assert asked(control, {"command": "log-level", "level": "info"})["ok"]
+                orders += 1
+            [first, second] = supervised.family("lbproxy: worker")
+            for _ in range(30):  # events of the workers
+                socket.create_connection(("127.0.0.1", supervised.port)).close()
+                with Client(supervised.port, ca=stage.authority.file) as client:
+                    assert client.request("GET", "/echo").status == 200
+            os.kill(first, signal.SIGKILL)
+            eventually(lambda: len(supervised.family("lbproxy: worker") - {first, second}) == 1, "a successor")
+            told = asked(control, {"command": "reload"})
+            assert told["ok"], told
+            assert told["generation"] == 2
+            with Client(supervised.port, ca=stage.authority.file) as client:
+                assert client.request("GET", "/echo").status == 200
+        finally:
+            os.kill(supervised.daemon.pid, signal.SIGCONT)
+        dropped = supervised.wait_events("log.dropped")
+        seen = len(supervised.events("control.asked"))
+        assert 0 < seen < orders
+        lost = sum(event["lines"] for event in dropped if event["role"] == "master")
+        assert orders - seen <= lost <= orders - seen + 100, "every event was written or counted"
+        supervised.ctl("signal", "HUP", "lbproxy").communicate(timeout=30)
+        supervised.wait_events("reloaded")
+
+
+def asked(path: Path, request: dict[str, str]) -> dict[str, Any]:
+    """A question to the master itself, its answer within ten seconds."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(10.0)
+        sock.connect(str(path))
+        sock.sendall(json.dumps(request).encode() + b"\n")
+        with sock.makefile("rb") as answer:
+            told: dict[str, Any] = json.loads(answer.readline())
+            return told

@@ -72,6 +72,27 @@ def test_the_caller_returns_when_it_serves(tmp_path: Path) -> None:
         eventually(lambda: gone(int(pid)), "the daemon gone")
 
 
+def test_a_caller_who_does_not_wait_ends_nothing(tmp_path: Path) -> None:
+    """Ctrl-C, or a job's time limit, while the daemon comes up: it serves all the same."""
+    body = """
+    import time
+    from pathlib import Path
+    folder = Path(sys.argv[1])
+    (folder / "begun").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.01)
+    ready()
+    (folder / "serves").touch()
+    return 0
+    """
+    command = [sys.executable, "-c", CALLER.format(body=indent(dedent(body), "    ")), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as caller:
+        eventually((tmp_path / "begun").exists, "the daemon comes up")
+        caller.kill()
+    (tmp_path / "go").touch()
+    eventually((tmp_path / "serves").exists, "it serves")
+
+
 def test_files_are_kept(tmp_path: Path) -> None:
     """What was redirected to a file goes on into it."""
     out = tmp_path / "out"

@@ -298,8 +298,10 @@ def _seconds(earlier: Event, later: Event) -> float:
 
 
 def _besides(facts: Event, *known: int) -> list[str]:
-    """What a child has open besides its standard descriptors and these."""
-    return [name.split(" ")[0] for fd, name in facts["descriptors"].items() if int(fd) > 2 and int(fd) not in known]
+    """What a child has open besides its standard descriptors, what it writes to them with (outlet.py), and these."""
+    names = {int(fd): name.split(" ")[0] for fd, name in facts["descriptors"].items()}
+    standard = {name for fd, name in names.items() if fd in (1, 2)}
+    return [name for fd, name in names.items() if fd > 2 and fd not in known and name not in standard]
 
 
 def _fd_of(pid: int, path: Path) -> str:

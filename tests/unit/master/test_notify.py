@@ -144,14 +144,38 @@ def test_a_manager_that_does_not_read_is_not_waited_for_and_the_watchdog_tries_a
     assert not notifier.ready()
     assert not notifier.watchdog(1000.0)
     assert notifier.next_deadline() == 1000.0 + TRY_AGAIN
-    while True:
-        manager.settimeout(0)
-        try:
-            manager.recv(4096)
-        except BlockingIOError:
-            break
+    everything(manager)
     assert notifier.watchdog(1000.5)
     assert notifier.next_deadline() == 1030.5
+    assert everything(manager)[-2:] == [b"READY=1", b"WATCHDOG=1"], "what was not taken is not lost"
+
+
+def test_a_manager_who_is_busy_hears_of_a_start_and_a_reload_in_order(manager: socket.socket) -> None:
+    """Also without a watchdog."""
+    notifier = notifier_for(manager)
+    while notifier.status("x"):
+        pass
+    assert not notifier.ready("first")
+    assert not notifier.reloading(7)
+    assert not notifier.ready("second")
+    assert notifier.next_deadline() <= 1000.0
+    notifier.watchdog(1000.0)
+    assert notifier.next_deadline() == 1000.0 + TRY_AGAIN
+    everything(manager)
+    notifier.watchdog(1000.0 + TRY_AGAIN)
+    assert everything(manager)[-3:] == [b"READY=1\nSTATUS=first", b"RELOADING=1\nMONOTONIC_USEC=7", b"READY=1\nSTATUS=second"]
+    assert notifier.next_deadline() == NEVER
+
+
+def everything(manager: socket.socket) -> list[bytes]:
+    """What it was told and has not read."""
+    manager.settimeout(0)
+    messages = []
+    while True:
+        try:
+            messages.append(manager.recv(4096))
+        except BlockingIOError:
+            return messages
 
 
 @pytest.mark.parametrize("where", ["/nowhere/at/all", "/" + "long" * 100, "@" + "long" * 100, "vsock:2:1234", "relative", ""])
@@ -165,6 +189,7 @@ def test_a_manager_that_went_away_is_no_error(manager: socket.socket) -> None:
     notifier = notifier_for(manager)
     manager.close()
     assert not notifier.ready()
+    assert notifier.next_deadline() == NEVER, "nobody is there to try again with"
 
 
 def test_without_a_manager_nothing_happens() -> None:

@@ -15,7 +15,7 @@ from lbproxy.config.model import Log
 from lbproxy.observe import log
 from lbproxy.observe.log import Bucket, Noisy
 
-PRELUDE = "from lbproxy.observe import log\nfrom lbproxy.config.model import Log\n"
+PRELUDE = "from lbproxy.observe import log, standard\nfrom lbproxy.config.model import Log\n"
 
 
 def stderr_of(code: str) -> bytes:
@@ -108,7 +108,7 @@ logger.info('three')
 
 
 def test_a_stderr_that_is_gone_costs_the_line_and_nothing_else() -> None:
-    code = "import os\nlog.configure(Log(), role='x')\nos.close(2)\nlog.get_logger().error('nobody hears')\nos._exit(0)"
+    code = "import os\nos.close(2)\nlog.configure(Log(), role='x')\nlog.get_logger().error('nobody hears')\nos._exit(0)"
     assert stderr_of(code) == b""
 
 
@@ -122,6 +122,7 @@ for number in range(4):
         break
 for turn in range(50):
     log.get_logger().info('turn', filler='x' * 3000)
+standard.drain_all(60)
 """
     reader, writer = os.pipe()
     with subprocess.Popen([sys.executable, "-c", PRELUDE + code], stderr=writer):
