@@ -45,11 +45,20 @@ class StartError(LbproxyError):
     """lbproxy cannot start (exit code 1): port in use, no right to bind, a worker that dies at start."""
 
 
+class NotYet(StartError):
+    """lbproxy cannot start now (exit code 75, EX_TEMPFAIL of sysexits.h), and may in a moment, with nothing changed by anybody: the
+    network is not up, name servers do not answer. Whoever supervises it should try again."""
+
+
 # ---------------------------------------------------------------- the name servers' fault
 
 
 class Unresolved(LbproxyError):
-    """A name has no address that a backend can have; the text says why."""
+    """A name has no address that a backend can have; the text says why. In a moment it may have one."""
+
+
+class Unknown(Unresolved):
+    """Whoever is to know it has answered, and does not: it will not change by itself."""
 
 
 # ---------------------------------------------------------------- the client's fault

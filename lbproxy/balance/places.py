@@ -16,6 +16,10 @@ from lbproxy.balance.ledger import BACKEND_SLOTS
 from lbproxy.config.model import UNIX, Address, Config, Pool
 from lbproxy.config.model import Backend as Written
 
+NOWHERE = "255.255.255.255"
+"""Where a backend stands whose name nobody knows yet: no name server's answer is taken for it, nothing can be connected to it, and
+nobody tries, for it is down. So it has its place in the pool, in `status` and under the operator's orders from the beginning."""
+
 
 class Place(NamedTuple):
     """An address and its column."""
@@ -51,8 +55,8 @@ def identity_of_pool(pool: str) -> str:
 
 
 def name_at(address: Address, ip: str) -> str:
-    """What a backend is called that is written as `address` and stands at `ip`."""
-    return f"{address.host}@{Address(ip, address.port)}" if is_name(address.host) else str(address)
+    """What a backend is called that is written as `address` and stands at `ip`: with it where a name may have several."""
+    return f"{address.host}@{Address(ip, address.port)}" if is_name(address.host) and ip != NOWHERE else str(address)
 
 
 def identity_at(pool: str, address: Address, ip: str) -> str:

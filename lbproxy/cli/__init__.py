@@ -7,7 +7,7 @@
     reload · stop · status · top · backend · adjust    the verbs that ask; table draws what status says, rates what changed since
 
 Each verb imports what it needs when it runs, so that `--help` and `check` come at once, and what only a child needs (gevent) is
-imported in the child. Exit codes: 0 clean, 1 refused or cannot start, 2 wrong usage or a forced end.
+imported in the child. Exit codes: 0 clean, 1 refused or cannot start, 2 wrong usage or a forced end, 75 cannot start now.
 """
 
 from lbproxy.cli.command_line import main

@@ -66,8 +66,12 @@ def look_at(file: Path) -> Found:
         config = load_file(file)
     except ConfigError as error:
         return Found(None, error.complaints, [])
-    complaints = [*audit(config), *_unresolvable(config)]
-    return Found(config, sorted(complaints, key=lambda complaint: complaint.line), remarks(config).at())
+    unresolved, odd = _names(config)
+    return Found(config, _by_line([*audit(config), *unresolved]), _by_line([*remarks(config).at(), *odd]))
+
+
+def _by_line(complaints: list[Complaint]) -> list[Complaint]:
+    return sorted(complaints, key=lambda complaint: complaint.line)
 
 
 def _summary(config: Config) -> str:
@@ -80,13 +84,13 @@ def _summary(config: Config) -> str:
     return ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
 
 
-def _unresolvable(config: Config) -> list[Complaint]:
-    """A complaint for each backend whose name has no address."""
+def _names(config: Config) -> tuple[list[Complaint], list[Complaint]]:
+    """What start would refuse about backends' names, and what it would tell."""
     from lbproxy.balance.places import names_in
-    from lbproxy.master.resolve import complaints
+    from lbproxy.master.resolve import judge
     from lbproxy.names.lookup import lookup_all
 
-    return complaints(config, lookup_all(names_in(config), config.proxy.resolvers))
+    return judge(config, lookup_all(names_in(config), config.proxy.resolvers))
 
 
 def init(_: argparse.Namespace) -> int:

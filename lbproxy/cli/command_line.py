@@ -10,7 +10,10 @@ from lbproxy import __version__, compiled
 from lbproxy.cli import adjust, backend, check, quick, reload, start, status, stop, top
 from lbproxy.cli.options import Verb, say
 from lbproxy.cli.standard_streams import occupy
-from lbproxy.errors import ConfigError, StartError
+from lbproxy.errors import ConfigError, NotYet, StartError
+
+TRY_AGAIN = 75
+"""EX_TEMPFAIL of sysexits.h."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except StartError as error:
         say(*str(error).splitlines())
-        return 1
+        return TRY_AGAIN if isinstance(error, NotYet) else 1
     except KeyboardInterrupt:
         return 2
     except BrokenPipeError:
@@ -45,7 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lbproxy",
         description="A TLS-terminating, load-balancing reverse proxy.",
-        epilog="Exit codes: 0 clean, 1 refused or cannot start (the reason is on stderr), 2 wrong usage or a forced end.",
+        epilog="Exit codes: 0 clean, 1 refused or cannot start (the reason is on stderr), 2 wrong usage or a forced end, "
+        "75 cannot start now and may in a moment (name servers or the network are not there).",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version, and whether its hot modules are compiled")
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")

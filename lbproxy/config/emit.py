@@ -83,6 +83,7 @@ def proxy_table(proxy: Process) -> TomlTable:
         worker_requests=proxy.worker_requests,
         idle_grace=format_duration(proxy.idle_grace),
         resolvers=[str(address) for address in proxy.resolvers],
+        on_unknown_name=proxy.on_unknown_name,
         **header_words(proxy.headers),
     )
 

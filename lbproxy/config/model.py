@@ -139,6 +139,8 @@ class Process:
     headers: Headers = field(default_factory=lambda: Headers(security_headers="off", hsts=Hsts(), request_id="off", trace="off"))
     resolvers: tuple[Address, ...] = ()
     """Name servers to ask for backends' names; none: those of resolv.conf. Hosts files come first in any case."""
+    on_unknown_name: str = "refuse"  # refuse | start
+    """What becomes of a start or a reload when a backend's name is not known; "start": that backend is down until it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ def read_proxy(table: Table, base: Path) -> Process:
         idle_grace=table.take("idle_grace", values.duration(zero=True), default.idle_grace),
         headers=read_for_all(table),
         resolvers=table.each("resolvers", parse_resolver, 'a list of name servers such as ["10.0.0.2", "127.0.0.1:8600"]'),
+        on_unknown_name=table.take("on_unknown_name", values.choice("refuse", "start"), default.on_unknown_name),
     )
     if 0 < proxy.worker_memory_hard < proxy.worker_memory:
         soft, hard = format_size(proxy.worker_memory), format_size(proxy.worker_memory_hard)

@@ -176,7 +176,10 @@ def parse_backend_address(value: object, default_host: str | None = None) -> Add
     if isinstance(value, str) and value.startswith(UNIX):
         return _unix_address(value)
     address = _split_address(value, default_host, 'wanted an address such as "10.0.0.1:8080" or "app.internal:8080"')
-    host = literal_ip(address.host) or parse_name(address.host)
+    host = literal_ip(address.host)
+    if host is None:
+        absolute = address.host.endswith(".")  # nothing of resolv.conf's search list is to be put behind it
+        host = parse_name(address.host) + ("." if absolute else "")
     return Address(host, address.port)
 
 
@@ -255,18 +258,32 @@ def literal_ip(host: str) -> str | None:
 
 
 def parse_name(value: object) -> str:
-    """A host name in ASCII (IDNA where needed), lower case; underscores pass, container networks use them."""
+    """A host name in ASCII (IDNA 2008 where needed), lower case, without the root's dot; underscores pass, container networks use
+    them."""
     if not isinstance(value, str):
         raise Refused(f"wanted a host name, got {show(value)}")
-    name = value
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode("ascii")
-        except UnicodeError as error:
-            raise Refused(f"wanted a host name, got {show(value)}: not a valid international name ({error})") from error
+    name = (value if value.isascii() else _in_ascii(value)).removesuffix(".")
     if not _NAME.match(name) or name.rpartition(".")[2].isdigit():
         raise Refused(f"wanted a host name or an IP address, got {show(value)}")
     return name.lower()
+
+
+def _in_ascii(name: str) -> str:
+    """As browsers and certificates have it (UTS 46, non-transitional: "stra\u00dfe" is no "strasse"). What IDNA 2008 does not allow
+    (symbols, mixed directions) is refused, and may be meant all the same."""
+    import idna  # not at the top: 20 ms, and nearly everybody's names are ASCII
+
+    try:
+        mapped = idna.uts46_remap(name, std3_rules=False, transitional=False)
+        return ".".join(label if label.isascii() else idna.alabel(label).decode("ascii") for label in mapped.split("."))
+    except (idna.IDNAError, UnicodeError) as error:
+        spelled = ".".join(map(_spelled, name.lower().split(".")))
+        hint = f'if it is meant, write "{spelled}"' if _NAME.match(spelled) else ""
+        raise Refused(f"wanted a host name, got {show(name)}: not a valid international name ({error})", hint) from error
+
+
+def _spelled(label: str) -> str:
+    return label if label.isascii() else f"xn--{label.encode('punycode').decode('ascii')}"
 
 
 # ---------------------------------------------------------------- networks

@@ -17,7 +17,7 @@ import gevent.threadpool
 from gevent.hub import get_hub
 from gevent.pool import Group
 
-from lbproxy.balance.places import names_in
+from lbproxy.balance.places import NOWHERE, names_in
 from lbproxy.config.model import Address
 from lbproxy.errors import Unresolved
 from lbproxy.ipc.handover import Handover
@@ -60,11 +60,15 @@ class Names:
                 delay = pace.after_failure(failures, random.random())  # noqa: S311
                 continue
             addresses = self._with_unasked(name, answer)
+            note = answer.note
+            if len(addresses) > MOST_ADDRESSES:
+                note = note or f"{len(addresses)} addresses, the first {MOST_ADDRESSES} are used"
+                addresses = addresses[:MOST_ADDRESSES]
             if failures:
                 get_logger().info("names.recovered", name=name, addresses=addresses)
-            if answer.note and answer.note != noted:
-                get_logger().warning("names.odd", name=name, why=answer.note)
-            failures, noted = 0, answer.note
+            if note and note != noted:
+                get_logger().warning("names.odd", name=name, why=note)
+            failures, noted = 0, note
             if addresses != self._in_use(name):
                 self._tell(Resolved(name, ",".join(addresses)))
             delay = pace.after_answer(answer.ttl, random.random())  # noqa: S311
@@ -79,12 +83,12 @@ class Names:
     def _in_use(self, name: str) -> list[str]:
         """In the order of an answer."""
         there = {backend.ip for pool in self._handover.backends.values() for backend in pool if backend.host == name}
-        return _ordered(there)
+        return _ordered(there - {NOWHERE})
 
     def _with_unasked(self, name: str, answer: Answer) -> list[str]:
         """Of a family that could not be learned what is in use stays."""
         kept = [ip for ip in self._in_use(name) if ip_address(ip).version == answer.unasked]
-        return _ordered({*answer.addresses, *kept})[:MOST_ADDRESSES]
+        return _ordered({*answer.addresses, *kept})
 
 
 def _ordered(addresses: set[str]) -> list[str]:

@@ -19,7 +19,7 @@ from lbproxy.config.model import Address, Pool
 from lbproxy.control.fitness import Fitness
 from lbproxy.control.probe import OutOfMeans, Target, probe
 from lbproxy.health import http_check, schedule
-from lbproxy.health.outcome import PASSED
+from lbproxy.health.outcome import PASSED, Finding, Outcome
 from lbproxy.health.verdict import State, Verdict
 from lbproxy.ipc.messages import HealthChanged
 from lbproxy.observe.log import get_logger
@@ -90,16 +90,23 @@ def declare_up(backend: Backend, fitness: Fitness, report: Report) -> None:
         report(HealthChanged(backend.pool, backend.name, "up", "health checks are off"))
 
 
+def declare_down(backend: Backend, fitness: Fitness, report: Report) -> None:
+    """There is nothing to check as long as nobody knows where it is."""
+    finding = Finding(Outcome.UNKNOWN_NAME)
+    fitness.judged(State.DOWN, finding)
+    report(HealthChanged(backend.pool, backend.name, "down", str(finding)))
+
+
 def target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> Target:
     """What a backend's probe looks like by its pool's settings."""
     health = pool.health
     port = health.port or backend.port
     if health.type == "tcp":
         return Target(backend.ip, port, health.timeout)
-    server_name = (pool.tls.server_name if pool.tls else None) or backend.host
+    server_name = (pool.tls.server_name if pool.tls else None) or backend.host.removesuffix(".")
     if health.type == "tls":
         return Target(backend.ip, port, health.timeout, context=context, server_name=server_name)
-    host = health.host or (UNIX_HOST if backend.written.path else str(Address(backend.host, port)))
+    host = health.host or (UNIX_HOST if backend.written.path else str(Address(backend.host.removesuffix("."), port)))
     request = http_check.request(health.method, health.path, host, health.headers)
     body = None if health.body is None else health.body.encode()
     return Target(backend.ip, port, health.timeout, request, health.expect, context, server_name, body)

@@ -8,12 +8,12 @@ import gevent
 from gevent.pool import Group
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.places import places_of_text, relocate
+from lbproxy.balance.places import NOWHERE, places_of_text, relocate
 from lbproxy.config.model import Pool
 from lbproxy.config.units import parse_backend_address
 from lbproxy.control.evidence import Evidence, Watched
 from lbproxy.control.fitness import Fitness
-from lbproxy.control.prober import Prober, declare_up
+from lbproxy.control.prober import Prober, declare_down, declare_up
 from lbproxy.health import schedule
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import HealthChanged, Placed
@@ -61,6 +61,10 @@ class Watch:
             if backend.slot in self._watched:
                 continue
             fitness = Fitness(self._handover.ledger, backend.slot, pool.slow_start, newcomer=newcomers)
+            if backend.ip == NOWHERE:
+                declare_down(backend, fitness, self._report)
+                self._watched[backend.slot] = Watched(backend, fitness, lambda: None)
+                continue
             if pool.health.type == "off":
                 declare_up(backend, fitness, self._report)
                 self._watched[backend.slot] = Watched(backend, fitness, lambda: None)

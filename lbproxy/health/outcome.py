@@ -10,6 +10,7 @@ class Outcome(Enum):
     """The value is the word for logs and metrics."""
 
     PASSED = "passed"
+    UNKNOWN_NAME = "the name is not known"
     REFUSED = "connection refused"
     CONNECT_TIMEOUT = "connect timed out"
     UNREACHABLE = "unreachable"

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import BACKEND_SLOTS, Column, Health, Ledger, PerBackend, admin_cell, column_at, is_drained
+from lbproxy.balance.places import NOWHERE
 
 LINGER = 30.0
 """Seconds; several times what a silent child has to live."""
@@ -61,10 +62,12 @@ class Book:
         return busy.union(self.left, *(one.columns for one in generations))
 
     def begin(self, ledger: Ledger, backends: Iterable[Backend], watched: Collection[int]) -> None:
-        """Of these, all whose columns are not `watched` are new or come back: nobody has looked at them meanwhile."""
+        """Of these, all whose columns are not `watched` are new or come back: nobody has looked at them meanwhile. Nobody need look
+        at what is NOWHERE."""
         for backend in backends:
-            if backend.slot not in watched:
-                ledger.cells[column_at(Column.HEALTH, backend.slot)] = Health.UNKNOWN
+            if backend.ip == NOWHERE or backend.slot not in watched:
+                health = Health.DOWN if backend.ip == NOWHERE else Health.UNKNOWN
+                ledger.cells[column_at(Column.HEALTH, backend.slot)] = health
                 self.obey(ledger, backend)
 
     def obey(self, ledger: Ledger, backend: Backend) -> None:

@@ -13,13 +13,16 @@ import stat
 import sys
 from collections.abc import Callable
 
-from lbproxy.errors import LbproxyError, StartError
+from lbproxy.errors import LbproxyError, NotYet, StartError
 
 READY = b"+"
 LONGEST_REASON = 60_000
 """Bytes: what a pipe takes without anybody reading."""
 END = b"\0"
 """Ends a reason. End-of-file would not do: children of a daemon that fails may hold copies of the pipe a little longer."""
+
+LATER = b"\x01"
+"""Behind a reason that may pass by itself."""
 
 Run = Callable[[Callable[[], None]], int]
 """Runs the master to its end and returns its exit code; calls its argument once when everything serves."""
@@ -56,8 +59,9 @@ def _wait(heard: int) -> int:
     os.close(heard)
     if answer.startswith(READY):
         return 0
-    reason = answer.removesuffix(END).decode("utf-8", "replace")
-    raise StartError(reason or "the daemon ended without a word before it was ready")
+    said = answer.removesuffix(END)
+    reason = said.removesuffix(LATER).decode("utf-8", "replace")
+    raise (NotYet if said.endswith(LATER) else StartError)(reason or "the daemon ended without a word before it was ready")
 
 
 def _run(run: Run, said: int) -> int:
@@ -74,7 +78,7 @@ def _run(run: Run, said: int) -> int:
         code = run(ready)
         reason = f"the daemon ended with exit code {code} before it was ready"
     except LbproxyError as error:
-        code, reason = 1, str(error)
+        code, reason = 1, str(error) + (LATER.decode() if isinstance(error, NotYet) else "")
     except BaseException as error:
         if not told:
             _tell(said, _last_words(f"{type(error).__name__}: {error}"))

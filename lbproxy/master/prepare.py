@@ -80,6 +80,8 @@ class Provision:
     """What its certificate and key files held; None where nobody is forked for it any more."""
     pool_pems: dict[str, contexts.PoolPem] = field(default_factory=dict)
     """By pool that re-encrypts: what its context was made of."""
+    notes: tuple[Complaint, ...] = ()
+    """What was odd about its names."""
 
     @property
     def addresses(self) -> set[Address]:
@@ -89,7 +91,7 @@ class Provision:
 
     def warnings(self) -> list[Complaint]:
         """What its operator should know now, and what kept nothing from serving; by lines of the file."""
-        return self.remarks.at()
+        return sorted([*self.notes, *self.remarks.at()], key=lambda complaint: complaint.line)
 
     @property
     def terms(self) -> Terms:
@@ -220,7 +222,7 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
             shown = [_credentials(listen, store) for listen in config.listen]
             pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
             pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
-        addresses = resolve.resolve(config, estate.book.addresses)
+        addresses, notes = resolve.resolve(config, estate.book.addresses)
         pools = places.unplaced(config, addresses)
         bound = sockets.open_listeners(config, sys.executable, estate.sockets)
         for sock in bound:
@@ -268,6 +270,7 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
         remarks(config),
         store,
         pems,
+        tuple(notes),
     )
 
 

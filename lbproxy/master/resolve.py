@@ -1,16 +1,18 @@
 """The first addresses of the configuration's names. From then on `control` asks (control/names.py), and names.py here acts on it.
 
 A name that nobody knows keeps lbproxy from starting, and a reload from being carried out: that is how spelling mistakes are found.
-A name that is in use already keeps its addresses over a reload, whatever its name servers say, or whether they say anything.
+Where `on_unknown_name = "start"` it is a backend that is down until somebody knows it. A name that is in use already keeps its
+addresses over a reload, whatever its name servers say, or whether they say anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-from lbproxy.balance.places import is_name, names_in
+from lbproxy.balance.places import NOWHERE, is_name, names_in
 from lbproxy.config.model import Address, Config
-from lbproxy.errors import Complaint, StartError, Unresolved
+from lbproxy.errors import Complaint, NotYet, StartError, Unknown, Unresolved
 from lbproxy.names.answer import Answer
 from lbproxy.names.lookup import lookup_all, preload
 
@@ -18,31 +20,59 @@ Answers = Mapping[str, Answer | Unresolved]
 Lookup = Callable[[Iterable[str], Sequence[Address]], Answers]
 """Names and the servers to ask instead of the system's, to what came of it."""
 
+UNRESOLVED = (NOWHERE,)
+HINT = "check the spelling and the name server, or write the address as a number"
+LATER = "its backend is down until then"
 
-def resolve(config: Config, known: Mapping[str, Sequence[str]], lookup: Lookup = lookup_all) -> dict[str, tuple[str, ...]]:
+
+class Resolution(NamedTuple):
+    """What every name stands for, and what is odd about it."""
+
+    addresses: dict[str, tuple[str, ...]]
+    """NOWHERE alone for a name that is not known yet."""
+    notes: list[Complaint]
+
+
+def resolve(config: Config, known: Mapping[str, Sequence[str]], lookup: Lookup = lookup_all) -> Resolution:
     """The addresses of every name of the configuration; `known`: of those in use already.
 
-    Raises StartError with a line for each backend whose name cannot be resolved.
+    Raises StartError with a line for each backend whose name cannot be resolved; NotYet when all of them may be in a moment.
     """
     names = names_in(config)
     if names:
         preload()  # children inherit it, and could not load it themselves
-    answers = lookup([name for name in names if name not in known], config.proxy.resolvers)
-    if faults := complaints(config, answers):
-        raise StartError("\n".join(map(str, faults)))
+    in_use = {name: tuple(known[name]) for name in names if tuple(known.get(name, UNRESOLVED)) != UNRESOLVED}
+    answers = lookup([name for name in names if name not in in_use], config.proxy.resolvers)
+    faults, notes = judge(config, answers)
+    if faults:
+        lasting = any(isinstance(answer, Unknown) for answer in answers.values())
+        raise (StartError if lasting else NotYet)("\n".join(map(str, faults)))
     fresh = {name: answer.addresses for name, answer in answers.items() if isinstance(answer, Answer)}
-    return {name: fresh.get(name) or tuple(known[name]) for name in names}
+    return Resolution({name: in_use.get(name) or fresh.get(name) or UNRESOLVED for name in names}, notes)
 
 
-def complaints(config: Config, answers: Answers) -> list[Complaint]:
-    """One for each backend whose name has no address."""
-    hint = "check the spelling and the name server, or write the address as a number"
-    found = []
+def judge(config: Config, answers: Answers) -> tuple[list[Complaint], list[Complaint]]:
+    """(what keeps lbproxy from starting, what does not), one for each backend whose name has no address, or an odd answer."""
+    unresolved = [_complaint(config, *use, HINT) for use in _uses(config, answers) if isinstance(use[-1], Unresolved)]
+    odd = [_complaint(config, *use, "") for use in _uses(config, answers) if isinstance(use[-1], Answer) and use[-1].note]
+    if config.proxy.on_unknown_name == "refuse":
+        return unresolved, odd
+    later = [complaint._replace(hint=LATER) for complaint in unresolved]
+    return [], sorted([*later, *odd], key=lambda complaint: complaint.line)
+
+
+_Use = tuple[int, str, str, Answer | Unresolved]
+"""(line, pool, name, what came of it)"""
+
+
+def _uses(config: Config, answers: Answers) -> Iterator[_Use]:
     for pool in config.pools:
         for backend in pool.backends:
             host = backend.address.host
-            answer = answers.get(host)
-            if is_name(host) and isinstance(answer, Unresolved):
-                message = f'cannot resolve "{host}": {answer}'
-                found.append(Complaint(config.source, backend.line or pool.line, f"pool.{pool.name}.backends", message, hint))
-    return found
+            if is_name(host) and host in answers:
+                yield backend.line or pool.line, pool.name, host, answers[host]
+
+
+def _complaint(config: Config, line: int, pool: str, name: str, answer: Answer | Unresolved, hint: str) -> Complaint:
+    message = f'"{name}": {answer.note}' if isinstance(answer, Answer) else f'cannot resolve "{name}": {answer}'
+    return Complaint(config.source, line, f"pool.{pool}.backends", message, hint)

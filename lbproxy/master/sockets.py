@@ -19,7 +19,7 @@ from types import MappingProxyType
 import psutil
 
 from lbproxy.config.model import Address, Config, Listen
-from lbproxy.errors import Complaint, StartError
+from lbproxy.errors import Complaint, NotYet, StartError
 from lbproxy.master.socketfile import Occupied
 from lbproxy.master.unix_listener import UnixListener, UnknownAccount, discard
 from lbproxy.observe import process
@@ -93,6 +93,7 @@ def _open_all(
     sockets: list[socket.socket] = []
     opened: list[socket.socket] = []
     faults: list[Complaint] = []
+    lasting = False
     patience = time.monotonic() + PATIENCE
     for listen, line, key in places:
         address = listen.address
@@ -109,13 +110,15 @@ def _open_all(
                 else:
                     message, hint = explain(error, address, interpreter)
                 faults.append(Complaint(source, line, key, message, hint))
+                # An address that no interface has: DHCP, IPv6 and keepalived may bring it in a moment.
+                lasting = lasting or getattr(error, "errno", 0) != errno.EADDRNOTAVAIL
                 continue
             opened.append(sock)
         sockets.append(sock)
     if faults:
         for sock in opened:
             discard(sock)
-        raise StartError("\n".join(map(str, faults)))
+        raise (StartError if lasting else NotYet)("\n".join(map(str, faults)))
     return sockets
 
 

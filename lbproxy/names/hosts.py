@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
+
+_BLANK = re.compile(r"[ \t\r\v\f]+")
+"""C's isspace. Whatever else Unicode takes for a blank or a line's end may stand in a comment of any encoding."""
 
 
 def addresses_in(text: str, name: str) -> list[str]:
-    """The addresses of `name` in the order of the file, each once; lines that make no sense are passed over."""
-    wanted = name.lower()
+    """The addresses of `name` in the order of the file, each once; lines that make no sense are passed over. A dot at the end of a
+    name, here or there, means nothing."""
+    wanted = name.lower().removesuffix(".")
     found: dict[str, None] = {}
-    for line in text.splitlines():
-        words = line.partition("#")[0].split()
-        if wanted not in (word.lower() for word in words[1:]):
+    for line in text.split("\n"):
+        words = _BLANK.split(line.partition("#")[0].strip(" \t\r\v\f"))
+        if wanted not in (word.lower().removesuffix(".") for word in words[1:]):
             continue
         try:
             found[str(ip_address(words[0].partition("%")[0]))] = None  # "fe80::1%lo0": an address of that link alone

@@ -69,7 +69,7 @@ class BackendDialer:
         if entry is None:
             return TcpStream(sock, self._deadlines, patience)
         context, server_name = entry
-        return TlsStream(sock, self._deadlines, patience, context, server_name or host)
+        return TlsStream(sock, self._deadlines, patience, context, (server_name or host).removesuffix("."))
 
     def _establish(self, stream: TcpStream, patience: float, *, waiting: bool) -> None:
         deadline = time.monotonic() + patience

@@ -168,6 +168,8 @@ def _own(owners: dict[str, Shown], one: Shown) -> None:
 
 def _reachable(listen: Listen, ip: str) -> bool:
     """Whether a connection to this listener can have been made to that address."""
+    if listen.address.path:
+        return False
     here, there = ip_address(listen.address.host), ip_address(ip)
     return here == there or (here.is_unspecified and here.version == there.version)
 

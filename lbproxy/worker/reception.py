@@ -106,7 +106,8 @@ class Reception:
 
     def _choose_by_address(self, stream: TlsStream, sock: socket.socket) -> None:
         """Who has asked for an address, and not for a name, gets the certificate of that address."""
-        context = self._by_address.get(sock.getsockname()[0])
+        where = sock.getsockname()
+        context = self._by_address.get(where[0]) if isinstance(where, tuple) else None  # a Unix socket's is no tuple
         if context is not None:
             stream.show(context)
 

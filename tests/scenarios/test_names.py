@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+import toml
 
 from tests.conftest import Stage
 from tests.support.backends import App
@@ -149,3 +150,34 @@ def test_a_name_of_the_hosts_file_and_one_that_nobody_knows(stage: Stage) -> Non
     why.write(proxy.config)
     proxy.signal(signal.SIGHUP)
     assert 'cannot resolve "no-such-name.invalid": no such name' in why.fail()
+
+
+def test_a_name_that_comes_after_the_start(stage: Stage, world: World) -> None:
+    """on_unknown_name = "start": it serves, that backend is down and says why, and takes part without a reload once it is known;
+    the others serve from the beginning."""
+    fixed = stage.app("fixed")
+    world.server.say("other.test", ["127.0.0.1"])
+    proxy = {"resolvers": [world.server.address], "control": "c.sock", "on_unknown_name": "start"}
+    running = stage.proxy(world.written, fixed.address, proxy=proxy, app=HEALTH)
+    assert f'cannot resolve "{NAME}": no such name' in running.wait_event("config.warning")["why"]
+    running.wait_event("backend.down", backend=world.written)
+    assert asked(stage, running, 4) == {"fixed"}
+    assert backends(running)[world.written]["health"] == "down"
+    assert run_cli("check", "-c", str(running.file)).returncode == 0
+    world.point(0)
+    running.wait_up(world.called(0))
+    assert world.apps[0].host in asked(stage, running, 8)
+    assert world.written not in backends(running)
+
+
+@pytest.mark.parametrize(("server", "code"), [("known", 1), ("silent", 75)])
+def test_a_start_that_may_succeed_in_a_moment_says_so(stage: Stage, world: World, server: str, code: int) -> None:
+    """Name servers that do not answer are worth another try (the shipped systemd unit makes it), a name that they do not know is
+    not; in the foreground and as a daemon."""
+    resolvers = [world.server.address if server == "known" else f"127.0.0.1:{free_port()}"]
+    config = stage.config(world.written, proxy={"resolvers": resolvers})
+    file = stage.directory / "refused.toml"
+    file.write_text(toml.dumps(config))
+    for how in ([], ["--daemon"]):
+        ended = run_cli("start", "-c", str(file), *how)
+        assert (ended.returncode, f'cannot resolve "{NAME}"' in ended.stderr) == (code, True), ended

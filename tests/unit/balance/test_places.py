@@ -28,6 +28,14 @@ def test_an_address_stands_for_itself_and_a_name_for_all_it_has() -> None:
     assert places.names_in(CONFIG) == ["app.test"]
 
 
+def test_a_name_that_nobody_knows_yet_has_a_backend_that_is_called_as_it_is_written() -> None:
+    """So that `status` and the operator's orders have something to go by."""
+    [nowhere, *_] = places.unplaced(CONFIG, {"app.test": (places.NOWHERE,)})["web"]
+    assert (nowhere.name, nowhere.identity, nowhere.ip) == ("app.test:80", "web/app.test:80", places.NOWHERE)
+    told = places.places_as_text([Place(places.NOWHERE, 7)])
+    assert places.places_of_text(told) == (Place(places.NOWHERE, 7),)
+
+
 def test_columns_by_identity_and_one_for_a_pool_that_moves() -> None:
     """A pool whose backends stay has its queue where it always was."""
     pools = places.unplaced(CONFIG, {"app.test": ("10.0.0.1",)})

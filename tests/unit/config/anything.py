@@ -144,6 +144,7 @@ def processes(draw: st.DrawFn) -> model.Process:
         worker_memory_hard=draw(st.sampled_from([0, max(soft, 2**24), 2**41])),
         worker_requests=draw(st.integers(0, 10**12)),
         resolvers=draw(st.lists(st.builds(Address, ips, ports), max_size=2).map(tuple)),
+        on_unknown_name=draw(st.sampled_from(["refuse", "start"])),
         idle_grace=draw(st.sampled_from([0.0, min(2.0, drain), drain])),
     )
 

@@ -29,6 +29,7 @@ def test_every_key() -> None:
         worker_requests = 1000000
         idle_grace = "0"
         resolvers = ["10.0.0.2", "[::1]:5353"]
+        on_unknown_name = "start"
         [log]
         level = "debug"
         format = "json"
@@ -56,7 +57,8 @@ def test_every_key() -> None:
     networks = (ip_network("10.0.0.0/8"), ip_network("::1"))
     files = (Path("/base/run/pid"), Path("/run/control.sock"))
     servers = (Address("10.0.0.2", 53), Address("::1", 5353))
-    assert config.proxy == Process(3, "www", *files, 0.0, networks, 2**29, 2**30, 1_000_000, 0.0, resolvers=servers)
+    names = {"resolvers": servers, "on_unknown_name": "start"}
+    assert config.proxy == Process(3, "www", *files, 0.0, networks, 2**29, 2**30, 1_000_000, 0.0, **names)  # type: ignore[arg-type]
     assert config.log == Log("debug", "json", "/base/access.log")
     assert config.timeouts == Timeouts(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)
     assert config.limits == Limits(65536, 1024, 50, 2**30, 5)

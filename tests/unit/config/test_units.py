@@ -115,11 +115,41 @@ def test_listen_addresses_refused(value: object, message: str, hint: str) -> Non
     ("10.0.0.1:8080", Address("10.0.0.1", 8080)), ("[fd00::1]:80", Address("fd00::1", 80)),
     ("App.Internal:80", Address("app.internal", 80)),
     ("my_app:3000", Address("my_app", 3000)), ("bücher.example:80", Address("xn--bcher-kva.example", 80)),
+    ("App.Internal.:80", Address("app.internal.", 80)), ("straße.example.:80", Address("xn--strae-oqa.example.", 80)),
 ])  # fmt: skip
 def test_backend_addresses_read(text: str, address: Address) -> None:
-    """Names too, in ASCII and lower case."""
+    """Names too, in ASCII and lower case; one that is absolute stays so."""
     assert units.parse_backend_address(text) == address
 
+
+@pytest.mark.parametrize(("name", "spelled"), [
+    ("straße.test", "xn--strae-oqa.test"), ("BÜCHER.test", "xn--bcher-kva.test"), ("faß。de", "xn--fa-hia.de"),
+    ("my_app.bücher.test", "my_app.xn--bcher-kva.test"), ("xn--n3h.test", "xn--n3h.test"), ("App.Test.", "app.test"),
+])  # fmt: skip
+def test_international_names(name: str, spelled: str) -> None:
+    """As browsers and certificates have them (IDNA 2008), not as Python's codec of 2003 does, to which "straße" is "strasse"."""
+    assert units.parse_name(name) == spelled
+
+
+@pytest.mark.parametrize(("name", "hint"), [
+    ("☃.test", 'if it is meant, write "xn--n3h.test"'), ("ä_b.test", 'if it is meant, write "xn--_b-uia.test"'),
+    (" ü.test", ""), ("ü" * 100, ""), ("ü..test", ""), ("1א.test", 'if it is meant, write "xn--1-0hc.test"'),
+])  # fmt: skip
+def test_international_names_refused(name: str, hint: str) -> None:
+    """With the spelling that is taken as it stands, where there is one."""
+    with pytest.raises(Refused) as refused:
+        units.parse_name(name)
+    assert refused.value.hint == hint
+
+
+@given(st.text(max_size=80))
+def test_whatever_is_written_as_a_name(text: str) -> None:
+    """It is refused, or a name that stays what it is."""
+    try:
+        name = units.parse_name(text)
+    except Refused:
+        return
+    assert units.parse_name(name) == name
 
 @pytest.mark.parametrize(
     "text",

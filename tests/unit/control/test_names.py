@@ -156,6 +156,28 @@ def test_never_too_many(scene: Scene, events: Events) -> None:
     assert events == [("names.odd", {"name": "app.test", "why": note})]
 
 
+def test_those_that_are_kept_count_among_the_most(scene: Scene, events: Events) -> None:
+    """And nothing is left out without a word."""
+    scene.place("fd00::1")
+    scene.answer = sift([f"10.1.0.{number}" for number in range(MOST_ADDRESSES)], 5.0, unasked=6)
+    scene.wait(lambda: scene.told)
+    assert "fd00::1" not in scene.told[0].addresses
+    scene.asks()
+    note = f"{MOST_ADDRESSES + 1} addresses, the first {MOST_ADDRESSES} are used"
+    assert events == [("names.odd", {"name": "app.test", "why": note})]
+
+
+def test_a_name_that_was_not_known_at_start(scene: Scene, events: Events) -> None:
+    """It has nothing to keep, and what it is given at last is told."""
+    scene.place(places.NOWHERE)
+    scene.answer = Unresolved("no such name")
+    scene.asks()
+    assert ("names.failed", {"name": "app.test", "why": "no such name", "kept": []}) in events
+    scene.answer = sift(["10.0.0.1"], 5.0, unasked=4)
+    scene.wait(lambda: scene.told)
+    assert scene.told[0] == Resolved("app.test", "10.0.0.1")
+
+
 def test_the_time_to_live_says_when(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[tuple[str, float]] = []
     monkeypatch.setattr(pace, "first", lambda chance: 0.0)

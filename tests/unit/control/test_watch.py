@@ -105,6 +105,22 @@ def test_a_newcomer_starts_slowly_where_that_is_wanted() -> None:
             made.close()
 
 
+@pytest.mark.parametrize("health", [TCP, model.Health(type="off")])
+def test_what_is_nowhere_is_down_and_not_checked(health: model.Health) -> None:
+    """Until its name is known; then it is as any newcomer, and may become nowhere no more."""
+    with answering(OK) as backend:
+        made = Scene(backend.port, health)
+        try:
+            made.place(f"{places.NOWHERE}=5")
+            assert made.ledger.health(5) is Health.DOWN
+            assert made.told[-1] == HealthChanged("app", f"app.test:{backend.port}", "down", "the name is not known")
+            made.place("127.0.0.1=6")
+            made.wait(lambda: made.ledger.health(6) is Health.UP)
+            assert made.checks(5) == 0
+        finally:
+            made.close()
+
+
 def test_without_checks_it_is_up_at_once() -> None:
     made = Scene(9, model.Health(type="off"))
     try:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, admin_cell, cell_at, column_at
+from lbproxy.balance.places import NOWHERE
 from lbproxy.master.book import LINGER, Book
 
 
@@ -44,6 +45,14 @@ def test_who_is_new_was_never_looked_at_and_gets_the_orders_of_its_name() -> Non
     book.begin(shared, [backend(1), backend(2)], {1})
     assert [shared.health(slot) for slot in (1, 2)] == [Health.UP, Health.UNKNOWN]
     assert [shared.cells[column_at(Column.ADMIN, slot)] for slot in (1, 2)] == [0, admin_cell(True, 7)]
+
+
+def test_what_is_nowhere_is_down_before_anybody_could_look() -> None:
+    """Workers may be ready before control is."""
+    book, shared = Book(), ledger()
+    for watched in ((), (1, 2)):
+        book.begin(shared, [backend(1)._replace(ip=NOWHERE), backend(2)], watched)
+        assert [shared.health(slot) for slot in (1, 2)] == [Health.DOWN, Health.UNKNOWN]
 
 
 def test_a_reload_forgets_weights_and_keeps_drains() -> None:

@@ -27,6 +27,12 @@ def test_all_lines_of_a_name_in_order_and_once() -> None:
     assert addresses_in(TEXT, "10.0.0.3") == addresses_in(TEXT, "ap") == addresses_in("", "app") == []
 
 
+def test_bytes_of_other_encodings_are_no_blanks_and_no_line_ends() -> None:
+    """NEL, a no-break space and their like stand in comments and names of old files."""
+    text = "10.0.0.1 other # caf\xe9\x85 10.9.9.9 app\n10.0.0.2\xa0app\n10.0.0.3\x1capp\n10.0.0.4\fapp\r\n10.0.0.5 app."
+    assert addresses_in(text, "app") == addresses_in(text, "app.") == ["10.0.0.4", "10.0.0.5"]
+
+
 @given(st.text(max_size=200), st.text(max_size=10))
 def test_whatever_stands_there(text: str, name: str) -> None:
     assert all(addresses_in(text, name))

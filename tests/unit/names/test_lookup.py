@@ -18,7 +18,7 @@ import dns.rrset
 import pytest
 
 from lbproxy.config.model import Address
-from lbproxy.errors import Unresolved
+from lbproxy.errors import Unknown, Unresolved
 from lbproxy.names import lookup as lookups
 from lbproxy.names.answer import NEVER, Answer
 from lbproxy.names.lookup import attempt, lookup, lookup_all
@@ -34,9 +34,7 @@ class Server:
     def __init__(self, script: Script, over_tcp: Script | None = None) -> None:
         self.asked: list[str] = []
         self._script, self._over_tcp = script, over_tcp or script
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._udp.bind(("127.0.0.1", 0))
-        self._tcp = socket.create_server(("127.0.0.1", self._udp.getsockname()[1]))
+        self._udp, self._tcp = _same_port()
         self.address = Address(*self._udp.getsockname())
         self._threads = [threading.Thread(target=serve) for serve in (self._serve_udp, self._serve_tcp)]
         for thread in self._threads:
@@ -72,6 +70,17 @@ class Server:
             thread.join()
         self._udp.close()
         self._tcp.close()
+
+
+def _same_port() -> tuple[socket.socket, socket.socket]:
+    """The number that is free for UDP may be taken for TCP, by anybody's connection."""
+    while True:
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        try:
+            return udp, socket.create_server(("127.0.0.1", udp.getsockname()[1]))
+        except OSError:
+            udp.close()
 
 
 def saying(question: dns.message.Message, *records: str, code: int = dns.rcode.NOERROR) -> dns.message.Message:
@@ -168,6 +177,53 @@ def test_the_search_list(serving: Serving) -> None:
         return saying(question, "app.corp.test. 30 A 10.0.0.1") if is_a(question) else saying(question)
 
     assert lookup("app", [serving(script).address]).addresses == ("10.0.0.1",)
+
+
+@pytest.mark.parametrize("code", [dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.NXDOMAIN, dns.rcode.NOERROR])
+def test_a_search_domain_whose_servers_fail_is_passed_over(serving: Serving, machine: Path, code: int) -> None:
+    """As getaddrinfo does: one that fails, refuses, does not know, or knows no address, is no end."""
+    (machine / "resolv.conf").write_text("nameserver 127.0.0.1#53\nsearch broken.test a..b corp.test\n# caf\xe9\n", "latin-1")
+
+    def script(question: dns.message.Message) -> dns.message.Message:
+        if str(question.question[0].name) == "app.broken.test.":
+            return saying(question, code=code)
+        if str(question.question[0].name) != "app.corp.test.":
+            return saying(question, code=dns.rcode.NXDOMAIN)
+        return saying(question, "app.corp.test. 30 A 10.0.0.1") if is_a(question) else saying(question)
+
+    server = serving(script)
+    assert lookup("app", [server.address]).addresses == ("10.0.0.1",)
+    assert server.asked[0] == "app.broken.test. A"
+
+
+def test_a_failure_on_the_way_weighs_more_than_not_known(serving: Serving, machine: Path) -> None:
+    """The next question may have another answer: a spelling mistake it need not be."""
+    (machine / "resolv.conf").write_text("nameserver 192.0.2.1\nsearch broken.test corp.test\n")
+
+    def script(question: dns.message.Message) -> dns.message.Message:
+        broken = str(question.question[0].name) == "app.broken.test."
+        return saying(question, code=dns.rcode.SERVFAIL if broken else dns.rcode.NXDOMAIN)
+
+    with pytest.raises(Unresolved, match="SERVFAIL") as caught:
+        lookup("app", [serving(script).address])
+    assert not isinstance(caught.value, Unknown)
+    with pytest.raises(Unknown, match="NXDOMAIN"):
+        lookup("app.", [serving(script).address])
+
+
+def test_an_absolute_name_is_asked_for_as_it_stands(serving: Serving) -> None:
+    """Nothing of the search list behind it; in the hosts file the dot means nothing."""
+
+    def script(question: dns.message.Message) -> dns.message.Message:
+        if str(question.question[0].name) != "app.":
+            return saying(question, code=dns.rcode.NXDOMAIN)
+        return saying(question, "app. 30 A 10.0.0.1") if is_a(question) else saying(question)
+
+    server = serving(script)
+    assert lookup("app.", [server.address]).addresses == ("10.0.0.1",)
+    assert server.asked[0] == "app. A"
+    assert lookup("listed.").addresses == ("10.1.1.1", "fd00::1")
+    assert lookup("localhost.").addresses == ("127.0.0.1",)
 
 
 def test_a_long_answer_comes_over_tcp(serving: Serving) -> None:
