@@ -19,7 +19,7 @@ TRY_AGAIN = 75
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; the exit code. Usage errors leave by SystemExit(2), as argparse has it."""
     occupy()
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     verb: Verb = arguments.verb
     try:
         return verb(arguments)
@@ -44,15 +44,16 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """All verbs with their options."""
+    whole = argparse.ArgumentParser(
         prog="lbproxy",
         description="A TLS-terminating, load-balancing reverse proxy.",
         epilog="Exit codes: 0 clean, 1 refused or cannot start (the reason is on stderr), 2 wrong usage or a forced end, "
         "75 cannot start now and may in a moment (name servers or the network are not there).",
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version, and whether its hot modules are compiled")
-    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    whole.add_argument("--version", action=_Version, nargs=0, help="show the version, and whether its hot modules are compiled")
+    verbs = whole.add_subparsers(title="verbs", required=True, metavar="VERB")
     for module in (start, check, quick, reload, stop, status, top, backend, adjust):
         module.add(verbs)
-    return parser
+    return whole

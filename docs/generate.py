@@ -1,0 +1,51 @@
+"""Pages' parts that come out of the code: verbs and their options from the parser, metrics from what /metrics says."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from lbproxy.cli.command_line import parser
+from lbproxy.observe.metrics import BackendFacts, Snapshot, Totals, exposition
+
+
+def generate(folder: Path) -> None:
+    """Write verbs.md and metrics.md into the folder."""
+    folder.mkdir(exist_ok=True)
+    (folder / "verbs.md").write_text("\n".join(_verbs()) + "\n", encoding="utf-8")
+    (folder / "metrics.md").write_text("\n".join(_metrics()) + "\n", encoding="utf-8")
+
+
+def verbs(of: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The sub-parsers of a parser, by name."""
+    choices: dict[str, argparse.ArgumentParser] = {}
+    for action in of._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            choices |= action.choices
+    return choices
+
+
+def _verbs() -> Iterator[str]:
+    os.environ["COLUMNS"] = "100"  # argparse breaks its lines there
+    for name, verb in verbs(parser()).items():
+        yield f"## {name}\n"
+        for text in (verb, *verbs(verb).values()):
+            yield f"```text\n{text.format_help().rstrip()}\n```\n"
+
+
+def _metrics() -> Iterator[str]:
+    facts = BackendFacts("pool", "backend", "up", *[0] * (len(BackendFacts._fields) - 4))  # type: ignore[arg-type]  # numbers all
+    counted = {name: (0,) * 24 if name == "latency" else 0 for name in Totals._fields if name not in Totals._field_defaults}
+    counted["statuses"] = (0,) * 5
+    yield "| name | kind | what it tells |\n|---|---|---|"
+    kinds: dict[str, str] = {}
+    helps: dict[str, str] = {}
+    for line in exposition(Snapshot("", 1, 0.0, 0.0, Totals(**counted), (facts,))).splitlines():  # type: ignore[arg-type]
+        match line.split(" ", 3):
+            case ["#", "HELP", name, text]:
+                helps[name] = text
+            case ["#", "TYPE", name, kind]:
+                kinds[name] = kind
+    yield from (f"| `{name}` | {kinds[name]} | {text} |" for name, text in helps.items())
