@@ -92,8 +92,11 @@ class Stream:
         """Say goodbye (close_notify) as far as it goes without waiting, and close. Closing twice is harmless."""
         raise NotImplementedError
 
-    def finish(self) -> None:
-        """Close so that nothing already written is lost: end our side, wait in the background for the peer's end, then close."""
+    def finish(self, busy: bool = False) -> None:
+        """Close so that nothing already written is lost: end our side, wait in the background for the peer's end, then close.
+
+        `busy`: the peer is in the middle of sending something that nobody wants any more, and may not look before it has sent it.
+        """
         raise NotImplementedError
 
     def abort(self) -> None:

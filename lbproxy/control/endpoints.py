@@ -21,6 +21,7 @@ from gevent.server import StreamServer
 
 from lbproxy.balance.places import in_order
 from lbproxy.control.page import page
+from lbproxy.http.date import date_line
 from lbproxy.ipc.handover import Handover
 from lbproxy.observe.metrics import CONTENT_TYPE, Snapshot, exposition, status
 from lbproxy.observe.snapshot import snapshot
@@ -150,8 +151,9 @@ def parse(head: bytes) -> tuple[str, str]:
 def render(answer: Answer, with_body: bool) -> bytes:
     """The response as bytes; HEAD gets the same head without the body."""
     body = answer.body.encode()
+    date = date_line(int(time.time())).decode("ascii")
     head = (
-        f"HTTP/1.1 {answer.status.value} {answer.status.phrase}\r\n"
+        f"HTTP/1.1 {answer.status.value} {answer.status.phrase}{date}\r\n"
         f"Content-Type: {answer.kind}\r\nContent-Length: {len(body)}\r\n{answer.extra}{HEADERS}\r\n"
     )
     return head.encode("ascii") + (body if with_body else b"")

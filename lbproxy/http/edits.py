@@ -101,11 +101,16 @@ class ResponseEdits:
     `defaults`, (name, value)s, go onto responses that have no such field yet.
     """
 
-    __slots__ = ("_defaults", "_drops", "_lines")
+    __slots__ = ("_dated", "_defaults", "_drops", "_lines", "via")
 
     def __init__(self, drops: Iterable[str], lines: Iterable[tuple[str, str]], defaults: Iterable[tuple[str, str]] = ()) -> None:
         """`lines`: without variables."""
+        drops = tuple(drops)
         self._drops = _finder(drops)
+        self._dated = covered("date", drops)
+        """Whether there is a Date, and which, is the rules' to say."""
+        self.via = not covered("via", drops)
+        """Ours is put on."""
         self._lines = b"".join(line_of(*pair) for pair in lines)
         self._defaults = [(b"\r\n%b:" % name.lower().encode(), line_of(name, value)) for name, value in defaults]
 
@@ -123,9 +128,10 @@ class ResponseEdits:
             for mark, line in self._defaults:
                 if lowered.find(mark) < 0:
                     block += line
-        if block is head.block:
+        undated = head.undated and not self._dated
+        if block is head.block and undated is head.undated:
             return head
-        return head.edited(block, nominated)
+        return head.edited(block, nominated, undated)
 
 
 class VaryingLines:

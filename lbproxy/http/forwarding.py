@@ -224,8 +224,9 @@ class Forwarder:
         )
 
 
-def response(head: ResponseHead, extra: bytes) -> bytes:
-    """The head to send to the client. `extra`: lines of ours, each with its CRLF in front (Connection, Transfer-Encoding)."""
+def response(head: ResponseHead, extra: bytes, via: bytes = VIA) -> bytes:
+    """The head to send to the client. `extra`: lines of ours, each with its CRLF in front (Connection, Transfer-Encoding);
+    `via`: the one that tells who we are."""
     block = head.block
     if head.plain_keep_alive:
         # Content-Length and one "keep-alive" are all there is to look at; this spelling is the usual one.
@@ -237,4 +238,4 @@ def response(head: ResponseHead, extra: bytes) -> bytes:
             block = without(block, head.nominated)
     if (head.status == 204 or head.status < 200) and head.specials:
         block = cut(block, block.lower(), _LENGTH)  # RFC 9110 8.6: not even a zero belongs here (framing.py refused all else)
-    return b"HTTP/1.1 %d %b%b%b%b\r\n\r\n" % (head.status, head.reason, block, VIA, extra)
+    return b"HTTP/1.1 %d %b%b%b%b\r\n\r\n" % (head.status, head.reason, block, via, extra)

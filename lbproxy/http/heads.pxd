@@ -6,10 +6,14 @@ from lbproxy.http.message cimport ResponseHead
 
 
 cdef class KnownHead:
+    cdef bytes _date
+    cdef bytes _dated
     cdef readonly ResponseHead head
     cdef readonly bytes out
     cdef readonly bytes raw
     cdef readonly ResponseHeads reader
+
+    cpdef bytes dated(self, bytes date)
 
 
 cdef class ResponseHeads:
@@ -17,6 +21,7 @@ cdef class ResponseHeads:
     cdef public long _keep
     cdef public dict _known
     cdef public long _max_fields
+    cdef readonly bytes via
 
     @cython.locals(known=KnownHead)
     cpdef KnownHead read(self, bytes raw, bytes method)

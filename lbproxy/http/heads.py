@@ -9,7 +9,8 @@ the parse.
 from __future__ import annotations
 
 from lbproxy.http.edits import ResponseEdits
-from lbproxy.http.forwarding import response
+from lbproxy.http.forwarding import VIA, response
+from lbproxy.http.grammar import END
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import FIELDS_KEPT, ResponseHead
 
@@ -20,7 +21,7 @@ HEADS_KEPT = 256
 class KnownHead:
     """A response head as it came and as it leaves."""
 
-    __slots__ = ("head", "out", "raw", "reader")
+    __slots__ = ("_date", "_dated", "head", "out", "raw", "reader")
 
     def __init__(self, raw: bytes, head: ResponseHead, out: bytes, reader: ResponseHeads | None) -> None:
         self.raw = raw
@@ -29,19 +30,29 @@ class KnownHead:
         """What it says, edited."""
         self.out = out
         """What is passed on when nothing more is to be added."""
+        self._date: bytes | None = None
+        self._dated = b""
         self.reader = reader
         """For whom the same bytes mean the same next time, whatever the method but HEAD; None: nobody knows."""
+
+    def dated(self, date: bytes) -> bytes:
+        """`out` with a Date (a field line that is the same object for a second), for an answer that has none."""
+        if date is not self._date:
+            self._date, self._dated = date, self.out[:-4] + date + END
+        return self._dated
 
 
 class ResponseHeads:
     """Of a worker, or of one of its places that has rules of its own."""
 
-    __slots__ = ("_edits", "_keep", "_known", "_max_fields")
+    __slots__ = ("_edits", "_keep", "_known", "_max_fields", "via")
 
     def __init__(self, max_fields: int, edits: ResponseEdits | None = None, keep: int = HEADS_KEPT) -> None:
         """`max_fields`: more in one head are refused; `edits`: what is done to each; `keep`: how many are remembered."""
         self._max_fields = max_fields
         self._edits = edits
+        self.via = VIA if edits is None or edits.via else b""
+        """What is put on to tell who we are."""
         self._keep = keep
         self._known: dict[bytes, KnownHead] = {}
 
@@ -52,12 +63,12 @@ class ResponseHeads:
         """
         if method == b"HEAD":
             head = self._parse(raw, method)
-            return KnownHead(raw, head, response(head, b""), None)
+            return KnownHead(raw, head, response(head, b"", self.via), None)
         known = self._known.get(raw)
         if known is None:
             head = self._parse(raw, method)
             lasts = len(raw) <= FIELDS_KEPT
-            known = KnownHead(raw, head, response(head, b""), self if lasts else None)
+            known = KnownHead(raw, head, response(head, b"", self.via), self if lasts else None)
             if lasts:
                 if len(self._known) >= self._keep:
                     self._known.clear()

@@ -33,6 +33,7 @@ cdef class ResponseHead:
     cdef readonly bytes reason
     cdef readonly list specials
     cdef readonly long status
+    cdef readonly bint undated
     cdef readonly bytes upgrade
 
-    cpdef ResponseHead edited(self, bytes block, tuple nominated)
+    cpdef ResponseHead edited(self, bytes block, tuple nominated, bint undated)

@@ -122,6 +122,7 @@ class ResponseHead:
         "reason",
         "specials",
         "status",
+        "undated",
         "upgrade",
     )
 
@@ -139,6 +140,7 @@ class ResponseHead:
         nominated: tuple[bytes, ...],
         plain_keep_alive: bool,
         noteworthy: bool,
+        undated: bool = False,
     ) -> None:
         """See RequestHead."""
         self.status = status
@@ -153,10 +155,12 @@ class ResponseHead:
         self.nominated = nominated
         self.plain_keep_alive = plain_keep_alive
         """The only special fields are Content-Length and one Connection that says just "keep-alive"."""
-        self.noteworthy = noteworthy
-        """An interim response, or one of 500 and above."""
+        self.noteworthy = noteworthy or undated
+        """An interim response, or one of 500 and above, or one that still has to get its Date."""
+        self.undated = undated
+        """The answer (none that is interim) has no Date, and is to have one."""
 
-    def edited(self, block: bytes, nominated: tuple[bytes, ...]) -> ResponseHead:
+    def edited(self, block: bytes, nominated: tuple[bytes, ...], undated: bool) -> ResponseHead:
         """The same message with other fields, none of which says where it ends or how the connection goes on."""
         return ResponseHead(
             self.status,
@@ -170,7 +174,8 @@ class ResponseHead:
             self.specials,
             nominated,
             self.plain_keep_alive,
-            self.noteworthy,
+            not 200 <= self.status < 500,
+            undated,
         )
 
     def __eq__(self, other: object) -> bool:

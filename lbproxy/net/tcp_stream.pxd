@@ -37,5 +37,5 @@ cdef class TcpStream(Stream):
     cpdef bint unseen(self, long long since) except -1
     cpdef end_output(self)
     cpdef close(self)
-    cpdef finish(self)
+    cpdef finish(self, bint busy=*)
     cpdef abort(self)

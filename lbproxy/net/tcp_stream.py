@@ -41,7 +41,10 @@ _switch_to = greenlet.switch
 READ, WRITE = 1, 2  # libev's EV_READ and EV_WRITE
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with zero time-out
 LINGER = 2.0
-"""Seconds `finish` waits for the peer's end of input; nginx's lingering_timeout is 5, a well-behaved client needs a round trip."""
+"""Seconds `finish` waits for the peer's end of input: a client that has nothing more to say needs a round trip."""
+QUIET, BUSY_LINGER = 5.0, 30.0
+"""The same for one in the middle of a body that is refused: so long for its next piece, and so long in all, as nginx does
+(lingering_timeout, lingering_time). Plain clients read the answer only when they have sent everything."""
 FAIR = 2
 """Reads without a wait: 256 KiB of a body, about half a millisecond with TLS."""
 LEAST_RATE = 1024
@@ -338,11 +341,11 @@ class TcpStream(Stream):
         if waiting is self._reader or waiting is self._writer:  # else something woke it first, and it does something else now
             waiting.throw(ConnectionLost("stream closed"))
 
-    def finish(self) -> None:
+    def finish(self, busy: bool = False) -> None:
         """See Stream."""
         if self.closed:
             return
-        self.owner = linger = _Linger(self, self._goodbye())
+        self.owner = linger = _Linger(self, self._goodbye(), busy)
         self.deadline = time.monotonic() + self.write_stall
         self.unread = False  # also when called from `on_readable`: the watcher has to go on
         if self._paused:
@@ -376,11 +379,14 @@ class _Linger:
     end without it must think that something is missing.
     """
 
-    __slots__ = ("_stream", "_unsent")
+    __slots__ = ("_quiet", "_stream", "_unsent", "_until", "_whole")
 
-    def __init__(self, stream: TcpStream, goodbye: bytes) -> None:
+    def __init__(self, stream: TcpStream, goodbye: bytes, busy: bool) -> None:
         self._stream = stream
         self._unsent = goodbye
+        self._quiet = QUIET if busy else LINGER
+        self._whole = BUSY_LINGER if busy else LINGER
+        self._until = 0.0
 
     def say_goodbye(self) -> None:
         """Send what is left of it, now or when there is room, then end our side."""
@@ -397,7 +403,9 @@ class _Linger:
         except OSError:
             TcpStream.close(stream)  # the peer is gone
             return
-        stream.deadline = time.monotonic() + LINGER
+        now = time.monotonic()
+        self._until = now + self._whole
+        stream.deadline = now + self._quiet
 
     def on_readable(self) -> None:
         """Discard; close at the end."""
@@ -408,6 +416,8 @@ class _Linger:
             came = b""  # reset: as good an end as any
         if came == b"":
             TcpStream.close(self._stream)
+        elif self._until:  # else the goodbye is not out yet, and has a limit of its own
+            self._stream.deadline = min(self._until, time.monotonic() + self._quiet)
 
     def on_expired(self) -> None:
         """The peer never ended its side."""

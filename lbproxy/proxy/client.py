@@ -216,7 +216,7 @@ class ClientConnection(Client):
                 self.stream.abort()
                 self._forget()
             else:
-                self._finish()
+                self._finish(busy=exchange.unread)
             return False
         self._rest = exchange.rest
         self.state = _IDLE
@@ -306,7 +306,7 @@ class ClientConnection(Client):
     def _refuse(self, error: RequestError, begun: float) -> bool:
         """Answer a message that cannot be trusted, and close: where the next one would begin is unknown."""
         service = self.service
-        extra = own_lines(None, service.rewriter, self.forwarder, None)
+        extra = service.date + own_lines(None, service.rewriter, self.forwarder, None)
         answer = reply(error.status, error.reason, close=True, extra=extra)
         ended = service.clock()
         service.counters.count(error.status, 0, len(answer), ended - begun)
@@ -314,13 +314,13 @@ class ClientConnection(Client):
             timing = Timing(self.tls_seconds, begun, ended, ended, ended, ended)
             service.access.add(self.peer, b"-", b"", b"", error.status, error.reason, 0, len(answer), "", 0, timing)
         self.stream.write_last(answer)
-        self._finish()
+        self._finish(busy=True)  # a body may stand behind what was refused, which is not known
         return False
 
     # ---------------------------------------------------------------- ends
 
-    def _finish(self) -> None:
-        self.stream.finish()
+    def _finish(self, busy: bool = False) -> None:
+        self.stream.finish(busy)
         self._forget()
 
     def _drop(self) -> None:

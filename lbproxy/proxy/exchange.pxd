@@ -43,6 +43,7 @@ cdef class Exchange:
     cdef public double ended
     cdef public bint keep
     cdef public bytes rest
+    cdef public bint unread
 
     cpdef run(self)
     @cython.locals(head=RequestHead, place=Place)

@@ -2,7 +2,7 @@
 
 The lease is held from the pick to the last byte of the response, whatever happens in between. What became of the client's
 connection is told in `keep` (it may carry the next request), `broken` (it must be cut so that the client sees that something is
-missing) and `rest` (bytes of the next request that are here already).
+missing), `unread` (more of a body may come that nobody wants) and `rest` (bytes of the next request that are here already).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Exchange:
     __slots__ = (
         "_answered", "_backend", "_begun", "_bytes_in", "_bytes_out", "_client", "_close", "_head", "_heads",
         "_leased", "_limit", "_lines", "_over", "_parsed", "_passed_on", "_place", "_reason", "_rewriting", "_service",
-        "_special", "_status", "_tries", "_upload", "broken", "ended", "keep", "rest",
+        "_special", "_status", "_tries", "_upload", "broken", "ended", "keep", "rest", "unread",
     )  # fmt: skip
 
     _place: Place
@@ -76,8 +76,7 @@ class Exchange:
         self._passed_on = False
         self._over = False
         self._upload: Upload | None = None
-        self.keep = False
-        self.broken = False
+        self.keep = self.broken = self.unread = False
 
     def run(self) -> None:
         """Carry the request out to the end and log it. Raises nothing but ClientGone and the client stream's StreamError."""
@@ -286,6 +285,10 @@ class Exchange:
                 if answer.status == 101:
                     self._tunnel(upstream, answer, data)
                     return
+                if answer.undated:
+                    out = out[:-4] + self._service.date + END
+            elif answer.undated:
+                out = known.dated(self._service.date)
             if answer.status >= 500:
                 self._service.counters.note_answer(answer.status, upstream.backend.slot)
         self._answered = self._service.clock()
@@ -337,7 +340,7 @@ class Exchange:
         self._status, self._reason = 101, ""
         self._answered = self._service.clock()
         self._passed_on = True
-        head = response(answer, upgrade_lines(answer.block) + self._extra())
+        head = response(answer, upgrade_lines(answer.block) + self._extra(), self._heads.via)
         self._unlimited()
         tunnel = Tunnel(self._service, self._client.stream, upstream.stream, self._place.tunnel)
         self._client.open_tunnel = tunnel
@@ -442,8 +445,8 @@ class Exchange:
         self._unlimited()
         self._status, self._reason = status, reason
         # The rest of the body may be on its way, and nobody will read it.
-        unread = self._head.body != NO_BODY and (self._upload is None or not self._upload.done)
-        self._close = self._close or unread or (self._service.draining and not self._more_is_here())
+        self.unread = self._head.body != NO_BODY and (self._upload is None or not self._upload.done)
+        self._close = self._close or self.unread or (self._service.draining and not self._more_is_here())
         out = reply(status, reason, close=self._close, body=self._head.method != b"HEAD", extra=self._extra_of_own() + lines)
         self._write_own(out)
 
@@ -457,7 +460,7 @@ class Exchange:
 
     def _extra_of_own(self) -> bytes:
         lines = _KEEP_ALIVE if not self._close and self._head.minor == 0 else b""
-        return lines + own_lines(self._rewriting, self._service.rewriter, self._client.forwarder, self._head)
+        return self._service.date + lines + own_lines(self._rewriting, self._service.rewriter, self._client.forwarder, self._head)
 
     def _write_own(self, out: bytes) -> None:
         self._passed_on = True
@@ -473,7 +476,8 @@ class Exchange:
         """The client has its answer: may its connection carry the next request?"""
         upload = self._upload
         if upload is not None:
-            self._close = self._close or not upload.done
+            self.unread = not upload.done
+            self._close = self._close or self.unread
             self.rest = upload.rest
         self.keep = not self._close
 

@@ -35,6 +35,7 @@ cdef class Service:
     cdef public object config
     cdef public set connections
     cdef public Counters counters
+    cdef public bytes date
     cdef public object dialer
     cdef public bint draining
     cdef public long https_port

@@ -115,6 +115,7 @@ class Service:
         "config",
         "connections",
         "counters",
+        "date",
         "dialer",
         "draining",
         "https_port",
@@ -166,6 +167,8 @@ class Service:
         self.admissions: Mapping[str, Admission] = admissions or {}
         self.retries = retries
         self.rewriter = rewriter
+        self.date = b""
+        """The Date of this second as a field line (http/date.py); the process keeps it, b"" where there is no clock."""
         self.draining = False
         self.idle_grace = 2.0
         """Seconds that a draining worker keeps an idle connection."""

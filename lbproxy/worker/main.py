@@ -19,6 +19,7 @@ from setproctitle import getproctitle, setproctitle
 from lbproxy import compiled
 from lbproxy.balance.ledger import PickLock, Scalar, scalar_at
 from lbproxy.errors import FrameError, StreamError
+from lbproxy.http.date import date_line
 from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.ipc.messages import (
     HEARTBEAT_INTERVAL,
@@ -93,6 +94,8 @@ class Worker:
         self._memory = limit_memory(handover)
         self._lock = PickLock(handover.pick_lock, handover.ledger, handover.child)
         self._service = self._wire()
+        self._second = 0
+        self._tell_date()
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         limit = handover.config.limits.connections_per_worker
         self._gate = Gate(handover.ledger, handover.child, limit, descriptors, self._deadlines.streams)
@@ -251,6 +254,7 @@ class Worker:
 
     def _flush(self) -> None:
         log.flush()
+        self._tell_date()
         self._service.counters.publish()
         access, writer = self._service.access, self._writer
         if access is not None and writer is not None and len(access):
@@ -258,6 +262,12 @@ class Worker:
             if not writer.write(access.take()):
                 self._add(Scalar.ACCESS_DROPPED, lines)
                 self._noisy.warning("access_log.dropped", lines=lines)
+
+    def _tell_date(self) -> None:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._service.date = date_line(second)
 
     # ---------------------------------------------------------------- the master
 

@@ -120,7 +120,7 @@ class Reception:
         self._noisy.info("tls.handshake_failed", client=peer, port=self._port, reason=reason)
         if reason == "plain_http":
             try:
-                TcpStream.write(stream, reply(400, "plain_http_on_tls_port", close=True))
+                TcpStream.write(stream, reply(400, "plain_http_on_tls_port", close=True, extra=self._service.date))
             except StreamError:
                 pass  # they are gone; nobody to tell
             TcpStream.finish(stream)

@@ -46,6 +46,7 @@ def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
     status = int(status_digits)
     lowered = block.lower()
     specials: list[Special] = _SPECIAL.findall(lowered)
+    undated = status >= 200 and lowered.find(b"\r\ndate:") < 0
     if status >= 200 and status != 204 and status != 304 and method != b"HEAD":
         # The everyday case: one Content-Length, and perhaps one plain Connection. Anything else goes the long way round.
         said = dict(specials)
@@ -55,11 +56,11 @@ def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
             if len(said) == 1:
                 keep = minor == 1
                 return ResponseHead(
-                    status, reason or b"", minor, int(length), keep, b"", block, lowered, specials, NOTHING, False, bad
+                    status, reason or b"", minor, int(length), keep, b"", block, lowered, specials, NOTHING, False, bad, undated
                 )
             if said.get(b"connection") == b"keep-alive":
                 return ResponseHead(
-                    status, reason or b"", minor, int(length), True, b"", block, lowered, specials, NOTHING, True, bad
+                    status, reason or b"", minor, int(length), True, b"", block, lowered, specials, NOTHING, True, bad, undated
                 )
     lengths: list[bytes] = []
     codings: list[bytes] = []
@@ -86,4 +87,6 @@ def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
     if body == UNTIL_CLOSE:
         keep_alive = False
     noted = not 200 <= status < 500
-    return ResponseHead(status, reason or b"", minor, body, keep_alive, upgrade, block, lowered, specials, nominated, False, noted)
+    return ResponseHead(
+        status, reason or b"", minor, body, keep_alive, upgrade, block, lowered, specials, nominated, False, noted, undated
+    )

@@ -33,8 +33,14 @@ def test_all_keys() -> None:
 
 @pytest.mark.parametrize(
     ("text", "key"),
-    [("fail_open = 101", "fail_open"), ("outlier = { rate = 101 }", "outlier.rate"), ("outlier = { share = 0 }", "outlier.share"),
-     ("retries = 11", "retries"), ("retries = -1", "retries"), ("retry_budget = 101", "retry_budget")],
+    [
+        ("fail_open = 101", "fail_open"),
+        ("outlier = { rate = 101 }", "outlier.rate"),
+        ("outlier = { share = 0 }", "outlier.share"),
+        ("retries = 11", "retries"),
+        ("retries = -1", "retries"),
+        ("retry_budget = 101", "retry_budget"),
+    ],
 )
 def test_refused(text: str, key: str) -> None:
     """With the key's name."""

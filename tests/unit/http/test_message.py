@@ -44,6 +44,6 @@ def test_another_line_with_the_same_fields() -> None:
 def test_other_fields_of_the_same_message() -> None:
     """What says where it ends stays as it was read."""
     head = response(b"Content-Length: 7", b"Connection: close, X-A", line=b"HTTP/1.1 500 Oh")
-    other = head.edited(b"\r\nX-B: C", ())
+    other = head.edited(b"\r\nX-B: C", (), False)
     assert (other.block, other.lowered, other.nominated) == (b"\r\nX-B: C", b"\r\nx-b: c", ())
-    assert other.edited(head.block, head.nominated) == head
+    assert other.edited(head.block, head.nominated, True) == head

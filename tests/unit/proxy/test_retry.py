@@ -89,6 +89,8 @@ def test_repeatable(method: str, body: str, expected: bool) -> None:
     """What may fail without its client noticing."""
     head = parse_request(f"{method} / HTTP/1.1\r\nHost: a\r\n{body}\r\n".encode(), 8192, 100)
     assert repeatable(head) is expected
+
+
 @pytest.mark.parametrize("died", BOOLEANS)
 def test_a_fresh_connection_is_no_stale_one(died: bool) -> None:
     """A backend that dies on a fresh connection may have done the work: a POST is not repeated."""

@@ -37,7 +37,7 @@ class QuietStream(Stream):
     def close(self) -> None:
         self.closed += 1
 
-    def finish(self) -> None:
+    def finish(self, busy: bool = False) -> None:
         raise AssertionError("there is nothing to finish")
 
     def abort(self) -> None:

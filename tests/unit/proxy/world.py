@@ -65,6 +65,8 @@ class FakeStream(Stream):
         """How much each read wanted at most."""
         self.end = ""  # "close" | "finish" | "abort"
         self.output_ended = False
+        self.busy = False
+        """Finished in the middle of something that nobody wants any more."""
         self.lingering = False
         """Finished, and not yet closed in the background."""
         self.broken: Exception | None = None
@@ -203,8 +205,9 @@ class FakeStream(Stream):
     def close(self) -> None:
         self._close("close")
 
-    def finish(self) -> None:
+    def finish(self, busy: bool = False) -> None:
         if not self.end:
+            self.busy = busy
             self.owner = None
             self.end = "finish"
             self.lingering = True
