@@ -43,6 +43,7 @@ HOT = (
     "lbproxy.net.tcp_stream",
     "lbproxy.net.tls_stream",
     "lbproxy.net.wire",
+    "lbproxy.net.work_budget",
     "lbproxy.observe.access",
     "lbproxy.proxy.client",
     "lbproxy.proxy.exchange",

@@ -52,7 +52,7 @@ class Stream:
     unread: bool
     """Input, or its end, is known to be there (or after a read that was filled: probably there) that nobody has read."""
     patient: bool
-    """Whoever waits for input gives way when many do (net/crowd.py)."""
+    """Whoever waits for input gives way when many do (net/work_budget.py)."""
     stalls: int
     """How often a write had to wait for room."""
     write_stall: float
@@ -71,6 +71,10 @@ class Stream:
     def write_last(self, data: Buffer) -> None:
         """As `write`, and nothing will be written after it: the goodbye goes along, and `finish` comes next."""
         self.write(data)
+
+    def give_way(self) -> None:
+        """From whoever would read next: go on when it is this stream's turn, which may be at once. Raises as `read` does."""
+        raise NotImplementedError
 
     def read_early(self) -> bool:
         """From `on_readable`: take in what came, for the next `read`. False: the peer is gone (end of input, reset, goodbye)."""

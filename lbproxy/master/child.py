@@ -78,6 +78,11 @@ SIGNALS: dict[Phase, signal.Signals] = {Phase.ABORTED: signal.SIGABRT, Phase.KIL
 
 
 NO_BEAT = Heartbeat(0, 0, 0, 0)
+SLOW_MS = 500
+"""Lag of a loop that turns slowly: what everybody waits there. It is told, and lives: replacing it would cut its connections, and
+the load that made it slow would come to the next one."""
+TOLD_AGAIN = 10.0
+"""Seconds between two words about it."""
 
 
 @dataclass(slots=True)
@@ -98,6 +103,7 @@ class Child:
     """Why it goes, in its own words or the master's."""
     beat: Heartbeat = NO_BEAT
     """The last one."""
+    slow_told: float = -FOREVER
     form: str = ""
     """Compiled or pure, as it said itself."""
 
@@ -117,11 +123,15 @@ class Child:
         self.form = said.form
         return self.move(Cue.READY, now) is not None
 
-    def heard(self, beat: Heartbeat, now: float) -> None:
-        """A heartbeat came."""
+    def heard(self, beat: Heartbeat, now: float) -> bool:
+        """A heartbeat came; whether it says something to be told: that the child's loop turns slowly."""
         self.beat = beat
         if self.phase is Phase.SERVING:
             self.deadline = now + SILENCE_LIMIT
+        if beat.lag_ms < SLOW_MS or now < self.slow_told + TOLD_AGAIN:
+            return False
+        self.slow_told = now
+        return True
 
     def move(self, cue: Cue, now: float, limit: float | None = None) -> Phase | None:
         """Make the step that `cue` asks for and return the new phase; None when it changes nothing. `limit` in seconds: a drain's;

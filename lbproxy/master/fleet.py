@@ -18,7 +18,7 @@ The rules:
    one never hears of it. (A stranger's SIGKILL is forgiven twice.) At most MOST_GENERATIONS live: a reload beyond waits, and the
    older ones make room (crowding.py). The old control leaves before the new one starts: health has one writer.
 4. A silent child (5 s after Ready; 20 s before it) gets SIGABRT, which makes it write its stack, then SIGKILL; its post is filled
-   again.
+   again. Silent is only a loop that does not turn; one that turns slowly says so, and that is logged.
 5. A worker that grew too large, or served its number of requests, is replaced: one at a time, the successor first.
 6. Terminate: workers drain, control goes last, exit code 0 when all are gone. Who is still there `drain_timeout` + DRAIN_GRACE
    seconds later is killed. A second Terminate kills at once: exit code 2.
@@ -240,7 +240,8 @@ class Fleet:
                 self._succeed(generation, post)
 
     def _heartbeat(self, child: Child, message: Heartbeat) -> None:
-        child.heard(message, self._now)
+        if child.heard(message, self._now):
+            self._log("warning", child, "slow", milliseconds=message.lag_ms)
         if child.role is Role.WORKER and child.phase is Phase.SERVING:
             self._weigh(child)
 

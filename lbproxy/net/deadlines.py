@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from lbproxy.net.crowd import Crowd
+from lbproxy.net.work_budget import LAST, WorkBudget
 
 SWEEP_INTERVAL = 0.25
 """Seconds; how late a cut may come."""
-LAST = -2  # libev's EV_MINPRI
+A_SLICE = 0.002
+"""Seconds that cutting takes at a time: ten thousand that are late together would take a third of a second in one go."""
 
 
 class Timed(Protocol):
@@ -40,7 +41,8 @@ class Deadlines:
     def __init__(self, loop: Any, clock: Callable[[], float] = time.monotonic) -> None:
         """`loop`: gevent's event loop; `clock`: monotonic seconds."""
         self.streams: set[Timed] = set()
-        self.crowd = Crowd(loop)
+        self.budget = WorkBudget(loop)
+        self._late: list[Timed] = []
         self._after_input = loop.timer(0.0, priority=LAST)
         self._clock = clock
         self._timer = loop.timer(SWEEP_INTERVAL, SWEEP_INTERVAL)
@@ -54,10 +56,19 @@ class Deadlines:
         for timer in (self._timer, self._after_input):
             timer.stop()
             timer.close()
+        self.budget.stop()
 
     def sweep(self) -> None:
-        """Cut every stream whose time is up."""
+        """Cut every stream whose time is up, and when they are many, the others at the next turns."""
         now = self._clock()
-        late = [stream for stream in self.streams if stream.deadline <= now or stream.write_deadline <= now]
-        for stream in late:
-            stream.expire(now)
+        late, streams = self._late, self.streams
+        if not late:
+            late += [stream for stream in streams if stream.deadline <= now or stream.write_deadline <= now]
+        until = now + A_SLICE
+        while late:
+            stream = late.pop()
+            if stream in streams:
+                stream.expire(now)
+            if late and self._clock() >= until:
+                self._after_input.start(self.sweep)
+                break

@@ -24,6 +24,7 @@ from typing import Any, Protocol
 from lbproxy.net.tcp_stream import READ
 from lbproxy.net.wire import accept
 
+FIRST = 1  # libev's priorities go from -2 to 2
 GATE_PAUSE = 0.002
 QUEUE_LIMIT = 1024
 """Connections that a worker takes at its end at most; more than its share of any queue."""
@@ -101,7 +102,8 @@ class Acceptor:
         self._on_connection = on_connection
         self._room = room
         self._on_exhausted = on_exhausted
-        self._watcher = loop.io(sock.fileno(), READ)
+        # One newcomer a turn, and before everything else: whoever is inside may make the turn long.
+        self._watcher = loop.io(sock.fileno(), READ, priority=FIRST)
         # Repeating ones, started with `again`: one that fires once would on its second start fire at once.
         self._timer = loop.timer(GATE_PAUSE, GATE_PAUSE)
         self._exhausted_timer = loop.timer(EXHAUSTED_PAUSE, EXHAUSTED_PAUSE)

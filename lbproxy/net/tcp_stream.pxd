@@ -2,17 +2,22 @@
 
 cimport cython
 
-from lbproxy.net.wire cimport receive, send
+from lbproxy.net.wire cimport monotonic, receive, send
+from lbproxy.net.work_budget cimport WorkBudget
 from lbproxy.streams cimport Stream
 
 
 cdef class TcpStream(Stream):
+    cdef public WorkBudget _budget
+    cdef public bint _bulk
+    cdef public bint _costly
     cdef public object _deadlines
     cdef public bytes _early
     cdef public bint _ended
     cdef public int _fd
     cdef public object _hub
     cdef public bint _paused
+    cdef public bint _put_off
     cdef public long _queued
     cdef public object _reader
     cdef public bint _reset
@@ -24,6 +29,11 @@ cdef class TcpStream(Stream):
     cdef public bint closed
     cdef public double write_deadline
 
+    cdef _tell_owner(self)
+    cdef _ask_for_a_turn(self)
+    cpdef go_on(self)
+    cdef _measure(self, reader)
+    cpdef give_way(self)
     cpdef _pause(self)
     cpdef _resume(self)
     cpdef _wait_input(self)

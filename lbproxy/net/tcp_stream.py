@@ -8,7 +8,8 @@ system call that answers EAGAIN, and two watcher operations per request. Here a 
   for ever, so it is stopped, `unread` notes that input is there, and the next read neither waits nor polls. Once a read has
   emptied the socket the watcher runs again: a connection that is put aside must see its peer leave.
 - A read that filled its limit sets `unread` as well: there is probably more. A peer that is faster than we are always has more, and
-  its reader would never let the loop go on: after FAIR such reads the others have their turn.
+  its reader would never let the loop go on: after FAIR such reads, or when the turn's budget is spent, the others have their turn.
+- Whoever brings much waits for a turn that has time for it (work_budget.py).
 
 Writing needs no watcher as a rule: one send takes everything. Only when the kernel's buffer is full a write watcher is started.
 
@@ -32,7 +33,8 @@ from greenlet import getcurrent, greenlet
 
 from lbproxy.errors import ConnectionLost, TimedOut
 from lbproxy.net.deadlines import Deadlines
-from lbproxy.net.wire import LEAST, receive, send
+from lbproxy.net.wire import LEAST, monotonic, receive, send
+from lbproxy.net.work_budget import BULK
 from lbproxy.streams import NEVER, Buffer, Stream
 
 # Hub.switch looks for a hook on the greenlet that leaves; ours have none, and the search costs as much as the switch.
@@ -71,12 +73,16 @@ class TcpStream(Stream):
     """See streams.Stream. `write_stall`: seconds without progress after which a write is given up."""
 
     __slots__ = (
+        "_budget",
+        "_bulk",
+        "_costly",
         "_deadlines",
         "_early",
         "_ended",
         "_fd",
         "_hub",
         "_paused",
+        "_put_off",
         "_queued",
         "_reader",
         "_reset",
@@ -96,6 +102,10 @@ class TcpStream(Stream):
         self._fd = sock.fileno()
         self._hub = hub
         self._deadlines = deadlines
+        self._budget = deadlines.budget
+        self._bulk = False  # the last read took much
+        self._costly = False  # whoever read it last kept the loop for long
+        self._put_off = False  # stands in the budget's queue
         self._reader: greenlet | None = None
         self._writer: greenlet | None = None
         self._write_watcher: Any = None
@@ -123,17 +133,79 @@ class TcpStream(Stream):
     def _on_input(self) -> None:
         reader = self._reader
         if reader is not None:
-            if self.patient and not self._deadlines.crowd.serves():
+            if self.patient or self._bulk or self._costly:
+                self._ask_for_a_turn()
+                return
+            budget = self._budget
+            budget.sample -= 1
+            if not budget.sample:
+                self._measure(reader)
                 return
             self._reader = None
             reader.switch()
             return
+        if self._bulk:
+            self._ask_for_a_turn()
+        else:
+            self._tell_owner()
+
+    def _tell_owner(self) -> None:
+        """Nobody waits for the input that is here."""
         self.unread = True
         if self.owner is not None:
+            begun = monotonic()
             self.owner.on_readable()
-            if not self.unread or self.closed or self._reader is not None:
+            now = monotonic()
+            self._costly = self._budget.took(now - begun, now)
+            if self.closed or self._reader is not None:
+                return
+            if not self.unread:
+                if self._paused:
+                    self._resume()
                 return
         self._pause()
+
+    def _ask_for_a_turn(self) -> None:
+        """Input for somebody who may do much with it."""
+        if self._put_off:
+            self._pause()  # it takes longer than a turn: the watcher need not ask for ever
+        elif self._budget.admits():
+            self.go_on()
+        else:
+            self._put_off = True
+            self._budget.put_off(self)
+
+    def go_on(self) -> None:
+        """See work_budget.PutOff. Who was put off may have been woken by something else meanwhile."""
+        self._put_off = False
+        reader = self._reader
+        if reader is not None:
+            self._measure(reader)
+        elif not self.closed:
+            self._tell_owner()
+
+    def _measure(self, reader: greenlet) -> None:
+        """Let it run until it waits, and see how long that took."""
+        begun = monotonic()
+        self._reader = None
+        reader.switch()
+        now = monotonic()
+        self._costly = self._budget.took(now - begun, now)
+
+    def give_way(self) -> None:
+        """See Stream."""
+        if self._budget.admits():
+            return
+        if self.closed:
+            raise ConnectionLost("stream closed")
+        if not self._put_off:
+            self._put_off = True
+            self._budget.put_off(self)
+        self._reader = getcurrent()
+        try:
+            _switch_to(self._hub)
+        finally:
+            self._reader = None
 
     def _pause(self) -> None:
         """Nobody takes the input: stop the level-triggered watcher from firing for ever."""
@@ -184,13 +256,14 @@ class TcpStream(Stream):
             self._wait_input()
         else:
             self._unwaited += 1
-            if self._unwaited > FAIR:
+            if self._unwaited > FAIR or (self._bulk and not self._budget.admits()):
                 self._unwaited = 0
                 self._wait_input()
 
     def _note_read(self, got: int, limit: int) -> None:
         """After a read of `got` bytes, of `limit` that were asked for."""
         self.unread = got == limit or not got
+        self._bulk = got >= BULK
         if not got:
             self._ended = True
         if self._paused and not self.unread:
@@ -304,6 +377,8 @@ class TcpStream(Stream):
                 self.write_deadline = now + self.write_stall
             else:
                 writer.throw(TimedOut("write stalled"))
+        elif self._put_off and reader is not None:
+            pass  # what it waits for is here: it is we who are late
         elif self.deadline <= now:
             self.deadline = NEVER
             if reader is not None:
@@ -414,6 +489,7 @@ class _Linger:
             came = receive(self._stream._fd, _DISCARDED)
         except OSError:
             came = b""  # reset: as good an end as any
+        self._stream._bulk = came is not None and len(came) >= BULK
         if came == b"":
             TcpStream.close(self._stream)
         elif self._until:  # else the goodbye is not out yet, and has a limit of its own

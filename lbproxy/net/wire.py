@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import time
 
 from lbproxy.net.engine import Engine
 from lbproxy.streams import LOCAL, Buffer
@@ -34,6 +35,11 @@ def send(fd: int, data: Buffer) -> int:
         return os.write(fd, data)
     except BlockingIOError:
         return 0
+
+
+def monotonic() -> float:
+    """Seconds of a clock that only goes forward, the one of time.monotonic."""
+    return time.monotonic()
 
 
 def accept(listening: socket.socket) -> tuple[socket.socket, str]:

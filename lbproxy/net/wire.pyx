@@ -76,6 +76,13 @@ cdef extern from "arpa/inet.h" nogil:
     enum:
         INET6_ADDRSTRLEN
 
+cdef extern from "time.h" nogil:
+    ctypedef struct timespec "struct timespec":
+        long tv_sec
+        long tv_nsec
+    int clock_gettime(int, timespec *)
+    int CLOCK_MONOTONIC
+
 cdef extern from "dlfcn.h" nogil:
     void *dlopen(const char *, int)
     void *dlsym(void *, const char *)
@@ -143,6 +150,13 @@ cpdef Py_ssize_t send(int fd, data) except -1:
         return _send(fd, <const char *>view.buf, view.len)
     finally:
         PyBuffer_Release(&view)
+
+
+cpdef double monotonic():
+    """See wire.py."""
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec + now.tv_nsec * 1e-9
 
 
 cpdef tuple accept(listening):

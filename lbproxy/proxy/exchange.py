@@ -468,7 +468,7 @@ class Exchange:
         self._write_whole(out)
         self._settle()
         if self.keep and self.rest:
-            self._service.strands.sleep(0.0)  # no backend was waited for: a pipeline of such requests would keep the loop to itself
+            self._client.stream.give_way()  # no backend was waited for: a pipeline of such requests would keep the loop to itself
 
     # ---------------------------------------------------------------- the end
 

@@ -157,6 +157,11 @@ class Upload:
                     upstream.deadline = self._service.clock() + self._response_head
 
     def _pump_into(self, upstream: Stream | None) -> None:
+        try:
+            self._client.give_way()
+        except StreamError as error:
+            self._interrupt(ClientGone(str(error)))
+            return
         while upstream is not None and self._upstream is upstream:
             if self._next < len(self._kept):
                 piece = self._kept[self._next]

@@ -23,17 +23,16 @@ class LogWriter:
         self._fd = fd
         self._chunk = _atomic_size(fd)
         self._queue: queue.SimpleQueue[bytes | int | None] = queue.SimpleQueue()
-        self._waiting = 0
-        self._lock = threading.Lock()
+        self._taken = 0  # bytes so far; written by the loop alone, and what follows by the thread alone: no lock is needed
+        self._done = 0
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
 
     def write(self, batch: bytes) -> bool:
         """Take whole lines; False: the log is too far behind, and the batch was dropped."""
-        with self._lock:
-            if self._waiting > BACKLOG:
-                return False
-            self._waiting += len(batch)
+        if self._taken - self._done > BACKLOG:
+            return False
+        self._taken += len(batch)
         self._queue.put(batch)
         return True
 
@@ -56,8 +55,7 @@ class LogWriter:
                 self._fd, self._chunk = item, _atomic_size(item)
                 continue
             self._write(item)
-            with self._lock:
-                self._waiting -= len(item)
+            self._done += len(item)
 
     def _write(self, batch: bytes) -> None:
         at = 0

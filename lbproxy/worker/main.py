@@ -63,10 +63,15 @@ from lbproxy.worker.pools import make_pools
 from lbproxy.worker.reception import Reception
 
 READ = 1  # libev's EV_READ
+URGENT = 2  # libev's EV_MAXPRI: no number of clients comes before the master
 CLEAN, BROKEN = 0, 1
 
 FLUSH_INTERVAL = 0.2
-"""Seconds an access line may wait for its batch."""
+"""Seconds that counters, and the first access line after a rest, may wait."""
+BATCH_INTERVAL = 0.02
+"""Seconds that an access line waits for its batch at most, as long as there are more; access.BATCH tells how many they may be."""
+RESTS = 25
+"""Batches without a line after which nobody looks so often any more."""
 DRAIN_CHECK = 0.05
 MOST_TOLD = 128
 """Bytes of somebody else's text in an event."""
@@ -101,10 +106,12 @@ class Worker:
         self._gate = Gate(handover.ledger, handover.child, limit, descriptors, self._deadlines.streams)
         self._acceptors = [self._acceptor(listener) for listener in handover.listeners]
         self._pipe = ChildPipe(handover.pipe)
-        self._readable = self._loop.io(self._pipe.fileno(), READ)
+        self._readable = self._loop.io(self._pipe.fileno(), READ, priority=URGENT)
         self._uplink = Uplink(self._pipe, self._loop, self._lost)
-        self._beat_timer = self._loop.timer(HEARTBEAT_INTERVAL, HEARTBEAT_INTERVAL)
+        self._beat_timer = self._loop.timer(HEARTBEAT_INTERVAL, HEARTBEAT_INTERVAL, priority=URGENT)
         self._flush_timer = self._loop.timer(FLUSH_INTERVAL, FLUSH_INTERVAL)
+        self._batch_timer = self._loop.timer(BATCH_INTERVAL, BATCH_INTERVAL)
+        self._empty_batches = RESTS
         self._drain_timer = self._loop.timer(DRAIN_CHECK, DRAIN_CHECK)
         self._drainage: Drainage | None = None
         self._beat_due = 0.0
@@ -130,7 +137,7 @@ class Worker:
             dialer=BackendDialer(self._deadlines, contexts),
             strands=strands,
             counters=Counters(handover.ledger, handover.child),
-            access=AccessLog(offset, _stamp) if self._writer is not None else None,
+            access=AccessLog(offset, _stamp, self._flush_lines) if self._writer is not None else None,
             clock=time.monotonic,
             on_fault=self._on_fault,
             retries=Retries(handover.ledger.cells, handover.child, self._lock, strands.sleep, config.pools),
@@ -243,6 +250,8 @@ class Worker:
     # ---------------------------------------------------------------- timers
 
     def _beat(self) -> None:
+        """On time, or from within a turn that has become long: only a loop that does not turn at all is silent."""
+        self._deadlines.budget.watch(self._beat)
         now = time.monotonic()
         lag = max(0.0, now - self._beat_due)
         self._beat_due = now + HEARTBEAT_INTERVAL
@@ -256,12 +265,25 @@ class Worker:
         log.flush()
         self._tell_date()
         self._service.counters.publish()
+        if self._flush_lines() and self._empty_batches >= RESTS:
+            self._empty_batches = 0
+            self._batch_timer.start(self._flush_batch)
+
+    def _flush_batch(self) -> None:
+        self._empty_batches = 0 if self._flush_lines() else self._empty_batches + 1
+        if self._empty_batches >= RESTS:
+            self._batch_timer.stop()
+
+    def _flush_lines(self) -> bool:
+        """Hand over the access lines; whether there were any."""
         access, writer = self._service.access, self._writer
-        if access is not None and writer is not None and len(access):
-            lines = len(access)
-            if not writer.write(access.take()):
-                self._add(Scalar.ACCESS_DROPPED, lines)
-                self._noisy.warning("access_log.dropped", lines=lines)
+        if access is None or writer is None or not len(access):
+            return False
+        lines = len(access)
+        if not writer.write(access.take()):
+            self._add(Scalar.ACCESS_DROPPED, lines)
+            self._noisy.warning("access_log.dropped", lines=lines)
+        return True
 
     def _tell_date(self) -> None:
         second = int(time.time())

@@ -88,6 +88,7 @@ class Reception:
         begun = time.monotonic()
         stream = TlsStream(sock, self._deadlines, self._timeouts.write_stall, context)
         stream.deadline = begun + self._timeouts.handshake
+        stream.patient = True  # thousands of hellos at once: others' requests go first, and newcomers one after the other
         try:
             if self._by_address:
                 self._choose_by_address(stream, sock)
@@ -99,6 +100,7 @@ class Reception:
             self._service.on_fault(error)
             self._turn_away(stream, peer, HandshakeFailed("internal_error"), door)
             return
+        stream.patient = False
         self._cells[self._handshakes] += 1
         forwarder = Forwarder(peer, "https", self._port, self._networks, _Told(stream), stream.local_address)
         client = self._client(stream, peer, forwarder, time.monotonic() - begun, door)

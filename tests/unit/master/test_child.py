@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from lbproxy.ipc.messages import SILENCE_LIMIT, Heartbeat
-from lbproxy.master.child import LIMITS, MOVES, SIGNALS, Child, Cue, Phase, Role
+from lbproxy.master.child import LIMITS, MOVES, SIGNALS, SLOW_MS, Child, Cue, Phase, Role
 
 HARDNESS = [Phase.STARTING, Phase.SERVING, Phase.DRAINING, Phase.LEAVING, Phase.ABORTED, Phase.KILLED]
 
@@ -66,6 +66,14 @@ def test_only_a_serving_child_lives_by_its_heartbeats() -> None:
         child.heard(beat := Heartbeat(1, 2, 3, 4, 5), 500.0)
         assert child.deadline == (500.0 + SILENCE_LIMIT if phase is Phase.SERVING else before)
         assert child.beat == beat
+
+
+def test_a_slow_loop_is_told_now_and_then() -> None:
+    """Never for a little, and no more often than each ten seconds."""
+    child = child_in(Phase.SERVING)
+    assert not child.heard(Heartbeat(SLOW_MS - 1, 2, 3, 4), 500.0)
+    told = [second for second in range(500, 530) if child.heard(Heartbeat(SLOW_MS, 2, 3, 4), float(second))]
+    assert told == [500, 510, 520]
 
 
 def test_how_long_it_served_counts_from_ready() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.ipc.messages import Drain, Drained, Failed, HealthChanged, Message, Quit, Ready, ReopenLogs
+from lbproxy.ipc.messages import Drain, Drained, Failed, HealthChanged, Heartbeat, Message, Quit, Ready, ReopenLogs
 from lbproxy.master import events
 from lbproxy.master.child import Role
 from lbproxy.master.events import Died, PipeBroken, PipeEnded, ReloadWanted, Said, SpawnFailed, Terminate, Tick
@@ -306,6 +306,15 @@ def test_whoever_is_still_there_after_the_drain_is_killed() -> None:
 
 def test_a_drain_does_not_need_heartbeats() -> None:
     play = Play(drain_timeout=60).start().do(Terminate("SIGTERM")).wait(30, beating=[CONTROL])
+    assert play.kills == []
+
+
+def test_a_loop_that_turns_slowly_is_told_and_lives() -> None:
+    play = Play().start()
+    for _ in range(10):
+        play.do(Said(0, Heartbeat(4000, 1000, 0, 0))).wait(4, beating=[1, CONTROL])
+    assert play.logged("worker.slow")[0] == {"worker": 1, "pid": 101, "generation": 1, "milliseconds": 4000}
+    assert len(play.logged("worker.slow")) == 4
     assert play.kills == []
 
 

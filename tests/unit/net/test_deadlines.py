@@ -6,7 +6,7 @@ import time
 
 import gevent
 
-from lbproxy.net.deadlines import SWEEP_INTERVAL, Deadlines
+from lbproxy.net.deadlines import A_SLICE, SWEEP_INTERVAL, Deadlines
 from lbproxy.net.tcp_stream import TcpStream
 from lbproxy.streams import NEVER
 from tests.unit.net.loopback import Watched, deadlines_running, loop, result, sockets, start, until
@@ -95,3 +95,31 @@ def test_the_timer_sweeps_until_it_is_stopped() -> None:
     before = len(asked)
     gevent.sleep(SWEEP_INTERVAL * 1.5)
     assert len(asked) == before
+
+
+def test_a_crowd_that_is_late_together_is_cut_in_slices() -> None:
+    """Cutting one takes half a slice; the loop turns between the slices, and everybody is cut in the end."""
+    clock = Clock()
+    deadlines = Deadlines(loop(), clock)
+    turns: list[int] = []
+    peers = []
+
+    class Slow(Watched):
+        def on_expired(self) -> None:
+            clock.now += A_SLICE / 2
+            turns.append(loop().iteration)
+            self.stream.close()
+
+    for _ in range(20):
+        ours, peer = sockets()
+        stream = TcpStream(ours, deadlines, 1.0)
+        stream.deadline = 99.0
+        Slow(stream)
+        peers.append(peer)
+    deadlines.sweep()
+    assert len(turns) == 2
+    until(lambda: not deadlines.streams, "all are cut")
+    assert max(turns.count(turn) for turn in turns) == 2
+    for peer in peers:
+        peer.close()
+    deadlines.stop()

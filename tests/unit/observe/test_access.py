@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.observe.access import FIELDS, AccessLog, Timing, text
+from lbproxy.observe.access import BATCH, FIELDS, AccessLog, Timing, text
 
 WALL = 1_700_000_000.0
 SOON = Timing(0.0, 1.0, 1.0, 1.0, 1.0, 1.0)
@@ -109,6 +109,18 @@ def test_take() -> None:
     assert len(access) == 3
     assert [json.loads(told)["path"] for told in access.take().splitlines()] == ["/0", "/1", "/2"]
     assert (len(access), access.take()) == (0, b"")
+
+
+def test_a_batch_is_taken_when_it_is_full() -> None:
+    """By size, whatever the number of lines and however long nobody asks for them."""
+    batches: list[bytes] = []
+    access = AccessLog(WALL, str, lambda: batches.append(access.take()))
+    for number in range(1000):
+        access.add("c", b"GET", b"h", b"/%d" % number, 200, "", 0, 0, "", 1, SOON)
+    assert all(BATCH <= len(batch) < BATCH + 1000 for batch in batches)
+    lines = b"".join([*batches, access.take()]).splitlines()
+    assert [json.loads(told)["path"] for told in lines] == [f"/{number}" for number in range(1000)]
+    assert len(batches) >= 3
 
 
 # ---------------------------------------------------------------- hostile bytes

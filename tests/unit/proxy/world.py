@@ -158,6 +158,9 @@ class FakeStream(Stream):
         self.unread = bool(self._inbox)
         return item[:limit]
 
+    def give_way(self) -> None:
+        self.world.sleep(0.0)
+
     def read_early(self) -> bool:
         while self._inbox and len(self._early) < 16384:
             item = self._inbox[0]
