@@ -2,7 +2,8 @@
 
     command_line    the parser, and what becomes of errors; standard_streams: descriptors 0 to 2 are never anything else
     options         what several verbs' options have in common
-    start           serve what a file says;  quick: serve without one (quick, demo, respond);  check: look at a file (check, init)
+    start           serve what a file says;  quick: serve without one (quick, demo, respond);  check: look at a file (check, init);
+                    rehearsal: build of it what a worker would
     reach           where the running lbproxy is (control socket, pid file), asking it, waiting for its end
     reload · stop · status · top · backend · adjust    the verbs that ask; table draws what status says, rates what changed since
 

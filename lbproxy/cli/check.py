@@ -67,7 +67,12 @@ def look_at(file: Path) -> Found:
     except ConfigError as error:
         return Found(None, error.complaints, [])
     unresolved, odd = _names(config)
-    return Found(config, _by_line([*audit(config), *unresolved]), _by_line([*remarks(config).at(), *odd]))
+    complaints = [*audit(config), *unresolved]
+    if not complaints:
+        from lbproxy.cli import rehearsal
+
+        complaints = rehearsal.complaints(config)
+    return Found(config, _by_line(complaints), _by_line([*remarks(config).at(), *odd]))
 
 
 def _by_line(complaints: list[Complaint]) -> list[Complaint]:

@@ -38,6 +38,13 @@ def run(handover: Handover) -> int:
     return Control(handover).run()
 
 
+def build(handover: Handover) -> None:
+    """All that control would run, which never gets its turn: a rehearsal, in a process that ends then."""
+    Watch(handover, Group(), lambda message: None).start()
+    if handover.metrics_socket is not None:
+        Endpoints(handover)
+
+
 class Control:
     """The process as an object: what it started, and when it ends."""
 

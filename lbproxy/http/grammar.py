@@ -105,6 +105,9 @@ _LABEL = rb"[0-9A-Za-z_-]{1,63}+"
 _NAME = rb"(?!-)(?=[^:\[]{1,253}+\.?(?::|\Z))" + _LABEL + rb"(?:\." + _LABEL + rb")*\.?"
 HOST = re.compile(rb"(" + _NAME + rb"|\[[0-9A-Fa-f:.]{2,45}+\])(?::([0-9]{1,5}+)?)?\Z")
 
+DEEPEST = 24
+"""Levels of a pattern for names. Real lists have three or four; compiling nests some calls a level, of a thousand at most."""
+
 BARE_LF = re.compile(rb"(?<!\r)\n")
 """RFC 9112 2.2 lets a recipient take a lone LF for a line end; we do not, since a recipient behind us might not."""
 
@@ -126,12 +129,15 @@ def line_finder(names: tuple[bytes, ...]) -> re.Pattern[bytes]:
 
 
 def _alternatives(names: tuple[bytes, ...]) -> bytes:
-    return _tree(sorted(names))
+    return _tree(sorted(set(names)), DEEPEST)
 
 
-def _tree(names: list[bytes]) -> bytes:
-    """A pattern for any of these sorted names that says what they have in common once: each line of a head is tried against all
-    alternatives, and of a list of fifty that would cost a third of the parse."""
+def _tree(names: list[bytes], depth: int) -> bytes:
+    """A pattern for any of these sorted, different names that says what they have in common once: each line of a head is tried
+    against all alternatives, and of a list of fifty that would cost a third of the parse. Below `depth` they stand side by side:
+    hundreds of names each of which begins the next would nest deeper than a pattern can."""
+    if depth == 0:
+        return b"|".join(_tree([name], 1) for name in names)
     if len(names) == 1:
         [name] = names
         return re.escape(name[:-1]) + rb"[^:\r]*+" if name[-1:] == b"*" else re.escape(name)
@@ -140,6 +146,6 @@ def _tree(names: list[bytes]) -> bytes:
     while first[common : common + 1] == last[common : common + 1] not in (b"", b"*"):
         common += 1
     if common:
-        return re.escape(first[:common]) + b"(?:" + _tree([name[common:] for name in names]) + b")"
-    branches = [_tree(list(group)) for _, group in groupby(names, lambda name: name[:1])]
+        return re.escape(first[:common]) + b"(?:" + _tree([name[common:] for name in names], depth - 1) + b")"
+    branches = [_tree(list(group), depth) for _, group in groupby(names, lambda name: name[:1])]
     return b"|".join(branches)

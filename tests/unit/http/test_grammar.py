@@ -96,6 +96,15 @@ def test_scanner() -> None:
     assert scan.findall(block) == [(b"te", b"a "), (b"x-a-b", b"d"), (b"x-a-", b"e"), (b"te", b""), (b"te", b"h")]
 
 
+def test_names_that_stand_twice_or_nest_deep() -> None:
+    """A rule may name what a preset takes off anyway, and each of many names may begin the next."""
+    finder = line_finder((b"tracestate", b"traceparent", b"tracestate", b"trace*"))
+    assert finder.sub(b"", b"\r\ntracestate: a\r\nb: c\r\ntrace: d") == b"\r\nb: c"
+    nested = tuple(b"a" * length for length in range(1, 500))
+    finder = line_finder(nested)
+    assert finder.sub(b"", b"".join(b"\r\n%b: x" % name for name in nested) + b"\r\nb: c") == b"\r\nb: c"
+
+
 def test_line_finder() -> None:
     """Whole lines, CRLF in front included."""
     found = [match.group() for match in line_finder((b"te", b"x-a-*")).finditer(b"\r\nte: a\r\nb: c\r\nx-a-z:d")]
