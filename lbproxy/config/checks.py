@@ -15,8 +15,9 @@ LONGEST_BODY = 1024
 
 
 def read_health(table: Table, *, tls: bool) -> Health:
-    """`tls`: the pool re-encrypts. The intervals that are not given follow the one that is, in the proportion of the defaults."""
-    default = Health()
+    """`tls`: the pool re-encrypts, and so does its check unless told otherwise: where a handshake fails, every request does. The
+    intervals that are not given follow the one that is, in the proportion of the defaults."""
+    default = Health(type="tls" if tls else "tcp")
     kind = table.take("type", values.choice(*_TYPES), default.type)
     interval = table.take("interval", values.duration(), default.interval)
     health = Health(

@@ -14,6 +14,7 @@ from lbproxy.config.headers import format_hsts
 from lbproxy.config.model import (
     AddressList,
     Backend,
+    Certificate,
     ClientLimit,
     Config,
     Connections,
@@ -115,9 +116,14 @@ def _listen(listen: Listen) -> TomlTable:
         table |= access_table(listen.access)
     table |= listen_filters_table(listen)
     if listen.certificates:
-        table["certificates"] = [{"cert": str(pair.cert), "key": str(pair.key)} for pair in listen.certificates]
+        table["certificates"] = [certificate_table(pair) for pair in listen.certificates]
         table["tls"] = listen_tls_table(listen.tls)
     return table
+
+
+def certificate_table(pair: Certificate) -> TomlTable:
+    """One of a listener's certificates."""
+    return {"cert": str(pair.cert), "key": str(pair.key), "key_mode": pair.key_mode}
 
 
 def listen_table(listen: Listen) -> TomlTable:
@@ -291,7 +297,16 @@ def backend_table(backend: Backend) -> TomlTable:
 
 def pool_tls_table(tls: PoolTls) -> TomlTable:
     """A pool's tls."""
-    return _given(ca=_file(tls.ca), server_name=tls.server_name, cert=_file(tls.cert), key=_file(tls.key), verify=tls.verify)
+    return _given(
+        ca=_file(tls.ca),
+        server_name=tls.server_name,
+        cert=_file(tls.cert),
+        key=_file(tls.key),
+        key_mode=None if tls.key is None else tls.key_mode,
+        verify=tls.verify,
+        min_version=tls.min_version,
+        ciphers=tls.ciphers,
+    )
 
 
 def health_table(health: Health) -> TomlTable:

@@ -11,6 +11,7 @@ from lbproxy.config.model import Address, Certificate, Listen, ListenTls, Route,
 from lbproxy.config.sections import belongs_in, read_near_timeouts
 from lbproxy.config.tables import Table, did_you_mean
 from lbproxy.config.units import parse_listen_address
+from lbproxy.config.values import KEY_MODE
 
 
 def read_listeners(root: Table, base: Path) -> tuple[Listen, ...]:
@@ -70,8 +71,9 @@ def _certificate(table: Table, base: Path) -> Certificate | None:
     is_table = bool(table.tables())
     cert = table.need("cert", values.file_below(base), 'add cert = "..."') if is_table else None
     key = table.need("key", values.file_below(base), 'add key = "..."') if is_table else None
+    key_mode = table.take("key_mode", KEY_MODE, "private")
     table.close()
-    return Certificate(cert, key) if cert and key else None
+    return Certificate(cert, key, key_mode) if cert and key else None
 
 
 def _listen_tls(table: Table, base: Path) -> ListenTls:

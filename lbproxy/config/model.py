@@ -156,6 +156,7 @@ class Log:
 class Certificate:
     cert: Path
     key: Path
+    key_mode: str = "private"  # private | any: others than its owner may be able to read the key, as container runtimes mount it
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,11 +295,15 @@ class PoolTls:
     cert: Path | None = None
     key: Path | None = None
     verify: bool = True
+    key_mode: str = "private"  # as of a Certificate
+    min_version: str = "1.2"  # 1.0 | 1.1 | 1.2 | 1.3
+    ciphers: str | None = None
+    """For TLS 1.2 and below, as `openssl ciphers` has them; None: those that OpenSSL thinks good."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """[pool.NAME.health]; on by default as a TCP check."""
+    """[pool.NAME.health]; on by default as a TCP check, or a TLS check where the pool re-encrypts."""
 
     type: str = "tcp"  # tcp | tls | http | off   (http goes over TLS when the pool re-encrypts)
     interval: float = 2.0

@@ -19,6 +19,7 @@ from lbproxy.config import emit
 from lbproxy.config.model import (
     AddressList,
     Backend,
+    Certificate,
     ClientLimit,
     Config,
     HeaderRules,
@@ -251,8 +252,12 @@ def _listener_edits(old: Listen, new: Listen) -> Iterator[Edit]:
     yield from _edits(emit.listen_table(old), emit.listen_table(new))
     yield from _edits(emit.access_table(old.access), emit.access_table(new.access))
     yield from _edits(_NO_LISTS | emit.listen_filters_table(old), _NO_LISTS | emit.listen_filters_table(new))
-    yield from _certificates(*({str(pair.cert): str(pair.key) for pair in side.certificates} for side in (old, new)))
+    yield from _certificates(*({str(pair.cert): _key(pair) for pair in side.certificates} for side in (old, new)))
     yield from _edits(emit.listen_tls_table(old.tls), emit.listen_tls_table(new.tls), "tls.")
+
+
+def _key(pair: Certificate) -> str:
+    return str(pair.key) if pair.key_mode == "private" else f"{pair.key} (key_mode {pair.key_mode})"
 
 
 def _certificates(old: dict[str, str], new: dict[str, str]) -> Iterator[Edit]:

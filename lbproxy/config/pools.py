@@ -110,7 +110,14 @@ def _pool_tls(table: Table, base: Path) -> PoolTls:
         cert=table.take("cert", file, default.cert),
         key=table.take("key", file, default.key),
         verify=table.take("verify", values.boolean, default.verify),
+        key_mode=table.take("key_mode", values.KEY_MODE, default.key_mode),
+        min_version=table.take("min_version", values.choice("1.0", "1.1", "1.2", "1.3"), default.min_version),
+        ciphers=table.take("ciphers", values.text, default.ciphers),
     )
+    if tls.min_version == "1.3" and tls.ciphers is not None:
+        table.complain("ciphers", "means nothing to TLS 1.3, and nothing older is spoken", "leave it out, or lower min_version")
+    if "key_mode" in table and "key" not in table:
+        table.complain("key_mode", "there is no key that it could be about", 'add cert = "..." and key = "..."')
     if ("cert" in table) != ("key" in table):
         there, missing = ("cert", "key") if "cert" in table else ("key", "cert")
         table.complain(there, f'"{there}" without "{missing}"', f'add {missing} = "..."')

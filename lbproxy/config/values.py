@@ -86,6 +86,10 @@ def file_mode(value: object) -> int:
     raise Refused(f'wanted a mode such as "0660", got {show(value)}', hint)
 
 
+KEY_MODE = choice("private", "any")
+"""Who may be able to read a private key."""
+
+
 def workers(value: object) -> int:
     """ "auto" (0) or a number."""
     if value == "auto":

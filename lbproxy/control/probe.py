@@ -79,6 +79,10 @@ def probe(target: Target) -> Finding:
             client = TlsClient(sock, target.context, target.server_name)
             client.handshake()
             stream = client
+            if target.request is None:
+                timeout.close()
+                _say_goodbye(client)
+                return PASSED
         if target.request is None:
             return PASSED
         step = ANSWER
@@ -99,6 +103,19 @@ def probe(target: Target) -> Finding:
         timeout.close()
         if sock is not None:
             sock.close()
+
+
+def _say_goodbye(client: TlsClient) -> None:
+    """With TLS 1.3 a backend tells only after our part of the handshake that it does not like our certificate, or that it wants
+    one: in answer to the first request, or to this. Raises ssl.SSLError for an alert; what else it does is its own affair."""
+    with gevent.Timeout(LINGER, False):  # type: ignore[arg-type]  # documented: False ends the block
+        try:
+            client.goodbye()
+        except ssl.SSLError as error:
+            if "ALERT" in (getattr(error, "reason", None) or ""):
+                raise
+        except OSError:
+            pass
 
 
 def _connect(target: Target) -> gevent.socket.socket:

@@ -39,6 +39,15 @@ class TlsClient:
         """Raises ssl.SSLError (also when the chain or the name does not verify), OSError."""
         self._run(self._tls.do_handshake)
 
+    def goodbye(self) -> None:
+        """Send close_notify, and hear the next thing that the peer says. Raises ssl.SSLError for an alert, OSError."""
+        try:
+            self._tls.unwrap()
+        except ssl.SSLWantReadError:
+            pass  # as a rule: ours is written, theirs has not come
+        self._flush()
+        self.recv(READ_SIZE)
+
     def sendall(self, data: bytes, /) -> None:
         self._run(lambda: self._tls.write(data))
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lbproxy.config.model import Certificate, Config
+from lbproxy.config.model import Certificate, Config, PoolTls
 from lbproxy.errors import Complaint, StartError
 from lbproxy.tls import contexts
 from lbproxy.tls.files import PRIVATE, Chain, Fault, Place, os_fault, read, read_chain, subject, what_it_holds
@@ -49,7 +49,8 @@ def audit(config: Config) -> list[Complaint]:
         if pool.tls.ca is not None:
             complaints += _authorities(place._replace(key=f"{place.key}.ca"), pool.tls.ca)
         if pool.tls.cert is not None and pool.tls.key is not None:
-            complaints += _pair(place, Certificate(pool.tls.cert, pool.tls.key), served)
+            complaints += _pair(place, Certificate(pool.tls.cert, pool.tls.key, pool.tls.key_mode), served)
+        complaints += _ciphers(place, pool.tls)
     return complaints
 
 
@@ -67,12 +68,13 @@ def _pair(place: Place, pair: Certificate, siblings: Sequence[Certificate]) -> I
         yield from map(cert_place.complaint, _weakness(chain[0]))
         content = read(pair.cert)
         if pair.cert != pair.key and not isinstance(content, Fault) and PRIVATE in content:
-            yield from map(cert_place.complaint, _exposure(pair.cert))  # a key kept beside the certificate, as HAProxy wants it
+            exposed = _exposure(pair.cert, pair.key_mode)  # a key kept beside the certificate, as HAProxy wants it
+            yield from map(cert_place.complaint, exposed)
     key_fault = _key_file(pair.key)
     if key_fault is not None:
         yield key_place.complaint(key_fault)
         return
-    yield from map(key_place.complaint, _exposure(pair.key))
+    yield from map(key_place.complaint, _exposure(pair.key, pair.key_mode))
     if not isinstance(chain, Fault):
         yield from map(key_place.complaint, _togetherness(pair, chain, siblings))
 
@@ -92,11 +94,13 @@ def _key_file(path: Path) -> Fault | None:
     return None
 
 
-def _exposure(path: Path) -> Iterator[Fault]:
+def _exposure(path: Path, key_mode: str) -> Iterator[Fault]:
     """A private key that others than its owner may read.
 
     One habit is let through: root's key, readable by a group (0640), as Debian's ssl-cert package sets it up.
     """
+    if key_mode == "any":
+        return
     try:
         status = os.stat(path)
     except OSError as error:
@@ -109,7 +113,11 @@ def _exposure(path: Path) -> Iterator[Fault]:
         who = "its group"
     else:
         return
-    yield Fault(f"{path} holds a private key, but {who} may use it (mode {mode:04o})", f"chmod 600 {path}")
+    yield Fault(f"{path} holds a private key, but {who} may use it (mode {mode:04o})", _chmod(path))
+
+
+def _chmod(path: Path) -> str:
+    return f'chmod 600 {path}, or key_mode = "any" beside it where that cannot be'
 
 
 def _togetherness(pair: Certificate, chain: Chain, siblings: Sequence[Certificate]) -> Iterator[Fault]:
@@ -165,6 +173,16 @@ def _weakness(leaf: x509.Certificate | None) -> Iterator[Fault]:
         yield Fault(f"the RSA key of {subject(leaf)} has {public.key_size} bits, wanted at least {MIN_RSA_BITS}", "make a new key")
     if isinstance(public, ec.EllipticCurvePublicKey) and public.key_size < MIN_EC_BITS:
         yield Fault(f"the EC key of {subject(leaf)} has {public.key_size} bits, wanted at least {MIN_EC_BITS}", "make a new key")
+
+
+def _ciphers(place: Place, tls: PoolTls) -> Iterator[Complaint]:
+    """Which there are is OpenSSL's to say."""
+    try:
+        contexts.limit(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), tls)
+    except ssl.SSLError:
+        hint = "openssl ciphers -v tells which there are"
+        message = f'wanted cipher suites as OpenSSL names them, such as "ECDHE+AESGCM", got "{tls.ciphers}"'
+        yield place._replace(key=f"{place.key}.ciphers").complaint(Fault(message, hint))
 
 
 # ---------------------------------------------------------------- authorities

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from lbproxy.config.model import Certificate, Listen, Pool
+from lbproxy.config.model import Certificate, Listen, Pool, PoolTls
 from lbproxy.errors import StartError
 from lbproxy.tls import profiles
 from lbproxy.tls.keystore import KeyStore, Piece, overwriting
@@ -185,7 +186,10 @@ def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
         with closing(KeyStore()) as store:
             return client_context(pool, read_pool(pool, store))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        limit(context, settings)
+    except ssl.SSLError as error:
+        raise StartError(f"pool {pool.name}: tls.ciphers {settings.ciphers}: {error}") from error
     profiles.harden(context)
     context.set_alpn_protocols(ALPN)
     if not settings.verify:
@@ -202,6 +206,26 @@ def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
         with overwriting():
             _load(context, read.pair)
     return context
+
+
+VERSIONS = {
+    "1.0": ssl.TLSVersion.TLSv1,
+    "1.1": ssl.TLSVersion.TLSv1_1,
+    "1.2": ssl.TLSVersion.TLSv1_2,
+    "1.3": ssl.TLSVersion.TLSv1_3,
+}
+OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
+"""TLS 1.0 and 1.1 sign with what OpenSSL 3 allows at this level only; whoever asks for them has nothing better to talk to."""
+
+
+def limit(context: ssl.SSLContext, settings: PoolTls) -> None:
+    """Versions and cipher suites towards backends. Raises ssl.SSLError for suites that OpenSSL does not know."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of those who ask for old versions, and know it
+        context.minimum_version = VERSIONS[settings.min_version]
+    ciphers = settings.ciphers or (OLD_CIPHERS if settings.min_version < "1.2" else None)
+    if ciphers is not None:
+        context.set_ciphers(ciphers)
 
 
 def load_pair(context: ssl.SSLContext, certificate: Certificate) -> None:

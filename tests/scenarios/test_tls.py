@@ -146,6 +146,22 @@ def test_re_encryption(stage: Stage) -> None:
         assert client.request("GET", "/echo").status == 502
 
 
+def test_a_backend_that_requests_would_refuse_is_down(stage: Stage) -> None:
+    """Without a word about checks: one of another name and one that wants a certificate and gets none; the good one gets it all."""
+    strict = stage.config(stage.app("strict").address)
+    strict["listen"][0]["tls"] = {"client_ca": str(stage.authority.file), "client_auth": "required"}
+    other = stage.config(stage.app("other").address)
+    other["listen"][0]["certificates"] = [stage.authority.issue("other.test")]
+    inner = [stage.proxy(stage.app("good").address), stage.run(strict), stage.run(other)]
+    addresses = [f"127.0.0.1:{each.port()}" for each in inner]
+    outer = stage.proxy(*addresses, app={"tls": {"ca": str(stage.authority.file), "server_name": "localhost"}})
+    assert "certificate required" in outer.wait_event("backend.down", backend=addresses[1])["why"]
+    assert "Hostname mismatch" in outer.wait_event("backend.down", backend=addresses[2])["why"]
+    outer.wait_up(addresses[0])
+    with stage.client(outer) as client:
+        assert {client.request("GET", "/echo").status for _ in range(6)} == {200}
+
+
 def test_ipv6(stage: Stage) -> None:
     """A listener on [::1] serves like any other."""
     config = stage.config(stage.app().address)

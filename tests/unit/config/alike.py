@@ -19,6 +19,7 @@ POOL_TLS = [
     model.PoolTls(verify=False),
     model.PoolTls(Path("/ca.pem"), "api", Path("/a.crt"), Path("/a.key")),
     model.PoolTls(None, "api", Path("/b.crt"), Path("/a.key")),
+    model.PoolTls(None, "api", Path("/b.crt"), Path("/a.key"), key_mode="any", min_version="1.1", ciphers="DEFAULT"),
 ]
 HEALTH = [
     model.Health(),

@@ -45,6 +45,9 @@ pool_tls = st.one_of(
     st.none(),
     st.builds(lambda ca, name, pair: model.PoolTls(ca, name, *pair), st.none() | files, st.none() | names, client_pair),
     st.builds(lambda pair: model.PoolTls(None, None, pair[0], pair[1], verify=False), client_pair),
+    st.builds(lambda version: model.PoolTls(min_version=version), st.sampled_from(["1.0", "1.1", "1.2", "1.3"])),
+    st.builds(lambda cert, mode: model.PoolTls(cert=cert, key=cert, key_mode=mode, ciphers="ECDHE+AESGCM"), files,
+              st.sampled_from(["private", "any"])),
 )
 quiet_health = st.builds(
     model.Health, st.sampled_from(["tcp", "off"]), seconds, seconds, st.integers(1, 1000), st.integers(1, 1000),

@@ -12,7 +12,7 @@ from tests.unit.config.text import LEAST, complaint, line_of, read, refused
 POOL = '[pool.app]\nbackends = ["10.0.0.1:80"]\n'
 ROUTE = '[[route]]\npool = "app"\n'
 PLAIN = 'address = ":1"\n'
-TLS = 'certificates = [{ cert = "a.crt", key = "/k/a.key" }]\n'
+TLS = 'certificates = [{ cert = "a.crt", key = "/k/a.key", key_mode = "any" }]\n'
 
 
 def test_listeners() -> None:
@@ -22,7 +22,7 @@ def test_listeners() -> None:
         f'[[listen]]\naddress = ":80"\nredirect_to_https = true\nmax_connections = 7\n{ROUTE}{POOL}'
     )
     tls, plain = read(text).listen
-    pair = Certificate(Path("/base/a.crt"), Path("/k/a.key"))
+    pair = Certificate(Path("/base/a.crt"), Path("/k/a.key"), "any")
     assert tls == Listen(Address("::", 443), (pair,), ListenTls("modern", Path("/base/ca.pem"), "required"), False, 2)
     assert plain == Listen(Address("0.0.0.0", 80), (), ListenTls(), True, line_of(text, '":80"'), 7)
 

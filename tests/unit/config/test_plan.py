@@ -97,10 +97,14 @@ def edited(text: str, *swaps: tuple[str, str]) -> str:
      ["~ backend api/[fd00::1]:8080: weight 2 -> 3, max_connections 0 -> 5"]),
     ('interval = "2s"', 'interval = "1m30s"', ["~ pool api: health.interval 2s -> 1m30s, health.down_interval 5s -> 1m30s"]),
     ('interval = "2s"', 'type = "http"\npath = "/up"\nexpect = 200',
-     ["~ pool api: health.type tcp -> http, health.path / -> /up, health.expect 200-399 -> 200-200"]),
+     ["~ pool api: health.type tls -> http, health.path / -> /up, health.expect 200-399 -> 200-200"]),
     ('tls = { ca = "ca.pem", cert = "c.crt", key = "c.key" }', "",
-     ["~ pool api: tls on -> off, tls.ca /base/ca.pem removed, tls.cert /base/c.crt removed, tls.key /base/c.key removed"]),
-    ('backends = ["10.0.0.2:8080"]', 'backends = ["10.0.0.2:8080"]\ntls = {}', ["~ pool app: tls off -> on"]),
+     ["~ pool api: tls on -> off, tls.ca /base/ca.pem removed, tls.cert /base/c.crt removed, tls.key /base/c.key removed, "
+      "tls.key_mode private removed, health.type tls -> tcp"]),
+    ('key = "b.key"', 'key = "b.key", key_mode = "any"',
+     ["~ listener 0.0.0.0:443: key of /base/b.crt /base/b.key -> /base/b.key (key_mode any)"]),
+    ('backends = ["10.0.0.2:8080"]', 'backends = ["10.0.0.2:8080"]\ntls = {}',
+     ["~ pool app: tls off -> on, health.type tcp -> tls"]),
     ('backends = ["10.0.0.2:8080"]',
      'backends = ["10.0.0.2:8080"]\nhsts = "1d"\nrequest_headers = { set = { Authorization = "Basic eDp5" }, remove = ["X-A"] }\n'
      'response_headers = { add = { Link = ["<a>", "<b>"] }, keep = ["Server"] }',

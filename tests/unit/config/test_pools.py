@@ -23,7 +23,15 @@ backends = [
   "10.0.0.1:80",
   { address = "app.internal:81", weight = 0, max_connections = 7 },
 ]
-tls = { ca = "ca.pem", server_name = "api", cert = "c.crt", key = "c.key", verify = true }
+[pool.app.tls]
+ca = "ca.pem"
+server_name = "api"
+cert = "c.crt"
+key = "c.key"
+verify = true
+key_mode = "any"
+min_version = "1.1"
+ciphers = "DEFAULT"
 [pool.app.health]
 type = "http"
 interval = "1s"
@@ -36,7 +44,7 @@ host = "app:81"
 expect = "204"
 """
     backends = (Backend(Address("10.0.0.1", 80), line=8), Backend(Address("app.internal", 81), 0, 7, 9))
-    tls = PoolTls(Path("/base/ca.pem"), "api", Path("/base/c.crt"), Path("/base/c.key"), True)
+    tls = PoolTls(Path("/base/ca.pem"), "api", Path("/base/c.crt"), Path("/base/c.key"), True, "any", "1.1", "DEFAULT")
     health = Health("http", 1.0, 0.5, 4, 5, "HEAD", "/healthz?x=1", "app:81", (204, 204), 0.5, 2.5)
     assert read(text).pools == (Pool("app", backends, "least_conn", tls, health, 5),)
 
@@ -53,11 +61,13 @@ def test_connections() -> None:
 
 
 def test_defaults() -> None:
-    """No TLS unless the table is there, even if empty; health is a TCP check."""
+    """No TLS unless the table is there, even if empty; health is a TCP check, and one by TLS where requests go by it."""
     (pool,) = read(LEAST).pools
     assert (pool.tls, pool.health, pool.backends[0].weight) == (None, Health(), 1)
     (pool,) = read(LEAST + "tls = {}").pools
-    assert pool.tls == PoolTls()
+    assert (pool.tls, pool.health) == (PoolTls(), Health("tls"))
+    (pool,) = read(LEAST + 'tls = {}\nhealth = { type = "tcp" }').pools
+    assert pool.health == Health("tcp")
 
 
 @pytest.mark.parametrize(("more", "key", "message", "hint"), [
@@ -65,6 +75,9 @@ def test_defaults() -> None:
     ('tls = { cert = "c" }', "pool.app.tls.cert", '"cert" without "key"', 'add key = "..."'),
     ('tls = { key = "c" }', "pool.app.tls.key", '"key" without "cert"', 'add cert = "..."'),
     ('tls = { ca = "c", verify = false }', "pool.app.tls.verify", "verification is off", "leave one of the two out"),
+    ('tls = { key_mode = "any" }', "pool.app.tls.key_mode", "no key that it could be about", 'add cert = "..." and key = "..."'),
+    ('tls = { min_version = "1.3", ciphers = "A" }', "pool.app.tls.ciphers", "to TLS 1.3", "leave it out, or lower min_version"),
+    ('tls = { min_version = 1.2 }', "pool.app.tls.min_version", 'wanted "1.0" or "1.1" or "1.2" or "1.3", got the number 1.2', ""),
     ("tls = true", "pool.app.tls", "got true", ""),
     ('health = { path = "/x" }', "pool.app.health.path", 'means nothing to a check of type "tcp"', 'add type = "http"'),
     ('health = { type = "off", expect = "200" }', "pool.app.health.expect", 'type "off"', 'add type = "http"'),

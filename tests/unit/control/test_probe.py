@@ -247,6 +247,32 @@ def test_a_backend_that_wants_our_certificate_and_gets_none(authority: tuple[tru
     assert "certificate required" in finding.detail
 
 
+def test_a_check_of_tls_hears_of_a_refusal_after_the_handshake(authority: tuple[trustme.CA, ssl.SSLContext]) -> None:
+    """As every request would: a certificate is wanted. Who has nothing to say, talks, or hangs up, passes."""
+    ca, context = authority
+    strict = serving(ca, "app.test")
+    ca.configure_trust(strict)
+    strict.verify_mode = ssl.CERT_REQUIRED
+    kept: list[ssl.SSLSocket] = []
+
+    def refuse(sock: socket.socket) -> None:
+        kept.append(strict.wrap_socket(sock, server_side=True, do_handshake_on_connect=False))
+        with pytest.raises(ssl.SSLError):
+            kept[0].do_handshake()
+
+    def ask(port: int) -> Finding:
+        return probe(Target("127.0.0.1", port, 5.0, context=context, server_name="app.test"))
+
+    with Scripted(refuse) as backend:
+        finding = ask(backend.port)
+    kept[0].close()
+    assert finding.outcome is Outcome.TLS_FAILURE
+    assert "certificate required" in finding.detail
+    for script in (silent, hang_up, reset, lambda sock: sock.sendall(b"220 hello\r\n")):
+        with Scripted(script, serving(ca, "app.test")) as backend:
+            assert ask(backend.port) == PASSED
+
+
 def test_a_name_that_cannot_be_one(authority: tuple[trustme.CA, ssl.SSLContext]) -> None:
     """A finding, not a crash."""
     _, context = authority

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -164,10 +165,19 @@ def test_keys_that_others_may_read_are_refused(good: Certificate, mode: int, who
     if who:
         complaint = only(complaints)
         assert f"{who} may use it (mode {mode:04o})" in complaint.message
-        assert complaint.hint == f"chmod 600 {good.key}"
+        assert complaint.hint == f'chmod 600 {good.key}, or key_mode = "any" beside it where that cannot be'
         assert complaint.key == "listen[0].certificates[0].key"
     else:
         assert complaints == []
+
+
+def test_who_may_read_a_key_is_the_operator_s_to_say(tmp_path: Path, good: Certificate) -> None:
+    """As container runtimes mount secrets; a key of a pool and a file with both likewise."""
+    good.key.chmod(0o444)
+    both = write(tmp_path / "both.pem", good.cert.read_bytes() + good.key.read_bytes(), 0o444)
+    pool_tls = PoolTls(cert=good.cert, key=good.key, key_mode="any")
+    assert audit(config(Certificate(good.cert, good.key, "any"), Certificate(both, both, "any"), pool_tls=pool_tls)) == []
+    assert len(audit(config(good, Certificate(both, good.key), pool_tls=replace(pool_tls, key_mode="private")))) == 4
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -261,6 +271,15 @@ def test_weak_keys(tmp_path: Path) -> None:
     files = pair(tmp_path, "weak.test", key=rsa.generate_private_key(65537, 1024))
     assert only(audit(config(files))).message == "the RSA key of weak.test has 1024 bits, wanted at least 2048"
     assert audit(config(pair(tmp_path, "fit.test", key=rsa.generate_private_key(65537, 2048)))) == []
+
+
+def test_cipher_suites_are_openssl_s_to_judge() -> None:
+    """Whatever it knows; the rest is told with where to look."""
+    for ciphers in ("ECDHE+AESGCM", "DEFAULT@SECLEVEL=0", "ECDHE-RSA-AES128-GCM-SHA256"):
+        assert audit(config(pool_tls=PoolTls(ciphers=ciphers))) == []
+    complaint = only(audit(config(pool_tls=PoolTls(ciphers="ROT13"))))
+    assert (complaint.key, complaint.line) == ("pool.api.tls.ciphers", 21)
+    assert 'got "ROT13"' in complaint.message
 
 
 def test_no_key_material_in_any_complaint(tmp_path: Path, good: Certificate) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -338,6 +339,50 @@ def test_client_side_speaks_http_1_1_and_nothing_below_tls_1_2(leaf: Certificate
     client = client_context(pool(ca=leaf.cert))
     assert connect(client, server_context(listen(leaf)), "api.test").server.selected_alpn_protocol() == "http/1.1"
     assert client.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize(
+    ("settings", "highest", "spoken"),
+    [
+        ({}, "TLSv1_1", ""),
+        ({"min_version": "1.0"}, "TLSv1", "TLSv1"),
+        ({"min_version": "1.1"}, "TLSv1_1", "TLSv1.1"),
+        ({"min_version": "1.1"}, "TLSv1", ""),
+        ({"min_version": "1.3"}, "TLSv1_2", ""),
+        ({"min_version": "1.3"}, "TLSv1_3", "TLSv1.3"),
+    ],
+)
+def test_how_old_a_backend_may_be_is_the_pool_s_to_say(tmp_path: Path, settings: dict[str, str], highest: str, spoken: str) -> None:
+    """1.2 unless it says so: a backend that speaks nothing better is what some people have."""
+    files = pair(tmp_path, "api.test")
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(files.cert, files.key)
+    server.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        server.minimum_version = ssl.TLSVersion.TLSv1
+        server.maximum_version = ssl.TLSVersion[highest]
+    client = client_context(pool(ca=files.cert, **settings))
+    if spoken:
+        assert connect(client, server, "api.test").client.version() == spoken
+    else:
+        with pytest.raises(ssl.SSLError):
+            connect(client, server, "api.test")
+
+
+def test_cipher_suites_towards_backends(tmp_path: Path) -> None:
+    """Those that are named, and no others; one that OpenSSL does not know is told with its pool."""
+    leaf = pair(tmp_path, "api.test")
+    server = server_context(listen(leaf))
+    server.maximum_version = ssl.TLSVersion.TLSv1_2
+    name = "ECDHE-ECDSA-AES256-GCM-SHA384"
+    used = connect(client_context(pool(ca=leaf.cert, ciphers=name)), server, "api.test").client.cipher()
+    assert used is not None
+    assert used[0] == name
+    with pytest.raises(ssl.SSLError):
+        connect(client_context(pool(ca=leaf.cert, ciphers="ECDHE-ECDSA-AES256-SHA")), server, "api.test")
+    with pytest.raises(StartError, match=r"pool api: tls\.ciphers ROT13: "):
+        client_context(pool(ciphers="ROT13"))
 
 
 # ---------------------------------------------------------------- files that cannot be used
