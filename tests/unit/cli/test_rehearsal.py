@@ -40,7 +40,7 @@ def with_files(config: Config, authority: Authority) -> Config:
     listen = [
         replace(
             each,
-            certificates=tuple(replace(one, **pair) for one in each.certificates),
+            certificates=tuple(replace(one, cert=pair["cert"], key=pair["key"]) for one in each.certificates),
             tls=replace(each.tls, client_ca=each.tls.client_ca and authority.file),
         )
         for each in config.listen
