@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
 
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, StartError
+from lbproxy.observe.outlet import ends_torn
 
 MODE = 0o640
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 """O_APPEND: lines of several workers never overwrite each other. O_NONBLOCK: a pipe nobody reads is an error, no stand-still."""
+
+
+STANDARD = {
+    "stdout": 1,
+    **dict.fromkeys(("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"), 1),
+    **dict.fromkeys(("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"), 2),
+}
+"""Files that stand for what is open already. To open them again takes rights that a plain user may not have (a pipe that root made,
+a terminal after `su`), and a socket, which the journal gives, cannot be opened at all."""
 
 
 def open_access_log(config: Config) -> int:
@@ -20,12 +31,44 @@ def open_access_log(config: Config) -> int:
     if where == "off":
         return -1
     try:
-        if where == "stdout":
-            return os.dup(1)
+        number = STANDARD.get(where)
+        if number is not None:
+            return os.dup(number)
         path = Path(where)
-        return os.open(path, FLAGS | _link_policy(path.parent), MODE)
+        opened = os.open(path, FLAGS | _link_policy(path.parent), MODE)
     except OSError as error:
-        raise StartError(str(Complaint(config.source, 0, "log.access", f"cannot write {where}: {error.strerror}"))) from error
+        raise StartError(str(Complaint(config.source, 0, "log.access", *_explained(where, error)))) from error
+    _end_torn_line(opened)
+    return opened
+
+
+def _explained(where: str, error: OSError) -> tuple[str, str]:
+    """What went wrong, and the way out where there is one."""
+    message = f"cannot write {where}: {error.strerror or error}"
+    if error.errno == errno.ENXIO:
+        return f"{message}: it is a pipe that nobody reads", "start its reader first"
+    if error.errno == errno.ENOENT:
+        return message, f"make the folder first: install -d {Path(where).parent}"
+    if error.errno == errno.ELOOP:
+        return message, "as root no link is followed in a folder that others may write to"
+    return message, ""
+
+
+def _end_torn_line(opened: int) -> None:
+    """Left by a power cut, or by a full disk after which nobody could tidy up: the next line would be joined to it."""
+    try:
+        if not stat.S_ISREG(os.fstat(opened).st_mode):
+            return
+        reader = os.open(f"/proc/self/fd/{opened}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return  # no /proc, or ours to write and not to read
+    try:
+        if ends_torn(reader):
+            os.write(opened, b"\n")
+    except OSError:
+        pass  # the disk is still full
+    finally:
+        os.close(reader)
 
 
 def _link_policy(folder: Path) -> int:

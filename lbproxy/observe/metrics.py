@@ -151,9 +151,8 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield _one("lbproxy_sent_bytes_total", "counter", "Bytes sent to clients.", totals.bytes_out)
     yield _one("lbproxy_retries_total", "counter", "Requests tried again on another connection or backend.", totals.retries)
     yield _one("lbproxy_client_aborts_total", "counter", "Requests whose client went away first.", totals.client_aborts)
-    yield _one(
-        "lbproxy_access_lines_dropped_total", "counter", "Access log lines dropped because the log was slow.", totals.access_dropped
-    )
+    text = "Access log lines dropped because the log was slow or its disk full."
+    yield _one("lbproxy_access_lines_dropped_total", "counter", text, totals.access_dropped)
     yield Family(
         "lbproxy_request_duration_seconds", "histogram", "Time from request head to last byte.", list(_histogram(totals.latency))
     )

@@ -11,6 +11,7 @@ import os
 import resource
 import socket
 import time
+from functools import partial
 
 from gevent.event import Event
 from gevent.hub import get_hub
@@ -50,6 +51,7 @@ from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.proxy.shedding import shed_oldest
+from lbproxy.worker.access_losses import AccessLosses
 from lbproxy.worker.bells import Bells
 from lbproxy.worker.door import Door
 from lbproxy.worker.drain import Drainage, DrainLimits
@@ -95,6 +97,8 @@ class Worker:
         self._noisy = Noisy()
         self._deadlines = Deadlines(self._loop)
         self._writer = LogWriter(handover.access_fd) if handover.access_fd >= 0 else None
+        count = partial(self._add, Scalar.ACCESS_DROPPED)
+        self._losses = None if self._writer is None else AccessLosses(self._writer, count, self._noisy)
         self._bells = Bells(self._loop, handover.bells, handover.child)
         self._memory = limit_memory(handover)
         self._lock = PickLock(handover.pick_lock, handover.ledger, handover.child)
@@ -208,6 +212,8 @@ class Worker:
         self._flush()
         if self._writer is not None:
             self._writer.close(timeout=2.0)
+        if self._losses is not None:
+            self._losses.look()
         self._uplink.close()
         self._pipe.close()
         return self._code
@@ -263,6 +269,8 @@ class Worker:
 
     def _flush(self) -> None:
         log.flush()
+        if self._losses is not None:
+            self._losses.look()
         self._tell_date()
         self._service.counters.publish()
         if self._flush_lines() and self._empty_batches >= RESTS:
@@ -277,12 +285,11 @@ class Worker:
     def _flush_lines(self) -> bool:
         """Hand over the access lines; whether there were any."""
         access, writer = self._service.access, self._writer
-        if access is None or writer is None or not len(access):
+        if access is None or writer is None or self._losses is None or not len(access):
             return False
         lines = len(access)
         if not writer.write(access.take()):
-            self._add(Scalar.ACCESS_DROPPED, lines)
-            self._noisy.warning("access_log.dropped", lines=lines)
+            self._losses.refused(lines)
         return True
 
     def _tell_date(self) -> None:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
 from datetime import datetime
 from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
 
 from tests.conftest import Stage
+from tests.support.ports import free_port
+from tests.support.waiting import eventually
 
 FIELDS = {
     *("time", "client", "method", "host", "path", "status", "reason", "bytes_in", "bytes_out", "backend", "tries"),
@@ -107,3 +114,55 @@ def test_nobody_reads(stage: Stage) -> None:
             assert client.request("GET", f"/status/200?n={number}&{'x' * 100}").status == 200
     finally:
         os.close(reader)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounting a small disk needs root")
+def test_a_full_disk(stage: Stage) -> None:
+    """On a disk of 128 KiB: no request fails, lines that have no room are counted and told, and none is joined to another."""
+    disk = stage.directory / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "lbproxy-test", str(disk)], check=False).returncode:
+        pytest.skip("this container does not let root mount")
+    try:
+        (disk / "filler").write_bytes(b"x" * 64 * 1024)
+        config = stage.config(stage.app().address, workers=2, log={"access": str(disk / "access.log")})
+        config["metrics"] = {"address": f"127.0.0.1:{free_port()}"}
+        proxy = stage.run(config)
+        requests = 0
+
+        def ask(count: int) -> None:
+            nonlocal requests
+            for _ in range(0, count, 20):
+                with stage.client(proxy) as client:  # a new connection: now this worker's turn, now that one's
+                    for _ in range(20):
+                        assert client.request("GET", "/status/200").status == 200
+                        requests += 1
+
+        def told() -> int:
+            """The metric."""
+            with urlopen(f"http://{config['metrics']['address']}/metrics", timeout=10) as answer:
+                text = answer.read().decode()
+            [value] = re.findall(r"^lbproxy_access_lines_dropped_total (\d+)$", text, re.M)
+            return int(value)
+
+        while not proxy.events("access_log.dropped"):
+            ask(100)
+            assert requests < 5000, "64 KiB hold a few hundred lines"
+        ask(200)
+        dropped = proxy.wait_event("access_log.dropped")
+        assert dropped["why"] == "No space left on device"
+        (disk / "filler").unlink()
+        while not proxy.events("access_log.resumed"):
+            ask(20)
+            assert requests < 10_000
+
+        def lines() -> int:
+            return len([json.loads(line) for line in (disk / "access.log").read_text().splitlines()])
+
+        eventually(lambda: lines() + told() == requests, "each request has its line, or is counted", every=0.1)
+        counted = told()
+        assert proxy.stop() == 0
+        assert lines() + counted == requests
+        assert 0 < sum(event["lost"] for event in proxy.events("access_log.resumed")) <= counted
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -27,6 +27,23 @@ def test_stdout_is_a_copy_of_it() -> None:
     os.close(fd)
 
 
+@pytest.mark.parametrize(("name", "number"), [("/dev/stdout", 1), ("/proc/self/fd/1", 1), ("/dev/fd/2", 2), ("/dev/stderr", 2)])
+def test_names_of_standard_descriptors_are_copies_of_them(name: str, number: int) -> None:
+    """Opening them again is not everybody's right, and impossible for a socket."""
+    fd = open_access_log(config_of(name))
+    assert os.path.sameopenfile(fd, number)
+    os.close(fd)
+
+
+def test_a_line_that_was_torn_before_is_ended(tmp_path: Path) -> None:
+    """By a power cut, say."""
+    path = tmp_path / "access.log"
+    for torn, after in ((b"", b""), (b"whole\n", b"whole\n"), (b"whole\nto", b"whole\nto\n")):
+        path.write_bytes(torn)
+        os.close(open_access_log(config_of(str(path))))
+        assert path.read_bytes() == after
+
+
 def test_a_file_is_appended_to_and_not_for_everybody(tmp_path: Path) -> None:
     path = tmp_path / "access.log"
     for line in (b"one\n", b"two\n"):
@@ -45,7 +62,7 @@ def test_a_folder_that_is_missing_says_so(tmp_path: Path) -> None:
 
 def test_a_pipe_that_nobody_reads_is_an_error_and_no_standstill(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(StartError, match="cannot write"):
+    with pytest.raises(StartError, match=r"a pipe that nobody reads \(start its reader first\)"):
         open_access_log(config_of(str(tmp_path / "pipe")))
 
 

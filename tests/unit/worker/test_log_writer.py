@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import select
 import socket
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -70,7 +72,7 @@ def test_two_workers_in_one_pipe_never_mix_their_lines(blocking: bool) -> None:
     assert b"".join(line for line in whole if line.startswith(b"b")) == batches[1]
     os.close(reading)
     for writer in writers:
-        os.close(writer._fd)
+        os.close(writer._target.fd)
 
 
 def test_a_reader_that_sleeps_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,12 +111,61 @@ def test_close_does_not_wait_for_ever() -> None:
     os.close(writing)
 
 
+@pytest.fixture
+def most_bytes() -> Iterator[Callable[[int], None]]:
+    """Lets files of this process grow to so many bytes, and no further: a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def lost(writer: LogWriter) -> tuple[int, str]:
+    """Once everything is written or lost."""
+    eventually(lambda: writer._queue.empty() and not writer._waiting, "nothing waits")
+    return writer.take_lost()
+
+
+@pytest.mark.parametrize("append", [os.O_APPEND, 0], ids=["appended to", "with one offset"])
+def test_a_full_disk_loses_counted_lines_and_tears_none(
+    append: int, tmp_path: Path, most_bytes: Callable[[int], None]
+) -> None:
+    """What fits stays, line by line; what does not is counted; the next line begins a line, whoever writes it."""
+    fd = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT | append)
+    writer, other = LogWriter(fd), LogWriter(os.dup(fd))
+    assert writer.take_lost() == (0, "")
+    most_bytes(1024)
+    writer.write(lines(20, "a", width=20))  # 30 bytes each
+    assert lost(writer) == (0, "")
+    writer.write(lines(20, "b", width=20))
+    assert lost(writer) == (6, "File too large")
+    writer.write(lines(2, "c", width=20))
+    assert lost(writer) == (2, "File too large")
+    assert not writer.flows
+    most_bytes(100_000)
+    first, second = (other, writer) if append else (writer, other)  # the latter is a file that only one redirection writes to
+    first.write(b"again\n")
+    assert lost(first) == (0, "")
+    second.write(b"and again\n")
+    assert lost(second) == (0, "")
+    assert writer.flows
+    for each in (writer, other):
+        each.close(10.0)
+    got = (tmp_path / "log").read_bytes().splitlines(keepends=True)
+    torn = [] if append else [lines(20, "b", width=20)[14 * 30 : 14 * 30 + 4] + b"\n"]
+    assert b"".join(got) == lines(20, "a", width=20) + b"".join(
+        [lines(20, "b", width=20)[: 14 * 30], *torn, b"again\n", b"and again\n"]
+    )
+    os.close(fd)
+    os.close(other._target.fd)
+
+
 def test_a_failed_write_costs_its_batch_only() -> None:
     ours, theirs = socket.socketpair()
     theirs.close()
     reading, writing = os.pipe()
     writer = LogWriter(ours.detach())
     writer.write(b"lost\n")
+    assert lost(writer) == (1, "Broken pipe")
     writer.reopen(writing)
     writer.write(b"kept\n")
     assert os.read(reading, 100) == b"kept\n"
