@@ -34,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # `lbproxy init | head`: nothing is left to tell, also not at exit
         return 1
+    except OSError as error:  # of a system that lacks what every system has: descriptors, memory, processes, /proc
+        what = f"{error.filename}: " if error.filename is not None else ""
+        say(f"cannot go on: {what}{error.strerror or error}")
+        return 1
 
 
 class _Version(argparse.Action):

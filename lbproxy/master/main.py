@@ -86,6 +86,10 @@ def run(
         with master.signals:
             unblock()  # the program before us may have left them blocked
             return master.run()
+    except OSError as error:  # what the system denies at start is told in a sentence; later it is a fault of ours
+        if master.served:
+            log.get_logger().error("crashed", exc_info=error)
+        raise
     finally:
         master.close()
 
@@ -144,6 +148,11 @@ class Master:
             SIGUSR1: self._on_reopen,
             SIGUSR2: self._on_upgrade,
         }
+
+    @property
+    def served(self) -> bool:
+        """Whether it ever came to that."""
+        return self._served
 
     def run(self) -> int:
         """Until the fleet says Exit; the exit code. Raises StartError when it never came to serving."""

@@ -27,9 +27,14 @@ class PidFile:
             self._fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StartError(f"cannot write the pid file {path}: {error.strerror}") from error
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-        os.write(self._fd, b"%d\n" % os.getpid())
-        os.replace(aside, path)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            os.write(self._fd, b"%d\n" % os.getpid())
+            os.replace(aside, path)
+        except OSError as error:  # a full disk, a directory in its place, a file system without locks
+            os.close(self._fd)
+            aside.unlink(missing_ok=True)
+            raise StartError(f"cannot write the pid file {path}: {error.strerror}") from error
 
     @classmethod
     def adopt(cls, path: Path, fd: int) -> PidFile:

@@ -188,6 +188,8 @@ def prepare(config: Config, inherited: Mapping[Address, socket.socket] = sockets
     """
     with ExitStack() as undo:
         account = privileges.account_for(config)
+        if account is not None:
+            privileges.try_drop(config, account)
         memory, ledger, pick_lock = shared_memory()
         estate = Estate(ledger, pick_lock, SlotTable(), account, None, dict(inherited), lent=frozenset(inherited), memory=memory)
         estate.bells = bells()
@@ -331,7 +333,16 @@ def shared_memory() -> tuple[int, Ledger, RawLock]:
         raise
     ledger = Ledger(mapped)
     ledger.set_secret(os.urandom(SECRET_CELLS * 8))
-    return memory, ledger, multiprocessing.get_context("fork").Lock()
+    return memory, ledger, shared_lock()
+
+
+def shared_lock() -> RawLock:
+    """Raises StartError: glibc keeps semaphores that processes share in /dev/shm, and there alone."""
+    try:
+        return multiprocessing.get_context("fork").Lock()
+    except OSError as error:
+        hint = "mount it, writable: mount -t tmpfs tmpfs /dev/shm; in a container, give it a tmpfs there"
+        raise StartError(f"cannot make the lock that workers share: /dev/shm: {error.strerror or error} ({hint})") from error
 
 
 def _warnings(config: Config) -> list[tuple[str, str]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import pwd
 from typing import NamedTuple
 
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, StartError
+from lbproxy.tls.apart import apart
 
 FALLBACKS = ("lbproxy", "nobody")
 PR_SET_NO_NEW_PRIVS = 38  # include/uapi/linux/prctl.h
@@ -36,6 +38,24 @@ def account_for(config: Config) -> Account | None:
     key, names = ("proxy.user", f'"{wanted}"') if wanted else ("proxy.user", " or ".join(f'"{name}"' for name in FALLBACKS))
     hint = f"`useradd --system --no-create-home {wanted or FALLBACKS[0]}`, or set another user"
     raise StartError(str(Complaint(config.source, 0, key, f"there is no account {names} for the workers to run as", hint)))
+
+
+def try_drop(config: Config, account: Account) -> None:
+    """Drop once in a process that ends then, before there are children that could only die of it. Raises StartError.
+
+    Root of a user namespace (rootless containers) knows no other user, and a container may be without CAP_SETUID: that "root" is
+    one in name only.
+    """
+    try:
+        apart(lambda: drop(account))
+    except OSError as error:
+        message = f'cannot become "{account.name}" (uid {account.uid}): {error.strerror or error}'
+        hint = (
+            "this root may not change its user: it is root of a user namespace, or without CAP_SETUID and CAP_SETGID. "
+            'Start lbproxy as the user it is to run as, or grant the capabilities, or set user = "root", which drops nothing'
+        )
+        denied = error.errno in (errno.EPERM, errno.EINVAL, 0)
+        raise StartError(str(Complaint(config.source, 0, "proxy.user", message, hint if denied else ""))) from error
 
 
 def drop(account: Account) -> None:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import json
 import mmap
-import multiprocessing
 import os
 import signal
 import socket
@@ -41,7 +40,7 @@ from lbproxy.master.events import Terms
 from lbproxy.master.fleet import Fleet
 from lbproxy.master.generation import Generation, Post, Stage
 from lbproxy.master.pidfile import PidFile
-from lbproxy.master.prepare import Estate, Listening, Provision, bells, shared_memory
+from lbproxy.master.prepare import Estate, Listening, Provision, bells, shared_lock, shared_memory
 from lbproxy.master.spawn import LAST_WORDS, Running
 from lbproxy.master.unix_listener import UnixListener
 from lbproxy.observe import standard
@@ -229,7 +228,7 @@ def _ledger(descriptor: int) -> tuple[int, Ledger, Any]:
     try:
         if os.fstat(descriptor).st_size == WHOLE_SIZE:
             ledger = Ledger(mmap.mmap(descriptor, WHOLE_SIZE))
-            return _closing(descriptor), ledger, multiprocessing.get_context("fork").Lock()
+            return _closing(descriptor), ledger, shared_lock()
     except ValueError:
         pass  # another version's
     os.close(descriptor)

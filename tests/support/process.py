@@ -244,3 +244,9 @@ def run_cli(
         stdin=subprocess.DEVNULL,
         check=False,
     )
+
+
+def run_cli_under(under: Sequence[str], *arguments: str, within: float = 60.0) -> subprocess.CompletedProcess[str]:
+    """The same, run by a command such as unshare(1)."""
+    command = [*under, sys.executable, "-m", "lbproxy", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=within, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,24 @@ def test_version(capsys: Capture) -> None:
         cli.main(["--version"])
     assert left.value.code == 0
     assert capsys.readouterr().out == f"lbproxy {__version__} ({compiled.describe()})\n"
+
+
+@pytest.mark.parametrize(("error", "told"), [
+    (OSError(24, "Too many open files"), "lbproxy: cannot go on: Too many open files\n"),
+    (FileNotFoundError(2, "No such file or directory", "/proc/self/fd"), "lbproxy: cannot go on: /proc/self/fd: No such file or "
+                                                                         "directory\n"),
+])  # fmt: skip
+def test_what_a_poor_system_denies_is_a_sentence(
+    error: OSError, told: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+) -> None:
+    """And no traceback, whatever was denied."""
+
+    def denied(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("lbproxy.config.load.load_file", denied)
+    assert cli.main(["start", "-c", str(tmp_path / "x.toml")]) == 1
+    assert capsys.readouterr().err == told
 
 
 # ---------------------------------------------------------------- as a process
