@@ -25,7 +25,7 @@ from lbproxy.balance.pool import Pool, Unavailable
 from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.selection import Preference
-from lbproxy.balance.source_hash import Ranking
+from lbproxy.balance.source_hash import Ring, number_of
 from lbproxy.balance.turns import Turns
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h1.request import LastFields, parse_request
@@ -109,8 +109,8 @@ def picks() -> Iterator[tuple[str, Piece]]:
         even, uneven, chance = farm(size), farm(size, weights=(1, 2, 3)), random.Random(1)  # the same each time
         yield f"pick round_robin, {size}", picking(even.pool(RoundRobin(Turns(even.ledger.cells, range(size)))))
         yield f"pick random_two, {size}", picking(uneven.pool(RandomTwo(chance.random)))
-        ranking = Ranking([backend.name for backend in even.backends], [1] * size)
-        yield f"pick source_hash, {size}", picking(even.pool(kind=AskingPool), Preference(-1, ranking.of(b"192.0.2.7"), True))
+        ring = Ring([backend.name for backend in even.backends], [1] * size)
+        yield f"pick source_hash, {size}", picking(even.pool(kind=AskingPool), Preference(-1, number_of(b"192.0.2.7"), ring, True))
 
 
 def lease() -> Piece:

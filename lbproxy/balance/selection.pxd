@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.balance.source_hash cimport within_bound
+from lbproxy.balance.source_hash cimport Ring
 
 
 cdef class Selection:
@@ -20,7 +20,7 @@ cdef class Selection:
     cdef public list _weights
     cdef public object preference
 
-    @cython.locals(weights=list, able=list, usable=list)
+    @cython.locals(weights=list, able=list, usable=list, ring=Ring)
     cpdef long choose(self, health, orders, loads, tried) except? -9
     @cython.locals(cells="long long[::1]", times=list, index=Py_ssize_t, at=Py_ssize_t, share=cython.longlong, weight=cython.longlong, warming=long, state=long)
     cdef list _warming_weights(self, health, list weights)

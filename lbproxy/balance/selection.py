@@ -16,8 +16,8 @@ A backend on trial had rather take a request that can be tried elsewhere if it f
 long as there are any, but for every SPARED-th, so that the trial ends where no other kind comes. While a backend is on trial, one
 has to say of what kind the request is.
 
-Then a request that belongs to a backend (a sticky cookie) gets it if it is among them, one that has a ranking (source hash) gets
-the first of it within its bound, and everybody else is the policy's to place.
+Then a request that belongs to a backend (a sticky cookie) gets it if it is among them, one that has a source (source hash)
+gets its source's within the bound, and everybody else is the policy's to place.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import NamedTuple
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Column, Health, column_at, is_drained, ordered_weight
 from lbproxy.balance.policy import Policy
-from lbproxy.balance.source_hash import within_bound
+from lbproxy.balance.source_hash import Ring
 
 NONE = -1
 """No backend may take it."""
@@ -51,8 +51,10 @@ class Preference(NamedTuple):
 
     first: int = -1
     """The index of the backend that its client was served by before; -1 for none."""
-    ranking: Sequence[int] = ()
-    """All backends, best first; empty when it says nothing."""
+    source: int = 0
+    """What its source comes to (source_hash.number_of), where there is a `ring`."""
+    ring: Ring | None = None
+    """Of the pool's backends; None when the request does not say its source."""
     repeatable: bool | None = None
     """It may be tried elsewhere if it fails; None: nobody looked."""
 
@@ -99,7 +101,7 @@ class Selection:
 
     def choose(self, health: Sequence[int], orders: Sequence[int], loads: Sequence[int], tried: Sequence[int]) -> int:
         """An index, or NONE, or FULL. The sequences hold a value per backend, as the ledger has it."""
-        first, ranking, repeatable = self.preference
+        first, source, ring, repeatable = self.preference
         if repeatable is None and _TRIAL in health:
             return ASKING
         weights = self._weights
@@ -125,8 +127,8 @@ class Selection:
             weights = self._warming_weights(health, weights)
         if first in usable:
             return first
-        if ranking:
-            return within_bound(ranking, usable, loads, weights)
+        if ring is not None:
+            return ring.within_bound(source, usable, loads, weights)
         return self._policy.choose(usable, loads, weights)
 
     def _spare(self, usable: list[int], health: Sequence[int]) -> list[int]:

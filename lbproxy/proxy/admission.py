@@ -36,7 +36,7 @@ class Admission:
         before, self._indexes = self._indexes, _indexes(self._pool)
         self._affinity = affinity
         if self._queue is not None:
-            self._queue.follow([self._indexes.get(slot, -1) for slot in before], len(self._indexes))
+            self._queue.follow([self._indexes.get(slot, -1) for slot in before], affinity.ring)
 
     def admit(self, head: RequestHead, forwarder: Forwarder, tried: Sequence[int]) -> Admitted | Unavailable:
         """A place for the request, which may have to wait for it; `tried`: slots that it failed on."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lbproxy.balance.selection import Preference
-from lbproxy.balance.source_hash import Ranking
+from lbproxy.balance.source_hash import Ring, number_of
 from lbproxy.balance.sticky import Words
 from lbproxy.http import fields
 from lbproxy.http.forwarding import Forwarder
@@ -60,18 +60,20 @@ class Sticky:
 class Affinity:
     """One pool's."""
 
-    def __init__(self, source: Source | None = None, ranking: Ranking | None = None, sticky: Sticky | None = None) -> None:
+    def __init__(self, source: Source | None = None, ring: Ring | None = None, sticky: Sticky | None = None) -> None:
         self._source = source
-        self._ranking = ranking
+        self.ring = ring
+        """Of the backends; None where no source is hashed."""
         self._sticky = sticky
 
     def preference(self, head: RequestHead, forwarder: Forwarder) -> Preference:
         """What the request wants."""
         first = -1 if self._sticky is None else self._sticky.index(head)
-        if self._source is None or self._ranking is None:
-            return Preference(first, (), repeatable(head))
-        source = self._source.of(head, forwarder)
-        return Preference(first, self._ranking.of(source) if source else (), repeatable(head))
+        if self._source is not None:
+            source = self._source.of(head, forwarder)
+            if source:
+                return Preference(first, number_of(source), self.ring, repeatable(head))
+        return Preference(first, repeatable=repeatable(head))
 
     def lines(self, wanted: Preference, index: int, *, secure: bool) -> bytes:
         """What to add to the response of the backend that it got; b"" when its client knows already."""

@@ -16,6 +16,7 @@ from lbproxy.balance.board import Lease
 from lbproxy.balance.pool import Unavailable
 from lbproxy.balance.queueing_pool import QueueingPool
 from lbproxy.balance.selection import Preference
+from lbproxy.balance.source_hash import Ring
 from lbproxy.streams import Strand, Strands
 
 FULL = Unavailable("queue_full")
@@ -107,16 +108,13 @@ class Queue:
         self.serve()
         return bool(self._line)
 
-    def follow(self, moved: Sequence[int], count: int) -> None:
-        """The pool has other backends now, `count` of them: who had index i has `moved[i]`, or is gone (-1). Nobody who waits loses
-        his place."""
-        there = set(moved)
-        newcomers = [index for index in range(count) if index not in there]
+    def follow(self, moved: Sequence[int], ring: Ring | None) -> None:
+        """The pool has other backends now, and their `ring`: who had index i has `moved[i]`, or is gone (-1). Nobody who waits
+        loses his place."""
         for waiting in self._line:
-            first, ranking, repeatable = waiting.preference
-            kept = [moved[index] for index in ranking if moved[index] >= 0]
+            first, source, known, repeatable = waiting.preference
             first = moved[first] if first >= 0 else -1
-            waiting.preference = Preference(first, (*kept, *newcomers) if ranking else (), repeatable)
+            waiting.preference = Preference(first, source, None if known is None else ring, repeatable)
         self.serve()
 
     def _dismiss(self, head: Waiting, answer: Lease | Unavailable) -> None:

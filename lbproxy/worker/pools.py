@@ -15,7 +15,7 @@ from lbproxy.balance.pool import Pool
 from lbproxy.balance.queueing_pool import QueueingPool
 from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
-from lbproxy.balance.source_hash import Ranking
+from lbproxy.balance.source_hash import Ring
 from lbproxy.balance.sticky import Words
 from lbproxy.balance.turns import Turns
 from lbproxy.config import model
@@ -84,7 +84,7 @@ def _affinity(settings: model.Pool, backends: Sequence[Backend], ledger: Ledger)
     sticky = settings.sticky
     return Affinity(
         Source(settings.hash.kind, settings.hash.name.encode()) if hashed else None,
-        Ranking([backend.name for backend in backends], [backend.weight for backend in backends]) if hashed else None,
+        Ring([backend.name for backend in backends], [backend.weight for backend in backends]) if hashed else None,
         None
         if sticky is None
         else Sticky(

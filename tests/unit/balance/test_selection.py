@@ -9,11 +9,13 @@ import pytest
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, admin_cell, column_at
 from lbproxy.balance.selection import ASKING, FULL, NONE, SPARED, Preference, Selection
+from lbproxy.balance.source_hash import Ring, number_of
 
 U, D, N, E, T, W = Health.UP, Health.DOWN, Health.UNKNOWN, Health.EJECTED, Health.TRIAL, Health.WARMING
 CELLS = Ledger(bytearray(SIZE)).cells
 CELLS[column_at(Column.REACHABLE, 12)] = 1
 CELLS[column_at(Column.SHARE, 11)] = 30
+SOURCE = number_of(b"192.0.2.11")
 
 
 class First:
@@ -83,7 +85,7 @@ def test_orders_of_the_operator() -> None:
 
 
 def test_what_a_request_wants() -> None:
-    """Its own backend if that may be used, else the first of its ranking within the bound, else the policy decides."""
+    """Its own backend if that may be used, else its source's within the bound, else the policy decides."""
     policy = First()
     some = selection(policy, tiers=[0, 0, 0, 1])
 
@@ -94,9 +96,11 @@ def test_what_a_request_wants() -> None:
     assert choose([U, U, U, U], [0, 0, 9, 0], 2) == 2
     assert choose([U, U, D, U], [0, 0, 0, 0], 2) == 0
     assert choose([U, U, U, U], [0, 0, 0, 0], 3) == 0  # a backup is not to be used now
-    assert choose([U, U, U, U], [0, 0, 0, 0], -1, (3, 1, 0, 2)) == 1
-    assert choose([U, U, U, U], [0, 9, 0, 0], -1, (3, 1, 0, 2)) == 0
-    assert choose([U, D, U, U], [0, 0, 0, 0], 1, (1, 2, 0, 3)) == 2
+    ring = Ring(["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"], [1] * 4)  # the source's are 3, 1, 2, 0
+    assert choose([U, U, U, U], [0, 0, 0, 0], -1, SOURCE, ring) == 1
+    assert choose([U, U, U, U], [0, 9, 0, 0], -1, SOURCE, ring) == 2
+    assert choose([U, D, U, U], [0, 0, 0, 0], 1, SOURCE, ring) == 2
+    assert choose([U, U, U, U], [0, 0, 0, 0], 0, SOURCE, ring) == 0
 
 
 @pytest.mark.parametrize(
@@ -140,7 +144,7 @@ def test_a_trial_is_for_requests_that_may_fail() -> None:
     some.preference = Preference(repeatable=False)
     assert [some.choose([T, U, U], [0] * 3, [0] * 3, ()) for _ in range(2 * SPARED)] == ([1] * (SPARED - 1) + [0]) * 2
     assert some.choose([T, D, D], [0] * 3, [0] * 3, ()) == 0
-    some.preference = Preference(0, (), repeatable=False)
+    some.preference = Preference(0, repeatable=False)
     assert some.choose([T, U, U], [0] * 3, [0] * 3, ()) == 1, "also from its own backend"
     some.preference = Preference()
     assert some.choose([U, U, D], [0] * 3, [0] * 3, ()) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.balance.selection import Preference
-from lbproxy.balance.source_hash import Ranking
+from lbproxy.balance.source_hash import Ring, number_of
 from lbproxy.balance.sticky import Words
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h1.request import parse_request
@@ -13,7 +13,7 @@ from lbproxy.http.message import RequestHead
 from lbproxy.proxy.affinity import Affinity, Source, Sticky
 
 WORDS = Words(b"s" * 32, ["app/a", "app/b", "app/c"])
-RANKING = Ranking(["a", "b", "c"], [1, 1, 1])
+RING = Ring(["a", "b", "c"], [1, 1, 1])
 FORWARDER = Forwarder("192.0.2.7", "https", 443, ())
 
 
@@ -35,8 +35,8 @@ def test_sources(source: Source, fields: list[str], value: bytes) -> None:
     """What is hashed; a request that does not say it has no preference."""
     request = head(*fields)
     assert source.of(request, FORWARDER) == value
-    ranking = RANKING.of(value) if value else ()
-    assert Affinity(source, RANKING).preference(request, FORWARDER) == Preference(-1, ranking, repeatable=True)
+    wanted = Preference(-1, number_of(value), RING, repeatable=True) if value else Preference(repeatable=True)
+    assert Affinity(source, RING).preference(request, FORWARDER) == wanted
 
 
 def test_a_client_behind_a_trusted_proxy_is_told_by_the_proxy() -> None:
@@ -56,7 +56,7 @@ def test_the_cookie_goes_out_until_it_comes_back() -> None:
         line = affinity.lines(wanted, 1, secure=True)
         assert line == f"\r\nSet-Cookie: srv={word}; Path=/; HttpOnly; SameSite=Lax; Secure".encode()
     known = affinity.preference(head(f"Cookie: srv={word}"), FORWARDER)
-    assert known == Preference(1, (), repeatable=True)
+    assert known == Preference(1, repeatable=True)
     assert affinity.lines(known, 1, secure=True) == b""
 
 
@@ -75,6 +75,6 @@ def test_attributes(same_site: str, max_age: int, secure: bool, end: bytes) -> N
 
 def test_both() -> None:
     """The cookie first, then the source."""
-    affinity = Affinity(Source("address"), RANKING, Sticky("srv", WORDS, "lax", 0))
+    affinity = Affinity(Source("address"), RING, Sticky("srv", WORDS, "lax", 0))
     wanted = affinity.preference(head(f"Cookie: srv={WORDS.of(2).decode()}"), FORWARDER)
-    assert wanted == Preference(2, RANKING.of(b"192.0.2.7"), repeatable=True)
+    assert wanted == Preference(2, number_of(b"192.0.2.7"), RING, repeatable=True)

@@ -10,6 +10,7 @@ from lbproxy.balance.ledger import Column, Health, PerBackend, PickLock, column_
 from lbproxy.balance.line import Line
 from lbproxy.balance.queueing_pool import QueueingPool
 from lbproxy.balance.selection import NO_PREFERENCE, Preference
+from lbproxy.balance.source_hash import Ring
 from lbproxy.config import model
 from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.affinity import Affinity
@@ -204,19 +205,21 @@ def test_who_waits_keeps_his_place_when_backends_change() -> None:
     crowd.at_rest()
 
 
+OLD, NEW = Ring(["a", "b", "c"], [1, 1, 1]), Ring(["a", "c", "d"], [1, 1, 1])
+
+
 @pytest.mark.parametrize(("moved", "wanted"), [
-    ([0, 1, 2], Preference(2, (2, 0, 1))), ([1, 0, 2], Preference(2, (2, 1, 0))), ([0, 1, -1], Preference(-1, (0, 1, 2))),
-    ([-1, -1, 0], Preference(0, (0, 1, 2))),
+    ([0, 1, 2], Preference(2, 7, NEW)), ([1, 2, 0], Preference(0, 7, NEW)), ([0, 1, -1], Preference(-1, 7, NEW)),
 ])  # fmt: skip
 def test_what_they_want_is_who_it_was(moved: list[int], wanted: Preference) -> None:
-    """By its new index; newcomers come last in a ranking."""
+    """By its new index; a source is looked for among the new ones."""
     crowd = Crowd()
     crowd.ask()
     crowd.ask()
     [waiting] = crowd.queue._line
-    waiting.preference = Preference(2, (2, 0, 1))
-    crowd.queue.follow(moved, 3)
+    waiting.preference = Preference(2, 7, OLD)
+    crowd.queue.follow(moved, NEW)
     assert waiting.preference == wanted
     waiting.preference = NO_PREFERENCE
-    crowd.queue.follow(moved, 3)
+    crowd.queue.follow(moved, NEW)
     assert waiting.preference == NO_PREFERENCE
