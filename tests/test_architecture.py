@@ -51,6 +51,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.observe.metrics": 1,
     "lbproxy.compiled": 0,
     "lbproxy.errors": 0,
+    "lbproxy.remembered": 0,
     "lbproxy.streams": 0,
     "lbproxy.config.model": 0,
 }

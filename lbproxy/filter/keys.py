@@ -9,7 +9,10 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple
 
-_MOST = 4096
+from lbproxy.remembered import Budget
+
+SIZE = 384
+"""Bytes of a key that is remembered: its numbers, the site, the place of both in a memory."""
 
 
 class Key(NamedTuple):
@@ -20,22 +23,21 @@ class Key(NamedTuple):
 class Keys:
     """The keys of one limit's clients."""
 
-    __slots__ = ("_known", "_seed")
+    __slots__ = ("_budget", "_known", "_seed")
 
-    def __init__(self, secret: bytes, limit: str) -> None:
-        """`limit`: its name, the same over reloads and different from every other's."""
+    def __init__(self, secret: bytes, limit: str, budget: Budget) -> None:
+        """`limit`: its name, the same over reloads and different from every other's; `budget`: for keys that are remembered."""
         self._seed = blake2b(limit.encode() + b"\0", digest_size=16, key=secret, person=b"lbproxy limits")
-        self._known: dict[bytes, Key] = {}
+        self._budget = budget
+        self._known: dict[bytes, Key] = budget.draws({})
 
     def of(self, site: bytes) -> Key:
         """The key of a client (see addresses.Client.site)."""
         key = self._known.get(site)
         if key is None:
-            if len(self._known) >= _MOST:  # begins anew, so that invented clients cannot fill it
-                self._known.clear()
             digest = self._seed.copy()
             digest.update(site)
             raw = digest.digest()
             key = Key(int.from_bytes(raw[:4], "big"), (int.from_bytes(raw[8:], "big") >> 1) or 1)
-            self._known[site] = key
+            self._budget.keep(self._known, site, key, SIZE)
         return key

@@ -10,9 +10,12 @@ from lbproxy.config.model import ClientLimit, Rate
 from lbproxy.filter.counts import REFUSED, CountTable
 from lbproxy.filter.keys import Keys
 from lbproxy.filter.rates import RateTable
+from lbproxy.remembered import Budget
 
 SECOND = 1_000_000_000
 """In nanoseconds, in which limits count time."""
+CLIENTS_KEPT = 2 * 1024 * 1024
+"""Bytes of what one worker remembers of clients' addresses, for all routes and limits together: some 6,000 of them."""
 
 
 def interval_of(rate: Rate) -> int:
@@ -29,6 +32,8 @@ class Memory(NamedTuple):
     counting: Callable[[], Sequence[int]]
     """The children that count clients, from now on this one among them."""
     secret: bytes
+    budget: Budget
+    """For what is remembered of clients."""
 
 
 class Ticket:
@@ -60,7 +65,7 @@ class Limiter:
         self._interval = 0 if limit.rate is None else interval_of(limit.rate)
         self._burst = limit.burst or (0 if limit.rate is None else limit.rate.amount)
         self._concurrency = limit.concurrency
-        self._keys = Keys(memory.secret, name)
+        self._keys = Keys(memory.secret, name, memory.budget)
         self._memory = memory
 
     def take(self, site: bytes, now: int) -> Ticket | Refused | None:

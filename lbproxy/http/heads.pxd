@@ -17,8 +17,8 @@ cdef class KnownHead:
 
 
 cdef class ResponseHeads:
+    cdef public object _budget
     cdef public object _edits
-    cdef public long _keep
     cdef public dict _known
     cdef public long _max_fields
     cdef readonly bytes via

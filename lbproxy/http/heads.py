@@ -2,8 +2,8 @@
 
 Backends repeat themselves: while a second lasts (Date), a hot resource is answered with the same head again and again. The
 verdict on a head and the head that is passed on are pure functions of its bytes, so the second time a look-up takes the place of
-both. What is remembered is bounded in number and size; a backend that varies its heads costs a miss each, which is a hundredth of
-the parse.
+both. What is remembered is bounded in bytes, for all places of a worker together; a backend that varies its heads costs a miss
+each, which is a hundredth of the parse.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ from lbproxy.http.forwarding import VIA, response
 from lbproxy.http.grammar import END
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import FIELDS_KEPT, ResponseHead
+from lbproxy.remembered import Budget
 
-HEADS_KEPT = 256
-"""When there are more, all are forgotten: with Date in them they are stale after a second anyway."""
+HEADS_KEPT = 2 * 1024 * 1024
+"""Bytes; some 500 heads of the usual size. Then all are forgotten: with Date in them they are stale after a second anyway."""
+COPIES, OBJECTS = 7, 2048
+"""Times that a head's bytes are held by what is remembered of it (as they came, as they leave, with a Date, fields, in lower case,
+what decides and its values), and what all these objects take by themselves."""
 
 
 class KnownHead:
@@ -45,16 +49,17 @@ class KnownHead:
 class ResponseHeads:
     """Of a worker, or of one of its places that has rules of its own."""
 
-    __slots__ = ("_edits", "_keep", "_known", "_max_fields", "via")
+    __slots__ = ("_budget", "_edits", "_known", "_max_fields", "via")
 
-    def __init__(self, max_fields: int, edits: ResponseEdits | None = None, keep: int = HEADS_KEPT) -> None:
-        """`max_fields`: more in one head are refused; `edits`: what is done to each; `keep`: how many are remembered."""
+    def __init__(self, max_fields: int, edits: ResponseEdits | None = None, budget: Budget | None = None) -> None:
+        """`max_fields`: more in one head are refused; `edits`: what is done to each; `budget`: for what is remembered;
+        None: its own."""
         self._max_fields = max_fields
         self._edits = edits
         self.via = VIA if edits is None or edits.via else b""
         """What is put on to tell who we are."""
-        self._keep = keep
-        self._known: dict[bytes, KnownHead] = {}
+        self._budget = budget or Budget(HEADS_KEPT)
+        self._known: dict[bytes, KnownHead] = self._budget.draws({})
 
     def read(self, raw: bytes, method: bytes) -> KnownHead:
         """The checked head. Raises UpstreamError.
@@ -70,9 +75,7 @@ class ResponseHeads:
             lasts = len(raw) <= FIELDS_KEPT
             known = KnownHead(raw, head, response(head, b"", self.via), self if lasts else None)
             if lasts:
-                if len(self._known) >= self._keep:
-                    self._known.clear()
-                self._known[raw] = known
+                self._budget.keep(self._known, raw, known, COPIES * len(raw) + OBJECTS)
         return known
 
     def _parse(self, raw: bytes, method: bytes) -> ResponseHead:

@@ -13,13 +13,14 @@ from lbproxy.balance.ledger import Ledger, Scalar, scalar_at
 from lbproxy.config.model import RouteFilters
 from lbproxy.errors import Filtered
 from lbproxy.filter.addresses import AddressRule, parse_client
-from lbproxy.filter.limiter import SECOND, Limiter, Refused, Ticket
+from lbproxy.filter.limiter import CLIENTS_KEPT, SECOND, Limiter, Refused, Ticket
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
 from lbproxy.http.rules import make_rule
+from lbproxy.remembered import Budget
 
-_MOST = 1024
-"""Clients whose addresses are remembered, as text and number."""
+SIZE = 384
+"""Bytes of a client's address that is remembered, as text and number."""
 
 
 class Held:
@@ -47,19 +48,27 @@ _NOTHING = Held()
 class Filters:
     """Of one route in one worker."""
 
-    __slots__ = ("_addresses", "_allow", "_cells", "_child", "_clock", "_known", "_limiters", "_methods", "_rules")
+    __slots__ = ("_addresses", "_allow", "_budget", "_cells", "_child", "_clock", "_known", "_limiters", "_methods", "_rules")
 
     def __init__(
-        self, settings: RouteFilters, limiters: Sequence[Limiter], ledger: Ledger, child: int, clock: Callable[[], float]
+        self,
+        settings: RouteFilters,
+        limiters: Sequence[Limiter],
+        ledger: Ledger,
+        child: int,
+        clock: Callable[[], float],
+        budget: Budget | None = None,
     ) -> None:
-        """`limiters`: those of the route, its own and shared ones; `clock`: monotonic seconds."""
+        """`limiters`: those of the route, its own and shared ones; `clock`: monotonic seconds; `budget`: for addresses that are
+        remembered; None: one of its own."""
         self._addresses = AddressRule.of(settings.addresses) if settings.addresses.restricts else None
         methods = [*settings.methods, *(("HEAD",) if "GET" in settings.methods and "HEAD" not in settings.methods else ())]
         self._methods = frozenset(method.encode() for method in methods)
         self._allow = f"\r\nAllow: {', '.join(methods)}".encode()
         self._rules = [make_rule(refuse) for refuse in settings.refuse]
         self._limiters = list(limiters)
-        self._known: dict[str, bytes | None] = {}
+        self._budget = budget or Budget(CLIENTS_KEPT)
+        self._known: dict[str, bytes | None] = self._budget.draws({})
         """Address -> the client's site; None: it may not come in."""
         self._cells = ledger.cells
         self._child = child
@@ -84,11 +93,9 @@ class Filters:
         try:
             site = self._known[address]
         except KeyError:
-            if len(self._known) >= _MOST:  # begins anew, so that invented clients cannot fill it
-                self._known.clear()
             client = parse_client(address)
             site = client.site() if self._addresses is None or self._addresses.admits(client) else None
-            self._known[address] = site
+            self._budget.keep(self._known, address, site, SIZE)
         if site is None:
             raise self._refused(Scalar.REFUSED_ADDRESS, Filtered(403, "address_denied"))
         return site

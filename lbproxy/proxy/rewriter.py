@@ -14,10 +14,11 @@ from lbproxy.http import marks
 from lbproxy.http.edits import Folded, RequestEdits, ResponseEdits, VaryingLines, covered, fold, line_of, telltales, varies
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.grammar import END
-from lbproxy.http.heads import HEADS_KEPT, ResponseHeads
+from lbproxy.http.heads import ResponseHeads
 from lbproxy.http.message import FIELDS_KEPT, RequestHead
 from lbproxy.http.presets import defaults
 from lbproxy.http.variables import Facts
+from lbproxy.remembered import Budget
 
 _SEEN = "x-request-id"
 
@@ -37,9 +38,9 @@ class Wanted(NamedTuple):
 NOTHING = Wanted()
 
 
-def everyday_heads(max_fields: int, keep: int = HEADS_KEPT) -> ResponseHeads:
+def everyday_heads(max_fields: int, budget: Budget | None = None) -> ResponseHeads:
     """For places that want nothing: only what tells about a backend's software comes off."""
-    return ResponseHeads(max_fields, ResponseEdits(telltales(()), ()), keep)
+    return ResponseHeads(max_fields, ResponseEdits(telltales(()), ()), budget)
 
 
 class Rewriter:
@@ -60,8 +61,8 @@ class Rewriter:
         "varying",
     )
 
-    def __init__(self, wanted: Wanted, max_fields: int, keep: int, ids: marks.Ids) -> None:
-        """`max_fields` of a response; `keep`: response heads to remember, over TLS and over plain HTTP each."""
+    def __init__(self, wanted: Wanted, max_fields: int, budget: Budget, ids: marks.Ids) -> None:
+        """`max_fields` of a response; `budget`: for response heads that are remembered."""
         self._ids = ids
         self.request_id = wanted.request_id
         self.trace = wanted.trace
@@ -81,7 +82,7 @@ class Rewriter:
             drops.append(_SEEN)
         for secure in (False, True):
             found = defaults(wanted.security_headers, wanted.hsts, secure=secure)
-            heads = ResponseHeads(max_fields, ResponseEdits(drops, steady, found), keep)
+            heads = ResponseHeads(max_fields, ResponseEdits(drops, steady, found), budget)
             own = b"".join(line_of(*pair) for pair in found)
             if secure:
                 self.secure_heads, self._secure_own = heads, own

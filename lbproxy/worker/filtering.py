@@ -8,10 +8,11 @@ from functools import partial
 from lbproxy.balance.ledger import COUNT_ROW_CELLS, Ledger, PickLock
 from lbproxy.config.model import ClientLimit, Config, RouteFilters
 from lbproxy.filter.counts import CountTable
-from lbproxy.filter.limiter import Limiter, Memory
+from lbproxy.filter.limiter import CLIENTS_KEPT, Limiter, Memory
 from lbproxy.filter.rates import RateTable
 from lbproxy.ipc.handover import Handover
 from lbproxy.proxy.filters import Filters
+from lbproxy.remembered import Budget
 
 _NO_LIMIT = ClientLimit()
 
@@ -25,12 +26,11 @@ def limit_memory(handover: Handover) -> Memory:
         PickLock(handover.pick_lock, ledger, child),
         partial(ledger.counting, child),
         ledger.secret(),
+        Budget(CLIENTS_KEPT),
     )
 
 
-def make_filters(
-    config: Config, ledger: Ledger, child: int, memory: Memory, clock: Callable[[], float]
-) -> list[Filters | None]:
+def make_filters(config: Config, ledger: Ledger, child: int, memory: Memory, clock: Callable[[], float]) -> list[Filters | None]:
     """For each route, in the order of the configuration; None: it refuses nothing. `clock`: monotonic seconds."""
     shared = {limit.name: Limiter(f"client_limit {limit.name}", limit, memory) for limit in config.client_limits}
     made: list[Filters | None] = []
@@ -39,7 +39,7 @@ def make_filters(
         limiters = [shared[name] for name in settings.client_limits]
         if settings.limit != _NO_LIMIT:
             limiters.append(Limiter(f"route {route.host or ''}{route.path}", settings.limit, memory))
-        made.append(Filters(settings, limiters, ledger, child, clock) if _wanted(settings) else None)
+        made.append(Filters(settings, limiters, ledger, child, clock, memory.budget) if _wanted(settings) else None)
     return made
 
 

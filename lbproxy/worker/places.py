@@ -14,9 +14,7 @@ from lbproxy.proxy.filters import Filters
 from lbproxy.proxy.place import Place
 from lbproxy.proxy.rewriter import NOTHING, Rewriter, Wanted
 from lbproxy.proxy.service import most_response_fields
-
-LEAST_KEPT = 16
-"""Response heads that each of many rewriters may remember: with rules for every route they share what one would have."""
+from lbproxy.remembered import Budget
 
 
 class Places(NamedTuple):
@@ -32,8 +30,8 @@ def make_places(config: Config, pools: Mapping[str, Pool], filters: Sequence[Fil
     without_route = wanted(config, None)
     different = {wish for wish in (without_route, *wishes) if wish != NOTHING}
     ids = Ids(os.urandom)
-    keep = max(LEAST_KEPT, HEADS_KEPT // max(1, len(different)))
-    rewriters = {wish: Rewriter(wish, most_response_fields(config), keep, ids) for wish in different}
+    budget = Budget(HEADS_KEPT)  # one, however many routes have rules of their own
+    rewriters = {wish: Rewriter(wish, most_response_fields(config), budget, ids) for wish in different}
     routes = [
         (route, Place(pools[route.pool], config.timeouts_of(route), rewriters.get(wish), most_body(config, route), asked))
         for route, wish, asked in zip(config.routes, wishes, filters, strict=True)

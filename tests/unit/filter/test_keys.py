@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from lbproxy.filter import keys as module
-from lbproxy.filter.keys import Keys
+from lbproxy.filter.keys import SIZE, Keys
+from lbproxy.remembered import Budget
 
 SECRET = bytes(range(32))
+BUDGET = Budget(1000 * SIZE)
 
 
 def test_a_key_depends_on_secret_limit_and_client_alone() -> None:
-    key = Keys(SECRET, "route /").of(b"\1\2\3\4")
-    assert Keys(SECRET, "route /").of(b"\1\2\3\4") == key
+    key = Keys(SECRET, "route /", BUDGET).of(b"\1\2\3\4")
+    assert Keys(SECRET, "route /", BUDGET).of(b"\1\2\3\4") == key
     client, other = b"\1\2\3\4", b"\1\2\3\5"
-    others = [Keys(SECRET, "route /x").of(client), Keys(bytes(32), "route /").of(client), Keys(SECRET, "route /").of(other)]
+    others = [
+        Keys(SECRET, "route /x", BUDGET).of(client),
+        Keys(bytes(32), "route /", BUDGET).of(client),
+        Keys(SECRET, "route /", BUDGET).of(other),
+    ]
     assert len({key, *others}) == 4
     assert all(0 < one.tag < 2**63 and one.place >= 0 for one in (key, *others))
 
 
 def test_names_and_clients_are_kept_apart() -> None:
-    assert Keys(SECRET, "a").of(b"b\0\0\0") != Keys(SECRET, "ab").of(b"\0\0\0")
+    assert Keys(SECRET, "a", BUDGET).of(b"b\0\0\0") != Keys(SECRET, "ab", BUDGET).of(b"\0\0\0")
 
 
 def test_invented_clients_cannot_fill_the_memory() -> None:
-    keys = Keys(SECRET, "x")
+    keys = Keys(SECRET, "x", BUDGET)
     first = keys.of(b"\0\0\0\0")
-    for number in range(module._MOST * 2):
+    for number in range(3000):
         keys.of(number.to_bytes(4, "big"))
-    assert len(keys._known) <= module._MOST
+        assert len(keys._known) <= 1000
     assert keys.of(b"\0\0\0\0") == first

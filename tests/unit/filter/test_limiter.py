@@ -8,8 +8,9 @@ import pytest
 
 from lbproxy.config.model import ClientLimit, Rate
 from lbproxy.filter.counts import CountTable
-from lbproxy.filter.limiter import Limiter, Memory, Refused, Ticket, interval_of
+from lbproxy.filter.limiter import CLIENTS_KEPT, Limiter, Memory, Refused, Ticket, interval_of
 from lbproxy.filter.rates import SPAN, RateTable
+from lbproxy.remembered import Budget
 
 SECOND = 1_000_000_000
 HOME, AWAY = b"\1\1\1\1", b"\2\2\2\2"
@@ -21,7 +22,8 @@ def memories(workers: int) -> list[Memory]:
     counts = memoryview(bytearray(workers * 64 * SPAN * 8)).cast("q")
     rows = list(range(workers))
     return [
-        Memory(RateTable(rates), CountTable(counts, 64 * SPAN, child), nullcontext(), lambda: rows, bytes(32)) for child in rows
+        Memory(RateTable(rates), CountTable(counts, 64 * SPAN, child), nullcontext(), lambda: rows, bytes(32), Budget(CLIENTS_KEPT))
+        for child in rows
     ]
 
 

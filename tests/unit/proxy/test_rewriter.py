@@ -11,8 +11,10 @@ import pytest
 from lbproxy.config import model
 from lbproxy.config.model import HeaderRules, Hsts
 from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.heads import COPIES, HEADS_KEPT, OBJECTS
 from lbproxy.http.marks import Ids
 from lbproxy.proxy.rewriter import Rewriter, Rewriting, Wanted, everyday_heads
+from lbproxy.remembered import Budget
 from tests.unit.http.heads import request, values
 from tests.unit.proxy.world import World, get, ok, post
 
@@ -20,7 +22,7 @@ ID = b"[0-9a-f]{32}"
 
 
 def rewriter(**wanted: object) -> Rewriter:
-    return Rewriter(Wanted(**wanted), 100, 16, Ids(os.urandom))  # type: ignore[arg-type]
+    return Rewriter(Wanted(**wanted), 100, Budget(HEADS_KEPT), Ids(os.urandom))  # type: ignore[arg-type]
 
 
 def world(wanted: Wanted, without_route: Wanted | None = None) -> World:
@@ -28,9 +30,9 @@ def world(wanted: Wanted, without_route: Wanted | None = None) -> World:
     made = World(route=model.Route("app", path="/app/"))
     place = made.service.router.match(b"h", b"/app/")
     assert place is not None
-    place.rewriter = Rewriter(wanted, 100, 16, Ids(os.urandom))
+    place.rewriter = Rewriter(wanted, 100, Budget(HEADS_KEPT), Ids(os.urandom))
     if without_route is not None:
-        made.service.rewriter = Rewriter(without_route, 100, 16, Ids(os.urandom))
+        made.service.rewriter = Rewriter(without_route, 100, Budget(HEADS_KEPT), Ids(os.urandom))
     return made
 
 
@@ -200,8 +202,8 @@ def test_with_a_body() -> None:
 
 
 def test_the_everyday_heads_forget() -> None:
-    """As many as told."""
-    heads = everyday_heads(100, 2)
+    """As many bytes as told."""
+    heads = everyday_heads(100, Budget(2 * (OBJECTS + COPIES * 80)))
     for number in range(5):
         heads.read(b"HTTP/1.1 200 OK\r\nServer: %d\r\nContent-Length: 0\r\n\r\n" % number, b"GET")
     assert len(heads._known) == 1

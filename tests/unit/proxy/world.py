@@ -21,7 +21,7 @@ from lbproxy.balance.pool import Pool
 from lbproxy.config import model
 from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
 from lbproxy.filter.counts import CountTable
-from lbproxy.filter.limiter import Memory
+from lbproxy.filter.limiter import CLIENTS_KEPT, Memory
 from lbproxy.filter.rates import SPAN, RateTable
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.observe.access import AccessLog
@@ -32,6 +32,7 @@ from lbproxy.proxy.retries import Retries
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
+from lbproxy.remembered import Budget
 from lbproxy.streams import NEVER, Buffer, Strand, Stream
 from lbproxy.worker.door import Door
 from lbproxy.worker.filtering import make_filters
@@ -320,7 +321,8 @@ class World:
             limits=limits or model.Limits(),
             client_limits=client_limits,
         )
-        memory = Memory(RateTable(_cells()), CountTable(_cells(), 64 * SPAN, 0), nullcontext(), lambda: [0], bytes(32))
+        counts = CountTable(_cells(), 64 * SPAN, 0)
+        memory = Memory(RateTable(_cells()), counts, nullcontext(), lambda: [0], bytes(32), Budget(CLIENTS_KEPT))
         [filters] = make_filters(self.config, self.ledger, 0, memory, self.clock)
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
         self.service = Service(

@@ -6,9 +6,8 @@ from typing import cast
 
 from lbproxy.balance.pool import Pool
 from lbproxy.config.model import HeaderRules, Hsts
-from lbproxy.http.heads import HEADS_KEPT
 from lbproxy.proxy.rewriter import NOTHING, Wanted
-from lbproxy.worker.places import LEAST_KEPT, make_places, wanted
+from lbproxy.worker.places import make_places, wanted
 from tests.unit.config.text import LEAST, read
 
 POOLS = {"app": cast(Pool, object())}
@@ -50,7 +49,9 @@ def test_who_wants_the_same_shares_it() -> None:
     assert rewriters[1] is rewriters[31]
     first = rewriters[1]
     assert first is not None
-    assert first.heads._keep == max(LEAST_KEPT, HEADS_KEPT // 30)
+    last = rewriters[29]
+    assert last is not None
+    assert first.heads._budget is last.secure_heads._budget
 
 
 def test_a_route_has_its_own_limit_for_bodies() -> None:

@@ -1,0 +1,239 @@
+"""Whatever grows by what peers send is bounded in bytes: every container that outlives a call is listed here with its bound.
+
+A new one fails the first test until somebody has thought of what bounds it. The others fill those that peers can fill, as a hostile
+one would, and measure.
+"""
+
+from __future__ import annotations
+
+import ast
+import tracemalloc
+from collections.abc import Callable, Iterator
+from ipaddress import ip_network
+
+import pytest
+
+from lbproxy.balance.ledger import SIZE, Ledger
+from lbproxy.config.model import AddressList, RouteFilters
+from lbproxy.filter.addresses import parse_client
+from lbproxy.filter.keys import Keys
+from lbproxy.filter.limiter import CLIENTS_KEPT
+from lbproxy.http.edits import ResponseEdits
+from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.h1.request import LastFields, parse_request
+from lbproxy.http.heads import HEADS_KEPT, ResponseHeads
+from lbproxy.http.message import FIELDS_KEPT
+from lbproxy.observe.access import AccessLog
+from lbproxy.proxy.filters import Filters
+from lbproxy.remembered import Budget
+from tests.test_architecture import PACKAGE, module_name, source_files
+
+WITHOUT_PEERS = ("cli", "config", "compiled")
+"""Nothing that a peer sends comes there."""
+
+CONFIG = "by the configuration"
+SLOTS = "by the 1024 columns of the ledger"
+CONNECTIONS = "by connections_per_worker, or a pool's limit of idle connections"
+CHILDREN = "by the children that may live at once"
+OPERATOR = "by what an operator asks for, over at most 16 connections"
+BOUNDS = {
+    "balance.pool._readers": "one entry",
+    "balance.slots._slots": SLOTS,
+    "balance.source_hash._circles": CONFIG,
+    "balance.source_hash._weights": CONFIG,
+    "control.endpoints._made": "one entry for each path that is served",
+    "control.evidence._pools": CONFIG,
+    "control.visitors._there": "by metrics.connections",
+    "control.watch._greenlets": SLOTS,
+    "control.watch._watched": SLOTS,
+    "filter.addresses._begins": CONFIG,
+    "filter.addresses._ends": CONFIG,
+    "filter.counts._alone": CONNECTIONS,
+    "filter.keys._known": "a Budget, measured below",
+    "health.outlier._samples": "by the window, two a second",
+    "http.h1.request._hosts": "512 Hosts of at most 260 bytes, measured below",
+    "http.heads._known": "a Budget, measured below",
+    "ipc.pipe._descriptors": "by the master, who alone sends any",
+    "ipc.pipe._queue": "QUEUE_LIMIT bytes",
+    "master.book.addresses": "by the configuration, 64 for each name",
+    "master.book.left": SLOTS,
+    "master.book.orders": CONFIG,
+    "master.control_socket._connections": "MAX_CONNECTIONS",
+    "master.fleet._actions": "taken after each event",
+    "master.fleet._children": CHILDREN,
+    "master.fleet.generations": "three",
+    "master.generation.leaving": CHILDREN,
+    "master.generation.posts": CHILDREN,
+    "master.main._events": CHILDREN,
+    "master.main._plans": "three",
+    "master.notify._kept": "by messages of ours",
+    "master.operator._wait_for_next": OPERATOR,
+    "master.operator._wait_for_this": OPERATOR,
+    "master.prepare.outers": CONFIG,
+    "master.prepare.pool_pems": CONFIG,
+    "master.prepare.sockets": CONFIG,
+    "master.prepare.warnings": CONFIG,
+    "master.signals._before": "by the signals there are",
+    "master.signals._noted": "emptied each turn; one signal of a kind is pending at a time",
+    "master.verdicts._states": SLOTS,
+    "net.deadlines._late": CONNECTIONS,
+    "net.deadlines.streams": CONNECTIONS,
+    "net.strands._idle": "by a constant",
+    "net.work_budget._queue": CONNECTIONS,
+    "observe.access._everyday": "4096 names of backends",
+    "observe.access._hosts": "512 Hosts of at most 260 bytes, measured below",
+    "observe.access._lines": "written five times a second; a line has at most 3 KiB, and a request of its own",
+    "observe.log._buckets": "by the names of events",
+    "observe.log._facts": "by constants",
+    "observe.outlet._waiting": "BACKLOG bytes",
+    "observe.standard._outlets": "stdout and stderr",
+    "proxy.filters._known": "a Budget, measured below",
+    "proxy.filters._limiters": CONFIG,
+    "proxy.filters._tickets": "by the limits of a route",
+    "proxy.queue._line": "by a pool's queue",
+    "proxy.reuse._shelves": SLOTS,
+    "proxy.reuse.idle": CONNECTIONS,
+    "proxy.router._by_host": CONFIG,
+    "proxy.service.connections": CONNECTIONS,
+    "proxy.upload._kept": "64 KiB a request",
+    "remembered._memories": CONFIG,
+    "tls.keystore._nested": CONFIG,
+    "tls.sni._by_name": CONFIG,
+    "tls.sni._report_others": "one entry",
+    "tls.sni.by_address": CONFIG,
+    "worker.bells._waiting": CONFIG,
+    "worker.log_writer._queue": "BACKLOG bytes",
+}
+
+LEDGER = Ledger(bytearray(SIZE))
+GROWING = ("dict", "set", "deque", "list", "defaultdict", "OrderedDict", "SimpleQueue", "Counter")
+
+
+def grows(value: ast.expr | None) -> bool:
+    """An empty container, or one that is made by calling its type: something will be put into it."""
+    if isinstance(value, ast.Dict):
+        return not value.keys
+    if isinstance(value, ast.List):
+        return not value.elts
+    if isinstance(value, ast.Call):
+        called = value.func
+        if isinstance(called, ast.Attribute) and called.attr == "draws":
+            return True
+        if isinstance(called, ast.Name) and called.id == "field":
+            return any(word.arg == "default_factory" and grows_by_name(word.value) for word in value.keywords)
+        return grows_by_name(called)
+    return False
+
+
+def grows_by_name(called: ast.expr) -> bool:
+    return (called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else "") in GROWING
+
+
+def kept(tree: ast.Module) -> Iterator[str]:
+    """Names of what outlives a call: attributes of objects, and of the module."""
+    inside = [(node, False) for node in tree.body]
+    while inside:
+        node, in_function = inside.pop()
+        deeper = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        inside += [(child, deeper) for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+        if isinstance(node, ast.Assign | ast.AnnAssign) and grows(node.value):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Attribute):
+                    yield target.attr
+                elif isinstance(target, ast.Name) and not in_function:
+                    yield target.id
+
+
+def test_every_container_that_lasts_is_listed_with_its_bound() -> None:
+    """And nothing else is."""
+    found = set()
+    for path in source_files("lbproxy"):
+        folder = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if folder not in WITHOUT_PEERS:
+            module = module_name(path).removeprefix("lbproxy.")
+            found |= {f"{module}.{name}" for name in kept(ast.parse(path.read_text()))}
+    assert found == set(BOUNDS)
+
+
+# ---------------------------------------------------------------- as hostile peers fill them
+
+
+def heads_of_backends() -> list[object]:
+    """Forty routes with rules of their own, and backends that never say the same twice, in the largest heads that are kept."""
+    budget = Budget(HEADS_KEPT)
+    places = [ResponseHeads(500, ResponseEdits((), (("X-A", "b"),)), budget) for _ in range(40)]
+    for number in range(3000):
+        fields = b"".join(b"X%d: %d\r\n" % (each, number) for each in range(number % 300))
+        places[number % 40].read(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: %d\r\n%b\r\n" % (number, fields), b"GET")
+    for number in range(500):
+        value = b"x" * (FIELDS_KEPT - 80) + b"%d" % number
+        places[number % 40].read(b"HTTP/1.1 200 OK\r\nConnection: %b\r\nContent-Length: 0\r\n\r\n" % value, b"GET")
+    return [places]
+
+
+def addresses_of_clients() -> list[object]:
+    """A hundred limits, and clients with an IPv6 network each."""
+    budget = Budget(CLIENTS_KEPT)
+    limits = [Keys(b"k" * 32, f"route {number}", budget) for number in range(100)]
+    for number in range(20_000):
+        limits[number % 100].of(parse_client(f"2001:db8:{number >> 8:x}:{number & 255:x}::1").site())
+    return [limits]
+
+
+def addresses_at_routes() -> list[object]:
+    """A route that refuses some, and clients with as many addresses."""
+    rules = RouteFilters(AddressList(deny=(ip_network("192.0.2.0/24"),)))
+    filters = Filters(rules, (), LEDGER, 0, lambda: 0.0)
+    for number in range(20_000):
+        filters._site(f"2001:db8:1234:5678:9abc:def0:{number >> 8:x}:{number & 255:x}")
+    return [filters]
+
+
+def hosts() -> list[object]:
+    """Endless names of the greatest length."""
+    for number in range(3000):
+        name = ".".join(["x" * 60] * 3) + f".{number:060}"
+        parse_request(f"GET / HTTP/1.1\r\nHost: {name}:12345\r\n\r\n".encode(), 8192, 100)
+    return []
+
+
+def hosts_in_the_log() -> list[object]:
+    log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
+    for number in range(3000):
+        log.describe("192.0.2.1", b"GET", b"x" * 250 + b"%d" % number, b"/")
+    return [log]
+
+
+def a_busy_client() -> list[object]:
+    """The largest request that a connection remembers, in each of its memories."""
+    last, forwarder = LastFields(), Forwarder("192.0.2.1", "https", 443, (ip_network("10.0.0.0/8"),))
+    for number in range(50):
+        value = "x" * (FIELDS_KEPT - 800) + str(number)
+        head = f"GET /{number} HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-Server: {value}\r\n\r\n".encode()
+        sent = forwarder.request(parse_request(head, 8192, 100, last))
+        forwarder.edited = (sent, None, sent[:-4] + b"\r\nX-More: y\r\n\r\n")
+    return [last, forwarder]
+
+
+@pytest.mark.parametrize(
+    ("fill", "most"),
+    [
+        (heads_of_backends, HEADS_KEPT),
+        (addresses_of_clients, CLIENTS_KEPT),
+        (addresses_at_routes, CLIENTS_KEPT),
+        (hosts, 512 * 1024),
+        (hosts_in_the_log, 512 * 1024),
+        (a_busy_client, 32 * 1024),
+    ],
+)
+def test_filled_by_a_hostile_peer_it_holds_no_more_bytes_than_it_says(fill: Callable[[], list[object]], most: int) -> None:
+    """A tenth may be added for the containers themselves."""
+    fill()  # what is made once: compiled patterns, caches of the interpreter
+    tracemalloc.start()
+    try:
+        held = fill()
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert taken <= most * 1.1
+    del held
