@@ -27,6 +27,7 @@ HOT = (
     "lbproxy.balance.selection",
     "lbproxy.balance.source_hash",
     "lbproxy.balance.turns",
+    "lbproxy.http.fields",
     "lbproxy.http.forwarding",
     "lbproxy.http.framing",
     "lbproxy.http.grammar",

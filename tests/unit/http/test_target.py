@@ -162,3 +162,49 @@ def test_work_is_linear(unit: bytes) -> None:
 def test_merged_slashes(path: bytes, merged: bytes) -> None:
     """Runs of slashes become one; encoded ones are data."""
     assert merge_slashes(path) == merged
+
+
+def by_the_book(path: bytes) -> bytes | None:
+    """RFC 3986 6.2.2 and 5.2.4 with matches and lists; None: refused before dots are looked for in disguise."""
+    for match in re.finditer(rb"%(..?)?", path, re.DOTALL):
+        if HEX.fullmatch(match[0]) is None or match[0].lower() in (b"%00", b"%5c"):
+            return None
+    unreserved = re.compile(rb"[A-Za-z0-9._~-]")
+
+    def plain(match: re.Match[bytes]) -> bytes:
+        byte = bytes.fromhex(match[1].decode())
+        return byte if unreserved.match(byte) else match[0].upper()
+
+    kept: list[bytes] = []
+    segments = HEX.sub(plain, path).split(b"/")[1:]
+    for segment in segments:
+        if segment == b"..":
+            if not kept:
+                return None
+            kept.pop()
+        elif segment != b".":
+            kept.append(segment)
+    return b"/" + b"/".join([*kept, b""] if segments[-1] in (b".", b"..") else kept)
+
+
+@given(st.lists(PIECES.filter(lambda piece: piece not in (b"?", b"#", b"\\")), max_size=12).map(b"".join))
+def test_normal_form_by_the_book(pieces: bytes) -> None:
+    """A byte at a time comes to the same."""
+    expected = by_the_book(b"/" + pieces)
+    try:
+        path: bytes | None = split_target(b"/" + pieces)[0]
+    except RequestError as error:
+        path = expected if error.reason == "target_dots" else None
+    assert path == expected
+
+
+@pytest.mark.parametrize("escape", range(256))
+def test_every_escape(escape: int) -> None:
+    """By its digits, large and small."""
+    for text in (b"/a%%%02x" % escape, b"/a%%%02X" % escape):
+        expected = by_the_book(text)
+        if expected is None:
+            with pytest.raises(RequestError):
+                split_target(text)
+        else:
+            assert split_target(text) == (expected, expected)
