@@ -25,6 +25,7 @@ from lbproxy.config.model import (
     Listen,
     ListenTls,
     Log,
+    Metrics,
     NearTimeouts,
     Outlier,
     Pool,
@@ -45,7 +46,7 @@ TomlTable = dict[str, object]
 def emit(config: Config) -> str:
     """TOML text of the effective configuration. File names are absolute in it, when load made them so."""
     shared = {limit.name: client_limit_table(limit) for limit in config.client_limits}
-    metrics = {} if config.metrics.address is None else {"metrics": {"address": str(config.metrics.address)}}
+    metrics = {} if config.metrics == Metrics() else {"metrics": metrics_table(config.metrics)}
     return toml.dumps(
         {
             "proxy": proxy_table(config.proxy),
@@ -58,6 +59,16 @@ def emit(config: Config) -> str:
             **({"route": [_route(route) for route in config.routes]} if config.routes else {}),
             "pool": {pool.name: _pool(pool) for pool in config.pools},
         }
+    )
+
+
+def metrics_table(metrics: Metrics) -> TomlTable:
+    """[metrics]"""
+    return _given(
+        address=None if metrics.address is None else str(metrics.address),
+        hosts=list(metrics.hosts),
+        connections=metrics.connections,
+        timeout=format_duration(metrics.timeout),
     )
 
 

@@ -449,9 +449,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """[metrics]; None: not served."""
+    """[metrics]"""
 
     address: Address | None = None
+    """None: not served."""
+    hosts: tuple[str, ...] = ()
+    """What a Host field may say beside addresses and "localhost": as a route's host."""
+    connections: int = 32
+    """At a time."""
+    timeout: float = 5.0
+    """Seconds for a connection, from accept to the last byte: shorter than any scraper's own."""
 
 
 @dataclass(frozen=True, slots=True)

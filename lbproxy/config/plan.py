@@ -198,7 +198,7 @@ def _metrics(old: Metrics, new: Metrics) -> Iterator[Change]:
         yield from (Change("metrics", str(address), "removed") for address in (old.address,) if address is not None)
         yield from (Change("metrics", str(address), "added") for address in (new.address,) if address is not None)
     else:
-        yield from _once("metrics", {"address": str(old.address)}, {"address": str(new.address)})
+        yield from _once("metrics", emit.metrics_table(old), emit.metrics_table(new))
 
 
 def _matched(old: dict[str, T], new: dict[str, T]) -> Iterator[tuple[str, T | None, T | None]]:

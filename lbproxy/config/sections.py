@@ -113,6 +113,12 @@ def read_limits(table: Table) -> Limits:
 
 def read_metrics(table: Table) -> Metrics:
     """[metrics]"""
-    metrics = Metrics(address=table.take("address", parse_port_address, None))
+    default = Metrics()
+    metrics = Metrics(
+        address=table.take("address", parse_port_address, None),
+        hosts=table.each("hosts", values.route_host, 'a list of hosts such as ["lb1.example.com"]'),
+        connections=table.take("connections", values.whole(2, 1000), default.connections),
+        timeout=table.take("timeout", values.duration(60.0), default.timeout),
+    )
     table.close(belongs_in)
     return metrics

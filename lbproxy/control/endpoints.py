@@ -1,8 +1,14 @@
 """/metrics, /livez, /readyz, /status.json and the status page, on the metrics socket.
 
 A responder of its own, tiny and strict, because a monitoring port is asked by scrapers, browsers and scanners alike: GET and HEAD
-only, no body, one request per connection, a small head, one deadline for everything, few connections at a time. Nothing here
-changes anything.
+only, no body, one request per connection, a small head, one deadline for everything, few connections at a time, of which the oldest
+silent ones give way (visitors.py). Nothing here changes anything.
+
+A browser behind the firewall can be sent here by anybody's page whose name suddenly means our address ("DNS rebinding"). What such
+a browser says as Host is that name. So names are answered only if they are configured; addresses and localhost cannot be had so.
+
+An answer that is costly to make is given again for ten times as long as that took, and few connections are taken in at once: who
+asks without end makes the health checks beside him wait for milliseconds, no more.
 """
 
 from __future__ import annotations
@@ -10,30 +16,35 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from http import HTTPStatus
-from typing import NamedTuple
+from ipaddress import ip_address
+from typing import NamedTuple, cast
 
 import gevent
 import gevent.socket
-from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from lbproxy.balance.places import in_order
 from lbproxy.control.page import page
+from lbproxy.control.visitors import Stage, Visitors
 from lbproxy.http.date import date_line
+from lbproxy.http.grammar import HOST
 from lbproxy.ipc.handover import Handover
 from lbproxy.observe.metrics import CONTENT_TYPE, Snapshot, exposition, status
 from lbproxy.observe.snapshot import snapshot
 
 MAX_HEAD = 8 * 1024
-MAX_CONNECTIONS = 32
-"""At a time; the kernel's backlog holds the others."""
-DEADLINE = 5.0
-"""Seconds for a connection, from accept to the last byte: shorter than any scraper's own."""
+AT_ONCE = 8
+"""Connections that are accepted in one turn of the loop."""
+COSTLY = 0.005
+"""Seconds of CPU that an answer takes which is worth keeping; those of a dozen pools take one."""
+SHARE = 10
+"""Times what a costly one took, until it is made anew."""
 
 # RFC 9112 section 3, origin-form only.
-_REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) (/[!-~]{0,1023}) HTTP/1\.[01]\r\n")
+_REQUEST_LINE = re.compile(rb"([A-Z]{1,16}) (/[!-~]{0,1023}) HTTP/1\.([01])\r\n")
+_HOST_FIELD = re.compile(rb"(?i)\r\nhost:[ \t]*+([^\r\n]*+)")
 
 TEXT = "text/plain; charset=utf-8"
 HEADERS = (
@@ -52,6 +63,21 @@ class Answer(NamedTuple):
     """More header lines, each with its line end."""
 
 
+class Made(NamedTuple):
+    """An answer, and until when it is given again."""
+
+    answer: Answer
+    until: float
+
+
+class Asked(NamedTuple):
+    method: str
+    path: str
+    """Without query."""
+    host: str
+    """In lower case, without port; "" when nothing was said."""
+
+
 class Endpoints:
     """Serves on the handover's metrics socket from `start` to `stop`; `stop` closes our descriptor, not the master's."""
 
@@ -63,37 +89,63 @@ class Endpoints:
         self._generation = handover.generation
         self._handover = handover
         self._started = time.time()
+        metrics = handover.config.metrics
+        self._names = metrics.hosts
+        self._timeout = metrics.timeout
+        self._visitors: Visitors[gevent.Greenlet[..., object]] = Visitors(metrics.connections)
+        self._made: dict[str, Made] = {}
         socket = gevent.socket.socket(listening.family, listening.type, listening.proto, fileno=listening.detach())
-        self._server = StreamServer(socket, self._serve, spawn=Pool(MAX_CONNECTIONS))
+        self._server = StreamServer(socket, self._serve)
+        self._server.max_accept = AT_ONCE
 
     def start(self) -> None:
         self._server.start()
 
     def stop(self) -> None:
-        self._server.stop(timeout=0)
+        self._server.stop()
+        for task in self._visitors.tasks():
+            task.kill(block=False)
 
     def _serve(self, sock: gevent.socket.socket, _peer: object) -> None:
+        visitor, gives_way = self._visitors.enter(cast("gevent.Greenlet[..., object]", gevent.getcurrent()))
+        if gives_way is not None:
+            gives_way.kill(block=False)
         try:
-            with gevent.Timeout(DEADLINE, False):  # type: ignore[arg-type]  # documented: False ends the block
+            with gevent.Timeout(self._timeout, False):  # type: ignore[arg-type]  # documented: False ends the block
                 head = _read_head(sock)
                 if head is not None:
+                    visitor.stage = Stage.ASKING
                     sock.sendall(self._respond(head))
+                    visitor.stage = Stage.ANSWERED
                     _finish(sock)
         except OSError:
             pass  # the peer hung up; there is nobody to tell
         finally:
+            self._visitors.leave(visitor)
             sock.close()
 
     def _respond(self, head: bytes) -> bytes:
-        method, path = parse(head)
-        if not path:
+        asked = parse(head)
+        if asked is None:
             return render(Answer(HTTPStatus.BAD_REQUEST, TEXT, "bad request\n"), True)
-        if method not in ("GET", "HEAD"):
+        if not may_ask(asked.host, self._names):
+            return render(Answer(HTTPStatus.MISDIRECTED_REQUEST, TEXT, f"{asked.host} is none of [metrics] hosts\n"), True)
+        if asked.method not in ("GET", "HEAD"):
             return render(Answer(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n", "Allow: GET, HEAD\r\n"), True)
-        endpoint = ENDPOINTS.get(path)
-        if endpoint is None:
-            return render(Answer(HTTPStatus.NOT_FOUND, TEXT, "".join(f"{known}\n" for known in ENDPOINTS)), method == "GET")
-        return render(endpoint(self._snapshot()), method == "GET")
+        if asked.path not in ENDPOINTS:
+            return render(Answer(HTTPStatus.NOT_FOUND, TEXT, "".join(f"{known}\n" for known in ENDPOINTS)), asked.method == "GET")
+        return render(self._answer(asked.path), asked.method == "GET")
+
+    def _answer(self, path: str) -> Answer:
+        made = self._made.get(path)
+        if made is not None and time.monotonic() < made.until:
+            return made.answer
+        begun = time.thread_time()
+        answer = ENDPOINTS[path](self._snapshot())
+        took = time.thread_time() - begun
+        if took >= COSTLY:
+            self._made[path] = Made(answer, time.monotonic() + SHARE * took)
+        return answer
 
     def _snapshot(self) -> Snapshot:
         inherited = self._handover  # and kept up to date, as names get other addresses
@@ -139,13 +191,30 @@ ENDPOINTS: dict[str, Callable[[Snapshot], Answer]] = {
 # ---------------------------------------------------------------- bytes
 
 
-def parse(head: bytes) -> tuple[str, str]:
-    """Method and path (without query) of a request head, the path empty when the head is none. Header fields do not matter here: no
-    body is ever read, and every answer closes."""
+def parse(head: bytes) -> Asked | None:
+    """What a head asks for; None when it is none. Other header fields than Host do not matter here: no body is ever read, and every
+    answer closes. A Host may be missing in HTTP/1.0 alone (RFC 9112 3.2)."""
     line = _REQUEST_LINE.match(head)
-    if line is None:
-        return "", ""
-    return line[1].decode("ascii"), line[2].decode("ascii").partition("?")[0]
+    hosts = _HOST_FIELD.findall(head)
+    if line is None or len(hosts) > 1 or (not hosts and line[3] == b"1"):
+        return None
+    host = HOST.match(hosts[0].rstrip(b" \t").lower()) if hosts else None
+    if hosts and host is None:
+        return None
+    said = "" if host is None else host[1].decode("ascii").removesuffix(".")
+    return Asked(line[1].decode("ascii"), line[2].decode("ascii").partition("?")[0], said)
+
+
+def may_ask(host: str, names: Collection[str]) -> bool:
+    """Whether whoever calls us that is answered: by an address, as localhost, by one of these names, or not at all."""
+    if host in ("", "localhost") or host in names or host.endswith(".localhost"):  # RFC 6761 6.3
+        return True
+    try:
+        ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        _, dot, parent = host.partition(".")
+        return bool(dot) and f"*.{parent}" in names
+    return True
 
 
 def render(answer: Answer, with_body: bool) -> bytes:

@@ -82,5 +82,5 @@ def alike(draw: st.DrawFn) -> Config:
         draw(st.sampled_from([model.Log(), model.Log("debug", "json", "/a.log")])),
         draw(st.sampled_from([model.Timeouts(), model.Timeouts(keepalive=0.25, tunnel=90.0)])),
         draw(st.sampled_from([model.Limits(), model.Limits(body=2**20, fields=50)])),
-        draw(st.sampled_from([model.Metrics(), model.Metrics(Address("::", 9)), model.Metrics(Address("::", 10))])),
+        draw(st.sampled_from([model.Metrics(), model.Metrics(Address("::", 9)), model.Metrics(Address("::", 9), ("a",), 9, 2.0)])),
     )

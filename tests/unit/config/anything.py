@@ -175,7 +175,13 @@ def configs(draw: st.DrawFn) -> Config:
         st.integers(0, 2**40),
         st.integers(1, 9),
     )
-    metrics = st.builds(model.Metrics, st.none() | st.builds(Address, ips, st.just(999)))
+    metrics = st.builds(
+        model.Metrics,
+        st.none() | st.builds(Address, ips, st.just(999)),
+        st.lists(st.sampled_from(["a.example.com", "*.example.com", "lb"]), max_size=2).map(tuple),
+        st.integers(2, 1000),
+        st.floats(0.1, 60).map(lambda value: round(value, 3)),
+    )
     timeouts = st.builds(model.Timeouts, *[seconds] * 8, st.just(0.0) | seconds)
     tables = draw(processes()), draw(log), draw(timeouts), draw(limits), draw(metrics)
     return Config("", draw(listeners), routes, found, *tables, named)

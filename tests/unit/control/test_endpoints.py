@@ -6,6 +6,7 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from http import HTTPStatus
 
 import gevent
 import gevent.socket
@@ -14,7 +15,8 @@ import pytest
 from lbproxy.balance.ledger import Admin, Column, Health, Ledger, Scalar, column_at, scalar_at
 from lbproxy.config import model
 from lbproxy.control import endpoints
-from lbproxy.control.endpoints import ENDPOINTS, Endpoints, parse
+from lbproxy.control.endpoints import ENDPOINTS, Answer, Asked, Endpoints, may_ask, parse
+from lbproxy.observe.metrics import Snapshot
 from tests.unit.control.backends import handover, new_ledger, pool_of
 
 OFF = model.Health(type="off")
@@ -51,8 +53,8 @@ class Monitor:
                 answer += chunk
             return answer
 
-    def get(self, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-        head, _, body = self.send(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).partition(b"\r\n\r\n")
+    def get(self, path: str, method: str = "GET", host: str = "127.0.0.1:9180") -> tuple[int, dict[str, str], bytes]:
+        head, _, body = self.send(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()).partition(b"\r\n\r\n")
         line, *fields = head.decode().split("\r\n")
         headers = dict(field.split(": ", 1) for field in fields)
         assert int(headers["Content-Length"]) == len(body) or method == "HEAD"
@@ -142,6 +144,10 @@ def test_other_methods_and_paths(monitor: Monitor) -> None:
         b"GET /" + b"a" * 2000 + b" HTTP/1.1\r\n\r\n",
         b"GET /livez HTTP/1.1\r\nX: " + b"a" * endpoints.MAX_HEAD,
         b"\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1@evil.example\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost:\r\n\r\n",
     ],
 )
 def test_rubbish_is_400(monitor: Monitor, rubbish: bytes) -> None:
@@ -150,13 +156,14 @@ def test_rubbish_is_400(monitor: Monitor, rubbish: bytes) -> None:
 
 
 def test_parse_takes_the_path_without_its_query() -> None:
-    """Fields do not matter."""
-    assert parse(b"GET /a?b=c HTTP/1.0\r\nanything\r\n\r\n") == ("GET", "/a")
+    """Fields do not matter, but for Host."""
+    assert parse(b"GET /a?b=c HTTP/1.0\r\nanything\r\n\r\n") == Asked("GET", "/a", "")
+    assert parse(b"GET /a HTTP/1.1\r\nHOST:\tLB.Example.COM.:80 \r\n\r\n") == Asked("GET", "/a", "lb.example.com")
 
 
 def test_silence_is_cut_by_the_deadline(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
     """One byte and nothing more: closed without an answer, and others are served meanwhile."""
-    monkeypatch.setattr(endpoints, "DEADLINE", 0.3)
+    monkeypatch.setattr(monitor.served, "_timeout", 0.3)
     with gevent.socket.create_connection(monitor.address) as sock:
         sock.sendall(b"G")
         assert monitor.get("/livez")[0] == 200
@@ -176,15 +183,67 @@ def test_a_client_that_resets_disturbs_nobody(monitor: Monitor) -> None:
     assert monitor.get("/livez")[0] == 200
 
 
-def test_connections_beyond_the_limit_wait_their_turn(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are served as soon as others are cut."""
-    monkeypatch.setattr(endpoints, "DEADLINE", 0.3)
-    idle = [gevent.socket.create_connection(monitor.address) for _ in range(endpoints.MAX_CONNECTIONS + 5)]
+@pytest.mark.parametrize("said", [b"", b"GET /livez HTTP/1.1\r\nHost: loc", b"GET /livez HTTP/1.0\r\n\r\n"])
+def test_who_only_holds_a_place_gives_way_at_once(monitor: Monitor, said: bytes) -> None:
+    """Sixty-four that say nothing, or never end, or have their answer and stay: the next one is answered before any time is up."""
+    idle = [gevent.socket.create_connection(monitor.address) for _ in range(64)]
     try:
-        assert monitor.get("/livez")[0] == 200
+        for sock in idle:
+            sock.sendall(said)
+        begun = time.monotonic()
+        for _ in range(10):
+            assert monitor.get("/livez")[0] == 200
+        assert time.monotonic() - begun < model.Metrics().timeout / 2
+        assert len(list(monitor.served._visitors.tasks())) <= model.Metrics().connections
     finally:
         for sock in idle:
             sock.close()
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "127.0.0.1:9180", "[::1]:9180", "10.0.0.7", "localhost", "LOCALHOST.:80", "a.localhost"]
+)
+def test_addresses_and_localhost_are_answered(monitor: Monitor, host: str) -> None:
+    """Nobody else can give such a name to his page."""
+    assert monitor.get("/livez", host=host)[0] == 200
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "lb1", "x.127.0.0.1"])
+def test_a_foreign_host_learns_nothing(monitor: Monitor, host: str) -> None:
+    """DNS rebinding: a browser was sent here by a page whose name suddenly means our address."""
+    for path in (*ENDPOINTS, "/nothing"):
+        status, _, body = monitor.get(path, host=host)
+        assert (status, body.decode()) == (421, f"{host} is none of [metrics] hosts\n")
+
+
+def test_configured_names_are_answered() -> None:
+    """As routes match hosts: exact, or one label more."""
+    names = ("lb1.example.com", "*.internal")
+    assert may_ask("lb1.example.com", names)
+    assert may_ask("a.internal", names)
+    assert not may_ask("a.b.internal", names)
+    assert not may_ask("internal", names)
+    assert not may_ask("example.com", names)
+
+
+def test_whoever_asks_without_end_gets_a_tenth_of_the_process(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is costly to make is given again for ten times as long."""
+    asked = []
+
+    def slow(now: Snapshot) -> Answer:
+        asked.append(now)
+        begun = time.thread_time()
+        while time.thread_time() - begun < 0.05:
+            pass
+        return Answer(HTTPStatus.OK, endpoints.TEXT, f"{len(asked)}\n")
+
+    monkeypatch.setitem(ENDPOINTS, "/metrics", slow)
+    first = monitor.get("/metrics")
+    made = monitor.served._made["/metrics"]
+    monitor.served._made["/metrics"] = made._replace(until=made.until + 60)  # however busy the machine is
+    assert monitor.get("/metrics") == first
+    monitor.served._made.clear()
+    assert monitor.get("/metrics")[2] == b"2\n"
 
 
 def test_without_a_socket_there_is_nothing_to_serve() -> None:

@@ -174,7 +174,7 @@ def test_metrics_are_served_from_the_inherited_socket() -> None:
     with session(metrics=listening) as control:
         control.hear(Ready)
         with gevent.socket.create_connection(address) as sock:
-            sock.sendall(b"GET /livez HTTP/1.1\r\n\r\n")
+            sock.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
             assert sock.recv(4096).startswith(b"HTTP/1.1 200 OK\r\n")
         control.pipe.send(Quit())
         assert control.exit_code() == 0
