@@ -11,10 +11,24 @@ from array import array
 from collections.abc import Sequence
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import BACKEND_SLOTS, ROW_CELLS, Column, Header, Health, Ledger, PerBackend, cell_at, column_at
+from lbproxy.balance.ledger import (
+    BACKEND_SLOTS,
+    MOST_AT_ONCE,
+    RETIRED,
+    ROW_CELLS,
+    Column,
+    Header,
+    Health,
+    Ledger,
+    PerBackend,
+    cell_at,
+    column_at,
+)
 
 _CHILDREN_HIGH = int(Header.CHILDREN_HIGH)  # an Enum's member is looked up through a hook in Python 3.11
 _UP = int(Health.UP)
+_RETIRED = RETIRED
+_MOST = MOST_AT_ONCE
 _TO_REQUESTS = (PerBackend.REQUESTS - PerBackend.IN_FLIGHT) * BACKEND_SLOTS
 
 LOOK_CLOSER = -3
@@ -72,18 +86,23 @@ class Board:
         self._row = ROW_CELLS
 
     def rows(self) -> int:
-        """How many workers' rows there are to add up."""
+        """How many workers' rows there are to add up: ledger.rows_of, for every request, and as there is at least our own."""
         at = _CHILDREN_HIGH
-        return self._cells[at]
+        rows = self._cells[at]
+        if rows < 1:
+            return 1
+        return rows if rows < _RETIRED else _RETIRED
 
     def look(self, rows: int) -> tuple[list[int], list[int], list[int]]:
         """(health, orders, requests in flight over all workers) of each backend."""
-        cells, row = self._cells, self._row
+        cells, row, most = self._cells, self._row, _MOST
         loads = []
         for at in self._in_flight:
-            load = cells[at]
-            for child in range(1, rows):
-                load += cells[at + child * row]
+            load = 0
+            for child in range(rows):
+                count = cells[at + child * row]
+                if 0 < count < most:  # else nobody sound wrote it
+                    load += count
             loads.append(load)
         health, orders = [], []
         for at in self._health:
@@ -98,7 +117,7 @@ class Board:
 
         Round robin among equals is what smooth weighted round robin is with equal weights, and this is one cell.
         """
-        cells, row, up = self._cells, self._row, _UP
+        cells, row, up, most = self._cells, self._row, _UP, _MOST
         for at in self._health:
             if cells[at] != up:
                 return LOOK_CLOSER
@@ -111,9 +130,11 @@ class Board:
         in_flight = self._in_flight
         for index in range(len(in_flight)):  # enumerate would make a Python integer of each
             at = in_flight[index]
-            load = cells[at]
-            for child in range(1, rows):
-                load += cells[at + child * row]
+            load = 0
+            for child in range(rows):
+                count = cells[at + child * row]
+                if 0 < count < most:
+                    load += count
             if equals == 0 or load < fewest:
                 fewest, equals, first = load, 1, index
                 after = index if index >= turn else -1

@@ -13,22 +13,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from operator import itemgetter
 
-from lbproxy.balance.ledger import Column, Header, Ledger, PerBackend, cell_at, column_at
+from lbproxy.balance.ledger import Column, Ledger, PerBackend, at_once, cell_at, column_at, rows_of
 
-_CHILDREN_HIGH = int(Header.CHILDREN_HIGH)
+LAST_TICKET = 2**62
+"""Nobody draws so many: whatever stands beyond it was not drawn."""
+OVERSLEPT = 1.0
+"""Seconds that a worker may leave a place to itself that is its turn to take. It needs some thousandths; one that hangs, or was
+taken over and claims to have waited longest, does not keep the others from it."""
 
 
 class Line:
     """One pool's, for one worker."""
 
-    def __init__(self, ledger: Ledger, child: int, slot: int, limit: int) -> None:
-        """`slot`: of the pool's first backend; `limit`: requests that may wait, over all workers."""
+    def __init__(self, ledger: Ledger, child: int, slot: int, limit: int, clock: Callable[[], float]) -> None:
+        """`slot`: of the pool's first backend; `limit`: requests that may wait, over all workers; `clock`: monotonic seconds."""
         self._cells = ledger.cells
         self._slot = slot
         self._limit = limit
         self._mine = cell_at(child, PerBackend.QUEUED, slot)
         self._head = cell_at(child, PerBackend.LINE_HEAD, slot)
         self._ticket = column_at(Column.TICKET, slot)
+        self._clock = clock
+        self._sleeper = -1
+        self._since = 0.0
         self._rows = -1
         self._read_waiting: Callable[[memoryview], tuple[int, ...]] = itemgetter(0, 0)
         self._read_heads: Callable[[memoryview], tuple[int, ...]] = itemgetter(0, 0)
@@ -36,14 +43,15 @@ class Line:
     def waiting(self) -> int:
         """Requests in line, over all workers."""
         self._follow_rows()
-        return sum(self._read_waiting(self._cells))
+        return sum(map(at_once, self._read_waiting(self._cells)))
 
     def join(self) -> int:
         """Stand in line: the ticket, or 0 when too many do already. For the holder of the pick lock."""
         cells = self._cells
         if self.waiting() >= self._limit:
             return 0
-        ticket = cells[self._ticket] = cells[self._ticket] + 1
+        last = cells[self._ticket]
+        ticket = cells[self._ticket] = last + 1 if 0 <= last < LAST_TICKET else 1
         cells[self._mine] += 1
         if not cells[self._head]:
             cells[self._head] = ticket
@@ -58,11 +66,22 @@ class Line:
         """(the ticket that has waited longest, its worker's row); (0, -1) when nobody waits."""
         self._follow_rows()
         heads = self._read_heads(self._cells)
-        least = min(filter(None, heads), default=0)
+        least = min((head for head in heads if 0 < head <= LAST_TICKET), default=0)
         return (least, heads.index(least)) if least else (0, -1)
 
+    def overslept(self, row: int) -> bool:
+        """There is a place, and it is that row's turn: whether that has been so for too long."""
+        now = self._clock()
+        if row != self._sleeper:
+            self._sleeper, self._since = row, now
+        return now - self._since >= OVERSLEPT
+
+    def taken(self) -> None:
+        """There is no place: nobody sleeps."""
+        self._sleeper = -1
+
     def _follow_rows(self) -> None:
-        rows = self._cells[_CHILDREN_HIGH]
+        rows = max(1, rows_of(self._cells))
         if rows != self._rows:
             self._rows = rows
             # One row more than there are, and so zeros: of a single cell, itemgetter would give no tuple.

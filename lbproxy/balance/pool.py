@@ -20,11 +20,13 @@ from lbproxy.balance.board import LOOK_CLOSER, NATIVE, Board, Lease
 from lbproxy.balance.least_connections import LeastConnections
 from lbproxy.balance.ledger import (
     CHILD_SLOTS,
+    MOST_AT_ONCE,
     Column,
     Ledger,
     PerBackend,
     PickLock,
     Scalar,
+    at_once,
     cell_at,
     column_at,
     scalar_at,
@@ -163,6 +165,8 @@ class Pool:
             return self._in_blocks(rows)
         values = (self._readers.get(rows) or self._reader(rows))(self._cells)
         loads: Sequence[int] = values[2 * count :]
+        if min(loads) < 0 or max(loads) >= MOST_AT_ONCE:  # nobody sound wrote that
+            loads = list(map(at_once, loads))
         if rows > 1:
             loads = [sum(loads[at::count]) for at in range(count)]
         return values[:count], values[count : 2 * count], loads
@@ -175,6 +179,9 @@ class Pool:
             block if self._in_a_row else [block[slot - first] for slot in slots]
             for block in [cells[at : at + span].tolist() for at in self._stretches[: 2 + rows]]
         )
+        for number, block in enumerate(loads):
+            if min(block) < 0 or max(block) >= MOST_AT_ONCE:
+                loads[number] = list(map(at_once, block))
         return health, orders, loads[0] if rows == 1 else list(map(sum, zip(*loads, strict=True)))
 
     def _reader(self, rows: int) -> Callable[[memoryview], tuple[int, ...]]:

@@ -85,6 +85,15 @@ class QueueingPool(AskingPool):
             self._turn_of = 0
 
     def _choose(self, tried: Sequence[int], rows: int) -> int:
-        if not tried and self._line.first()[0] != self._turn_of:
+        if tried:
+            return super()._choose(tried, rows)
+        first, row = self._line.first()
+        if first == self._turn_of:
+            return super()._choose(tried, rows)
+        if not self._turn_of:  # a newcomer stands in line
             return FULL
-        return super()._choose(tried, rows)
+        index = super()._choose(tried, rows)
+        if index < 0:
+            self._line.taken()
+            return index
+        return index if self._line.overslept(row) else FULL

@@ -156,7 +156,7 @@ class Selection:
             share = 100
             if state == warming:
                 at = shares[index]
-                share = max(1, cells[at])
+                share = min(max(1, cells[at]), 100)
             times.append(weight * share)
         return times
 

@@ -3,12 +3,15 @@
 cimport cython
 
 
+cdef long long _FAR
+
+
 cdef class Turns:
     cdef list _at
     cdef long long[::1] _cells
 
     @cython.locals(
         cells=cython.longlong[::1], places=list, total=cython.longlong, chosen=Py_ssize_t, most=cython.longlong, index=Py_ssize_t,
-        weight=cython.longlong, at=Py_ssize_t, current=cython.longlong
+        weight=cython.longlong, at=Py_ssize_t, current=cython.longlong, far=cython.longlong
     )
     cpdef next(self, among, weights)

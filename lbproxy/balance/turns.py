@@ -10,6 +10,9 @@ from collections.abc import Sequence
 
 from lbproxy.balance.ledger import Column, column_at
 
+_FAR = 2**32
+"""Beyond what running weights come to: the sum of all weights."""
+
 
 class Turns:
     """Smooth weighted round robin over the ledger: every worker goes on where the last pick of any worker stopped."""
@@ -22,16 +25,21 @@ class Turns:
 
     def next(self, among: Sequence[int], weights: Sequence[int]) -> int:
         """Whose turn it is among some (not empty); only for the holder of the pick lock."""
-        cells, places = self._cells, self._at
+        cells, places, far = self._cells, self._at, _FAR
         total = 0
         chosen = among[0]
         at = places[chosen]
         most = cells[at]  # without its gain: whoever comes first wins a tie
+        if not -far < most < far:
+            most = 0
         for index in among:
             weight = weights[index]
             total += weight
             at = places[index]
-            current = cells[at] + weight
+            current = cells[at]
+            if not -far < current < far:  # nobody sound wrote that
+                current = 0
+            current += weight
             cells[at] = current
             if current > most:
                 chosen, most = index, current

@@ -14,11 +14,15 @@ from __future__ import annotations
 
 import time
 
-from lbproxy.balance.ledger import Column, Health, Ledger, column_at
+from lbproxy.balance.ledger import Column, Health, Ledger, column_at, counted
 from lbproxy.health.outcome import Finding
 from lbproxy.health.outlier import Standing
 from lbproxy.health.verdict import State
 from lbproxy.health.warming import share
+
+LONGEST = 86400.0
+MOST_EJECTIONS = 10_000
+"""What the process before us can have left; `outlier` has limits of its own, far below."""
 
 _OF_TRAFFIC = {Standing.EJECTED: Health.EJECTED, Standing.TRIAL: Health.TRIAL}
 _OF_CHECKS = {State.UNKNOWN: Health.UNKNOWN, State.UP: Health.UP, State.DOWN: Health.DOWN}
@@ -41,12 +45,12 @@ class Fitness:
         """Since its standing turned, a check has failed."""
         self._passes = 0
         """Checks in a row that passed after that."""
-        self.until = self._get(Column.EJECTED_UNTIL_MS) / 1000
-        self.ejections = self._get(Column.EJECTIONS)
+        self.until = min(self._get(Column.EJECTED_UNTIL_MS) / 1000, time.monotonic() + LONGEST)
+        self.ejections = min(max(0, self._get(Column.EJECTIONS)), MOST_EJECTIONS)
         self._newcomer = newcomer and health is Health.UNKNOWN
         self._warm_at = 0.0
         if health is Health.WARMING:
-            self._warm_at = time.monotonic() + slow_start * (1 - self._get(Column.SHARE) / 100)
+            self._warm_at = time.monotonic() + slow_start * (1 - min(max(0, self._get(Column.SHARE)), 100) / 100)
 
     @property
     def up(self) -> bool:
@@ -65,12 +69,13 @@ class Fitness:
 
     def counted(self, finding: Finding) -> None:
         """One check."""
-        self._set(Column.CHECKS, self._get(Column.CHECKS) + 1)
+        self._set(Column.CHECKS, counted(self._get(Column.CHECKS)) + 1)
         if finding.passed:
             self._passes += self._relapsed
         else:
             self._relapsed, self._passes = True, 0
-            self._set(Column.CHECK_FAILURES, self._get(Column.CHECK_FAILURES) + 1)
+            self._set(Column.CHECK_FAILURES, counted(self._get(Column.CHECK_FAILURES)) + 1)
+        self._publish()  # whatever somebody else wrote there
 
     def recovered(self, rise: int) -> bool:
         """It was ejected, its checks saw why, and `rise` in a row have passed since.

@@ -41,7 +41,7 @@ class CountTable:
             first = child * self._row + at
             for way in range(first, first + WAYS):
                 if cells[way] == tag:
-                    total += cells[way + WAYS]
+                    total += max(0, cells[way + WAYS])
                     break
         if total >= limit:
             return REFUSED

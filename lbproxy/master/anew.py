@@ -24,12 +24,13 @@ from typing import NamedTuple, NoReturn
 
 from lbproxy import __version__
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import WHOLE_SIZE, Ledger
+from lbproxy.balance.ledger import WHOLE_SIZE, Ledger, writable
 from lbproxy.config.model import Certificate, Config, Pool
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import Handover
 from lbproxy.master.environment import kept
 from lbproxy.master.events import Spawn
+from lbproxy.master.ledger_map import protect
 from lbproxy.master.prepare import Estate, Provision
 from lbproxy.master.privileges import Account
 from lbproxy.tls import contexts
@@ -148,14 +149,14 @@ def handover(bequest: Bequest, pipe: socket.socket) -> Handover:
         pool_contexts = {name: _context(config.pool(name), pieces, store) for name, pieces in bequest.pools.items()}
     finally:
         store.close()
-    mapped = mmap.mmap(bequest.ledger, WHOLE_SIZE)
-    os.close(bequest.ledger)  # a mapping has its own
+    ledger = Ledger(mmap.mmap(bequest.ledger, WHOLE_SIZE))
+    protect(ledger, bequest.ledger, writable(order.slot, worker=False))
     return Handover(
         config=config,
         generation=order.generation,
         child=order.slot,
         worker=order.worker,
-        ledger=Ledger(mapped),
+        ledger=ledger,
         pick_lock=multiprocessing.get_context("fork").Lock(),  # nobody picks here
         listeners=(),
         backends=bequest.backends,

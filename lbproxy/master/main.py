@@ -458,12 +458,8 @@ class Master:
         """A dead child's lock, gauges and counts. Its row is what it wrote: numbers that do not add up must not bring us down."""
         ledger = self._estate.ledger
         PickLock.forgive(self._estate.pick_lock, ledger, slot)
-        try:
-            ledger.retire_row(slot)
-        except ValueError as error:  # a sum beyond 64 bits
-            log.get_logger().error("ledger.corrupt", child=slot, why=str(error))
-            for cell in range(scalar_at(slot, 0), scalar_at(slot + 1, 0)):
-                ledger.cells[cell] = 0
+        if not ledger.retire_row(slot):
+            log.get_logger().error("ledger.corrupt", child=slot, why="it counted what cannot be")
 
     def _on_reload(self, _: Signal) -> None:
         self._feed(events.ReloadWanted())

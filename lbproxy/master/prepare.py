@@ -325,6 +325,7 @@ def shared_memory() -> tuple[int, Ledger, RawLock]:
     """
     memory = os.memfd_create(LEDGER_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
+        os.fchmod(memory, 0o600)  # another user's child does not open it anew, by /proc/self/fd
         os.ftruncate(memory, WHOLE_SIZE)
         fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
         mapped = mmap.mmap(memory, WHOLE_SIZE)

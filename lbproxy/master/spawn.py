@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from setproctitle import setproctitle
 
+from lbproxy.balance.ledger import writable
 from lbproxy.config.model import Config
 from lbproxy.errors import FrameError, LbproxyError
 from lbproxy.ipc.codec import encode
@@ -29,6 +30,7 @@ from lbproxy.master import anew, signals
 from lbproxy.master.child import Role
 from lbproxy.master.environment import forget_others
 from lbproxy.master.events import Spawn
+from lbproxy.master.ledger_map import protect
 from lbproxy.master.prepare import Estate, Listening, Provision
 from lbproxy.master.privileges import Account, drop, no_new_privileges
 from lbproxy.observe import log, standard
@@ -171,7 +173,7 @@ def _handover(order: Spawn, estate: Estate, provision: Provision, pipe: socket.s
         listeners = tuple(map(_bound, provision.listeners)) if worker else ()
     if provision.keys is not None:
         provision.keys.close()
-    os.close(estate.memory)  # the mapping has its own
+    protect(estate.ledger, estate.memory, writable(order.slot, worker=worker))
     return Handover(
         config=provision.config,
         generation=order.generation,

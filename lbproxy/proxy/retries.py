@@ -19,7 +19,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 
-from lbproxy.balance.ledger import Header, PerBackend, PickLock, cell_at
+from lbproxy.balance.ledger import PerBackend, PickLock, at_once, cell_at, rows_of
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
 from lbproxy.http import fields
@@ -75,11 +75,11 @@ class Retries:
 
     def _room(self, pool: Pool) -> bool:
         cells = self._cells
-        rows = range(cells[Header.CHILDREN_HIGH])
-        retrying = sum(cells[cell_at(row, PerBackend.RETRYING, pool.backends[0].slot)] for row in rows)
+        rows = range(rows_of(cells))
+        retrying = sum(at_once(cells[cell_at(row, PerBackend.RETRYING, pool.backends[0].slot)]) for row in rows)
         if retrying < LEAST:
             return True
-        live = sum(cells[cell_at(row, PerBackend.IN_FLIGHT, backend.slot)] for row in rows for backend in pool.backends)
+        live = sum(at_once(cells[cell_at(row, PerBackend.IN_FLIGHT, backend.slot)]) for row in rows for backend in pool.backends)
         return retrying * 100 < self._of(pool).retry_budget * live
 
     def _pause(self, tries: int) -> None:

@@ -17,9 +17,8 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Protocol
 
-from lbproxy.balance.ledger import Header, Ledger, PerBackend, PickLock, Scalar, cell_at, scalar_at
+from lbproxy.balance.ledger import Ledger, PerBackend, PickLock, Scalar, at_once, cell_at, rows_of, scalar_at
 
-_CHILDREN_HIGH = int(Header.CHILDREN_HIGH)
 _Read = Callable[[memoryview], tuple[int, ...]]
 
 
@@ -74,7 +73,7 @@ class Door:
             return True
         with self._lock:
             self._follow_rows()
-            if sum(self._read_open(self._cells)) >= self.limit:
+            if sum(map(at_once, self._read_open(self._cells))) >= self.limit:
                 return False
             self.admit()
             return True
@@ -97,7 +96,7 @@ class Door:
                     self._bells.ring(row)
 
     def _follow_rows(self) -> None:
-        rows = self._cells[_CHILDREN_HIGH]
+        rows = max(1, rows_of(self._cells))
         if rows != self._rows:
             self._rows = rows
             # One row more than there are, and so zeros: of a single cell, itemgetter would give no tuple.

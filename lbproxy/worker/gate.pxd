@@ -3,13 +3,14 @@
 cimport cython
 
 
-cdef long _CHILDREN_HIGH
+cdef long long _MOST
 
 
 cdef class Gate:
     cdef long _accepting
     cdef long long[::1] _cells
     cdef long _connections
+    cdef object _ledger
     cdef long long _limit
     cdef long _live
     cdef long _mine
@@ -18,7 +19,7 @@ cdef class Gate:
     cdef object _streams
 
     @cython.locals(
-        cells="long long[::1]", child=long, high=long, mine=cython.longlong, row=long, total=cython.longlong, workers=long
+        cells="long long[::1]", child=long, count=cython.longlong, most=cython.longlong, rows=long, mine=cython.longlong, row=long, total=cython.longlong, workers=long
     )
     cpdef room(self)
     @cython.locals(cells="long long[::1]")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sized
 
-from lbproxy.balance.ledger import ROW_CELLS, Header, Ledger, Scalar, scalar_at
+from lbproxy.balance.ledger import MOST_AT_ONCE, ROW_CELLS, Ledger, Scalar, rows_of, scalar_at
 from lbproxy.config.descriptors import PER_CONNECTION, RESERVE, possible
 from lbproxy.net.listener import Room
 
@@ -20,18 +20,18 @@ SLACK = 2
 """Connections above the mean that never matter; with few connections the ratio alone would be noise."""
 
 # Python 3.11 looks an Enum's members up through a hook.
-_CHILDREN_HIGH = int(Header.CHILDREN_HIGH)
+_MOST = MOST_AT_ONCE
 _PLENTY, _CROWDED, _FULL = Room
 
 
 class Gate:
     """Reads the connection counts of all workers off the ledger at each accept."""
 
-    __slots__ = ("_accepting", "_cells", "_connections", "_limit", "_live", "_mine", "_most_streams", "_row", "_streams")
+    __slots__ = ("_accepting", "_cells", "_connections", "_ledger", "_limit", "_live", "_mine", "_most_streams", "_row", "_streams")
 
     def __init__(self, ledger: Ledger, child: int, limit: int, descriptors: int, streams: Sized) -> None:
         """`limit`: connections that this worker may hold; `descriptors`: files that it may have open; `streams`: all open ones."""
-        self._cells = ledger.cells
+        self._cells = self._ledger = ledger.cells
         self._mine = scalar_at(child, Scalar.CONNECTIONS)
         self._live = scalar_at(child, Scalar.LIVE_REQUESTS)
         self._accepting = scalar_at(0, Scalar.ACCEPTING)  # of the first row; those of the next are ROW_CELLS further on
@@ -49,12 +49,15 @@ class Gate:
             return _FULL
         if mine <= SLACK:
             return _PLENTY
-        high = _CHILDREN_HIGH
+        most = _MOST
+        rows = rows_of(self._ledger)
         workers = total = 0
-        for child in range(cells[high]):
+        for child in range(rows):
             if cells[self._accepting + child * row]:  # a draining worker's connections are not competed for
                 workers += 1
-                total += cells[self._connections + child * row]
+                count = cells[self._connections + child * row]
+                if 0 < count < most:  # else nobody sound wrote it
+                    total += count
         return _CROWDED if workers > 1 and mine * workers > CROWDED * total + SLACK * workers else _PLENTY
 
     def scarce(self) -> bool:

@@ -46,7 +46,7 @@ def make_pools(handover: Handover, strands: Strands, clock: Callable[[], float],
         affinity = _affinity(settings, backends, ledger)
         if settings.queue and any(backend.max_connections for backend in backends):
             first = backends[0]
-            line = Line(ledger, child, first.slot if first.pool_slot < 0 else first.pool_slot, settings.queue)
+            line = Line(ledger, child, first.slot if first.pool_slot < 0 else first.pool_slot, settings.queue, clock)
             queueing = QueueingPool(settings.name, backends, ledger, lock, child, policy, settings.fail_open, line, bells.ring)
             queue = Queue(queueing, strands, clock, settings.queue_timeout, bells.attend)
             made.pools[settings.name] = queueing

@@ -13,7 +13,7 @@ def lines(workers: int, limit: int) -> tuple[Ledger, list[Line]]:
     ledger = Ledger(bytearray(SIZE))
     for child in range(workers):
         ledger.open_row(child)
-    return ledger, [Line(ledger, child, 4, limit) for child in range(workers)]
+    return ledger, [Line(ledger, child, 4, limit, lambda: 0.0) for child in range(workers)]
 
 
 @given(st.integers(1, 4), st.integers(1, 8), st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=40))
@@ -51,6 +51,6 @@ def test_a_row_that_comes_later() -> None:
     ledger, (one,) = lines(1, 9)
     one.join()
     ledger.open_row(5)
-    late = Line(ledger, 5, 4, 9)
+    late = Line(ledger, 5, 4, 9, lambda: 0.0)
     assert late.join() == 2
     assert (one.waiting(), one.first()) == (2, (1, 0))

@@ -31,7 +31,7 @@ class Workers:
         self.pools = [
             QueueingPool(
                 "app", backends, self.ledger, PickLock(lock, self.ledger, child), child, None, 0,
-                Line(self.ledger, child, 0, 100), self.rung.append,
+                Line(self.ledger, child, 0, 100, lambda: 0.0), self.rung.append,
             )
             for child in range(workers)
         ]  # fmt: skip

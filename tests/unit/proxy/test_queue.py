@@ -31,7 +31,7 @@ class Crowd:
         self.pool, self.other = (
             QueueingPool(
                 "app", backends, world.ledger, PickLock(NoLock(), world.ledger, child), child, None, 0,
-                Line(world.ledger, child, 0, limit), self.rung.append,
+                Line(world.ledger, child, 0, limit, world.clock), self.rung.append,
             )
             for child in (0, 1)
         )  # fmt: skip

@@ -1,0 +1,110 @@
+"""One worker was taken over: what it writes into the memory that all share stops nobody else."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+
+from lbproxy.balance.ledger import WHOLE_SIZE, Column, Header, Ledger, column_at, writable
+from tests.conftest import Stage
+from tests.support.process import LbProxy
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="writing into other processes' memory needs root")
+
+ROW = 5
+"""Of the worker that was taken over: no process of lbproxy's counts there."""
+ODD = [-(2**63), -1, 0, 1, 2, 2**24 - 1, 2**32, 2**62, 2**63 - 1]
+
+
+def ledger_of(proxy: LbProxy) -> memoryview[int]:
+    """All of it, writable: as root has it."""
+    for path in Path(f"/proc/{proxy.pid}/fd").iterdir():
+        if "lbproxy-ledger" in os.readlink(path):
+            with path.open("r+b") as file:
+                return memoryview(mmap.mmap(file.fileno(), WHOLE_SIZE)).cast("q")
+    raise AssertionError("no ledger")
+
+
+@contextmanager
+def storm(cells: memoryview[int], places: list[range]) -> Iterator[None]:
+    """Nonsense all over, thousands of times a second."""
+    over = Event()
+
+    def write() -> None:
+        chance = random.Random(7)
+        while not over.is_set():
+            for _ in range(200):
+                for part in places:
+                    at = chance.randrange(min(len(part), 4096)) if chance.random() < 0.9 else chance.randrange(len(part))
+                    cells[part[at]] = chance.choice(ODD) if chance.random() < 0.7 else chance.getrandbits(63)
+            time.sleep(0.001)
+
+    thread = Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_nonsense_in_the_ledger_stops_nobody(stage: Stage) -> None:
+    """In its row, in what all workers share, and in what only the master and control may write (how many rows, health): requests
+    are answered in time, by a backend of their own pool or by 503, and every process lives; soon after all is well."""
+    one, other = stage.app("one"), stage.app("other")
+    config = stage.config(one.address, workers=2)
+    config["pool"]["other"] = {"backends": [other.address], "queue": 5}
+    config["pool"]["app"]["health"] = {"interval": "500ms"}
+    config["pool"]["other"]["health"] = {"interval": "500ms"}
+    config["route"] = [{"path": "/other", "pool": "other"}, {"pool": "app"}]
+    config["listen"][0]["connection_rate"] = "100000/s"
+    proxy = stage.run(config)
+    proxy.wait_up(one.address, other.address)
+    proxy.wait_event("control.ready")
+    before = sorted(member.pid for member in proxy.members())
+    cells = ledger_of(proxy)
+    places = [*writable(ROW, worker=True), *[range(column_at(Column.HEALTH, 0), column_at(Column.HEALTH, 4))]]
+    places += [range(Header.CHILDREN_HIGH, Header.CHILDREN_HIGH + 1)]
+    answers: dict[int, int] = {}
+    with storm(cells, places):
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            for path, app in (("/echo", "one"), ("/other/echo", "other")):
+                client = stage.client(proxy)
+                began = time.monotonic()
+                answer = client.request("GET", path)
+                assert time.monotonic() - began < 5
+                answers[answer.status] = answers.get(answer.status, 0) + 1
+                assert answer.status in (200, 503), answer
+                if answer.status == 200:
+                    assert json.loads(answer.body)["name"] == app
+    assert sorted(member.pid for member in proxy.members()) == before
+    cells[Header.CHILDREN_HIGH] = 2  # the master's, which no worker can write
+    for path in ("/echo", "/other/echo"):
+        eventually(lambda path=path: stage.client(proxy).request("GET", path).status == 200, "well again")  # type: ignore[misc]
+    assert answers.get(200, 0) > 0, answers
+
+
+def test_an_absurd_number_of_rows_stops_nobody(stage: Stage) -> None:
+    """Eight bytes, once."""
+    app = stage.app()
+    proxy = stage.proxy(app.address, workers=2)
+    proxy.wait_up(app.address)
+    cells = ledger_of(proxy)
+    for absurd in (2**62, -1, 0):
+        cells[Header.CHILDREN_HIGH] = absurd
+        began = time.monotonic()
+        for _ in range(20):
+            assert stage.client(proxy).request("GET", "/echo").status == 200
+        assert time.monotonic() - began < 5
+    assert Ledger(cells).children == 0

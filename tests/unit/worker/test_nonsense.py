@@ -1,0 +1,216 @@
+"""A worker that was taken over writes what it likes wherever it can: nobody else hangs, raises, or chooses whom he may not."""
+
+from __future__ import annotations
+
+import mmap
+import random
+from typing import NamedTuple
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lbproxy.balance.backend import Backend
+from lbproxy.balance.board import Lease
+from lbproxy.balance.ledger import (
+    COUNT_ROW_CELLS,
+    RETIRED,
+    WHOLE_SIZE,
+    Column,
+    Header,
+    Health,
+    Ledger,
+    PerBackend,
+    PickLock,
+    Scalar,
+    cell_at,
+    column_at,
+    rows_of,
+    scalar_at,
+)
+from lbproxy.balance.line import Line
+from lbproxy.balance.policy import Policy
+from lbproxy.balance.pool import Pool, Unavailable
+from lbproxy.balance.queueing_pool import QueueingPool
+from lbproxy.balance.random_two import RandomTwo
+from lbproxy.balance.round_robin import RoundRobin
+from lbproxy.balance.selection import NO_PREFERENCE
+from lbproxy.balance.turns import Turns
+from lbproxy.filter.counts import CountTable
+from lbproxy.filter.rates import SPAN, RateTable
+from lbproxy.observe.metrics import exposition
+from lbproxy.observe.snapshot import snapshot
+from lbproxy.worker.door import Door
+from lbproxy.worker.gate import Gate
+from tests.unit.balance.locks import Lock
+from tests.unit.worker.test_door import Rings
+
+GOOD, BAD = 0, 1
+LISTENER = 9
+ALL = {0, 1, 2}
+
+NUMBERS = st.one_of(
+    st.sampled_from([-(2**63), -1, 0, 1, 2, 2**24, 2**32, 2**53, 2**62, 2**63 - 1]), st.integers(-(2**63), 2**63 - 1)
+)
+PLACES = st.one_of(
+    st.builds(cell_at, st.just(BAD), st.sampled_from(PerBackend), st.sampled_from([0, 1, 2, LISTENER])),
+    st.builds(scalar_at, st.just(BAD), st.integers(0, 63)),
+    st.builds(column_at, st.sampled_from(Column), st.integers(0, 2)),
+    st.sampled_from([Header.CHILDREN_HIGH, Header.GENERATION]),
+)
+WRITES = st.lists(st.tuples(PLACES, NUMBERS), max_size=30)
+SPARSE = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+class House(NamedTuple):
+    """One good worker's view of a ledger that a bad one writes into."""
+
+    ledger: Ledger
+    pools: list[Pool]
+    queueing: QueueingPool
+    door: Door
+    gate: Gate
+    backends: list[Backend]
+
+
+def house() -> House:
+    ledger = Ledger(mmap.mmap(-1, WHOLE_SIZE))
+    lock = PickLock(Lock(), ledger, GOOD)
+    limits = [5, 0, 3]
+    backends = [Backend("app", f"b{at}", "h", "127.0.0.1", 80, at + 1, limit, at) for at, limit in enumerate(limits)]
+    alike = [Backend("app", f"b{at}", "h", "127.0.0.1", 80, 1, 0, at) for at in range(3)]
+    for child in (GOOD, BAD):
+        ledger.open_row(child)
+    for at in range(3):
+        ledger.cells[column_at(Column.HEALTH, at)] = Health.UP
+    policies: list[Policy | None] = [None, RoundRobin(Turns(ledger.cells, [0, 1, 2])), RandomTwo(random.Random(1).random)]
+    pools = [Pool("app", some, ledger, lock, GOOD, policy, 50) for policy in policies for some in (backends, alike)]
+    line = Line(ledger, GOOD, 0, 10, lambda: 0.0)
+    queueing = QueueingPool("app", backends, ledger, lock, GOOD, None, 50, line, lambda child: None)
+    door = Door(ledger, lock, GOOD, LISTENER, 8, Rings())
+    return House(ledger, pools, queueing, door, Gate(ledger, GOOD, 1000, 65536, ()), backends)
+
+
+SHARED = house()
+"""One for all examples: what they leave behind is what they are about."""
+
+
+@SPARSE
+@given(WRITES)
+def test_whatever_stands_in_the_ledger(written: list[tuple[int, int]]) -> None:
+    """Picks by all policies, the queue, the listener's places, the accept balance, and what status and metrics say."""
+    ledger = SHARED.ledger
+    for place, number in written:
+        ledger.cells[place] = number
+    assert 0 <= rows_of(ledger.cells) <= RETIRED
+    for pool in SHARED.pools:
+        lease = pool.pick()
+        if isinstance(lease, Unavailable):
+            continue
+        assert lease.slot in ALL
+        lease.release()
+    ticket = SHARED.queueing.join()
+    if ticket:
+        found = SHARED.queueing.pick_in_turn(ticket, NO_PREFERENCE)
+        if isinstance(found, Lease):
+            found.release()
+        SHARED.queueing.leave(0)
+    SHARED.queueing.call_next()
+    if SHARED.door.enter():
+        SHARED.door.leave()
+    SHARED.gate.room()
+    exposition(snapshot(ledger, SHARED.backends, generation=1, started=0.0, now=1.0))
+    ledger.verify()
+    mine = ledger.cells[cell_at(GOOD, PerBackend.IN_FLIGHT, 0) : cell_at(GOOD, PerBackend.IN_FLIGHT, 3)].tolist()
+    assert mine == [0, 0, 0]
+
+
+@SPARSE
+@given(WRITES)
+def test_healthy_backends_are_found_whatever_a_worker_writes(written: list[tuple[int, int]]) -> None:
+    """It has its row and the columns of turns and tickets, and no more: a pool without limits always has somebody to give."""
+    owned = {column_at(column, at) for column in (Column.TIE, Column.TICKET, Column.ROTOR) for at in range(3)}
+    row = range(scalar_at(BAD, 0), scalar_at(BAD + 1, 0))
+    scene = SHARED
+    for at in range(3):
+        scene.ledger.cells[column_at(Column.HEALTH, at)] = Health.UP
+        scene.ledger.cells[column_at(Column.ADMIN, at)] = 0
+    scene.ledger.cells[Header.CHILDREN_HIGH] = 2
+    for place, number in written:
+        if place in row or place in owned:
+            scene.ledger.cells[place] = number
+    for pool in scene.pools:
+        lease = pool.pick()
+        assert isinstance(lease, Lease)
+        lease.release()
+
+
+@SPARSE
+@given(WRITES)
+def test_what_a_dead_worker_leaves(written: list[tuple[int, int]]) -> None:
+    """Totals stay numbers that somebody can have counted, and no gauge outlives it."""
+    ledger = SHARED.ledger
+    for place, number in written:
+        ledger.cells[place] = number
+    ledger.retire_row(BAD)
+    assert not any(ledger.cells[cell_at(BAD, what, at)] for what in PerBackend for at in range(3))
+    assert ledger.total(Scalar.REQUESTS) >= 0
+    assert all(count >= 0 for what in PerBackend for count in ledger.backend_totals(what, 3))
+
+
+@SPARSE
+@given(st.lists(st.tuples(st.integers(0, SPAN - 1), NUMBERS), max_size=20), st.integers(0, 2**62))
+def test_what_clients_are_counted_in(written: list[tuple[int, int]], now: int) -> None:
+    """A table that says nonsense refuses for as long as a full bucket takes, and no longer; the counts of others are at least 0."""
+    ledger = SHARED.ledger
+    rates, counts = RateTable(ledger.rates), CountTable(ledger.counts, COUNT_ROW_CELLS, GOOD)
+    for place, number in written:
+        ledger.rates[place] = number
+        ledger.counts[BAD * COUNT_ROW_CELLS + place] = number
+    wait = rates.take(0, 7, now, 1000, 5)
+    assert 0 <= wait <= 1000
+    ticket = counts.take(0, 7, 1, [GOOD, BAD])
+    if ticket != -1:
+        counts.give(ticket, 7)
+
+
+def test_a_lock_that_never_comes_is_waited_for_once() -> None:
+    """Somebody holds it for ever: each pick goes on without, and takes it up again when it is free."""
+    ledger = Ledger(mmap.mmap(-1, WHOLE_SIZE))
+    raw = Lock()
+    lock = PickLock(raw, ledger, GOOD)
+    raw.held = True
+    for _ in range(100):
+        with lock:
+            pass
+    assert raw.waits == [PickLock.PATIENCE]
+    raw.held = False
+    with lock:
+        assert raw.held
+    assert not raw.held
+
+
+def test_who_claims_to_have_waited_longest_does_not_keep_others_from_a_place() -> None:
+    """For longer than it takes to find out that he does not take it."""
+    ledger = Ledger(mmap.mmap(-1, WHOLE_SIZE))
+    now = [100.0]
+    backends = [Backend("app", "b", "h", "127.0.0.1", 80, 1, 1, 0)]
+    ledger.cells[column_at(Column.HEALTH, 0)] = Health.UP
+    for child in (GOOD, BAD):
+        ledger.open_row(child)
+    line = Line(ledger, GOOD, 0, 10, lambda: now[0])
+    lock = PickLock(Lock(), ledger, GOOD)
+    pool = QueueingPool("app", backends, ledger, lock, GOOD, None, 0, line, lambda child: None)
+    ledger.cells[column_at(Column.TICKET, 0)] = 50
+    ledger.cells[cell_at(BAD, PerBackend.LINE_HEAD, 0)] = 1
+    ticket = pool.join()
+    assert isinstance(pool.pick_in_turn(ticket, NO_PREFERENCE), Unavailable)
+    ledger.cells[cell_at(BAD, PerBackend.LINE_HEAD, 0)] = 2
+    now[0] += 0.9
+    assert isinstance(pool.pick_in_turn(ticket, NO_PREFERENCE), Unavailable)
+    now[0] += 0.2
+    lease = pool.pick_in_turn(ticket, NO_PREFERENCE)
+    assert isinstance(lease, Lease)
+    now[0] += 5
+    assert pool.pick_in_turn(ticket, NO_PREFERENCE) == Unavailable("pool_full"), "the limit holds nevertheless"
+    lease.release()
+    assert isinstance(pool.pick_in_turn(ticket, NO_PREFERENCE), Unavailable), "it is measured anew"
