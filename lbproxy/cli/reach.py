@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import socket
 import struct
 import time
@@ -120,7 +121,9 @@ def nobody(where: Place) -> NobodyThere:
 def ask(where: Place, request: Request, patience: float = PATIENCE) -> Asked:
     """One question and its answer, "ok" or not. Raises Unreachable."""
     with _connected(where) as sock:
-        pid = UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))[0]
+        pid, uid, _gid = UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
+        if uid not in (0, os.geteuid()):
+            raise Unreachable(f"who listens on {where.control} is uid {uid}, neither root nor you: be that user to ask it")
         who = f"the master (pid {pid})" if pid else "the master"
         try:
             line = _exchange(sock, encode(request), patience)
@@ -206,18 +209,28 @@ def living_pid(where: Place) -> int:
         return 0
     from lbproxy.master.pidfile import living_master
 
-    return max(0, living_master(where.pid_file))
+    return living_master(where.pid_file)
 
 
-def signal_master(pid: int, *numbers: int) -> None:
-    """Raises Unreachable when we may not."""
+def signal_master(where: Place, pid: int, *numbers: int) -> None:
+    """`pid`: as `living_pid` told. Raises Unreachable when we may not."""
     try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return  # gone already
+    except OSError as error:
+        raise Unreachable(f"lbproxy (pid {pid}) cannot be sent signals: {error.strerror}") from error
+    try:
+        if living_pid(where) != pid:
+            return  # gone, and its number may be somebody else's
         for number in numbers:
-            os.kill(pid, number)
+            signal.pidfd_send_signal(process, number)
     except PermissionError as error:
         raise Unreachable(f"lbproxy (pid {pid}) takes no signals from you: be root, or the user that started it") from error
     except ProcessLookupError:
         pass  # gone already
+    finally:
+        os.close(process)
 
 
 class Presence:

@@ -50,7 +50,7 @@ def reload(arguments: argparse.Namespace) -> int:
 
 
 def _by_signal(where: reach.Place, pid: int) -> int:
-    reach.signal_master(pid, signal.SIGHUP)
+    reach.signal_master(where, pid, signal.SIGHUP)
     say(f"asked pid {pid} to reload, by SIGHUP: how that goes is told in its log alone")
     if where.control is None:
         say(f"to be told here, have this line in [proxy] of {where.name} when lbproxy starts:", f"    {reach.CONTROL_LINE}")

@@ -32,7 +32,7 @@ def stop(arguments: argparse.Namespace) -> int:
         if not pid:
             raise
         numbers = (signal.SIGTERM, signal.SIGINT) if arguments.now else (signal.SIGTERM,)
-        reach.signal_master(pid, *numbers)  # any second one is immediate, and two of a kind could become one on their way
+        reach.signal_master(where, pid, *numbers)  # any second one is immediate, and two of a kind could become one on their way
     presence = reach.Presence(pid, where)
     who = f"pid {pid}" if pid else "lbproxy"
     if not presence.wait(SOON) and not arguments.json:

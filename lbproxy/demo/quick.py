@@ -74,9 +74,11 @@ def _usual_places(environ: Mapping[str, str]) -> list[Path]:
 
 
 def _private(directory: Path) -> Path:
-    """The directory, made where missing. Raises OSError unless it is ours alone and can be written."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    directory.mkdir(mode=0o700, exist_ok=True)
+    """The directory, made where missing: nobody else's to look into, whatever the umask. Raises OSError unless it is ours alone and
+    can be written."""
+    for parent in reversed(directory.parents):
+        _make(parent)
+    _make(directory)
     found = os.lstat(directory)  # not stat: in a shared place somebody may have put a link there
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise PermissionError(0, "it is not a directory of this user's own")
@@ -85,6 +87,14 @@ def _private(directory: Path) -> Path:
     if not os.access(directory, os.W_OK | os.X_OK):
         raise PermissionError(0, "it cannot be written")
     return directory
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    directory.chmod(0o700)  # a umask may have taken from it, too
 
 
 # ---------------------------------------------------------------- what is told

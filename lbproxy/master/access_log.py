@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, StartError
+from lbproxy.master.privileges import account_for
 from lbproxy.observe.outlet import ends_torn
 
 MODE = 0o640
@@ -34,8 +35,7 @@ def open_access_log(config: Config) -> int:
         number = STANDARD.get(where)
         if number is not None:
             return os.dup(number)
-        path = Path(where)
-        opened = os.open(path, FLAGS | _link_policy(path.parent), MODE)
+        opened = _open(Path(where), config)
     except OSError as error:
         raise StartError(str(Complaint(config.source, 0, "log.access", *_explained(where, error)))) from error
     _end_torn_line(opened)
@@ -71,10 +71,21 @@ def _end_torn_line(opened: int) -> None:
         os.close(reader)
 
 
-def _link_policy(folder: Path) -> int:
-    """Root follows no link in a folder that others may write to: it could lead to any file of the machine (CVE-2016-1247)."""
-    if os.geteuid() != 0:
-        return 0
+def _open(path: Path, config: Config) -> int:
+    """In a folder that only root and we write to, whatever is there was put there by somebody who may. Elsewhere a link could lead
+    to any file of the machine (CVE-2016-1247), and a file of somebody else's would tell him what is logged. Raises OSError."""
+    trusted = _ours_alone(path.parent)
+    descriptor = os.open(path, FLAGS | (0 if trusted or os.geteuid() != 0 else os.O_NOFOLLOW), MODE)
+    if trusted:
+        return descriptor
+    account = account_for(config)
+    facts = os.fstat(descriptor)
+    if stat.S_ISCHR(facts.st_mode) or facts.st_uid in {0, os.geteuid(), account.uid if account is not None else 0}:
+        return descriptor
+    os.close(descriptor)
+    raise PermissionError(errno.EPERM, f"it belongs to uid {facts.st_uid}, in a folder that others may write to")
+
+
+def _ours_alone(folder: Path) -> bool:
     facts = os.stat(folder)
-    trusted = facts.st_uid == 0 and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return 0 if trusted else os.O_NOFOLLOW
+    return facts.st_uid in (0, os.geteuid()) and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

@@ -63,7 +63,7 @@ def listen_at(sock: socket.socket, path: Path, mode: int, backlog: int, owner: t
 
     Raises Occupied and OSError; then nothing is left behind, and `sock` is the caller's to close.
     """
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(mode=0o755, exist_ok=True)
     _refuse_occupied(path)
     aside = _aside(path)
     aside.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -247,13 +248,45 @@ def test_presence_by_the_socket(tmp_path: Path) -> None:
         eventually(presence.gone, "gone")
 
 
-def test_signals_to_one_who_is_gone_or_not_ours() -> None:
+def test_signals_to_one_who_is_gone_or_not_the_master(tmp_path: Path) -> None:
+    where = Place("a.toml", None, tmp_path / "p")
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    reach.signal_master(process.pid, 15)
-    if os.geteuid() != 0:
-        with pytest.raises(Unreachable, match="takes no signals from you"):
-            reach.signal_master(1, 0)
+    reach.signal_master(where, process.pid, 15)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        reach.signal_master(where, other.pid, 15)  # the number of one that was a master a moment ago
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(0.2)
+        other.kill()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="being somebody else needs root")
+def test_an_answer_of_a_strangers_is_none() -> None:
+    """Who puts a socket where root looks for lbproxy's does not get to tell root that it has stopped."""
+    made = tempfile.TemporaryDirectory()  # pytest's own are closed to others
+    folder = Path(made.name)
+    folder.chmod(0o777)
+    path = folder / "c"
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setresuid(65534, 65534, 65534)
+            with socket.socket(socket.AF_UNIX) as trap:
+                trap.bind(str(path))
+                trap.listen()
+                os.write(theirs, b"x")
+                sock, _ = trap.accept()
+                sock.recv(1000)
+        finally:
+            os._exit(0)
+    os.close(theirs)
+    assert os.read(ours, 1) == b"x"
+    with pytest.raises(Unreachable, match="is uid 65534, neither root nor you"):
+        ask(at(path), Status())
+    os.waitpid(pid, 0)
+    os.close(ours)
+    made.cleanup()
 
 
 def test_what_is_sent_is_a_line(tmp_path: Path) -> None:

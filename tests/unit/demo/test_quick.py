@@ -123,3 +123,15 @@ def test_the_given_directory(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StartError, match=r"cannot keep a certificate in .*file"):
         quick.state_directory(tmp_path / "file", {})
+
+
+@pytest.mark.parametrize("umask", [0, 0o777])
+def test_folders_are_private_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    """All that are made on the way, too: who may write to one of them may put another in its place."""
+    before = os.umask(umask)
+    try:
+        directory = quick.state_directory(None, {"HOME": str(tmp_path)})
+    finally:
+        os.umask(before)
+    made = [directory, *list(directory.parents)[: len(directory.relative_to(tmp_path).parts) - 1]]
+    assert [one.stat().st_mode & 0o777 for one in made] == [0o700] * 3

@@ -83,3 +83,19 @@ def test_root_follows_links_only_in_folders_of_its_own(tmp_path: Path) -> None:
     logs.chmod(0o777)
     with pytest.raises(StartError, match="cannot write"):
         open_access_log(config)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_a_strangers_file_in_a_folder_of_everybodys_is_refused(tmp_path: Path) -> None:
+    """He could read what is logged."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(0o1777)
+    path = folder / "access.log"
+    path.touch()
+    os.chown(path, 12345, 12345)
+    config = config_of(str(path))
+    with pytest.raises(StartError, match="belongs to uid 12345, in a folder that others may write to"):
+        open_access_log(config)
+    folder.chmod(0o755)
+    os.close(open_access_log(config))  # root put it there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -97,3 +98,63 @@ def test_a_place_that_cannot_be_written_says_why(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StartError, match=r"cannot write the pid file .*/file/lbproxy.pid: (Not a directory|File exists)"):
         PidFile(tmp_path / "file" / "lbproxy.pid")
+
+
+# ---------------------------------------------------------------- strangers
+
+
+def test_a_fifo_neither_blocks_nor_is_replaced(tmp_path: Path) -> None:
+    """Whoever opens one waits for somebody at its other end."""
+    path = tmp_path / "lbproxy.pid"
+    os.mkfifo(path)
+    for use in (PidFile, living_master):
+        with pytest.raises(StartError, match=r"no regular file: remove it"):
+            use(path)
+    assert path.is_fifo()
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    """It may lead to another's pid file."""
+    held = PidFile(tmp_path / "other.pid")
+    path = tmp_path / "lbproxy.pid"
+    path.symlink_to(held.path)
+    for use in (PidFile, living_master):
+        with pytest.raises(StartError, match="symbolic link"):
+            use(path)
+    held.release()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_a_file_of_a_strangers_is_not_believed(tmp_path: Path) -> None:
+    """Neither when we stop what it names, nor when we start."""
+    path = tmp_path / "lbproxy.pid"
+    held = PidFile(path)
+    os.chown(path, 65534, 65534)
+    for use in (PidFile, living_master):
+        with pytest.raises(StartError, match="belongs to uid 65534"):
+            use(path)
+    held.release()
+
+
+def test_a_lock_of_a_strangers_proves_nothing(tmp_path: Path) -> None:
+    """After a crash the number is somebody else's by now, and anybody who may read the file can lock it."""
+    path = tmp_path / "lbproxy.pid"
+    with subprocess.Popen(["sleep", "60"]) as later:
+        path.write_text(f"{later.pid}\n")
+        os.utime(path, (1, 1))  # written long before that process came
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            assert living_master(path) == 0
+            os.utime(path)  # it was there: the kernel's table of locks may be closed to us, or show other numbers
+            assert living_master(path) == later.pid
+        later.kill()
+
+
+def test_folders_are_nobody_elses_to_write_to(tmp_path: Path) -> None:
+    """Whatever the umask."""
+    before = os.umask(0)
+    try:
+        PidFile(tmp_path / "run" / "lbproxy.pid").release()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "run").stat().st_mode & 0o777 == 0o755
