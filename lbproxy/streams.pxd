@@ -2,6 +2,7 @@
 
 cdef class Stream:
     cdef public double deadline
+    cdef public bint half_closed
     cdef public object owner
     cdef public bint patient
     cdef public long stalls

@@ -44,10 +44,12 @@ class Stream:
     A class and no protocol, for what is compiled reaches into it without asking: net/ has the real ones, tests have others.
     """
 
-    __slots__ = ("deadline", "owner", "patient", "stalls", "unread", "wired", "write_stall")
+    __slots__ = ("deadline", "half_closed", "owner", "patient", "stalls", "unread", "wired", "write_stall")
 
     deadline: float
     """Monotonic seconds at which whoever waits for input gets TimedOut (or the owner `on_expired`); NEVER for no limit."""
+    half_closed: bool
+    """`read_early` has met the end of input, and no loss: the peer may still be reading."""
     owner: StreamOwner | None
     unread: bool
     """Input, or its end, is known to be there (or after a read that was filled: probably there) that nobody has read."""

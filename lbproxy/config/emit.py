@@ -164,7 +164,13 @@ def header_words(headers: Headers) -> TomlTable:
 
 def rules_table(rules: HeaderRules) -> TomlTable:
     """request_headers or response_headers; what is not there changes nothing, and is left out."""
-    table: TomlTable = {"set": dict(rules.set), "add": _several(rules.add), "remove": list(rules.remove), "keep": list(rules.keep)}
+    table: TomlTable = {
+        "set": dict(rules.set),
+        "add": _several(rules.add),
+        "remove": list(rules.remove),
+        "keep": list(rules.keep),
+        "replace": {name: {"from": old, "to": new} for name, old, new in rules.replace},
+    }
     return {key: value for key, value in table.items() if value}
 
 
@@ -249,6 +255,9 @@ def route_table(route: Route) -> TomlTable:
         "encoded_slash": route.encoded_slash,
         "merge_slashes": route.merge_slashes,
         "raw_path": route.raw_path,
+        "encoded_backslash": route.encoded_backslash,
+        "underscores": route.underscores,
+        "client_close": route.client_close,
         **header_words(route.headers),
     }
 

@@ -106,6 +106,9 @@ def _route(table: Table, base: Path, pools: list[str], limits: list[str]) -> Rou
     encoded_slash = table.take("encoded_slash", values.choice("pass", "refuse"), "pass")
     merge_slashes = table.take("merge_slashes", values.boolean, False)
     raw_path = table.take("raw_path", values.boolean, False)
+    encoded_backslash = table.take("encoded_backslash", values.choice("refuse", "pass"), "refuse")
+    underscores = table.take("underscores", values.choice("drop", "pass"), "drop")
+    client_close = table.take("client_close", values.choice("abort", "answer"), "abort")
     headers = read_headers(table)
     if merge_slashes and raw_path:
         table.complain("raw_path", "a path that is forwarded as it came cannot have its slashes merged", "take one of them out")
@@ -119,4 +122,18 @@ def _route(table: Table, base: Path, pools: list[str], limits: list[str]) -> Rou
     if pool is None or len(table.report.complaints) > so_far:
         return None  # half a route would give rise to wrong complaints about its order
     line = table.report.lines.of(table.path)
-    return Route(pool, host, path, line, encoded_slash, merge_slashes, raw_path, headers, filters, timeouts)
+    return Route(
+        pool,
+        host,
+        path,
+        line,
+        encoded_slash,
+        merge_slashes,
+        raw_path,
+        headers,
+        filters,
+        timeouts,
+        encoded_backslash,
+        underscores,
+        client_close,
+    )

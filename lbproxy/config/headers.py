@@ -29,7 +29,7 @@ _HANDSHAKE = "client and backend agree on a WebSocket with it"
 NEVER = {
     "connection": _HOP, "content-length": _FRAMING, "http2-settings": _HOP, "keep-alive": _HOP, "proxy-authenticate": _HOP,
     "proxy-authorization": _HOP, "proxy-connection": _HOP, "te": _HOP, "trailer": _HOP, "transfer-encoding": _FRAMING,
-    "upgrade": _HOP, "via": "lbproxy knows loops by it",
+    "upgrade": _HOP, "via": "lbproxy says who it is with it, and knows loops by it",
     "sec-websocket-accept": _HANDSHAKE, "sec-websocket-extensions": _HANDSHAKE, "sec-websocket-key": _HANDSHAKE,
     "sec-websocket-protocol": _HANDSHAKE, "sec-websocket-version": _HANDSHAKE,
 }  # fmt: skip
@@ -72,11 +72,12 @@ def read_for_all(table: Table) -> Headers:
 
 
 def _rules(table: Table, *, of_requests: bool) -> HeaderRules:
-    put_on, taken_off = _name(of_requests, "set"), _name(of_requests, "remove")
+    put_on, taken_off, swapped = (_name(of_requests, verb) for verb in ("set", "remove", "replace"))
     found = HeaderRules(
         set=pairs(table, "set", put_on, _value(of_requests)),
         add=pairs(table, "add", _name(of_requests, "add"), _values(of_requests)),
         remove=table.each("remove", taken_off, 'a list of names such as ["X-Debug"]'),
+        replace=_replacements(table, swapped, of_requests=of_requests),
         keep=() if of_requests else table.each("keep", telltale, f'a list of names such as ["{TELLTALES[0]}"]'),
     )
     set_names = {name.lower() for name, _ in found.set}
@@ -106,6 +107,41 @@ def pairs(table: Table, key: str, name: Parse[str], value: Parse[tuple[str, ...]
     return tuple(found)
 
 
+def _replacements(table: Table, name: Parse[str], *, of_requests: bool) -> tuple[tuple[str, str, str], ...]:
+    inner = table.table("replace", f"a table such as {_REPLACEMENT}")
+    found: list[tuple[str, str, str]] = []
+    for written, raw in inner.tables().items():
+        parsed_name = table.report.parse(inner.at(written), written, name)
+        pair = table.report.parse(inner.at(written), raw, _swap(of_requests))
+        if parsed_name is not None and any(earlier.lower() == parsed_name.lower() for earlier, _, _ in found):
+            inner.complain(written, "stands here twice, in two spellings", "names of headers know no upper and lower case")
+        if parsed_name is not None and pair is not None:
+            found.append((parsed_name, *pair))
+    return tuple(sorted(found))  # each of another field: their order means nothing
+
+
+_REPLACEMENT = '{ Destination = { from = "https:", to = "http:" } }'
+
+
+def _swap(of_requests: bool) -> Parse[tuple[str, str]]:
+    value = _value(of_requests)
+
+    def parse(raw: object) -> tuple[str, str]:
+        if not isinstance(raw, dict) or raw.keys() != {"from", "to"}:
+            raise Refused(f'wanted {{ from = "...", to = "..." }}, got {show(raw)}')
+        old, new = raw["from"], raw["to"]
+        if not isinstance(old, str) or not _VALUE.match(old):
+            raise Refused(f"wanted visible ASCII characters in from, got {show(old)}")
+        if new == "":
+            return old, new
+        [new] = value(new)
+        if not of_requests and _VARIABLE.search(new):
+            raise Refused("variables do not stand in replace of response_headers", "set can have them")
+        return old, new
+
+    return parse
+
+
 def _name(of_requests: bool, verb: str) -> Parse[str]:
     """A name that this rule may have; "X-Internal-*" only for remove."""
     never = NEVER | (NEVER_IN_REQUESTS if of_requests else {})
@@ -117,8 +153,8 @@ def _name(of_requests: bool, verb: str) -> Parse[str]:
         if verb == "remove" and name.endswith("*"):
             _check_prefix(value, {**never, "host": ""} if of_requests else never)
             return value
-        if name in never:
-            raise Refused(f"{value} is not for rules: {never[name]}")
+        if name in never and not (name == "via" and verb == "remove"):
+            raise Refused(f"{value} is not for rules: {never[name]}", "remove may take it off" if name == "via" else "")
         if name == "host" and (not of_requests or verb not in ("set", "probe")):
             raise Refused("Host is not for this rule: every request has exactly one, and no response", "requests can have it set")
         if name == "strict-transport-security" and verb != "remove":
@@ -188,6 +224,10 @@ def _values(of_requests: bool) -> Parse[tuple[str, ...]]:
     return parse
 
 
+def _texts(rules: HeaderRules) -> list[str]:
+    return [*(value for _, value in (*rules.set, *rules.add)), *(new for _, _, new in rules.replace)]
+
+
 def silent_variables(report: Report, config: Config) -> list[Complaint]:
     """Complaints about variables that never have anything to say, because what they tell of is switched off."""
     certificates = any(listen.tls.client_auth != "none" for listen in config.listen)
@@ -199,7 +239,7 @@ def silent_variables(report: Report, config: Config) -> list[Complaint]:
             (f"pool.{pool.name}", report.lines.of(("pool", pool.name)), pool.headers, words),
             *(("route", route.line, route.headers, [said]) for route, said in zip(routes, words, strict=True)),
         ):
-            used = {name for table in (rules.request, rules.response) for _, value in (*table.set, *table.add)
+            used = {name for table in (rules.request, rules.response) for value in _texts(table)
                     for name in _VARIABLE.findall(value)}  # fmt: skip
             for variable, key in (("request_id", "request_id"), ("trace_id", "trace")):
                 if variable in used and heard and all(getattr(said, key) == "off" for said in heard):

@@ -53,12 +53,14 @@ class NearTimeouts:
 
 @dataclass(frozen=True, slots=True)
 class HeaderRules:
-    """request_headers or response_headers: what comes loses the names of `remove` and `set`, then `set` and `add` are put on."""
+    """request_headers or response_headers: what comes loses the names of `remove` and `set`, what is left has the beginning of its
+    values replaced by `replace`, then `set` and `add` are put on."""
 
     set: tuple[tuple[str, str], ...] = ()  # (name, value); the value may hold variables, "{client_ip}"
     add: tuple[tuple[str, str], ...] = ()  # the same name may stand here several times
     remove: tuple[str, ...] = ()  # "X-Internal-*" is all that begin so
     keep: tuple[str, ...] = ()  # of responses: of TELLTALES, what is passed on all the same
+    replace: tuple[tuple[str, str, str], ...] = ()  # (name, what a value begins with, what it begins with then)
 
 
 TELLTALES = ("Server", "X-Powered-By", "X-AspNet-Version", "X-AspNetMvc-Version")
@@ -275,6 +277,9 @@ class Route:
     headers: Headers = field(default_factory=Headers)
     filters: RouteFilters = field(default_factory=RouteFilters)
     timeouts: NearTimeouts = field(default_factory=NearTimeouts)
+    encoded_backslash: str = "refuse"  # refuse | pass ("%5C" in a path); raw_path passes it as well
+    underscores: str = "drop"  # drop | pass; of fields with "_" in their names
+    client_close: str = "abort"  # abort | answer; of a client that ends its side while it waits
 
 
 @dataclass(frozen=True, slots=True)

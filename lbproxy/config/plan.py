@@ -223,6 +223,8 @@ def _header_edits(old: Headers, new: Headers) -> Iterator[Edit]:
 def _rule_edits(old: HeaderRules, new: HeaderRules, above: str) -> Iterator[Edit]:
     for key in ("set", "add"):
         yield from _edits(_by_header(getattr(old, key)), _by_header(getattr(new, key)), f"{above}{key}.")
+    before, after = (tuple((name, f"{one} -> {other}") for name, one, other in rules.replace) for rules in (old, new))
+    yield from _edits(_by_header(before), _by_header(after), f"{above}replace.")
     for key in ("remove", "keep"):
         yield from _edits({key: list(getattr(old, key))}, {key: list(getattr(new, key))}, above)
 

@@ -5,7 +5,8 @@ is removed before anything is put on. All that is folded into one step here: whi
 lines go on. Framing and connection fields stand in no rule (config/headers.py refuses them): what a message means stays.
 
 Rules for requests work on the head as lbproxy would send it, so they have the last word on X-Forwarded-For and its kind. Rules for
-responses work on what the backend said; what lbproxy adds to it for its own reasons (Via, the cookie of a sticky pool) stays.
+responses work on what the backend said; what lbproxy adds to it for its own reasons (the cookie of a sticky pool) stays, but for
+Via, which `remove` takes off as well.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from lbproxy.config.model import TELLTALES, HeaderRules
-from lbproxy.http.forwarding import cut, without
+from lbproxy.http.forwarding import cut, with_twins, without
 from lbproxy.http.grammar import END, line_finder
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.variables import CHANGING, Facts, Template, template
@@ -28,18 +29,31 @@ class Folded(NamedTuple):
     """Names in lower case that come off; "x-internal-*" is all that begin so."""
     lines: tuple[tuple[str, str], ...]
     """(name, value) that go on, in order."""
+    swaps: tuple[tuple[str, str, str], ...] = ()
+    """(name, old, new): values of what came that begin with `old` begin with `new` then."""
 
 
 def fold(tables: Iterable[HeaderRules]) -> Folded:
     """One table after another: a later one also takes away what an earlier one has put on."""
     drops: dict[str, None] = {}
     lines: list[tuple[str, str]] = []
+    swaps: list[tuple[str, str, str]] = []
     for rules in tables:
+        lines = [(name, _swapped(name, value, rules.replace)) for name, value in lines]
+        swaps += rules.replace
         gone = dict.fromkeys([name.lower() for name in rules.remove] + [name.lower() for name, _ in rules.set])
         lines = [line for line in lines if not covered(line[0], gone)]
         lines += [*rules.set, *rules.add]
         drops |= gone
-    return Folded(tuple(drops), tuple(lines))
+    return Folded(tuple(drops), tuple(lines), tuple(swaps))
+
+
+def _swapped(name: str, value: str, swaps: Iterable[tuple[str, str, str]]) -> str:
+    """A value that an earlier table has put on."""
+    for swapped, old, new in swaps:
+        if swapped.lower() == name.lower() and value.startswith(old):
+            return new + value[len(old) :]
+    return value
 
 
 def covered(name: str, drops: Iterable[str]) -> bool:
@@ -70,19 +84,48 @@ def _lines(pairs: Iterable[tuple[str, str]]) -> list[_Line]:
 
 def _finder(names: Iterable[str]) -> re.Pattern[bytes] | None:
     wanted = tuple(name.encode("ascii") for name in names)
-    return line_finder(wanted) if wanted else None
+    return re.compile(with_twins(line_finder(wanted))) if wanted else None
+
+
+class _Swap:
+    """What replaces the beginning of one field's values; the first that fits counts."""
+
+    __slots__ = ("_pattern", "_values")
+
+    def __init__(self, name: str, pairs: Sequence[tuple[str, str]]) -> None:
+        fronts = b"|".join(b"(" + re.escape(old.encode("ascii")) + b")" for old, _ in pairs)
+        self._pattern = re.compile(rb"(\r\n(?i:" + re.escape(name.encode("ascii")) + rb"):[ \t]*+)(?:" + fronts + rb")")
+        self._values = [template(new) for _, new in pairs]
+
+    def apply(self, block: bytes, facts: Facts | None) -> bytes:
+        """`facts`: None where the values have no variables."""
+
+        def put(found: re.Match[bytes]) -> bytes:
+            value = self._values[(found.lastindex or 2) - 2]
+            return found[1] + (value.texts[0] if facts is None else value.render(facts))
+
+        return self._pattern.sub(put, block)
+
+
+def _swaps(swaps: Iterable[tuple[str, str, str]]) -> list[_Swap]:
+    by_name: dict[str, list[tuple[str, str]]] = {}
+    for name, old, new in swaps:
+        by_name.setdefault(name.lower(), []).append((old, new))
+    return [_Swap(name, pairs) for name, pairs in by_name.items()]
 
 
 class RequestEdits:
     """What a place does to requests."""
 
-    __slots__ = ("_drops", "_first", "_lines", "steady")
+    __slots__ = ("_drops", "_first", "_lines", "_swaps", "steady")
 
     def __init__(self, folded: Folded) -> None:
         self._drops = _finder(folded.drops)
         self._first = _lines(pair for pair in folded.lines if pair[0].lower() == "host")  # RFC 9110 7.2: it should come first
         self._lines = _lines(pair for pair in folded.lines if pair[0].lower() != "host")
-        self.steady = not any(CHANGING & set(line.value.names) for line in self._lines)
+        self._swaps = _swaps(folded.swaps)
+        values = [*(line.value for line in self._lines), *(template(new) for _, _, new in folded.swaps)]
+        self.steady = not any(CHANGING & set(value.names) for value in values)
         """The same head of the same connection becomes the same again."""
 
     def apply(self, sent: bytes, facts: Facts) -> bytes:
@@ -91,6 +134,8 @@ class RequestEdits:
         block = sent[end:-4]
         if self._drops is not None:
             block = cut(block, block.lower(), self._drops)
+        for swap in self._swaps:
+            block = swap.apply(block, facts)
         first = [line.render(facts) for line in self._first]
         return b"".join([sent[:end], *first, block, *[line.render(facts) for line in self._lines], END])
 
@@ -101,12 +146,19 @@ class ResponseEdits:
     `defaults`, (name, value)s, go onto responses that have no such field yet.
     """
 
-    __slots__ = ("_dated", "_defaults", "_drops", "_lines", "via")
+    __slots__ = ("_dated", "_defaults", "_drops", "_lines", "_swaps", "via")
 
-    def __init__(self, drops: Iterable[str], lines: Iterable[tuple[str, str]], defaults: Iterable[tuple[str, str]] = ()) -> None:
-        """`lines`: without variables."""
+    def __init__(
+        self,
+        drops: Iterable[str],
+        lines: Iterable[tuple[str, str]],
+        defaults: Iterable[tuple[str, str]] = (),
+        swaps: Iterable[tuple[str, str, str]] = (),
+    ) -> None:
+        """`lines`, `swaps`: without variables."""
         drops = tuple(drops)
         self._drops = _finder(drops)
+        self._swaps = _swaps(swaps)
         self._dated = covered("date", drops)
         """Whether there is a Date, and which, is the rules' to say."""
         self.via = not covered("via", drops)
@@ -119,6 +171,8 @@ class ResponseEdits:
         block = head.block
         if self._drops is not None:
             block = cut(block, head.lowered, self._drops)
+        for swap in self._swaps:
+            block = swap.apply(block, None)
         nominated = head.nominated
         if head.status >= 200 and (self._lines or self._defaults):
             if nominated:  # theirs comes off first: their Connection cannot name ours

@@ -3,7 +3,7 @@
 Theirs comes off before ours goes on: a client cannot forge X-Forwarded-For or X-Real-IP, nor use Connection to make the backend's
 proxy headers disappear (RFC 9110 7.6.1 lets a sender nominate any field; Host, authentication, framing and forwarding fields are
 exempt here). Names with an underscore are dropped, because CGI-like backends read X_Real_IP and X-Real-IP as one, and so is Proxy,
-which they read as the variable HTTP_PROXY ("httpoxy").
+which they read as the variable HTTP_PROXY ("httpoxy"). A route may let them pass, but for those that such a backend would mistake.
 """
 
 from __future__ import annotations
@@ -29,6 +29,18 @@ _EXPECT = b"\r\nExpect: 100-continue"  # whatever spelling it came in: backends 
 _RESPONSE_DROPS = line_finder(HOP_BY_HOP)
 _LENGTH = line_finder((b"content-length",))
 _UNDERSCORE = re.compile(rb"\r\n[^:\r_]*+_[^:\r]*+:[^\r]*+")
+
+
+def with_twins(lines: re.Pattern[bytes]) -> bytes:
+    """A line_finder's pattern, for names with "_" in place of any "-" as well, which CGI-like backends read as the same."""
+    return lines.pattern.replace(rb"\-", rb"[-_]")
+
+
+_TWINS = re.compile(
+    rb"(?=\r\n[^:\r_]*+_)"
+    + with_twins(line_finder((*HOP_BY_HOP, *SAID_BY_PROXIES, b"content-length", b"x-forwarded-*", b"x-real-ip", b"x-request-id")))
+)
+"""What does not pass even where underscores do."""
 
 
 def cut(block: bytes, lowered: bytes, lines: re.Pattern[bytes]) -> bytes:
@@ -113,9 +125,11 @@ class Forwarder:
         """The head to send to the backend. Content-Length stays as checked; a chunked body is announced as ours."""
         if head is self._head:  # the same objects when the client repeated its request, or its fields (LastFields)
             return self._out
-        if head.block is not self._block:
+        if head.block is not self._block or head.underscores:
             rest = self._fields(head)
-            if len(rest) > FIELDS_KEPT or head.upgrade:  # what becomes of an upgrade is for the method to say, too
+            if (
+                len(rest) > FIELDS_KEPT or head.upgrade or head.underscores
+            ):  # what becomes of an upgrade is for the method to say, too
                 return b"%b %b HTTP/1.1%b" % (head.method, head.target, rest)
             self._block, self._rest = head.block, rest
         out = b"%b %b HTTP/1.1%b" % (head.method, head.target, self._rest)
@@ -166,7 +180,7 @@ class Forwarder:
         if len(head.specials) > 1 or not head.minor or block.find(b"_") >= 0:
             block = cut(block, head.lowered, _TRUSTED_DROPS if self.trusted else _REQUEST_DROPS)
             if block.find(b"_") >= 0:
-                block = cut(block, block.lower(), _UNDERSCORE)
+                block = cut(block, block.lower(), _TWINS if head.underscores else _UNDERSCORE)
             if head.nominated:
                 block = without(block, head.nominated)
             if head.upgrade and asked(head):

@@ -16,9 +16,11 @@ cdef class RequestHead:
     cdef readonly bytes raw
     cdef readonly list specials
     cdef readonly bytes target
+    cdef public bint underscores
     cdef readonly bytes upgrade
 
     cpdef RequestHead elsewhere(self, bytes method, bytes target, bytes path, bytes raw)
+    cpdef RequestHead with_underscores(self)
 
 
 cdef class ResponseHead:

@@ -33,6 +33,7 @@ class RequestHead:
         "raw",
         "specials",
         "target",
+        "underscores",
         "upgrade",
     )
 
@@ -53,6 +54,7 @@ class RequestHead:
         specials: list[Special],
         nominated: tuple[bytes, ...],
         raw: bytes = b"",
+        underscores: bool = False,
     ) -> None:
         self.method = method
         self.target = target
@@ -80,6 +82,8 @@ class RequestHead:
         """Lower-case names that Connection nominates as hop-by-hop, beyond the standard ones."""
         self.raw = raw
         """The target in origin-form as the client wrote it, when it was not in normal form; else empty."""
+        self.underscores = underscores
+        """Fields with such names are passed on, as far as they cannot be taken for others."""
 
     def elsewhere(self, method: bytes, target: bytes, path: bytes, raw: bytes) -> RequestHead:
         """The same fields with another request line."""
@@ -99,7 +103,14 @@ class RequestHead:
             self.specials,
             self.nominated,
             raw,
+            self.underscores,
         )
+
+    def with_underscores(self) -> RequestHead:
+        """For a route that passes them on."""
+        head = self.elsewhere(self.method, self.target, self.path, self.raw)
+        head.underscores = True
+        return head
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RequestHead) and all(getattr(self, name) == getattr(other, name) for name in _OF_REQUEST)

@@ -3,10 +3,12 @@
 After a 101 this proxy reads nothing any more, so whoever gets one from a backend by other means than a real switch has smuggled: it
 speaks HTTP with the backend past every rule of ours. Hence:
 
-1. Asking is for one protocol at a time, without a body, on 1.1, by GET or (not for a WebSocket) by POST, as the APIs of Kubernetes
-   (exec, port-forward: "SPDY/3.1") and Docker (attach: "tcp") have it. With a body, or with a choice of protocols, proxies and
-   backends disagree about where the new protocol begins and which one it is: llhttp takes a body behind Upgrade for bytes of the
-   new protocol, whatever Content-Length says. Other uses are forwarded without the upgrade, as the RFC lets a server ignore it.
+1. Asking is for one protocol at a time, on 1.1, by GET or (not for a WebSocket) by POST, as the APIs of Kubernetes (exec,
+   port-forward: "SPDY/3.1") and Docker (attach, exec: "tcp") have it. With a choice of protocols proxies and backends disagree
+   about which one it is, with a body about where the new one begins: llhttp takes a body behind Upgrade for bytes of the new
+   protocol, whatever Content-Length says. So only POST may have one (Docker's exec has), of a length told and no more than BODY;
+   the switch counts only when all of it was sent (RFC 9110 7.8), and the backend's connection is never used again, whatever it
+   answers. Other uses are forwarded without the upgrade, as the RFC lets a server ignore it.
 2. Protocols that are HTTP again, or TLS for this hop, are never asked for: "h2c smuggling" is HTTP/2 in a tunnel that a proxy has
    opened and does not read. HTTP2-Settings beside another protocol gives the same intention away.
 3. A 101 counts only if it was asked for and names what was asked for, in Upgrade and Connection both. A status line alone may be
@@ -31,6 +33,8 @@ _PROTOCOL = re.compile(rb"[" + TCHAR + rb"]++(?:/[" + TCHAR + rb"]++)?\Z")
 _NEVER = re.compile(rb"h[0-9]|http|tls|ssl")
 """How the names begin of what a tunnel must not carry: h2c, h2c-14, h2, HTTP/2.0, https, TLS/1.0 (RFC 2817)."""
 _WEBSOCKET = b"websocket"
+BODY = 64 * 1024
+"""Of a request that asks for an upgrade. Docker's is the description of a process."""
 _KEY = re.compile(rb"(?i)\r\nsec-websocket-key:[ \t]*+([^\r]*+)")
 _SOUND_KEY = re.compile(rb"[0-9A-Za-z+/]{22}==\Z")  # RFC 6455 4.1: 16 bytes in base64
 _ACCEPT = re.compile(rb"(?i)\r\nsec-websocket-accept:[ \t]*+([^\r]*+)")
@@ -43,7 +47,9 @@ def wanted(upgrade: bytes, body: int, keep_alive: bool, specials: Iterable[Speci
 
     `upgrade`: Upgrade's values in lower case, joined by commas, when Connection nominates it; `block`: all field lines.
     """
-    if body != NO_BODY or not keep_alive or _PROTOCOL.match(upgrade) is None or _NEVER.match(upgrade) is not None:
+    if not keep_alive or _PROTOCOL.match(upgrade) is None or _NEVER.match(upgrade) is not None:
+        return b""
+    if not NO_BODY <= body <= BODY or (body and upgrade == _WEBSOCKET):
         return b""
     names = [name for name, _ in specials]
     if b"http2-settings" in names or names.count(b"upgrade") != 1:  # an empty one beside it is one too many as well
@@ -57,12 +63,14 @@ def asked(head: RequestHead) -> bool:
     """The backend is asked to switch to `head.upgrade`."""
     if not head.upgrade:
         return False
-    return head.method == b"GET" or (head.method == b"POST" and head.upgrade != _WEBSOCKET)  # RFC 6455 4.1 (2)
+    if head.method == b"GET":
+        return head.body == NO_BODY
+    return head.method == b"POST" and head.upgrade != _WEBSOCKET  # RFC 6455 4.1 (2)
 
 
-def fault(head: RequestHead, answer: ResponseHead) -> str:
-    """Why a 101 is no switch to what was asked for; "" when it is."""
-    if not asked(head):
+def fault(head: RequestHead, answer: ResponseHead, sent: bool = True) -> str:
+    """Why a 101 is no switch to what was asked for; "" when it is. `sent`: all of the request has left."""
+    if not asked(head) or not sent:
         return "response_unexpected_101"
     nominated = any(b"upgrade" in _options(value) for name, value in answer.specials if name == b"connection")
     switched_to = [value.rstrip(b" \t") for name, value in answer.specials if name == b"upgrade"]

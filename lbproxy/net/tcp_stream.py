@@ -45,8 +45,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with zero time-out
 LINGER = 2.0
 """Seconds `finish` waits for the peer's end of input: a client that has nothing more to say needs a round trip."""
 QUIET, BUSY_LINGER = 5.0, 30.0
-"""The same for one in the middle of a body that is refused: so long for its next piece, and so long in all, as nginx does
-(lingering_timeout, lingering_time). Plain clients read the answer only when they have sent everything."""
+"""For one in the middle of a body that is refused, each piece and all of it: plain clients send it all before they read (nginx)."""
 FAIR = 2
 """Reads without a wait: 256 KiB of a body, about half a millisecond with TLS."""
 LEAST_RATE = 1024
@@ -118,6 +117,7 @@ class TcpStream(Stream):
         self._reset = False
         self.wired = 0
         self.closed = False
+        self.half_closed = False
         self.owner = None
         self.patient = False
         self.stalls = 0
@@ -279,6 +279,7 @@ class TcpStream(Stream):
             self.unread = False
             return True
         if not data:
+            self.half_closed = True
             return False
         self._early += data
         self.unread = len(self._early) >= EARLY_LIMIT  # enough: the caller pauses the watcher
@@ -324,10 +325,7 @@ class TcpStream(Stream):
 
     def local_address(self) -> str:
         """Where the peer has reached us, as in a URL: "192.0.2.1", "[2001:db8::1]". Asked of the kernel."""
-        try:
-            name = self._sock.getsockname()
-        except OSError:
-            name = ""  # closed by now: nobody will read it
+        name = self._sock.getsockname() if not self.closed else ""
         host = str(name[0]) if isinstance(name, tuple) else "localhost"  # a Unix socket has a path
         return f"[{host}]" if ":" in host else host
 

@@ -159,6 +159,8 @@ class TlsStream(TcpStream):
             self.unread = False
             return True
         self._early += data
+        # Not everybody who ends his side says so in TLS: what he has sent is a whole request, of which nothing can be missing.
+        self.half_closed = not engine.got or engine.ended
         if not engine.got or engine.ended or engine.owed() > RECORD:  # floods of KeyUpdate that nobody needs
             return False
         self.unread = len(self._early) >= EARLY_LIMIT  # enough: the caller pauses the watcher

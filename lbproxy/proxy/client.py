@@ -120,7 +120,7 @@ class ClientConnection(Client):
         elif self.state is _EXCHANGE:
             if self.stream.read_early():
                 self.pipelined = True
-            else:
+            elif self.place is None or not self.place.answers or not self.stream.half_closed:
                 self.strand.throw(ClientGone("client closed"))
 
     def on_expired(self) -> None:
@@ -205,7 +205,7 @@ class ClientConnection(Client):
             try:
                 if len(head) > limits.head:
                     raise RequestError(431, "head_too_large", f"a head of {len(head)} bytes, at most {limits.head}")
-                request = parse_request(head, limits.request_line, limits.fields, self._fields)
+                request = parse_request(head, limits.request_line, limits.fields, self._fields, service.router.backslash)
             except RequestError as error:
                 return self._refuse(error, begun)
         exchange = Exchange(self, request, len(head), rest, begun, parsed)

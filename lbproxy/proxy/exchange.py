@@ -281,19 +281,17 @@ class Exchange:
         answer, out = known.head, known.out
         if answer.noteworthy:
             if answer.status < 200:
-                answer, out, data = self._after_interim(stream, answer, out, data)
+                known, data = self._after_interim(stream, known, data)
+                answer, out = known.head, known.out
                 if answer.status == 101:
-                    self._tunnel(upstream, answer, data)
-                    return
-                if answer.undated:
-                    out = out[:-4] + self._service.date + END
-            elif answer.undated:
+                    return self._tunnel(upstream, answer, data)
+            if answer.undated:
                 out = known.dated(self._service.date)
             if answer.status >= 500:
                 self._service.counters.note_answer(answer.status, upstream.backend.slot)
         self._answered = self._service.clock()
         self._status, self._reason = answer.status, ""  # an earlier try's failure is told by `tries`
-        self._pass_on(upstream, answer, out, data)
+        return self._pass_on(upstream, answer, out, data)
 
     def _first_head(self, upstream: Upstream) -> tuple[KnownHead, bytes]:
         """As _next_head. A connection whose last answer began with the same bytes need not be looked up."""
@@ -312,27 +310,26 @@ class Exchange:
             data, end = read_head(stream, data)
         return self._heads.read(data[: end + 4], self._head.method), data[end + 4 :]
 
-    def _after_interim(self, stream: Stream, answer: ResponseHead, out: bytes, data: bytes) -> tuple[ResponseHead, bytes, bytes]:
+    def _after_interim(self, stream: Stream, known: KnownHead, data: bytes) -> tuple[KnownHead, bytes]:
         """Pass 1xx on until the final head is there."""
         for _ in range(MAX_INTERIM):
-            if answer.status == 101:
-                if reason := fault(self._head, answer):
+            if known.head.status == 101:
+                if reason := fault(self._head, known.head, self._upload is None or self._upload.sent):
                     raise UpstreamError(502, reason, "the backend switched protocols without being asked to, or to another one")
-                return answer, out, data
+                return known, data
             if self._head.minor == 1:  # RFC 9110 15.2: a 1.0 client does not know 1xx
-                self._client.stream.write(out)
-                self._bytes_out += len(out)
+                self._client.stream.write(known.out)
+                self._bytes_out += len(known.out)
             pumping = self._upload is not None and self._upload.pumping
             stream.deadline = NEVER if pumping else self._service.clock() + self._place.response_head
             try:
                 known, data = self._next_head(stream, data)
-                answer, out = known.head, known.out
             except UpstreamError as error:
                 if error.reason == "response_closed":  # but it had begun to answer: it did not die as an idle connection does
                     raise UpstreamError(502, "response_truncated", "the backend closed after an interim response") from error
                 raise
-            if answer.status >= 200:
-                return answer, out, data
+            if known.head.status >= 200:
+                return known, data
         raise UpstreamError(502, "response_endless_interim", f"more than {MAX_INTERIM} interim responses")
 
     def _tunnel(self, upstream: Upstream, answer: ResponseHead, data: bytes) -> None:
@@ -345,7 +342,7 @@ class Exchange:
         tunnel = Tunnel(self._service, self._client.stream, upstream.stream, self._place.tunnel)
         self._client.open_tunnel = tunnel
         try:
-            tunnel.run(head, self.rest, data)
+            tunnel.run(head, self.rest if self._upload is None else self._upload.rest, data)
         finally:
             self._client.open_tunnel = None
             self._reason, self.broken = tunnel.reason, tunnel.broken
@@ -369,7 +366,12 @@ class Exchange:
             surplus = self._pass_on_otherwise(upstream, answer, out, data)
             self._settle()
         # `unread`: while the client was slow to take the answer more came than the answer, or the backend's end.
-        if surplus or not answer.keep_alive or upstream.stream.unread or (upload is not None and not upload.sent):
+        if (
+            surplus
+            or not answer.keep_alive
+            or upstream.stream.unread
+            or (upload is not None and (not upload.sent or self._head.upgrade))
+        ):
             upstream.stream.close()
         else:
             self._service.idle.put(upstream, self._answered)

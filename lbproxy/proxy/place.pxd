@@ -4,6 +4,7 @@ from lbproxy.proxy.rewriter cimport Rewriter
 
 
 cdef class Place:
+    cdef public bint answers
     cdef public double body_idle
     cdef public double connect
     cdef public object filters

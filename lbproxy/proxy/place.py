@@ -15,6 +15,7 @@ class Place:
     """Of one route in one worker."""
 
     __slots__ = (
+        "answers",
         "body_idle",
         "connect",
         "filters",
@@ -28,10 +29,18 @@ class Place:
     )
 
     def __init__(
-        self, pool: Pool, timeouts: Timeouts, rewriter: Rewriter | None = None, max_body: int = 0, filters: Filters | None = None
+        self,
+        pool: Pool,
+        timeouts: Timeouts,
+        rewriter: Rewriter | None = None,
+        max_body: int = 0,
+        filters: Filters | None = None,
+        answers: bool = False,
     ) -> None:
         """`timeouts`: what holds here, wider tables included; `rewriter`: what is done to header fields beyond the everyday;
-        `max_body`: bytes of a request's body, 0: any number; `filters`: what is refused."""
+        `max_body`: bytes of a request's body, 0: any number; `filters`: what is refused; `answers`: also
+        clients that end their side while they wait."""
+        self.answers = answers
         self.connect = timeouts.connect  # each by itself, and no other object to go through: every request asks for them
         self.response_head = timeouts.response_head
         self.body_idle = timeouts.body_idle

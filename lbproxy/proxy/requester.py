@@ -56,7 +56,7 @@ class Client:
         if forwarder.trusted and (unread := forwarder.unread(head)):
             service.note_unread(self.peer, unread)
             known = False  # the same again is to be told again
-        if router.has_path_rules:
+        if router.has_rules:
             self.place, head = router.follow(head)
         else:
             self.place = router.match(head.host, head.path)

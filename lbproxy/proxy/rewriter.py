@@ -82,7 +82,7 @@ class Rewriter:
             drops.append(_SEEN)
         for secure in (False, True):
             found = defaults(wanted.security_headers, wanted.hsts, secure=secure)
-            heads = ResponseHeads(max_fields, ResponseEdits(drops, steady, found), budget)
+            heads = ResponseHeads(max_fields, ResponseEdits(drops, steady, found, responses.swaps), budget)
             own = b"".join(line_of(*pair) for pair in found)
             if secure:
                 self.secure_heads, self._secure_own = heads, own
@@ -111,7 +111,7 @@ def _request_edits(folded: Folded, sends_id: bool, sends_trace: bool) -> Request
         drops.append(_SEEN)
     if sends_trace:
         drops += ["traceparent", "tracestate"]
-    return RequestEdits(Folded(tuple(drops), folded.lines)) if drops or folded.lines else None
+    return RequestEdits(Folded(tuple(drops), folded.lines, folded.swaps)) if drops or folded.lines or folded.swaps else None
 
 
 class Rewriting:
@@ -179,9 +179,7 @@ class Rewriting:
         return Facts(self._forwarder, self._head, self._request_id, trace_id, backend)
 
 
-def own_lines(
-    rewriting: Rewriting | None, without_route: Rewriter | None, forwarder: Forwarder, head: RequestHead | None
-) -> bytes:
+def own_lines(rewriting: Rewriting | None, without_route: Rewriter | None, forwarder: Forwarder, head: RequestHead | None) -> bytes:
     """For an answer of lbproxy's own to whom a place's rewriting serves, or no place at all."""
     if rewriting is not None:
         return rewriting.own_lines()

@@ -16,12 +16,16 @@ from typing import Generic, NamedTuple, TypeVar
 from lbproxy.config.model import Route
 from lbproxy.errors import RequestError
 from lbproxy.http.message import RequestHead
-from lbproxy.http.target import merge_slashes
+from lbproxy.http.target import BACKSLASH, merge_slashes
 
 Target = TypeVar("Target")
 
 _REMEMBERED = 1024
 """Hosts whose routes are remembered; beyond that the memory starts anew, so that invented hosts cannot fill it."""
+
+
+def _passes_backslash(route: Route) -> bool:
+    return route.encoded_backslash == "pass" or route.raw_path
 
 
 class _Entry(NamedTuple, Generic[Target]):
@@ -39,7 +43,12 @@ class Router(Generic[Target]):
             (route.host.encode() if route.host else None, _Entry(route.path.encode(), target, route)) for route, target in routes
         ]
         self._by_host: dict[bytes, list[_Entry[Target]]] = {}
-        self.has_path_rules = any(route.encoded_slash != "pass" or route.merge_slashes or route.raw_path for route, _ in routes)
+        self.backslash = any(_passes_backslash(route) for route, _ in routes)
+        """Whether any route wants a path with an encoded backslash: `follow` refuses it for the others."""
+        self.has_rules = self.backslash or any(
+            route.encoded_slash != "pass" or route.merge_slashes or route.raw_path or route.underscores == "pass"
+            for route, _ in routes
+        )
         """Whether `follow` says anything that `match` does not; few configurations have that, and `match` is the cheaper."""
 
     def match(self, host: bytes, path: bytes) -> Target | None:
@@ -54,8 +63,12 @@ class Router(Generic[Target]):
             path = merge_slashes(head.path)
             head = head.elsewhere(head.method, path + head.target[len(head.path) :], path, head.raw)
             entry = self._find(head.host, path)
+        if BACKSLASH in head.path and (entry is None or not _passes_backslash(entry.route)):
+            raise RequestError(400, "target_escape", "an encoded backslash in the path, which this route refuses")
         if entry is None:
             return None, head
+        if entry.route.underscores == "pass" and b"_" in head.block:
+            head = head.with_underscores()
         if entry.route.encoded_slash == "refuse" and b"%2F" in head.path:
             raise RequestError(400, "target_encoded_slash", "an encoded slash in the path, which this route refuses")
         if entry.route.raw_path and head.raw:

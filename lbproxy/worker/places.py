@@ -33,10 +33,18 @@ def make_places(config: Config, pools: Mapping[str, Pool], filters: Sequence[Fil
     budget = Budget(HEADS_KEPT)  # one, however many routes have rules of their own
     rewriters = {wish: Rewriter(wish, most_response_fields(config), budget, ids) for wish in different}
     routes = [
-        (route, Place(pools[route.pool], config.timeouts_of(route), rewriters.get(wish), most_body(config, route), asked))
+        (route, make_place(config, route, pools, rewriters.get(wish), asked))
         for route, wish, asked in zip(config.routes, wishes, filters, strict=True)
     ]
     return Places(routes, rewriters.get(without_route))
+
+
+def make_place(
+    config: Config, route: Route, pools: Mapping[str, Pool], rewriter: Rewriter | None, filters: Filters | None
+) -> Place:
+    """Of one route."""
+    answers = route.client_close == "answer"
+    return Place(pools[route.pool], config.timeouts_of(route), rewriter, most_body(config, route), filters, answers)
 
 
 def most_body(config: Config, route: Route) -> int:

@@ -13,4 +13,4 @@ cdef class LastFields:
     cpdef keep(self, bytes head, RequestHead request)
 
 
-cpdef RequestHead parse_request(bytes head, long max_line, long max_fields, LastFields last=*)
+cpdef RequestHead parse_request(bytes head, long max_line, long max_fields, LastFields last=*, bint backslash=*)

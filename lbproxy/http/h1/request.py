@@ -83,10 +83,12 @@ class LastFields:
             self.head, self.request = head, request
 
 
-def parse_request(head: bytes, max_line: int, max_fields: int, last: LastFields | None = None) -> RequestHead:
+def parse_request(
+    head: bytes, max_line: int, max_fields: int, last: LastFields | None = None, backslash: bool = False
+) -> RequestHead:
     """`head`: from the first byte of the request line to the empty line, both included. Raises RequestError.
 
-    `last`: remembers the fields for the connection's next request.
+    `last`: remembers the fields for the connection's next request; `backslash`: see split_target.
     """
     if last is not None and head == last.head and last.request is not None:
         return last.request
@@ -109,7 +111,7 @@ def parse_request(head: bytes, max_line: int, max_fields: int, last: LastFields 
     if fields > max_fields:
         raise RequestError(431, "too_many_fields", f"{fields} fields, at most {max_fields}")
     method, target, minor_digit = line.groups()
-    request = _meaning(method, target, minor_digit, block)
+    request = _meaning(method, target, minor_digit, block, backslash)
     if last is not None and len(block) <= FIELDS_KEPT:
         last.keep(head, request)
         last.block, last.minor = request.block, minor_digit
@@ -117,7 +119,7 @@ def parse_request(head: bytes, max_line: int, max_fields: int, last: LastFields 
     return request
 
 
-def _meaning(method: bytes, target: bytes, minor_digit: bytes, block: bytes) -> RequestHead:
+def _meaning(method: bytes, target: bytes, minor_digit: bytes, block: bytes, backslash: bool) -> RequestHead:
     """What a head of sound grammar says. Raises RequestError."""
     if method in _REFUSED_METHODS:
         raise RequestError(405, *_REFUSED_METHODS[method])
@@ -139,7 +141,7 @@ def _meaning(method: bytes, target: bytes, minor_digit: bytes, block: bytes) -> 
     if host is None:
         authority, host = _host(authority)
     said = target if target[0] == 0x2F else _other_form(method, target, authority)  # "/"
-    path, target = (said, said) if said == b"*" else split_target(said)
+    path, target = (said, said) if said == b"*" else split_target(said, backslash)
     raw = b"" if said == target else said
     return RequestHead(
         method, target, path, host, authority, minor, body, keep_alive, expect, upgrade, block, lowered, specials, nominated, raw

@@ -86,6 +86,10 @@ def header_rules(draw: st.DrawFn) -> model.HeaderRules:
         set=tuple((name, draw(rules_values)) for name in put),
         add=tuple((name, value) for name in added for value in draw(st.lists(rules_values, min_size=1, max_size=2))),
         remove=tuple(draw(st.lists(st.sampled_from(taken_off), unique=True))),
+        replace=tuple(
+            (name, draw(st.sampled_from(["https:", "a b"])), draw(st.sampled_from(["", "http:"])))
+            for name in sorted(draw(st.sets(st.sampled_from(["Destination", "Location"]))))
+        ),
     )
 
 
@@ -160,7 +164,17 @@ def configs(draw: st.DrawFn) -> Config:
     wanted = draw(st.lists(st.tuples(st.sampled_from([pool.name for pool in found]), st.none() | names), min_size=1, max_size=3))
     filters = draw(st.lists(route_filters, min_size=len(wanted), max_size=len(wanted)))
     routes = tuple(
-        model.Route(pool, host, f"/{index}", headers=draw(headers), filters=filters[index], timeouts=draw(near_timeouts))
+        model.Route(
+            pool,
+            host,
+            f"/{index}",
+            headers=draw(headers),
+            filters=filters[index],
+            timeouts=draw(near_timeouts),
+            encoded_backslash=draw(st.sampled_from(["refuse", "pass"])),
+            underscores=draw(st.sampled_from(["drop", "pass"])),
+            client_close=draw(st.sampled_from(["abort", "answer"])),
+        )
         for index, (pool, host) in enumerate(wanted)
     )
     shared = draw(st.lists(client_limits.filter(lambda limit: limit != model.ClientLimit()), max_size=2))

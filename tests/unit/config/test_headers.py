@@ -40,6 +40,17 @@ def test_everything() -> None:
     assert read(LEAST).proxy.headers == Process().headers
 
 
+def test_replacements() -> None:
+    """To nothing as well. Via may go, though it may not be written."""
+    lines = 'remove = ["Via"]\nreplace = { Destination = { from = "https:", to = "http:" }, X-A = { from = "a", to = "" } }'
+    headers = (
+        read(with_rules("request_headers", lines) + with_rules("response_headers", lines).removeprefix(LEAST)).pools[0].headers
+    )
+    for rules in (headers.request, headers.response):
+        assert rules.remove == ("Via",)
+        assert rules.replace == (("Destination", "https:", "http:"), ("X-A", "a", ""))
+
+
 @pytest.mark.parametrize(("table", "line", "key", "message", "hint"), [
     ("request_headers", 'set = { "X Team" = "a" }', 'set."X Team"', "the name of a header", ""),
     ("request_headers", 'set = { "X-Team\\r\\nEvil" = "a" }', 'set."X-Team\\r\\nEvil"', "the name of a header", ""),
@@ -59,7 +70,18 @@ def test_everything() -> None:
     ("request_headers", 'remove = ["transfer-encoding"]', "remove[0]", "where the body ends", ""),
     ("request_headers", 'add = { Connection = "close" }', "add.Connection", "one connection only", ""),
     ("request_headers", 'remove = ["TE"]', "remove[0]", "one connection only", ""),
-    ("request_headers", 'remove = ["Via"]', "remove[0]", "knows loops", ""),
+    ("request_headers", 'set = { Via = "1.1 me" }', "set.Via", "knows loops", "remove may take it off"),
+    ("request_headers", 'replace = { Via = { from = "1", to = "2" } }', "replace.Via", "knows loops", "remove may"),
+    ("request_headers", 'replace = { Host = { from = "a", to = "b" } }', "replace.Host", "not for this rule", "requests can"),
+    ("request_headers", 'replace = { Connection = { from = "a", to = "b" } }', "replace.Connection", "one connection only", ""),
+    ("request_headers", 'replace = { Destination = "https:" }', "replace.Destination", 'wanted { from = "...", to = "..." }', ""),
+    ("request_headers", 'replace = { Destination = { from = "a" } }', "replace.Destination", 'wanted { from', ""),
+    ("request_headers", 'replace = { Destination = [] }', "replace.Destination", 'wanted { from', ""),
+    ("request_headers", 'replace = { Destination = { from = "", to = "b" } }', "replace.Destination", "in from", ""),
+    ("request_headers", 'replace = { Destination = { from = "a", to = "\\r" } }', "replace.Destination", "visible ASCII", ""),
+    ("request_headers", 'replace = { Destination = { from = "a", to = "{hots}" } }', "replace.Destination", "no variable", "did"),
+    ("request_headers", 'replace = ["Destination"]', "replace", "got a list", ""),
+    ("response_headers", 'replace = { A = { from = "a", to = "{host}" } }', "replace.A", "variables do not stand", "set can"),
     ("request_headers", 'set = { Proxy = "a" }', "set.Proxy", "HTTP_PROXY", ""),
     ("request_headers", 'set = { Expect = "100-continue" }', "set.Expect", "the body in mind", ""),
     ("request_headers", 'set = { Sec-WebSocket-Key = "a" }', "set.Sec-WebSocket-Key", "WebSocket", ""),

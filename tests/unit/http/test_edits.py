@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from lbproxy.http.edits import Folded, RequestEdits, ResponseEdits, VaryingLines
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.forwarding import response as passed_on
 from lbproxy.http.h1.request import parse_request
+from lbproxy.http.heads import ResponseHeads
+from lbproxy.http.tls_facts import TlsFacts
 from lbproxy.http.variables import Facts
 from tests.unit.http.heads import fields, request, response, values
 
@@ -183,3 +186,69 @@ def test_no_value_breaks_out_of_its_line(value: str, anything: bytes) -> None:
     got = RequestEdits(Folded((), (("X-New", value),))).apply(sent, facts)
     assert got.startswith(sent[:-4])
     assert re.fullmatch(rb"(\r\nX-New: [!-~]([ -~]*[!-~])?)?\r\n\r\n", got[len(sent) - 4 :])
+
+
+# ---------------------------------------------------------------- beginnings of values
+
+
+SWAPS = HeaderRules(replace=(("Destination", "https://a.test/", "http://{host}/"), ("Destination", "https:", "http:")))
+
+
+@pytest.mark.parametrize(("line", "becomes"), [
+    (b"Destination: https://a.test/x https:", b"Destination: http://example.com/x https:"),
+    (b"destination:  https://b.test/x", b"destination:  http://b.test/x"),
+    (b"Destination: http://a.test/x", b"Destination: http://a.test/x"),
+    (b"Destination: HTTPS://a.test/x", b"Destination: HTTPS://a.test/x"),
+    (b"X-Destination: https:", b"X-Destination: https:"),
+    (b"Destination: see https:", b"Destination: see https:"),
+])  # fmt: skip
+def test_the_beginning_of_a_value_is_replaced(line: bytes, becomes: bytes) -> None:
+    """The first that fits counts, once; WebDAV's MOVE behind TLS names a place that its server must know as its own."""
+    head = request(line, b"Destination: https:z")
+    facts = Facts(forwarder(), head)
+    out = RequestEdits(fold([SWAPS])).apply(forwarder().request(head), facts)
+    assert b"\r\n" + becomes + b"\r\nDestination: http:z\r\n" in out
+
+
+def test_replaced_values_stay_one_value() -> None:
+    """Whatever a variable says."""
+    edits = RequestEdits(fold([HeaderRules(replace=(("X-A", "b", "{client_subject}"),))]))
+    assert edits.steady
+    head = request(b"X-A: bc")
+    subject = ((("commonName", "a\r\nX-Evil: 1"),),)
+    there = Forwarder("192.0.2.1", "https", 443, (), lambda: TlsFacts(subject=subject))
+    assert b"\r\nX-Evil" not in edits.apply(there.request(head), Facts(there, head))
+    assert not RequestEdits(fold([HeaderRules(replace=(("X-A", "b", "{request_id}"),))])).steady
+
+
+def test_replacing_comes_behind_removing_and_before_setting() -> None:
+    """Of one table; and a later table finds what an earlier one has put on."""
+    pool = HeaderRules(set=(("X-A", "old-1"),), replace=(("X-A", "old", "never"),))
+    route = HeaderRules(replace=(("x-a", "old", "new"),))
+    assert fold([pool]).lines == (("X-A", "old-1"),)
+    assert fold([pool, route]).lines == (("X-A", "new-1"),)
+
+
+def test_the_beginning_of_a_value_of_a_response() -> None:
+    edits = ResponseEdits((), (), swaps=(("Location", "http://app:8080/", "/"), ("Location", "http:", "https:")))
+    for said, becomes in ((b"http://app:8080/x", b"/x"), (b"http://b/", b"https://b/"), (b"/y", b"/y")):
+        head = edits.apply(response(b"Location: " + said, b"Content-Length: 0", line=b"HTTP/1.1 302 Found"))
+        assert head.block.startswith(b"\r\nLocation: " + becomes + b"\r\n")
+
+
+def test_via_can_be_removed() -> None:
+    """Theirs and ours, both ways: nginx does not compress for who names himself (gzip_proxied)."""
+    head = request(b"Via: 1.1 theirs")
+    out = RequestEdits(fold([HeaderRules(remove=("Via",))])).apply(forwarder().request(head), Facts(forwarder(), head))
+    assert b"\r\nVia:" not in out
+    raw = b"HTTP/1.1 200 OK\r\nVia: 1.1 theirs\r\nContent-Length: 0\r\n\r\n"
+    assert b"Via:" not in ResponseHeads(9, ResponseEdits(["via"], ())).read(raw, b"GET").out
+    assert ResponseHeads(9, ResponseEdits(["x"], ())).read(raw, b"GET").out.count(b"Via:") == 2
+
+
+def test_what_is_removed_is_removed_in_the_spelling_of_cgi_too() -> None:
+    """Only routes that pass underscores see such names at all."""
+    edits = RequestEdits(fold([HeaderRules(set=(("X-User-Id", "7"),))]))
+    head = request(b"X_User-Id: 1", b"X-User_Id: 2", b"X_User_Id: 3", b"X-User-Id: 4").with_underscores()
+    out = edits.apply(forwarder().request(head), Facts(forwarder(), head))
+    assert [line for line in out.split(b"\r\n") if b"ser" in line] == [b"X-User-Id: 7"]

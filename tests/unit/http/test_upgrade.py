@@ -59,8 +59,8 @@ def test_only_get_and_post_ask(method: bytes) -> None:
 
 
 @pytest.mark.parametrize("protocol", [b"tcp", b"SPDY/3.1"])  # Docker's attach; Kubernetes' exec and port-forward
-@pytest.mark.parametrize("lines", [[], [b"Content-Length: 0"]])
-def test_a_post_without_a_body_may_ask(protocol: bytes, lines: list[bytes]) -> None:
+@pytest.mark.parametrize("lines", [[], [b"Content-Length: 0"], [b"Content-Length: 65536"]])
+def test_a_post_may_ask(protocol: bytes, lines: list[bytes]) -> None:
     head = request(UP, b"Upgrade: " + protocol, *lines, line=b"POST /exec HTTP/1.1")
     assert asked(head)
     out = forwarded(head)
@@ -72,7 +72,11 @@ def test_a_post_without_a_body_may_ask(protocol: bytes, lines: list[bytes]) -> N
 @pytest.mark.parametrize(("line", "lines"), [
     (b"POST", [b"Upgrade: websocket", KEY]),  # RFC 6455 4.1: a handshake is a GET
     (b"POST", [b"Upgrade: tcp", b"Transfer-Encoding: chunked"]),
-    (b"POST", [b"Upgrade: tcp", b"Content-Length: 5"]),
+    (b"POST", [b"Upgrade: tcp", b"Content-Length: 65537"]),
+    (b"POST", [b"Upgrade: websocket", KEY, b"Content-Length: 5"]),
+    (b"POST", [b"Upgrade: h2c", b"Content-Length: 5"]),
+    (b"PUT", [b"Upgrade: tcp", b"Content-Length: 5"]),
+    (b"GET", [b"Upgrade: websocket", KEY, b"Content-Length: 5"]),
     (b"POST", [b"Upgrade: h2c"]),
     (b"GET", [b"Upgrade: tcp", b"Content-Length: 5"]),
 ])  # fmt: skip

@@ -415,3 +415,43 @@ def test_what_is_cut_at_the_limit_is_told() -> None:
     assert sorted(world.outcomes()) == [(200, "drain_timeout"), (503, "drain_timeout"), (503, "drain_timeout")]
     assert not idle.end, "whoever cuts closes what is left"
     world.at_rest()
+
+
+# ---------------------------------------------------------------- clients that end their side early
+
+
+@pytest.mark.parametrize("how", ["abort", "answer"])
+@pytest.mark.parametrize("gone", [EOF, LOST], ids=["end", "reset"])
+def test_a_client_that_ends_its_side_while_it_waits(how: str, gone: bytes | Exception) -> None:
+    """It may be reading still (nc, old tools): a route can answer it all the same. One that is lost is lost."""
+    world = World(backends=1, route=model.Route("app", client_close=how))
+    client = world.connect()
+    client.feed(get())
+    upstream = world.upstream
+    client.feed(gone)
+    if how == "abort" or gone is LOST:
+        assert upstream.end == "abort"
+        assert client.end == "abort"
+        assert world.outcomes() == [(499, "client_closed")]
+    else:
+        assert not upstream.end
+        world.pass_time(5.0)
+        upstream.feed(ok())
+        assert client.take().endswith(b"ok")
+        assert client.end == "close"
+        assert world.outcomes() == [(200, "")]
+    world.at_rest()
+
+
+def test_a_pipeline_before_the_end_of_input_is_answered() -> None:
+    world = World(backends=1, route=model.Route("app", client_close="answer"))
+    client = world.connect()
+    client.feed(get("/1"))
+    client.feed(get("/2"))
+    client.feed(EOF)
+    for _ in range(2):
+        world.upstream.feed(ok())
+    assert client.take().count(b"HTTP/1.1 200 ") == 2
+    assert client.end == "close"
+    assert world.outcomes() == [(200, "")] * 2
+    world.at_rest()

@@ -75,6 +75,8 @@ def check(message: bytes, may_refuse: Collection[str]) -> None:
             if reader in may_refuse:
                 continue
             raise AssertionError(f"{reader} refuses {message!r}") from refusal
+        if upgrades and found == [ours._replace(body=b"")]:
+            continue  # it stops reading HTTP behind the head: nobody's request comes behind on that connection (upgrade.py)
         assert found == ([ours, BEHIND] if len(found) > 1 or not upgrades else [ours]), f"{reader} reads {message!r} as {found}"
 
 

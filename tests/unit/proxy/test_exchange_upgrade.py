@@ -146,11 +146,59 @@ def test_a_post_without_a_body() -> None:
     world.at_rest()
 
 
-def test_no_switch_with_a_body() -> None:
-    """It is not asked for, and believed even less."""
+@pytest.mark.parametrize("pieces", [[b"body"], [b"", b"bo", b"dy"]])
+def test_a_switch_behind_a_body(pieces: list[bytes]) -> None:
+    """Docker's exec: the new protocol begins behind the body, for both sides."""
+    world = World(backends=1)
+    client = world.connect()
+    client.feed(post(pieces[0], "Connection: Upgrade", "Upgrade: raw/1", length=4))
+    for piece in pieces[1:]:
+        client.feed(piece)
+    asked_for, _, body = world.upstream.take().partition(b"\r\n\r\n")
+    assert b"\r\nUpgrade: raw/1" in asked_for
+    assert body == b"body"
+    world.upstream.feed(GRANT + b"hello")
+    assert client.take().endswith(b"\r\n\r\nhello")
+    assert tunnels(world) == 1
+    client.feed(b"typed")
+    assert world.upstream.take() == b"typed"
+    client.feed(EOF)
+    world.upstream.feed(EOF)
+    [line] = world.lines()
+    assert (line["status"], line["reason"], line["bytes_in"]) == (101, "", line["bytes_in"])
+    world.at_rest()
+
+
+def test_no_switch_before_the_end_of_the_body() -> None:
+    """RFC 9110 7.8: the request ends first. What came of it belongs to no protocol that anybody knows."""
+    world = World(backends=1)
+    client = world.connect()
+    client.feed(post(b"bo", "Connection: Upgrade", "Upgrade: raw/1", length=4))
+    world.upstream.feed(GRANT)
+    assert client.take().startswith(b"HTTP/1.1 502 ")
+    assert world.outcomes() == [(502, "response_unexpected_101")]
+    assert tunnels(world) == 0
+    world.at_rest()
+
+
+def test_a_connection_that_was_asked_to_switch_behind_a_body_is_not_used_again() -> None:
+    """Whatever the backend took the body for."""
     world = World(backends=1)
     client = world.connect()
     client.feed(post(b"body", "Connection: Upgrade", "Upgrade: raw/1"))
+    world.upstream.feed(ok())
+    assert client.take().endswith(b"ok")
+    assert client.end == "finish"
+    assert world.upstream.end == "close"
+    assert len(world.service.idle) == 0
+    world.at_rest()
+
+
+def test_no_switch_with_a_chunked_body() -> None:
+    """It is not asked for, and believed even less."""
+    world = World(backends=1)
+    client = world.connect()
+    client.feed(get("/", "Connection: Upgrade", "Upgrade: raw/1", "Transfer-Encoding: chunked", method="POST") + b"0\r\n\r\n")
     assert b"pgrade" not in world.upstream.take()
     world.upstream.feed(GRANT)
     assert client.take().startswith(b"HTTP/1.1 502 ")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.config.model import Route
 from lbproxy.errors import RequestError
+from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.http.target import split_target
 from lbproxy.proxy import router as module
 from lbproxy.proxy.router import Router
@@ -96,14 +100,14 @@ def test_no_way_round_a_prefix(segments: list[bytes]) -> None:
 def follow(routes: list[Route], target: bytes) -> tuple[int | None, bytes, bytes]:
     """(the route's place, the path that was matched last, the target that is forwarded)"""
     careful = Router([(route, place) for place, route in enumerate(routes)])
-    assert careful.has_path_rules
+    assert careful.has_rules
     place, head = careful.follow(request(line=b"GET " + target + b" HTTP/1.1"))
     return place, head.path, head.target
 
 
 def test_no_rules() -> None:
     """Nobody has any: nothing to follow."""
-    assert not EXAMPLE.has_path_rules
+    assert not EXAMPLE.has_rules
 
 
 @pytest.mark.parametrize(("target", "forwarded"), [
@@ -175,3 +179,52 @@ def test_route_and_forwarded_path_agree(parts: list[bytes]) -> None:
     except RequestError:
         return
     assert follow(routes, forwarded)[::2] == (place, forwarded)
+
+
+@pytest.mark.parametrize(("rules", "target", "forwarded"), [
+    ({"encoded_backslash": "pass"}, b"/a%5cb", b"/a%5Cb"),
+    ({"raw_path": True}, b"/a%5cb/./c?d", b"/a%5cb/./c?d"),
+    ({"encoded_backslash": "pass"}, b"/x/../a%5Cb", b"/a%5Cb"),
+])  # fmt: skip
+def test_encoded_backslashes_pass(rules: dict[str, Any], target: bytes, forwarded: bytes) -> None:
+    """Object stores know them as a part of a name."""
+    careful = Router([(Route("app", **rules), 0)])
+    assert careful.backslash
+    raw = b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n"
+    place, head = careful.follow(parse_request(raw, 8192, 100, None, careful.backslash))
+    assert (place, head.target) == (0, forwarded)
+
+
+def test_encoded_backslashes_are_refused_elsewhere() -> None:
+    """By the parser where no route wants them, else by each route that does not, and where none matches."""
+    assert not Router([(Route("app"), 0)]).backslash
+    careful = Router([(Route("app", path="/a"), 0), (Route("app", path="/b", encoded_backslash="pass"), 1)])
+    for target in (b"/a/%5C", b"/c%5C"):
+        head = parse_request(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n", 8192, 100, None, True)
+        with pytest.raises(RequestError) as caught:
+            careful.follow(head)
+        assert (caught.value.status, caught.value.reason) == (400, "target_escape")
+
+
+@pytest.mark.parametrize("target", [b"/a%5C..%5Cb", b"/..%5Cb", b"/a%5C..", b"/a%5C.;x", b"/a\\b", b"/a%5C../b", b"/a%5C%2e%2e/b"])
+def test_backslashes_lead_nowhere_else(target: bytes) -> None:
+    """Dots beside them are refused even where they pass, and so is a raw one."""
+    with pytest.raises(RequestError):
+        parse_request(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n", 8192, 100, None, True)
+
+
+def test_underscores_pass_where_a_route_wants_them() -> None:
+    """But for names that CGI reads as those of fields that are ours to say, or frame the message; other routes drop them all."""
+    careful = Router([(Route("app", path="/u", underscores="pass"), 0), (Route("app"), 1)])
+    assert careful.has_rules
+    fields = (
+        b"X_Api_Key: 1\r\n_: 2\r\nX_Real_IP: 3\r\nx-forwarded_FOR: 4\r\nContent_Length: 5\r\nSSL_Client_Verify: 6\r\nA: b_c\r\n"
+    )
+    forwarder, last = Forwarder("192.0.2.9", "https", 443, ()), LastFields()
+    for path, kept in [(b"/u", [b"1", b"2"]), (b"/", []), (b"/u", [b"1", b"2"]), (b"/", []), (b"/x", [])]:
+        raw = b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n"
+        _, head = careful.follow(parse_request(raw, 8192, 100, last))
+        out = forwarder.request(head)
+        block = out[: out.index(b"\r\nX-Real-IP")]
+        assert [line.partition(b": ")[2] for line in block.split(b"\r\n")[2:] if b"_" in line.partition(b":")[0]] == kept
+        assert b"\r\nA: b_c" in block

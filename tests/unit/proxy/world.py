@@ -26,7 +26,6 @@ from lbproxy.filter.rates import SPAN, RateTable
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.client import ClientConnection
-from lbproxy.proxy.place import Place
 from lbproxy.proxy.requester import NO_REDIRECT
 from lbproxy.proxy.retries import Retries
 from lbproxy.proxy.reuse import IdleUpstreams
@@ -36,7 +35,7 @@ from lbproxy.remembered import Budget
 from lbproxy.streams import NEVER, Buffer, Strand, Stream
 from lbproxy.worker.door import Door
 from lbproxy.worker.filtering import make_filters
-from lbproxy.worker.places import most_body
+from lbproxy.worker.places import make_place
 
 EOF = b""
 UNHEARD = type("Unheard", (bytes,), {})()
@@ -54,6 +53,7 @@ class FakeStream(Stream):
         self.deadline = NEVER
         self.write_deadline = NEVER
         self.owner = None
+        self.half_closed = False
         self.patient = False
         self.stalls = 0
         self.write_stall = 30.0
@@ -166,6 +166,7 @@ class FakeStream(Stream):
         while self._inbox and len(self._early) < 16384:
             item = self._inbox[0]
             if isinstance(item, Exception) or not item:
+                self.half_closed = not isinstance(item, Exception)
                 return False
             self._inbox.popleft()
             self._early += item
@@ -327,7 +328,7 @@ class World:
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
         self.service = Service(
             config=self.config,
-            router=Router([(route, Place(pool, self.config.timeouts_of(route), None, most_body(self.config, route), filters))]),
+            router=Router([(route, make_place(self.config, route, {route.pool: pool}, None, filters))]),
             idle=IdleUpstreams(self.clock),
             dialer=self,
             strands=self,
