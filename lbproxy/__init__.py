@@ -17,7 +17,8 @@ How a request travels through the folders below::
 Around it::
 
     master/   binds, loads certificates, forks generations of workers and control (which is executed anew: it must not have the
-              master's memory), reaps, respawns, reloads, answers the control socket; never loads gevent, never parses client bytes
+              master's memory), reaps, respawns, reloads, answers the control socket; loads what its children run and
+              never runs gevent's loop itself, never parses client bytes
     worker/   accepts and proxies (one gevent loop each), drains
     control/  probes backends for the whole machine, serves metrics
     demo/     the first minutes: `quick` without a file, throw-away backends

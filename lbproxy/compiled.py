@@ -7,7 +7,7 @@ a hash of its contents. The finder below takes the compiled modules only if all 
 counts at once, in a checkout as in an installation. It is all or nothing: the compiled modules know the layout of each other's
 objects.
 
-The master loads none of them. Each child decides anew when it loads the first one; until it ends it stays with what it chose.
+The master decides before its first fork (net/preload.py), for all its children; until it ends they stay with what it chose.
 """
 
 from __future__ import annotations

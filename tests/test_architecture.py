@@ -60,7 +60,7 @@ FLOORS: dict[str, int] = {
 LAZY_ACROSS: dict[str, tuple[str, ...]] = {
     "lbproxy.cli": ("lbproxy.worker", "lbproxy.control"),
 }
-"""cli wires the children together and may name these only inside functions that run in the forked child."""
+"""cli wires the children together and names these only inside functions, so that verbs which only look come at once."""
 
 ROOTS_WITH_CODE: dict[str, str] = {
     "lbproxy": "puts the finder of compiled modules in place before anything else is imported",

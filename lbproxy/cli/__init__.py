@@ -7,8 +7,9 @@
     reach           where the running lbproxy is (control socket, pid file), asking it, waiting for its end
     reload · stop · status · top · backend · adjust    the verbs that ask; table draws what status says, rates what changed since
 
-Each verb imports what it needs when it runs, so that `--help` and `check` come at once, and what only a child needs (gevent) is
-imported in the child. Exit codes: 0 clean, 1 refused or cannot start, 2 wrong usage or a forced end, 75 cannot start now.
+Each verb imports what it needs when it runs, so that `--help` and `check` come at once, and what children run is imported
+before the first of them is forked: a file that is replaced then changes nothing (net/preload.py). Exit codes: 0 clean, 1 refused or
+cannot start, 2 wrong usage or a forced end, 75 cannot start now.
 """
 
 from lbproxy.cli.command_line import main

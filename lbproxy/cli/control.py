@@ -21,9 +21,10 @@ def _control(config: Config) -> ChildMain:
     from lbproxy.balance.places import names_in
     from lbproxy.control.main import run
     from lbproxy.names import lookup
-    from lbproxy.net.preload import preload
+    from lbproxy.net import preload
 
-    preload()
+    preload.modules()
+    preload.loop()
     if names_in(config):
         lookup.preload()
     return run

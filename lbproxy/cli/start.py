@@ -78,14 +78,16 @@ def serve(
     `commands` are what SIGUSR2 executes."""
     from lbproxy.master.anew import program
     from lbproxy.master.main import run
+    from lbproxy.net import preload
 
+    preload.modules()
     return run(config, worker=_worker, control=program("lbproxy.cli.control"), on_ready=on_ready, reread=reread, commands=commands)
 
 
 def _worker() -> ChildMain:
-    """In the forked child, which alone loads gevent."""
-    from lbproxy.net.preload import preload
+    """In the forked child, which alone has a loop of gevent's."""
+    from lbproxy.net import preload
     from lbproxy.worker.main import run
 
-    preload()
+    preload.loop()
     return run

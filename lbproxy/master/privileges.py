@@ -49,13 +49,14 @@ def try_drop(config: Config, account: Account) -> None:
     try:
         apart(lambda: drop(account))
     except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+            return  # no process for it is no answer: the children's own forks tell
         message = f'cannot become "{account.name}" (uid {account.uid}): {error.strerror or error}'
         hint = (
             "this root may not change its user: it is root of a user namespace, or without CAP_SETUID and CAP_SETGID. "
             'Start lbproxy as the user it is to run as, or grant the capabilities, or set user = "root", which drops nothing'
         )
-        denied = error.errno in (errno.EPERM, errno.EINVAL, 0)
-        raise StartError(str(Complaint(config.source, 0, "proxy.user", message, hint if denied else ""))) from error
+        raise StartError(str(Complaint(config.source, 0, "proxy.user", message, hint))) from error
 
 
 def drop(account: Account) -> None:

@@ -1,14 +1,58 @@
-"""Loads what gevent and the standard library otherwise load at first use, while the process may still read their files."""
+"""Loads what children otherwise load at first use.
+
+Before the first fork (`modules`): a package that is replaced on disk while lbproxy runs, by pip or apt, must not come into a worker
+that takes the place of a dead one, neither in parts nor as a whole; and the account that children drop to need not be able to read
+the interpreter's library. In each child (`loop`): what cannot be had before a fork, gevent's hub.
+"""
 
 from __future__ import annotations
 
-import encodings.idna  # noqa: F401 (server names of TLS and hosts are encoded with it)
+import codecs
+import importlib
+import pkgutil
 
+import gevent
 from gevent.hub import get_hub
 
+import lbproxy
 
-def preload() -> None:
-    """Call before privileges are dropped: the account they drop to may not be able to read the interpreter's library."""
-    hub = get_hub()  # imports the loop, and the modules named in gevent's configuration
+NOT_OURS = ("lbproxy.cli", "lbproxy.demo", "lbproxy.__main__")
+"""Whom only a person at a terminal needs."""
+LATE = (
+    "encodings.idna",  # server names of TLS and hosts are encoded with it
+    "encodings.punycode",
+    "stringprep",
+    "unicodedata",
+    "gevent.resolver.thread",
+    "gevent.socket",
+    "gevent.ssl",
+    "gevent.server",
+    "gevent.threadpool",
+    "linecache",  # the last five for an event with a traceback
+    "traceback",
+    "tokenize",
+    "textwrap",
+    "structlog.dev",
+)
+"""Modules that the standard library, gevent and structlog import inside functions."""
+CODECS = ("ascii", "latin-1", "utf-8", "utf-8-sig", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "cp437")
+
+
+def modules() -> None:
+    """Once, in the process that forks. No hub comes of it: that would be shared by all children.
+
+    All of this package: a reload after its files were replaced, too, is carried out by what runs."""
+    ours = [found.name for found in pkgutil.walk_packages(lbproxy.__path__, "lbproxy.") if not found.name.startswith(NOT_OURS)]
+    for name in (*ours, *LATE):
+        importlib.import_module(name)
+    for name in CODECS:
+        codecs.lookup(name)
+    settings = gevent.config  # each of these imports what it names
+    _ = settings.loop, settings.resolver, settings.threadpool
+
+
+def loop() -> None:
+    """In each child, before privileges are dropped."""
+    hub = get_hub()
     hub.loop.io(0, 1).close()
     hub.loop.timer(0).close()

@@ -1,4 +1,4 @@
-"""After preload nothing more is read from the library's files."""
+"""After preload nothing more is read from the files of the library or of this package."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import sys
 
 PROBE = """
 import builtins, sys
-from lbproxy.net.preload import preload
-preload()
+from lbproxy.net import preload
+preload.modules()
+from gevent._hub_local import get_hub_if_exists
+assert get_hub_if_exists() is None  # a loop that was made before a fork would be everybody's
+preload.loop()
+assert "lbproxy.worker.main" in sys.modules
 import socket, ssl
 from lbproxy.net import dial, listener, strands, tcp_stream, tls_stream
 before = set(sys.modules)
