@@ -92,6 +92,15 @@ class Filtered(RequestError):
 # ---------------------------------------------------------------- the backend's fault
 
 
+FAILURES = {
+    "connect": "no connection: refused, late, TLS failed; nothing was sent",
+    "closed": "the connection ended before the answer's head was whole",
+    "timeout": "no answer in the time of response_head",
+    "refused": "an answer that is refused for its form",
+}
+"""Kinds of failure at a backend, which are also the words of a pool's `retry_on`."""
+
+
 class UpstreamError(LbproxyError):
     """A try at a backend failed. `nothing_sent` tells that not one byte of the request left for it."""
 
@@ -100,6 +109,25 @@ class UpstreamError(LbproxyError):
         self.status = status
         self.reason = reason
         self.nothing_sent = nothing_sent
+
+    @property
+    def kind(self) -> str:
+        """One of FAILURES."""
+        if self.nothing_sent:
+            return "connect"
+        return "timeout" if self.status == 504 else "closed"
+
+
+class RefusedAnswer(UpstreamError):
+    """The backend answered, in a form that is refused: it is alive, and has carried the request out."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(502, reason, detail)
+
+    @property
+    def kind(self) -> str:
+        """See UpstreamError."""
+        return "refused"
 
 
 # ---------------------------------------------------------------- nobody's fault: the wire

@@ -34,7 +34,7 @@ PAGE_CELLS = 512
 HEADER_CELLS = PAGE_CELLS
 SECRET_CELLS = 4
 SCALAR_CELLS = PAGE_CELLS
-MAGIC = 0x6C6270726F787905  # "lbproxy" and the layout's version
+MAGIC = 0x6C6270726F787906  # "lbproxy" and the layout's version
 
 
 MOST_AT_ONCE = 2**24
@@ -151,7 +151,7 @@ class PerBackend(IntEnum):
     IN_FLIGHT = 0  # gauge: from pick to the last byte of the response
     QUEUED = 1  # gauge, of a pool's first backend: requests that wait in the pool's queue
     REQUESTS = 2  # counter: tries
-    FAILURES = 3  # counter: tries that ended in an UpstreamError
+    FAILURES = 3  # counter: tries that ended without a whole answer
     CONNECTS = 4  # counter: fresh connections
     LINE_HEAD = 5  # gauge, of a pool's first backend: the ticket of this child's request that waits longest, 0 for none
     GATEWAY_ERRORS = 6  # counter: answers 502, 503, 504
@@ -159,6 +159,7 @@ class PerBackend(IntEnum):
     GIVEN_UP = 8  # counter: tries whose client left, or whose worker had to end, before an answer was passed on
     OPEN = 9  # gauge, of a listener's column: connections that came through it; there QUEUED is 1 while the child waits for a place
     RETRYING = 10  # gauge, of a pool's first backend: requests on a further try
+    REFUSED_ANSWERS = 11  # counter: answers that were refused for their form
 
 
 GAUGES_PER_BACKEND = (PerBackend.IN_FLIGHT, PerBackend.QUEUED, PerBackend.LINE_HEAD, PerBackend.OPEN, PerBackend.RETRYING)

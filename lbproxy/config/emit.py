@@ -289,6 +289,7 @@ def pool_table(pool: Pool) -> TomlTable:
         **header_words(pool.headers),
         retries=pool.retries,
         retry_budget=pool.retry_budget,
+        retry_on=list(pool.retry_on),
     )
 
 

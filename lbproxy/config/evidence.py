@@ -1,5 +1,5 @@
 """What traffic says about backends, and what becomes of requests that fail: the keys outlier, fail_open, slow_start, retries,
-retry_budget and idempotency_key of [pool.NAME]."""
+retry_budget, retry_on and idempotency_key of [pool.NAME]."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from lbproxy.config import values
 from lbproxy.config.model import Outlier, Pool
 from lbproxy.config.tables import Table
+from lbproxy.errors import FAILURES
 
 
 class Evidence(NamedTuple):
@@ -17,11 +18,13 @@ class Evidence(NamedTuple):
     idempotency_key: bool
     retries: int
     retry_budget: int
+    retry_on: tuple[str, ...]
 
 
 def read_evidence(table: Table) -> Evidence:
     """From a pool's table."""
     default = Pool("", ())
+    retry_on = table.each("retry_on", values.choice(*FAILURES), 'a list such as ["connect", "closed"]')
     return Evidence(
         _outlier(table.table("outlier", "a table such as { consecutive = 5 }")),
         table.take("fail_open", values.whole(0, 100), default.fail_open),
@@ -29,6 +32,7 @@ def read_evidence(table: Table) -> Evidence:
         table.take("idempotency_key", values.boolean, default.idempotency_key),
         table.take("retries", values.whole(0, 10), default.retries),
         table.take("retry_budget", values.whole(0, 100), default.retry_budget),
+        retry_on if "retry_on" in table else default.retry_on,
     )
 
 

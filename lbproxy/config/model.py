@@ -405,6 +405,8 @@ class Pool:
     connections: Connections = field(default_factory=Connections)
     retries: int = 1
     """Further tries of a request, each elsewhere; one more while nothing of it was sent; 0: no request is ever sent twice."""
+    retry_on: tuple[str, ...] = ("connect", "closed")
+    """Kinds of failure after which there may be a further try; of errors.FAILURES."""
     retry_budget: int = 20
     """Percent of the pool's requests in progress that may be on a further try, over all workers; always a few."""
     timeouts: NearTimeouts = field(default_factory=NearTimeouts)

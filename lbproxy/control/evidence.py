@@ -38,6 +38,7 @@ _READ = (
     PerBackend.FAILURES,
     PerBackend.GATEWAY_ERRORS,
     PerBackend.SERVER_ERRORS,
+    PerBackend.REFUSED_ANSWERS,
 )
 
 
@@ -107,10 +108,10 @@ class Evidence:
     def _counts(self) -> list[Counts]:
         """By slot. A worker writes its cells one after the other, so a count may be one ahead of another for a moment."""
         sums = {what: self._ledger.backend_totals(what, self._slots) for what in _READ}
-        requests, in_flight, given_up, failures, gateway, errors = (sums[what] for what in _READ)
+        requests, in_flight, given_up, failures, gateway, errors, refused = (sums[what] for what in _READ)
         failed = list(map(operator.add, failures, gateway))
         done = [made - busy - left for made, busy, left in zip(requests, in_flight, given_up, strict=True)]
-        return list(map(Counts, done, failed, errors))
+        return list(map(Counts, done, failed, errors, refused))
 
 
 NOBODY = Rules(consecutive=0, rate=0)

@@ -2,7 +2,7 @@
 
 Theory of operation. `Jury.look` gets the counts of all backends of a pool, over all workers, several times a second, and answers
 with what turned. Three kinds of failure count: *failed* tries (refused, reset, late, broken off) and *gateway* answers (502,
-503, 504) together for the streak; these and other 5xx answers for the rate. A backend goes
+503, 504) together for the streak; these, other 5xx answers and answers refused for their form for the rate. A backend goes
 
     FIT --`consecutive` failures in a row, or `rate` of its answers in the window failed, or the last `requests` of them--> EJECTED
     EJECTED --after base * n seconds, n the ejections in a row, at most `longest`, or when it is pardoned--> TRIAL
@@ -59,11 +59,13 @@ class Counts(NamedTuple):
     """Of these: no whole answer, or 502, 503, 504."""
     errors: int
     """Of these: other 5xx."""
+    refused: int = 0
+    """Of these: answers that were refused for their form. The backend is alive and does its work: they count as errors do."""
 
     @property
     def good(self) -> int:
         """The rest."""
-        return self.done - self.failed - self.errors
+        return self.done - self.failed - self.errors - self.refused
 
 
 class Turn(NamedTuple):
@@ -96,7 +98,7 @@ class Record:
     def take(self, counts: Counts, now: float, window: float) -> tuple[int, int]:
         """Account for what happened since the last look; (good, failed) of it."""
         failed = counts.failed - self.last.failed
-        errors = counts.errors - self.last.errors
+        errors = counts.errors + counts.refused - self.last.errors - self.last.refused
         # A failure is counted a moment before its try ends: what looks like good answers less is theirs to make up for.
         good = max(0, counts.good - self._best)
         self._best = max(self._best, counts.good)
@@ -113,8 +115,14 @@ class Record:
     def recent(self) -> tuple[int, int]:
         """(answers, bad ones) in the window."""
         begin = self._samples[0][1] if self._samples else self.last
-        bad = self.last.failed - begin.failed + self.last.errors - begin.errors
+        bad = self.last.failed - begin.failed + self.last.errors - begin.errors + self.last.refused - begin.refused
         return self.last.done - begin.done, bad
+
+    def form(self) -> str:
+        """For a reason: how many of the bad answers in the window were so for their form."""
+        begin = self._samples[0][1] if self._samples else self.last
+        refused = self.last.refused - begin.refused
+        return f" ({refused} for their form)" if refused else ""
 
     def forget(self) -> None:
         """What came before says nothing any more."""
@@ -179,7 +187,7 @@ class Jury:
             answers = bad = record.bad  # what was before has passed: one that breaks at once must not hide behind a good past
         if not rules.rate or answers < rules.requests or bad * 100 < rules.rate * answers:
             return ""
-        return f"{bad} of {answers} answers failed" if self._worse(index, bad, answers) else ""
+        return f"{bad} of {answers} answers failed{record.form()}" if self._worse(index, bad, answers) else ""
 
     def _worse(self, index: int, bad: int, answers: int) -> bool:
         """More than twice as many of its answers are bad as of those of all others that are fit."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lbproxy.errors import RequestError, UpstreamError
+from lbproxy.errors import RefusedAnswer, RequestError
 from lbproxy.http.grammar import CONTENT_LENGTH
 from lbproxy.http.message import CHUNKED, NO_BODY, UNTIL_CLOSE
 
@@ -30,20 +30,34 @@ def request_body(lengths: Sequence[bytes], codings: Sequence[bytes], minor: int)
 
 
 def response_body(head_only: bool, status: int, lengths: Sequence[bytes], codings: Sequence[bytes], minor: int) -> int:
-    """The body of a response; `head_only`: it answers HEAD. Raises UpstreamError(502)."""
+    """The body of a response; `head_only`: it answers HEAD. Raises RefusedAnswer."""
+    if status == 204 or status == 304:
+        return NO_BODY  # RFC 9112 6.3 (1): it ends at its head whatever stands there; what did not belong there: see misplaced
     if len(lengths) > 1 or (lengths and CONTENT_LENGTH.match(lengths[0]) is None):
-        raise UpstreamError(502, "response_content_length", "Content-Length of the response is not one plain number")
+        raise RefusedAnswer("response_content_length", "Content-Length of the response is not one plain number")
     if codings and (lengths or len(codings) > 1 or codings[0] != b"chunked" or minor == 0):
-        raise UpstreamError(
-            502, "response_transfer_encoding", "Transfer-Encoding other than one 'chunked', or beside Content-Length"
+        raise RefusedAnswer(
+            "response_transfer_encoding", "Transfer-Encoding other than one 'chunked', or beside Content-Length"
         )
-    if head_only or status == 204 or status == 304 or status < 200:
-        if (status == 204 or status < 200) and (codings or (lengths and int(lengths[0]))):
+    if head_only or status < 200:
+        if status < 200 and (codings or (lengths and int(lengths[0]))):
             # RFC 9110 8.6, RFC 9112 6.1: neither field belongs here; a reader that believes it waits for a body that never comes.
-            raise UpstreamError(502, "response_unexpected_body", f"a {status} response that announces a body")
+            raise RefusedAnswer("response_unexpected_body", f"a {status} response that announces a body")
         return NO_BODY
     if codings:
         return CHUNKED
     if lengths:
         return int(lengths[0])
     return UNTIL_CLOSE
+
+
+def misplaced(status: int, lengths: Sequence[bytes], codings: Sequence[bytes]) -> bool:
+    """Whether a 204 or 304 says something about its body that does not belong there: a body may follow that nobody wants.
+
+    RFC 9110 8.6, 15.4.5: a 304 may tell the length that a 200 would have; of a 204 a zero says the same as nothing.
+    """
+    if codings or len(lengths) > 1:
+        return True
+    if not lengths:
+        return False
+    return CONTENT_LENGTH.match(lengths[0]) is None or (status == 204 and int(lengths[0]) > 0)

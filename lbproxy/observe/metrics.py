@@ -36,6 +36,7 @@ class BackendFacts(NamedTuple):
     connects: int
     checks: int
     check_failures: int
+    refused_answers: int = 0
     written: str = ""
     """As in the configuration, where the name tells the address as well: a written name may have several."""
 
@@ -184,7 +185,8 @@ def _backends(backends: Sequence[BackendFacts]) -> Iterable[Family]:
     yield family("in_flight", "gauge", "Requests from pick to last byte.", "in_flight")
     yield family("queued", "gauge", "Requests waiting for it.", "queued")
     yield family("requests_total", "counter", "Tries.", "requests")
-    yield family("failures_total", "counter", "Tries that failed.", "failures")
+    yield family("failures_total", "counter", "Tries that ended without a whole answer.", "failures")
+    yield family("refused_answers_total", "counter", "Answers that were refused for their form.", "refused_answers")
     yield family("connects_total", "counter", "Fresh connections.", "connects")
     yield family("checks_total", "counter", "Health checks run.", "checks")
     yield family("check_failures_total", "counter", "Health checks failed.", "check_failures")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import ASK, Pool, Unavailable
-from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
+from lbproxy.errors import ClientGone, ConnectionLost, RefusedAnswer, RequestError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.endless import endless
 from lbproxy.http.forwarding import response
 from lbproxy.http.grammar import END
@@ -217,7 +217,7 @@ class Exchange:
             if verdict is Verdict.SAME_BACKEND:
                 reuse = False
                 continue
-            self._service.counters.cells[lease.failures] += 1
+            self._service.counters.note_failure(lease_failed.kind, lease.slot)
             self._status, self._reason = lease_failed.status, lease_failed.reason
             if verdict is Verdict.GIVE_UP:
                 self._answer(lease_failed.status, lease_failed.reason)
@@ -251,7 +251,7 @@ class Exchange:
             unseen=died_unanswered and upstream is not None and upstream.stream.unseen(upstream.mark),
             replayable=upload is None or upload.replayable,
             tries=self._tries,
-            retries=self._service.retries.most(pool),
+            retries=self._service.retries.most(pool, error.kind),
         )
 
     # ---------------------------------------------------------------- the conversation
@@ -315,7 +315,7 @@ class Exchange:
         for _ in range(MAX_INTERIM):
             if known.head.status == 101:
                 if reason := fault(self._head, known.head, self._upload is None or self._upload.sent):
-                    raise UpstreamError(502, reason, "the backend switched protocols without being asked to, or to another one")
+                    raise RefusedAnswer(reason, "the backend switched protocols without being asked to, or to another one")
                 return known, data
             if self._head.minor == 1:  # RFC 9110 15.2: a 1.0 client does not know 1xx
                 self._client.stream.write(known.out)
@@ -434,8 +434,8 @@ class Exchange:
         except UpstreamError:
             self._passed_on = False
             raise
-        except SourceFailed:
-            self._service.counters.note(PerBackend.FAILURES, upstream.backend.slot)
+        except SourceFailed as cut:
+            self._service.counters.note_failure(cut.kind, upstream.backend.slot)
             raise
         finally:
             self._client.streaming = False

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lbproxy.errors import LbproxyError, StreamError, TimedOut, UpstreamError
-from lbproxy.http.h1.chunks import LAST_CHUNK, ChunkDecoder, ChunkError, encode_chunk
+from lbproxy.errors import LbproxyError, RefusedAnswer, StreamError, TimedOut
+from lbproxy.http.h1.chunks import LAST_CHUNK, LENIENT, ChunkDecoder, ChunkError, encode_chunk
 from lbproxy.http.message import CHUNKED
 from lbproxy.streams import BODY_READ, NEVER, SWIFT_READ, Stream
 
@@ -23,6 +23,11 @@ class SourceFailed(LbproxyError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+    @property
+    def kind(self) -> str:
+        """As of an UpstreamError."""
+        return "refused" if self.reason == "response_bad_chunk" else "closed"
 
 
 class Transfer:
@@ -64,13 +69,13 @@ class Transfer:
     def by_chunks(self, out: bytes, data: bytes, rechunk: bool) -> bool:
         """`out`, then a chunked body, in chunks again or (for a 1.0 client) bare. True: bytes came behind its end.
 
-        Raises UpstreamError 502, with nothing written, when what came with the head is no chunk already.
+        Raises RefusedAnswer, with nothing written, when what came with the head is no chunk already.
         """
-        decoder = ChunkDecoder()
+        decoder = ChunkDecoder(LENIENT)
         try:
             payload = decoder.feed(data)
         except ChunkError as error:
-            raise UpstreamError(502, "response_bad_chunk", str(error)) from error
+            raise RefusedAnswer("response_bad_chunk", str(error)) from error
         try:
             while not decoder.done:
                 if payload or out:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lbproxy.errors import StreamError, TimedOut, UpstreamError
+from lbproxy.errors import RefusedAnswer, StreamError, TimedOut, UpstreamError
 from lbproxy.http.grammar import END
+from lbproxy.http.h1.head_scan import HeadScan
 from lbproxy.streams import HEAD_READ, Stream
 
 MAX_RESPONSE_HEAD = 64 * 1024
@@ -28,9 +29,12 @@ def read_piece(stream: Stream, data: bytes) -> bytes:
 def read_head(stream: Stream, data: bytes) -> tuple[bytes, int]:
     """(bytes with a whole head in front, where the head's empty line begins). `data`: what is here of it already.
 
-    Raises UpstreamError as read_piece does, and 502 when it does not end.
+    Raises UpstreamError as read_piece does, and RefusedAnswer when it does not end, or as soon as it can become no head.
     """
+    scan = HeadScan()
     while True:
+        if reason := scan.look(data):
+            raise RefusedAnswer(reason, "what the backend sends can become no response head")
         searched = len(data)
         more = read_piece(stream, data)
         data = data + more if data else more
@@ -38,4 +42,4 @@ def read_head(stream: Stream, data: bytes) -> tuple[bytes, int]:
         if end >= 0:
             return data, end
         if len(data) > MAX_RESPONSE_HEAD:
-            raise UpstreamError(502, "response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
+            raise RefusedAnswer("response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")

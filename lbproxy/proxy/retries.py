@@ -89,9 +89,10 @@ class Retries:
     def _of(self, pool: Pool) -> model.Pool:
         return self._pools.get(pool.name, _DEFAULTS)
 
-    def most(self, pool: Pool) -> int:
-        """Further tries that a request gets."""
-        return self._of(pool).retries
+    def most(self, pool: Pool, kind: str) -> int:
+        """Further tries that a request gets after a failure of this kind (see UpstreamError)."""
+        wanted = self._of(pool)
+        return wanted.retries if kind in wanted.retry_on else 0
 
     def method(self, pool: Pool, head: RequestHead) -> bytes:
         """The method by whose rules the request may be sent twice: its own, or PUT when its sender gave it a key against doubles

@@ -66,6 +66,10 @@ class Counters:
         """Something that seldom happens happened at a backend: at once to the ledger, where `control` judges by it."""
         self.cells[cell_at(self.child, what, slot)] += 1
 
+    def note_failure(self, kind: str, slot: int) -> None:
+        """A try at a backend failed; `kind`: as in UpstreamError."""
+        self.note(PerBackend.REFUSED_ANSWERS if kind == "refused" else PerBackend.FAILURES, slot)
+
     def note_answer(self, status: int, slot: int) -> None:
         """A backend's answer of 500 or above."""
         self.note(PerBackend.GATEWAY_ERRORS if status in (502, 503, 504) else PerBackend.SERVER_ERRORS, slot)

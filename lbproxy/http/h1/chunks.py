@@ -9,6 +9,8 @@ trailers die here.
     data        that many bytes, then exactly CRLF
     last        0 CRLF, then trailer lines of the field grammar (at most 8 KiB), then CRLF
 
+In answers there may be blanks around the size, and any number of zeros in front of it.
+
 Everything but data is read a byte at a time through a table of moves: nothing is held back for a line that is not whole, and a byte
 costs the same wherever the pieces end. Chunks of one byte took 1.5 us each when lines were matched by a pattern, and fifty clients
 that sent them kept a worker to themselves; compiled, the table takes 15 ns, and the rest of a body is not slower (2026-11-28). For
@@ -22,6 +24,8 @@ from lbproxy.errors import LbproxyError
 MAX_SIZE_LINE = 1024
 MAX_TRAILERS = 8 * 1024
 MAX_DIGITS = 8
+LARGEST = 16**MAX_DIGITS
+"""Bytes; every chunk is smaller."""
 SHORT = 24
 """Bytes of a run that are copied one by one; for a longer one an object of its own costs less."""
 
@@ -35,8 +39,8 @@ class ChunkError(LbproxyError):
 # ---------------------------------------------------------------- what may follow what
 
 # States. DIGITS and those before it, and TRAILER and those behind it, are told by comparison.
-_BROKEN, _BEGIN, _DIGITS, _BLANKS, _EXTENSION, _SIZE_CR, _SIZE_LF, _DATA, _DATA_END, _DATA_CR = range(10)
-_TRAILER, _NAME, _VALUE, _TRAILER_CR, _LAST_CR, _DONE = range(10, 16)
+_BROKEN, _BEGIN, _DIGITS, _PADDING, _BLANKS, _EXTENSION, _SIZE_CR, _SIZE_LF, _DATA, _DATA_END, _DATA_CR = range(11)
+_TRAILER, _NAME, _VALUE, _TRAILER_CR, _LAST_CR, _DONE = range(11, 17)
 
 _BAD, _CR, _LF, _HEX, _TOKEN, _COLON, _SEMICOLON, _BLANK, _TEXT = range(9)
 _TCHAR = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"  # RFC 9110 5.6.2
@@ -82,18 +86,49 @@ MOVES: dict[tuple[int, int], int] = {
 }
 """(State, kind of byte) -> the next state. A pair that is missing breaks the grammar."""
 
+PADDED: dict[tuple[int, int], int] = {
+    **MOVES,
+    (_BEGIN, _BLANK): _PADDING,
+    (_PADDING, _BLANK): _PADDING,
+    (_PADDING, _HEX): _DIGITS,
+    (_BLANKS, _CR): _SIZE_CR,
+}
+"""The same for answers, which many servers write with a size of fixed width. All readers agree about what such a size is, and the
+client gets chunks of ours in any case."""
+
+LINE_FEEDS: dict[tuple[int, int], int] = {
+    **PADDED,
+    (_DIGITS, _LF): _SIZE_LF,
+    (_BLANKS, _LF): _SIZE_LF,
+    (_EXTENSION, _LF): _SIZE_LF,
+    (_DATA_END, _LF): _BEGIN,
+    (_VALUE, _LF): _TRAILER,
+    (_TRAILER, _LF): _DONE,
+}
+"""And where lines that end with LF alone are tolerated."""
+
 # The same as bytes, for a loop in C: 16 kinds a state.
 _KINDS = bytes(_kind(byte) for byte in range(256))
 _VALUES = bytes(max(0, _DIGIT_VALUES.find(bytes([byte]).lower())) for byte in range(256))
-_NEXT = bytes(MOVES.get((state, kind), _BROKEN) for state in range(16) for kind in range(16))
+
+
+def _table(moves: dict[tuple[int, int], int]) -> bytes:
+    return bytes(moves.get((state, kind), _BROKEN) for state in range(_DONE + 1) for kind in range(16))
+
+
+STRICT, LENIENT, LENIENT_LF = _table(MOVES), _table(PADDED), _table(LINE_FEEDS)
+"""What a decoder goes by."""
 
 
 class ChunkDecoder:
     """Feed it what arrives; it gives the payload back. After `done`, `rest` holds the bytes behind the body."""
 
-    __slots__ = ("_left", "_length", "_state", "done", "rest")
+    __slots__ = ("_left", "_length", "_most", "_moves", "_state", "done", "rest")
 
-    def __init__(self) -> None:
+    def __init__(self, moves: bytes = STRICT) -> None:
+        """`moves`: STRICT for requests; for answers LENIENT, or LENIENT_LF."""
+        self._moves = moves
+        self._most = MAX_DIGITS if moves is STRICT else MAX_SIZE_LINE  # of digits, zeros in front included
         self._state = _BEGIN
         self._left = 0  # payload bytes of the chunk still to come; while its size is read, as far as that is known
         self._length = 0  # of the size line so far, or of all trailers
@@ -102,9 +137,9 @@ class ChunkDecoder:
 
     def feed(self, data: bytes) -> bytes:
         """Take `data`, return the payload in it (perhaps none). Raises ChunkError."""
-        kinds, values, moves = _KINDS, _VALUES, _NEXT
+        kinds, values, moves, most = _KINDS, _VALUES, self._moves, self._most
         begin, digits, size_lf, in_data, data_end, trailer, over = _BEGIN, _DIGITS, _SIZE_LF, _DATA, _DATA_END, _TRAILER, _DONE
-        short, size = SHORT, len(data)
+        short, size, largest = SHORT, len(data), LARGEST
         state, left, length = self._state, self._left, self._length
         at = 0
         small = bytearray()
@@ -135,10 +170,12 @@ class ChunkDecoder:
             if state <= digits:  # these also tell that it is broken, and where a size line begins
                 if state == begin:
                     length = 0
-                elif state == 0 or length > MAX_DIGITS:
+                elif state == 0 or length > most:
                     raise ChunkError(_malformed(before))
                 else:
                     left = left * 16 + values[byte]
+                    if left >= largest:
+                        raise ChunkError(_malformed(before))
             elif state >= trailer:
                 if length > MAX_TRAILERS + 2:  # with the CRLF behind them
                     raise ChunkError("trailers too long")

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 
-from lbproxy.errors import UpstreamError
-from lbproxy.http.framing import response_body
+from lbproxy.errors import RefusedAnswer
+from lbproxy.http.forwarding import without
+from lbproxy.http.framing import misplaced, response_body
 from lbproxy.http.grammar import CONTENT_LENGTH, FIELD_BYTES, count_fields, scanner
+from lbproxy.http.h1.head_scan import HeadScan
 from lbproxy.http.h1.request import MAX_OPTIONS, NOTHING, nominated_fields
 from lbproxy.http.message import UNTIL_CLOSE, ResponseHead, Special
 
@@ -32,15 +34,15 @@ _SPECIAL = scanner(
 
 
 def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
-    """`head`: from the status line to the empty line, both included; `method`: of the request it answers. Raises UpstreamError."""
+    """`head`: from the status line to the empty line, both included; `method`: of the request it answers. Raises RefusedAnswer."""
     end = head.find(b"\r\n")
     block = head[end:-4]
     line = _LINE.match(head, 0, end)
     fields = count_fields(block)
     if line is None or fields < 0:
-        raise UpstreamError(502, "response_malformed", "the backend's response head is malformed")
+        raise RefusedAnswer(HeadScan().look(head) or "response_malformed", "the backend's response head is malformed")
     if fields > max_fields:
-        raise UpstreamError(502, "response_too_many_fields", f"{fields} fields in the backend's response, at most {max_fields}")
+        raise RefusedAnswer("response_too_many_fields", f"{fields} fields in the backend's response, at most {max_fields}")
     minor_digit, status_digits, reason = line.groups()
     minor = 1 if minor_digit == b"1" else 0
     status = int(status_digits)
@@ -77,7 +79,7 @@ def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
     body = response_body(method == b"HEAD", status, lengths, codings, minor)
     keep_alive, nominated = minor == 1, NOTHING
     if connection.count(b",") >= MAX_OPTIONS:
-        raise UpstreamError(502, "response_connection_options", f"more than {MAX_OPTIONS} options in the response's Connection")
+        raise RefusedAnswer("response_connection_options", f"more than {MAX_OPTIONS} options in the response's Connection")
     if connection and connection != b"keep-alive":
         options = [option.strip(b" \t") for option in connection.split(b",")]
         keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
@@ -86,6 +88,11 @@ def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
         keep_alive = True
     if body == UNTIL_CLOSE:
         keep_alive = False
+    elif (status == 204 or status == 304) and misplaced(status, lengths, codings):
+        keep_alive = False
+        if lengths:
+            block = without(block, (b"content-length",))
+            lowered = block.lower()
     noted = not 200 <= status < 500
     return ResponseHead(
         status, reason or b"", minor, body, keep_alive, upgrade, block, lowered, specials, nominated, False, noted, undated

@@ -69,6 +69,7 @@ balancing: st.SearchStrategy[dict[str, object]] = st.one_of(
               connections=st.builds(model.Connections, st.integers(0, 9), seconds.filter(lambda wait: wait < 86400),
                                     st.just(0.0) | seconds.filter(lambda age: age < 10**6), st.integers(0, 9)),
               retries=st.integers(0, 10), retry_budget=st.integers(0, 100),
+              retry_on=st.sampled_from([(), ("connect", "closed"), ("timeout", "refused")]),
               queue=st.integers(0, 9), queue_timeout=seconds.filter(lambda wait: wait < 3600)),
     st.builds(dict, balance=st.just("source_hash"), sticky=sticky, hash=st.one_of(
         st.just(model.Hash()), st.builds(model.Hash, st.sampled_from(["header", "cookie"]), tokens))),

@@ -15,6 +15,7 @@ def test_all_keys() -> None:
     slow_start = "30s"
     retries = 4
     retry_budget = 50
+    retry_on = ["connect", "timeout"]
     [pool.app.outlier]
     enabled = false
     consecutive = 7
@@ -28,7 +29,13 @@ def test_all_keys() -> None:
     pool = read(LEAST + text.replace("    ", "")).pools[0]
     assert pool.outlier == Outlier(False, 7, 60, 50, 20.0, 60.0, 600.0, 30)
     assert (pool.fail_open, pool.slow_start) == (0, 30.0)
-    assert (pool.retries, pool.retry_budget) == (4, 50)
+    assert (pool.retries, pool.retry_budget, pool.retry_on) == (4, 50, ("connect", "timeout"))
+
+
+def test_what_is_retried_by_default() -> None:
+    """A time-out is not: the next backend would double the wait, and the load that made it."""
+    assert read(LEAST).pools[0].retry_on == ("connect", "closed")
+    assert read(LEAST + "retry_on = []").pools[0].retry_on == ()
 
 
 @pytest.mark.parametrize(
@@ -40,6 +47,8 @@ def test_all_keys() -> None:
         ("retries = 11", "retries"),
         ("retries = -1", "retries"),
         ("retry_budget = 101", "retry_budget"),
+        ('retry_on = ["errors"]', "retry_on[0]"),
+        ('retry_on = "timeout"', "retry_on"),
     ],
 )
 def test_refused(text: str, key: str) -> None:

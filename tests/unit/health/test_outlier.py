@@ -24,7 +24,7 @@ class Court:
         self.now += 0.1
         for name, (good, failed, errors) in happened.items():
             at = int(name[1:])
-            done, was_failed, was_errors = self.counts[at]
+            done, was_failed, was_errors, _ = self.counts[at]
             self.counts[at] = Counts(done + good + failed + errors, was_failed + failed, was_errors + errors)
         return self.jury.look(self.counts, self.up, self.now)
 
@@ -202,3 +202,16 @@ def test_a_failure_that_is_counted_before_its_try_ends() -> None:
     assert record.streak == 1
     assert record.take(Counts(12, 1, 0), 1.2, 10.0) == (1, 0)
     assert record.streak == 0
+
+
+def test_answers_that_are_refused_for_their_form() -> None:
+    """The backend is alive: a row of them ejects nobody. At a rate that the others do not have it is left out, and told why."""
+    court = Court(3)
+    court.counts[0] = Counts(9, 0, 0, 9)
+    assert court.look(b1=(20, 0, 0)) == []
+    court.counts[0] = Counts(30, 0, 2, 20)
+    assert court.look(b1=(20, 0, 0)) == [Turn(0, Standing.EJECTED, "13 of 21 answers failed (11 for their form): out for 30 s")]
+    everybody = Court(2)
+    everybody.look()
+    everybody.counts = [Counts(100, 0, 0, 100)] * 2
+    assert everybody.look() == [], "it is the requests"

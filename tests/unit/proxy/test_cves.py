@@ -221,7 +221,7 @@ def test_split_answers(cve: str, answer: bytes) -> None:
     client = world.connect()
     client.feed(get())
     world.upstream.feed(answer)
-    assert world.outcomes() == [(502, "response_malformed")]
+    assert world.outcomes() == [(502, "response_bare_lf" if b"a\n" in answer else "response_malformed")]
     assert b"Set-Cookie" not in client.take()
 
 

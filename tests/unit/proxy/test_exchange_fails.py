@@ -193,7 +193,11 @@ def test_a_body_too_large_to_keep_is_not_sent_again() -> None:
 
 
 @pytest.mark.parametrize(("response", "status", "reason"), [
-    (b"garbage\r\n\r\n", 502, "response_malformed"),
+    (b"garbage\r\n\r\n", 502, "response_not_http"),
+    (b"SSH-2.0-OpenSSH_9.2\r\n", 502, "response_not_http"),
+    (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", 502, "response_bare_lf"),
+    (b"HTTP/1.1 200 OK\r\nX: a\0b", 502, "response_malformed"),
+    (b"HTTP/1.1 999 No", 502, "response_status"),
     (b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n", 502, "response_content_length"),
     (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", 502, "response_transfer_encoding"),
     (b"HTTP/1.1 200 OK\r\nX: " + b"x" * (MAX_RESPONSE_HEAD + 1), 502, "response_head_too_large"),
@@ -215,19 +219,65 @@ def test_an_answer_that_cannot_be_read(response: bytes, status: int, reason: str
     world.at_rest()
 
 
+REFUSED = [
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nX: \x01\r\n\r\n",
+    b"HTTP/1.1 777 Odd\r\n\r\n",
+    b"HTTP/1.1 200 OK\n\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 201 + b"\r\n",
+]
+
+
+@pytest.mark.parametrize("answer", REFUSED)
+@pytest.mark.parametrize("method", ["GET", "DELETE", "POST"])
 @pytest.mark.parametrize("minor", [0, 1])
-def test_another_backend_is_asked_when_the_first_chunk_is_none(minor: int) -> None:
-    """Nothing of the broken answer was passed on, so a whole one can still come."""
+def test_an_answer_that_is_refused_is_an_answer(answer: bytes, method: str, minor: int) -> None:
+    """The request was carried out; another backend would do it again, and the form of its answer tells nothing about this one."""
     world = World(backends=2)
     client = world.connect()
-    client.feed(get(minor=minor))
-    first = world.upstream
-    first.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
-    assert first.end == "abort"
-    world.upstream.feed(ok(b"whole"))
-    assert client.take().endswith(b"\r\n\r\nwhole")
-    assert world.outcomes() == [(200, "")]
+    client.feed(get(method=method, minor=minor))
+    world.upstream.feed(answer)
+    assert world.upstream.end == "abort"
+    assert client.take().startswith(b"HTTP/1.1 502 ")
+    assert len(world.dials) == 1
+    [line] = world.lines()
+    assert line["reason"].startswith("response_")
+    assert (world.count(PerBackend.FAILURES, 0), world.count(PerBackend.REFUSED_ANSWERS, 0)) == (0, 1)
     world.at_rest()
+
+
+def test_a_chunk_that_breaks_later_is_told_apart_from_a_death() -> None:
+    world = World(backends=1)
+    for answer, failures, refused in ((b"zz\r\n", 0, 1), (EOF, 1, 1)):
+        client = world.connect()
+        client.feed(get())
+        world.upstream.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", answer)
+        assert (world.count(PerBackend.FAILURES, 0), world.count(PerBackend.REFUSED_ANSWERS, 0)) == (failures, refused)
+
+
+@pytest.mark.parametrize(("retry_on", "death", "again"), [
+    (("connect", "closed"), EOF, True),
+    (("connect",), EOF, False),
+    (("connect", "closed"), b"HTTP/1.1 777 Odd\r\n\r\n", False),
+    (("refused",), b"HTTP/1.1 777 Odd\r\n\r\n", True),
+    (("connect", "closed"), None, False),
+    (("timeout",), None, True),
+])  # fmt: skip
+def test_what_is_tried_again_is_for_the_pool_to_say(retry_on: tuple[str, ...], death: bytes | None, again: bool) -> None:
+    """By default what tells that a backend is not there; None: silence."""
+    for method in ("GET", "POST"):
+        world = World(backends=2, timeouts=model.Timeouts(response_head=5.0), pool=model.Pool("app", (), retry_on=retry_on))
+        client = world.connect()
+        client.feed(get(method=method))
+        if death is None:
+            world.pass_time(5.5)
+        else:
+            world.upstream.feed(death)
+        assert len(world.dials) == (2 if again and method == "GET" else 1)
+        client.feed(EOF)
+        world.at_rest()
 
 
 def test_a_backend_that_does_not_answer() -> None:

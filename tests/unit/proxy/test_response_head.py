@@ -37,7 +37,9 @@ def test_found_at_every_split(at: int) -> None:
         ([], ConnectionLost("reset"), 502, "response_closed"),
         ([HEAD[:5]], None, 502, "response_truncated"),
         ([HEAD[:5]], TimedOut("late"), 504, "response_timeout"),
-        ([b"x" * 10_000] * 7, None, 502, "response_head_too_large"),
+        ([HEAD[:-2] + b"X: " + b"x" * 10_000, *[b"x" * 10_000] * 6], None, 502, "response_head_too_large"),
+        ([b"x"], None, 502, "response_not_http"),
+        ([HEAD[:17], b"Content-Le\n"], None, 502, "response_bare_lf"),
     ],
 )
 def test_what_is_no_head(pieces: list[bytes], end: Exception | None, status: int, reason: str) -> None:

@@ -284,6 +284,7 @@ class World:
         limits: model.Limits | None = None,
         route: model.Route | None = None,
         client_limits: tuple[model.ClientLimit, ...] = (),
+        pool: model.Pool | None = None,
     ) -> None:
         self.now = 1000.0
         self._loop = getcurrent()
@@ -308,11 +309,11 @@ class World:
         for slot in range(backends):
             self.ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
         pick_lock = PickLock(NoLock(), self.ledger, 0)
-        pool = Pool("app", places, self.ledger, pick_lock, 0)
+        balanced = Pool("app", places, self.ledger, pick_lock, 0)
         self.door = Door(self.ledger, pick_lock, 0, DOOR, 0, NoBells())
         route = route or model.Route("app")
         self.pick_lock = pick_lock
-        self.pool = pool
+        self.pool = balanced
         self.config = model.Config(
             source="",
             listen=(),
@@ -328,7 +329,7 @@ class World:
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
         self.service = Service(
             config=self.config,
-            router=Router([(route, make_place(self.config, route, {route.pool: pool}, None, filters))]),
+            router=Router([(route, make_place(self.config, route, {route.pool: balanced}, None, filters))]),
             idle=IdleUpstreams(self.clock),
             dialer=self,
             strands=self,
@@ -336,7 +337,7 @@ class World:
             access=self.access_log,
             clock=self.clock,
             on_fault=self.faults.append,
-            retries=Retries(self.ledger.cells, 0, pick_lock, self.sleep),
+            retries=Retries(self.ledger.cells, 0, pick_lock, self.sleep, () if pool is None else (pool,)),
         )
 
     # ---- time and greenlets

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.http.h1.chunks import LAST_CHUNK, MAX_SIZE_LINE, MAX_TRAILERS, SHORT, ChunkDecoder, ChunkError, encode_chunk
+from lbproxy.http.h1.chunks import (
+    LAST_CHUNK,
+    LENIENT,
+    LENIENT_LF,
+    MAX_SIZE_LINE,
+    MAX_TRAILERS,
+    SHORT,
+    STRICT,
+    ChunkDecoder,
+    ChunkError,
+    encode_chunk,
+)
 from tests.unit.http.work import growth
 
 
@@ -171,3 +182,41 @@ def test_a_chunk_costs_what_its_bytes_cost() -> None:
 def test_work_is_linear(unit: bytes) -> None:
     """Many small chunks in one piece."""
     assert growth(lambda data: ChunkDecoder().feed(data), unit * 512, unit * 8192) < 80
+
+
+# ---------------------------------------------------------------- of answers
+
+PADDED = [b"5  ", b"  5", b"\t5\t", b"00000005", b"0" * 40 + b"5", b" 0005 ;x=y", b"5 ;x"]
+
+
+@pytest.mark.parametrize("size", PADDED)
+def test_padded_sizes_in_answers(size: bytes) -> None:
+    """Wherever the pieces end, also of the last chunk; and never in a request."""
+    raw = size + b"\r\nhello\r\n" + size.replace(b"5", b"0") + b"\r\nX: y\r\n\r\nrest"
+    for table in (LENIENT, LENIENT_LF):
+        for cut in range(len(raw)):
+            decoder = ChunkDecoder(table)
+            assert decoder.feed(raw[:cut]) + (b"" if decoder.done else decoder.feed(raw[cut:])) == b"hello"
+            assert decoder.done
+    if size not in (b"5 ;x", b"00000005"):
+        with pytest.raises(ChunkError):
+            ChunkDecoder(STRICT).feed(raw)
+
+
+@pytest.mark.parametrize("raw", [
+    b"5 5\r\n", b" \r\n", b" " * 2000, b"0" * 2000, b"100000005\r\n", b"0000100000005\r\n", b"-5\r\n", b"0x5\r\n",
+    b"5\n", b"5\r\nhello\n", b"\r\n",
+])  # fmt: skip
+def test_other_sizes_are_refused_in_answers_too(raw: bytes) -> None:
+    """What could be read in two ways, and what never ends."""
+    with pytest.raises(ChunkError):
+        ChunkDecoder(LENIENT).feed(raw)
+
+
+def test_line_feeds_where_they_are_tolerated() -> None:
+    """In all places where a line ends, beside CRLF."""
+    raw = b"5\nhello\r\n 3;x\r\nabc\n00\nX: y\nZ: \r\n\nrest"
+    for cut in range(len(raw)):
+        decoder = ChunkDecoder(LENIENT_LF)
+        assert decoder.feed(raw[:cut]) + (b"" if decoder.done else decoder.feed(raw[cut:])) == b"helloabc"
+        assert decoder.done

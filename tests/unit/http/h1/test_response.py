@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.errors import UpstreamError
+from lbproxy.http.forwarding import response as forwarded
+from lbproxy.http.h1.head_scan import HeadScan
 from lbproxy.http.h1.request import MAX_OPTIONS
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import CHUNKED, NO_BODY, UNTIL_CLOSE
@@ -67,8 +69,9 @@ def test_status_line(line: bytes, status: int, reason: bytes) -> None:
     ],
 )
 def test_malformed_status_lines(line: bytes) -> None:
-    """Three digits from 100 to 599, one space on each side, no control bytes."""
-    assert refusal(line + b"\r\n\r\n") == "response_malformed"
+    """Three digits from 100 to 599, one space on each side, no control bytes. The reason tells which of it is wrong."""
+    head = line + b"\r\n\r\n"
+    assert refusal(head) == HeadScan().look(head)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +79,7 @@ def test_malformed_status_lines(line: bytes) -> None:
 )
 def test_malformed_fields(field: bytes) -> None:
     """The same grammar as for requests."""
-    assert refusal(OK + field + b"\r\n\r\n") == "response_malformed"
+    assert refusal(OK + field + b"\r\n\r\n") == ("response_bare_lf" if b"b\nC" in field else "response_malformed")
 
 
 @pytest.mark.parametrize(
@@ -147,14 +150,38 @@ def test_doubtful_framing(fields: bytes, reason: str) -> None:
     "line", [b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified", b"HTTP/1.1 103 Early Hints", b"HTTP/1.1 100"]
 )
 def test_statuses_without_body(line: bytes) -> None:
-    """They end with their head; 204 and 1xx may not say otherwise, 304 may (it speaks of the body there would be)."""
+    """They end with their head; 1xx may not say otherwise, a 304 may tell the length of the body there would be."""
     assert response(line=line).body == NO_BODY
     assert response(b"Content-Length: 0", line=line).body == NO_BODY
     for field in (b"Content-Length: 5", b"Transfer-Encoding: chunked"):
-        if b"304" in line:
-            assert response(field, line=line).body == NO_BODY
-        else:
+        if b" 1" in line[8:]:
             assert refusal(line + b"\r\n" + field + b"\r\n\r\n") == "response_unexpected_body"
+        else:
+            assert response(field, line=line).body == NO_BODY
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD", b"DELETE"])
+@pytest.mark.parametrize(("status", "fields", "keeps"), [
+    (b"204", [], True),
+    (b"204", [b"Content-Length: 0"], True),
+    (b"204", [b"Content-Length: 5"], False),
+    (b"204", [b"Content-Length: x"], False),
+    (b"204", [b"Content-Length: 0", b"Content-Length: 0"], False),
+    (b"204", [b"Transfer-Encoding: chunked"], False),
+    (b"204", [b"Transfer-Encoding: gzip", b"Content-Length: 5"], False),
+    (b"304", [b"Content-Length: 5"], True),
+    (b"304", [b"Content-Length: 5, 5"], False),
+    (b"304", [b"Transfer-Encoding: chunked"], False),
+    (b"304", [b"Transfer-Encoding: chunked", b"Content-Length: 5", b"Connection: keep-alive"], False),
+])  # fmt: skip
+def test_what_does_not_belong_into_an_answer_without_body(status: bytes, fields: list[bytes], keeps: bool, method: bytes) -> None:
+    """It does not reach the client, and who said it may go on with a body: that connection is not used again."""
+    head = response(b"X: y", *fields, line=b"HTTP/1.1 %b No" % status, method=method)
+    assert (head.body, head.keep_alive) == (NO_BODY, keeps)
+    out = forwarded(head, b"")
+    assert b"Transfer-Encoding" not in out
+    assert (b"Content-Length" in out) == (keeps and status == b"304")
+    assert b"\r\nX: y\r\n" in out
 
 
 def test_answers_to_head() -> None:
