@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,12 +15,36 @@ from hypothesis import HealthCheck, settings
 from tests.support.backends import App, Server
 from tests.support.certificates import Authority
 from tests.support.ports import free_port
-from tests.support.process import LbProxy
+from tests.support.process import ROOT, LbProxy
 from tests.support.wire import Client
 
 # A busy machine must not fail a property: how long an example takes says nothing about it.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of ours."""
+    parser.addoption("--one-of-each", action="store_true", help="of each file only the first test: every kind of scenario once")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves the first test of each file, if that is asked for."""
+    if config.getoption("--one-of-each"):
+        first = {item.path: item for item in reversed(items)}
+        kept = [item for item in items if first[item.path] is item]
+        config.hook.pytest_deselected(items=[item for item in items if first[item.path] is not item])
+        items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tells scripts/test what was skipped, in the file TEST_SKIPPED."""
+    if told := os.environ.get("TEST_SKIPPED"):
+        reports = [report for report in terminalreporter.getreports("skipped") if isinstance(report.longrepr, tuple)]
+        with open(told, "a", encoding="utf-8") as file:
+            for report in reports:
+                path, _, reason = report.longrepr
+                file.write(f"{os.path.relpath(path, ROOT)}: {reason.removeprefix('Skipped: ')}\n")
 
 
 @pytest.fixture(scope="session")
