@@ -7,6 +7,7 @@ cause.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -15,6 +16,24 @@ class LbproxyError(Exception):
 
 
 # ---------------------------------------------------------------- the operator's fault
+
+
+class Line(int):
+    """A line of an included file: a number that knows which. (A bare number is a line of the configuration file itself.)"""
+
+    file: str
+
+    def __new__(cls, number: int, file: str) -> Line:
+        line = super().__new__(cls, number)
+        line.file = file
+        return line
+
+    def __reduce__(self) -> tuple[type[Line], tuple[int, str]]:
+        """For copies."""
+        return Line, (int(self), self.file)
+
+    def __format__(self, spec: str) -> str:
+        return f"{int(self)} of {self.file}"
 
 
 class Complaint(NamedTuple):
@@ -26,11 +45,27 @@ class Complaint(NamedTuple):
     message: str  # what was wanted and what came
     hint: str = ""  # what to do, e.g. 'did you mean "workers"?'
 
+    @property
+    def place(self) -> tuple[str, int]:
+        """File and line; the file is another than `file` where the line is one of an included file."""
+        return (self.line.file, int(self.line)) if isinstance(self.line, Line) else (self.file, self.line)
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        file, line = self.place
+        return {**self._asdict(), "file": file, "line": line}
+
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file  # no file: it was typed on the command line
+        file, line = self.place
+        place = f"{file}:{line}" if line else file  # no file: it was typed on the command line
         where = ": ".join(part for part in (place, self.key) if part)
         hint = f" ({self.hint})" if self.hint else ""
         return f"{where}: {self.message}{hint}" if where else f"{self.message}{hint}"
+
+
+def by_place(complaints: Iterable[Complaint]) -> list[Complaint]:
+    """In the order of the files, the main one last, as they are read; those of one line in the order that they come in."""
+    return sorted(complaints, key=lambda complaint: (not isinstance(complaint.line, Line), *complaint.place))
 
 
 class ConfigError(LbproxyError):

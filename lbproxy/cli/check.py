@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from lbproxy.cli.options import Verbs, add_config, add_verb, print_json, say
 from lbproxy.config.model import Config
-from lbproxy.errors import Complaint, ConfigError
+from lbproxy.errors import Complaint, ConfigError, by_place
 
 
 def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -29,11 +31,11 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Everything that start would refuse, and everything it would warn of, at once."""
-    found = look_at(Path(arguments.config))
+    found = look_at(arguments.config)
     ok = not found.complaints and not (arguments.strict and found.warnings)
     if arguments.json:
         lists = {"complaints": found.complaints, "warnings": found.warnings}
-        print_json({"ok": ok} | {key: [complaint._asdict() for complaint in value] for key, value in lists.items()})
+        print_json({"ok": ok} | {key: [complaint.as_dict() for complaint in value] for key, value in lists.items()})
         return 0 if ok else 1
     say(*map(str, found.complaints), *(f"warning: {warning}" for warning in found.warnings))
     if found.config is None or not ok:
@@ -56,14 +58,17 @@ class Found(NamedTuple):
     warnings: list[Complaint]
 
 
-def look_at(file: Path) -> Found:
-    """Raises nothing."""
-    from lbproxy.config.load import load_file
+def look_at(file: str) -> Found:
+    """Raises nothing. "-": what comes on standard input, beside which files are looked for in the current folder."""
+    from lbproxy.config.load import load_bytes, load_file
     from lbproxy.tls.audit import audit
     from lbproxy.tls.remarks import remarks
 
     try:
-        config = load_file(file)
+        if file == "-":
+            config = load_bytes(sys.stdin.buffer.read(), "stdin", Path.cwd(), os.environ)
+        else:
+            config = load_file(Path(file), environ=os.environ)
     except ConfigError as error:
         return Found(None, error.complaints, [])
     unresolved, odd = _names(config)
@@ -72,11 +77,7 @@ def look_at(file: Path) -> Found:
         from lbproxy.cli import rehearsal
 
         complaints = rehearsal.complaints(config)
-    return Found(config, _by_line(complaints), _by_line([*remarks(config).at(), *odd]))
-
-
-def _by_line(complaints: list[Complaint]) -> list[Complaint]:
-    return sorted(complaints, key=lambda complaint: complaint.line)
+    return Found(config, by_place(complaints), by_place([*remarks(config).at(), *odd]))
 
 
 def _summary(config: Config) -> str:

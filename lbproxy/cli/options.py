@@ -51,7 +51,8 @@ def add_verb(verbs: Verbs[argparse.ArgumentParser], name: str, verb: Verb, text:
 
 def add_config(parser: argparse.ArgumentParser) -> None:
     """-c FILE."""
-    parser.add_argument("-c", "--config", metavar="FILE", required=True, help="the configuration (TOML)")
+    text = "the configuration (TOML); check takes - for standard input"
+    parser.add_argument("-c", "--config", metavar="FILE", required=True, help=text)
 
 
 def add_reach(parser: argparse.ArgumentParser) -> None:

@@ -17,9 +17,10 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lbproxy.config.load import load_file
 from lbproxy.config.units import Refused
 from lbproxy.config.values import file_below
-from lbproxy.errors import StartError
+from lbproxy.errors import ConfigError, StartError
 from lbproxy.master.requests import Request, encode
 
 PATIENCE = 10.0
@@ -67,10 +68,21 @@ def place(arguments: argparse.Namespace) -> Place:
     except OSError as error:
         raise Unreachable(f"{path}: cannot be read: {error.strerror or error}") from error
     proxy, fault = _proxy_table(text)
+    if not fault and ("include" in text or "${" in text):
+        proxy = _in_effect(path) or proxy
     control, pid_file = (_file(proxy, key, path) for key in ("control", "pid_file"))
     if fault and control is None:
         raise Unreachable(f"{path}: not valid TOML: {fault}\nit does not tell where lbproxy is: name its socket by --control PATH")
     return Place(str(path), control, pid_file)
+
+
+def _in_effect(path: Path) -> dict[str, object] | None:
+    """[proxy] as lbproxy itself reads it, from other files and the environment, too; None while it would not read it."""
+    try:
+        proxy = load_file(path, environ=os.environ).proxy
+    except ConfigError:
+        return None
+    return {key: str(value) for key, value in (("control", proxy.control), ("pid_file", proxy.pid_file)) if value is not None}
 
 
 def _proxy_table(text: str) -> tuple[object, str]:

@@ -47,7 +47,7 @@ def start(arguments: argparse.Namespace) -> int:
     place = file.absolute()  # a daemon changes its folder, and a reload comes after that
 
     def read() -> Config:
-        config = load_file(place, named=arguments.config)
+        config = load_file(place, arguments.config, os.environ)
         if complaints := audit_apart(config):
             raise ConfigError(complaints)
         return config

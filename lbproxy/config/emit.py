@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 import toml
 
+from lbproxy.config.environment import Reference, Variables, restore
 from lbproxy.config.headers import format_hsts
 from lbproxy.config.model import (
     AddressList,
@@ -44,10 +45,11 @@ TomlTable = dict[str, object]
 
 
 def emit(config: Config) -> str:
-    """TOML text of the effective configuration. File names are absolute in it, when load made them so."""
+    """TOML text of the effective configuration. File names are absolute in it, when load made them so; where environment variables
+    came in, their names stand."""
     shared = {limit.name: client_limit_table(limit) for limit in config.client_limits}
     metrics = {} if config.metrics == Metrics() else {"metrics": metrics_table(config.metrics)}
-    return toml.dumps(
+    tree = restore(
         {
             "proxy": proxy_table(config.proxy),
             "log": log_table(config.log),
@@ -58,8 +60,11 @@ def emit(config: Config) -> str:
             "listen": [_listen(listen) for listen in config.listen],
             **({"route": [_route(route) for route in config.routes]} if config.routes else {}),
             "pool": {pool.name: _pool(pool) for pool in config.pools},
-        }
+        },
+        [Reference(*one) for one in config.written.references],
+        Variables(config.written.variables),
     )
+    return toml.dumps(tree)
 
 
 def metrics_table(metrics: Metrics) -> TomlTable:

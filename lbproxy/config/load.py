@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
+from lbproxy.config import values
 from lbproxy.config.check import check_together
+from lbproxy.config.environment import Variables, expand
 from lbproxy.config.filtering import read_client_limits
 from lbproxy.config.front import read_listeners, read_routes
 from lbproxy.config.locate import Lines
-from lbproxy.config.model import Config
+from lbproxy.config.locate import Path as TomlPath
+from lbproxy.config.model import Config, Written
+from lbproxy.config.parts import INCLUDE, Merged, Part, matching, patterns_of
 from lbproxy.config.pools import read_pools
 from lbproxy.config.sections import belongs_in, read_limits, read_log, read_metrics, read_proxy, read_timeouts
-from lbproxy.config.tables import Report, Table
-from lbproxy.errors import Complaint, ConfigError
+from lbproxy.config.tables import Report, Table, dotted
+from lbproxy.errors import Complaint, ConfigError, Line, by_place
 
 _ELSEWHERE = {
     "server": "[[listen]]", "frontend": "[[listen]]", "bind": "[[listen]]", "listeners": "[[listen]]",
@@ -29,21 +36,38 @@ _ELSEWHERE = {
 """What other proxies call it."""
 
 
-def load_file(path: Path, named: str = "") -> Config:
-    """The configuration in a file. Complaints call it `named`, as the user did. Raises ConfigError, also for an unreadable file."""
+NOTHING_SET: Mapping[str, str] = MappingProxyType({})
+
+
+def load_file(path: Path, named: str = "", environ: Mapping[str, str] = NOTHING_SET) -> Config:
+    """The configuration in a file. Complaints call it `named`, as the user did. Raises ConfigError, also for an unreadable file.
+
+    `environ`: what "${NAME}" in it stands for.
+    """
     name = named or str(path)
+    return load_text(_read_file(path, name), name, path.absolute().parent, environ, path)
+
+
+def load_bytes(content: bytes, source: str, base: Path, environ: Mapping[str, str] = NOTHING_SET) -> Config:
+    """The configuration in what was read from somewhere. Raises ConfigError."""
+    return load_text(_decoded(content, source), source, base, environ)
+
+
+def _read_file(path: Path, name: str) -> str:
     try:
-        content = path.read_bytes()
+        return _decoded(path.read_bytes(), name)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError([Complaint(name, 0, "", f"cannot be read: {reason}", _file_hint(error))]) from error
+
+
+def _decoded(content: bytes, name: str) -> str:
     try:
-        text = content.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         message = f"wanted UTF-8, got the byte {content[error.start]:#04x}"
         raise ConfigError([Complaint(name, line, "", message, "save the file as UTF-8")]) from error
-    return load_text(text, name, path.absolute().parent)
 
 
 def _file_hint(error: OSError) -> str:
@@ -54,24 +78,75 @@ def _file_hint(error: OSError) -> str:
     return ""
 
 
-def load_text(text: str, source: str, base: Path) -> Config:
-    """The configuration in `text`. `source` stands in complaints; relative file names are relative to `base`.
+def load_text(
+    text: str, source: str, base: Path, environ: Mapping[str, str] = NOTHING_SET, file: Path | None = None
+) -> Config:
+    """The configuration in `text`. `source` stands in complaints; relative file names are relative to `base`; `file` is where the
+    text stands, if it does: it does not include itself.
 
     Raises ConfigError.
     """
+    main = _part(text, source)
+    faults: list[Complaint] = []
+    merged = Merged(main, _included(main, base, environ, file, faults))
+
+    def complain(path: TomlPath, message: str, hint: str) -> None:
+        faults.append(Complaint(source, merged.of(path), dotted(merged.local(path)), message, hint))
+
+    expanded = expand(merged.values, environ, complain)
+    faults += merged.complaints
+    if faults:
+        raise ConfigError(by_place(faults))
+    variables = Variables(tuple(expanded.used.items()))
+    report = Report(source, merged, variables)
+    config = _read(Table(report, (), expanded.values), source, base)
+    if report.complaints:
+        raise ConfigError(report.in_file_order())
+    references = tuple((one.path, one.written) for one in expanded.references)
+    return replace(config, written=Written(references, variables.used))
+
+
+def _part(text: str, source: str) -> Part:
+    """One file's text. Raises ConfigError."""
     text = text.replace("\r\n", "\n")
     try:
-        values = tomllib.loads(text)
-        lines = Lines(text)
+        read = tomllib.loads(text)
+        return Part(source, Lines(text), read)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_syntax(source, text, str(error))]) from error
     except RecursionError as error:
         raise ConfigError([Complaint(source, 0, "", "nested too deeply")]) from error
-    report = Report(source, lines)
-    config = _read(Table(report, (), values), source, base)
-    if report.complaints:
-        raise ConfigError(report.in_file_order())
-    return config
+
+
+def _included(main: Part, base: Path, environ: Mapping[str, str], file: Path | None, faults: list[Complaint]) -> list[Part]:
+    """The other files, each read; what is wrong with any of them goes to `faults`."""
+
+    def complain(path: TomlPath, message: str, hint: str = "") -> None:
+        faults.append(Complaint(main.source, main.lines.of(path), dotted(path), message, hint))
+
+    if INCLUDE not in main.values:
+        return []
+    written = expand({INCLUDE: main.values.pop(INCLUDE)}, environ, complain).values
+    patterns = patterns_of(written[INCLUDE])
+    if isinstance(patterns, str):
+        complain((INCLUDE,), patterns)
+        return []
+    parts = []
+    beside = Path(main.source).parent if file is not None else base
+    for found in matching(patterns, base, file, lambda number, *why: complain((INCLUDE, number), *why)):
+        name = str(beside / found.relative_to(base)) if found.is_relative_to(base) else str(found)
+        try:
+            if found.exists() and not found.is_file():
+                raise ConfigError([Complaint(name, 0, "", "is no regular file", "name the files in it")])
+            part = _part(_read_file(found, name), name)
+        except ConfigError as error:
+            faults += [one._replace(line=Line(one.line, name)) for one in error.complaints]
+            continue
+        if part.values.pop(INCLUDE, None) is not None:
+            line = Line(part.lines.of((INCLUDE,)), name)
+            faults.append(Complaint(name, line, INCLUDE, "an included file includes no others", "name them in the main file"))
+        parts.append(part)
+    return parts
 
 
 def _syntax(source: str, text: str, message: str) -> Complaint:
@@ -89,6 +164,7 @@ def _syntax(source: str, text: str, message: str) -> Complaint:
 
 def _read(root: Table, source: str, base: Path) -> Config:
     """Every table in turn. The result is meant only when no complaint came up."""
+    root.take(INCLUDE, values.text, "")  # known, and gone: see _included
     pool_table = root.table("pool", "a table for each pool, headed [pool.NAME]")
     limit_table = root.table("client_limit", "a table for each limit, headed [client_limit.NAME]")
     config = Config(

@@ -469,6 +469,14 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """Texts of the file that name environment variables, as they are written; and what those held, which is told to nobody."""
+
+    references: tuple[tuple[tuple[str | int, ...], str], ...] = ()
+    variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything, checked: names that one part uses of another exist."""
 
@@ -484,6 +492,8 @@ class Config:
     metrics: Metrics = field(default_factory=Metrics)
     client_limits: tuple[ClientLimit, ...] = ()
     """[client_limit.NAME]"""
+    written: Written = field(default_factory=Written, compare=False, repr=False)
+    """Where environment variables came in."""
 
     def pool(self, name: str) -> Pool:
         """The pool of that name; every route's pool exists (load.py checks)."""

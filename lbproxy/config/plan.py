@@ -10,12 +10,13 @@ routes is one, since the first match wins, and so is the first certificate of a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from lbproxy.config import emit
+from lbproxy.config.environment import Variables
 from lbproxy.config.model import (
     AddressList,
     Backend,
@@ -117,7 +118,14 @@ def plan(running: Config, new: Config, touched: Collection[Path] = ()) -> Plan:
         *_once("limits", emit.limits_table(running.limits), emit.limits_table(new.limits)),
         *_metrics(running.metrics, new.metrics),
     ]
-    return Plan(tuple(changes), tuple(_restart(running.proxy, new.proxy)))
+    hide = Variables((*new.written.variables, *running.written.variables)).hide
+    return Plan(tuple(_hidden(change, hide) for change in changes), tuple(map(hide, _restart(running.proxy, new.proxy))))
+
+
+def _hidden(change: Change, hide: Callable[[str], str]) -> Change:
+    """What came from the environment may be a secret."""
+    edits = (edit._replace(old=edit.old and hide(edit.old), new=edit.new and hide(edit.new)) for edit in change.edits)
+    return change._replace(edits=tuple(edits), notes=tuple(map(hide, change.notes)))
 
 
 def effective(running: Config, new: Config) -> Config:

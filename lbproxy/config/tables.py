@@ -13,15 +13,18 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import NamedTuple, TypeVar
 
-from lbproxy.config.locate import Lines, Path
+from lbproxy.config.environment import Variables
+from lbproxy.config.locate import Path
+from lbproxy.config.parts import Merged
 from lbproxy.config.units import Refused, show
-from lbproxy.errors import Complaint
+from lbproxy.errors import Complaint, by_place
 
 T = TypeVar("T")
 Parse = Callable[[object], T]
 """Takes a value as TOML gave it; raises Refused."""
 
 
+NO_VARIABLES = Variables()
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
@@ -35,14 +38,16 @@ class Item(NamedTuple):
 class Report:
     """The complaints about one text."""
 
-    def __init__(self, source: str, lines: Lines) -> None:
+    def __init__(self, source: str, lines: Merged, variables: Variables = NO_VARIABLES) -> None:
+        """`variables`: whose values are told to nobody."""
         self.source = source
         self.lines = lines
         self.complaints: list[Complaint] = []
+        self._variables = variables
 
     def complain(self, path: Path, message: str, hint: str = "") -> None:
         """Something is wrong with what stands at `path`."""
-        self.complaints.append(Complaint(self.source, self.lines.of(path), dotted(path), message, hint))
+        self.complaints.append(Complaint(self.source, self.lines.of(path), dotted(self.lines.local(path)), message, hint))
 
     def parse(self, path: Path, value: object, parse: Parse[T]) -> T | None:
         """The parsed value, or None and a complaint."""
@@ -54,7 +59,8 @@ class Report:
 
     def in_file_order(self) -> list[Complaint]:
         """All complaints, sorted by line; those of one line in the order they were found."""
-        return sorted(self.complaints, key=lambda complaint: complaint.line)
+        hide = self._variables.hide
+        return by_place(one._replace(message=hide(one.message), hint=hide(one.hint)) for one in self.complaints)
 
 
 def dotted(path: Path) -> str:

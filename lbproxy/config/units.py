@@ -23,8 +23,16 @@ class Refused(ValueError):
         self.hint = hint
 
 
+class FromEnvironment(str):
+    """A text that an environment variable is a part of. See environment.py."""
+
+    __slots__ = ()
+
+
 def show(value: object) -> str:
     """A TOML value as the user may recognise it in a message, shortened."""
+    if isinstance(value, FromEnvironment):
+        return "what the environment holds"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

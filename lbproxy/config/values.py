@@ -6,7 +6,17 @@ import re
 from pathlib import Path
 
 from lbproxy.config.tables import Parse, did_you_mean
-from lbproxy.config.units import Refused, format_size, is_number, literal_ip, parse_duration, parse_name, parse_size, show
+from lbproxy.config.units import (
+    FromEnvironment,
+    Refused,
+    format_size,
+    is_number,
+    literal_ip,
+    parse_duration,
+    parse_name,
+    parse_size,
+    show,
+)
 
 MAX_WORKERS = 62
 """Three generations of them, and a control process each, fit into the ledger's rows."""
@@ -38,6 +48,8 @@ def text_within(most: int) -> Parse[str]:
 
 def boolean(value: object) -> bool:
     """true or false."""
+    if isinstance(value, FromEnvironment) and value in ("true", "false"):
+        return value == "true"
     if not isinstance(value, bool):
         hint = f"write {str(value).lower()} without quotes" if str(value).lower() in ("true", "false") else ""
         raise Refused(f"wanted true or false, got {show(value)}", hint)
@@ -69,6 +81,8 @@ def whole(least: int, most: int) -> Parse[int]:
     """A whole number within bounds."""
 
     def parse(value: object) -> int:
+        if isinstance(value, FromEnvironment) and value.isascii() and value.isdecimal() and len(value) < 20:
+            value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
             return value
         hint = "write it without quotes" if isinstance(value, str) and value.isdecimal() else ""
@@ -94,6 +108,8 @@ def workers(value: object) -> int:
     """ "auto" (0) or a number."""
     if value == "auto":
         return 0
+    if isinstance(value, FromEnvironment):
+        return whole(1, MAX_WORKERS)(value)
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_WORKERS:
         return value
     hint = '"auto" is one for each core' if is_number(value) else "write it without quotes" if str(value).isdecimal() else ""

@@ -26,7 +26,7 @@ from lbproxy.balance.ledger import RETIRED, SECRET_CELLS, WHOLE_SIZE, Ledger, Ra
 from lbproxy.balance.slots import SlotTable
 from lbproxy.config.descriptors import wanted
 from lbproxy.config.model import Address, Config, Listen
-from lbproxy.errors import Complaint, StartError
+from lbproxy.errors import Complaint, StartError, by_place
 from lbproxy.master import access_log, descriptors, privileges, resolve, sockets
 from lbproxy.master.book import Book
 from lbproxy.master.cores import auto_workers
@@ -91,7 +91,7 @@ class Provision:
 
     def warnings(self) -> list[Complaint]:
         """What its operator should know now, and what kept nothing from serving; by lines of the file."""
-        return sorted([*self.notes, *self.remarks.at()], key=lambda complaint: complaint.line)
+        return by_place([*self.notes, *self.remarks.at()])
 
     @property
     def terms(self) -> Terms:

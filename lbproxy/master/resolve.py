@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from lbproxy.balance.places import NOWHERE, is_name, names_in
 from lbproxy.config.model import Address, Config
-from lbproxy.errors import Complaint, NotYet, StartError, Unknown, Unresolved
+from lbproxy.errors import Complaint, NotYet, StartError, Unknown, Unresolved, by_place
 from lbproxy.names.answer import Answer
 from lbproxy.names.lookup import lookup_all, preload
 
@@ -58,7 +58,7 @@ def judge(config: Config, answers: Answers) -> tuple[list[Complaint], list[Compl
     if config.proxy.on_unknown_name == "refuse":
         return unresolved, odd
     later = [complaint._replace(hint=LATER) for complaint in unresolved]
-    return [], sorted([*later, *odd], key=lambda complaint: complaint.line)
+    return [], by_place([*later, *odd])
 
 
 _Use = tuple[int, str, str, Answer | Unresolved]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lbproxy.config.model import Certificate, Config, Listen
-from lbproxy.errors import Complaint
+from lbproxy.errors import Complaint, by_place
 from lbproxy.tls.files import Fault, Place, read_chain, subject, validity
 from lbproxy.tls.sni import UNKNOWN, Candidate, names_of, preferred
 
@@ -61,7 +61,7 @@ class Remarks(NamedTuple):
         said += [one.place.complaint(fault) for one in self.dated if (fault := one.fault(now)) is not None]
         for listen, shown in self.listeners:
             said += _never_shown(listen, shown, now)
-        return sorted(said, key=lambda complaint: complaint.line)
+        return by_place(said)
 
 
 NO_REMARKS = Remarks()

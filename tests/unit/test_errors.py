@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 
+from lbproxy import errors
 from lbproxy.errors import Complaint
 
 
@@ -19,3 +23,16 @@ from lbproxy.errors import Complaint
 )
 def test_a_complaint_names_what_it_can(complaint: Complaint, shown: str) -> None:
     assert str(complaint) == shown
+
+
+def test_a_line_knows_its_file() -> None:
+    """Where it is one of an included file; a number it is all the same."""
+    line = errors.Line(7, "sites/a.toml")
+    complaint = errors.Complaint("lb.toml", line, "route", "wanted another")
+    assert str(complaint) == "sites/a.toml:7: route: wanted another"
+    assert (complaint.place, complaint.as_dict()["file"], line + 1, f"line {line}") == (
+        ("sites/a.toml", 7), "sites/a.toml", 8, "line 7 of sites/a.toml",
+    )  # fmt: skip
+    assert copy.deepcopy(line).file == pickle.loads(pickle.dumps(line)).file == "sites/a.toml"
+    main = errors.Complaint("lb.toml", 3, "route", "wanted another")
+    assert errors.by_place([main, complaint]) == [complaint, main]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -78,6 +79,32 @@ def test_check_resolves_names(file: Path, capsys: Capture, monkeypatch: pytest.M
     assert sorted(asked) == ["gone.internal", "known.internal"]
     assert found[-2:] == [(8, lost), (8, lost)]
     assert "no.pem" in found[0][1]
+
+
+def test_check_standard_input(file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are looked for in the current folder; environment variables are read, and not shown."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(LEAST.replace("10.0.0.1", "${SECRET_HOST}").encode())))
+    monkeypatch.setenv("SECRET_HOST", "10.0.0.77")
+    assert cli.main(["check", "-c", "-", "--effective"]) == 0
+    out = capsys.readouterr().out
+    assert '"${SECRET_HOST}:80"' in out
+    assert "10.0.0.77" not in out
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(LEAST.encode() + b'balanse = "x"\n\xff')))
+    assert cli.main(["check", "-c", "-", "--json"]) == 1
+    [complaint] = json.loads(capsys.readouterr().out)["complaints"]
+    assert (complaint["file"], complaint["line"]) == ("stdin", 9)
+
+
+def test_check_tells_the_file_of_each_complaint(file: Path, capsys: Capture) -> None:
+    """As text and as JSON."""
+    (file.parent / "site.toml").write_text("[pool.more]\nbackends = []\n")
+    file.write_text('include = ["site.toml"]\n' + LEAST)
+    assert cli.main(["check", "-c", str(file)]) == 1
+    site = file.parent / "site.toml"
+    assert capsys.readouterr().err.startswith(f"lbproxy: {site}:2: pool.more.backends: the pool has no backends")
+    assert cli.main(["check", "-c", str(file), "--json"]) == 1
+    [complaint] = json.loads(capsys.readouterr().out)["complaints"]
+    assert (complaint["file"], complaint["line"], complaint["key"]) == (str(site), 2, "pool.more.backends")
 
 
 def test_check_effective(file: Path, capsys: Capture) -> None:

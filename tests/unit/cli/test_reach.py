@@ -25,6 +25,7 @@ from lbproxy.master.requests import Status, Stop
 from lbproxy.master.socketfile import SocketFile
 from tests.support.controlled import Controlled
 from tests.support.waiting import eventually
+from tests.unit.config.text import LEAST
 
 
 def named(config: Path | None = None, control: Path | None = None) -> argparse.Namespace:
@@ -53,6 +54,17 @@ def test_a_file_that_names_no_socket(tmp_path: Path, text: str) -> None:
     with pytest.raises(NobodyThere, match=r"names no control socket: add this line to its \[proxy\]") as error:
         ask(place(named(file)), Status())
     assert 'control = "/run/lbproxy/control.sock"' in str(error.value)
+
+
+def test_a_socket_that_another_file_or_the_environment_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read as lbproxy itself reads it, and leniently where that is not possible."""
+    file = tmp_path / "a.toml"
+    (tmp_path / "more.toml").write_text('[proxy]\ncontrol = "${WHERE_IT_RUNS}/c.sock"\n')
+    file.write_text('include = ["more.toml"]\n' + LEAST)
+    monkeypatch.setenv("WHERE_IT_RUNS", "run")
+    assert place(named(file)).control == tmp_path / "run/c.sock"
+    file.write_text(LEAST + 'queue = "${NOT_SET_HERE}"\n[proxy]\ncontrol = "d.sock"\n')
+    assert place(named(file)).control == tmp_path / "d.sock"
 
 
 @pytest.mark.parametrize("broken", ["[[listen]\n", "x = \n", '[pool.a]\nbackends = ["a:1\n', "\xff = 1\n"])
