@@ -61,8 +61,8 @@ def emit(config: Config) -> str:
             **({"route": [_route(route) for route in config.routes]} if config.routes else {}),
             "pool": {pool.name: _pool(pool) for pool in config.pools},
         },
-        [Reference(*one) for one in config.written.references],
-        Variables(config.written.variables),
+        [Reference(*one) for one in config.written],
+        Variables(config.variables),
     )
     return toml.dumps(tree)
 

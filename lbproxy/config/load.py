@@ -21,7 +21,7 @@ from lbproxy.config.filtering import read_client_limits
 from lbproxy.config.front import read_listeners, read_routes
 from lbproxy.config.locate import Lines
 from lbproxy.config.locate import Path as TomlPath
-from lbproxy.config.model import Config, Written
+from lbproxy.config.model import Config
 from lbproxy.config.parts import INCLUDE, Merged, Part, matching, patterns_of
 from lbproxy.config.pools import read_pools
 from lbproxy.config.sections import belongs_in, read_limits, read_log, read_metrics, read_proxy, read_timeouts
@@ -103,7 +103,7 @@ def load_text(
     if report.complaints:
         raise ConfigError(report.in_file_order())
     references = tuple((one.path, one.written) for one in expanded.references)
-    return replace(config, written=Written(references, variables.used))
+    return replace(config, written=references, variables=variables.used)
 
 
 def _part(text: str, source: str) -> Part:

@@ -302,8 +302,7 @@ class PoolTls:
     verify: bool = True
     key_mode: str = "private"  # as of a Certificate
     min_version: str = "1.2"  # 1.0 | 1.1 | 1.2 | 1.3
-    ciphers: str | None = None
-    """For TLS 1.2 and below, as `openssl ciphers` has them; None: those that OpenSSL thinks good."""
+    ciphers: str | None = None  # of TLS 1.2 and below, as `openssl ciphers` has them; None: those that OpenSSL thinks good
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,14 +468,6 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """Texts of the file that name environment variables, as they are written; and what those held, which is told to nobody."""
-
-    references: tuple[tuple[tuple[str | int, ...], str], ...] = ()
-    variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """Everything, checked: names that one part uses of another exist."""
 
@@ -492,8 +483,9 @@ class Config:
     metrics: Metrics = field(default_factory=Metrics)
     client_limits: tuple[ClientLimit, ...] = ()
     """[client_limit.NAME]"""
-    written: Written = field(default_factory=Written, compare=False, repr=False)
-    """Where environment variables came in."""
+    written: tuple[tuple[tuple[str | int, ...], str], ...] = field(default=(), compare=False, repr=False)
+    """Texts that name environment variables, by path, and what these hold, by name: told to nobody."""
+    variables: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
     def pool(self, name: str) -> Pool:
         """The pool of that name; every route's pool exists (load.py checks)."""

@@ -118,7 +118,7 @@ def plan(running: Config, new: Config, touched: Collection[Path] = ()) -> Plan:
         *_once("limits", emit.limits_table(running.limits), emit.limits_table(new.limits)),
         *_metrics(running.metrics, new.metrics),
     ]
-    hide = Variables((*new.written.variables, *running.written.variables)).hide
+    hide = Variables((*new.variables, *running.variables)).hide
     return Plan(tuple(_hidden(change, hide) for change in changes), tuple(map(hide, _restart(running.proxy, new.proxy))))
 
 

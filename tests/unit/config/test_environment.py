@@ -118,7 +118,7 @@ def test_a_reload_tells_no_values() -> None:
     told = lines(plan(before, after))
     assert told
     assert not any(secret in line for secret in (TOKEN, "0ther-s3cret") for line in told)
-    assert "s3cret" not in repr(after.written)
+    assert "s3cret" not in repr(Variables(after.variables))
 
 
 def test_short_values_are_hidden_where_they_are_the_whole() -> None:
