@@ -28,6 +28,7 @@ Around it::
     health/   rise and fall
     names/    backends' DNS names to addresses: control asks (control/names.py), the master gives new ones their columns
               (master/names.py), workers follow without a reload (worker/moving.py)
+    sandbox/  walls around workers and control: what the kernel refuses them, whoever runs in them
     filter/   who may come in, and how often: networks, rates and counts per client over all processes
 
 A reload (master/fleet.py decides, master/main.py acts): the file is read and compared (config/plan.py), what it needs is opened
@@ -35,9 +36,9 @@ A reload (master/fleet.py decides, master/main.py acts): the file is read and co
 (worker/drain.py).
 
 Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, names.lookup, observe.log, observe.outlet,
-observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.handover; 1 (pure: no socket, clock, randomness,
-logging) http, balance, health, filter, names, config, ipc.messages, ipc.codec, ipc.strict_json, observe.access, observe.metrics; 0
-errors, streams, remembered, config.model, compiled. Folders on one floor do not know each other.
+observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.handover, sandbox; 1 (pure: no socket, clock,
+randomness, logging) http, balance, health, filter, names, config, ipc.messages, ipc.codec, ipc.strict_json, observe.access,
+observe.metrics; 0 errors, streams, remembered, config.model, compiled. Folders on one floor do not know each other.
 
 The modules that a request runs through are compiled where that can be done (compiled.py), from the same files.
 """

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lbproxy.sandbox.names import WALLS
+
 Row = Sequence[object]
 Answer = Mapping[str, Any]
 
@@ -42,7 +44,18 @@ def _generation(generation: Answer) -> Iterator[str]:
     rows: list[Row] = [_worker(worker) for worker in generation.get("workers") or []]
     if control := generation.get("control"):
         rows.append(("control", control.get("pid", "?"), control.get("phase", "?"), "", "", "", "", ""))
+    yield from _walls(generation)
     yield from table(("process", "pid", "phase", "age", "connections", "requests", "memory", "lag"), rows, left=(0, 2))
+
+
+def _walls(generation: Answer) -> Iterator[str]:
+    """Around those that serve, and what is missing."""
+    around = [one for one in generation.get("workers") or [] if one.get("phase") == "serving" and "walls" in one]
+    if not around:
+        return  # a master of before walls were told
+    standing = [wall for wall in WALLS if all(wall in (one["walls"] or ()) for one in around)]
+    missing = [wall for wall in WALLS if wall not in standing]
+    yield f"walls: {', '.join(standing) or 'none'}" + (f" (missing: {', '.join(missing)})" if missing else "")
 
 
 def _worker(worker: Answer) -> Row:

@@ -101,6 +101,7 @@ def proxy_table(proxy: Process) -> TomlTable:
         idle_grace=format_duration(proxy.idle_grace),
         resolvers=[str(address) for address in proxy.resolvers],
         on_unknown_name=proxy.on_unknown_name,
+        walls=proxy.walls,
         **header_words(proxy.headers),
     )
 

@@ -133,11 +133,11 @@ class Process:
     """Resident bytes above which a worker is drained and replaced, one at a time; 0: never."""
     worker_memory_hard: int = 0
     """Resident bytes above which a worker stops accepting at once and is replaced; 0: never. Not below `worker_memory`."""
-    worker_requests: int = 0
-    """Requests after about which a worker is drained and replaced; 0: never."""
+    worker_requests: int = 0  # requests after about which a worker is drained and replaced; 0: never
     idle_grace: float = 2.0
     """How long at least a draining worker keeps idle keep-alive connections, for requests on the wire; load.py makes it no longer
     than `drain_timeout`."""
+    walls: bool = True  # what the kernel has to keep an intruder in (sandbox/walls.py)
     headers: Headers = field(default_factory=lambda: Headers(security_headers="off", hsts=Hsts(), request_id="off", trace="off"))
     resolvers: tuple[Address, ...] = ()
     """Name servers to ask for backends' names; none: those of resolv.conf. Hosts files come first in any case."""

@@ -39,6 +39,7 @@ def read_proxy(table: Table, base: Path) -> Process:
         worker_memory_hard=table.take("worker_memory_hard", values.ceiling(LEAST_MEMORY), default.worker_memory_hard),
         worker_requests=table.take("worker_requests", values.whole(0, 10**12), default.worker_requests),
         idle_grace=table.take("idle_grace", values.duration(zero=True), default.idle_grace),
+        walls=table.take("walls", values.boolean, default.walls),
         headers=read_for_all(table),
         resolvers=table.each("resolvers", parse_resolver, 'a list of name servers such as ["10.0.0.2", "127.0.0.1:8600"]'),
         on_unknown_name=table.take("on_unknown_name", values.choice("refuse", "start"), default.on_unknown_name),

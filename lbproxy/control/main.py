@@ -71,7 +71,7 @@ class Control:
 
     def _start(self) -> None:
         self._readable.start(self._on_readable)
-        self._uplink.send(Ready(os.getpid()))
+        self._uplink.send(Ready(os.getpid(), walls=" ".join(self._handover.walls)))
         self._group.spawn(self._beat)
         self._watch.start()
         self._names.start()

@@ -82,7 +82,8 @@ KINDS: dict[str, type[Message]] = {
     for kind in (Ready, Heartbeat, HealthChanged, Resolved, Drained, Failed, Serve, Drain, Placed, Quit, ReopenLogs, SetLogLevel)
 }
 RULES: dict[str, dict[str, Rule]] = {
-    "Ready": {"pid": Number(2**22, low=1), "form": Text(160, free=True)},  # PID_MAX_LIMIT of the kernel
+    # PID_MAX_LIMIT of the kernel
+    "Ready": {"pid": Number(2**22, low=1), "form": Text(160, free=True), "walls": Text(160, free=True)},
     "Heartbeat": {
         "lag_ms": COUNT,
         "rss_kib": Number(2**42),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Ledger, RawLock
@@ -46,6 +46,8 @@ class Handover:
     """Bound and listening; for control only."""
     pipe: socket.socket
     """This child's end of a Unix stream socket pair to the master, blocking mode as created; frames both ways."""
+    walls: list[str] = field(default_factory=list)
+    """Those that stand around this child (sandbox/walls.py)."""
     bells: tuple[int, ...] = ()
     """Descriptors of eventfds, the same in all workers; number `child % len(bells)` is watched by the worker of that row."""
 

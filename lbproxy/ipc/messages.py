@@ -14,6 +14,7 @@ class Ready(NamedTuple):
 
     pid: int
     form: str = ""  # of the hot modules as this process loaded them: compiled.loaded()
+    walls: str = ""  # those that stand around it, with spaces between them
 
 
 class Heartbeat(NamedTuple):

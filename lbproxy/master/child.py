@@ -9,7 +9,7 @@ is missing from MOVES changes nothing: a child that repeats itself, or says some
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from lbproxy.ipc.messages import SILENCE_LIMIT, Heartbeat, Ready
@@ -106,6 +106,8 @@ class Child:
     slow_told: float = -FOREVER
     form: str = ""
     """Compiled or pure, as it said itself."""
+    walls: list[str] = field(default_factory=list)
+    """Those that stand around it, likewise."""
 
     def __post_init__(self) -> None:
         self.deadline = self.born + LIMITS[Phase.STARTING]
@@ -121,6 +123,7 @@ class Child:
     def ready(self, said: Ready, now: float) -> bool:
         """It said Ready; False when it may not, or no more."""
         self.form = said.form
+        self.walls = said.walls.split()
         return self.move(Cue.READY, now) is not None
 
     def heard(self, beat: Heartbeat, now: float) -> bool:

@@ -41,6 +41,7 @@ from lbproxy.master.spawn import Running, Start, spawn
 from lbproxy.master.told import warn
 from lbproxy.master.upgrade import Commands, Legacy, execute, take_over, trial
 from lbproxy.observe import log, standard
+from lbproxy.sandbox import kernel
 
 LONGEST_WAIT = 1.0
 """Seconds between ticks; the fleet takes much longer gaps for a master that was stopped."""
@@ -71,6 +72,10 @@ def run(
     """
     standard.adopt_streams()
     log.configure(config.log, role="master")
+    if config.proxy.walls:
+        kernel.undumpable()  # here are the keys of all
+    else:
+        warn(("walls.off", "proxy.walls = false: nothing but its account keeps an intruder in a worker"))
     notifier = Notifier()
     legacy = take_over(config, time.monotonic())
     if legacy is None:

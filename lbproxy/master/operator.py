@@ -255,8 +255,9 @@ def _generation(generation: Generation, now: float) -> Answer:
                 "rss_kib": child.beat.rss_kib,
                 "lag_ms": child.beat.lag_ms,
                 "form": child.form,
+                "walls": child.walls,
             }
             for child in generation.children(Role.WORKER)
         ],
-        "control": {"pid": controls[0].pid, "phase": controls[0].phase.value} if controls else None,
+        "control": {"pid": controls[0].pid, "phase": controls[0].phase.value, "walls": controls[0].walls} if controls else None,
     }

@@ -20,7 +20,8 @@ from typing import NoReturn
 from setproctitle import setproctitle
 
 from lbproxy.balance.ledger import writable
-from lbproxy.config.model import Config
+from lbproxy.balance.places import names_in
+from lbproxy.config.model import UNIX, Config
 from lbproxy.errors import FrameError, LbproxyError
 from lbproxy.ipc.codec import encode
 from lbproxy.ipc.handover import BoundListener, ChildLoader, ChildMain, Handover
@@ -34,6 +35,9 @@ from lbproxy.master.ledger_map import protect
 from lbproxy.master.prepare import Estate, Listening, Provision
 from lbproxy.master.privileges import Account, drop, no_new_privileges
 from lbproxy.observe import log, standard
+from lbproxy.observe.process import rss_kib
+from lbproxy.sandbox import walls
+from lbproxy.sandbox.names import LEDGER, PRIVILEGES
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import overwriting
 
@@ -121,11 +125,25 @@ def live_anew(descriptor: int, load: Callable[[Config], ChildMain]) -> NoReturn:
 
 def _unprivileged(load: ChildLoader, account: Account | None, handover: Handover) -> int:
     main = load()
+    rss_kib()  # psutil looks up more at first than later
     if account is not None:
         drop(account)
-    else:
-        no_new_privileges()
+    unprivileged = no_new_privileges()
+    if handover.config.proxy.walls:
+        handover.walls += [LEDGER, *([PRIVILEGES] if unprivileged else []), *walls.build(_needs(handover))]
     return int(main(handover))
+
+
+def _needs(handover: Handover) -> walls.Needs:
+    """Of a child. Control looks names up, and asks some backends at a port of their checks alone."""
+    control = handover.worker < 0
+    ports = {backend.port for backends in handover.backends.values() for backend in backends}
+    ports |= {backend.address.port for pool in handover.config.pools for backend in pool.backends}
+    unix = any(backend.ip.startswith(UNIX) for backends in handover.backends.values() for backend in backends)
+    if control:
+        ports |= {pool.health.port for pool in handover.config.pools if pool.health.port}
+        ports |= {address.port for address in handover.config.proxy.resolvers}
+    return walls.Needs(frozenset(ports), unix, control and bool(names_in(handover.config)))
 
 
 def _to_the_end(work: Callable[[], int], pipe: socket.socket) -> NoReturn:
@@ -149,8 +167,7 @@ def _introduce(order: Spawn, config: Config) -> None:
     log.configure(config.log, role=order.role.value, generation=order.generation, **number)
     # SIGABRT from the master: the stack of the loop that hangs.
     faulthandler.enable(standard.outlet(STDERR).descriptor, all_threads=False)
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))  # a core file would hold private keys and requests
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold private keys and requests
     setproctitle(title(order))
 
 

@@ -51,6 +51,8 @@ from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.proxy.shedding import shed_oldest
+from lbproxy.sandbox.kernel import no_more_processes
+from lbproxy.sandbox.names import PROCESSES
 from lbproxy.worker.access_losses import AccessLosses
 from lbproxy.worker.bells import Bells
 from lbproxy.worker.door import Door
@@ -85,7 +87,10 @@ download at once, though the client reads next to nothing: 300 such newcomers a 
 
 def run(handover: Handover) -> int:
     """Run a worker to its end; the exit code: 0 drained or told to go, 1 when the pipe cannot be trusted."""
-    return Worker(handover).run()
+    made = Worker(handover)
+    if handover.config.proxy.walls and no_more_processes():  # its threads run already
+        handover.walls.append(PROCESSES)
+    return made.run()
 
 
 class Worker:
@@ -197,7 +202,7 @@ class Worker:
         self._beat_due = time.monotonic() + HEARTBEAT_INTERVAL
         self._beat_timer.start(self._beat)
         self._flush_timer.start(self._flush)
-        self._uplink.send(Ready(os.getpid(), compiled.loaded()))
+        self._uplink.send(Ready(os.getpid(), compiled.loaded(), " ".join(self._handover.walls)))
         self._over.wait()
         return self._stop()
 

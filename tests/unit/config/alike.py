@@ -33,7 +33,7 @@ ROUTES = [
 NETWORKS = [ip_network("10.0.0.0/8"), ip_network("::1")]
 PROCESSES = [
     model.Process(),
-    model.Process(user="www"),
+    model.Process(user="www", walls=False),
     model.Process(workers=2, pid_file=Path("/a.pid"), control=Path("/c.sock")),
     model.Process(workers=2, drain_timeout=1.5, worker_memory=2**29, worker_memory_hard=2**30, worker_requests=5, idle_grace=0.5),
     model.Process(resolvers=(model.Address("10.0.0.2", 53), model.Address("::1", 5353)), on_unknown_name="start"),

@@ -155,6 +155,7 @@ def processes(draw: st.DrawFn) -> model.Process:
         resolvers=draw(st.lists(st.builds(Address, ips, ports), max_size=2).map(tuple)),
         on_unknown_name=draw(st.sampled_from(["refuse", "start"])),
         idle_grace=draw(st.sampled_from([0.0, min(2.0, drain), drain])),
+        walls=draw(st.booleans()),
     )
 
 

@@ -1,0 +1,125 @@
+"""The seccomp filter of workers and control as a BPF program (seccomp(2), linux/filter.h): what they may not ask of the kernel.
+
+A list of what is refused rather than one of what is allowed: interpreter, allocator and TLS library ask for other things with every
+version, and a worker that dies of a harmless call is no safer. Refused is what serves nobody here but an intruder: other programs
+and processes, others' memory, sockets of other kinds, files to write, mounts, modules, keys, the wide interfaces (bpf, io_uring,
+perf, userfaultfd). Calls younger than this list (LAST) do not exist for us, so libraries fall back on older ones.
+"""
+
+from __future__ import annotations
+
+import errno
+import struct
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
+LOAD, EQUAL, AT_LEAST, ANY_BIT, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
+NUMBER, ARCH = 0, 4  # struct seccomp_data
+LAST = 470
+CLONE_THREAD = 0x00010000
+WRITING = 0o3 | 0o100 | 0o1000 | 0o20000000
+"""O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_TMPFILE; open(2)."""
+HARMLESS_PRCTL = (15, 16, 0x53564D41)
+"""PR_SET_NAME, PR_GET_NAME, PR_SET_VMA."""
+TCP, UDP = 6, 17
+
+REFUSED: dict[str, tuple[int, int]] = {
+    # name: number on x86-64, on aarch64 (-1: not there); include/uapi/asm-generic/unistd.h
+    "execve": (59, 221), "execveat": (322, 281), "fork": (57, -1), "vfork": (58, -1),
+    "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
+    "process_madvise": (440, 440), "pidfd_open": (434, 434), "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424),
+    "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240), "tkill": (200, 130),
+    "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "umount2": (166, 39), "pivot_root": (155, 41),
+    "chroot": (161, 51), "move_mount": (429, 429), "open_tree": (428, 428), "fsopen": (430, 430), "fsmount": (432, 432),
+    "fspick": (433, 433), "mount_setattr": (442, 442), "swapon": (167, 224), "reboot": (169, 142), "acct": (163, 89),
+    "kexec_load": (246, 104), "kexec_file_load": (320, 294), "init_module": (175, 105), "finit_module": (313, 273),
+    "delete_module": (176, 106), "bpf": (321, 280), "perf_event_open": (298, 241), "userfaultfd": (323, 282),
+    "io_uring_setup": (425, 425), "io_uring_enter": (426, 426), "io_uring_register": (427, 427),
+    "add_key": (248, 217), "request_key": (249, 218), "keyctl": (250, 219), "personality": (135, 92), "syslog": (103, 116),
+    "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265), "quotactl": (179, 60), "fanotify_init": (300, 262),
+    "iopl": (172, -1), "ioperm": (173, -1), "modify_ldt": (154, -1), "shmget": (29, 194), "shmat": (30, 196),
+    "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180), "settimeofday": (164, 170), "clock_settime": (227, 112),
+    "adjtimex": (159, 171), "sethostname": (170, 161), "creat": (85, -1), "link": (86, -1), "linkat": (265, 37),
+    "symlink": (88, -1), "symlinkat": (266, 36), "rename": (82, -1), "renameat": (264, 38), "renameat2": (316, 276),
+    "unlink": (87, -1), "unlinkat": (263, 35), "mknod": (133, -1), "mknodat": (259, 33), "mkdir": (83, -1), "mkdirat": (258, 34),
+    "rmdir": (84, -1), "chmod": (90, -1), "fchmodat": (268, 53), "chown": (92, -1), "lchown": (94, -1), "fchownat": (260, 54),
+    "truncate": (76, 45),
+}  # fmt: skip
+MISSING = {"clone3": (435, 435), "openat2": (437, 437)}
+"""Their arguments stand where a filter cannot look: as if the kernel did not have them."""
+ASKED = {
+    "clone": (56, 220), "socket": (41, 198), "kill": (62, 129), "tgkill": (234, 131), "prctl": (157, 167),
+    "openat": (257, 56), "open": (2, -1), "bind": (49, 200), "listen": (50, 201),
+}  # fmt: skip
+ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
+
+Program = list[tuple[int, int, int, int]]
+
+
+class Wants(NamedTuple):
+    """What a kind of process needs."""
+
+    sockets: Mapping[int, Sequence[int]]
+    """Families, and the types of sockets of each."""
+    pid: int
+    """Its own."""
+    binds: bool = False
+    """It may bind sockets (name servers are asked from ports of one's own)."""
+    writes: bool = False
+    """It may open files for writing."""
+
+
+def program(machine: str, wants: Wants) -> bytes | None:
+    """The program as struct sock_filter's; None for a machine that is not known."""
+    if machine not in ARCHITECTURES:
+        return None
+    column, arch = ARCHITECTURES[machine]
+    made: Program = [(LOAD, 0, 0, ARCH), (EQUAL, 1, 0, arch), (RETURN, 0, 0, KILL)]
+    made += [(LOAD, 0, 0, NUMBER), (AT_LEAST, 0, 1, LAST), _refuse(errno.ENOSYS)]
+    made += [step for numbers in MISSING.values() for step in _when(numbers[column], [_refuse(errno.ENOSYS)])]
+    made += [step for numbers in REFUSED.values() for step in _when(numbers[column], [_refuse()])]
+    for name, rule in _rules(wants).items():
+        made += _when(ASKED[name][column], rule)
+    made.append((RETURN, 0, 0, ALLOW))
+    return b"".join(struct.pack("=HBBI", *step) for step in made)
+
+
+def _rules(wants: Wants) -> dict[str, Program]:
+    refuse, allow = _refuse(), (RETURN, 0, 0, ALLOW)
+    rules: dict[str, Program] = {
+        "clone": [_argument(0), (ANY_BIT, 0, 1, CLONE_THREAD), allow, refuse],
+        "socket": _sockets(wants.sockets),
+        "kill": [_argument(0), (EQUAL, 0, 1, wants.pid), allow, refuse],
+        "tgkill": [_argument(0), (EQUAL, 0, 1, wants.pid), allow, refuse],
+        "prctl": [_argument(0), *(step for option in HARMLESS_PRCTL for step in ((EQUAL, 0, 1, option), allow)), refuse],
+    }
+    if not wants.writes:
+        rules["openat"] = [_argument(2), (ANY_BIT, 0, 1, WRITING), refuse, allow]
+        rules["open"] = [_argument(1), (ANY_BIT, 0, 1, WRITING), refuse, allow]
+    if not wants.binds:
+        rules["bind"] = rules["listen"] = [refuse]
+    return rules
+
+
+def _sockets(wanted: Mapping[int, Sequence[int]]) -> Program:
+    """By family and type; and of protocols nothing younger than UDP (of TCP's kind, MPTCP would pass by Landlock)."""
+    rule: Program = [_argument(2), (AT_LEAST, 0, 1, UDP + 1), _refuse()]
+    for family, types in wanted.items():
+        allowed = [step for kind in types for step in ((EQUAL, 0, 1, kind), (RETURN, 0, 0, ALLOW))]
+        inside: Program = [_argument(1), (AND, 0, 0, 0xF), *allowed, _refuse()]
+        rule += [_argument(0), (EQUAL, 0, len(inside), family), *inside]
+    return [*rule, _refuse()]
+
+
+def _when(number: int, steps: Program) -> Program:
+    return [] if number < 0 else [(EQUAL, 0, len(steps), number), *steps]
+
+
+def _argument(index: int) -> tuple[int, int, int, int]:
+    """The lower half of one, on machines that store it first, as both do."""
+    return (LOAD, 0, 0, 16 + 8 * index)
+
+
+def _refuse(number: int = errno.EPERM) -> tuple[int, int, int, int]:
+    return (RETURN, 0, 0, ERRNO | number)
