@@ -19,6 +19,9 @@ from lbproxy.errors import Complaint, by_place
 from lbproxy.tls.files import Fault, Place, read_chain, subject, validity
 from lbproxy.tls.sni import UNKNOWN, Candidate, names_of, preferred
 
+AFFORDABLE_RSA_BITS = 3072
+"""Signing takes 0.24 ms with 2048 bits, 1.8 with 3072, 4.0 with 4096, and 0.02 with EC P-256 (openssl speed, 2026-11-28)."""
+
 
 class Dated(NamedTuple):
     """Something that is good for a time."""
@@ -80,6 +83,7 @@ def remarks(config: Config) -> Remarks:
             chain = _Chain(place, pair.cert)
             dated += chain.dated()
             notes += chain.notes()
+            notes += chain.cost()
             shown.append(Shown(place, pair, chain.candidate()))
         if len(shown) > 1:
             listeners.append((listen, tuple(shown)))
@@ -128,6 +132,22 @@ class _Chain:
         if self._chain and self._chain[0] is None:
             why = f"the certificate in {self._path} breaks a rule of X.509: OpenSSL takes it, clients may not, its dates are unread"
             yield self._place.complaint(Fault(why, "issue it anew"))
+
+    def cost(self) -> Iterator[Complaint]:
+        """What each handshake with it costs us: clients make us pay, at no cost of theirs."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric import rsa
+
+        leaf = self._chain[0] if self._chain else None
+        if leaf is None:
+            return
+        try:
+            public = leaf.public_key()
+        except (ValueError, UnsupportedAlgorithm):
+            return  # `audit` tells
+        if isinstance(public, rsa.RSAPublicKey) and public.key_size > AFFORDABLE_RSA_BITS:
+            why = f"the RSA key of {subject(leaf)} has {public.key_size} bits: each handshake costs many times one with 2048"
+            yield self._place.complaint(Fault(why, "EC P-256 is as strong as anybody needs, and costs next to nothing"))
 
 
 def _authorities(place: Place, path: Path) -> Iterator[Dated]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lbproxy.config.model import Address, Certificate, Config, Listen, ListenTls, Pool, PoolTls
 from lbproxy.errors import Complaint
@@ -65,6 +66,16 @@ def test_dates_are_judged_by_the_time_that_is_asked_for(tmp_path: Path) -> None:
     late = only(about.at(NOW + timedelta(days=31)))
     assert late.message.startswith("the certificate of good.test expired on ")
     assert (late.file, late.line, late.key) == ("lb.toml", 7, "listen[0].certificates[0].cert")
+
+
+def test_a_key_that_makes_handshakes_costly_is_told(tmp_path: Path) -> None:
+    """RSA beyond 3072 bits, at a listener; what backends are shown costs nobody who can choose how often."""
+    key = rsa.generate_private_key(65537, 4096)
+    large = Certificate(write(tmp_path / "c.pem", trusted(certificate(key, "large.test"))), write(tmp_path / "k.pem", key_pem(key)))
+    complaint = only(told(large, given=Given(pool_tls=PoolTls(cert=large.cert, key=large.key))))
+    assert complaint.message == "the RSA key of large.test has 4096 bits: each handshake costs many times one with 2048"
+    assert (complaint.line, complaint.key) == (7, "listen[0].certificates[0].cert")
+    assert "P-256" in complaint.hint
 
 
 def test_every_certificate_with_a_date_is_looked_at(tmp_path: Path) -> None:
