@@ -12,6 +12,7 @@ cdef class Stream:
 
     cpdef bytes read(self, Py_ssize_t limit)
     cpdef write(self, data)
+    cpdef await_room(self)
     cpdef write_last(self, data)
     cpdef give_way(self)
     cpdef bint read_early(self) except -1

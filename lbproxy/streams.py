@@ -70,6 +70,10 @@ class Stream:
         """Hand all of `data` to the kernel, waiting while it is full. Raises TimedOut after `write_stall` s without progress."""
         raise NotImplementedError
 
+    def await_room(self) -> None:
+        """Wait until the peer has taken most of what was written; nothing more need be held meanwhile. Raises as `write` does."""
+        raise NotImplementedError
+
     def write_last(self, data: Buffer) -> None:
         """As `write`, and nothing will be written after it: the goodbye goes along, and `finish` comes next."""
         self.write(data)
@@ -80,6 +84,10 @@ class Stream:
 
     def read_early(self) -> bool:
         """From `on_readable`: take in what came, for the next `read`. False: the peer is gone (end of input, reset, goodbye)."""
+        raise NotImplementedError
+
+    def taken(self, since: int) -> bool:
+        """Whether the peer is known to have got something of what was written from when `wired` was `since`."""
         raise NotImplementedError
 
     def unseen(self, since: int) -> bool:

@@ -195,7 +195,7 @@ def relay_step() -> Piece:
 
     def relay() -> int:
         transfer = Transfer(stream, stream, lambda: 0.0, 30.0)
-        transfer.by_length(b"", b"", 10 * len(piece))
+        transfer.by_length(b"", 10 * len(piece))
         return transfer.written
 
     return relay

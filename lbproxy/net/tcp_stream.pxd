@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.net.wire cimport monotonic, receive, send
+from lbproxy.net.wire cimport monotonic, receive, send, unsent
 from lbproxy.net.work_budget cimport WorkBudget
 from lbproxy.streams cimport Stream
 
@@ -43,6 +43,7 @@ cdef class TcpStream(Stream):
     cdef _note_read(self, Py_ssize_t got, Py_ssize_t limit)
     @cython.locals(sent=Py_ssize_t)
     cpdef write(self, data)
+    cpdef await_room(self)
     cpdef bint read_early(self) except -1
     cpdef bint unseen(self, long long since) except -1
     cpdef end_output(self)

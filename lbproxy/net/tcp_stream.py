@@ -19,11 +19,8 @@ Errors of the operating system are translated to StreamError here and nowhere el
 from __future__ import annotations
 
 import errno
-import fcntl
 import socket
 import struct
-import sys
-import termios
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +30,8 @@ from greenlet import getcurrent, greenlet
 
 from lbproxy.errors import ConnectionLost, TimedOut
 from lbproxy.net.deadlines import Deadlines
-from lbproxy.net.wire import LEAST, monotonic, receive, send
+from lbproxy.net.tcp_info import acknowledged, unacknowledged
+from lbproxy.net.wire import LEAST, monotonic, receive, send, unsent
 from lbproxy.net.work_budget import BULK
 from lbproxy.streams import NEVER, Buffer, Stream
 
@@ -48,24 +46,16 @@ QUIET, BUSY_LINGER = 5.0, 30.0
 """For one in the middle of a body that is refused, each piece and all of it: plain clients send it all before they read (nginx)."""
 FAIR = 2
 """Reads without a wait: 256 KiB of a body, about half a millisecond with TLS."""
+MUCH_UNSENT = 128 * 1024
+"""Bytes that wait in the kernel for the peer's window: half of what clients' sockets take (worker/main.py), which is where the
+kernel begins to tell of room."""
 LEAST_RATE = 1024
 """Bytes a second that count as progress of a write. The kernel tells of room only when a third of its buffer is free, which with a
 buffer of megabytes and a slow client takes longer than `write_stall`; so a write that is late is looked at more closely."""
 EARLY_LIMIT = 16 * 1024
 """Bytes read ahead for a client while its request is being answered: a pipelined request's worth."""
-_BYTES_ACKED = 120
-"""Where tcpi_bytes_acked (Linux 4.1) stands in struct tcp_info, which only ever grew at its end."""
 _DISCARDED = 64 * 1024
 """Bytes of unwanted input that are read at once."""
-
-
-def acknowledged(sock: socket.socket) -> int:
-    """How many bytes the peer's kernel has acknowledged, the SYN counted as one; 0 where that cannot be told."""
-    try:
-        told = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED + 8)
-    except OSError:
-        return 0
-    return int.from_bytes(told[_BYTES_ACKED:], sys.byteorder)
 
 
 class TcpStream(Stream):
@@ -307,13 +297,18 @@ class TcpStream(Stream):
             self.wired += sent
             rest = rest[sent:]
 
+    def await_room(self) -> None:
+        """See Stream."""
+        if unsent(self._fd) > MUCH_UNSENT:
+            self._wait_room()
+
     def _wait_room(self) -> None:
         if self.closed:
             raise ConnectionLost("stream closed")
         self._writer = getcurrent()
         self.stalls += 1
         self.write_deadline = time.monotonic() + self.write_stall
-        self._queued = self._unacknowledged()
+        self._queued = unacknowledged(self._sock)
         self._call_on_room(self._on_room)
         try:
             _switch_to(self._hub)
@@ -355,6 +350,10 @@ class TcpStream(Stream):
             self._reset = True
         return ConnectionLost(error.strerror or str(error))
 
+    def taken(self, since: int) -> bool:
+        """See Stream."""
+        return acknowledged(self._sock) > since + 1
+
     def unseen(self, since: int) -> bool:
         """See Stream.
 
@@ -369,7 +368,7 @@ class TcpStream(Stream):
         """Called by the sweep from the event loop: cut whoever is late."""
         writer, reader = self._writer, self._reader
         if self.write_deadline <= now and writer is not None:
-            queued = self._unacknowledged()
+            queued = unacknowledged(self._sock)
             if queued + self.write_stall * LEAST_RATE <= self._queued:
                 self._queued = queued
                 self.write_deadline = now + self.write_stall
@@ -383,13 +382,6 @@ class TcpStream(Stream):
                 reader.throw(TimedOut("read timed out"))
             elif self.owner is not None:
                 self.owner.on_expired()
-
-    def _unacknowledged(self) -> int:
-        """Bytes that the peer's kernel has not taken yet."""
-        try:
-            return int.from_bytes(fcntl.ioctl(self._sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-        except OSError:
-            return 0
 
     def close(self) -> None:
         """See Stream. A greenlet that still waits on the stream gets ConnectionLost at the loop's next turn."""

@@ -7,14 +7,17 @@ Descriptors are bare numbers and must be non-blocking; they belong to the caller
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import ssl
+import sys
 import time
 
 from lbproxy.net.engine import Engine
 from lbproxy.streams import LOCAL, Buffer
 
+SIOCOUTQNSD = 0x894B  # linux/sockios.h
 NATIVE = False
 """This is wire.pyx."""
 LEAST = 0
@@ -34,6 +37,14 @@ def send(fd: int, data: Buffer) -> int:
     try:
         return os.write(fd, data)
     except BlockingIOError:
+        return 0
+
+
+def unsent(fd: int) -> int:
+    """Bytes that the kernel has taken and not put on its way yet; 0 where that cannot be told."""
+    try:
+        return int.from_bytes(fcntl.ioctl(fd, SIOCOUTQNSD, bytes(4)), sys.byteorder)
+    except OSError:
         return 0
 
 

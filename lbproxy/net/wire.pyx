@@ -76,6 +76,13 @@ cdef extern from "arpa/inet.h" nogil:
     enum:
         INET6_ADDRSTRLEN
 
+cdef extern from "sys/ioctl.h" nogil:
+    int ioctl(int, unsigned long, ...)
+
+cdef extern from "linux/sockios.h" nogil:
+    enum:
+        SIOCOUTQNSD
+
 cdef extern from "time.h" nogil:
     ctypedef struct timespec "struct timespec":
         long tv_sec
@@ -150,6 +157,12 @@ cpdef Py_ssize_t send(int fd, data) except -1:
         return _send(fd, <const char *>view.buf, view.len)
     finally:
         PyBuffer_Release(&view)
+
+
+cpdef Py_ssize_t unsent(int fd) except -1:
+    """See wire.py."""
+    cdef int told = 0
+    return told if ioctl(fd, SIOCOUTQNSD, &told) == 0 else 0
 
 
 cpdef double monotonic():

@@ -209,6 +209,7 @@ class ClientConnection(Client):
             except RequestError as error:
                 return self._refuse(error, begun)
         exchange = Exchange(self, request, len(head), rest, begun, parsed)
+        rest = b""  # the exchange's now: to keep or to forget
         exchange.run()
         self.tls_seconds = 0.0
         if not exchange.keep:

@@ -23,6 +23,7 @@ cdef class Exchange:
     cdef public long long _bytes_out
     cdef public Client _client
     cdef public bint _close
+    cdef public bytes _first
     cdef public RequestHead _head
     cdef public ResponseHeads _heads
     cdef public object _limit
@@ -61,5 +62,5 @@ cdef class Exchange:
     @cython.locals(end=Py_ssize_t)
     cdef tuple _next_head(self, Stream stream, bytes data)
     @cython.locals(body=Py_ssize_t, surplus=bint)
-    cdef _pass_on(self, Upstream upstream, ResponseHead answer, bytes out, bytes data)
+    cdef _pass_on(self, Upstream upstream, ResponseHead answer, bytes out)
     cdef _log(self)

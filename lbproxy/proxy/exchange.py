@@ -44,8 +44,8 @@ class Exchange:
     """Made per request; `run` once."""
 
     __slots__ = (
-        "_answered", "_backend", "_begun", "_bytes_in", "_bytes_out", "_client", "_close", "_head", "_heads",
-        "_leased", "_limit", "_lines", "_over", "_parsed", "_passed_on", "_place", "_reason", "_rewriting", "_service",
+        "_answered", "_backend", "_begun", "_bytes_in", "_bytes_out", "_client", "_close", "_first", "_head",
+        "_heads", "_leased", "_limit", "_lines", "_over", "_parsed", "_passed_on", "_place", "_reason", "_rewriting", "_service",
         "_special", "_status", "_tries", "_upload", "broken", "ended", "keep", "rest", "unread",
     )  # fmt: skip
 
@@ -69,7 +69,7 @@ class Exchange:
         self._close = not head.keep_alive or (client.service.draining and not rest and not client.pipelined)
         self._special = self._close or not head.minor
         """The answer is passed on with lines of ours."""
-        self._lines = b""
+        self._lines = self._first = b""
         self._heads = client.service.response_heads
         self._rewriting: Rewriting | None = None
         self._limit: TimeLimit | None = None
@@ -83,6 +83,7 @@ class Exchange:
         try:
             if self._head.body != NO_BODY:
                 self._upload = Upload(self.interrupt, self._service, self._client.stream, self._head, self.rest)
+                self.rest = b""  # the upload's now: to keep or to forget
             self._route()
         except RequestError as error:
             if self._passed_on:
@@ -140,7 +141,7 @@ class Exchange:
         if place.request:
             self._limit = TimeLimit(client, self._upload, self._begun + place.request)
         if self._upload is not None:
-            self._upload.allow(place)
+            self._upload.allow(place, self._service.retries.method(place.pool, head) in IDEMPOTENT)
         if place.filters is None:
             return self._serve(place.pool)
         with place.filters.admit(head, client.forwarder):
@@ -291,7 +292,8 @@ class Exchange:
                 self._service.counters.note_answer(answer.status, upstream.backend.slot)
         self._answered = self._service.clock()
         self._status, self._reason = answer.status, ""  # an earlier try's failure is told by `tries`
-        return self._pass_on(upstream, answer, out, data)
+        self._first, data = data, b""  # a slow client would have us hold it for as long as the rest takes
+        return self._pass_on(upstream, answer, out)
 
     def _first_head(self, upstream: Upstream) -> tuple[KnownHead, bytes]:
         """As _next_head. A connection whose last answer began with the same bytes need not be looked up."""
@@ -351,39 +353,34 @@ class Exchange:
 
     # ---------------------------------------------------------------- the answer
 
-    def _pass_on(self, upstream: Upstream, answer: ResponseHead, out: bytes, data: bytes) -> None:
-        """Pass the head on (`out`, unless something is to be added) and the body; then the connection is idle or closed."""
+    def _pass_on(self, upstream: Upstream, answer: ResponseHead, out: bytes) -> None:
+        """Pass the head on (`out`, unless something is to be added) and the body, which begins with `_first`."""
         upload = self._upload
         body = answer.body
-        if body == len(data) and upload is None and not self._special and not self._service.draining:
+        if body == len(self._first) and upload is None and not self._special and not self._service.draining:
             # The everyday case: the whole answer is here and nothing is to be added to it. It leaves in one write.
             self._passed_on = True
             self._bytes_out += len(out) + body
-            self._client.stream.write(out + data if body else out)
+            self._client.stream.write(out + self._first if body else out)
             self.keep = True
             surplus = False
         else:
-            surplus = self._pass_on_otherwise(upstream, answer, out, data)
+            surplus = self._pass_on_otherwise(upstream, answer, out)
             self._settle()
         # `unread`: while the client was slow to take the answer more came than the answer, or the backend's end.
-        if (
-            surplus
-            or not answer.keep_alive
-            or upstream.stream.unread
-            or (upload is not None and (not upload.sent or self._head.upgrade))
-        ):
+        spoilt = upload is not None and (not upload.sent or self._head.upgrade)
+        if surplus or spoilt or not answer.keep_alive or upstream.stream.unread:
             upstream.stream.close()
         else:
             self._service.idle.put(upstream, self._answered)
 
-    def _pass_on_otherwise(self, upstream: Upstream, answer: ResponseHead, out: bytes, data: bytes) -> bool:
+    def _pass_on_otherwise(self, upstream: Upstream, answer: ResponseHead, out: bytes) -> bool:
         """True: bytes came that belong to no response we asked for."""
-        head, upload = self._head, self._upload
+        head, upload, body = self._head, self._upload, answer.body
         if upload is not None and not upload.done:
             self._close = True  # the answer came before the request was over: where the next one begins is not sure
         if self._service.draining and not self._more_is_here():  # asked again: it may have begun while the backend was at work
             self._close = True
-        body = answer.body
         lines = self._extra()
         rechunk = False
         if body < 0:  # chunked, or until the backend closes
@@ -398,12 +395,12 @@ class Exchange:
             lines += _KEEP_ALIVE
         if lines:
             out = out[:-4] + lines + END  # the same as response(answer, lines): what it adds comes last
-        if body < 0 or len(data) < body:
-            return self._relay(upstream, answer, rechunk, out, data)
+        if body < 0 or len(self._first) < body:
+            return self._relay(upstream, answer, rechunk, out)
         self._passed_on = True
         self._bytes_out += len(out) + body
-        self._write_whole(out + data[:body] if body else out)
-        return len(data) != body
+        self._write_whole(out + self._first[:body] if body else out)
+        return len(self._first) != body
 
     def _write_whole(self, out: bytes) -> None:
         if self._close:
@@ -420,17 +417,18 @@ class Exchange:
         rest = self.rest if self._upload is None else self._upload.rest
         return bool(rest) or self._client.pipelined
 
-    def _relay(self, upstream: Upstream, answer: ResponseHead, rechunk: bool, out: bytes, data: bytes) -> bool:
+    def _relay(self, upstream: Upstream, answer: ResponseHead, rechunk: bool, out: bytes) -> bool:
         """Relay a body that did not come with its head. True: bytes came that belong to no response we asked for."""
         body, silence = answer.body, self._place.body_idle
         if body < 0 and endless(answer):
             silence = self._place.tunnel
             self._unlimited()
             self._client.streaming = True
-        transfer = Transfer(upstream.stream, self._client.stream, self._service.clock, silence)
+        transfer = Transfer(upstream.stream, self._client.stream, self._service.clock, silence, self._first)
+        self._first = b""
         self._passed_on = True
         try:
-            return transfer.carry(out, data, body, rechunk)
+            return transfer.carry(out, body, rechunk)
         except UpstreamError:
             self._passed_on = False
             raise

@@ -5,11 +5,13 @@ from lbproxy.streams cimport Stream
 
 cdef class Transfer:
     cdef object _clock
+    cdef public bytes _first
     cdef double _idle
     cdef Stream _sink
     cdef Stream _source
     cdef long _stalls
     cdef public long long written
 
+    cdef bytes _take_first(self)
     cdef bytes _read(self)
     cdef _write(self, data)

@@ -1,7 +1,8 @@
-"""Response bodies from backend to client: read a piece, write it whole, read the next. What is held is one piece.
+"""Response bodies from backend to client: read a piece, write it whole, read the next. What is held is one piece at most.
 
 Pieces are larger as long as the client takes each at once: 100 KiB are relayed with two reads instead of three, for four fifths of
-the CPU time. With the first that has to wait they become smaller, so that thousands of slow clients hold little.
+the CPU time. With the first that has to wait they become smaller. And none is read before there is room for it: thousands of
+clients that take nothing hold what the kernel has for them, and nothing here (they held 220 KiB each).
 
 That a slow client slows its backend down is the point: the next read happens after the write, so the kernel's buffers fill up
 towards the backend and memory stays flat whatever the sizes.
@@ -33,10 +34,11 @@ class SourceFailed(LbproxyError):
 class Transfer:
     """One body. `written` counts what the client got, head included."""
 
-    __slots__ = ("_clock", "_idle", "_sink", "_source", "_stalls", "written")
+    __slots__ = ("_clock", "_first", "_idle", "_sink", "_source", "_stalls", "written")
 
-    def __init__(self, source: Stream, sink: Stream, clock: Callable[[], float], idle: float) -> None:
-        """`idle`: seconds the source may be silent."""
+    def __init__(self, source: Stream, sink: Stream, clock: Callable[[], float], idle: float, first: bytes = b"") -> None:
+        """`idle`: seconds the source may be silent; `first`: what is here of the body, which nobody else should hold on to."""
+        self._first = first
         self._source = source
         self._sink = sink
         self._clock = clock
@@ -44,18 +46,19 @@ class Transfer:
         self._stalls = sink.stalls
         self.written = 0
 
-    def carry(self, out: bytes, data: bytes, body: int, rechunk: bool) -> bool:
-        """A body of `body` bytes, CHUNKED or UNTIL_CLOSE; see below."""
+    def carry(self, out: bytes, body: int, rechunk: bool) -> bool:
+        """`out` (the head), then a body of `body` bytes, CHUNKED or UNTIL_CLOSE; see below."""
         if body >= 0:
-            return self.by_length(out, data, body)
-        return self.by_chunks(out, data, rechunk) if body == CHUNKED else self.until_close(out, data, rechunk)
+            return self.by_length(out, body)
+        return self.by_chunks(out, rechunk) if body == CHUNKED else self.until_close(out, rechunk)
 
-    def by_length(self, out: bytes, data: bytes, length: int) -> bool:
-        """`out` (the head), then `length` bytes, of which `data` is here already (and is shorter). True: more came than that."""
+    def by_length(self, out: bytes, length: int) -> bool:
+        """`out`, then `length` bytes, of which fewer are here already. True: more came than that."""
         surplus = False
-        left = length - len(data)
-        self._write(out + data)
+        left = length - len(self._first)
+        self._write(out + self._take_first())
         while left:
+            piece = b""  # given away: nothing is held while the next one is waited for
             piece = self._read()
             if not piece:
                 raise SourceFailed("response_truncated")
@@ -66,14 +69,14 @@ class Transfer:
             self._write(piece)
         return surplus
 
-    def by_chunks(self, out: bytes, data: bytes, rechunk: bool) -> bool:
+    def by_chunks(self, out: bytes, rechunk: bool) -> bool:
         """`out`, then a chunked body, in chunks again or (for a 1.0 client) bare. True: bytes came behind its end.
 
         Raises RefusedAnswer, with nothing written, when what came with the head is no chunk already.
         """
         decoder = ChunkDecoder(LENIENT)
         try:
-            payload = decoder.feed(data)
+            payload = decoder.feed(self._take_first())
         except ChunkError as error:
             raise RefusedAnswer("response_bad_chunk", str(error)) from error
         try:
@@ -81,6 +84,7 @@ class Transfer:
                 if payload or out:
                     self._write(out + self._coded(payload, rechunk))
                     out = b""
+                piece = payload = b""
                 piece = self._read()
                 if not piece:
                     raise SourceFailed("response_truncated")
@@ -90,10 +94,11 @@ class Transfer:
         self._write(out + self._coded(payload, rechunk) + (LAST_CHUNK if rechunk else b""))
         return bool(decoder.rest)
 
-    def until_close(self, out: bytes, data: bytes, rechunk: bool) -> bool:
+    def until_close(self, out: bytes, rechunk: bool) -> bool:
         """`out`, then everything up to the end of the connection, as chunks where the client knows them. False: so no more came."""
-        self._write(out + self._coded(data, rechunk))
+        self._write(out + self._coded(self._take_first(), rechunk))
         while True:
+            piece = b""
             piece = self._read()
             if not piece:
                 break
@@ -106,8 +111,13 @@ class Transfer:
     def _coded(payload: bytes, rechunk: bool) -> bytes:
         return encode_chunk(payload) if rechunk and payload else payload
 
+    def _take_first(self) -> bytes:
+        first, self._first = self._first, b""
+        return first
+
     def _read(self) -> bytes:
         source = self._source
+        self._sink.await_room()
         source.deadline = self._clock() + self._idle
         limit = SWIFT_READ if self._sink.stalls == self._stalls else BODY_READ
         try:

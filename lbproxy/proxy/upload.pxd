@@ -14,8 +14,10 @@ cdef class Upload:
     cdef public long long _kept_size
     cdef public long long _left
     cdef public object _limit
+    cdef public long long _mark
     cdef public Py_ssize_t _next
     cdef public object _pump
+    cdef public bint _repeatable
     cdef public double _response_head
     cdef public Service _service
     cdef public Stream _upstream

@@ -21,6 +21,8 @@ from lbproxy.proxy.retry import REPLAY_LIMIT
 from lbproxy.proxy.service import Service
 from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
 
+LITTLE = 8 * 1024
+"""Bytes of a body that are kept for as long as it takes, whether they can be of use or not."""
 PIECE_COST = 64
 """Bytes of memory that a kept piece costs beside its own: a client that sends two at a time must not have us keep 2 MB of them."""
 
@@ -48,8 +50,10 @@ class Upload:
         "_kept_size",
         "_left",
         "_limit",
+        "_mark",
         "_next",
         "_pump",
+        "_repeatable",
         "_response_head",
         "_service",
         "_upstream",
@@ -80,6 +84,8 @@ class Upload:
         self._kept: list[bytes] = []
         self._kept_size = 0
         self._next = 0
+        self._mark = 0
+        self._repeatable = True
         self.replayable = True
         """All that was sent so far is kept."""
         self.received = 0
@@ -96,8 +102,9 @@ class Upload:
         self._waited = 0.0
         self._take(first)
 
-    def allow(self, place: Place) -> None:
-        """As its route allows. Raises RequestError 413."""
+    def allow(self, place: Place, repeatable: bool) -> None:
+        """As its route allows; `repeatable`: it may be sent again whatever the backend did. Raises RequestError 413."""
+        self._repeatable = repeatable
         self._body_idle = place.body_idle
         self._response_head = place.response_head
         self._limit = limit = place.max_body
@@ -108,6 +115,7 @@ class Upload:
         """Send `head` and what is here of the body, then pump what is to come. Raises StreamError (the backend's)."""
         self.sent = False
         pieces = len(self._kept)
+        self._mark = upstream.wired
         upstream.write(head + b"".join(self._kept))
         self._upstream = upstream  # not before: until then a start that an earlier try asked for must find nothing to do
         self._next = pieces
@@ -164,13 +172,14 @@ class Upload:
             return
         while upstream is not None and self._upstream is upstream:
             if self._next < len(self._kept):
-                piece = self._kept[self._next]
                 self._next += 1
                 try:
-                    upstream.write(piece)
+                    upstream.write(self._kept[self._next - 1])
                 except StreamError:
                     return  # the backend takes no more; what it answers, or that it does not, is the exchange's business
                 continue
+            if self.replayable and self._kept_size > LITTLE and not self._repeatable and upstream.taken(self._mark):
+                self.replayable = False  # it can only be sent again while it is proved that the backend got nothing
             if not self.replayable:
                 self._kept.clear()
                 self._next = 0
@@ -178,11 +187,10 @@ class Upload:
                 self.sent = True
                 return
             try:
-                raw = self._read()
+                self._take(self._read())
             except StreamError as error:
                 self._interrupt(ClientGone(str(error)))
                 return
-            self._take(raw)
 
     def _read(self) -> bytes:
         service = self._service

@@ -19,6 +19,7 @@ from gevent.hub import get_hub
 from lbproxy.errors import ClientGone, ConnectionLost, TimedOut
 from lbproxy.net import tcp_stream
 from lbproxy.net.deadlines import Deadlines
+from lbproxy.net.tcp_info import unacknowledged
 from lbproxy.net.tcp_stream import FAIR, TcpStream
 from lbproxy.net.wire import LEAST
 from lbproxy.streams import NEVER
@@ -274,7 +275,7 @@ def test_a_trickling_peer_is_no_stall_either(deadlines: Deadlines) -> None:
     stream = TcpStream(ours, deadlines, write_stall=1000.0)
     job = start(lambda: stream.write(b"x" * 16 * MIB))
     assert not job.over
-    queued = stream._unacknowledged()
+    queued = unacknowledged(ours)
     assert queued > 0
     enough = int(stream.write_stall * tcp_stream.LEAST_RATE)
     stream._queued = queued + enough

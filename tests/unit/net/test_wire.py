@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from lbproxy import compiled
 from lbproxy.net import wire
 from lbproxy.net.engine import Engine
 from lbproxy.streams import BODY_READ, HEAD_READ
+from tests.unit.net.loopback import sockets
 from tests.unit.net.tls_peer import Authority
 
 Pair = tuple[socket.socket, socket.socket]
@@ -101,6 +103,29 @@ def test_accepting(host: str) -> None:
             accepted.shutdown(socket.SHUT_WR)
             assert guest.recv(100) == b""
             accepted.close()
+
+
+def test_what_is_not_on_its_way_yet_is_told() -> None:
+    """Beyond the window of a peer that reads nothing; and of what is no TCP connection nothing."""
+    ours, peer = sockets()
+    assert wire.unsent(ours.fileno()) == 0
+    try:
+        while True:
+            wire.send(ours.fileno(), b"x" * 65536) or ours.send(b"x")
+    except BlockingIOError:
+        pass
+    assert wire.unsent(ours.fileno()) > 0
+    ours.close()
+    peer.close()
+    one, other = socket.socketpair()
+    assert wire.unsent(one.fileno()) == 0
+    one.close()
+    other.close()
+
+
+def test_the_clock_is_that_of_the_time_module() -> None:
+    before = time.monotonic()
+    assert before <= wire.monotonic() <= time.monotonic()
 
 
 def test_the_engine_is_native_where_it_can_be() -> None:

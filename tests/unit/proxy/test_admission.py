@@ -13,7 +13,8 @@ from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.affinity import Affinity, Sticky
 from lbproxy.proxy.place import Place
 from lbproxy.proxy.router import Router
-from tests.unit.proxy.world import CHUNKED, NoLock, World, get, ok
+from tests.unit.proxy.no_crowd import NoLock
+from tests.unit.proxy.world import CHUNKED, World, get, ok
 
 
 def sticky_world() -> tuple[World, Words]:

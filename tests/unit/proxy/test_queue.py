@@ -17,7 +17,8 @@ from lbproxy.proxy.affinity import Affinity
 from lbproxy.proxy.place import Place
 from lbproxy.proxy.queue import Queue
 from lbproxy.proxy.router import Router
-from tests.unit.proxy.world import EOF, FakeStream, NoLock, World, get, ok
+from tests.unit.proxy.no_crowd import NoLock
+from tests.unit.proxy.world import EOF, FakeStream, World, get, ok
 
 
 class Crowd:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from sys import getrefcount
 
 import pytest
 from greenlet import greenlet
@@ -42,10 +43,16 @@ class Relayed:
             self.failed = error.reason
 
 
+def given_first(transfer: Transfer, first: bytes) -> Transfer:
+    """Something of the body came with its head."""
+    transfer._first = first
+    return transfer
+
+
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), st.binary(max_size=10))
 def test_by_length_counts_to_the_byte(pieces: list[bytes], surplus: bytes) -> None:
     body = b"".join(pieces) + b"."
-    relayed = Relayed(lambda transfer: transfer.by_length(b"head|", b"", len(body)))
+    relayed = Relayed(lambda transfer: transfer.by_length(b"head|", len(body)))
     for piece in pieces:
         relayed.source.feed(piece)
     assert not relayed.over
@@ -58,7 +65,7 @@ def test_by_length_counts_to_the_byte(pieces: list[bytes], surplus: bytes) -> No
 
 def test_pieces_are_large_until_the_sink_is_slow() -> None:
     """So much less is held for each of many slow clients."""
-    relayed = Relayed(lambda transfer: transfer.by_length(b"", b"", 10 * SWIFT_READ), room=3 * SWIFT_READ // 2)
+    relayed = Relayed(lambda transfer: transfer.by_length(b"", 10 * SWIFT_READ), room=3 * SWIFT_READ // 2)
     asked = relayed.source.asked
     relayed.source.feed(b"x" * SWIFT_READ)
     relayed.source.feed(b"x" * SWIFT_READ)
@@ -68,9 +75,34 @@ def test_pieces_are_large_until_the_sink_is_slow() -> None:
     assert asked == [SWIFT_READ, SWIFT_READ, BODY_READ, BODY_READ], "and stay small"
 
 
+@pytest.mark.parametrize(("relay", "pieces"), [
+    (lambda transfer: transfer.by_length(b"", 10_000), [b"a" * 100, b"b" * 200, b"c" * 300, b"d"]),
+    (lambda transfer: transfer.until_close(b"", False), [b"a" * 100, b"b" * 200, b"c" * 300, b"d"]),
+    (lambda transfer: transfer.by_chunks(b"", False), [b"3e8\r\n" + b"a" * 100, b"b" * 200, b"c" * 300, b"d"]),
+])  # fmt: skip
+def test_nothing_is_read_before_there_is_room_and_nothing_is_held_meanwhile(relay: Relay, pieces: list[bytes]) -> None:
+    """Neither what came with the head nor the last piece."""
+    _, second, third, fourth = pieces
+    relayed = Relayed(lambda transfer: relay(given_first(transfer, pieces[0])))
+    references = [getrefcount(piece) for piece in pieces]
+    relayed.source.feed(second)
+    relayed.sink.room = 0
+    relayed.source.feed(third)
+    assert relayed.sink.waits == "w"
+    relayed.sink.make_room(len(third))
+    relayed.source.feed(fourth)
+    assert relayed.sink.waits == "w", "for room, and with nothing in its hands"
+    assert list(relayed.source._inbox) == [fourth]
+    now = [getrefcount(piece) for piece in pieces]
+    assert now[0] <= references[0]  # which was the same as what had been sent until then
+    assert now[1:3] == references[1:3]
+    relayed.sink.make_room(None)
+    assert relayed.sink.sent.endswith(fourth)
+
+
 def test_a_slow_sink_holds_the_source_back() -> None:
     """One piece is held; the next is not read before the sink took it."""
-    relayed = Relayed(lambda transfer: transfer.by_length(b"", b"", 10 * BODY_READ), room=100)
+    relayed = Relayed(lambda transfer: transfer.by_length(b"", 10 * BODY_READ), room=100)
     for _ in range(10):
         relayed.source.feed(b"x" * BODY_READ)
     assert len(relayed.source._inbox) == 9
@@ -86,7 +118,7 @@ def test_a_slow_sink_holds_the_source_back() -> None:
     (False, [b"head|", b"abc", b"de"]),
 ])  # fmt: skip
 def test_chunks_are_passed_on_as_they_come(rechunk: bool, sent: list[bytes]) -> None:
-    relayed = Relayed(lambda transfer: transfer.by_chunks(b"head|", b"", rechunk))
+    relayed = Relayed(lambda transfer: transfer.by_chunks(b"head|", rechunk))
     assert relayed.sink.take() == sent[0]
     relayed.source.feed(b"3;x\r\nabc\r\n")
     assert relayed.sink.take() == sent[1]
@@ -96,28 +128,28 @@ def test_chunks_are_passed_on_as_they_come(rechunk: bool, sent: list[bytes]) -> 
 
 
 def test_bytes_behind_the_last_chunk_are_told() -> None:
-    relayed = Relayed(lambda transfer: transfer.by_chunks(b"", b"1\r\na\r\n0\r\n\r\nmore", True))
+    relayed = Relayed(lambda transfer: given_first(transfer, b"1\r\na\r\n0\r\n\r\nmore").by_chunks(b"", True))
     assert relayed.result is True
     assert relayed.sink.sent == b"1\r\na\r\n0\r\n\r\n"
 
 
 def test_an_empty_chunked_body() -> None:
-    relayed = Relayed(lambda transfer: transfer.by_chunks(b"head|", b"0\r\n\r\n", True))
+    relayed = Relayed(lambda transfer: given_first(transfer, b"0\r\n\r\n").by_chunks(b"head|", True))
     assert relayed.sink.sent == b"head|0\r\n\r\n"
 
 
 @pytest.mark.parametrize(("rechunk", "sent"), [(True, b"head|1\r\na\r\n1\r\nb\r\n0\r\n\r\n"), (False, b"head|ab")])
 def test_until_the_end(rechunk: bool, sent: bytes) -> None:
-    relayed = Relayed(lambda transfer: transfer.until_close(b"head|", b"a", rechunk))
+    relayed = Relayed(lambda transfer: given_first(transfer, b"a").until_close(b"head|", rechunk))
     relayed.source.feed(b"b", EOF)
     assert relayed.sink.sent == sent
     assert relayed.result is False
 
 
 WORKS: list[Relay] = [
-    lambda transfer: transfer.by_length(b"", b"", 10),
-    lambda transfer: transfer.by_chunks(b"", b"5\r\n", True),
-    lambda transfer: transfer.until_close(b"", b"", True),
+    lambda transfer: transfer.by_length(b"", 10),
+    lambda transfer: given_first(transfer, b"5\r\n").by_chunks(b"", True),
+    lambda transfer: transfer.until_close(b"", True),
 ]
 
 
@@ -143,7 +175,7 @@ def test_a_source_that_breaks_off(work: Relay, what: str) -> None:
 
 @pytest.mark.parametrize("first", [b"", b"3\r\nabc\r\n"])
 def test_bad_chunks_behind_the_head_are_a_failure(first: bytes) -> None:
-    relayed = Relayed(lambda transfer: transfer.by_chunks(b"head|", first, False))
+    relayed = Relayed(lambda transfer: given_first(transfer, first).by_chunks(b"head|", False))
     relayed.source.feed(b"zz\r\n")
     assert relayed.failed == "response_bad_chunk"
     assert relayed.sink.sent == b"head|" + first[3:6]
@@ -152,7 +184,7 @@ def test_bad_chunks_behind_the_head_are_a_failure(first: bytes) -> None:
 def test_bad_chunks_beside_the_head_keep_it_back() -> None:
     def work(transfer: Transfer) -> None:
         with pytest.raises(UpstreamError):
-            transfer.by_chunks(b"head|", b"3\r\nabc\r\nzz\r\n", True)
+            given_first(transfer, b"3\r\nabc\r\nzz\r\n").by_chunks(b"head|", True)
 
     relayed = Relayed(work)
     assert relayed.over

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbproxy.config import model
+from lbproxy.proxy import exchange
+from lbproxy.proxy.upload import LITTLE, Upload
 from tests.unit.proxy.world import EOF, LOST, FakeStream, World, get, ok, post
 
 CHUNKED_POST = get("/", "Transfer-Encoding: chunked", method="POST")
@@ -130,6 +133,34 @@ def test_a_long_upload_is_not_a_silent_backend() -> None:
     assert client.take() == b""
     world.upstream.feed(ok())
     assert client.take().startswith(b"HTTP/1.1 200 ")
+    world.at_rest()
+
+
+@pytest.mark.parametrize("case", ["POST", "PUT", "not taken", "little"])
+def test_what_cannot_be_sent_again_is_not_kept(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A POST of which the backend has got something; unless it is so little that it does not matter."""
+    uploads: list[Upload] = []
+
+    def noted(*given: Any) -> Upload:
+        uploads.append(Upload(*given))
+        return uploads[-1]
+
+    monkeypatch.setattr(exchange, "Upload", noted)
+    world = World()
+    client = world.connect()
+    if case == "not taken":
+        monkeypatch.setattr(FakeStream, "taken", lambda stream, since: False)
+    client.feed(post(b"", method="PUT" if case == "PUT" else "POST", length=60_000))
+    size = LITTLE // 4 if case == "little" else 2 * LITTLE
+    client.feed(b"x" * size)
+    client.feed(b"y")
+    [upload] = uploads
+    assert upload.replayable is (case != "POST")
+    assert sum(map(len, upload._kept)) == (0 if case == "POST" else size + 1)
+    client.feed(b"z" * (60_000 - size - 1))
+    assert body_at(world.upstream) == b"x" * size + b"y" + b"z" * (60_000 - size - 1)
+    world.upstream.feed(ok())
+    assert world.outcomes() == [(200, "")]
     world.at_rest()
 
 

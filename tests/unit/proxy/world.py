@@ -36,6 +36,7 @@ from lbproxy.streams import NEVER, Buffer, Strand, Stream
 from lbproxy.worker.door import Door
 from lbproxy.worker.filtering import make_filters
 from lbproxy.worker.places import make_place
+from tests.unit.proxy.no_crowd import NoBells, NoLock
 
 EOF = b""
 UNHEARD = type("Unheard", (bytes,), {})()
@@ -189,15 +190,27 @@ class FakeStream(Stream):
             rest = rest[size:]
             if not rest:
                 return
-            assert self._writer is None, f"two writers to {self.name}"
-            self._writer = self.world.me()
-            self.stalls += 1
-            self.write_deadline = self.world.now + self.write_stall
-            try:
-                self.world.wait()
-            finally:
-                self._writer = None
-                self.write_deadline = NEVER
+            self._wait_for_room()
+
+    def await_room(self) -> None:
+        """As `write` does, when nothing more would go."""
+        if self.room == 0:
+            self._wait_for_room()
+
+    def _wait_for_room(self) -> None:
+        assert self._writer is None, f"two writers to {self.name}"
+        self._writer = self.world.me()
+        self.stalls += 1
+        self.write_deadline = self.world.now + self.write_stall
+        try:
+            self.world.wait()
+        finally:
+            self._writer = None
+            self.write_deadline = NEVER
+
+    def taken(self, since: int) -> bool:
+        """The test's peer has always got what was written."""
+        return self.wired > since
 
     def unseen(self, since: int) -> bool:
         ended = EOF in self._inbox and not any(isinstance(item, Exception) for item in self._inbox)
@@ -233,26 +246,6 @@ class FakeStream(Stream):
 
 DOOR = 20
 """The column of the listener that clients come through."""
-
-
-class NoBells:
-    """For a door that nobody waits at."""
-
-    def ring(self, child: int) -> None:
-        raise AssertionError("nobody waits")
-
-    def attend(self, queue: Door) -> None:
-        raise AssertionError("the door is wide open")
-
-
-class NoLock:
-    """A pick lock for one worker."""
-
-    def acquire(self, block: bool = True, timeout: float | None = None, /) -> bool:
-        return True
-
-    def release(self) -> None:
-        pass
 
 
 class FakeAlarm:

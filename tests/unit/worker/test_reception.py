@@ -25,7 +25,8 @@ from lbproxy.proxy.client import ClientConnection
 from lbproxy.worker.reception import Reception
 from tests.unit.net.loopback import deadlines_running, loop_rests, sockets, start, until
 from tests.unit.net.tls_peer import Authority, TlsPeer
-from tests.unit.proxy.world import DOOR, NoLock, World, get
+from tests.unit.proxy.no_crowd import NoLock
+from tests.unit.proxy.world import DOOR, World, get
 
 
 class Told(Noisy):
