@@ -94,9 +94,7 @@ def test_gunicorn_worker_killed(stage: Stage, tmp_path: Path, kind: str, encrypt
     if encrypted:
         certificate = stage.authority.issue("127.0.0.1")
         app["tls"] = {"ca": str(stage.authority.file)}
-    server = gunicorn(
-        tmp_path, "tests.support.orders:wsgi", kind=kind, certificate=certificate, environment={"ORDERS": str(rows)}
-    )
+    server = gunicorn(tmp_path, "tests.support.orders:wsgi", kind=kind, certificate=certificate, environment={"ORDERS": str(rows)})
     proxy = stage.proxy(stage.server(server).address, app=app)
     client, other = stage.client(proxy), stage.client(proxy)
     for _ in range(3):

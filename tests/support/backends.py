@@ -66,9 +66,7 @@ class Server:
                 self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, start_new_session=True
             )
         process = self._process
-        eventually(
-            lambda: process.poll() is not None or self._accepts(), f"{self.arguments[0]} at {self.address}"
-        )
+        eventually(lambda: process.poll() is not None or self._accepts(), f"{self.arguments[0]} at {self.address}")
         assert process.poll() is None, f"{self.arguments} ended: {self.log.read_text()}"
         return self
 
