@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from lbproxy.config.model import Certificate, Listen, Pool, PoolTls
 from lbproxy.errors import StartError
-from lbproxy.tls import profiles
+from lbproxy.tls import profiles, session_cache
 from lbproxy.tls.keystore import KeyStore, Piece, overwriting
 from lbproxy.tls.sni import NO_NAMES, Candidate, CertificateChooser, Names, candidate, install, preferred
 
@@ -113,6 +113,7 @@ def outer_context(listen: Listen) -> ssl.SSLContext:
     profiles.apply(context, listen.tls.profile)
     context.set_alpn_protocols(ALPN)
     context.num_tickets = TICKETS
+    session_cache.switch_off(context)
     if listen.tls.client_ca is not None:
         trust(context, listen.tls.client_ca)
     context.verify_mode = CLIENT_AUTH[listen.tls.client_auth]
