@@ -15,7 +15,7 @@ from typing import Protocol
 
 from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
 from lbproxy.http.forwarding import Forwarder
-from lbproxy.http.grammar import BARE_LF, END
+from lbproxy.http.grammar import END, has_bare_lf
 from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.http.message import RequestHead
 from lbproxy.observe.access import Timing
@@ -289,7 +289,7 @@ class ClientConnection(Client):
         while True:
             if head.find(END, max(0, searched - 3)) >= 0:
                 return head
-            if BARE_LF.search(head, max(0, searched - 1)) is not None:
+            if has_bare_lf(head, searched):
                 raise RequestError(400, "bare_lf", "a line ends with LF alone")
             if len(head) >= limits.head:
                 raise RequestError(431, "head_too_large", f"a head of more than {limits.head} bytes")

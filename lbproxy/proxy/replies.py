@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from http import HTTPStatus
 
 from lbproxy.http.forwarding import Forwarder
@@ -46,6 +47,15 @@ RETRY_AFTER = 1
 
 def reply(status: int, reason: str, *, close: bool, body: bool = True, extra: bytes = b"") -> bytes:
     """A whole response. `body` False for HEAD; `extra`: field lines, each with its CRLF in front."""
+    head, text = _ready(status, reason, close)
+    if status == 405 and b"\r\nAllow: " not in extra:  # a route may allow less
+        extra = _ALLOW + extra
+    return b"".join((head, extra, b"\r\n\r\n", text if body else b""))
+
+
+@lru_cache(maxsize=256)
+def _ready(status: int, reason: str, close: bool) -> tuple[bytes, bytes]:
+    """The part of a response that is the same each time, and its body: reasons are words of ours, of which there are few."""
     phrase = HTTPStatus(status).phrase
     text = f"{status} {phrase}: {reason}\n".encode()
     error = _RFC_9209.get(reason) or ("http_request_error" if status < 500 else "http_protocol_error")
@@ -53,13 +63,11 @@ def reply(status: int, reason: str, *, close: bool, body: bool = True, extra: by
         f"HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(text)}"
         f'\r\nCache-Control: no-store\r\nProxy-Status: lbproxy; error={error}; details="{reason}"\r\nVia: 1.1 lbproxy'
     ).encode()
-    if status == 405 and b"\r\nAllow: " not in extra:  # a route may allow less
-        head += _ALLOW
     if status == 503:
         head += b"\r\nRetry-After: %d" % RETRY_AFTER
     if close:
         head += b"\r\nConnection: close"
-    return head + extra + b"\r\n\r\n" + (text if body else b"")
+    return head, text
 
 
 def https_location(head: RequestHead, forwarder: Forwarder, wanted: int, listening: int) -> bytes:

@@ -11,7 +11,7 @@ from ipaddress import IPv6Address
 
 from lbproxy.errors import RequestError
 from lbproxy.http.framing import request_body
-from lbproxy.http.grammar import BARE_CR, BARE_LF, HOP_BY_HOP, HOST, SAID_BY_PROXIES, TCHAR, TOKEN, count_fields, scanner
+from lbproxy.http.grammar import BARE_CR, HOP_BY_HOP, HOST, SAID_BY_PROXIES, TCHAR, TOKEN, count_fields, has_bare_lf, scanner
 from lbproxy.http.message import FIELDS_KEPT, NO_BODY, RequestHead, Special
 from lbproxy.http.target import split_target
 from lbproxy.http.upgrade import wanted
@@ -271,7 +271,7 @@ def _without_port(authority: bytes, default: bytes) -> bytes:
 def _diagnose(head: bytes) -> RequestError:
     """Say which rule a head that does not match the grammar broke."""
     line, _, fields = head.partition(b"\r\n")
-    if BARE_LF.search(head):
+    if has_bare_lf(head):
         return RequestError(400, "bare_lf", "a line ends with LF alone")
     if BARE_CR.search(head):
         return RequestError(400, "bare_cr", "a CR that is not followed by LF")

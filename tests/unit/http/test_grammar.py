@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.http.grammar import BARE_CR, BARE_LF, CONTENT_LENGTH, HOST, TOKEN, count_fields, line_finder, scanner
+from lbproxy.http.grammar import BARE_CR, CONTENT_LENGTH, HOST, TOKEN, count_fields, has_bare_lf, line_finder, scanner
 from tests.unit.http.work import growth
 
 TCHARS = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -74,13 +74,21 @@ def test_count_fields(block: bytes) -> None:
 @pytest.mark.parametrize(("text", "bare"), [(b"a\r\nb\r\n", False), (b"a\nb", True), (b"\n", True), (b"\r\n\n", True)])
 def test_bare_lf(text: bytes, bare: bool) -> None:
     """A line feed without its carriage return, also at the very front."""
-    assert (BARE_LF.search(text) is not None) is bare
+    assert has_bare_lf(text) is bare
 
 
 def test_bare_lf_from_the_middle() -> None:
     """A search that starts at a line feed still sees the carriage return in front of it: heads come in pieces."""
-    assert BARE_LF.search(b"a\r\nb", 2) is None
-    assert BARE_LF.search(b"ab\nc", 2) is not None
+    assert not has_bare_lf(b"a\r\nb", 2)
+    assert not has_bare_lf(b"a\r\nb", 3)
+    assert has_bare_lf(b"ab\nc", 2)
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"a"]), max_size=9).map(b"".join), st.integers(0, 9))
+def test_bare_lf_by_the_book(data: bytes, at: int) -> None:
+    """From any place on."""
+    at = min(at, len(data))
+    assert has_bare_lf(data, at) == any(data[i] == 10 and data[i - 1 : i] != b"\r" for i in range(at, len(data)))
 
 
 @pytest.mark.parametrize(("text", "bare"), [(b"a\r\nb", False), (b"a\rb", True), (b"a\r\r\n", True), (b"a\r", False)])
@@ -151,7 +159,7 @@ def test_host(host: bytes, good: bool) -> None:
 @pytest.mark.parametrize("unit", [b"\r\nA:", b"\r\nA", b"\r\n", b"\r", b"a", b"\r\nA: b", b"\r\na_:", b"a.", b"a:"])
 def test_work_is_linear(unit: bytes) -> None:
     """Sixteen times the input takes about sixteen times as long, whatever is repeated; back-tracking would take 256 times."""
-    for run in (count_fields, BARE_LF.findall, BARE_CR.findall, HOST.match, scanner((b"te", b"x-*")).findall):
+    for run in (count_fields, has_bare_lf, BARE_CR.findall, HOST.match, scanner((b"te", b"x-*")).findall):
         assert growth(run, unit * 512, unit * 8192) < 80
 
 
