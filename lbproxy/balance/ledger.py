@@ -34,7 +34,7 @@ PAGE_CELLS = 512
 HEADER_CELLS = PAGE_CELLS
 SECRET_CELLS = 4
 SCALAR_CELLS = PAGE_CELLS
-MAGIC = 0x6C6270726F787906  # "lbproxy" and the layout's version
+MAGIC = 0x6C6270726F787907  # "lbproxy" and the layout's version
 
 
 MOST_AT_ONCE = 2**24
@@ -138,8 +138,15 @@ class Scalar(IntEnum):
     DENIED_RATE = 28
     DENIED_CONCURRENCY = 29
     LATENCY = 32  # 24 buckets: requests that took less than 2**i * 100 us; the last is unbounded
-    LAST_COUNTER = 55
-    COUNTS_CLIENTS = 56  # 1: something was written into this child's part of the client counts
+    HANDSHAKE_TIMEOUT = 56  # handshakes that failed, by why
+    HANDSHAKE_NOT_TLS = 57
+    HANDSHAKE_CERTIFICATE = 58
+    HANDSHAKE_PROTOCOL = 59
+    HANDSHAKE_REFUSED = 60  # by the client
+    HANDSHAKE_LOST = 61
+    SILENT = 62  # connections to a TLS listener that ended before a byte came
+    LAST_COUNTER = 62
+    COUNTS_CLIENTS = 63  # 1: something was written into this child's part of the client counts
 
 
 LATENCY_BUCKETS = 24

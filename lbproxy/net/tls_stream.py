@@ -35,6 +35,10 @@ class PlainHttp(HandshakeFailed):
     """The client speaks plain HTTP on a TLS port."""
 
 
+class SaidNothing(ConnectionLost):
+    """The client went away before it said a word: somebody looked whether the port is open."""
+
+
 class TlsStream(TcpStream):
     """See streams.Stream; `handshake` comes first."""
 
@@ -63,7 +67,10 @@ class TlsStream(TcpStream):
         """Agree on keys before `deadline`. Raises HandshakeFailed, TimedOut, ConnectionLost."""
         engine = self._engine
         if engine.tls.server_side:  # the client speaks first: asked before that, the engine would only want to read
-            hello = self._next_flight()
+            try:
+                hello = self._next_flight()
+            except ConnectionLost as error:
+                raise SaidNothing(str(error)) from error
             if hello[0] != _HANDSHAKE_RECORD:
                 raise (PlainHttp("plain_http") if _looks_like_http(hello) else HandshakeFailed("not_tls"))
             engine.put(hello)

@@ -16,6 +16,8 @@ REFUSALS = ("address_denied", "denied", "method_not_allowed", "client_rate", "cl
 """Why routes refuse requests, as the access log has it."""
 DENIALS = ("address_denied", "connection_rate", "connections_per_client")
 """Why listeners refuse connections, as the log has it."""
+FAILURES = ("timeout", "not_tls", "client_certificate", "protocol", "refused_by_client", "lost", "other")
+"""Why handshakes fail."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")
 
 
@@ -66,6 +68,9 @@ class Totals(NamedTuple):
     """Requests per bucket, not cumulated: bucket i took less than 2**i * 100 us, the last one is unbounded."""
     refused_requests: tuple[int, ...] = (0,) * len(REFUSALS)
     refused_connections: tuple[int, ...] = (0,) * len(DENIALS)
+    failed_handshakes: tuple[int, ...] = (0,) * len(FAILURES)
+    silent: int = 0
+    """Connections to TLS listeners that ended before a byte came: somebody looked whether the port is open."""
     unread_clients: int = 0
     """Requests whose client is unknown, since a trusted proxy wrote no address for it."""
 
@@ -134,7 +139,10 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield _one("lbproxy_live_requests", "gauge", "Requests being served.", totals.live_requests)
     yield _one("lbproxy_accepted_connections_total", "counter", "Client connections accepted.", totals.accepted)
     yield _one("lbproxy_tls_handshakes_total", "counter", "TLS handshakes completed.", totals.handshakes)
-    yield _one("lbproxy_tls_handshake_failures_total", "counter", "TLS handshakes that failed.", totals.handshake_failures)
+    failures = [("", {"reason": name}, count) for name, count in zip(FAILURES, totals.failed_handshakes, strict=True)]
+    yield Family("lbproxy_tls_handshake_failures_total", "counter", "TLS handshakes that failed, by reason.", failures)
+    what = "Connections to TLS listeners that ended before a byte came: checks of the port."
+    yield _one("lbproxy_tls_silent_connections_total", "counter", what, totals.silent)
     yield _one("lbproxy_requests_total", "counter", "Requests answered.", totals.requests)
     responses = [("", {"class": name}, count) for name, count in zip(STATUS_CLASSES, totals.statuses, strict=True)]
     yield Family("lbproxy_responses_total", "counter", "Responses sent, by class of status.", responses)
@@ -248,5 +256,6 @@ def totals(counted: Totals) -> dict[str, object]:
         "statuses": dict(zip(STATUS_CLASSES, counted.statuses, strict=True)),
         "refused_requests": dict(zip(REFUSALS, counted.refused_requests, strict=True)),
         "refused_connections": dict(zip(DENIALS, counted.refused_connections, strict=True)),
+        "failed_handshakes": dict(zip(FAILURES, counted.failed_handshakes, strict=True)),
     }
     return {**counted._asdict(), **named, "latency": latency}

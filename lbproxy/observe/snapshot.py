@@ -25,6 +25,14 @@ REFUSALS = (
     Scalar.REFUSED_RATE,
     Scalar.REFUSED_CONCURRENCY,
 )
+FAILURES = (
+    Scalar.HANDSHAKE_TIMEOUT,
+    Scalar.HANDSHAKE_NOT_TLS,
+    Scalar.HANDSHAKE_CERTIFICATE,
+    Scalar.HANDSHAKE_PROTOCOL,
+    Scalar.HANDSHAKE_REFUSED,
+    Scalar.HANDSHAKE_LOST,
+)
 DENIALS = (Scalar.DENIED_ADDRESS, Scalar.DENIED_RATE, Scalar.DENIED_CONCURRENCY)
 STATUSES = (Scalar.STATUS_1XX, Scalar.STATUS_2XX, Scalar.STATUS_3XX, Scalar.STATUS_4XX, Scalar.STATUS_5XX)
 
@@ -39,13 +47,17 @@ def totals(ledger: Ledger) -> Totals:
     """All scalars, summed over the children."""
     total = ledger.total
     statuses = tuple(map(total, STATUSES))
+    failures = total(Scalar.HANDSHAKE_FAILURES)
+    failed = tuple(map(total, FAILURES))
     return Totals(
         accepting=total(Scalar.ACCEPTING),
         connections=total(Scalar.CONNECTIONS),
         live_requests=total(Scalar.LIVE_REQUESTS),
         accepted=total(Scalar.ACCEPTED),
         handshakes=total(Scalar.HANDSHAKES),
-        handshake_failures=total(Scalar.HANDSHAKE_FAILURES),
+        handshake_failures=failures,
+        failed_handshakes=(*failed, max(0, failures - sum(failed))),
+        silent=total(Scalar.SILENT),
         requests=sum(statuses),  # what Scalar.REQUESTS is as well, but that one is only brought up to date with each heartbeat
         statuses=statuses,
         bytes_in=total(Scalar.BYTES_IN),

@@ -17,7 +17,7 @@ from lbproxy.http.tls_facts import TlsFacts
 from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tcp_stream import TcpStream
-from lbproxy.net.tls_stream import TlsStream
+from lbproxy.net.tls_stream import SaidNothing, TlsStream
 from lbproxy.observe.log import Noisy
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.client import Door as Leaving
@@ -27,6 +27,7 @@ from lbproxy.proxy.service import Service
 from lbproxy.tls.sni import CertificateChooser
 from lbproxy.worker.door import Door
 from lbproxy.worker.guard import Denied, Guard
+from lbproxy.worker.handshakes import kind_of
 
 
 class Reception:
@@ -56,7 +57,7 @@ class Reception:
         self._noisy = noisy
         self._networks = handover.config.proxy.trusted_proxies
         self._timeouts = handover.config.timeouts
-        child = handover.child
+        self._child = child = handover.child
         self._cells = handover.ledger.cells
         self._accepted = scalar_at(child, Scalar.ACCEPTED)
         self._handshakes = scalar_at(child, Scalar.HANDSHAKES)
@@ -114,11 +115,18 @@ class Reception:
             stream.show(context)
 
     def _turn_away(self, stream: TlsStream, peer: str, error: StreamError, door: Leaving) -> None:
-        self._cells[self._failures] += 1
         door.leave()
+        if isinstance(error, SaidNothing):  # each second, for ever, from each balancer and monitor: no event
+            self._cells[scalar_at(self._child, Scalar.SILENT)] += 1
+            stream.abort()
+            return
+        self._cells[self._failures] += 1
         reason = error.reason if isinstance(error, HandshakeFailed) else str(error)
         if isinstance(error, TimedOut):
             reason = "handshake_timeout"
+        kind = kind_of(error, reason)
+        if kind is not None:
+            self._cells[scalar_at(self._child, kind)] += 1
         self._noisy.info("tls.handshake_failed", client=peer, port=self._port, reason=reason)
         if reason == "plain_http":
             try:

@@ -28,6 +28,7 @@ def test_totals_add_up_the_living_and_the_dead() -> None:
     assert (found.bytes_in, found.bytes_out) == (2 * Scalar.BYTES_IN + 100, 2 * Scalar.BYTES_OUT + 100)
     assert (found.retries, found.access_dropped) == (2 * Scalar.RETRIES + 100, 2 * Scalar.ACCESS_DROPPED + 100)
     assert (found.accepted, found.client_aborts) == (2 * Scalar.ACCEPTED + 100, 2 * Scalar.CLIENT_ABORTS + 100)
+    assert sum(found.failed_handshakes) >= found.handshake_failures
     assert (found.handshakes, found.handshake_failures) == (
         2 * Scalar.HANDSHAKES + 100,
         2 * Scalar.HANDSHAKE_FAILURES + 100,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -181,8 +182,37 @@ def test_handshakes_do_not_wait_for_each_other(deadlines: Deadlines, authority: 
     peer.shake()
     until(lambda: place.counts() == (2, 2, 1, 0), "one is through")
     silent.close()
-    until(lambda: place.counts() == (2, 1, 1, 1), "the other is gone")
+    until(lambda: place.counts() == (2, 1, 1, 0), "the other is gone")
     peer.sock.close()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_who_only_looks_whether_the_port_is_open_is_no_event(deadlines: Deadlines, authority: Authority, reset: bool) -> None:
+    """Balancers and monitors do it each second for ever: it is counted, and no failure."""
+    place = desk(deadlines, authority.server())
+    for _ in range(3):
+        peer = place.arrive()
+        if reset:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.close()
+    until(lambda: place.count(Scalar.SILENT) == 3, "all have looked")
+    assert place.counts() == (3, 0, 0, 0)
+    assert place.told.events == []
+    assert not deadlines.streams
+
+
+def test_failures_are_counted_by_kind(deadlines: Deadlines, authority: Authority) -> None:
+    """Those that end in the middle, and those of the wrong language."""
+    place = desk(deadlines, authority.server(), handshake=0.2)
+    for said in (b"\x16", get("/")):
+        peer = place.arrive()
+        peer.sendall(said)
+        gevent.sleep(0)
+        until(lambda: place.count(Scalar.ACCEPTED) > 0, "accepted")
+        peer.close()
+    until(lambda: place.count(Scalar.HANDSHAKE_FAILURES) == 2, "both have failed")
+    kinds = (Scalar.HANDSHAKE_LOST, Scalar.HANDSHAKE_NOT_TLS)
+    assert [place.count(kind) for kind in kinds] == [1, 1]
 
 
 def test_plain_http_on_a_tls_port_is_told_so(deadlines: Deadlines, authority: Authority) -> None:
