@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,10 +62,16 @@ def test_of_any_configuration_workers_can_be_made(authority: Authority, config: 
     assert rehearsal.complaints(with_files(config, authority)) == []
 
 
-def here(config: Config, directory: Path) -> Config:
+def here(config: Config, directory: Path, unix: Address) -> Config:
     """The same, made so that it can run on this machine beside others: free ports, no accounts or folders of a system."""
     listen = [
-        replace(each, address=Address("127.0.0.1", free_port()), redirect_port=each.redirect_port and 443) for each in config.listen
+        replace(
+            each,
+            address=unix if each.address.path else Address("127.0.0.1", free_port()),
+            redirect_port=each.redirect_port and 443,
+            access=replace(each.access, owner=None, group=None),
+        )
+        for each in config.listen
     ]
     pools = [
         replace(pool, backends=tuple(
@@ -94,9 +101,11 @@ def here(config: Config, directory: Path) -> Config:
 def test_any_configuration_serves(authority: Authority, tmp_path_factory: pytest.TempPathFactory, config: Config) -> None:
     """A few of them for real: everything comes up, and goes again."""
     directory = tmp_path_factory.mktemp("any")
-    with LbProxy(directory, emit(here(with_files(config, authority), directory))) as proxy:
-        proxy.wait_event("control.ready")
-        assert proxy.stop() == 0
+    with tempfile.TemporaryDirectory(prefix="lb") as short:  # a path of pytest's may be longer than a socket's may be
+        possible = here(with_files(config, authority), directory, Address(f"unix:{short}/s", 0))
+        with LbProxy(directory, emit(possible)) as proxy:
+            proxy.wait_event("control.ready")
+            assert proxy.stop() == 0
 
 
 def test_check_tells_what_would_kill_every_worker(

@@ -19,7 +19,7 @@ names = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?(\.[a-z]([a-z0-9-]{0,8}[a-
 ips = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
 ports = st.integers(1, 65535)
 networks = st.builds(lambda ip, prefix: ip_network(f"{ip}/{prefix}", strict=False), st.ip_addresses(), st.integers(0, 32))
-certificates = st.builds(model.Certificate, files, files)
+certificates = st.builds(model.Certificate, files, files, st.sampled_from(["private", "any"]))
 auth = st.one_of(st.tuples(st.none(), st.just("none")), st.tuples(files, st.sampled_from(["none", "optional", "required"])))
 listen_tls = st.builds(lambda profile, auth: model.ListenTls(profile, *auth), st.sampled_from(["modern", "intermediate"]), auth)
 tls_side = st.builds(
@@ -30,10 +30,27 @@ plain_side = st.builds(
     st.none() | st.integers(0, 65535),
     st.integers(0, 10**7),
 )
+rates = st.none() | st.builds(model.Rate, st.integers(1, 9999), st.sampled_from([1, 60, 3600]))
+client_limits = st.builds(
+    lambda rate, burst, most: model.ClientLimit(rate, burst if rate else 0, most), rates, st.integers(0, 99), st.integers(0, 99)
+)
+addresses = st.builds(
+    model.AddressList, *[st.lists(networks, max_size=2, unique=True).map(tuple)] * 2
+)  # files of networks would have to be there
+tcp_sides = st.builds(
+    lambda side, addresses, limit: {**side, "addresses": addresses, "per_client": limit},
+    st.one_of(tls_side, plain_side), st.just(model.AddressList()) | addresses, st.just(model.ClientLimit()) | client_limits,
+)  # fmt: skip
+accesses = st.builds(model.SocketAccess, st.sampled_from([0o660, 0o600, 0o666]), st.none() | names, st.none() | names)
+unix_listeners = st.builds(
+    lambda access, most: model.Listen(Address("unix:/run/lbproxy/in", 0), access=access, max_connections=most),
+    accesses, st.integers(0, 10**7),
+)  # fmt: skip
 # Each on a port of its own, and each route on a path of its own, so that the parts get along.
-listeners = st.lists(st.tuples(ips, st.one_of(tls_side, plain_side)), min_size=1, max_size=3).map(
+tcp_listeners = st.lists(st.tuples(ips, tcp_sides), min_size=1, max_size=3).map(
     lambda sides: tuple(model.Listen(Address(ip, 1000 + index), **side) for index, (ip, side) in enumerate(sides))
 )
+listeners = st.builds(lambda tcp, unix: (*tcp, *unix), tcp_listeners, st.lists(unix_listeners, max_size=1))
 weights = st.tuples(st.integers(0, 1000), st.integers(0, 9), st.just(0), st.integers(0, 9))
 unix_sockets = st.from_regex(r"/[a-z]{1,9}(/[a-z.]{0,3}[a-z])?", fullmatch=True).map(lambda path: Address(f"unix:{path}", 0))
 places = st.one_of(st.builds(Address, st.one_of(ips, names), ports), unix_sockets)
@@ -101,13 +118,6 @@ headers = st.builds(
         lambda keep: replace(rules, keep=tuple(keep)), st.lists(st.sampled_from(model.TELLTALES), unique=True))),
     st.sampled_from([None, "off", "basic", "strict"]), hsts, words, words,
 )  # fmt: skip
-rates = st.none() | st.builds(model.Rate, st.integers(1, 9999), st.sampled_from([1, 60, 3600]))
-client_limits = st.builds(
-    lambda rate, burst, most: model.ClientLimit(rate, burst if rate else 0, most), rates, st.integers(0, 99), st.integers(0, 99)
-)
-addresses = st.builds(
-    model.AddressList, *[st.lists(networks, max_size=2, unique=True).map(tuple)] * 2
-)  # files of networks would have to be there
 tokens_or_none = st.none() | tokens
 refuses = st.builds(
     lambda name, method, header, value: model.Refuse(name, (method,), "/x*", header, value if header else None, header),
@@ -128,13 +138,33 @@ def settled(pool: model.Pool) -> model.Pool:
     return replace(pool, tls=None if nameless else pool.tls, health=replace(pool.health, port=0))
 
 
+outliers = st.builds(
+    model.Outlier, st.booleans(), st.integers(0, 99), st.integers(0, 100), st.integers(1, 99),
+    *[seconds.filter(lambda s: s < 3600)] * 3, st.integers(1, 100),
+)  # fmt: skip
+resilience: st.SearchStrategy[dict[str, object]] = st.builds(
+    dict, outlier=outliers, fail_open=st.integers(0, 100), slow_start=st.just(0.0) | seconds.filter(lambda wait: wait < 3600),
+    idempotency_key=st.booleans(),
+)  # fmt: skip
 pools = st.lists(
-    st.builds(lambda pool, keys: settled(replace(pool, **keys)),
+    st.builds(lambda pool, keys, more: settled(replace(pool, **keys, **more)),
               st.builds(model.Pool, st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,5}", fullmatch=True), backends, tls=pool_tls,
                         health=st.one_of(quiet_health, http_health), headers=headers, timeouts=near_timeouts),
-              balancing),
+              balancing, resilience),
     min_size=1, max_size=3, unique_by=lambda pool: pool.name,
 ).map(tuple)  # fmt: skip
+
+
+paths_as_they_come = st.builds(
+    lambda slash, kind: {"encoded_slash": slash, "merge_slashes": kind == "merge", "raw_path": kind == "raw"},
+    st.sampled_from(["pass", "refuse"]), st.sampled_from(["", "merge", "raw"]),
+)  # fmt: skip
+words_for_all = st.builds(
+    lambda presets, hsts, request_id, trace: model.Headers(
+        security_headers=presets, hsts=hsts or model.Hsts(0), request_id=request_id or "off", trace=trace or "off"
+    ),
+    st.sampled_from(["off", "basic", "strict"]), hsts, words, words,
+)  # fmt: skip
 
 
 @st.composite
@@ -154,6 +184,7 @@ def processes(draw: st.DrawFn) -> model.Process:
         worker_requests=draw(st.integers(0, 10**12)),
         resolvers=draw(st.lists(st.builds(Address, ips, ports), max_size=2).map(tuple)),
         on_unknown_name=draw(st.sampled_from(["refuse", "start"])),
+        headers=draw(st.just(model.Process().headers) | words_for_all),
         idle_grace=draw(st.sampled_from([0.0, min(2.0, drain), drain])),
         walls=draw(st.booleans()),
     )
@@ -165,13 +196,17 @@ def configs(draw: st.DrawFn) -> Config:
     found = draw(pools)
     wanted = draw(st.lists(st.tuples(st.sampled_from([pool.name for pool in found]), st.none() | names), min_size=1, max_size=3))
     filters = draw(st.lists(route_filters, min_size=len(wanted), max_size=len(wanted)))
+    shared = draw(st.lists(client_limits.filter(lambda limit: limit != model.ClientLimit()), max_size=2))
+    named = tuple(replace(limit, name=f"l{index}") for index, limit in enumerate(shared))
+    used = st.just(()) | st.just(tuple(limit.name for limit in named))
     routes = tuple(
         model.Route(
             pool,
             host,
             f"/{index}",
             headers=draw(headers),
-            filters=filters[index],
+            filters=replace(filters[index], client_limits=draw(used)),
+            **draw(paths_as_they_come),
             timeouts=draw(near_timeouts),
             encoded_backslash=draw(st.sampled_from(["refuse", "pass"])),
             underscores=draw(st.sampled_from(["drop", "pass"])),
@@ -179,8 +214,6 @@ def configs(draw: st.DrawFn) -> Config:
         )
         for index, (pool, host) in enumerate(wanted)
     )
-    shared = draw(st.lists(client_limits.filter(lambda limit: limit != model.ClientLimit()), max_size=2))
-    named = tuple(replace(limit, name=f"l{index}") for index, limit in enumerate(shared))
     access = st.sampled_from(["stdout", "off"]) | files.map(str)
     log = st.builds(model.Log, st.sampled_from(["debug", "error"]), st.sampled_from(["auto", "json"]), access)
     limits = st.builds(
@@ -190,6 +223,7 @@ def configs(draw: st.DrawFn) -> Config:
         st.integers(8, 500),
         st.integers(0, 2**40),
         st.integers(1, 9),
+        st.integers(0, 2**20),
     )
     metrics = st.builds(
         model.Metrics,
