@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from lbproxy.net.work_budget import LAST, WorkBudget
+from lbproxy.net.work_budget import LAST, WorkBudget, costly_here
 
 SWEEP_INTERVAL = 0.25
 """Seconds; how late a cut may come."""
@@ -41,7 +41,7 @@ class Deadlines:
     def __init__(self, loop: Any, clock: Callable[[], float] = time.monotonic) -> None:
         """`loop`: gevent's event loop; `clock`: monotonic seconds."""
         self.streams: set[Timed] = set()
-        self.budget = WorkBudget(loop)
+        self.budget = WorkBudget(loop, costly=costly_here())
         self._late: list[Timed] = []
         self._after_input = loop.timer(0.0, priority=LAST)
         self._clock = clock

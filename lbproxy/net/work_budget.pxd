@@ -4,6 +4,7 @@
 cdef class WorkBudget:
     cdef long _alert
     cdef object _clock
+    cdef double _costly
     cdef double _long_at
     cdef object _loop
     cdef object _on_long_turn

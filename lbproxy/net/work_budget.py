@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any, Protocol
 
 from lbproxy.net.wire import monotonic
@@ -33,7 +34,9 @@ worst, a third of a millisecond in chunks of one byte, two in TLS records of one
 BULK = 4096
 """Bytes of a read: what heads, messages and drips do not have."""
 COSTLY = 0.0002
-"""Seconds between two waits; a request takes a tenth of that."""
+"""Seconds between two waits; a request takes a tenth of that. On a machine (or under a tool) that is far slower it is more."""
+_YARD, _YARDS = 1000, 12
+"""Rounds of an empty loop, some 10 us, and how many such loops are COSTLY at least."""
 SPARSELY = 8
 ALERT = 256
 """Wake-ups that are all measured after one that took too long."""
@@ -41,6 +44,18 @@ LONG_TURN = 1.0
 """Seconds without a word from the loop's own timers."""
 
 LAST = -2  # libev's EV_MINPRI: behind everybody else's input
+
+
+def costly_here(clock: Callable[[], float] = monotonic) -> float:
+    """COSTLY for this machine: the quickest of a few tries, for others may have the processor meanwhile."""
+    best = COSTLY
+    for attempt in range(5):
+        begun = clock()
+        for _ in repeat(None, _YARD):
+            pass
+        took = clock() - begun
+        best = took if attempt == 0 or took < best else best
+    return max(COSTLY, _YARDS * best)
 
 
 class PutOff(Protocol):
@@ -53,10 +68,22 @@ class PutOff(Protocol):
 class WorkBudget:
     """One worker's."""
 
-    __slots__ = ("_alert", "_clock", "_long_at", "_loop", "_on_long_turn", "_queue", "_timer", "_turn", "_until", "sample")
+    __slots__ = (
+        "_alert",
+        "_clock",
+        "_costly",
+        "_long_at",
+        "_loop",
+        "_on_long_turn",
+        "_queue",
+        "_timer",
+        "_turn",
+        "_until",
+        "sample",
+    )
 
-    def __init__(self, loop: Any, clock: Callable[[], float] = monotonic) -> None:
-        """`loop`: gevent's, which counts its turns; `clock`: monotonic seconds."""
+    def __init__(self, loop: Any, clock: Callable[[], float] = monotonic, costly: float = COSTLY) -> None:
+        """`loop`: gevent's, which counts its turns; `clock`: monotonic seconds; `costly`: see COSTLY."""
         self._loop = loop
         self._clock = clock
         self._timer = loop.timer(0.0, priority=LAST)
@@ -64,6 +91,7 @@ class WorkBudget:
         self._turn = -1
         self._until = 0.0
         self._alert = 0
+        self._costly = costly
         self._long_at = float("inf")
         self._on_long_turn: Callable[[], None] | None = None
         self.sample = SPARSELY
@@ -101,7 +129,7 @@ class WorkBudget:
             self._long_at = now + LONG_TURN
             if self._on_long_turn is not None:
                 self._on_long_turn()
-        costly = seconds >= COSTLY
+        costly = seconds >= self._costly
         if costly:
             self._alert = ALERT
         elif self._alert:

@@ -9,7 +9,7 @@ import pytest
 
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tcp_stream import TcpStream
-from lbproxy.net.work_budget import A_TURN, ALERT, COSTLY, LONG_TURN, SPARSELY, WorkBudget
+from lbproxy.net.work_budget import A_TURN, ALERT, COSTLY, LONG_TURN, SPARSELY, WorkBudget, costly_here
 from tests.unit.net.loopback import loop, sockets, start, turns, until
 
 
@@ -95,6 +95,17 @@ def test_after_a_find_everybody_is_measured_for_a_while() -> None:
         assert budget.sample == 1
     budget.took(COSTLY / 2, clock.now)
     assert budget.sample == SPARSELY
+
+
+@pytest.mark.parametrize(("times", "wanted"), [
+    ([0.00001] * 5, COSTLY),
+    ([0.5, 0.00001, 0.5, 0.5, 0.5], COSTLY),  # somebody else had the processor
+    ([0.001, 0.0005, 0.001, 0.001, 0.001], 0.006),
+])  # fmt: skip
+def test_what_is_costly_depends_on_the_machine(times: list[float], wanted: float) -> None:
+    """Ten times as slow, or under valgrind, where the same work takes fifty times as long."""
+    looks = iter([edge for number, time in enumerate(times) for edge in (number, number + time)])
+    assert costly_here(lambda: next(looks)) == pytest.approx(wanted)
 
 
 def test_a_long_turn_tells_of_itself() -> None:
