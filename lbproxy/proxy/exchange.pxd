@@ -8,7 +8,7 @@ from lbproxy.http.heads cimport KnownHead, ResponseHeads
 from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.proxy.place cimport Place
 from lbproxy.proxy.requester cimport Client
-from lbproxy.proxy.response_head cimport read_head, read_piece
+from lbproxy.proxy.response_head cimport next_head, read_piece
 from lbproxy.proxy.reuse cimport Upstream
 from lbproxy.proxy.rewriter cimport Rewriter, Rewriting
 from lbproxy.proxy.service cimport Service
@@ -59,8 +59,6 @@ cdef class Exchange:
     cdef _converse(self, Upstream upstream)
     @cython.locals(last=KnownHead, known=KnownHead, data=bytes, stream=Stream)
     cdef tuple _first_head(self, Upstream upstream)
-    @cython.locals(end=Py_ssize_t)
-    cdef tuple _next_head(self, Stream stream, bytes data)
-    @cython.locals(body=Py_ssize_t, surplus=bint)
+    @cython.locals(body=Py_ssize_t, surplus=bint, now=double)
     cdef _pass_on(self, Upstream upstream, ResponseHead answer, bytes out)
     cdef _log(self)

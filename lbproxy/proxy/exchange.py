@@ -10,30 +10,29 @@ from __future__ import annotations
 from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import ASK, Pool, Unavailable
-from lbproxy.errors import ClientGone, ConnectionLost, RefusedAnswer, RequestError, StreamError, TimedOut, UpstreamError
+from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.endless import endless
 from lbproxy.http.forwarding import response
 from lbproxy.http.grammar import END
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import NO_BODY, RequestHead, ResponseHead
-from lbproxy.http.upgrade import fault, upgrade_lines
+from lbproxy.http.upgrade import upgrade_lines
+from lbproxy.proxy.interim import Interim
 from lbproxy.proxy.place import Place
 from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.proxy.replies import https_location, redirect, reply
 from lbproxy.proxy.requester import NO_REDIRECT, Client
-from lbproxy.proxy.response_head import read_head, read_piece
+from lbproxy.proxy.response_head import next_head, read_piece
 from lbproxy.proxy.retry import IDEMPOTENT, Verdict, judge, preference
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.rewriter import Rewriting, own_lines
 from lbproxy.proxy.time_limit import TimeLimit
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.proxy.upload import Upload
-from lbproxy.streams import NEVER, Stream
+from lbproxy.streams import NEVER
 
 _TO_CONNECTS = (PerBackend.CONNECTS - PerBackend.FAILURES) * BACKEND_SLOTS
 """From the cell that counts a backend's failures to the one that counts connections to it."""
-MAX_INTERIM = 32
-"""1xx responses before the final one; more is a backend that wants to keep us busy for ever."""
 
 _CLOSE = b"\r\nConnection: close"
 _KEEP_ALIVE = b"\r\nConnection: keep-alive"  # a 1.0 client keeps its connection only if it is told so
@@ -282,7 +281,11 @@ class Exchange:
         answer, out = known.head, known.out
         if answer.noteworthy:
             if answer.status < 200:
-                known, data = self._after_interim(stream, known, data)
+                interim = Interim(self._client, self._head, upload, place.response_head)
+                try:
+                    known, data = interim.carry(stream, known, data, self._heads)
+                finally:
+                    self._bytes_out += interim.written
                 answer, out = known.head, known.out
                 if answer.status == 101:
                     return self._tunnel(upstream, answer, data)
@@ -296,43 +299,14 @@ class Exchange:
         return self._pass_on(upstream, answer, out)
 
     def _first_head(self, upstream: Upstream) -> tuple[KnownHead, bytes]:
-        """As _next_head. A connection whose last answer began with the same bytes need not be looked up."""
+        """As next_head. A connection whose last answer began with the same bytes need not be looked up."""
         stream, last = upstream.stream, upstream.last_head
         data = read_piece(stream, b"")
         if last is not None and data.startswith(last.raw) and last.reader is self._heads and self._head.method != b"HEAD":
             return last, data[len(last.raw) :]
-        known, data = self._next_head(stream, data)
+        known, data = next_head(stream, data, self._heads, self._head.method)
         upstream.last_head = None if known.reader is None else known
         return known, data
-
-    def _next_head(self, stream: Stream, data: bytes) -> tuple[KnownHead, bytes]:
-        """(the next head, the bytes behind it); `data`: what is here of it already."""
-        end = data.find(END) if data else -1
-        if end < 0:
-            data, end = read_head(stream, data)
-        return self._heads.read(data[: end + 4], self._head.method), data[end + 4 :]
-
-    def _after_interim(self, stream: Stream, known: KnownHead, data: bytes) -> tuple[KnownHead, bytes]:
-        """Pass 1xx on until the final head is there."""
-        for _ in range(MAX_INTERIM):
-            if known.head.status == 101:
-                if reason := fault(self._head, known.head, self._upload is None or self._upload.sent):
-                    raise RefusedAnswer(reason, "the backend switched protocols without being asked to, or to another one")
-                return known, data
-            if self._head.minor == 1:  # RFC 9110 15.2: a 1.0 client does not know 1xx
-                self._client.stream.write(known.out)
-                self._bytes_out += len(known.out)
-            pumping = self._upload is not None and self._upload.pumping
-            stream.deadline = NEVER if pumping else self._service.clock() + self._place.response_head
-            try:
-                known, data = self._next_head(stream, data)
-            except UpstreamError as error:
-                if error.reason == "response_closed":  # but it had begun to answer: it did not die as an idle connection does
-                    raise UpstreamError(502, "response_truncated", "the backend closed after an interim response") from error
-                raise
-            if known.head.status >= 200:
-                return known, data
-        raise UpstreamError(502, "response_endless_interim", f"more than {MAX_INTERIM} interim responses")
 
     def _tunnel(self, upstream: Upstream, answer: ResponseHead, data: bytes) -> None:
         """Pass the 101 on, and then bytes until one side, or the worker, ends it. The lease is held for so long."""
@@ -355,7 +329,7 @@ class Exchange:
 
     def _pass_on(self, upstream: Upstream, answer: ResponseHead, out: bytes) -> None:
         """Pass the head on (`out`, unless something is to be added) and the body, which begins with `_first`."""
-        upload = self._upload
+        upload, now = self._upload, self._answered
         body = answer.body
         if body == len(self._first) and upload is None and not self._special and not self._service.draining:
             # The everyday case: the whole answer is here and nothing is to be added to it. It leaves in one write.
@@ -366,18 +340,21 @@ class Exchange:
             surplus = False
         else:
             surplus = self._pass_on_otherwise(upstream, answer, out)
+            if upload is not None and upload.goes_on and not surplus:
+                upload.finish()
+                now = self._service.clock()
             self._settle()
         # `unread`: while the client was slow to take the answer more came than the answer, or the backend's end.
         spoilt = upload is not None and (not upload.sent or self._head.upgrade)
         if surplus or spoilt or not answer.keep_alive or upstream.stream.unread:
             upstream.stream.close()
         else:
-            self._service.idle.put(upstream, self._answered)
+            self._service.idle.put(upstream, now)
 
     def _pass_on_otherwise(self, upstream: Upstream, answer: ResponseHead, out: bytes) -> bool:
         """True: bytes came that belong to no response we asked for."""
         head, upload, body = self._head, self._upload, answer.body
-        if upload is not None and not upload.done:
+        if upload is not None and not upload.outlives(answer, head.expect_continue) and not upload.done:
             self._close = True  # the answer came before the request was over: where the next one begins is not sure
         if self._service.draining and not self._more_is_here():  # asked again: it may have begun while the backend was at work
             self._close = True
@@ -403,7 +380,7 @@ class Exchange:
         return len(self._first) != body
 
     def _write_whole(self, out: bytes) -> None:
-        if self._close:
+        if self._close and (self._upload is None or not self._upload.goes_on):
             self._client.stream.write_last(out)
         else:
             self._client.stream.write(out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lbproxy.errors import RefusedAnswer, StreamError, TimedOut, UpstreamError
 from lbproxy.http.grammar import END
 from lbproxy.http.h1.head_scan import HeadScan
+from lbproxy.http.heads import KnownHead, ResponseHeads
 from lbproxy.streams import HEAD_READ, Stream
 
 MAX_RESPONSE_HEAD = 64 * 1024
@@ -43,3 +44,11 @@ def read_head(stream: Stream, data: bytes) -> tuple[bytes, int]:
             return data, end
         if len(data) > MAX_RESPONSE_HEAD:
             raise RefusedAnswer("response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
+
+
+def next_head(stream: Stream, data: bytes, heads: ResponseHeads, method: bytes) -> tuple[KnownHead, bytes]:
+    """(the next head, as `heads` reads it, the bytes behind it); `data`: what is here of it already."""
+    end = data.find(END) if data else -1
+    if end < 0:
+        data, end = read_head(stream, data)
+    return heads.read(data[: end + 4], method), data[end + 4 :]

@@ -1,5 +1,6 @@
 # Types for the compiled form of upload.py. See lbproxy/compiled.py.
 
+from lbproxy.http.message cimport ResponseHead
 from lbproxy.proxy.service cimport Service
 from lbproxy.streams cimport Stream
 
@@ -22,8 +23,11 @@ cdef class Upload:
     cdef public Service _service
     cdef public Stream _upstream
     cdef public double _waited
+    cdef public object _waiter
     cdef public bint awaits_client
     cdef public bint done
+    cdef public bint goes_on
+    cdef public bint invited
     cdef public bint pumping
     cdef public long long received
     cdef public bint replayable
@@ -32,6 +36,8 @@ cdef class Upload:
 
     cpdef begin(self, Stream upstream, bytes head)
     cpdef pause(self)
+    cpdef bint outlives(self, ResponseHead answer, bint invited_only) except -1
+    cpdef finish(self)
     cpdef stop(self)
     cdef _pump_into(self, Stream upstream)
     cdef bytes _read(self)

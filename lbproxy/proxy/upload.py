@@ -2,7 +2,8 @@
 
 Theory of operation. A body that came with its head is sent with it, and that is all. Otherwise a greenlet of its own pumps the
 rest, so that the exchange can read the backend meanwhile: it may say 100-continue, refuse early, or answer while it still reads
-(a streaming echo). The pump ends in one of three ways: the body is whole (`done`); the backend takes no more (then its answer
+(a streaming echo). The end of the answer is not the end of that: a backend that keeps its connection open gets the rest, too (see
+`finish`). The pump ends in one of three ways: the body is whole (`done`); the backend takes no more (then its answer
 decides, the pump just stops); or the client fails (gone, too slow, too large, malformed), which interrupts the exchange.
 
 Pieces are kept up to REPLAY_LIMIT, so that a second try can begin with them: `pause`, then `begin` on the next stream. `_next` is
@@ -15,7 +16,7 @@ from collections.abc import Callable
 
 from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
 from lbproxy.http.h1.chunks import LAST_CHUNK, ChunkDecoder, ChunkError, encode_chunk
-from lbproxy.http.message import CHUNKED, RequestHead
+from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
 from lbproxy.proxy.place import Place
 from lbproxy.proxy.retry import REPLAY_LIMIT
 from lbproxy.proxy.service import Service
@@ -58,8 +59,11 @@ class Upload:
         "_service",
         "_upstream",
         "_waited",
+        "_waiter",
         "awaits_client",
         "done",
+        "goes_on",
+        "invited",
         "pumping",
         "received",
         "replayable",
@@ -96,6 +100,11 @@ class Upload:
         self.sent = False
         """All of it was handed to the present backend's stream; unless it was, the next request cannot follow it there."""
         self.pumping = False
+        self.goes_on = False
+        """Also behind the answer."""
+        self.invited = False
+        """A client that waits to be asked for it (Expect: 100-continue) was."""
+        self._waiter: Strand | None = None
         self.awaits_client = False
         """It is the client who keeps everybody waiting."""
         self._came = 0
@@ -133,6 +142,44 @@ class Upload:
         if pump is not None:
             self._service.strands.throw_later(pump, _Stopped())
 
+    def outlives(self, answer: ResponseHead, invited_only: bool) -> bool:
+        """Whether it goes on behind this answer: while the backend neither closes nor says that it will, it wants the rest.
+
+        `invited_only`: the client sends its body only when it is asked to. Answered otherwise it may keep it or not, nobody knows
+        (RFC 9110 10.1.1), unless it has begun.
+        """
+        self.goes_on = not self.sent and answer.keep_alive and (self.invited or self.received > 0 or not invited_only)
+        return self.goes_on
+
+    def finish(self) -> None:
+        """From the exchange's greenlet, behind the whole answer: wait until the backend has the rest (`sent`), or will not have it.
+
+        Whoever fails now does so behind a whole answer, which nobody takes back. A backend that closes, or says more than it was
+        asked, ends the wait: see `unread` of its stream.
+        """
+        upstream, strands = self._upstream, self._service.strands
+        if upstream is None:
+            return
+        owner, upstream.owner = upstream.owner, self
+        upstream.deadline = NEVER
+        self._waiter = strands.current()
+        try:
+            while self.pumping and not upstream.unread:
+                strands.park()
+        except (RequestError, ClientGone, StreamError):
+            pass
+        finally:
+            self._waiter = None
+            upstream.owner = owner
+
+    def on_readable(self) -> None:
+        """Of the backend's stream, while `finish` waits."""
+        if self._waiter is not None:
+            self._waiter.switch()
+
+    def on_expired(self) -> None:
+        """Of the backend's stream, which has no deadline then."""
+
     def stop(self) -> None:
         """The exchange is over."""
         self.pause()
@@ -161,6 +208,7 @@ class Upload:
                 self._client.patient = False
                 self._pump = None
                 self.pumping = False
+                self._service.strands.later(self.on_readable)
                 if upstream is not None:  # from now on the backend owes the answer
                     upstream.deadline = self._service.clock() + self._response_head
 

@@ -164,16 +164,21 @@ def test_head_that_drips() -> None:
 
 
 def test_answer_before_the_request_was_whole() -> None:
-    """It is passed on, and neither connection is used again: where the next request begins is not sure."""
-    world = World(1)
-    client = world.connect()
-    client.feed(post(b"half", length=8))
-    world.upstream.feed(ok(b"early"))
-    out = client.take()
-    assert out.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert b"\r\nConnection: close\r\n" in out
-    assert world.upstream.end
-    assert client.end
+    """It is passed on. A backend that says that it closes gets no more, and neither connection is used again; a second answer where
+    the rest of the request is awaited is nobody's."""
+    for answer, more in ((ok(b"early", "Connection: close"), b""), (ok(b"early"), ok(b"late"))):
+        world = World(1)
+        client = world.connect()
+        client.feed(post(b"half", length=8))
+        world.upstream.feed(answer)
+        if more:
+            world.upstream.feed(more)
+        out = client.take()
+        assert out.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert (b"\r\nConnection: close\r\n" in out) == (not more)
+        assert b"late" not in out
+        assert world.upstream.end
+        assert client.end
 
 
 def test_bytes_on_an_idle_connection() -> None:

@@ -325,59 +325,6 @@ def test_the_client_fails_while_its_answer_is_on_its_way() -> None:
 # ---------------------------------------------------------------- the backend is faster, or fails
 
 
-def test_an_answer_before_the_end_of_the_request() -> None:
-    """Its connection to the client ends with it, in a way that lets the client read it while it still sends."""
-    world = World()
-    client = world.connect()
-    client.feed(post(b"x" * 10, length=1000))
-    world.upstream.feed(ok(b"no", status="413 Content Too Large"))
-    got = client.take()
-    assert got.startswith(b"HTTP/1.1 413 ")
-    assert b"\r\nConnection: close\r\n" in got
-    assert client.end == "finish"
-    assert world.upstream.end == "close"
-    assert world.outcomes() == [(413, "")]
-    world.at_rest()
-
-
-def test_an_answer_that_begins_before_the_end_of_the_request() -> None:
-    """A streaming echo: both directions go on at the same time."""
-    world = World()
-    client = world.connect()
-    client.feed(CHUNKED_POST, b"1\r\na\r\n")
-    world.upstream.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n")
-    assert client.take().endswith(b"1\r\na\r\n")
-    client.feed(b"1\r\nb\r\n")
-    assert world.upstream.sent.endswith(b"1\r\na\r\n1\r\nb\r\n")
-    world.upstream.feed(b"1\r\nb\r\n")
-    client.feed(b"0\r\n\r\n")
-    world.upstream.feed(b"0\r\n\r\n")
-    assert client.take() == b"1\r\nb\r\n0\r\n\r\n"
-    assert client.end == "finish", "it was told so when nobody knew how the request would end"
-    assert world.outcomes() == [(200, "")]
-    world.at_rest()
-
-
-def test_a_connection_with_half_a_body_on_it_is_not_reused() -> None:
-    """The client sent all, the backend answered without taking all: what is left would stand before the next request."""
-    world = World(backends=1)
-    world.backend_room = 300
-    client = world.connect()
-    client.feed(post(b"x" * 10, length=1000), b"x" * 990)
-    assert world.upstream.waits == "rw"
-    world.upstream.feed(ok())
-    assert client.take().endswith(b"ok")
-    assert world.upstream.end == "close"
-    assert len(world.service.idle) == 0
-    assert client.is_open(), "on its side all is well"
-    world.backend_room = None
-    client.feed(get())
-    world.upstream.feed(ok())
-    assert len(world.dials) == 2
-    assert world.outcomes() == [(200, "")] * 2
-    world.at_rest()
-
-
 def test_a_write_that_failed_leaves_no_reusable_connection() -> None:
     world = World(backends=1)
     client = world.connect()
