@@ -2,6 +2,7 @@
 
 
 cdef class RequestHead:
+    cdef public bint binds
     cdef readonly bytes authority
     cdef readonly bytes block
     cdef readonly long long body
@@ -24,6 +25,7 @@ cdef class RequestHead:
 
 
 cdef class ResponseHead:
+    cdef public bint binds
     cdef readonly bytes block
     cdef readonly long long body
     cdef readonly bint keep_alive

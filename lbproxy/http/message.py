@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 NO_BODY = 0
 CHUNKED = -1
 UNTIL_CLOSE = -2
@@ -15,11 +17,18 @@ Special = tuple[bytes, bytes]
 """A field that decides something: (name, value), both in lower case."""
 
 
+# RFC 4559, MS-NTHT: schemes that authenticate the connection, not the request. "nego2" and "kerberos" are seen beside them.
+_SCHEMES = rb"(?:ntlm|negotiate|nego2|kerberos)(?![a-z0-9!#$%&'*+.^_`|~-])"
+_CREDENTIALS = re.compile(rb"\r\nauthorization:[ \t]*+" + _SCHEMES)
+_CHALLENGE = re.compile(rb"\r\nwww-authenticate:(?:[^\r]*[, \t])?" + _SCHEMES)
+
+
 class RequestHead:
     """A request head that passed every rule of design section 9. Nobody changes one: others are made of it."""
 
     __slots__ = (
         "authority",
+        "binds",
         "block",
         "body",
         "expect_continue",
@@ -80,6 +89,8 @@ class RequestHead:
         self.specials = specials
         self.nominated = nominated
         """Lower-case names that Connection nominates as hop-by-hop, beyond the standard ones."""
+        self.binds = lowered.find(b"\r\nauthorization:") >= 0 and _CREDENTIALS.search(lowered) is not None
+        """It has credentials that authenticate its connection."""
         self.raw = raw
         """The target in origin-form as the client wrote it, when it was not in normal form; else empty."""
         self.underscores = underscores
@@ -122,6 +133,7 @@ class ResponseHead:
     """A response head that passed the same rules."""
 
     __slots__ = (
+        "binds",
         "block",
         "body",
         "keep_alive",
@@ -166,7 +178,9 @@ class ResponseHead:
         self.nominated = nominated
         self.plain_keep_alive = plain_keep_alive
         """The only special fields are Content-Length and one Connection that says just "keep-alive"."""
-        self.noteworthy = noteworthy or undated
+        self.binds = status == 401 and _CHALLENGE.search(lowered) is not None
+        """It asks for credentials that authenticate the connection."""
+        self.noteworthy = noteworthy or undated or self.binds
         """An interim response, or one of 500 and above, or one that still has to get its Date."""
         self.undated = undated
         """The answer (none that is interim) has no Date, and is to have one."""

@@ -19,6 +19,7 @@ from lbproxy.http.grammar import END, has_bare_lf
 from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.http.message import RequestHead
 from lbproxy.observe.access import Timing
+from lbproxy.proxy import bound
 from lbproxy.proxy.exchange import Exchange
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.requester import Client
@@ -88,6 +89,7 @@ class ClientConnection(Client):
         self._about = ""
         self.placed_head = None
         self.place = None
+        self.bound = None
         self.open_tunnel: Tunnel | None = None
         self.streaming = False
         self.pipelined = False
@@ -334,5 +336,7 @@ class ClientConnection(Client):
 
     def _forget(self) -> None:
         self.state = _CLOSED
+        if self.bound is not None:
+            bound.close(self)
         self.service.connections.discard(self)
         self.door.leave()

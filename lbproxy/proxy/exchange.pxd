@@ -19,6 +19,7 @@ cdef class Exchange:
     cdef public double _answered
     cdef public str _backend
     cdef public double _begun
+    cdef public bint _binds
     cdef public long long _bytes_in
     cdef public long long _bytes_out
     cdef public Client _client

@@ -17,6 +17,7 @@ from lbproxy.http.grammar import END
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.upgrade import upgrade_lines
+from lbproxy.proxy import bound
 from lbproxy.proxy.interim import Interim
 from lbproxy.proxy.place import Place
 from lbproxy.proxy.relay import SourceFailed, Transfer
@@ -43,7 +44,7 @@ class Exchange:
     """Made per request; `run` once."""
 
     __slots__ = (
-        "_answered", "_backend", "_begun", "_bytes_in", "_bytes_out", "_client", "_close", "_first", "_head",
+        "_answered", "_backend", "_begun", "_binds", "_bytes_in", "_bytes_out", "_client", "_close", "_first", "_head",
         "_heads", "_leased", "_limit", "_lines", "_over", "_parsed", "_passed_on", "_place", "_reason", "_rewriting", "_service",
         "_special", "_status", "_tries", "_upload", "broken", "ended", "keep", "rest", "unread",
     )  # fmt: skip
@@ -72,6 +73,8 @@ class Exchange:
         self._heads = client.service.response_heads
         self._rewriting: Rewriting | None = None
         self._limit: TimeLimit | None = None
+        self._binds = head.binds
+        """The connection to the backend belongs to this client from now on."""
         self._passed_on = False
         self._over = False
         self._upload: Upload | None = None
@@ -155,7 +158,7 @@ class Exchange:
         tried: tuple[int, ...] = ()
         budgeted = -1
         while True:
-            picked = pool.pick(tried)
+            picked = pool.pick(tried) if self._client.bound is None or tried else bound.pick(self._client, pool)
             if not isinstance(picked, Lease):
                 picked = self._admit(pool, picked, tried)
                 if not isinstance(picked, Lease):
@@ -228,6 +231,9 @@ class Exchange:
     def _kept(self, lease: Lease, pool: Pool) -> Upstream | None:
         """An idle connection to the leased backend."""
         service = self._service
+        if self._client.bound is not None and (own := bound.take(self._client, lease)) is not None:
+            self._binds = True
+            return own
         if self._head.method == b"GET" or service.retries.method(pool, self._head) in IDEMPOTENT:
             return service.idle.take(lease.slot)
         return service.idle.take_settled(lease.slot, self._leased, service.strands.sleep)
@@ -289,6 +295,7 @@ class Exchange:
                 answer, out = known.head, known.out
                 if answer.status == 101:
                     return self._tunnel(upstream, answer, data)
+            self._binds = self._binds or answer.binds
             if answer.undated:
                 out = known.dated(self._service.date)
             if answer.status >= 500:
@@ -348,6 +355,8 @@ class Exchange:
         spoilt = upload is not None and (not upload.sent or self._head.upgrade)
         if surplus or spoilt or not answer.keep_alive or upstream.stream.unread:
             upstream.stream.close()
+        elif self._binds:
+            bound.keep(self._client, upstream)
         else:
             self._service.idle.put(upstream, now)
 

@@ -10,6 +10,7 @@ from lbproxy.streams cimport Stream
 
 
 cdef class Client:
+    cdef public dict bound
     cdef public Forwarder forwarder
     cdef public object open_tunnel
     cdef public str peer

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.place import Place
+from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.streams import Strand, Stream
@@ -16,6 +17,7 @@ class Client:
     """See above."""
 
     __slots__ = (
+        "bound",
         "forwarder",
         "open_tunnel",
         "peer",
@@ -30,6 +32,8 @@ class Client:
         "tls_seconds",
     )
 
+    bound: dict[int, Upstream] | None
+    """By backend's slot: connections to backends that belong to this one (see proxy/bound.py); None as long as there was none."""
     service: Service
     stream: Stream
     peer: str

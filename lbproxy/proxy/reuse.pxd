@@ -24,6 +24,7 @@ cdef class Shelf:
 
 
 cdef class Upstream:
+    cdef public dict _bound
     cdef public bint _idle
     cdef public double _retires
     cdef public Shelf _shelf

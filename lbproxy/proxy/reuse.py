@@ -69,7 +69,7 @@ class Shelf:
 class Upstream:
     """A connection to a backend. Owner of its stream while idle."""
 
-    __slots__ = ("_idle", "_retires", "_shelf", "backend", "last_head", "mark", "served", "since", "stream")
+    __slots__ = ("_bound", "_idle", "_retires", "_shelf", "backend", "last_head", "mark", "served", "since", "stream")
 
     def __init__(self, stream: Stream, backend: Backend) -> None:
         self.stream = stream
@@ -80,6 +80,8 @@ class Upstream:
         """`stream.wired` when the present request began."""
         self.since = 0.0
         """When it became idle."""
+        self._bound: dict[int, Upstream] | None = None
+        """Where it is kept while it is idle and belongs to one client connection."""
         self._idle = False
         self._retires = NEVER
         self._shelf: Shelf | None = None
@@ -90,6 +92,9 @@ class Upstream:
 
     def on_readable(self) -> None:
         """Idle: condemned. Busy: the input waits for its reader."""
+        if self._bound is not None:
+            self.unbind()
+            self.stream.close()
         if self._idle and self._shelf is not None:
             self._idle = False
             shelf = self._shelf
@@ -97,6 +102,20 @@ class Upstream:
             if shelf.clock() - self.since < SETTLED:
                 shelf.hasty = True
             self.stream.close()
+
+    def bind(self, kept: dict[int, Upstream]) -> None:
+        """Idle, and for one client connection alone: authenticated as such, or about to be. It lives as long as that does, whatever
+        the pool says of idle connections."""
+        self.served += 1
+        self.stream.deadline = NEVER
+        self._bound = kept
+        kept[self.backend.slot] = self
+
+    def unbind(self) -> None:
+        """Idle no longer."""
+        if self._bound is not None:
+            self._bound.pop(self.backend.slot, None)
+            self._bound = None
 
     def on_expired(self) -> None:
         """Idle for too long."""

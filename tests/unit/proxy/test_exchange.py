@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from lbproxy.balance.ledger import PerBackend, Scalar
 from lbproxy.config import model
-from lbproxy.proxy.interim import AT_ONCE, RATE
-from tests.unit.proxy.world import CHUNKED, EOF, LOST, FakeStream, World, get, ok, post
+from tests.unit.proxy.world import CHUNKED, EOF, LOST, FakeStream, World, get, ok
 
 
 def answered(world: World, client: FakeStream, request: bytes, response: bytes) -> bytes:
@@ -114,26 +113,6 @@ def test_interim_answers_are_passed_on_to_those_who_know_them() -> None:
     old = world.connect()
     assert answered(world, old, get(minor=0), b"HTTP/1.1 103 Early Hints\r\n\r\n" + ok()).startswith(b"HTTP/1.1 200 ")
     world.at_rest()
-
-
-def test_interim_answers_are_limited_by_how_much_comes_in_how_much_time() -> None:
-    """Any number of them over a long time is progress; a flood is not."""
-    interim = b"HTTP/1.1 102 Processing\r\n\r\n"
-    for pause, flooded in ((0.0, True), (len(interim) / RATE, False)):
-        world = World(backends=1)
-        client = world.connect()
-        client.feed(post(b"x"))
-        sent = 0
-        while sent <= AT_ONCE and not world.upstream.end:
-            world.upstream.feed(interim)
-            world.now += pause
-            sent += len(interim)
-        if flooded:
-            assert world.outcomes() == [(502, "response_endless_interim")]
-        else:
-            world.upstream.feed(ok())
-            assert world.outcomes() == [(200, "")]
-        world.at_rest()
 
 
 def test_a_protocol_switch_that_nobody_asked_for_is_refused() -> None:
