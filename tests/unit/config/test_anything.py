@@ -14,6 +14,8 @@ from tests.unit.config.anything import configs
 ELSEWHERE = {
     "source": "the file's name",
     "line": "tells people where it stood",
+    "variables": "the environment: what these held",
+    "written": "texts that name environment variables",
     **dict.fromkeys(("allow_file", "deny_file", "allow_listed", "deny_listed"), "files of networks would have to be there"),
 }
 """Fields that are no keys, by name."""
