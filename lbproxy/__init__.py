@@ -16,7 +16,7 @@ How a request travels through the folders below::
 
 Around it::
 
-    master/   binds, loads certificates, forks generations of workers and control (which is executed anew: it must not have the
+    master/   binds, loads certificates, forks generations of workers and, through a forker, control (which must not have the
               master's memory), reaps, respawns, reloads, answers the control socket; loads what its children run and
               never runs gevent's loop itself, never parses client bytes
     worker/   accepts and proxies (one gevent loop each), drains

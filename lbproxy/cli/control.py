@@ -1,7 +1,8 @@
-"""The control process, as the master executes it (master/anew.py); no verb."""
+"""The control process, as a forker forks it or the master executes it (master/anew.py); no verb."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from lbproxy.master.spawn import live_anew
@@ -13,18 +14,22 @@ if TYPE_CHECKING:
 
 def main(descriptor: int) -> NoReturn:
     """`descriptor`: of what the master tells."""
-    live_anew(descriptor, _control)
+    live_anew(descriptor, lambda config: ready()(config))
 
 
-def _control(config: Config) -> ChildMain:
-    """Loads gevent, and what it needs for the names of this configuration."""
-    from lbproxy.balance.places import names_in
-    from lbproxy.control.main import run
+def ready() -> Callable[[Config], ChildMain]:
+    """Load all that it runs; for a process that only forks, too: no hub is made, which could not be shared."""
     from lbproxy.names import lookup
     from lbproxy.net import preload
 
     preload.modules()
+    lookup.preload()
+    return _control
+
+
+def _control(_: Config) -> ChildMain:
+    from lbproxy.control.main import run
+    from lbproxy.net import preload
+
     preload.loop()
-    if names_in(config):
-        lookup.preload()
     return run

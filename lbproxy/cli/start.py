@@ -78,10 +78,12 @@ def serve(
     `commands` are what SIGUSR2 executes."""
     from lbproxy.master.anew import program
     from lbproxy.master.main import run
+    from lbproxy.master.spawn import forking
     from lbproxy.net import preload
 
     preload.modules()
-    return run(config, worker=_worker, control=program("lbproxy.cli.control"), on_ready=on_ready, reread=reread, commands=commands)
+    with forking(program("lbproxy.cli.control", _control)) as control:
+        return run(config, worker=_worker, control=control, on_ready=on_ready, reread=reread, commands=commands)
 
 
 def _worker() -> ChildMain:
@@ -91,3 +93,10 @@ def _worker() -> ChildMain:
 
     preload.loop()
     return run
+
+
+def _control() -> Callable[[Config], ChildMain]:
+    """In the process that forks it."""
+    from lbproxy.cli.control import ready
+
+    return ready()

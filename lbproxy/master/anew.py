@@ -1,9 +1,9 @@
-"""A child that is executed anew instead of only forked: control, which reads what backends, name servers and scrapers say.
+"""A child that begins without the master's memory: control, which reads what backends, name servers and scrapers say.
 
-A forked process has a copy of everything in the master's memory: the contexts of all listeners with their private keys, whatever
-was left of the files they were read from, the environment. An executed one has what it is given: a *bequest* (in a memfd, by
-number on the command line) and the descriptors that it names. Of keys that is what its own checks need, those of pools that it
-speaks TLS to and has to identify itself to.
+A process that the master forks has a copy of everything in its memory: the contexts of all listeners with their private keys, what
+was left of the files they were read from, the environment. This one is forked by a process that never had them (forker.py), or else
+executed anew. It has what it is given: a *bequest* (in a memfd) and the descriptors that it names. Of keys that is what its own
+checks need, those of pools that it speaks TLS to and has to identify itself to.
 
 The bequest is pickled: it comes from the master, which could tell its child to do anything, and goes to nobody else. Its first line
 is JSON and says whose it is, for a program that was replaced on disk while the old one runs.
@@ -19,15 +19,15 @@ import pickle
 import socket
 import ssl
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn, Protocol
 
 from lbproxy import __version__
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import WHOLE_SIZE, Ledger, writable
 from lbproxy.config.model import Certificate, Config, Pool
 from lbproxy.errors import StartError
-from lbproxy.ipc.handover import Handover
+from lbproxy.ipc.handover import ChildMain, Handover
 from lbproxy.master.environment import kept
 from lbproxy.master.events import Spawn
 from lbproxy.master.ledger_map import protect
@@ -40,10 +40,22 @@ FORMAT = 1
 MEMORY = "lbproxy-child"
 
 
+class Forks(Protocol):
+    """What is needed of a forker."""
+
+    def fork(self, descriptors: Sequence[int], /) -> int: ...
+    def close_in_child(self) -> None: ...
+
+
 class Program(NamedTuple):
-    """How to execute a child: an argument vector, to which the bequest's descriptor is added."""
+    """How to come by control, which must not have the master's memory."""
 
     command: Sequence[str]
+    """An argument vector that executes it, to which the bequest's descriptor is added."""
+    ready: Callable[[], Callable[[Config], ChildMain]]
+    """Loads what it runs, in a process that forks it (forker.py)."""
+    forker: Forks | None = None
+    """That process; None: there is none (any more)."""
 
 
 class Pieces(NamedTuple):
@@ -69,11 +81,11 @@ class Bequest(NamedTuple):
     pools: dict[str, Pieces]
 
 
-def program(module: str) -> Program:
+def program(module: str, ready: Callable[[], Callable[[Config], ChildMain]]) -> Program:
     """One that calls `main(descriptor)` of a module, found where we find it."""
     path = [os.path.abspath(place) for place in sys.path]
     code = f"import sys; sys.path[:] = {path!r}; from {module} import main; main(int(sys.argv[1]))"
-    return Program([sys.executable, "-P", "-c", code])
+    return Program([sys.executable, "-P", "-c", code], ready)
 
 
 # ---------------------------------------------------------------- in the fork
@@ -81,6 +93,14 @@ def program(module: str) -> Program:
 
 def execute(program: Program, order: Spawn, estate: Estate, provision: Provision, pipe: socket.socket) -> NoReturn:
     """Become the program. Raises OSError."""
+    descriptors = bequeath(order, estate, provision, pipe)
+    keep(set(descriptors))
+    command = [*program.command, str(descriptors[0])]
+    os.execve(command[0], command, kept(os.environ))  # noqa: S606  # no shell is wanted
+
+
+def bequeath(order: Spawn, estate: Estate, provision: Provision, pipe: socket.socket) -> list[int]:
+    """The bequest's descriptor, the pool files' (both are the caller's to close), and those that it names."""
     store = KeyStore()
     asked = {pool.name: pems for pool in provision.config.pools if (pems := provision.pool_pems.get(pool.name)) and _by_tls(pool)}
     metrics = provision.metrics_socket
@@ -100,9 +120,8 @@ def execute(program: Program, order: Spawn, estate: Estate, provision: Provision
         file.write(json.dumps({"format": FORMAT, "version": __version__}).encode() + b"\n")
         pickle.dump(bequest, file)
     os.lseek(memory, 0, os.SEEK_SET)
-    _keep({memory, bequest.ledger, bequest.pipe, bequest.metrics, bequest.keys} - {-1})
-    command = [*program.command, str(memory)]
-    os.execve(command[0], command, kept(os.environ))  # noqa: S606  # no shell is wanted
+    found = [memory, bequest.keys, bequest.ledger, bequest.pipe]
+    return found if metrics is None else [*found, bequest.metrics]
 
 
 def _by_tls(pool: Pool) -> bool:
@@ -114,7 +133,7 @@ def _pieces(pems: contexts.PoolPem) -> Pieces:
     return Pieces(pems.ca, None if pair is None else pair.cert, None if pair is None else pair.key)
 
 
-def _keep(descriptors: set[int]) -> None:
+def keep(descriptors: set[int]) -> None:
     """And 0 to 2; close all others, also those that somebody before us left open for whoever comes."""
     before = 2
     for descriptor in sorted(descriptors):
@@ -127,6 +146,12 @@ def _keep(descriptors: set[int]) -> None:
 # ---------------------------------------------------------------- in the program
 
 
+def received(descriptors: Sequence[int]) -> Bequest:
+    """The bequest of `bequeath`, whose descriptors have other numbers here."""
+    memory, keys, ledger, pipe, *metrics = descriptors
+    return receive(memory)._replace(keys=keys, ledger=ledger, pipe=pipe, metrics=metrics[0] if metrics else -1)
+
+
 def receive(descriptor: int) -> Bequest:
     """Read the bequest; its descriptors are ours. Raises StartError for one that is not meant for this program."""
     with open(descriptor, "rb") as file:
@@ -135,9 +160,6 @@ def receive(descriptor: int) -> Bequest:
             master = told.get("version")
             raise StartError(f"the master is lbproxy {master}, on disk is {__version__}: restart it, or send it SIGUSR2")
         bequest: Bequest = pickle.load(file)  # noqa: S301  # see above
-    for one in (bequest.ledger, bequest.pipe, bequest.metrics, bequest.keys):
-        if one >= 0:
-            os.set_inheritable(one, False)
     return bequest
 
 

@@ -13,7 +13,8 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -31,6 +32,7 @@ from lbproxy.master import anew, signals
 from lbproxy.master.child import Role
 from lbproxy.master.environment import forget_others
 from lbproxy.master.events import Spawn
+from lbproxy.master.forker import Forker, close_copies
 from lbproxy.master.ledger_map import protect
 from lbproxy.master.prepare import Estate, Listening, Provision
 from lbproxy.master.privileges import Account, drop, no_new_privileges
@@ -65,6 +67,14 @@ def spawn(order: Spawn, estate: Estate, provision: Provision, start: Start, clos
     ours, theirs = socket_pair()
     if order.role is Role.WORKER:
         estate.ledger.open_row(order.slot)
+    if isinstance(start, anew.Program) and start.forker is not None:
+        try:
+            pid = _by_forker(start.forker, order, estate, provision, theirs)
+        except OSError as error:
+            log.get_logger().warning("forker.gone", why=error.strerror or str(error), then="control is executed anew")
+        else:
+            theirs.close()
+            return Running(order.slot, order.generation, order.role, pid, MasterPipe(ours))
     _flush()
     signals.block()
     try:
@@ -80,6 +90,15 @@ def spawn(order: Spawn, estate: Estate, provision: Provision, start: Start, clos
     return Running(order.slot, order.generation, order.role, pid, MasterPipe(ours))
 
 
+def _by_forker(forker: anew.Forks, order: Spawn, estate: Estate, provision: Provision, pipe: socket.socket) -> int:
+    descriptors = anew.bequeath(order, estate, provision, pipe)
+    try:
+        return forker.fork(descriptors)
+    finally:
+        for descriptor in descriptors[:2]:
+            os.close(descriptor)
+
+
 def _live(
     order: Spawn,
     estate: Estate,
@@ -92,6 +111,7 @@ def _live(
     def work() -> int:
         signals.reset_in_child()
         ours.close()
+        close_copies()
         close_masters()
         signals.unblock()
         _introduce(order, provision.config)
@@ -112,7 +132,28 @@ def live_anew(descriptor: int, load: Callable[[Config], ChildMain]) -> NoReturn:
     except Exception as error:  # the pipe is not known yet: all that can be said is said here
         sys.stderr.write(f"lbproxy: {error}\n")
         sys.exit(1)
+    live_bequest(bequest, load)
 
+
+@contextmanager
+def forking(program: anew.Program) -> Iterator[anew.Program]:
+    """With a forker, from before the master reads any key until it ends. Without one where none can be made."""
+    try:
+        forker = Forker(program.ready, live_bequest)
+    except OSError:
+        yield program
+        return
+    try:
+        yield program._replace(forker=forker)
+    finally:
+        forker.close()
+
+
+def live_bequest(bequest: anew.Bequest, load: Callable[[Config], ChildMain]) -> NoReturn:
+    """What the bequest asks for; its descriptors are ours."""
+    for one in (bequest.ledger, bequest.pipe, bequest.metrics, bequest.keys):
+        if one >= 0:
+            os.set_inheritable(one, False)
     pipe = socket.socket(fileno=bequest.pipe)
 
     def work() -> int:

@@ -27,7 +27,7 @@ sys.addaudithook(hook)
 
 def test_a_package_that_is_moved_away_under_load(stage: Stage, tmp_path: Path) -> None:
     """Workers that are killed then have successors that serve; no request fails that a worker's death does not take along, and no
-    worker reads a module from disk."""
+    worker reads a module from disk. So does control."""
     site = tmp_path / "site"
     shutil.copytree(ROOT / "lbproxy", site / "lbproxy", ignore=shutil.ignore_patterns("__pycache__"))
     late = tmp_path / "late"
@@ -37,7 +37,7 @@ def test_a_package_that_is_moved_away_under_load(stage: Stage, tmp_path: Path) -
         folder.chmod(0o755)  # workers are nobody
     (site / "sitecustomize.py").write_text(LATE.format(log=str(late)))
     proxy = stage.run(stage.config(stage.app().address, workers=2), under=["env", "PYTHONSAFEPATH=1", f"PYTHONPATH={site}"])
-    proxy.wait_event("control.ready")
+    control = int(proxy.wait_event("control.ready")["pid"])
     first = set(proxy.wait_workers(2))
     with Load(proxy.port(), stage.authority.file, connections=4, pause=0.01) as load:
         (site / "lbproxy").rename(site / "gone")
@@ -47,6 +47,8 @@ def test_a_package_that_is_moved_away_under_load(stage: Stage, tmp_path: Path) -
             os.kill(victim, signal.SIGKILL)
             proxy.wait_event("worker.ready", skip=2 + number)
         eventually(lambda: len(set(proxy.workers()) - first) == 2, "successors alone")
+        os.kill(control, signal.SIGKILL)
+        proxy.wait_event("control.ready", skip=1)
         with stage.client(proxy) as client:
             assert client.request("GET", "/echo").status == 200
         outcomes = load.stop()

@@ -48,6 +48,25 @@ def test_private_keys_are_in_the_workers_alone(stage: Stage) -> None:
             assert all(name.endswith(NUMBERS) for name in found), found
 
 
+def test_a_successor_of_control_has_none_either(stage: Stage) -> None:
+    """Forked by the forker, which has none; and when that is killed, executed anew."""
+    app = stage.app()
+    config = stage.config(app.address)
+    [pair] = config["listen"][0]["certificates"]
+    needles = traces(Path(pair["key"]))
+    proxy = stage.run(config)
+    control = control_of(proxy)
+    for number, victim in enumerate(["control", "forker"], start=1):
+        [forker] = [one for one in proxy.members() if "forker" in one.cmdline()[0]]
+        assert found_in(forker.pid, needles) == set()
+        if victim == "forker":
+            forker.kill()
+        os.kill(control, signal.SIGKILL)
+        control = int(proxy.wait_event("control.ready", skip=number)["pid"])
+        assert found_in(control, needles) == set()
+    proxy.wait_event("forker.gone")
+
+
 def test_of_client_keys_control_has_those_it_checks_with(stage: Stage) -> None:
     """Pools whose health is asked by TLS; the key of one that is only connected to is none of its business."""
     asked, connected = stage.authority.issue("asked.test"), stage.authority.issue("connected.test")

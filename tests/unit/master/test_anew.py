@@ -7,6 +7,7 @@ import os
 import pickle
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from lbproxy import __version__
 from lbproxy.balance.ledger import Header
 from lbproxy.config.model import Address, Backend, Config, Health, Pool, PoolTls
 from lbproxy.errors import StartError
+from lbproxy.ipc.handover import ChildMain
 from lbproxy.master import anew
 from lbproxy.master.child import Role
 from lbproxy.master.events import Spawn
@@ -34,6 +36,10 @@ class Executed(Exception):
         self.command, self.environment = command, environment
 
 
+def unused() -> Callable[[Config], ChildMain]:
+    raise AssertionError
+
+
 @pytest.fixture
 def executed(monkeypatch: pytest.MonkeyPatch) -> None:
     def execve(path: str, command: list[str], environment: dict[str, str]) -> None:
@@ -41,7 +47,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> None:
         raise Executed(command, environment)
 
     monkeypatch.setattr(os, "execve", execve)
-    monkeypatch.setattr(anew, "_keep", lambda descriptors: None)
+    monkeypatch.setattr(anew, "keep", lambda descriptors: None)
 
 
 def with_pools(authority: Authority) -> Config:
@@ -55,7 +61,7 @@ def with_pools(authority: Authority) -> Config:
 
 def told(estate: Estate, provision: Provision, pipe: socket.socket) -> tuple[list[str], dict[str, str]]:
     with pytest.raises(Executed) as caught:
-        anew.execute(anew.Program([sys.executable, "x"]), ORDER, estate, provision, pipe)
+        anew.execute(anew.Program([sys.executable, "x"], unused), ORDER, estate, provision, pipe)
     return caught.value.command, caught.value.environment
 
 
@@ -93,7 +99,7 @@ def test_what_another_version_left_is_refused() -> None:
 
 
 def test_a_program_is_found_where_we_are() -> None:
-    command = anew.program("lbproxy.cli.control").command
+    command = anew.program("lbproxy.cli.control", unused).command
     assert command[:3] == [sys.executable, "-P", "-c"]
     assert str(Path(lbproxy.__file__).parent.parent) in command[3]
 
@@ -105,7 +111,7 @@ def test_only_what_is_named_stays_open() -> None:
         try:
             kept, dropped = os.dup(0), os.dup(0)
             os.set_inheritable(dropped, True)
-            anew._keep({kept})
+            anew.keep({kept})
             open_now = {int(name) for name in os.listdir("/proc/self/fd")}
             good = kept in open_now and dropped not in open_now and os.get_inheritable(kept) and {0, 1, 2} <= open_now
             os._exit(0 if good else 1)

@@ -1,0 +1,85 @@
+"""A process that forks for us: what comes of it is our own child, and has its descriptors and not our memory."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+from lbproxy.config.model import Config
+from lbproxy.ipc.handover import ChildMain
+from lbproxy.master import anew
+from lbproxy.master.forker import Forker, close_copies
+
+
+def ready() -> Callable[[Config], ChildMain]:
+    return lambda config: lambda handover: 0
+
+
+def live(bequest: anew.Bequest, load: Callable[[Config], ChildMain]) -> NoReturn:
+    """Says who it is, over the pipe it was given, and lives until that ends."""
+    os.write(bequest.pipe, b"%d %d" % (os.getpid(), os.getppid()))
+    os.read(bequest.pipe, 1)
+    os._exit(7)
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bequest that is all in its descriptors."""
+    found = anew.Bequest(None, None, {}, None, -1, -1, -1, -1, {})  # type: ignore[arg-type]
+    monkeypatch.setattr(anew, "received", lambda descriptors: found._replace(pipe=descriptors[0]))
+
+
+@pytest.mark.usefixtures("received")
+def test_what_it_forks_is_ours_to_reap() -> None:
+    """As if we had forked it; several, one after the other."""
+    forker = Forker(ready, live)
+    for _ in range(2):
+        ours, theirs = socket.socketpair()
+        pid = forker.fork([theirs.fileno()])
+        theirs.close()
+        said = ours.recv(100).split()
+        assert int(said[0]) == pid
+        ours.close()
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    forker.close()
+
+
+@pytest.mark.usefixtures("received")
+@pytest.mark.parametrize("killed", [True, False])
+def test_one_that_is_gone_is_an_error_at_once(killed: bool) -> None:
+    """Killed, or dead of what it could not load: the caller has another way."""
+
+    def cannot() -> Callable[[Config], ChildMain]:
+        raise ImportError
+
+    forker = Forker(ready if killed else cannot, live)
+    if killed:
+        os.kill(forker._pid, signal.SIGKILL)
+    os.waitpid(forker._pid, 0)
+    for _ in range(2):
+        with pytest.raises(OSError):  # noqa: PT011  # whichever comes first
+            forker.fork([0])
+    forker.close()
+
+
+def test_it_ends_with_the_last_copy_of_our_end() -> None:
+    """A worker must not keep it when the master is killed."""
+    forker = Forker(ready, live)
+    heard, said = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        close_copies()
+        os.read(heard, 1)
+        os._exit(0)
+    forker.close_in_child()
+    assert os.waitstatus_to_exitcode(os.waitpid(forker._pid, 0)[1]) == 0
+    os.close(said)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(heard)
+    forker.close()
