@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 from lbproxy.config.model import Certificate, Listen, Pool, PoolTls
 from lbproxy.errors import StartError
-from lbproxy.tls import profiles, session_cache
+from lbproxy.tls import pem, profiles, session_cache
+from lbproxy.tls.client_names import announce
 from lbproxy.tls.keystore import KeyStore, Piece, overwriting
 from lbproxy.tls.sni import NO_NAMES, Candidate, CertificateChooser, Names, candidate, install, preferred
 
@@ -116,6 +117,7 @@ def outer_context(listen: Listen) -> ssl.SSLContext:
     session_cache.switch_off(context)
     if listen.tls.client_ca is not None:
         trust(context, listen.tls.client_ca)
+        announce(context, _authorities(listen.tls.client_ca))
     context.verify_mode = CLIENT_AUTH[listen.tls.client_auth]
     return context
 
@@ -256,6 +258,13 @@ def trust(context: ssl.SSLContext, ca: Path) -> None:
             raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
         with store.as_file(piece) as held:
             _trust(context, ca, held)
+
+
+def _authorities(ca: Path) -> list[bytes]:
+    try:
+        return pem.ders(ca.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StartError(f"certificate authority {ca}: {error}") from error
 
 
 def _trust(context: ssl.SSLContext, ca: Path, held: str) -> None:
