@@ -11,7 +11,8 @@ How a request travels through the folders below::
     proxy/router     host and path -> place: the pool, and what the route wants beyond (proxy/place)
     balance/         pool -> backend: least connections over the shared ledger; the lease counts until the last byte
     proxy/exchange   one request's journey: reuse or dial, send, read the answer, try elsewhere when that is safe
-    proxy/relay      bodies, both ways, with bounded buffers; proxy/tunnel: bytes both ways after a 101
+    proxy/relay      bodies, both ways, with bounded buffers; proxy/tunnel: bytes both ways after a 101; proxy/buffered and
+                     proxy/spool: bodies that a pool wants whole, in memory and net/scratch, a file that a thread writes
     observe/access   one line for the log
 
 Around it::
@@ -38,7 +39,8 @@ A reload (master/fleet.py decides, master/main.py acts): the file is read and co
 Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, names.lookup, observe.log, observe.outlet,
 observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.handover, sandbox; 1 (pure: no socket, clock,
 randomness, logging) http, balance, health, filter, names, config, ipc.messages, ipc.codec, ipc.strict_json, observe.access,
-observe.metrics; 0 errors, streams, remembered, config.model, compiled. Folders on one floor do not know each other.
+observe.metrics; 0 errors, streams, remembered, config.model, config.vocabulary, compiled. Folders on one floor do not know each
+other.
 
 The modules that a request runs through are compiled where that can be done (compiled.py), from the same files.
 """

@@ -47,6 +47,7 @@ HOT = (
     "lbproxy.net.work_budget",
     "lbproxy.observe.access",
     "lbproxy.proxy.client",
+    "lbproxy.proxy.client_side",
     "lbproxy.proxy.exchange",
     "lbproxy.proxy.place",
     "lbproxy.proxy.relay",

@@ -136,6 +136,10 @@ FAILURES = {
 """Kinds of failure at a backend, which are also the words of a pool's `retry_on`."""
 
 
+class ScratchError(LbproxyError):
+    """The file for what memory should not hold cannot be written or read."""
+
+
 class UpstreamError(LbproxyError):
     """A try at a backend failed. `nothing_sent` tells that not one byte of the request left for it."""
 
@@ -182,6 +186,10 @@ class ConnectionLost(StreamError):
 
 class ClientGone(LbproxyError):
     """The client closed or reset its connection while its request was on its way; the backend's work is cancelled."""
+
+
+class ClientStalled(ClientGone):
+    """It takes nothing any more, which was noticed elsewhere than where its request is being served."""
 
 
 class HandshakeFailed(StreamError):

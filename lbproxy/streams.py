@@ -136,6 +136,23 @@ class Strand(Protocol):
         """Let it go on from `Strands.park`. Only from the event loop."""
 
 
+BLOCK = 64 * 1024
+"""Bytes of a block of the scratch file: what a thread writes or reads at once."""
+
+
+class Scratch(Protocol):
+    """A file for what memory should not hold, in blocks. Whoever waits for it holds up nobody else."""
+
+    def write(self, data: bytes) -> int:
+        """From a greenlet: keep `data` (BLOCK bytes at most); the block's number. Raises ScratchError, as when the disk is full."""
+
+    def read(self, block: int, size: int) -> bytes:
+        """From a greenlet: the first `size` bytes of a block. Raises ScratchError."""
+
+    def free(self, block: int) -> None:
+        """It is needed no more."""
+
+
 class Alarm(Protocol):
     """Something that will be called at its time."""
 

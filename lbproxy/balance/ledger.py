@@ -129,6 +129,7 @@ class Scalar(IntEnum):
     ACCESS_DROPPED = 17  # access lines dropped because the log could not keep up
     CLIENT_ABORTS = 18
     UNREAD_CLIENTS = 19  # requests for which a trusted proxy wrote no address where the client's should stand
+    BUFFER_FAILURES = 20  # bodies that were passed on as they came because the scratch file could not take them
     REFUSED_ADDRESS = 22  # requests that a route refused, by why
     REFUSED_RULE = 23
     REFUSED_METHOD = 24

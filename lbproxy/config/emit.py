@@ -99,6 +99,7 @@ def proxy_table(proxy: Process) -> TomlTable:
         worker_memory_hard=format_size(proxy.worker_memory_hard),
         worker_requests=proxy.worker_requests,
         idle_grace=format_duration(proxy.idle_grace),
+        temp_dir=str(proxy.temp_dir),
         resolvers=[str(address) for address in proxy.resolvers],
         on_unknown_name=proxy.on_unknown_name,
         walls=proxy.walls,
@@ -296,6 +297,10 @@ def pool_table(pool: Pool) -> TomlTable:
         retries=pool.retries,
         retry_budget=pool.retry_budget,
         retry_on=list(pool.retry_on),
+        buffer_requests=format_size(pool.buffer_requests),
+        buffer_responses=format_size(pool.buffer_responses),
+        # Where nothing is buffered the file means nothing, and the reader says so.
+        buffer_file=format_size(pool.buffer_file) if pool.buffer_requests or pool.buffer_responses else None,
     )
 
 

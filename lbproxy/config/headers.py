@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable
 
 from lbproxy.config import values
-from lbproxy.config.model import TELLTALES, VARIABLES, Config, HeaderRules, Headers, Hsts, Process
+from lbproxy.config.model import TELLTALES, Config, HeaderRules, Headers, Hsts, Process
 from lbproxy.config.tables import Parse, Report, Table, did_you_mean
 from lbproxy.config.units import Refused, format_duration, parse_duration, show
+from lbproxy.config.vocabulary import VARIABLES
 from lbproxy.errors import Complaint
 
 PRESETS = ("off", "basic", "strict")

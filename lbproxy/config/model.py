@@ -15,6 +15,7 @@ Network = IPv4Network | IPv6Network
 
 KIB = 1024
 MIB = 1024 * KIB
+GIB = 1024 * MIB
 
 
 UNIX = "unix:"
@@ -65,28 +66,6 @@ class HeaderRules:
 
 TELLTALES = ("Server", "X-Powered-By", "X-AspNet-Version", "X-AspNetMvc-Version")
 """What backends tell about their software, which is taken out of responses: it helps nobody but who looks for its holes."""
-
-VARIABLES = {
-    "client_ip": "the client's address; behind trusted_proxies the one they speak for",
-    "client_cert": "the verified certificate of the client as RFC 9440 writes it",
-    "client_fingerprint": "the SHA-256 of that certificate, in hexadecimal digits",
-    "client_issuer": "who signed it, as RFC 4514 writes names",
-    "client_serial": "its number, in hexadecimal digits",
-    "client_subject": "whose it is, as RFC 4514 writes names",
-    "host": "the host asked for, in lower case, without port",
-    "method": "GET and so on",
-    "path": "the path, without the query",
-    "port": "the port that the client used",
-    "query": "what stands behind the question mark",
-    "request_id": "see request_id",
-    "scheme": "https or http, as the client used it",
-    "tls_cipher": "the cipher suite",
-    "tls_version": "TLSv1.3 or TLSv1.2",
-    "trace_id": "see trace",
-    "backend": "of responses only: the backend that answered",
-}
-"""What may stand in braces in a header's value. One that has nothing to say is empty; a header that comes out empty is left out."""
-
 
 class Hsts(NamedTuple):
     """Strict-Transport-Security (RFC 6797)."""
@@ -143,6 +122,8 @@ class Process:
     """Name servers to ask for backends' names; none: those of resolv.conf. Hosts files come first in any case."""
     on_unknown_name: str = "refuse"  # refuse | start
     """What becomes of a start or a reload when a backend's name is not known; "start": that backend is down until it is."""
+    temp_dir: Path = Path("/var/tmp")  # noqa: S108  # what is there has no name that could be guessed
+    """Where each worker has its one unlinked file for what pools buffer beyond memory. Not /tmp, which often is memory itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -409,6 +390,14 @@ class Pool:
     retry_budget: int = 20
     """Percent of the pool's requests in progress that may be on a further try, over all workers; always a few."""
     timeouts: NearTimeouts = field(default_factory=NearTimeouts)
+    buffer_requests: int = 0
+    """Bytes of a request's body that are kept in memory while it comes, the rest in a file: a backend hears of the request when all
+    of it is here. 0: at once, and then the body as it comes."""
+    buffer_responses: int = 0
+    """The same for answers: the backend is free as soon as it has said everything, whatever time the client takes."""
+    buffer_file: int = GIB
+    """Bytes of one body that may go into the file; what is longer is passed on as it comes from there on. nginx's
+    proxy_max_temp_file_size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -494,6 +483,11 @@ class Config:
     def timeouts_of(self, route: Route) -> Timeouts:
         """What holds for its requests: the nearest table that says something wins, route before pool before [timeouts]."""
         return self.timeouts.nearer(self.pool(route.pool).timeouts).nearer(route.timeouts)
+
+    @property
+    def buffers_on_disk(self) -> bool:
+        """Whether any pool may need the file."""
+        return any(pool.buffer_file and (pool.buffer_requests or pool.buffer_responses) for pool in self.pools)
 
     def longest_tunnel(self) -> float:
         """Seconds that a tunnel of any route may be silent."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lbproxy.config import values
 from lbproxy.config.balancing import read_balancing
+from lbproxy.config.buffering import read_buffering
 from lbproxy.config.checks import read_health
 from lbproxy.config.evidence import read_evidence
 from lbproxy.config.headers import read_headers
@@ -27,6 +28,7 @@ def read_pools(table: Table, base: Path) -> tuple[Pool, ...]:
 def _pool(name: str, table: Table, base: Path) -> Pool:
     balancing = read_balancing(table)
     evidence = read_evidence(table)
+    buffering = read_buffering(table)
     backends = _backends(table)
     tls = _pool_tls(table.table("tls", 'a table such as { ca = "ca.pem" } or {}'), base)
     health = read_health(table.table("health", 'a table such as { type = "http", path = "/healthz" }'), tls="tls" in table)
@@ -46,6 +48,7 @@ def _pool(name: str, table: Table, base: Path) -> Pool:
         connections=connections,
         headers=headers,
         timeouts=timeouts,
+        **buffering._asdict(),
         **balancing._asdict(),
         **evidence._asdict(),
     )

@@ -41,6 +41,7 @@ def read_proxy(table: Table, base: Path) -> Process:
         idle_grace=table.take("idle_grace", values.duration(zero=True), default.idle_grace),
         walls=table.take("walls", values.boolean, default.walls),
         headers=read_for_all(table),
+        temp_dir=table.take("temp_dir", values.file_below(base), default.temp_dir),
         resolvers=table.each("resolvers", parse_resolver, 'a list of name servers such as ["10.0.0.2", "127.0.0.1:8600"]'),
         on_unknown_name=table.take("on_unknown_name", values.choice("refuse", "start"), default.on_unknown_name),
     )

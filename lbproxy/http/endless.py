@@ -15,3 +15,8 @@ def endless(answer: ResponseHead) -> bool:
         return False
     kind = next(fields.values(answer, b"content-type"), b"")
     return kind.partition(b";")[0].strip(b" \t").lower() in STREAMS
+
+
+def unbuffered(answer: ResponseHead) -> bool:
+    """Whether the backend asks for it to be passed on as it comes: nginx's X-Accel-Buffering."""
+    return next(fields.values(answer, b"x-accel-buffering"), b"").lower() == b"no"

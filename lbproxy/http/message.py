@@ -123,6 +123,27 @@ class RequestHead:
         head.underscores = True
         return head
 
+    def taken_in(self, block: bytes, body: int) -> RequestHead:
+        """The same request with other fields and framing, after its body was received: nobody waits to be told to continue."""
+        return RequestHead(
+            self.method,
+            self.target,
+            self.path,
+            self.host,
+            self.authority,
+            self.minor,
+            body,
+            self.keep_alive,
+            False,
+            self.upgrade,
+            block,
+            block.lower(),
+            self.specials,
+            self.nominated,
+            self.raw,
+            self.underscores,
+        )
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RequestHead) and all(getattr(self, name) == getattr(other, name) for name in _OF_REQUEST)
 

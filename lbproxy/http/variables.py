@@ -1,4 +1,4 @@
-"""Variables in the values of header rules: "{client_ip}" and its kind (config.model.VARIABLES), filled in per request.
+"""Variables in the values of header rules: "{client_ip}" and its kind (config.vocabulary.VARIABLES), filled in per request.
 
 Whatever a variable says, a value stays one value: bytes that a field must not hold (RFC 9110 5.5) cannot come out of `render`, even
 from a certificate whose subject has line ends in it.
@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lbproxy.config.model import VARIABLES
+from lbproxy.config.vocabulary import VARIABLES
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
 from lbproxy.http.tls_facts import TlsFacts, distinguished_name

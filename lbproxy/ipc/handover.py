@@ -48,6 +48,8 @@ class Handover:
     """This child's end of a Unix stream socket pair to the master, blocking mode as created; frames both ways."""
     walls: list[str] = field(default_factory=list)
     """Those that stand around this child (sandbox/walls.py)."""
+    scratch_fd: int = -1
+    """A worker's file for what pools buffer beyond memory (net/scratch.py), opened in its own process; -1: there is none."""
     bells: tuple[int, ...] = ()
     """Descriptors of eventfds, the same in all workers; number `child % len(bells)` is watched by the worker of that row."""
 

@@ -27,7 +27,7 @@ from lbproxy.balance.slots import SlotTable
 from lbproxy.config.descriptors import wanted
 from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import Complaint, StartError, by_place
-from lbproxy.master import access_log, descriptors, privileges, resolve, sockets
+from lbproxy.master import access_log, descriptors, privileges, resolve, scratch, sockets
 from lbproxy.master.book import Book
 from lbproxy.master.cores import auto_workers
 from lbproxy.master.events import Terms
@@ -233,6 +233,7 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
         metrics_socket = sockets.open_metrics(config, sys.executable, estate.sockets)
         if metrics_socket is not None and metrics_socket not in estate.sockets.values():
             undo.callback(metrics_socket.close)
+        scratch.try_out(config)
         access_fd = access_log.open_access_log(config)
         if access_fd >= 0:
             undo.callback(os.close, access_fd)

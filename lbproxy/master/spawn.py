@@ -28,7 +28,7 @@ from lbproxy.ipc.codec import encode
 from lbproxy.ipc.handover import BoundListener, ChildLoader, ChildMain, Handover
 from lbproxy.ipc.messages import Failed
 from lbproxy.ipc.pipe import MasterPipe, socket_pair
-from lbproxy.master import anew, signals
+from lbproxy.master import anew, scratch, signals
 from lbproxy.master.child import Role
 from lbproxy.master.environment import forget_others
 from lbproxy.master.events import Spawn
@@ -167,6 +167,8 @@ def live_bequest(bequest: anew.Bequest, load: Callable[[Config], ChildMain]) -> 
 def _unprivileged(load: ChildLoader, account: Account | None, handover: Handover) -> int:
     main = load()
     rss_kib()  # psutil looks up more at first than later
+    if handover.worker >= 0:
+        handover.scratch_fd = scratch.open_for_worker(handover.config)
     if account is not None:
         drop(account)
     unprivileged = no_new_privileges()

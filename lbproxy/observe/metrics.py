@@ -66,6 +66,7 @@ class Totals(NamedTuple):
     client_aborts: int
     latency: tuple[int, ...]
     """Requests per bucket, not cumulated: bucket i took less than 2**i * 100 us, the last one is unbounded."""
+    buffer_failures: int = 0
     refused_requests: tuple[int, ...] = (0,) * len(REFUSALS)
     refused_connections: tuple[int, ...] = (0,) * len(DENIALS)
     failed_handshakes: tuple[int, ...] = (0,) * len(FAILURES)
@@ -162,6 +163,8 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield _one("lbproxy_client_aborts_total", "counter", "Requests whose client went away first.", totals.client_aborts)
     text = "Access log lines dropped because the log was slow or its disk full."
     yield _one("lbproxy_access_lines_dropped_total", "counter", text, totals.access_dropped)
+    text = "Bodies that could not be buffered because of the disk."
+    yield _one("lbproxy_buffer_failures_total", "counter", text, totals.buffer_failures)
     yield Family(
         "lbproxy_request_duration_seconds", "histogram", "Time from request head to last byte.", list(_histogram(totals.latency))
     )

@@ -64,6 +64,7 @@ def totals(ledger: Ledger) -> Totals:
         bytes_out=total(Scalar.BYTES_OUT),
         retries=total(Scalar.RETRIES),
         access_dropped=total(Scalar.ACCESS_DROPPED),
+        buffer_failures=total(Scalar.BUFFER_FAILURES),
         client_aborts=total(Scalar.CLIENT_ABORTS),
         latency=tuple(total(Scalar.LATENCY + bucket) for bucket in range(LATENCY_BUCKETS)),
         refused_requests=tuple(map(total, REFUSALS)),

@@ -10,23 +10,25 @@ from __future__ import annotations
 from lbproxy.balance.board import Lease
 from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
 from lbproxy.balance.pool import ASK, Pool, Unavailable
-from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
-from lbproxy.http.endless import endless
+from lbproxy.errors import ClientGone, ClientStalled, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
+from lbproxy.http.endless import endless, unbuffered
 from lbproxy.http.forwarding import response
 from lbproxy.http.grammar import END
 from lbproxy.http.heads import KnownHead
-from lbproxy.http.message import NO_BODY, RequestHead, ResponseHead
+from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
+from lbproxy.http.taken_in import CONTINUE, taken_in
 from lbproxy.http.upgrade import upgrade_lines
 from lbproxy.proxy import bound
+from lbproxy.proxy.buffered import Buffered
+from lbproxy.proxy.client_side import KEEP_ALIVE, ClientSide
 from lbproxy.proxy.interim import Interim
 from lbproxy.proxy.place import Place
 from lbproxy.proxy.relay import SourceFailed, Transfer
-from lbproxy.proxy.replies import https_location, redirect, reply
 from lbproxy.proxy.requester import NO_REDIRECT, Client
 from lbproxy.proxy.response_head import next_head, read_piece
 from lbproxy.proxy.retry import IDEMPOTENT, Verdict, judge, preference
 from lbproxy.proxy.reuse import Upstream
-from lbproxy.proxy.rewriter import Rewriting, own_lines
+from lbproxy.proxy.spool import Spool
 from lbproxy.proxy.time_limit import TimeLimit
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.proxy.upload import Upload
@@ -36,18 +38,13 @@ _TO_CONNECTS = (PerBackend.CONNECTS - PerBackend.FAILURES) * BACKEND_SLOTS
 """From the cell that counts a backend's failures to the one that counts connections to it."""
 
 _CLOSE = b"\r\nConnection: close"
-_KEEP_ALIVE = b"\r\nConnection: keep-alive"  # a 1.0 client keeps its connection only if it is told so
 _CHUNKED = b"\r\nTransfer-Encoding: chunked"
 
 
-class Exchange:
+class Exchange(ClientSide):
     """Made per request; `run` once."""
 
-    __slots__ = (
-        "_answered", "_backend", "_begun", "_binds", "_bytes_in", "_bytes_out", "_client", "_close", "_first", "_head",
-        "_heads", "_leased", "_limit", "_lines", "_over", "_parsed", "_passed_on", "_place", "_reason", "_rewriting", "_service",
-        "_special", "_status", "_tries", "_upload", "broken", "ended", "keep", "rest", "unread",
-    )  # fmt: skip
+    __slots__ = ("_binds", "_buffered", "_first", "_heads", "_over", "_place", "_special")
 
     _place: Place
     """Since it was routed."""
@@ -71,13 +68,14 @@ class Exchange:
         """The answer is passed on with lines of ours."""
         self._lines = self._first = b""
         self._heads = client.service.response_heads
-        self._rewriting: Rewriting | None = None
-        self._limit: TimeLimit | None = None
+        self._rewriting = None
+        self._limit = None
+        self._buffered: Buffered | None = None
         self._binds = head.binds
         """The connection to the backend belongs to this client from now on."""
         self._passed_on = False
         self._over = False
-        self._upload: Upload | None = None
+        self._upload = None
         self.keep = self.broken = self.unread = False
 
     def run(self) -> None:
@@ -90,7 +88,7 @@ class Exchange:
         except RequestError as error:
             if self._passed_on:
                 self._reason = error.reason
-                self.broken = True
+                self.broken, self.keep = True, False
             else:
                 self._answer(error.status, error.reason, error.lines)
                 self._reason = error.logged
@@ -98,7 +96,7 @@ class Exchange:
             self._reason = cut.reason
             self.broken = True
         except (ClientGone, StreamError) as gone:
-            self._reason = "client_timeout" if isinstance(gone, TimedOut) else "client_closed"
+            self._reason = "client_timeout" if isinstance(gone, (TimedOut, ClientStalled)) else "client_closed"
             self._status = 499
             self._service.counters.aborts += 1
             raise
@@ -108,6 +106,8 @@ class Exchange:
         finally:
             self._over = True
             self._unlimited()
+            if self._buffered is not None:
+                self._bytes_out += self._buffered.stop()
             if self._upload is not None:
                 self._upload.stop()
             self._log()
@@ -140,6 +140,8 @@ class Exchange:
             raise RequestError(404, "no_route", "no route matches")
         self._place = place
         client.stream.write_stall = place.write_stall
+        if place.buffer_responses:
+            self._special = True
         if place.request:
             self._limit = TimeLimit(client, self._upload, self._begun + place.request)
         if self._upload is not None:
@@ -149,12 +151,19 @@ class Exchange:
         with place.filters.admit(head, client.forwarder):
             return self._serve(place.pool)
 
-    def _unlimited(self) -> None:
-        """From here on it is as long as it is, or over but for some last words."""
-        if self._limit is not None:
-            self._limit.stop()
+    def _take_in(self, upload: Upload) -> None:
+        """The pool wants all of the body before it hears of the request."""
+        head, place, service = self._head, self._place, self._service
+        if head.expect_continue and not upload.received:
+            self._bytes_out += len(CONTINUE)
+            self._client.stream.write(CONTINUE)
+        upload.take_in(Spool(service.scratch, place.buffer_requests, place.buffer_file, service.on_buffer_failed))
+        self._head = taken_in(head, upload.received if upload.done else CHUNKED)
+        self._parsed = self._leased = self._answered = service.clock()
 
     def _serve(self, pool: Pool) -> None:
+        if self._upload is not None and self._place.buffer_requests:
+            self._take_in(self._upload)
         tried: tuple[int, ...] = ()
         budgeted = -1
         while True:
@@ -177,6 +186,8 @@ class Exchange:
                 if tried:
                     self._service.retries.end(budgeted)
             if failure is None:
+                if self._buffered is not None:
+                    self._buffered.deliver()
                 return None
             tried = (*tried, lease.slot)
             if (budgeted := self._service.retries.begin(pool, self._tries, failure.nothing_sent)) < 0:
@@ -378,39 +389,41 @@ class Exchange:
         if self._close:
             lines += _CLOSE
         elif head.minor == 0:
-            lines += _KEEP_ALIVE
+            lines += KEEP_ALIVE
         if lines:
             out = out[:-4] + lines + END  # the same as response(answer, lines): what it adds comes last
         if body < 0 or len(self._first) < body:
             return self._relay(upstream, answer, rechunk, out)
         self._passed_on = True
-        self._bytes_out += len(out) + body
-        self._write_whole(out + self._first[:body] if body else out)
+        if self._buffers():
+            self._buffer().write_last(out + self._first[:body])
+        else:
+            self._bytes_out += len(out) + body
+            self._write_whole(out + self._first[:body] if body else out)
         return len(self._first) != body
 
-    def _write_whole(self, out: bytes) -> None:
-        if self._close and (self._upload is None or not self._upload.goes_on):
-            self._client.stream.write_last(out)
-        else:
-            self._client.stream.write(out)
+    def _buffers(self) -> bool:
+        """Whether the pool wants answers whole. Not where the request goes on behind it: the backend is not free before that."""
+        return self._place.buffer_responses > 0 and (self._upload is None or not self._upload.goes_on)
 
-    def _extra(self) -> bytes:
-        """What the answer is given on its way beyond what is the same for all answers of the place."""
-        return self._lines if self._rewriting is None else self._lines + self._rewriting.lines(self._backend)
-
-    def _more_is_here(self) -> bool:
-        """A pipelined request came before the client could be told that none will be answered: it is, and told then."""
-        rest = self.rest if self._upload is None else self._upload.rest
-        return bool(rest) or self._client.pipelined
+    def _buffer(self) -> Buffered:
+        """Where the answer goes instead of to its client."""
+        service, place = self._service, self._place
+        spool = Spool(service.scratch, place.buffer_responses, place.buffer_file, service.on_buffer_failed)
+        self._buffered = Buffered(self._client.stream, spool, service.strands, self.interrupt, service.on_fault)
+        return self._buffered
 
     def _relay(self, upstream: Upstream, answer: ResponseHead, rechunk: bool, out: bytes) -> bool:
         """Relay a body that did not come with its head. True: bytes came that belong to no response we asked for."""
         body, silence = answer.body, self._place.body_idle
+        sink = self._client.stream
         if body < 0 and endless(answer):
             silence = self._place.tunnel
             self._unlimited()
             self._client.streaming = True
-        transfer = Transfer(upstream.stream, self._client.stream, self._service.clock, silence, self._first)
+        elif self._buffers() and not unbuffered(answer):
+            sink = self._buffer()
+        transfer = Transfer(upstream.stream, sink, self._service.clock, silence, self._first)
         self._first = b""
         self._passed_on = True
         try:
@@ -420,65 +433,10 @@ class Exchange:
             raise
         except SourceFailed as cut:
             self._service.counters.note_failure(cut.kind, upstream.backend.slot)
+            if self._buffered is not None:
+                self._buffered.deliver()  # what there was, before the cut
             raise
         finally:
             self._client.streaming = False
-            self._bytes_out += transfer.written
-
-    # ---------------------------------------------------------------- answers of our own
-
-    def _answer(self, status: int, reason: str, lines: bytes = b"") -> None:
-        self._unlimited()
-        self._status, self._reason = status, reason
-        # The rest of the body may be on its way, and nobody will read it.
-        self.unread = self._head.body != NO_BODY and (self._upload is None or not self._upload.done)
-        self._close = self._close or self.unread or (self._service.draining and not self._more_is_here())
-        out = reply(status, reason, close=self._close, body=self._head.method != b"HEAD", extra=self._extra_of_own() + lines)
-        self._write_own(out)
-
-    def _redirect(self) -> None:
-        head = self._head
-        location = https_location(head, self._client.forwarder, self._client.redirect, self._service.https_port)
-        if head.body != NO_BODY:
-            self._close = True
-        self._status, self._reason = 308, "redirect_to_https"
-        self._write_own(redirect(location, close=self._close, body=head.method != b"HEAD", extra=self._extra_of_own()))
-
-    def _extra_of_own(self) -> bytes:
-        lines = _KEEP_ALIVE if not self._close and self._head.minor == 0 else b""
-        return self._service.date + lines + own_lines(self._rewriting, self._service.rewriter, self._client.forwarder, self._head)
-
-    def _write_own(self, out: bytes) -> None:
-        self._passed_on = True
-        self._bytes_out += len(out)
-        self._write_whole(out)
-        self._settle()
-        if self.keep and self.rest:
-            self._client.stream.give_way()  # no backend was waited for: a pipeline of such requests would keep the loop to itself
-
-    # ---------------------------------------------------------------- the end
-
-    def _settle(self) -> None:
-        """The client has its answer: may its connection carry the next request?"""
-        upload = self._upload
-        if upload is not None:
-            self.unread = not upload.done
-            self._close = self._close or self.unread
-            self.rest = upload.rest
-        self.keep = not self._close
-
-    def _log(self) -> None:
-        service, client = self._service, self._client
-        self.ended = ended = service.clock()
-        bytes_in = self._bytes_in if self._upload is None else self._bytes_in + self._upload.received
-        # A tunnel's latency is that of its 101: how long it lasted afterwards is no delay.
-        waited = ended - self._begun if self._status != 101 else self._answered - self._begun
-        service.counters.count(self._status, bytes_in, self._bytes_out, waited)
-        if service.access is not None:
-            about = client.about(self._head)
-            if self._rewriting is not None:
-                about += self._rewriting.logged()
-            service.access.record(
-                about, self._status, self._reason, bytes_in, self._bytes_out, self._backend, self._tries,
-                client.tls_seconds, self._begun, self._parsed, self._leased, self._answered, ended,
-            )  # fmt: skip
+            if self._buffered is None:
+                self._bytes_out += transfer.written

@@ -6,6 +6,9 @@ from lbproxy.proxy.rewriter cimport Rewriter
 cdef class Place:
     cdef public bint answers
     cdef public double body_idle
+    cdef public long long buffer_file
+    cdef public long long buffer_requests
+    cdef public long long buffer_responses
     cdef public double connect
     cdef public object filters
     cdef public long long max_body

@@ -6,7 +6,7 @@ What a route wants of its requests beyond a pool hangs here, None where nothing 
 from __future__ import annotations
 
 from lbproxy.balance.pool import Pool
-from lbproxy.config.model import Timeouts
+from lbproxy.config import model
 from lbproxy.proxy.filters import Filters
 from lbproxy.proxy.rewriter import Rewriter
 
@@ -17,6 +17,9 @@ class Place:
     __slots__ = (
         "answers",
         "body_idle",
+        "buffer_file",
+        "buffer_requests",
+        "buffer_responses",
         "connect",
         "filters",
         "max_body",
@@ -31,7 +34,7 @@ class Place:
     def __init__(
         self,
         pool: Pool,
-        timeouts: Timeouts,
+        timeouts: model.Timeouts,
         rewriter: Rewriter | None = None,
         max_body: int = 0,
         filters: Filters | None = None,
@@ -47,7 +50,15 @@ class Place:
         self.write_stall = timeouts.write_stall
         self.tunnel = timeouts.tunnel
         self.request = timeouts.request
+        self.buffer_requests = self.buffer_responses = self.buffer_file = 0
         self.pool = pool
         self.rewriter = rewriter
         self.max_body = max_body
         self.filters = filters
+
+    def buffers(self, settings: model.Pool) -> Place:
+        """Itself, buffering what the pool says."""
+        self.buffer_requests = settings.buffer_requests
+        self.buffer_responses = settings.buffer_responses
+        self.buffer_file = settings.buffer_file
+        return self

@@ -42,10 +42,12 @@ cdef class Service:
     cdef public IdleUpstreams idle
     cdef public double idle_grace
     cdef public double keepalive
+    cdef public object on_buffer_failed
     cdef public object on_fault
     cdef public object on_unread
     cdef public ResponseHeads response_heads
     cdef public object retries
     cdef public Rewriter rewriter
     cdef public object router
+    cdef public object scratch
     cdef public object strands

@@ -15,7 +15,7 @@ from lbproxy.proxy.retries import Retries
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.rewriter import Rewriter, everyday_heads
 from lbproxy.proxy.router import Router
-from lbproxy.streams import Dialer, Strands
+from lbproxy.streams import Dialer, Scratch, Strands
 
 _BIT_LENGTHS = bytes(ticks.bit_length() for ticks in range(1024))
 
@@ -126,12 +126,14 @@ class Service:
         "idle",
         "idle_grace",
         "keepalive",
+        "on_buffer_failed",
         "on_fault",
         "on_unread",
         "response_heads",
         "retries",
         "rewriter",
         "router",
+        "scratch",
         "strands",
     )
 
@@ -152,11 +154,14 @@ class Service:
         admissions: Mapping[str, Admission] | None = None,
         rewriter: Rewriter | None = None,
         on_unread: Callable[[str, bytes], None] = lambda peer, text: None,
+        scratch: Scratch | None = None,
+        on_buffer_failed: Callable[[str], None] = lambda why: None,
     ) -> None:
         """`clock`: monotonic seconds; `on_fault` is told of an exception that nobody foresaw, and the connection it happened on is
         aborted; `https_port` is where we speak TLS; `admissions` are by name, for pools whose everyday pick answers with
         a question; `rewriter` is for answers to requests that no route leads anywhere; `on_unread` is told of a trusted proxy
-        and what it wrote where a client's address should stand."""
+        and what it wrote where a client's address should stand; `scratch` is where bodies that are buffered go beyond memory, and
+        `on_buffer_failed` is told why one could not."""
         self.config = config
         self.router = router
         self.idle = idle
@@ -173,6 +178,8 @@ class Service:
         self.rewriter = rewriter
         self.date = b""
         """The Date of this second as a field line (http/date.py); the process keeps it, b"" where there is no clock."""
+        self.scratch = scratch
+        self.on_buffer_failed = on_buffer_failed
         self.draining = False
         self.idle_grace = 2.0
         """Seconds that a draining worker keeps an idle connection."""

@@ -17,13 +17,18 @@ cdef class Upload:
     cdef public object _limit
     cdef public long long _mark
     cdef public Py_ssize_t _next
+    cdef public Py_ssize_t _next_spooled
+    cdef public bytes _payload
     cdef public object _pump
     cdef public bint _repeatable
     cdef public double _response_head
     cdef public Service _service
+    cdef public object _spool
+    cdef public bint _taking_in
     cdef public Stream _upstream
     cdef public double _waited
     cdef public object _waiter
+    cdef public bint _whole
     cdef public bint awaits_client
     cdef public bint done
     cdef public bint goes_on

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
+from lbproxy.errors import ClientGone, RequestError, ScratchError, StreamError, TimedOut
 from lbproxy.http.h1.chunks import LAST_CHUNK, ChunkDecoder, ChunkError, encode_chunk
 from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
 from lbproxy.proxy.place import Place
 from lbproxy.proxy.retry import REPLAY_LIMIT
 from lbproxy.proxy.service import Service
+from lbproxy.proxy.spool import Spool
 from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
 
 LITTLE = 8 * 1024
@@ -53,13 +54,18 @@ class Upload:
         "_limit",
         "_mark",
         "_next",
+        "_next_spooled",
+        "_payload",
         "_pump",
         "_repeatable",
         "_response_head",
         "_service",
+        "_spool",
+        "_taking_in",
         "_upstream",
         "_waited",
         "_waiter",
+        "_whole",
         "awaits_client",
         "done",
         "goes_on",
@@ -107,6 +113,13 @@ class Upload:
         self._waiter: Strand | None = None
         self.awaits_client = False
         """It is the client who keeps everybody waiting."""
+        self._spool: Spool | None = None
+        self._next_spooled = 0
+        self._whole = False
+        """All of it was taken in before it was sent on: it has a length, whatever the client said."""
+        self._taking_in = False
+        self._payload = b""
+        """What the last piece that came holds of the body."""
         self._came = 0
         self._waited = 0.0
         self._take(first)
@@ -120,15 +133,38 @@ class Upload:
         if limit and self.received + self._left > limit:
             raise RequestError(413, "body_too_large", f"a body of {self.received + self._left} bytes, at most {limit}")
 
+    def take_in(self, spool: Spool) -> None:
+        """From the exchange's own greenlet, before there is a backend: receive all of it into `spool`, or as much as that takes.
+
+        Raises RequestError as the pump tells it, and the client's StreamError.
+        """
+        self._spool = spool
+        self._kept.clear()
+        self._kept_size = 0
+        self.replayable = self._taking_in = True
+        try:
+            spool.put(self._payload)
+            while not self.done and not spool.full:
+                self._take(self._read())
+                spool.put(self._payload)
+        finally:
+            self._client.patient = False
+            self._client.deadline = NEVER
+            self._payload = b""
+            self._taking_in = False
+        self._whole = self.done
+
     def begin(self, upstream: Stream, head: bytes) -> None:
         """Send `head` and what is here of the body, then pump what is to come. Raises StreamError (the backend's)."""
         self.sent = False
-        pieces = len(self._kept)
         self._mark = upstream.wired
-        upstream.write(head + b"".join(self._kept))
+        self._payload = b""
+        pieces = len(self._kept) if self._spool is None else 0
+        upstream.write(head + (b"".join(self._kept) if self._spool is None else self._spooled(0)))
         self._upstream = upstream  # not before: until then a start that an earlier try asked for must find nothing to do
         self._next = pieces
-        if self.done and self._next == len(self._kept):
+        self._next_spooled = 1
+        if self.done and self._next == len(self._kept) and (self._spool is None or len(self._spool) <= 1):
             self.sent = True
         else:
             self.pumping = True
@@ -184,6 +220,8 @@ class Upload:
         """The exchange is over."""
         self.pause()
         self._kept.clear()
+        if self._spool is not None:
+            self._spool.clear()
 
     # ---------------------------------------------------------------- the pump
 
@@ -219,6 +257,10 @@ class Upload:
             self._interrupt(ClientGone(str(error)))
             return
         while upstream is not None and self._upstream is upstream:
+            if self._spool is not None and self._next_spooled < len(self._spool):
+                if not self._send_spooled(upstream):
+                    return
+                continue
             if self._next < len(self._kept):
                 self._next += 1
                 try:
@@ -239,6 +281,28 @@ class Upload:
             except StreamError as error:
                 self._interrupt(ClientGone(str(error)))
                 return
+
+    def _send_spooled(self, upstream: Stream) -> bool:
+        """The next piece of what was taken in; False: the backend takes no more, or another one is asked meanwhile."""
+        piece = self._spooled(self._next_spooled)
+        self._next_spooled += 1
+        if self._upstream is not upstream:
+            return False
+        try:
+            upstream.write(piece)
+        except StreamError:
+            return False
+        return True
+
+    def _spooled(self, index: int) -> bytes:
+        """A piece of what was taken in, as the backend gets it. Raises RequestError."""
+        if self._spool is None or index >= len(self._spool):
+            return b""
+        try:
+            piece = self._spool.read(index)
+        except ScratchError as error:
+            raise RequestError(500, "buffer_unreadable", "what was buffered cannot be read") from error
+        return piece if self._whole or self._decoder is None or not piece else encode_chunk(piece)
 
     def _read(self) -> bytes:
         service = self._service
@@ -283,9 +347,11 @@ class Upload:
             self.done = self._decoder.done
             coded = (encode_chunk(payload) if payload else b"") + (LAST_CHUNK if self.done else b"")
         self.received += len(payload)
+        if self._upstream is None:
+            self._payload = payload
         if self._limit and self.received > self._limit:
             raise RequestError(413, "body_too_large", f"a body of more than {self._limit} bytes")
-        if coded:
+        if coded and not self._taking_in:
             self._kept.append(coded)
             self._kept_size += len(coded) + PIECE_COST
             if self._kept_size > REPLAY_LIMIT:

@@ -40,6 +40,7 @@ from lbproxy.ipc.uplink import Uplink
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.dial import BackendDialer
 from lbproxy.net.listener import Acceptor, Room
+from lbproxy.net.scratch import ScratchFile
 from lbproxy.net.strands import GeventStrands
 from lbproxy.observe import log
 from lbproxy.observe.access import AccessLog
@@ -104,6 +105,7 @@ class Worker:
         self._writer = LogWriter(handover.access_fd) if handover.access_fd >= 0 else None
         count = partial(self._add, Scalar.ACCESS_DROPPED)
         self._losses = None if self._writer is None else AccessLosses(self._writer, count, self._noisy)
+        self._scratch = ScratchFile(handover.scratch_fd) if handover.scratch_fd >= 0 else None
         self._bells = Bells(self._loop, handover.bells, handover.child)
         self._memory = limit_memory(handover)
         self._lock = PickLock(handover.pick_lock, handover.ledger, handover.child)
@@ -154,6 +156,8 @@ class Worker:
             admissions=pools.admissions,
             rewriter=places.rewriter,
             on_unread=self._on_unread,
+            scratch=self._scratch,
+            on_buffer_failed=self._on_buffer_failed,
         )
 
     def _acceptor(self, bound: BoundListener) -> Acceptor:
@@ -356,6 +360,10 @@ class Worker:
 
     def _on_unread(self, peer: str, text: bytes) -> None:
         self._noisy.warning("client.unknown", proxy=peer, wrote=text[:MOST_TOLD].decode("latin-1"))
+
+    def _on_buffer_failed(self, why: str) -> None:
+        self._add(Scalar.BUFFER_FAILURES, 1)
+        self._noisy.warning("buffer.failed", why=why, then="passed on as it comes")
 
     def _on_exhausted(self, error: OSError) -> None:
         self._noisy.warning("accept.exhausted", why=error.strerror or str(error))

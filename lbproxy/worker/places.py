@@ -44,7 +44,8 @@ def make_place(
 ) -> Place:
     """Of one route."""
     answers = route.client_close == "answer"
-    return Place(pools[route.pool], config.timeouts_of(route), rewriter, most_body(config, route), filters, answers)
+    place = Place(pools[route.pool], config.timeouts_of(route), rewriter, most_body(config, route), filters, answers)
+    return place.buffers(config.pool(route.pool))
 
 
 def most_body(config: Config, route: Route) -> int:

@@ -8,7 +8,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from lbproxy.config.model import VARIABLES
+from lbproxy.config.vocabulary import VARIABLES
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.tls_facts import TlsFacts
 from lbproxy.http.variables import CHANGING, Facts, Template, template

@@ -36,6 +36,7 @@ from lbproxy.streams import NEVER, Buffer, Strand, Stream
 from lbproxy.worker.door import Door
 from lbproxy.worker.filtering import make_filters
 from lbproxy.worker.places import make_place
+from tests.unit.proxy.fakes import FakeScratch
 from tests.unit.proxy.no_crowd import NoBells, NoLock
 
 EOF = b""
@@ -278,6 +279,7 @@ class World:
         route: model.Route | None = None,
         client_limits: tuple[model.ClientLimit, ...] = (),
         pool: model.Pool | None = None,
+        scratch: FakeScratch | None = None,
     ) -> None:
         self.now = 1000.0
         self._loop = getcurrent()
@@ -290,8 +292,7 @@ class World:
         self.dials: list[int] = []
         """Ports, in order."""
         self.refusing: dict[int, UpstreamError] = {}
-        self.patience = 0.0
-        """That of the last dial."""
+        self.patience = 0.0  # that of the last dial
         self.hanging: set[int] = set()
         """Ports where dialling waits for ever."""
         self.backend_room: int | None = None
@@ -311,7 +312,7 @@ class World:
             source="",
             listen=(),
             routes=(route,),
-            pools=(model.Pool("app", ()),),
+            pools=(pool or model.Pool("app", ()),),
             timeouts=timeouts or model.Timeouts(),
             limits=limits or model.Limits(),
             client_limits=client_limits,
@@ -320,6 +321,8 @@ class World:
         memory = Memory(RateTable(_cells()), counts, nullcontext(), lambda: [0], bytes(32), Budget(CLIENTS_KEPT))
         [filters] = make_filters(self.config, self.ledger, 0, memory, self.clock)
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
+        self.scratch = scratch
+        self.troubles: list[str] = []  # why something could not be buffered
         self.service = Service(
             config=self.config,
             router=Router([(route, make_place(self.config, route, {route.pool: balanced}, None, filters))]),
@@ -331,6 +334,8 @@ class World:
             clock=self.clock,
             on_fault=self.faults.append,
             retries=Retries(self.ledger.cells, 0, pick_lock, self.sleep, () if pool is None else (pool,)),
+            scratch=scratch,
+            on_buffer_failed=self.troubles.append,
         )
 
     # ---- time and greenlets
@@ -455,6 +460,7 @@ class World:
         in_flight = [self.ledger.backend_total(PerBackend.IN_FLIGHT, slot) for slot in range(8)]
         assert not any(in_flight), f"in flight: {in_flight}"
         assert self.ledger.total(Scalar.LIVE_REQUESTS) == 0
+        assert self.scratch is None or not self.scratch.blocks, "blocks that nobody freed"
         assert not self.alarms, "an alarm that nobody stopped"
         alive = [strand for strand in self.strands if not strand.dead]
         assert not alive, f"{len(alive)} greenlets left"

@@ -1,0 +1,24 @@
+"""Words that configurations may use inside values; imports nothing."""
+
+from __future__ import annotations
+
+VARIABLES = {
+    "client_ip": "the client's address; behind trusted_proxies the one they speak for",
+    "client_cert": "the verified certificate of the client as RFC 9440 writes it",
+    "client_fingerprint": "the SHA-256 of that certificate, in hexadecimal digits",
+    "client_issuer": "who signed it, as RFC 4514 writes names",
+    "client_serial": "its number, in hexadecimal digits",
+    "client_subject": "whose it is, as RFC 4514 writes names",
+    "host": "the host asked for, in lower case, without port",
+    "method": "GET and so on",
+    "path": "the path, without the query",
+    "port": "the port that the client used",
+    "query": "what stands behind the question mark",
+    "request_id": "see request_id",
+    "scheme": "https or http, as the client used it",
+    "tls_cipher": "the cipher suite",
+    "tls_version": "TLSv1.3 or TLSv1.2",
+    "trace_id": "see trace",
+    "backend": "of responses only: the backend that answered",
+}
+"""What may stand in braces in a header's value. One that has nothing to say is empty; a header that comes out empty is left out."""
