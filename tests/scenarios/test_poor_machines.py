@@ -82,13 +82,18 @@ def test_too_few_of_something(stage: Stage, limit: str) -> None:
     assert "Traceback" not in done.stderr, done.stderr
 
 
+@pytest.mark.usefixtures("namespaces")
 def test_a_full_disk_for_the_pid_file(stage: Stage) -> None:
-    """/dev/full in its place is no folder; a folder in its place is no file."""
-    place = stage.directory / "pid"
-    place.mkdir()
-    line = refusal(stage, "env", config=stage.config("127.0.0.1:9", proxy={"pid_file": str(place)}))
-    assert f"cannot write the pid file {place}: Is a directory" in line
-    assert [path.name for path in stage.directory.iterdir() if "pid" in path.name] == ["pid"], "nothing is left aside"
+    """No number would stand in it: refused, and nothing is left aside."""
+    full = 'mount -t tmpfs -o size=4k none /mnt && head -c 4096 /dev/zero >/mnt/filler && "$@"; code=$?; ls /mnt >&2; exit $code'
+    file = stage.directory / "lbproxy.toml"
+    file.write_text(toml.dumps(stage.config("127.0.0.1:9", proxy={"user": "root", "pid_file": "/mnt/pid"})))
+    done = run_cli_under((*MOUNTS, full, "sh"), "start", "-c", str(file))
+    assert done.returncode == 1, done
+    assert "lbproxy: cannot write the pid file /mnt/pid: No space left on device\n" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.endswith("filler\n"), done.stderr
+    assert done.stderr.count("/mnt/pid") == 1
 
 
 def test_certificates_that_were_joined_without_a_line_end(stage: Stage, tmp_path: Path) -> None:
