@@ -24,7 +24,7 @@ from lbproxy.proxy.client_side import KEEP_ALIVE, ClientSide
 from lbproxy.proxy.interim import Interim
 from lbproxy.proxy.place import Place
 from lbproxy.proxy.relay import SourceFailed, Transfer
-from lbproxy.proxy.requester import NO_REDIRECT, Client
+from lbproxy.proxy.requester import Client
 from lbproxy.proxy.response_head import next_head, read_piece
 from lbproxy.proxy.retry import IDEMPOTENT, Verdict, judge, preference
 from lbproxy.proxy.reuse import Upstream
@@ -126,7 +126,7 @@ class Exchange(ClientSide):
 
     def _route(self) -> None:
         client, head = self._client, self._head
-        if client.redirect != NO_REDIRECT and not client.forwarder.secure(head):
+        if client.redirect >= 0 and not client.forwarder.secure(head):
             return self._redirect()
         if head is not client.placed_head:
             head = self._head = client.find_place(head)
