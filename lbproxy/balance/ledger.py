@@ -34,7 +34,7 @@ PAGE_CELLS = 512
 HEADER_CELLS = PAGE_CELLS
 SECRET_CELLS = 4
 SCALAR_CELLS = PAGE_CELLS
-MAGIC = 0x6C6270726F787907  # "lbproxy" and the layout's version
+MAGIC = 0x6C6270726F787908  # "lbproxy" and the layout's version
 
 
 MOST_AT_ONCE = 2**24
@@ -67,10 +67,12 @@ class Column(IntEnum):
     EJECTED_UNTIL_MS = 9  # monotonic clock, milliseconds; writer: control
     EJECTIONS = 10  # in a row; writer: control
     ROTOR = 11  # of a pool's first backend: whose turn it is among equals; writer: the holder of the pick lock
+    WHY = 12  # what its last check found (health/outcome.py), 0: nothing is wrong; writer: control
+    NEXT_CHECK_MS = 13  # wall clock, milliseconds; 0: nobody knows; writer: control
 
 
 class Health(IntEnum):
-    UNKNOWN = 0  # never probed: used only while nothing is known to be up
+    UNKNOWN = 0  # not checked yet: used beside those that are up, and where nobody is
     UP = 1
     DOWN = 2
     EJECTED = 3  # up, but requests fail there
@@ -228,6 +230,8 @@ CONTROLS_COLUMNS = (
     Column.SHARE,
     Column.EJECTED_UNTIL_MS,
     Column.EJECTIONS,
+    Column.WHY,
+    Column.NEXT_CHECK_MS,
 )
 
 

@@ -198,11 +198,18 @@ class Selection:
 
 
 def _fit(tier: list[int], health: Sequence[int], loads: Sequence[int]) -> list[int]:
-    """Those of a tier that are up, warming up, or on trial and idle."""
-    up, warming, trial = _UP, _WARMING, _TRIAL
-    fit = []
+    """Those of a tier that are up, warming up, or on trial and idle; beside them who was not checked yet.
+
+    Else whoever passes its first check first, after a start or when all were down, gets everything there is until the others have
+    passed theirs. One that refuses connections costs nobody anything: the request goes elsewhere.
+    """
+    up, warming, trial, unknown = _UP, _WARMING, _TRIAL, _UNKNOWN
+    fit, known = [], False
     for index in tier:
         state = health[index]
         if state in (up, warming) or (state == trial and not loads[index]):
+            known = True
             fit.append(index)
-    return fit
+        elif state == unknown:
+            fit.append(index)
+    return fit if known else []

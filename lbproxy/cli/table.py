@@ -21,7 +21,7 @@ def overview(answer: Answer, now: float) -> list[str]:
     for generation in answer.get("generations") or []:
         lines += ["", *_generation(generation)]
     for pool in answer.get("pools") or []:
-        lines += ["", *_pool(pool)]
+        lines += ["", *_pool(pool, now)]
     lines += ["", *_traffic(answer.get("totals") or {})]
     lines += _reload(answer.get("last_reload"), now)
     return lines
@@ -71,7 +71,7 @@ def _worker(worker: Answer) -> Row:
     )
 
 
-def _pool(pool: Answer) -> Iterator[str]:
+def _pool(pool: Answer, now: float) -> Iterator[str]:
     backends = pool.get("backends") or []
     yield f"pool {pool.get('name', '?')}: {pool.get('usable', '?')} of {len(backends)} backends usable"
     rows = [
@@ -88,6 +88,17 @@ def _pool(pool: Answer) -> Iterator[str]:
         for backend in backends
     ]
     yield from table(("backend", "health", "admin", "weight", "in flight", "queued", "requests", "failures"), rows, left=(0, 1, 2))
+    yield from (f"  {backend.get('name', '?')}: {_why(backend, now)}" for backend in backends if backend.get("why"))
+
+
+def _why(backend: Answer, now: float) -> str:
+    """ "bad status: 503, down for 4 min, asked again in 3 s"."""
+    words = [str(backend["why"])]
+    if since := backend.get("health_since"):
+        words.append(f"{backend.get('health', '?')} for {duration(now - since)}")
+    if asked := backend.get("next_check"):
+        words.append(f"asked again in {duration(asked - now)}")
+    return ", ".join(words)
 
 
 def _weight(backend: Answer) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 
 from lbproxy.balance.ledger import Column, Health, Ledger, column_at, counted
-from lbproxy.health.outcome import Finding
+from lbproxy.health.outcome import Finding, number_of
 from lbproxy.health.outlier import Standing
 from lbproxy.health.verdict import State
 from lbproxy.health.warming import share
@@ -65,10 +65,22 @@ class Fitness:
         if state is State.UP and outage:
             self._begin_slowly()
         self._set(Column.REACHABLE, int(finding.reached))
+        self._set(Column.WHY, number_of(finding))
         self._publish()
+
+    def doubted(self) -> None:
+        """It was down, and so was the whole pool: nobody knows any more, and it takes part until its next check."""
+        self.verdict = State.UNKNOWN
+        self._newcomer = True
+        self._publish()
+
+    def asked_next(self, seconds: float) -> None:
+        """When its next check begins; wall clock."""
+        self._set(Column.NEXT_CHECK_MS, round(seconds * 1000))
 
     def counted(self, finding: Finding) -> None:
         """One check."""
+        self._set(Column.WHY, number_of(finding))
         self._set(Column.CHECKS, counted(self._get(Column.CHECKS)) + 1)
         if finding.passed:
             self._passes += self._relapsed

@@ -43,6 +43,8 @@ HEADINGS = (
     "Backend",
     "State",
     "For",
+    "Why",
+    "Asked next",
     "Weight",
     "In flight",
     "Queued",
@@ -102,7 +104,9 @@ def _summary(snapshot: Snapshot) -> str:
 def _row(facts: BackendFacts, now: float) -> str:
     state = "drained" if facts.drained else facts.health
     since = duration(now - facts.health_since) if facts.health_since else ""
+    asked = f"in {duration(facts.next_check - now)}" if facts.next_check else ""
     traffic = (facts.in_flight, facts.queued, facts.requests, facts.failures, facts.connects)
     counts = (facts.weight, *traffic, facts.checks, facts.check_failures)
     numbers = "".join(f"<td>{count:,}</td>" for count in counts)
-    return f'<tr><td>{escape(facts.name)}</td><td class="{state}">{state}</td><td>{since}</td>{numbers}</tr>'
+    words = f'<td class="{state}">{state}</td><td>{since}</td><td>{escape(facts.why)}</td><td>{asked}</td>'
+    return f"<tr><td>{escape(facts.name)}</td>{words}{numbers}</tr>"

@@ -38,7 +38,18 @@ Report = Callable[[HealthChanged], None]
 class Prober:
     """One backend's health. `run` never returns; kill its greenlet."""
 
-    def __init__(self, pool: Pool, backend: Backend, context: ssl.SSLContext | None, fitness: Fitness, report: Report) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        backend: Backend,
+        context: ssl.SSLContext | None,
+        fitness: Fitness,
+        report: Report,
+        on_up: Callable[[Prober], None] = lambda prober: None,
+    ) -> None:
+        """`on_up`: told when its verdict has turned to up."""
+        self._on_up = on_up
+        self._last = PASSED
         self._backend = backend
         self._pace = schedule.Pace(pool.health.interval, pool.health.fast_interval, pool.health.down_interval)
         self._wake = Event()
@@ -64,11 +75,29 @@ class Prober:
             interval = self._pace.interval(down=verdict.state is State.DOWN, changing=verdict.changing)
             # Spreading load is no secret: any randomness will do.
             delay = schedule.following(started, time.monotonic(), interval, random.random())  # noqa: S311
+            self._fitness.asked_next(time.time() + delay)
 
     def hurry(self) -> None:
         """Traffic met something: probe now, or right after the probe that is under way, but not more often than HURRY allows."""
         if time.monotonic() - self._started >= HURRY:
             self._wake.set()
+
+    @property
+    def down(self) -> bool:
+        """Its checks say so."""
+        return self._verdict.state is State.DOWN
+
+    def doubt(self) -> None:
+        """One of the pool is up again after all of them were down: whether this one is, too, is asked at once.
+
+        Until then it takes part, unless requests would hang there: who refuses costs nobody anything.
+        """
+        if self._verdict.state is not State.DOWN:
+            return
+        if self._last.outcome not in (Outcome.CONNECT_TIMEOUT, Outcome.UNREACHABLE):
+            self._verdict.doubt()
+            self._fitness.doubted()
+        self._wake.set()
 
     def _once(self) -> None:
         try:
@@ -76,11 +105,14 @@ class Prober:
         except OutOfMeans as error:
             get_logger().warning("health check not possible", backend=self._backend.identity, why=str(error))
             return
+        self._last = finding
         self._fitness.counted(finding)
         change = self._verdict.observe(finding)
         if change is not None:
             self._fitness.judged(change.state, finding)
             self._report(HealthChanged(self._backend.pool, self._backend.name, STATE_WORDS[change.state], change.why))
+            if change.state is State.UP:
+                self._on_up(self)
 
 
 def declare_up(backend: Backend, fitness: Fitness, report: Report) -> None:

@@ -29,6 +29,8 @@ class Watch:
         self._evidence = Evidence(handover.ledger, report)
         self._watched: dict[int, Watched] = {}
         """By slot."""
+        self._probers: dict[str, dict[int, Prober]] = {}
+        """By pool and slot."""
         self._greenlets: dict[int, gevent.Greenlet[..., object]] = {}
 
     def start(self) -> None:
@@ -49,10 +51,20 @@ class Watch:
         self._handover.backends[message.pool] = new
         for slot in {backend.slot for backend in old} - {backend.slot for backend in new}:
             del self._watched[slot]
+            self._probers.get(message.pool, {}).pop(slot, None)
             if (greenlet := self._greenlets.pop(slot, None)) is not None:
                 greenlet.kill(block=False)
         for slot, prober in self._begin(pool, new, newcomers=True).items():
             self._greenlets[slot] = self._group.spawn(prober.run, 0.0)
+
+    def _on_up(self, pool: str) -> Callable[[Prober], None]:
+        def doubt_the_others(risen: Prober) -> None:
+            others = [prober for prober in self._probers[pool].values() if prober is not risen]
+            if all(prober.down for prober in others):
+                for prober in others:
+                    prober.doubt()
+
+        return doubt_the_others
 
     def _begin(self, pool: Pool, backends: tuple[Backend, ...], *, newcomers: bool) -> dict[int, Prober]:
         """Watch these and no others of the pool; the probers, by slot, of those that are new here and are to be probed."""
@@ -70,7 +82,8 @@ class Watch:
                 self._watched[backend.slot] = Watched(backend, fitness, lambda: None)
                 continue
             context = self._handover.pool_contexts.get(pool.name)
-            probers[backend.slot] = prober = Prober(pool, backend, context, fitness, self._report)
+            probers[backend.slot] = prober = Prober(pool, backend, context, fitness, self._report, self._on_up(pool.name))
+            self._probers.setdefault(pool.name, {})[backend.slot] = prober
             self._watched[backend.slot] = Watched(backend, fitness, prober.hurry)
         if backends:
             self._evidence.watch(pool, [self._watched[backend.slot] for backend in backends])

@@ -42,3 +42,21 @@ class Finding(NamedTuple):
 
 
 PASSED = Finding(Outcome.PASSED)
+
+_BY_NUMBER = tuple(Outcome)
+
+
+def number_of(finding: Finding) -> int:
+    """As a cell of the ledger: which outcome, and the status that came where there was one; 0 for a check that passed."""
+    if finding.passed:
+        return 0
+    status = int(finding.detail) if finding.outcome is Outcome.BAD_STATUS and finding.detail.isdecimal() else 0
+    return _BY_NUMBER.index(finding.outcome) * 1000 + min(status, 999)
+
+
+def words_of(number: int) -> str:
+    """What such a cell tells; "" for nothing, or what is none."""
+    kind, status = divmod(number, 1000)
+    if not 0 < kind < len(_BY_NUMBER):
+        return ""
+    return str(Finding(_BY_NUMBER[kind], str(status) if status else ""))

@@ -57,6 +57,11 @@ class Verdict:
         """Something speaks against the present state, but not often enough yet."""
         return self._streak > 0
 
+    def doubt(self) -> None:
+        """Nothing that was seen counts any more: the next finding decides alone."""
+        self.state = State.UNKNOWN
+        self._streak = 0
+
     def observe(self, finding: Finding) -> Change | None:
         """Count one finding; the change if it turned the verdict."""
         said = State.UP if finding.passed else State.DOWN

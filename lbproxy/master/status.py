@@ -22,6 +22,8 @@ def _backend(facts: BackendFacts) -> dict[str, object]:
         "written": facts.written,
         "health": facts.health,
         "health_since": facts.health_since,
+        "why": facts.why,
+        "next_check": facts.next_check,
         "admin": "drained" if facts.drained else "enabled",
         "usable": facts.usable,
         "weight": facts.weight,

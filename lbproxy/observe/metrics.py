@@ -42,6 +42,11 @@ class BackendFacts(NamedTuple):
     written: str = ""
     """As in the configuration, where the name tells the address as well: a written name may have several."""
 
+    why: str = ""
+    """What its last check found wrong, or that requests failed there; "" when all is well."""
+    next_check: float = 0.0
+    """Wall clock, seconds: when it is asked next; 0 when nobody knows."""
+
     @property
     def usable(self) -> bool:
         """New requests go here."""

@@ -9,6 +9,7 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import (
     LATENCY_BUCKETS,
     Column,
+    Health,
     Ledger,
     PerBackend,
     Scalar,
@@ -16,6 +17,7 @@ from lbproxy.balance.ledger import (
     is_drained,
     ordered_weight,
 )
+from lbproxy.health.outcome import words_of
 from lbproxy.observe.metrics import BackendFacts, Snapshot, Totals
 
 REFUSALS = (
@@ -107,4 +109,13 @@ def _facts(ledger: Ledger, backend: Backend, sums: dict[PerBackend, list[int]], 
         checks=cells[column_at(Column.CHECKS, slot)],
         check_failures=cells[column_at(Column.CHECK_FAILURES, slot)],
         written=str(backend.written),
+        why=_why(ledger.health(slot), cells[column_at(Column.WHY, slot)]),
+        next_check=cells[column_at(Column.NEXT_CHECK_MS, slot)] / 1000,
     )
+
+
+def _why(health: Health, number: int) -> str:
+    """Why it gets no requests, or only some."""
+    if health is Health.EJECTED:
+        return "requests failed there"
+    return words_of(number)

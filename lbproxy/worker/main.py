@@ -59,6 +59,7 @@ from lbproxy.worker.bells import Bells
 from lbproxy.worker.door import Door
 from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.filtering import limit_memory, make_filters
+from lbproxy.worker.first_round import FirstRound
 from lbproxy.worker.gate import Gate
 from lbproxy.worker.guard import came_through, make_guard
 from lbproxy.worker.log_writer import LogWriter
@@ -206,9 +207,12 @@ class Worker:
         self._beat_due = time.monotonic() + HEARTBEAT_INTERVAL
         self._beat_timer.start(self._beat)
         self._flush_timer.start(self._flush)
-        self._uplink.send(Ready(os.getpid(), compiled.loaded(), " ".join(self._handover.walls)))
+        FirstRound(self._handover, self._loop, time.monotonic, self._say_ready).start()
         self._over.wait()
         return self._stop()
+
+    def _say_ready(self) -> None:
+        self._uplink.send(Ready(os.getpid(), compiled.loaded(), " ".join(self._handover.walls)))
 
     def _serve(self) -> None:
         if self._drainage is None:

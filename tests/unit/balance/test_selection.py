@@ -52,7 +52,9 @@ def selection(
         ([0, 0, 1], [D, D, U], (), [2]),
         ([0, 0, 1], [U, U, U], (10,), [1]),
         ([0, 0, 1], [U, U, U], (10, 11), [2]),  # a retry may leave the tier when nobody is left in it
-        ([0, 0, 1], [N, N, U], (), [2]),  # known to be up wins over never checked
+        ([0, 0, 1], [N, N, U], (), [2]),  # a tier of which somebody is known to be up wins over one that was never checked
+        ([0, 0, 1], [N, U, U], (), [0, 1]),  # beside one that is up nobody has to be known
+        ([0, 0, 1], [D, U, N], (), [1]),
         ([0, 0, 1], [N, D, N], (), [0]),
         ([5, 0, 9], [U, D, U], (), [0]),  # only the order of the numbers matters
         ([0, 0, 1], [D, D, D], (), []),

@@ -134,6 +134,16 @@ def test_everything_at_a_glance() -> None:
     ]
 
 
+def test_why_a_backend_is_down() -> None:
+    """Since when, and when it is asked next; what an older master does not tell is left out."""
+    down = {"name": "b:80", "health": "down", "why": "bad status: 503", "health_since": NOW - 250.0, "next_check": NOW + 3.0}
+    older = {"name": "c:80", "health": "down", "why": "connection refused"}
+    lines = overview({"pools": [{"name": "api", "usable": 0, "backends": [down, older, {"name": "d:80", "why": ""}]}]}, NOW)
+    assert "  b:80: bad status: 503, down for 4 min, asked again in 3 s" in lines
+    assert "  c:80: connection refused" in lines
+    assert not [line for line in lines if line.startswith("  d:80:")]
+
+
 def test_warnings_are_shown_at_the_top() -> None:
     """Below what it is about: the configuration."""
     lines = overview({**ANSWER, "warnings": ["lb.toml:7: one", "lb.toml:9: two"]}, NOW)

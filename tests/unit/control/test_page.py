@@ -44,7 +44,7 @@ class Document(HTMLParser):
 
 def test_a_row_per_backend() -> None:
     """With its numbers in the columns their headings tell."""
-    down = backend("web", "b:80", health="down", requests=1_234_567)
+    down = backend("web", "b:80", health="down", requests=1_234_567, why="bad status: <503>", next_check=1_063.0)
     document = Document(page(snapshot(backend(), backend("api", "a:80", drained=True), down)))
     headings = document.rows[0]
     rows = [dict(zip(headings, row, strict=True)) for row in document.rows if row != headings]
@@ -52,6 +52,8 @@ def test_a_row_per_backend() -> None:
     assert rows[0]["Backend"] == "10.0.0.1:80"
     assert [rows[0][name] for name in ("For", "In flight", "Failures", "Failed checks")] == ["59 s", "2", "4", "1"]
     assert rows[2]["Requests"] == "1,234,567"
+    assert [rows[2][name] for name in ("For", "Why", "Asked next")] == ["59 s", "bad status: <503>", "in 3 s"]
+    assert [rows[0][name] for name in ("Why", "Asked next")] == ["", ""]
 
 
 def test_the_title_tells_what_matters() -> None:

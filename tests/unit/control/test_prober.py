@@ -193,3 +193,31 @@ def test_the_pace_follows_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     scripted(monkeypatch, [PASSED, refused, refused, refused, PASSED, PASSED])
     run_until_told(pool_of("api", 80, health=FAST), new_ledger(), 3)
     assert asked[:5] == [(False, False), (False, True), (False, True), (True, False), (True, True)]
+
+
+@pytest.mark.parametrize(("outcome", "health"), [(Outcome.REFUSED, Health.UNKNOWN), (Outcome.CONNECT_TIMEOUT, Health.DOWN)])
+def test_who_is_doubted_takes_part_and_is_asked_at_once(
+    monkeypatch: pytest.MonkeyPatch, outcome: Outcome, health: Health
+) -> None:
+    """But for where requests would hang. When it is asked next, and what it said, stands in the ledger."""
+    scripted(monkeypatch, [Finding(outcome)])
+    ledger = new_ledger()
+    pool = pool_of("api", 80, health=model.Health(interval=3600, fast_interval=3600, down_interval=3600))
+    told: list[HealthChanged] = []
+    prober = Prober(pool, resolved(pool)[0], None, Fitness(ledger, 0), told.append)
+    greenlet = gevent.spawn(prober.run, 0.0)
+    try:
+        with gevent.Timeout(10):
+            while not ledger.cells[column_at(Column.NEXT_CHECK_MS, 0)]:
+                gevent.sleep(0.001)
+        assert prober.down
+        assert ledger.cells[column_at(Column.NEXT_CHECK_MS, 0)] > (time.time() + 3000) * 1000
+        assert ledger.cells[column_at(Column.WHY, 0)] > 0
+        prober.doubt()
+        assert ledger.health(0) is health
+        with gevent.Timeout(10):
+            while ledger.cells[column_at(Column.CHECKS, 0)] < 2:
+                gevent.sleep(0.001)
+        assert ledger.health(0) is Health.DOWN
+    finally:
+        greenlet.kill()

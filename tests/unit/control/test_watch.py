@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import gevent
 import pytest
@@ -12,11 +13,17 @@ from gevent.pool import Group
 from lbproxy.balance import places
 from lbproxy.balance.ledger import Column, Health, column_at
 from lbproxy.config import model
+from lbproxy.control import prober as prober_module
+from lbproxy.control.probe import Target
 from lbproxy.control.watch import Watch
+from lbproxy.health.outcome import PASSED, Finding, Outcome
 from lbproxy.ipc.messages import HealthChanged, Placed
 from tests.unit.control.backends import OK, answering, handover, new_ledger
 
 TCP = model.Health(type="tcp", interval=0.05, fast_interval=0.05, down_interval=0.05, timeout=1.0)
+
+SLOW = Finding(Outcome.RESPONSE_TIMEOUT)
+"""Of a check that never ends."""
 
 
 class Scene:
@@ -128,5 +135,32 @@ def test_without_checks_it_is_up_at_once() -> None:
         assert [made.ledger.health(slot) for slot in (0, 5)] == [Health.UP, Health.UP]
         made.place("127.0.0.2=5")
         assert len(made.group) == 1
+    finally:
+        made.close()
+
+
+def test_after_all_were_down_the_first_does_not_get_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are asked at once, and take part until they have answered."""
+    answers: dict[str, Finding] = dict.fromkeys(("127.0.0.1", "127.0.0.2"), Finding(Outcome.REFUSED))
+    asked: list[str] = []
+
+    def probe(target: Target) -> Finding:
+        asked.append(target.ip)
+        found = answers[target.ip]
+        if found is SLOW:
+            gevent.sleep(3600)
+        return found
+
+    monkeypatch.setattr(prober_module, "probe", probe)
+    made = Scene(80, replace(TCP, down_interval=0.02))
+    try:
+        made.place("127.0.0.1=0,127.0.0.2=5")
+        made.wait(lambda: made.ledger.health(0) is made.ledger.health(5) is Health.DOWN)
+        answers["127.0.0.2"] = SLOW
+        asked.clear()
+        made.wait(lambda: "127.0.0.2" in asked)
+        answers["127.0.0.1"] = PASSED
+        made.wait(lambda: made.ledger.health(0) is Health.UP)
+        assert made.ledger.health(5) is Health.UNKNOWN
     finally:
         made.close()

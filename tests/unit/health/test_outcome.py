@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from lbproxy.health.outcome import PASSED, Finding, Outcome
+import pytest
+
+from lbproxy.health.outcome import PASSED, Finding, Outcome, number_of, words_of
 
 
 def test_only_passed_passes() -> None:
@@ -13,3 +15,19 @@ def test_a_finding_reads_as_a_sentence_for_the_log() -> None:
     """The layer's word, and what came where that says more."""
     assert str(Finding(Outcome.REFUSED)) == "connection refused"
     assert str(Finding(Outcome.BAD_STATUS, "503")) == "bad status: 503"
+
+
+@pytest.mark.parametrize(("finding", "words"), [
+    (PASSED, ""),
+    (Finding(Outcome.REFUSED), "connection refused"),
+    (Finding(Outcome.BAD_STATUS, "503"), "bad status: 503"),
+    (Finding(Outcome.TLS_FAILURE, "certificate has expired"), "TLS failure"),
+])  # fmt: skip
+def test_a_finding_is_a_number_for_the_ledger(finding: Finding, words: str) -> None:
+    """Of its details only a status is one."""
+    assert words_of(number_of(finding)) == words
+
+
+def test_numbers_that_are_none() -> None:
+    """Whoever wrote them."""
+    assert [words_of(number) for number in (-5, 0, 999, 10**6)] == [""] * 4

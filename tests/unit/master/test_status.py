@@ -20,6 +20,8 @@ def test_pools_and_backends_keep_their_order_and_their_numbers() -> None:
         "written": "b:1",
         "health": "up",
         "health_since": 1_000.5,
+        "why": "",
+        "next_check": 0.0,
         "admin": "drained",
         "usable": False,
         "weight": 9,

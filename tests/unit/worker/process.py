@@ -42,7 +42,7 @@ def handover_of(options: dict[str, Any]) -> Handover:
         source="",
         listen=tuple(bound.listen for bound in listeners),
         routes=(model.Route("app"),),
-        pools=(model.Pool("app", ()),),
+        pools=(model.Pool("app", (), health=model.Health(type="off")),),
         proxy=model.Process(drain_timeout=options.get("drain_timeout", 30.0), idle_grace=options.get("idle_grace", 2.0)),
         timeouts=model.Timeouts(**options.get("timeouts", {})),
     )
