@@ -91,7 +91,8 @@ def test_a_stopped_process_is_left_alone(stage: Stage) -> None:
     """Its kernel accepts and nobody answers: clients wait for one time-out at most, see no error, and then nobody goes there."""
     apps = [stage.app(f"app{number}") for number in range(3)]
     addresses = [app.address for app in apps]
-    proxy = stage.proxy(*addresses, workers=2, timeouts={"response_head": "500ms"}, app={"outlier": {"ejection": "500ms"}})
+    app = {"outlier": {"ejection": "500ms"}, "retry_on": ["connect", "closed", "timeout"]}
+    proxy = stage.proxy(*addresses, workers=2, timeouts={"response_head": "500ms"}, app=app)
     proxy.wait_up(*addresses)
     with Load(proxy.port(), stage.authority.file, connections=8) as load:
         proxy.wait_access(count=100, status=200)
