@@ -45,14 +45,15 @@ def try_out(config: Config) -> None:
 
 
 def open_for_worker(config: Config) -> int:
-    """In the worker's process, while it still has the master's rights: a descriptor, or -1 where none is needed.
+    """In the worker's process, while it still has the master's rights: a descriptor, or -1 where it cannot be had.
 
-    Nor where it cannot be had any more, which is told: the worker then buffers in memory, and passes on what is more.
+    Where pools buffer that is told: the worker then buffers in memory, and passes on what is more. Other pools need it for uploads
+    without a length to servers of HTTP/1.0 alone.
     """
-    if not config.buffers_on_disk:
-        return -1
     try:
         return open_unnamed(config.proxy.temp_dir)
     except OSError as error:
+        if not config.buffers_on_disk:
+            return -1
         get_logger().error("buffer.no_file", folder=str(config.proxy.temp_dir), why=error.strerror, then="buffer in memory only")
         return -1

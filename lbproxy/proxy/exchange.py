@@ -26,16 +26,22 @@ from lbproxy.proxy.place import Place
 from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.proxy.requester import Client
 from lbproxy.proxy.response_head import next_head, read_piece
-from lbproxy.proxy.retry import IDEMPOTENT, Verdict, judge, preference
-from lbproxy.proxy.reuse import Upstream
+from lbproxy.proxy.retry import IDEMPOTENT, REPLAY_LIMIT, Verdict, judge, preference
+from lbproxy.proxy.reuse import CURRENT, UNHEARD, Upstream
 from lbproxy.proxy.spool import Spool
 from lbproxy.proxy.time_limit import TimeLimit
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.proxy.upload import Upload
+from lbproxy.proxy.version import ask
 from lbproxy.streams import NEVER
 
 _TO_CONNECTS = (PerBackend.CONNECTS - PerBackend.FAILURES) * BACKEND_SLOTS
 """From the cell that counts a backend's failures to the one that counts connections to it."""
+
+UNFILED = 1024 * 1024
+"""Bytes of a body that are taken in for a server of HTTP/1.0 where there is no file for them; else REPLAY_LIMIT stay in memory."""
+PAUSE = 0.5
+"""Seconds that a body may pause before the backend, of which nothing is known, is asked whether it may have it as it comes."""
 
 _CLOSE = b"\r\nConnection: close"
 _CHUNKED = b"\r\nTransfer-Encoding: chunked"
@@ -151,13 +157,14 @@ class Exchange(ClientSide):
         with place.filters.admit(head, client.forwarder):
             return self._serve(place.pool)
 
-    def _take_in(self, upload: Upload) -> None:
-        """The pool wants all of the body before it hears of the request."""
+    def _take_in(self, upload: Upload, pause: float = 0.0) -> None:
+        """Before the backend hears of the request all of its body is wanted, or what comes before a `pause` of so many seconds."""
         head, place, service = self._head, self._place, self._service
         if head.expect_continue and not upload.received:
             self._bytes_out += len(CONTINUE)
             self._client.stream.write(CONTINUE)
-        upload.take_in(Spool(service.scratch, place.buffer_requests, place.buffer_file, service.on_buffer_failed))
+        memory = place.buffer_requests or (UNFILED if service.scratch is None else REPLAY_LIMIT)
+        upload.take_in(Spool(service.scratch, memory, place.buffer_file, service.on_buffer_failed), pause)
         self._head = taken_in(head, upload.received if upload.done else CHUNKED)
         self._parsed = self._leased = self._answered = service.clock()
 
@@ -193,6 +200,27 @@ class Exchange(ClientSide):
             if (budgeted := self._service.retries.begin(pool, self._tries, failure.nothing_sent)) < 0:
                 return self._answer(self._status, self._reason)
 
+    def _measure(self, lease: Lease, pool: Pool) -> None:
+        """A body without a length is for servers that are known to speak 1.1 (RFC 9112 6.1): others take it for none, and say 200.
+
+        So it is taken in before others hear of it. One of whom nothing is known yet is asked once it takes longer.
+        """
+        upload, idle, slot = self._upload, self._service.idle, lease.slot
+        if upload is None or (spoken := idle.speaks(slot)) == CURRENT:
+            return
+        self._service.strands.sleep(0.0)  # so that the pump of an earlier try has stopped reading
+        if spoken == UNHEARD:
+            self._take_in(upload, PAUSE)
+            if self._head.body != CHUNKED:
+                return
+            ask(self._dial(lease, pool), self._head, self._service, self._place)
+            self._leased = self._answered = self._service.clock()
+            if idle.speaks(slot) == CURRENT:
+                return
+        self._take_in(upload)
+        if self._head.body == CHUNKED:
+            raise RequestError(411, "length_unknown", "the body has no length, and is more than may be buffered for HTTP/1.0")
+
     def _admit(self, pool: Pool, why: Unavailable, tried: tuple[int, ...]) -> Lease | Unavailable:
         """The everyday pick did not give a lease: perhaps the pool only wants to know more of the request."""
         admission = self._service.admissions.get(pool.name)
@@ -212,6 +240,8 @@ class Exchange(ClientSide):
         while True:
             upstream = None
             try:
+                if self._head.body == CHUNKED:
+                    self._measure(lease, pool)
                 if reuse:
                     upstream = self._kept(lease, pool)
                 if upstream is None:
@@ -324,6 +354,7 @@ class Exchange(ClientSide):
             return last, data[len(last.raw) :]
         known, data = next_head(stream, data, self._heads, self._head.method)
         upstream.last_head = None if known.reader is None else known
+        self._service.idle.heard(upstream.backend.slot, known.head.minor)
         return known, data
 
     def _tunnel(self, upstream: Upstream, answer: ResponseHead, data: bytes) -> None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.ledger import BACKEND_SLOTS
 from lbproxy.config.model import Connections
 from lbproxy.http.heads import KnownHead
 from lbproxy.streams import NEVER, Stream
@@ -24,6 +25,8 @@ from lbproxy.streams import NEVER, Stream
 SETTLED = 0.05
 """Seconds after an answer by which a backend that means to close has closed."""
 _NO_LIMIT = 2**62
+UNHEARD, OLD, CURRENT = range(3)
+"""What is known of a backend's version of HTTP: nothing, 1.0, 1.1. Only 1.1 has chunks."""
 _NONE = Connections(idle=0)
 """For backends that have left."""
 
@@ -123,15 +126,16 @@ class Upstream:
 
 
 class IdleUpstreams:
-    """All idle connections of a worker."""
+    """All idle connections of a worker, and which HTTP each backend speaks."""
 
-    __slots__ = ("_clock", "_gone", "_settings", "_shelves")
+    __slots__ = ("_clock", "_gone", "_settings", "_shelves", "_spoken")
 
     def __init__(self, clock: Callable[[], float], settings: Mapping[str, Connections] | None = None) -> None:
         """`clock`: monotonic seconds; `settings`: by the names of pools; the defaults for others."""
         self._clock = clock
         self._settings = settings or {}
         self._shelves: dict[int, Shelf] = {}
+        self._spoken = bytearray(BACKEND_SLOTS)
         self._gone: set[int] | None = None
         """Slots whose backends have left. Their columns may get new owners later, who must not meet these connections."""
 
@@ -156,6 +160,14 @@ class IdleUpstreams:
             sleep(settled - now)
             upstream = shelf.take_settled(settled)
         return upstream
+
+    def heard(self, slot: int, minor: int) -> None:
+        """A head of HTTP/1.minor came from the backend of that slot."""
+        self._spoken[slot] = CURRENT if minor else OLD
+
+    def speaks(self, slot: int) -> int:
+        """UNHEARD, OLD or CURRENT, by the last head that came."""
+        return self._spoken[slot]
 
     def put(self, upstream: Upstream, now: float) -> None:
         """Its response ended cleanly: keep it."""
@@ -186,6 +198,7 @@ class IdleUpstreams:
         """The backends of these slots have left: close what is idle there, and keep nothing that comes back. Others are `there`."""
         closed = set(gone)
         for slot in closed:
+            self._spoken[slot] = UNHEARD
             shelf = self._shelves.pop(slot, None)
             if shelf is not None:
                 shelf.clear()

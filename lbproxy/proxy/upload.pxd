@@ -18,6 +18,7 @@ cdef class Upload:
     cdef public long long _mark
     cdef public Py_ssize_t _next
     cdef public Py_ssize_t _next_spooled
+    cdef public double _pause
     cdef public bytes _payload
     cdef public object _pump
     cdef public bint _repeatable

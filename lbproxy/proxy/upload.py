@@ -39,6 +39,10 @@ class _Stopped(BaseException):
     """The pump is needed no more. Not an Exception, so that nothing on its way takes it for a failure."""
 
 
+class _Paused(Exception):
+    """Nothing came for the time of `_pause`."""
+
+
 class Upload:
     """One request's body."""
 
@@ -55,6 +59,7 @@ class Upload:
         "_mark",
         "_next",
         "_next_spooled",
+        "_pause",
         "_payload",
         "_pump",
         "_repeatable",
@@ -120,6 +125,7 @@ class Upload:
         self._taking_in = False
         self._payload = b""
         """What the last piece that came holds of the body."""
+        self._pause = 0.0
         self._came = 0
         self._waited = 0.0
         self._take(first)
@@ -133,21 +139,29 @@ class Upload:
         if limit and self.received + self._left > limit:
             raise RequestError(413, "body_too_large", f"a body of {self.received + self._left} bytes, at most {limit}")
 
-    def take_in(self, spool: Spool) -> None:
-        """From the exchange's own greenlet, before there is a backend: receive all of it into `spool`, or as much as that takes.
+    def take_in(self, spool: Spool, pause: float = 0.0) -> None:
+        """From the exchange's own greenlet, while there is no backend: receive all of it into `spool`, or as much as that takes.
 
-        Raises RequestError as the pump tells it, and the client's StreamError.
+        `pause`: seconds without a byte after which it returns as well; 0: see body_idle. It may be asked again then, and goes on
+        with the first `spool`; also after a try that may be repeated elsewhere, of which all is kept. Raises RequestError as the
+        pump tells it, and the client's StreamError.
         """
-        self._spool = spool
+        if self._spool is None:
+            self._spool = spool
+        spool, sent = self._spool, b"".join(self._kept)
+        spool.put(sent if self._decoder is None else ChunkDecoder().feed(sent))
         self._kept.clear()
         self._kept_size = 0
         self.replayable = self._taking_in = True
+        self._pause = pause
         try:
-            spool.put(self._payload)
             while not self.done and not spool.full:
                 self._take(self._read())
                 spool.put(self._payload)
+        except _Paused:
+            pass
         finally:
+            self._pause = 0.0
             self._client.patient = False
             self._client.deadline = NEVER
             self._payload = b""
@@ -310,12 +324,17 @@ class Upload:
         # A byte now and then would keep the clock of `body_idle` from ever running out: all waiting together has a limit, too, that
         # grows with what comes. Only waiting for the client counts, never for a backend that is slow to take it.
         left = min(timeout, timeout + self._came / rate - self._waited) if rate else timeout
+        pause = self._pause
+        pausing = 0.0 < pause < left
         begun = service.clock()
-        self._client.deadline = begun + left
+        self._client.deadline = begun + (pause if pausing else left)
         self.awaits_client = True
         try:
             raw = self._client.read(BODY_READ)
         except TimedOut:
+            if pausing:
+                self._waited += pause
+                raise _Paused from None
             if left < timeout:
                 raise RequestError(408, "body_too_slow", f"the body came with less than {rate} bytes a second") from None
             raise RequestError(408, "body_timeout", f"the body stood still for {timeout:g} s") from None

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
+from lbproxy.proxy.exchange import PAUSE
 from tests.conftest import Stage
 from tests.support.backends import gunicorn
 from tests.support.ports import free_port
@@ -80,8 +82,11 @@ def test_slow_uploads_and_slow_downloads(stage: Stage, tmp_path: Path, kind: str
     assert not proxy.events("buffer.failed")
 
 
-def test_servers_of_http_1_0_get_uploads(stage: Stage) -> None:
-    """wsgiref takes a chunked body for none: curl's upload of unknown length reaches it with its length."""
+@both_ways
+@pytest.mark.parametrize("pool", [BUFFERING, {}], ids=["buffering", "streaming"])
+def test_servers_of_http_1_0_get_uploads(stage: Stage, pool: dict[str, str], tls: bool) -> None:
+    """wsgiref takes a chunked body for none: curl's upload of unknown length reaches it with its length, as the first request and
+    later, and though it comes with a pause."""
     curl = need("curl")
 
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -96,13 +101,20 @@ def test_servers_of_http_1_0_get_uploads(stage: Stage) -> None:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            proxy = served(stage, f"127.0.0.1:{server.server_port}", tls=True)
-            url = f"https://localhost:{proxy.port()}/"
-            done = subprocess.run(
-                [curl, "--silent", "--cacert", str(stage.authority.file), "--upload-file", "-", url],
-                input=b"z" * MEGABYTE, capture_output=True, timeout=PATIENCE, check=True,
-            )  # fmt: skip
-            assert done.stdout == str(MEGABYTE).encode()
+            proxy = served(stage, f"127.0.0.1:{server.server_port}", tls, **{**dict.fromkeys(BUFFERING, "0"), **pool})
+            url = f"{'https' if tls else 'http'}://localhost:{proxy.port()}/"
+            for _ in range(2):
+                done = subprocess.run(
+                    [curl, "--silent", "--cacert", str(stage.authority.file), "--upload-file", "-", url],
+                    input=b"z" * 3 * MEGABYTE, capture_output=True, timeout=PATIENCE, check=True,
+                )  # fmt: skip
+                assert done.stdout == str(3 * MEGABYTE).encode()
+            client = stage.client(proxy, tls=tls)
+            client.send_head("POST", "/", [("Transfer-Encoding", "chunked")])
+            client.send(b"3\r\none\r\n")
+            time.sleep(2 * PAUSE)  # the pause is what is tried
+            client.send(b"3\r\ntwo\r\n0\r\n\r\n")
+            assert client.response("POST").body == b"6"
         finally:
             server.shutdown()
             thread.join()

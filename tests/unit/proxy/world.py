@@ -280,7 +280,9 @@ class World:
         client_limits: tuple[model.ClientLimit, ...] = (),
         pool: model.Pool | None = None,
         scratch: FakeScratch | None = None,
+        heard: bool = True,
     ) -> None:
+        """`heard`: the backends are known to speak HTTP/1.1."""
         self.now = 1000.0
         self._loop = getcurrent()
         self._put_off: deque[Callable[[], object]] = deque()
@@ -322,11 +324,14 @@ class World:
         [filters] = make_filters(self.config, self.ledger, 0, memory, self.clock)
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
         self.scratch = scratch
+        self.idle = IdleUpstreams(self.clock)
+        for slot in range(backends if heard else 0):
+            self.idle.heard(slot, 1)
         self.troubles: list[str] = []  # why something could not be buffered
         self.service = Service(
             config=self.config,
             router=Router([(route, make_place(self.config, route, {route.pool: balanced}, None, filters))]),
-            idle=IdleUpstreams(self.clock),
+            idle=self.idle,
             dialer=self,
             strands=self,
             counters=Counters(self.ledger, 0),
