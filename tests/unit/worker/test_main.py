@@ -276,7 +276,7 @@ def test_a_drain_loses_nothing(office: Office, closing: str) -> None:
     assert silent.request().status == 200
     running.send_head("GET", "/hold")
     assert office.backend.held.acquire(timeout=20)
-    worker.pipe.send(Drain(20_000, closing=closing))
+    worker.pipe.send(Drain(120_000, 60_000, closing=closing))  # the idle have time for all that follows, busy as the machine may be
     eventually(lambda: not worker.accepts(), "it drains")
     eventually(lambda: refused(worker), "nobody listens any more")
     late = parked.request()
@@ -284,6 +284,7 @@ def test_a_drain_loses_nothing(office: Office, closing: str) -> None:
     office.backend.release.set()
     last = running.response()
     assert (last.status, last.get("connection")) == (200, "close")
+    worker.pipe.send(Drain(120_000, closing=closing))
     assert silent.ended(), "idle connections end after their grace"
     for client in (running, parked, silent):
         client.close()
