@@ -110,6 +110,7 @@ class Stream:
         """Close so that nothing already written is lost: end our side, wait in the background for the peer's end, then close.
 
         `busy`: the peer is in the middle of sending something that nobody wants any more, and may not look before it has sent it.
+        Never for one that was given up because it is slow: it would be slow again.
         """
         raise NotImplementedError
 

@@ -23,6 +23,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gevent.hub import get_hub
@@ -30,6 +31,7 @@ from greenlet import getcurrent, greenlet
 
 from lbproxy.errors import ConnectionLost, TimedOut
 from lbproxy.net.deadlines import Deadlines
+from lbproxy.net.lingering import Linger
 from lbproxy.net.tcp_info import acknowledged, unacknowledged
 from lbproxy.net.wire import LEAST, monotonic, receive, send, unsent
 from lbproxy.net.work_budget import BULK
@@ -40,10 +42,6 @@ _switch_to = greenlet.switch
 
 READ, WRITE = 1, 2  # libev's EV_READ and EV_WRITE
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with zero time-out
-LINGER = 2.0
-"""Seconds `finish` waits for the peer's end of input: a client that has nothing more to say needs a round trip."""
-QUIET, BUSY_LINGER = 5.0, 30.0
-"""For one in the middle of a body that is refused, each piece and all of it: plain clients send it all before they read (nginx)."""
 FAIR = 2
 """Reads without a wait: 256 KiB of a body, about half a millisecond with TLS."""
 MUCH_UNSENT = 128 * 1024
@@ -54,8 +52,6 @@ LEAST_RATE = 1024
 buffer of megabytes and a slow client takes longer than `write_stall`; so a write that is late is looked at more closely."""
 EARLY_LIMIT = 16 * 1024
 """Bytes read ahead for a client while its request is being answered: a pipelined request's worth."""
-_DISCARDED = 64 * 1024
-"""Bytes of unwanted input that are read at once."""
 
 
 class TcpStream(Stream):
@@ -410,7 +406,7 @@ class TcpStream(Stream):
         """See Stream."""
         if self.closed:
             return
-        self.owner = linger = _Linger(self, self._goodbye(), busy)
+        self.owner = linger = Linger(self, partial(TcpStream.close, self), self._goodbye(), busy)
         self.deadline = time.monotonic() + self.write_stall
         self.unread = False  # also when called from `on_readable`: the watcher has to go on
         if self._paused:
@@ -434,57 +430,3 @@ class TcpStream(Stream):
             except OSError:
                 pass  # the peer was faster; closing is all that is left
         TcpStream.close(self)
-
-
-class _Linger:
-    """Owner of a stream that is being finished: says goodbye, then throws input away until the peer ends or its time is up.
-
-    Closing a socket with unread input makes the kernel send a reset, which can destroy the response before the client read it.
-    And the goodbye may have to wait: behind a large response there is often no room for it at once, and a client that finds the
-    end without it must think that something is missing.
-    """
-
-    __slots__ = ("_quiet", "_stream", "_unsent", "_until", "_whole")
-
-    def __init__(self, stream: TcpStream, goodbye: bytes, busy: bool) -> None:
-        self._stream = stream
-        self._unsent = goodbye
-        self._quiet = QUIET if busy else LINGER
-        self._whole = BUSY_LINGER if busy else LINGER
-        self._until = 0.0
-
-    def say_goodbye(self) -> None:
-        """Send what is left of it, now or when there is room, then end our side."""
-        stream = self._stream
-        try:
-            if self._unsent:
-                self._unsent = self._unsent[send(stream._fd, self._unsent) :]
-                if self._unsent:
-                    stream._call_on_room(self.say_goodbye)
-                    return
-            if stream._write_watcher is not None:
-                stream._write_watcher.stop()
-            stream._sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            TcpStream.close(stream)  # the peer is gone
-            return
-        now = time.monotonic()
-        self._until = now + self._whole
-        stream.deadline = now + self._quiet
-
-    def on_readable(self) -> None:
-        """Discard; close at the end."""
-        self._stream.unread = False
-        try:
-            came = receive(self._stream._fd, _DISCARDED)
-        except OSError:
-            came = b""  # reset: as good an end as any
-        self._stream._bulk = came is not None and len(came) >= BULK
-        if came == b"":
-            TcpStream.close(self._stream)
-        elif self._until:  # else the goodbye is not out yet, and has a limit of its own
-            self._stream.deadline = min(self._until, time.monotonic() + self._quiet)
-
-    def on_expired(self) -> None:
-        """The peer never ended its side."""
-        TcpStream.close(self._stream)

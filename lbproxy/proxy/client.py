@@ -317,7 +317,8 @@ class ClientConnection(Client):
             timing = Timing(self.tls_seconds, begun, ended, ended, ended, ended)
             service.access.add(self.peer, b"-", b"", b"", error.status, error.reason, 0, len(answer), "", 0, timing)
         self.stream.write_last(answer)
-        self._finish(busy=True)  # a body may stand behind what was refused, which is not known
+        # A body may stand behind what was refused, which is not known. But who was late has had his time.
+        self._finish(busy=error.status != 408)
         return False
 
     # ---------------------------------------------------------------- ends

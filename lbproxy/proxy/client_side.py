@@ -108,8 +108,8 @@ class ClientSide:
         """The client has its answer: may its connection carry the next request?"""
         upload = self._upload
         if upload is not None:
-            self.unread = not upload.done
-            self._close = self._close or self.unread
+            self._close = self._close or not upload.done
+            self.unread = not upload.done and self._status != 408  # who is cut for being slow has had his time
             self.rest = upload.rest
         self.keep = not self._close
 

@@ -2,7 +2,8 @@
 
 The lease is held from the pick to the last byte of the response, whatever happens in between. What became of the client's
 connection is told in `keep` (it may carry the next request), `broken` (it must be cut so that the client sees that something is
-missing), `unread` (more of a body may come that nobody wants) and `rest` (bytes of the next request that are here already).
+missing), `unread` (more of a body may come that nobody wants, from a client that is not late with it) and `rest` (bytes of the next
+request that are here already).
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ from lbproxy.ipc.pipe import ChildPipe
 from lbproxy.ipc.uplink import Uplink
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.dial import BackendDialer
+from lbproxy.net.lingering import cut_lingering
 from lbproxy.net.listener import Acceptor, Room
 from lbproxy.net.scratch import ScratchFile
 from lbproxy.net.strands import GeventStrands
@@ -181,10 +182,14 @@ class Worker:
         return Acceptor(self._loop, bound.socket, reception.welcome, self._room, self._on_exhausted, door, make_room)
 
     def _room(self) -> Room:
-        """See listener.Room: at the ceiling, idle connections to backends and clients that have been idle for long give way."""
+        """See listener.Room: at the ceiling, idle connections to backends, clients that were refused and go on sending, and those
+        that have been idle for long give way."""
         room = self._gate.room()
-        if room is Room.FULL and self._gate.scarce() and len(self._service.idle):
-            self._service.idle.close()
+        if room is Room.FULL and self._gate.scarce():
+            if len(self._service.idle):
+                self._service.idle.close()
+            if self._gate.scarce():
+                cut_lingering(self._deadlines.streams, time.monotonic())
             room = self._gate.room()
         return self._gate.room() if room is Room.FULL and self._shed() else room
 

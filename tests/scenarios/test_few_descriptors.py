@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import ExitStack
+import threading
+import time
+from contextlib import ExitStack, suppress
 
 import psutil
 
+from lbproxy.net.lingering import BUSY_LINGER
 from tests.conftest import Stage
 from tests.support.ports import free_port
 from tests.support.shared import LedgerView
@@ -57,3 +60,35 @@ def test_a_crowd(stage: Stage) -> None:
     assert proxy.workers() == [pid]
     with LedgerView(proxy.pid) as view:
         eventually(lambda: view.in_flight(1) == [0] and not view.verify(), "clean books")
+
+
+def test_a_crowd_that_is_refused_and_sends_on(stage: Stage) -> None:
+    """Its descriptors are not kept for as long as it likes to send: a newcomer does not wait for half a minute."""
+    config = stage.config(stage.app().address)
+    config["listen"] = [{"address": f"127.0.0.1:{free_port()}"}]
+    proxy = stage.run(config, under=under_the_limit())
+    [pid] = proxy.wait_workers(1)
+    worker = psutil.Process(pid)
+    begun = time.monotonic()
+    with ExitStack() as stack:
+        crowd = [stack.enter_context(socket.create_connection(("127.0.0.1", proxy.port()))) for _ in range(LIMIT)]
+        for one in crowd:
+            one.sendall(b"nonsense\r\n\r\n")
+        eventually(lambda: worker.num_fds() > LIMIT - 80, "all descriptors are taken that there are for clients")
+        over = threading.Event()
+        dripping = threading.Thread(target=drip, args=(crowd, over))
+        dripping.start()
+        stack.callback(dripping.join)
+        stack.callback(over.set)
+        late = stack.enter_context(Client(proxy.port()))
+        assert late.request("GET", "/echo").status == 200
+        assert time.monotonic() - begun < BUSY_LINGER
+    assert not proxy.events("accept.exhausted")
+
+
+def drip(crowd: list[socket.socket], over: threading.Event) -> None:
+    """A byte from each now and then."""
+    while not over.wait(0.5):
+        for one in crowd:
+            with suppress(OSError):
+                one.send(b"x")

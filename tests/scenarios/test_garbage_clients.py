@@ -93,9 +93,15 @@ def test_half_a_head(stage: Stage, proxy: LbProxy) -> None:
         proxy.wait_access(status=408)
 
 
-def test_a_head_by_drips(stage: Stage, proxy: LbProxy) -> None:
-    """The deadline is for the whole head: a byte now and then does not extend it."""
+UPLOAD = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [b"", UPLOAD], ids=["head", "body"])
+def test_a_head_or_body_by_drips(stage: Stage, proxy: LbProxy, head: bytes) -> None:
+    """The deadline is for the whole head, and the body has a least rate: a byte now and then does not extend it, nor the time that
+    a refused client has to read why."""
     with _nobody_is_disturbed(stage, proxy), stage.client(proxy) as client:
+        client.send(head)
         started = time.monotonic()
         cut = False
         while not cut and time.monotonic() - started < 5.0:
@@ -104,6 +110,7 @@ def test_a_head_by_drips(stage: Stage, proxy: LbProxy) -> None:
             except OSError:
                 cut = True
         assert cut
+        proxy.wait_access(status=408)
 
 
 def test_idle_after_the_handshake(stage: Stage, proxy: LbProxy) -> None:

@@ -6,14 +6,16 @@ import time
 
 import pytest
 
-from lbproxy.net import tcp_stream
+from lbproxy.net.deadlines import Deadlines
+from lbproxy.net.lingering import BUSY_LINGER, QUIET, cut_lingering
 from tests.unit.net.conftest import Pair
-from tests.unit.net.loopback import until
+from tests.unit.net.loopback import sockets, until
+from tests.unit.net.test_tcp_stream import Talkative, received
 
 
 def test_who_is_busy_sending_is_waited_for_longer(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """As nginx does: so long for each piece, and so long in all; a plain client reads its 413 when it has sent everything."""
-    assert (tcp_stream.QUIET, tcp_stream.BUSY_LINGER) == (5.0, 30.0)
+    assert (QUIET, BUSY_LINGER) == (5.0, 30.0)
     now = 1e9  # far ahead of the clock that the sweep goes by
     monkeypatch.setattr(time, "monotonic", lambda: now)
     stream, peer = pair
@@ -30,3 +32,21 @@ def test_who_is_busy_sending_is_waited_for_longer(pair: Pair, monkeypatch: pytes
     stream.expire(stream.deadline)
     assert stream.closed
     assert peer.recv(100) == b"413"
+
+
+def test_while_descriptors_are_short_nobody_is_waited_for_longer_than_others(pair: Pair, deadlines: Deadlines) -> None:
+    """Who is refused and sends on has no place at any door: with nothing but such peers newcomers would wait for half a minute."""
+    stream, peer = pair
+    ours, behind = sockets(small=True)
+    slow = Talkative(ours, deadlines, 10.0)
+    for each in (stream, slow):
+        each.write(b"413")
+        each.finish(True)
+    now = time.monotonic()
+    assert cut_lingering(deadlines.streams, now + 1.5) == 0
+    assert not stream.closed
+    assert cut_lingering(deadlines.streams, now + 2.5) == 1
+    assert stream.closed
+    assert received(peer) == b"413"
+    assert not slow.closed, "its peer has not yet got all of the answer"
+    behind.close()

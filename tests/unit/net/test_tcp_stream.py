@@ -19,6 +19,7 @@ from gevent.hub import get_hub
 from lbproxy.errors import ClientGone, ConnectionLost, TimedOut
 from lbproxy.net import tcp_stream
 from lbproxy.net.deadlines import Deadlines
+from lbproxy.net.lingering import LINGER
 from lbproxy.net.tcp_info import unacknowledged
 from lbproxy.net.tcp_stream import FAIR, TcpStream
 from lbproxy.net.wire import LEAST
@@ -457,13 +458,13 @@ def test_finish_from_the_owner_sees_the_end(pair: Pair) -> None:
     before = time.monotonic()
     peer.close()
     until(lambda: stream.closed, "closed after the peer's end")
-    assert time.monotonic() - before < tcp_stream.LINGER / 2, "by the end, not by the deadline"
+    assert time.monotonic() - before < LINGER / 2, "by the end, not by the deadline"
 
 
 def test_finish_waits_for_a_bounded_time(pair: Pair) -> None:
     stream, peer = pair
     stream.finish()
-    assert time.monotonic() < stream.deadline <= time.monotonic() + tcp_stream.LINGER
+    assert time.monotonic() < stream.deadline <= time.monotonic() + LINGER
     stream.expire(stream.deadline)
     assert stream.closed
     assert received(peer) == b""

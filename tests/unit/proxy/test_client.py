@@ -199,6 +199,7 @@ def test_a_slow_head_has_a_total_limit() -> None:
         if client.end:
             break
     assert client.take().startswith(b"HTTP/1.1 408 ")
+    assert (client.end, client.busy) == ("finish", False), "who drips gets no time to drip on"
     assert world.now == pytest.approx(1005.0, abs=0.6)
     assert world.outcomes() == [(408, "head_timeout")]
     world.at_rest()

@@ -105,6 +105,7 @@ def test_a_client_that_takes_its_time_is_told_so() -> None:
     client.feed(post(b"x", length=10))
     world.pass_time(8.5)
     assert client.take().startswith(b"HTTP/1.1 408 ")
+    assert (client.end, client.busy) == ("finish", False)
     assert world.outcomes() == [(408, "request_timeout")]
     world.at_rest()
 

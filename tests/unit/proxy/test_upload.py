@@ -192,7 +192,7 @@ def test_a_body_that_stands_still() -> None:
     assert client.is_open()
     world.pass_time(2.0)
     assert client.take().startswith(b"HTTP/1.1 408 ")
-    assert client.end == "finish"
+    assert (client.end, client.busy) == ("finish", False)
     assert world.upstream.end == "abort"
     assert world.outcomes() == [(408, "body_timeout")]
     world.at_rest()
@@ -209,6 +209,7 @@ def test_a_body_that_drips() -> None:
     assert client.is_open()
     world.pass_time(1.5)
     assert client.take().startswith(b"HTTP/1.1 408 ")
+    assert (client.end, client.busy) == ("finish", False), "nor does it buy any when it is refused"
     assert world.upstream.end == "abort"
     assert world.outcomes() == [(408, "body_too_slow")]
     world.at_rest()
