@@ -40,6 +40,7 @@ def test_a_package_that_is_moved_away_under_load(stage: Stage, tmp_path: Path) -
     control = int(proxy.wait_event("control.ready")["pid"])
     first = set(proxy.wait_workers(2))
     with Load(proxy.port(), stage.authority.file, connections=4, pause=0.01) as load:
+        proxy.wait_access(count=20, status=200)
         (site / "lbproxy").rename(site / "gone")
         (site / "lbproxy").mkdir()
         (site / "lbproxy" / "__init__.py").write_text("raise RuntimeError('this is another version')\n")
