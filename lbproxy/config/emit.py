@@ -297,6 +297,7 @@ def pool_table(pool: Pool) -> TomlTable:
         retries=pool.retries,
         retry_budget=pool.retry_budget,
         retry_on=list(pool.retry_on),
+        tolerate=list(pool.tolerate),
         buffer_requests=format_size(pool.buffer_requests),
         buffer_responses=format_size(pool.buffer_responses),
         # Where nothing is buffered the file means nothing, and the reader says so.

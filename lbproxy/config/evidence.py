@@ -1,5 +1,5 @@
 """What traffic says about backends, and what becomes of requests that fail: the keys outlier, fail_open, slow_start, retries,
-retry_budget, retry_on and idempotency_key of [pool.NAME]."""
+retry_budget, retry_on, idempotency_key and tolerate of [pool.NAME]."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from lbproxy.config import values
 from lbproxy.config.model import Outlier, Pool
 from lbproxy.config.tables import Table
+from lbproxy.config.vocabulary import TOLERABLE
 from lbproxy.errors import FAILURES
 
 
@@ -19,6 +20,7 @@ class Evidence(NamedTuple):
     retries: int
     retry_budget: int
     retry_on: tuple[str, ...]
+    tolerate: tuple[str, ...]
 
 
 def read_evidence(table: Table) -> Evidence:
@@ -33,6 +35,7 @@ def read_evidence(table: Table) -> Evidence:
         table.take("retries", values.whole(0, 10), default.retries),
         table.take("retry_budget", values.whole(0, 100), default.retry_budget),
         retry_on if "retry_on" in table else default.retry_on,
+        table.each("tolerate", values.choice(*TOLERABLE), 'a list such as ["bare_lf"]'),
     )
 
 

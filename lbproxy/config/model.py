@@ -389,6 +389,8 @@ class Pool:
     """Kinds of failure after which there may be a further try; of errors.FAILURES."""
     retry_budget: int = 20
     """Percent of the pool's requests in progress that may be on a further try, over all workers; always a few."""
+    tolerate: tuple[str, ...] = ()
+    """Faults of its answers' form that are read past; of vocabulary.TOLERABLE."""
     timeouts: NearTimeouts = field(default_factory=NearTimeouts)
     buffer_requests: int = 0
     """Bytes of a request's body that are kept in memory while it comes, the rest in a file: a backend hears of the request when all

@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+TOLERABLE = {
+    "bare_lf": "lines that end with LF alone: in the head, around chunks, in trailers",
+    "field_lines": "lines of the head that are no fields are dropped, and blanks in front of a colon",
+    "obs_fold": "a line that begins with a blank belongs to the field above it",
+    "repeated_length": "Content-Length said more than once, always the same",
+    "identity_coding": "Transfer-Encoding: identity, as if it were not there",
+}
+"""What a pool's `tolerate` may say: how its backends' answers may break the grammar, and how they are read then."""
+
 VARIABLES = {
     "client_ip": "the client's address; behind trusted_proxies the one they speak for",
     "client_cert": "the verified certificate of the client as RFC 9440 writes it",

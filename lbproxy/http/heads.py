@@ -8,10 +8,12 @@ each, which is a hundredth of the parse.
 
 from __future__ import annotations
 
+from lbproxy.errors import RefusedAnswer
 from lbproxy.http.edits import ResponseEdits
 from lbproxy.http.forwarding import VIA, response
 from lbproxy.http.grammar import END
 from lbproxy.http.h1.response import parse_response
+from lbproxy.http.h1.tolerance import Tolerance
 from lbproxy.http.message import FIELDS_KEPT, ResponseHead
 from lbproxy.remembered import Budget
 
@@ -49,13 +51,20 @@ class KnownHead:
 class ResponseHeads:
     """Of a worker, or of one of its places that has rules of its own."""
 
-    __slots__ = ("_budget", "_edits", "_known", "_max_fields", "via")
+    __slots__ = ("_budget", "_edits", "_known", "_max_fields", "tolerance", "via")
 
-    def __init__(self, max_fields: int, edits: ResponseEdits | None = None, budget: Budget | None = None) -> None:
+    def __init__(
+        self,
+        max_fields: int,
+        edits: ResponseEdits | None = None,
+        budget: Budget | None = None,
+        tolerance: Tolerance | None = None,
+    ) -> None:
         """`max_fields`: more in one head are refused; `edits`: what is done to each; `budget`: for what is remembered;
-        None: its own."""
+        None: its own; `tolerance`: of heads that are refused otherwise."""
         self._max_fields = max_fields
         self._edits = edits
+        self.tolerance = tolerance
         self.via = VIA if edits is None or edits.via else b""
         """What is put on to tell who we are."""
         self._budget = budget or Budget(HEADS_KEPT)
@@ -79,5 +88,14 @@ class ResponseHeads:
         return known
 
     def _parse(self, raw: bytes, method: bytes) -> ResponseHead:
-        head = parse_response(raw, method, self._max_fields)
+        head = parse_response(raw, method, self._max_fields) if self.tolerance is None else self._lenient(raw, method)
         return head if self._edits is None else self._edits.apply(head)
+
+    def _lenient(self, raw: bytes, method: bytes) -> ResponseHead:
+        assert self.tolerance is not None
+        if raw.endswith(END):
+            try:
+                return parse_response(raw, method, self._max_fields)
+            except RefusedAnswer:
+                pass
+        return parse_response(self.tolerance.mended(raw), method, self._max_fields + 1)

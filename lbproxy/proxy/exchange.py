@@ -15,6 +15,7 @@ from lbproxy.errors import ClientGone, ClientStalled, ConnectionLost, RequestErr
 from lbproxy.http.endless import endless, unbuffered
 from lbproxy.http.forwarding import response
 from lbproxy.http.grammar import END
+from lbproxy.http.h1.chunks import LENIENT
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.taken_in import CONTINUE, taken_in
@@ -334,6 +335,7 @@ class Exchange(ClientSide):
                     known, data = interim.carry(stream, known, data, self._heads)
                 finally:
                     self._bytes_out += interim.written
+                upstream.closes = interim.closes
                 answer, out = known.head, known.out
                 if answer.status == 101:
                     return self._tunnel(upstream, answer, data)
@@ -395,7 +397,7 @@ class Exchange(ClientSide):
                 now = self._service.clock()
             self._settle()
         # `unread`: while the client was slow to take the answer more came than the answer, or the backend's end.
-        spoilt = upload is not None and (not upload.sent or self._head.upgrade)
+        spoilt = upstream.closes or (upload is not None and (not upload.sent or self._head.upgrade))
         if surplus or spoilt or not answer.keep_alive or upstream.stream.unread:
             upstream.stream.close()
         elif self._binds:
@@ -455,7 +457,9 @@ class Exchange(ClientSide):
             self._client.streaming = True
         elif self._buffers() and not unbuffered(answer):
             sink = self._buffer()
-        transfer = Transfer(upstream.stream, sink, self._service.clock, silence, self._first)
+        tolerance = self._heads.tolerance
+        moves = LENIENT if tolerance is None else tolerance.chunks
+        transfer = Transfer(upstream.stream, sink, self._service.clock, silence, self._first, moves)
         self._first = b""
         self._passed_on = True
         try:

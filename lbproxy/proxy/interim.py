@@ -22,7 +22,7 @@ RATE = 4 * 1024
 class Interim:
     """Of one try."""
 
-    __slots__ = ("_client", "_head", "_patience", "_upload", "written")
+    __slots__ = ("_client", "_head", "_patience", "_upload", "closes", "written")
 
     def __init__(self, client: Client, head: RequestHead, upload: Upload | None, patience: float) -> None:
         """`patience`: seconds that each next head may take, while no body is on its way."""
@@ -30,6 +30,8 @@ class Interim:
         self._head = head
         self._upload = upload
         self._patience = patience
+        self.closes = False
+        """One of them said so, or was mended."""
         self.written = 0
         """Bytes that the client got."""
 
@@ -42,6 +44,7 @@ class Interim:
                 if reason := fault(head, known.head, self._upload is None or self._upload.sent):
                     raise RefusedAnswer(reason, "the backend switched protocols without being asked to, or to another one")
                 break
+            self.closes = self.closes or not known.head.keep_alive
             came += len(known.raw)
             if came > AT_ONCE + RATE * (clock() - begun):
                 raise RefusedAnswer("response_endless_interim", f"{came} bytes of interim responses in {clock() - begun:.1f} s")

@@ -7,6 +7,7 @@ cdef class Transfer:
     cdef object _clock
     cdef public bytes _first
     cdef double _idle
+    cdef bytes _moves
     cdef Stream _sink
     cdef Stream _source
     cdef long _stalls

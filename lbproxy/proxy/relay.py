@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lbproxy.errors import LbproxyError, RefusedAnswer, StreamError, TimedOut
-from lbproxy.http.h1.chunks import LAST_CHUNK, LENIENT, ChunkDecoder, ChunkError, encode_chunk
+from lbproxy.http.h1.chunks import LAST_CHUNK, LENIENT, LENIENT_LF, ChunkDecoder, ChunkError, encode_chunk
 from lbproxy.http.message import CHUNKED
 from lbproxy.streams import BODY_READ, NEVER, SWIFT_READ, Stream
 
@@ -34,10 +34,14 @@ class SourceFailed(LbproxyError):
 class Transfer:
     """One body. `written` counts what the client got, head included."""
 
-    __slots__ = ("_clock", "_first", "_idle", "_sink", "_source", "_stalls", "written")
+    __slots__ = ("_clock", "_first", "_idle", "_moves", "_sink", "_source", "_stalls", "written")
 
-    def __init__(self, source: Stream, sink: Stream, clock: Callable[[], float], idle: float, first: bytes = b"") -> None:
-        """`idle`: seconds the source may be silent; `first`: what is here of the body, which nobody else should hold on to."""
+    def __init__(
+        self, source: Stream, sink: Stream, clock: Callable[[], float], idle: float, first: bytes = b"", moves: bytes = LENIENT
+    ) -> None:
+        """`idle`: seconds the source may be silent; `first`: what is here of the body, which nobody else should hold on to;
+        `moves`: how chunks are read, LENIENT or LENIENT_LF."""
+        self._moves = moves
         self._first = first
         self._source = source
         self._sink = sink
@@ -70,11 +74,12 @@ class Transfer:
         return surplus
 
     def by_chunks(self, out: bytes, rechunk: bool) -> bool:
-        """`out`, then a chunked body, in chunks again or (for a 1.0 client) bare. True: bytes came behind its end.
+        """`out`, then a chunked body, in chunks again or (for a 1.0 client) bare. True: bytes came behind its end,
+        or where that is was told by a lenient reader.
 
         Raises RefusedAnswer, with nothing written, when what came with the head is no chunk already.
         """
-        decoder = ChunkDecoder(LENIENT)
+        decoder = ChunkDecoder(self._moves)
         try:
             payload = decoder.feed(self._take_first())
         except ChunkError as error:
@@ -92,7 +97,7 @@ class Transfer:
         except ChunkError as error:
             raise SourceFailed("response_bad_chunk") from error
         self._write(out + self._coded(payload, rechunk) + (LAST_CHUNK if rechunk else b""))
-        return bool(decoder.rest)
+        return bool(decoder.rest) or self._moves is LENIENT_LF
 
     def until_close(self, out: bytes, rechunk: bool) -> bool:
         """`out`, then everything up to the end of the connection, as chunks where the client knows them. False: so no more came."""

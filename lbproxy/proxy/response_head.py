@@ -5,6 +5,7 @@ from __future__ import annotations
 from lbproxy.errors import RefusedAnswer, StreamError, TimedOut, UpstreamError
 from lbproxy.http.grammar import END
 from lbproxy.http.h1.head_scan import HeadScan
+from lbproxy.http.h1.tolerance import Tolerance
 from lbproxy.http.heads import KnownHead, ResponseHeads
 from lbproxy.streams import HEAD_READ, Stream
 
@@ -46,8 +47,25 @@ def read_head(stream: Stream, data: bytes) -> tuple[bytes, int]:
             raise RefusedAnswer("response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
 
 
+def _read_tolerated(stream: Stream, data: bytes, tolerance: Tolerance) -> tuple[bytes, int]:
+    """As read_head, but where the head ends, its empty line included."""
+    searched = 0
+    while (end := tolerance.end(data, searched)) < 0:
+        if reason := tolerance.fault(data):
+            raise RefusedAnswer(reason, "what the backend sends can become no response head")
+        if len(data) > MAX_RESPONSE_HEAD:
+            raise RefusedAnswer("response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
+        searched = max(0, len(data) - 3)
+        more = read_piece(stream, data)
+        data = data + more if data else more
+    return data, end
+
+
 def next_head(stream: Stream, data: bytes, heads: ResponseHeads, method: bytes) -> tuple[KnownHead, bytes]:
     """(the next head, as `heads` reads it, the bytes behind it); `data`: what is here of it already."""
+    if heads.tolerance is not None:
+        data, end = _read_tolerated(stream, data, heads.tolerance)
+        return heads.read(data[:end], method), data[end:]
     end = data.find(END) if data else -1
     if end < 0:
         data, end = read_head(stream, data)

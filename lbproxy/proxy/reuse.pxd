@@ -29,6 +29,7 @@ cdef class Upstream:
     cdef public double _retires
     cdef public Shelf _shelf
     cdef public object backend
+    cdef public bint closes
     cdef public KnownHead last_head
     cdef public long long mark
     cdef public long long served

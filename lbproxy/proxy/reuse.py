@@ -72,11 +72,13 @@ class Shelf:
 class Upstream:
     """A connection to a backend. Owner of its stream while idle."""
 
-    __slots__ = ("_bound", "_idle", "_retires", "_shelf", "backend", "last_head", "mark", "served", "since", "stream")
+    __slots__ = ("_bound", "_idle", "_retires", "_shelf", "backend", "closes", "last_head", "mark", "served", "since", "stream")
 
     def __init__(self, stream: Stream, backend: Backend) -> None:
         self.stream = stream
         self.backend = backend
+        self.closes = False
+        """Behind the present answer, whatever that says."""
         self.served = 0
         """Requests so far. If it dies before the first byte of a later answer, it was probably closed as idle."""
         self.mark = 0

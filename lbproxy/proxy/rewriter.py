@@ -14,6 +14,7 @@ from lbproxy.http import marks
 from lbproxy.http.edits import Folded, RequestEdits, ResponseEdits, VaryingLines, covered, fold, line_of, telltales, varies
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.grammar import END
+from lbproxy.http.h1.tolerance import Tolerance
 from lbproxy.http.heads import ResponseHeads
 from lbproxy.http.message import FIELDS_KEPT, RequestHead
 from lbproxy.http.presets import defaults
@@ -33,6 +34,8 @@ class Wanted(NamedTuple):
     hsts: Hsts = Hsts()
     request_id: str = "off"
     trace: str = "off"
+    tolerate: tuple[str, ...] = ()
+    """Faults of the pool's answers, in order."""
 
 
 NOTHING = Wanted()
@@ -80,9 +83,10 @@ class Rewriter:
         """The client is told the request's id."""
         if self.shown:
             drops.append(_SEEN)
+        tolerance = Tolerance(wanted.tolerate) if wanted.tolerate else None
         for secure in (False, True):
             found = defaults(wanted.security_headers, wanted.hsts, secure=secure)
-            heads = ResponseHeads(max_fields, ResponseEdits(drops, steady, found, responses.swaps), budget)
+            heads = ResponseHeads(max_fields, ResponseEdits(drops, steady, found, responses.swaps), budget, tolerance)
             own = b"".join(line_of(*pair) for pair in found)
             if secure:
                 self.secure_heads, self._secure_own = heads, own

@@ -67,4 +67,5 @@ def wanted(config: Config, route: Route | None) -> Wanted:
         hsts=words.hsts or NOTHING.hsts,
         request_id=words.request_id or NOTHING.request_id,
         trace=words.trace or NOTHING.trace,
+        tolerate=() if route is None else tuple(sorted(config.pool(route.pool).tolerate)),
     )

@@ -65,8 +65,10 @@ def test_mirrored_100_mb(stage: Stage, big_file: tuple[Path, str], tmp_path: Pat
 
 
 def test_chunked_upload(stage: Stage, tmp_path: Path) -> None:
-    """A body of unknown length travels in chunks and arrives whole."""
+    """A body of unknown length travels in chunks and arrives whole, once the backend is known to understand them."""
     proxy = stage.proxy(stage.app().address)
+    with stage.client(proxy) as client:
+        assert client.request("GET", "/echo").status == 200
     path = tmp_path / "body"
     path.write_bytes(PATTERN[:200_001])
     said = curl(

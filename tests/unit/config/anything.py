@@ -88,6 +88,7 @@ balancing: st.SearchStrategy[dict[str, object]] = st.one_of(
               buffer_requests=st.integers(1, 2**20), buffer_responses=st.integers(0, 2**20), buffer_file=st.integers(0, 2**40),
               retries=st.integers(0, 10), retry_budget=st.integers(0, 100),
               retry_on=st.sampled_from([(), ("connect", "closed"), ("timeout", "refused")]),
+              tolerate=st.sampled_from([(), ("bare_lf",), ("obs_fold", "identity_coding")]),
               queue=st.integers(0, 9), queue_timeout=seconds.filter(lambda wait: wait < 3600)),
     st.builds(dict, balance=st.just("source_hash"), sticky=sticky, hash=st.one_of(
         st.just(model.Hash()), st.builds(model.Hash, st.sampled_from(["header", "cookie"]), tokens))),

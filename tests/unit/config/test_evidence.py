@@ -38,6 +38,13 @@ def test_what_is_retried_by_default() -> None:
     assert read(LEAST + "retry_on = []").pools[0].retry_on == ()
 
 
+def test_what_is_tolerated() -> None:
+    """Nothing, unless it is named; a word that is nearly one is explained."""
+    assert read(LEAST).pools[0].tolerate == ()
+    assert read(LEAST + 'tolerate = ["bare_lf", "obs_fold"]').pools[0].tolerate == ("bare_lf", "obs_fold")
+    assert "bare_lf" in str(complaint(LEAST + 'tolerate = ["bare-lf"]').hint)
+
+
 @pytest.mark.parametrize(
     ("text", "key"),
     [
@@ -49,6 +56,8 @@ def test_what_is_retried_by_default() -> None:
         ("retry_budget = 101", "retry_budget"),
         ('retry_on = ["errors"]', "retry_on[0]"),
         ('retry_on = "timeout"', "retry_on"),
+        ('tolerate = ["lf"]', "tolerate[0]"),
+        ('tolerate = "bare_lf"', "tolerate"),
     ],
 )
 def test_refused(text: str, key: str) -> None:

@@ -323,14 +323,14 @@ class World:
         memory = Memory(RateTable(_cells()), counts, nullcontext(), lambda: [0], bytes(32), Budget(CLIENTS_KEPT))
         [filters] = make_filters(self.config, self.ledger, 0, memory, self.clock)
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
-        self.scratch = scratch
-        self.idle = IdleUpstreams(self.clock)
+        self.routed = [(route, make_place(self.config, route, {route.pool: balanced}, None, filters))]
+        self.scratch, self.idle = scratch, IdleUpstreams(self.clock)
         for slot in range(backends if heard else 0):
             self.idle.heard(slot, 1)
         self.troubles: list[str] = []  # why something could not be buffered
         self.service = Service(
             config=self.config,
-            router=Router([(route, make_place(self.config, route, {route.pool: balanced}, None, filters))]),
+            router=Router(self.routed),
             idle=self.idle,
             dialer=self,
             strands=self,
