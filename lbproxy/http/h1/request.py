@@ -114,8 +114,9 @@ def parse_request(
     request = _meaning(method, target, minor_digit, block, backslash)
     if last is not None and len(block) <= FIELDS_KEPT:
         last.keep(head, request)
-        last.block, last.minor = request.block, minor_digit
-        last.meaning = request if len(head) <= FIELDS_KEPT else request.elsewhere(method, b"", b"", b"")
+        if target[:1] == b"/" or minor_digit == b"1":  # else the fields need not tell the host, and the next one's URL is another
+            last.block, last.minor = request.block, minor_digit
+            last.meaning = request if len(head) <= FIELDS_KEPT else request.elsewhere(method, b"", b"", b"")
     return request
 
 

@@ -139,6 +139,9 @@ LINES = st.sampled_from(
         b"GET / HTTP/1.9",
         b"GET http://example.com/x HTTP/1.1",
         b"GET http://evil.example/x HTTP/1.1",
+        b"GET http://example.com/x HTTP/1.0",
+        b"GET http://evil.example HTTP/1.0",
+        b"GET http://evil.example/ HTTP/1.0",
         b"OPTIONS * HTTP/1.1",
         b"GET * HTTP/1.1",
         b"CONNECT / HTTP/1.1",
@@ -171,6 +174,15 @@ def test_memory_is_no_shortcut(messages: list[tuple[bytes, bytes]]) -> None:
     for line, block in messages:
         head = line + b"\r\n" + block + b"\r\n"
         assert verdict(head, last) == verdict(head)
+
+
+def test_the_host_of_a_url_is_not_remembered_with_the_fields() -> None:
+    """HTTP/1.0 has no Host. Where a server in front of us carries several clients' requests over one connection, the host that one
+    client's URL named would have become that of the next client, who named none, and with it the route."""
+    last = LastFields()
+    fields = b"Connection: keep-alive\r\n\r\n"
+    assert parse_request(b"GET http://inside.example/ HTTP/1.0\r\n" + fields, MAX_LINE, MAX_FIELDS, last).host == b"inside.example"
+    assert parse_request(b"GET /x HTTP/1.0\r\n" + fields, MAX_LINE, MAX_FIELDS, last).host == b""
 
 
 def test_memory_is_bounded() -> None:
