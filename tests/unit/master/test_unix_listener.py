@@ -41,6 +41,23 @@ def test_who_may_connect(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
+def test_a_strangers_file_in_its_place_is_not_granted(tmp_path: Path) -> None:
+    """The folder's owner puts a link to a secret, the secret itself, or a socket of his where ours was: a reload changes none."""
+    secret, theirs = tmp_path / "secret", tmp_path / "theirs"
+    secret.touch(0o600)
+    path = tmp_path / "s"
+    with UnixListener.open(at(theirs, mode=0o600), 8), UnixListener.open(at(path), 8) as sock:
+        for put, target in ((path.symlink_to, secret), (path.hardlink_to, secret), (path.hardlink_to, theirs)):
+            path.unlink()
+            put(target)
+            with pytest.raises(FileExistsError):
+                sock.grant(SocketAccess(mode=0o666))
+            if target is secret:
+                with UnixListener.adopt(os.dup(sock.fileno()), path) as adopted, pytest.raises(FileExistsError):
+                    adopted.grant(SocketAccess(mode=0o666))
+            assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
 def test_whose_it_is(tmp_path: Path) -> None:
     """By name; before it can be found."""
