@@ -23,6 +23,14 @@ WRITING = 0o3 | 0o100 | 0o1000 | 0o20000000
 HARMLESS_PRCTL = (15, 16, 0x53564D41)
 """PR_SET_NAME, PR_GET_NAME, PR_SET_VMA."""
 TCP, UDP = 6, 17
+SHUT_WR = 1
+SIGNALLING = (8, 10, 15)
+"""F_SETOWN, F_SETSIG, F_SETOWN_EX: the kernel would send the next one's signal, SIGKILL as well."""
+SIGNALLING_TOO = (0x8901, 0x8902)
+"""FIOSETOWN, SIOCSPGRP."""
+OPTIONS = {1: (2, 7, 8, 9, 13, 20, 21), 6: (1, 3, 4, 5, 6, 12, 18, 25), 0: (10, 11), 41: (25, 26)}
+"""Of sockets, by level: buffers, times, keep-alive, linger, and what the C library's resolver wants to be told. Others (filters,
+devices, hops, keys) would turn clients away from a listener that all workers and their successors share."""
 
 REFUSED: dict[str, tuple[int, int]] = {
     # name: number on x86-64, on aarch64 (-1: not there); include/uapi/asm-generic/unistd.h
@@ -44,13 +52,21 @@ REFUSED: dict[str, tuple[int, int]] = {
     "symlink": (88, -1), "symlinkat": (266, 36), "rename": (82, -1), "renameat": (264, 38), "renameat2": (316, 276),
     "unlink": (87, -1), "unlinkat": (263, 35), "mknod": (133, -1), "mknodat": (259, 33), "mkdir": (83, -1), "mkdirat": (258, 34),
     "rmdir": (84, -1), "chmod": (90, -1), "fchmodat": (268, 53), "chown": (92, -1), "lchown": (94, -1), "fchownat": (260, 54),
-    "truncate": (76, 45),
+    "truncate": (76, 45), "fchmod": (91, 52), "fchown": (93, 55), "fchmodat2": (452, 452),
+    "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7), "removexattr": (197, 14), "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16), "setxattrat": (463, 463), "removexattrat": (466, 466), "file_setattr": (469, 469),
+    "utime": (132, -1), "utimes": (235, -1), "futimesat": (261, -1), "utimensat": (280, 88), "open_tree_attr": (467, 467),
+    # what one process of a user may do to the others without a signal
+    "setpriority": (141, 140), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119), "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274), "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239),
+    "process_mrelease": (448, 448),
 }  # fmt: skip
 MISSING = {"clone3": (435, 435), "openat2": (437, 437)}
 """Their arguments stand where a filter cannot look: as if the kernel did not have them."""
 ASKED = {
     "clone": (56, 220), "socket": (41, 198), "kill": (62, 129), "tgkill": (234, 131), "prctl": (157, 167),
-    "openat": (257, 56), "open": (2, -1), "bind": (49, 200), "listen": (50, 201),
+    "openat": (257, 56), "open": (2, -1), "bind": (49, 200), "listen": (50, 201), "prlimit64": (302, 261), "fcntl": (72, 25),
+    "ioctl": (16, 29), "shutdown": (48, 210), "setsockopt": (54, 208),
 }  # fmt: skip
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
@@ -92,7 +108,12 @@ def _rules(wants: Wants) -> dict[str, Program]:
         "socket": _sockets(wants.sockets),
         "kill": [_argument(0), (EQUAL, 0, 1, wants.pid), allow, refuse],
         "tgkill": [_argument(0), (EQUAL, 0, 1, wants.pid), allow, refuse],
-        "prctl": [_argument(0), *(step for option in HARMLESS_PRCTL for step in ((EQUAL, 0, 1, option), allow)), refuse],
+        "prctl": [_argument(0), *_one_of(HARMLESS_PRCTL, allow), refuse],
+        "prlimit64": [_argument(0), (EQUAL, 0, 1, 0), allow, (EQUAL, 0, 1, wants.pid), allow, refuse],
+        "fcntl": [_argument(1), *_one_of(SIGNALLING, refuse), allow],
+        "ioctl": [_argument(1), *_one_of(SIGNALLING_TOO, refuse), allow],
+        "shutdown": [_argument(1), (EQUAL, 0, 1, SHUT_WR), allow, refuse],  # reading is shut for all who share a listener
+        "setsockopt": _options(),
     }
     if not wants.writes:
         rules["openat"] = [_argument(2), (ANY_BIT, 0, 1, WRITING), refuse, allow]
@@ -110,6 +131,18 @@ def _sockets(wanted: Mapping[int, Sequence[int]]) -> Program:
         inside: Program = [_argument(1), (AND, 0, 0, 0xF), *allowed, _refuse()]
         rule += [_argument(0), (EQUAL, 0, len(inside), family), *inside]
     return [*rule, _refuse()]
+
+
+def _options() -> Program:
+    rule: Program = []
+    for level, options in OPTIONS.items():
+        inside: Program = [_argument(2), *_one_of(options, (RETURN, 0, 0, ALLOW)), _refuse()]
+        rule += [_argument(1), (EQUAL, 0, len(inside), level), *inside]
+    return [*rule, _refuse()]
+
+
+def _one_of(values: Sequence[int], then: tuple[int, int, int, int]) -> Program:
+    return [step for value in values for step in ((EQUAL, 0, 1, value), then)]
 
 
 def _when(number: int, steps: Program) -> Program:

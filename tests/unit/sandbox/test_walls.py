@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import platform
+import resource
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -22,6 +25,10 @@ from lbproxy.sandbox.names import CALLS, FILES, MEMORY, PORTS
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 FILTERED = platform.machine() in kernel.SECCOMP
+F_SETSIG, F_SETOWN_EX = 10, 15
+SO_ATTACH_FILTER, SO_LOCK_FILTER, SO_ATTACH_BPF = 26, 44, 50
+SCHED_SETATTR, IOPRIO_SET = (314, 251) if platform.machine() == "x86_64" else (274, 30)
+FCHMODAT2 = 452
 NOTHING = walls.Needs(frozenset(), unix=False, names=False)
 
 
@@ -92,6 +99,74 @@ def test_what_stands_here() -> None:
 def test_what_an_intruder_would_try(attempt: Callable[[], object]) -> None:
     """It is refused, and the process goes on."""
     assert inside(NOTHING, attempt) == "errno EPERM"
+
+
+def own(signal_owner: bytes) -> object:
+    """Ask for a signal to another process with the next byte that comes (fcntl(2), F_SETOWN)."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        return fcntl.fcntl(ours, F_SETOWN_EX, signal_owner)
+
+
+@pytest.mark.skipif(not FILTERED, reason="no filter for this machine")
+@pytest.mark.parametrize("attempt", [
+    lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU),
+    lambda: os.setpriority(os.PRIO_PROCESS, os.getppid(), 19),
+    lambda: os.sched_setaffinity(os.getppid(), {0}),
+    lambda: os.sched_setscheduler(os.getppid(), os.SCHED_IDLE, os.sched_param(0)),
+    lambda: call("syscall", SCHED_SETATTR, os.getppid(), None, 0),
+    lambda: call("syscall", IOPRIO_SET, 1, os.getppid(), 0),
+    lambda: own(struct.pack("=ii", 1, os.getppid())),
+    lambda: fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid()),
+    lambda: fcntl.fcntl(0, F_SETSIG, 9),
+    lambda: call("ioctl", 0, 0x8901, struct.pack("=i", os.getppid())),  # FIOSETOWN
+    lambda: call("ioctl", 0, 0x8902, struct.pack("=i", os.getppid())),  # SIOCSPGRP
+], ids=[
+    "limits", "priority", "cores", "scheduler", "scheduling", "disk", "owner-ex", "owner", "signal", "ioctl-owner", "ioctl-group",
+])  # fmt: skip
+def test_other_processes_of_the_same_user_are_left_alone(attempt: Callable[[], object]) -> None:
+    """All workers are one user's: a limit of CPU seconds kills one as surely as a signal does, or one that the kernel sends."""
+    assert inside(NOTHING, attempt) == "errno EPERM"
+
+
+@pytest.mark.skipif(not FILTERED, reason="no filter for this machine")
+def test_a_listener_of_all_cannot_be_stopped_by_one() -> None:
+    """What one process does to a shared socket happens to all who have it, and its successor would get it so."""
+    with socket.create_server(("127.0.0.1", 0)) as shared:
+        nothing_passes = struct.pack("@HP", 1, 0)
+        for attempt in (
+            lambda: shared.shutdown(socket.SHUT_RD),
+            lambda: shared.shutdown(socket.SHUT_RDWR),
+            lambda: shared.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, nothing_passes),
+            lambda: shared.setsockopt(socket.SOL_SOCKET, SO_ATTACH_BPF, 0),
+            lambda: shared.setsockopt(socket.SOL_SOCKET, SO_LOCK_FILTER, 1),
+        ):
+            assert inside(NOTHING, attempt) == "errno EPERM"
+        assert shared.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert inside(NOTHING, lambda: ours.shutdown(socket.SHUT_WR)) is None
+
+
+@pytest.mark.skipif(not FILTERED, reason="no filter for this machine")
+def test_files_that_can_be_read_stay_as_they_are(tmp_path: Path) -> None:
+    """Without root they are the same user's: a mode or an attribute is changed without opening them for writing."""
+    path = tmp_path / "code.py"
+    path.touch(0o600)
+    fd = os.open(path, os.O_RDONLY)
+    name = str(path).encode()
+    for attempt in (
+        lambda: os.fchmod(fd, 0o666),
+        lambda: os.fchown(fd, os.geteuid(), os.getegid()),
+        lambda: call("syscall", FCHMODAT2, -100, name, 0o666, 0x100),
+        lambda: os.setxattr(path, "user.a", b"b"),
+        lambda: os.setxattr(fd, "user.a", b"b"),
+        lambda: os.removexattr(path, "user.a"),
+        lambda: os.utime(path, (0, 0)),
+    ):
+        assert inside(NOTHING, attempt) == "errno EPERM"
+    os.close(fd)
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.skipif(kernel.landlock_version() < 1, reason="a kernel without Landlock")
