@@ -10,6 +10,7 @@ A socket that is there already (from the service manager, see inherited.py) is t
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -77,6 +78,23 @@ def listen_on(listen: Listen) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def restore(held: Mapping[Address, socket.socket]) -> list[tuple[Address, str]]:
+    """Let all of them listen that should. What had to be done: the socket is its processes' in common, and one that was taken over
+    can end it for all (a connect to nowhere does), its successors included, or make accepting from it block."""
+    done: list[tuple[Address, str]] = []
+    for address, sock in held.items():
+        try:
+            if os.get_blocking(sock.fileno()):
+                os.set_blocking(sock.fileno(), False)
+                done.append((address, "it was made to block"))
+            if not address.path and not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                sock.listen(backlog())
+                done.append((address, "it did not listen any more"))
+        except OSError as error:
+            done.append((address, f"it does not listen, and cannot: {error.strerror}"))
+    return done
 
 
 def backlog() -> int:

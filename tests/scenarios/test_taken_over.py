@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import mmap
 import os
 import random
+import socket
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +24,8 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="writing into other processes' memory needs root")
 
+LIBC = ctypes.CDLL(None)
+PIDFD_GETFD = 438
 ROW = 5
 """Of the worker that was taken over: no process of lbproxy's counts there."""
 ODD = [-(2**63), -1, 0, 1, 2, 2**24 - 1, 2**32, 2**62, 2**63 - 1]
@@ -108,3 +113,31 @@ def test_an_absurd_number_of_rows_stops_nobody(stage: Stage) -> None:
             assert stage.client(proxy).request("GET", "/echo").status == 200
         assert time.monotonic() - began < 5
     assert Ledger(cells).children == 0
+
+
+def test_a_listener_that_a_worker_ended_listens_again(stage: Stage) -> None:
+    """The socket is one for all: whoever has it can end it for the others and for every successor."""
+    proxy = stage.proxy(stage.app().address, workers=2)
+    worker = os.pidfd_open(proxy.workers()[0])
+    copies = [copied(worker, int(path.name)) for path in Path(f"/proc/{proxy.workers()[0]}/fd").iterdir()]
+    os.close(worker)
+    listeners = [sock for sock in copies if sock is not None and sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)]
+    assert len(listeners) == 1
+    os.set_blocking(listeners[0].fileno(), True)
+    assert LIBC.connect(listeners[0].fileno(), bytes(16), 16) == 0
+    for sock in filter(None, copies):
+        sock.close()
+    proxy.wait_event("listener.restored")
+    for _ in range(8):
+        assert stage.client(proxy).request("GET", "/echo").status == 200
+
+
+def copied(process: int, descriptor: int) -> socket.socket | None:
+    """A process's socket, as one of ours; None for what is no socket."""
+    ours = LIBC.syscall(PIDFD_GETFD, process, descriptor, 0)
+    if ours < 0:
+        return None
+    if not stat.S_ISSOCK(os.fstat(ours).st_mode):
+        os.close(ours)
+        return None
+    return socket.socket(fileno=ours)

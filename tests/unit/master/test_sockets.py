@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import socket
@@ -13,7 +14,7 @@ import pytest
 from lbproxy.config.model import Address, Config, Listen, Metrics
 from lbproxy.errors import StartError
 from lbproxy.master import sockets
-from lbproxy.master.sockets import explain, listen_on, open_listeners, open_metrics, port_holder
+from lbproxy.master.sockets import explain, listen_on, open_listeners, open_metrics, port_holder, restore
 from tests.support.ports import free_port
 
 
@@ -169,3 +170,18 @@ def test_an_address_whose_port_is_ours_already(held: socket.socket) -> None:
     port = held.getsockname()[1]
     with pytest.raises(StartError, match=f"this lbproxy listens on port {port} already, at another address.*restart"):
         open_listeners(config_of(Listen(Address("0.0.0.0", port))), "python", {Address("127.0.0.1", port): held})
+
+
+def test_what_a_process_did_to_a_shared_listener_is_undone() -> None:
+    """It listens again, at the same port, and does not block; one that is as it should be is left alone."""
+    address = Address("127.0.0.1", free_port())
+    with listen_on(Listen(address)) as sock:
+        held = {address: sock}
+        assert restore(held) == []
+        assert ctypes.CDLL(None).connect(sock.fileno(), bytes(16), 16) == 0  # to AF_UNSPEC
+        os.set_blocking(sock.fileno(), True)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((address.host, address.port)).close()
+        assert [what for _, what in restore(held)] == ["it was made to block", "it did not listen any more"]
+        assert restore(held) == []
+        socket.create_connection((address.host, address.port)).close()
