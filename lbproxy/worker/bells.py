@@ -7,12 +7,21 @@ Rings that come in a heap are one wake-up. As long as somebody waits here a time
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 READ = 1  # libev's EV_READ
 TURN_INTERVAL = 0.1
 """Seconds; also how late a request may hear that it waited too long."""
+
+
+def _ready(bell: int, what: int) -> bool:
+    """It does not rely on O_NONBLOCK, which is the bell's and not ours: any process that has it can take it away."""
+    poll = select.poll()
+    poll.register(bell, what)
+    return any(events & what for _, events in poll.poll(0))
 
 
 class Served(Protocol):
@@ -38,10 +47,10 @@ class Bells:
 
     def ring(self, child: int) -> None:
         """Tell the worker of that row."""
-        try:
-            os.eventfd_write(self._bells[child % len(self._bells)], 1)
-        except BlockingIOError:
-            pass  # 2**64 - 2 rings that nobody heard: one more makes no difference
+        bell = self._bells[child % len(self._bells)]
+        if _ready(bell, select.POLLOUT):  # else 2**64 - 2 rings that nobody heard: one more makes no difference
+            with suppress(BlockingIOError):  # somebody was faster
+                os.eventfd_write(bell, 1)
 
     def attend(self, queue: Served) -> None:
         """Somebody waits in this queue."""
@@ -51,10 +60,10 @@ class Bells:
         self._waiting.add(queue)
 
     def _on_ring(self) -> None:
-        try:
-            os.eventfd_read(self._mine)
-        except BlockingIOError:
+        if not _ready(self._mine, select.POLLIN):
             return  # a worker that shares it was faster
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._mine)
         for queue in list(self._waiting):
             queue.serve()
 

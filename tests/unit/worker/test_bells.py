@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import gevent
 from gevent.event import Event
@@ -65,3 +66,20 @@ def test_time_passes_only_while_somebody_waits() -> None:
     bells._watcher.close()
     bells._timer.close()
     os.close(bells._mine)
+
+
+def test_a_bell_that_was_made_to_block_holds_nobody_up() -> None:
+    """Whoever shares it can take O_NONBLOCK away and fill or empty it: a worker that rang it, or was rung for, waited for ever."""
+    fd = os.eventfd(0)
+    os.eventfd_write(fd, 2**64 - 2)
+    bells = Bells(get_hub().loop, (fd,), 0)
+    try:
+        for attempt in (lambda: bells.ring(0), bells._on_ring, bells._on_ring):
+            done = threading.Event()
+            thread = threading.Thread(target=lambda attempt=attempt, done=done: (attempt(), done.set()), daemon=True)
+            thread.start()
+            assert done.wait(10)
+    finally:
+        bells._watcher.close()
+        bells._timer.close()
+        os.close(fd)
