@@ -27,7 +27,7 @@ from lbproxy.errors import ConfigError, ConnectionLost, FrameError, StartError, 
 from lbproxy.ipc.handover import ChildLoader
 from lbproxy.ipc.messages import Drain, Message, Resolved, SetLogLevel
 from lbproxy.ipc.pipe import MasterPipe
-from lbproxy.master import events, rotation, sockets
+from lbproxy.master import events, rotation
 from lbproxy.master.child import Role
 from lbproxy.master.control_socket import ControlSocket
 from lbproxy.master.fleet import ABANDON_AFTER, DRAIN_GRACE, Fleet
@@ -126,8 +126,6 @@ class Master:
         self._served = self._adopts = legacy.fleet.last > 0
         self._selector = selectors.DefaultSelector()
         self._outcome: int | None = None
-        self._inspect_at = 0.0
-        """When the listening sockets are looked at again."""
         self._events: deque[events.Event] = deque()
         self._feeding = False
         self._operator = Operator(self._estate, self._fleet, self._provisions, self._feed, self._set_level)
@@ -188,10 +186,7 @@ class Master:
             self._feed(events.Tick())
             self._settle()
             now = time.monotonic()
-            if now >= self._inspect_at:
-                self._inspect_at = now + LONGEST_WAIT
-                for address, what in sockets.restore(self._estate.sockets):
-                    log.get_logger().warning("listener.restored", listener=str(address), why=what)
+            self._estate.inspect_sockets(now)
             self._notifier.watchdog(now)
             if self._control is not None:
                 self._control.expire(now)

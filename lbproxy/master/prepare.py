@@ -35,6 +35,7 @@ from lbproxy.master.pidfile import PidFile
 from lbproxy.master.sockets import explain_file
 from lbproxy.master.unix_listener import UnixListener, discard
 from lbproxy.net.no_newcomers import drop_newcomers
+from lbproxy.observe.log import get_logger
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore, digest, overwriting
 from lbproxy.tls.remarks import NO_REMARKS, Remarks, remarks
@@ -43,6 +44,7 @@ LEDGER_NAME = "lbproxy-ledger"
 MOST_WORKERS = RETIRED - 1
 """One row of the ledger each, and one for control."""
 KIB = 1024
+INSPECT_EVERY = 1.0
 BELLS = 32
 """Workers with the same number modulo this wake each other in vain now and then; more would be descriptors for nothing."""
 
@@ -146,6 +148,14 @@ class Estate:
     """The ledger's descriptor."""
     warnings: list[tuple[str, str]] = field(default_factory=list)
     """What the operator should know and nothing that keeps lbproxy from starting: (event, why)."""
+    _inspect_at: float = 0.0
+
+    def inspect_sockets(self, now: float) -> None:
+        """Once in a while: what a process that has them did to the listening ones is undone, and told."""
+        if now >= self._inspect_at:
+            self._inspect_at = now + INSPECT_EVERY
+            for address, what in sockets.restore(self.sockets):
+                get_logger().warning("listener.restored", listener=str(address), why=what)
 
     def keep_sockets(self, addresses: Collection[Address]) -> None:
         """Close our copies of the others; a child's are only that, and files are the master's."""
