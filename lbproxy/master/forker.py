@@ -22,6 +22,7 @@ from lbproxy.config.model import Config
 from lbproxy.ipc.handover import ChildMain
 from lbproxy.master import anew, signals
 from lbproxy.master.environment import forget_others
+from lbproxy.observe import standard
 from lbproxy.sandbox import kernel
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -87,7 +88,7 @@ def close_copies() -> None:
 def _serve(sock: socket.socket, ready: Callable[[], Load], live: Live) -> NoReturn:
     try:
         signals.reset_in_child()
-        anew.keep({sock.fileno()})
+        anew.keep({sock.fileno(), *standard.descriptors()})  # what it forks says things by them
         setproctitle("lbproxy: forker")
         forget_others()
         kernel.undumpable()

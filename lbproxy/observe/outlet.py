@@ -99,6 +99,10 @@ class Outlet:
             time.sleep(LOOK)
         return True
 
+    def descriptors(self) -> set[int]:
+        """Our own: not the inherited one."""
+        return {self.descriptor, self._reader} - {self.number, -1}
+
     def close(self) -> None:
         """Our own descriptors; the inherited one stays open."""
         if self._socket is not None:

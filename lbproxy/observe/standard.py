@@ -32,6 +32,11 @@ def flush_all() -> None:
         each.flush()
 
 
+def descriptors() -> set[int]:
+    """Of the outlets' own: for a process that closes what it has inherited."""
+    return {descriptor for each in _outlets.values() for descriptor in each.descriptors()}
+
+
 def waiting() -> bool:
     """Whether something waits."""
     return any(each.waiting for each in _outlets.values())

@@ -14,6 +14,7 @@ from lbproxy.config.model import Config
 from lbproxy.ipc.handover import ChildMain
 from lbproxy.master import anew
 from lbproxy.master.forker import Forker, close_copies
+from lbproxy.observe import standard
 
 
 def ready() -> Callable[[Config], ChildMain]:
@@ -83,3 +84,37 @@ def test_it_ends_with_the_last_copy_of_our_end() -> None:
     os.waitpid(pid, 0)
     os.close(heard)
     forker.close()
+
+
+def into_socket() -> tuple[int, int]:
+    ours, theirs = socket.socketpair()
+    return ours.detach(), theirs.detach()
+
+
+@pytest.mark.usefixtures("received")
+@pytest.mark.parametrize("two", [os.pipe, into_socket], ids=["pipe", "socket"])
+def test_what_it_forks_is_heard(two: Callable[[], tuple[int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the outlet that was there before: without its descriptor lines go into whatever gets that number."""
+
+    def speak(bequest: anew.Bequest, load: Callable[[Config], ChildMain]) -> NoReturn:
+        standard.outlet(2).write(b"names.failed\n")
+        os._exit(int(standard.outlet(2).dropped))
+
+    monkeypatch.setattr(standard, "_outlets", {})
+    heard, said = two()
+    before = os.dup(2)
+    os.dup2(said, 2)
+    try:
+        outlet = standard.outlet(2)
+        forker = Forker(ready, speak)
+        pid = forker.fork([0])
+        status = os.waitpid(pid, 0)[1]
+        forker.close()
+        outlet.close()
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(said)
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert os.read(heard, 100) == b"names.failed\n"
+    os.close(heard)
