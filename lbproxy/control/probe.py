@@ -53,6 +53,8 @@ class Target(NamedTuple):
     server_name: str = ""
     body: bytes | None = None
     """What must stand in the body's first http_check.BODY_LIMIT bytes."""
+    line_feeds: bool = False
+    """Lines of the answer's head may end with LF alone."""
 
 
 BODY_MISSES = Finding(Outcome.BAD_BODY, "not the text that was wanted")
@@ -133,14 +135,14 @@ def _connect(target: Target) -> gevent.socket.socket:
 
 def _judge(stream: ProbeStream, target: Target) -> Finding:
     """Read as much of the answer as the target cares for. Raises BadAnswer, OSError."""
-    answer, status = _read_status(stream)
+    answer, status = _read_status(stream, target.line_feeds)
     low, high = target.expect
     if not low <= status <= high:
         return Finding(Outcome.BAD_STATUS, f"{status}")
     return PASSED if target.body is None or _has(stream, answer, target.body) else BODY_MISSES
 
 
-def _read_status(stream: ProbeStream) -> tuple[bytes, int]:
+def _read_status(stream: ProbeStream, line_feeds: bool) -> tuple[bytes, int]:
     """(what was read, the final status in it). Raises BadAnswer, OSError."""
     answer = b""
     while True:
@@ -148,6 +150,10 @@ def _read_status(stream: ProbeStream) -> tuple[bytes, int]:
         if not data:
             raise BadAnswer("closed in the middle of the response head" if answer else "closed without a response")
         answer += data
+        if line_feeds:
+            answer, whole = http_check.with_crlf(answer)
+            if not whole:
+                continue
         status = http_check.final_status(answer)
         if status is not None:
             return answer, status

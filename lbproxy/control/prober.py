@@ -141,4 +141,5 @@ def target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> T
     host = health.host or (UNIX_HOST if backend.written.path else str(Address(backend.host.removesuffix("."), port)))
     request = http_check.request(health.method, health.path, host, health.headers)
     body = None if health.body is None else health.body.encode()
-    return Target(backend.ip, port, health.timeout, request, health.expect, context, server_name, body)
+    line_feeds = "bare_lf" in pool.tolerate
+    return Target(backend.ip, port, health.timeout, request, health.expect, context, server_name, body, line_feeds)

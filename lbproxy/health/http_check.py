@@ -24,6 +24,7 @@ BODY_LIMIT = 64 * 1024
 """Bytes of a body that are searched."""
 
 _HEAD_LIMIT = 64 * 1024
+_LAX_HEAD_END = re.compile(rb"\n\r?\n")
 _CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*(\S[^\r]*)\r\n", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*\r\n", re.IGNORECASE)
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]{0,1024}\r\n")
@@ -77,6 +78,15 @@ def _still_plausible(answer: bytes, at: int) -> None:
         raise BadAnswer("no HTTP/1 status line")
     if len(answer) > MAX_ANSWER or (b"\n" not in answer[at:] and len(answer) - at > _LONGEST_LINE):
         raise BadAnswer("no end of the response head in sight")
+
+
+def with_crlf(answer: bytes) -> tuple[bytes, bool]:
+    """An answer whose lines may end with LF alone, its head's ended as they should be; and whether the head is whole."""
+    end = _LAX_HEAD_END.search(answer)
+    head = answer if end is None else answer[: end.end()]
+    if len(head) > _HEAD_LIMIT:
+        raise BadAnswer("no end of the response head in sight")
+    return head.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + answer[len(head) :], end is not None
 
 
 class BodySearch:

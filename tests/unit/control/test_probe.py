@@ -347,3 +347,13 @@ def test_a_unix_socket_whose_queue_stays_full(tmp_path: Path) -> None:
         listening.listen(0)
         first.connect(str(path))
         assert probe(Target(f"unix:{path}", 0, 0.1)) == Finding(Outcome.CONNECT_TIMEOUT)
+
+
+@pytest.mark.parametrize("tolerant", [True, False])
+def test_lines_that_end_with_lf(tolerant: bool) -> None:
+    """Pass where the pool tolerates them, with a body to be searched or not."""
+    answer = b"HTTP/1.0 200 OK\nX-A: b\nContent-Length: 5\n\nready"
+    for body in (None, b"ready"):
+        with answering(answer) as backend:
+            found = probe(http(backend.port, body=body, line_feeds=tolerant))
+        assert (found == PASSED) is tolerant
