@@ -242,7 +242,7 @@ class Exchange(ClientSide):
         while True:
             upstream = None
             try:
-                if self._head.body == CHUNKED:
+                if self._upload is not None and self._head.body == CHUNKED:
                     self._measure(lease, pool)
                 if reuse:
                     upstream = self._kept(lease, pool)
