@@ -19,7 +19,8 @@ Special = tuple[bytes, bytes]
 
 # RFC 4559, MS-NTHT: schemes that authenticate the connection, not the request. "nego2" and "kerberos" are seen beside them.
 _SCHEMES = rb"(?:ntlm|negotiate|nego2|kerberos)(?![a-z0-9!#$%&'*+.^_`|~-])"
-_CREDENTIALS = re.compile(rb"\r\nauthorization:[ \t]*+" + _SCHEMES)
+# Credentials are one, but whoever joins fields makes a list of them, and some read a list.
+_CREDENTIALS = re.compile(rb"\r\nauthorization:(?:[^\r]*,)?[ \t]*+" + _SCHEMES)
 _CHALLENGE = re.compile(rb"\r\nwww-authenticate:(?:[^\r]*[, \t])?" + _SCHEMES)
 
 

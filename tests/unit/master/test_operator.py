@@ -351,7 +351,7 @@ def test_status_tells_of_generations_processes_traffic_and_backends(desk: Desk) 
     expected = {"worker": 1, "pid": 101, "phase": "serving", "connections": 5, "live_requests": 2, "rss_kib": 40_000, "lag_ms": 3}
     assert {key: first[key] for key in expected} == expected
     assert second["worker"] == 2
-    assert generation["control"] == {"pid": 103, "phase": "serving"}
+    assert generation["control"] == {"pid": 103, "phase": "serving", "walls": []}
     pools = status["pools"]
     assert [(one["name"], one["usable"]) for one in pools] == [("web", 1), ("api", 0)]
     backend = pools[0]["backends"][0]

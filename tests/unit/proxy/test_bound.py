@@ -67,6 +67,23 @@ def test_from_the_challenge_on(challenges: list[str]) -> None:
     world.at_rest()
 
 
+@pytest.mark.parametrize("fields", [
+    ["Authorization: NTLM x"], ["Authorization:NTLM"], ["AUTHORIZATION: \t nTLM\tx"], ["Authorization: ,NTLM x"],
+    ["Authorization: Basic eA==, NTLM x"], ["Authorization: Basic eA==", "Authorization: Negotiate x"],
+    ["Connection: keep-alive, authorization", "Authorization: NTLM x"],
+])  # fmt: skip
+def test_from_the_credential_on(fields: list[str]) -> None:
+    """In every spelling, and in a list of them, which somebody on the way may make of several fields, and a backend may read."""
+    world = World(backends=1)
+    client = world.connect()
+    client.feed(get("/", *fields))
+    world.upstream.feed(ok())
+    assert len(world.service.idle) == 0
+    assert world.upstream.is_open()
+    client.feed(EOF)
+    world.at_rest()
+
+
 @pytest.mark.parametrize(("fields", "answer"), [
     (["Authorization: Basic bnRsbQ=="], ok()),
     (["Authorization: Bearer ntlm"], ok()),
