@@ -73,19 +73,29 @@ def _end_torn_line(opened: int) -> None:
 
 def _open(path: Path, config: Config) -> int:
     """In a folder that only root and we write to, whatever is there was put there by somebody who may. Elsewhere a link could lead
-    to any file of the machine (CVE-2016-1247), and a file of somebody else's would tell him what is logged. Raises OSError."""
-    trusted = _ours_alone(path.parent)
-    descriptor = os.open(path, FLAGS | (0 if trusted or os.geteuid() != 0 else os.O_NOFOLLOW), MODE)
+    to any file of the machine (CVE-2016-1247), a second name as well, and a file of somebody else's would tell him what is logged.
+    The folder that was looked at is the one that is used, whatever its name means by then. Raises OSError."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        trusted = _ours_alone(folder)
+        descriptor = os.open(path.name, FLAGS | (0 if trusted or os.geteuid() != 0 else os.O_NOFOLLOW), MODE, dir_fd=folder)
+    finally:
+        os.close(folder)
     if trusted:
         return descriptor
     account = account_for(config)
     facts = os.fstat(descriptor)
-    if stat.S_ISCHR(facts.st_mode) or facts.st_uid in {0, os.geteuid(), account.uid if account is not None else 0}:
+    fault = ""
+    if facts.st_uid not in {0, os.geteuid(), account.uid if account is not None else 0}:
+        fault = f"it belongs to uid {facts.st_uid}"
+    elif os.geteuid() == 0 and facts.st_nlink > 1:
+        fault = "it has another name as well"
+    if not fault or stat.S_ISCHR(facts.st_mode):
         return descriptor
     os.close(descriptor)
-    raise PermissionError(errno.EPERM, f"it belongs to uid {facts.st_uid}, in a folder that others may write to")
+    raise PermissionError(errno.EPERM, f"{fault}, in a folder that others may write to")
 
 
-def _ours_alone(folder: Path) -> bool:
-    facts = os.stat(folder)
+def _ours_alone(folder: int) -> bool:
+    facts = os.fstat(folder)
     return facts.st_uid in (0, os.geteuid()) and not facts.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

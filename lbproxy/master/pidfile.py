@@ -33,11 +33,12 @@ class PidFile:
         try:
             path.parent.mkdir(mode=0o755, exist_ok=True)
             aside.unlink(missing_ok=True)
-            self._fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            self._fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StartError(f"cannot write the pid file {path}: {error.strerror}") from error
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.fchmod(self._fd, 0o644)  # not before: who may read it may lock it, and would keep us waiting
             os.write(self._fd, b"%d\n" % os.getpid())
             os.replace(aside, path)
         except OSError as error:  # a full disk, a directory in its place, a file system without locks

@@ -9,6 +9,7 @@ import pytest
 
 from lbproxy.config.model import Config, Log
 from lbproxy.errors import StartError
+from lbproxy.master import access_log
 from lbproxy.master.access_log import open_access_log
 
 
@@ -99,3 +100,38 @@ def test_a_strangers_file_in_a_folder_of_everybodys_is_refused(tmp_path: Path) -
         open_access_log(config)
     folder.chmod(0o755)
     os.close(open_access_log(config))  # root put it there
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the rule is for root")
+def test_a_second_name_of_another_file_is_no_log(tmp_path: Path) -> None:
+    """Where the kernel lets anybody give a file a second name, it leads where a link does."""
+    other, folder = tmp_path / "crontab", tmp_path / "logs"
+    other.touch()
+    folder.mkdir()
+    folder.chmod(0o777)
+    (folder / "access.log").hardlink_to(other)
+    with pytest.raises(StartError, match="another name"):
+        open_access_log(config_of(str(folder / "access.log")))
+    folder.chmod(0o755)
+    os.close(open_access_log(config_of(str(folder / "access.log"))))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the rule is for root")
+def test_the_folder_that_was_looked_at_is_the_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever owns the folder above may put another one in its place at any moment."""
+    folder, theirs, secret = tmp_path / "logs", tmp_path / "theirs", tmp_path / "secret"
+    folder.mkdir(mode=0o755)
+    theirs.mkdir()
+    (theirs / "access.log").symlink_to(secret)
+    look = access_log._ours_alone
+
+    def look_and_swap(place: int) -> bool:
+        found = look(place)
+        folder.rename(tmp_path / "before")
+        theirs.rename(folder)
+        return found
+
+    monkeypatch.setattr(access_log, "_ours_alone", look_and_swap)
+    os.close(open_access_log(config_of(str(folder / "access.log"))))
+    assert not secret.exists()
+    assert (tmp_path / "before" / "access.log").exists()

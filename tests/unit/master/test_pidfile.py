@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -158,3 +159,24 @@ def test_folders_are_nobody_elses_to_write_to(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "run").stat().st_mode & 0o777 == 0o755
+
+
+def test_nobody_else_can_lock_it_before_we_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may read a file may lock it, and a start would wait for him; afterwards everybody may read it."""
+    modes: list[int] = []
+    lock = fcntl.flock
+
+    def look(fd: int, how: int) -> None:
+        modes.append(stat.S_IMODE(os.fstat(fd).st_mode))
+        assert how & fcntl.LOCK_NB
+        lock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", look)
+    before = os.umask(0o022)
+    try:
+        taken = PidFile(tmp_path / "pid")
+    finally:
+        os.umask(before)
+    assert modes == [0o600]
+    assert stat.S_IMODE((tmp_path / "pid").stat().st_mode) == 0o644
+    taken.release()
