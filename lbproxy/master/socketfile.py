@@ -7,6 +7,7 @@ place: whoever opens the path gets the old end or a working one.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -74,15 +75,35 @@ def listen_at(sock: socket.socket, path: Path, mode: int, backlog: int, owner: t
             sock.bind(os.fspath(aside))
         finally:
             os.umask(before)
-        if owner != UNCHANGED:
-            os.chown(aside, *owner, follow_symlinks=False)
-        sock.listen(backlog)
         found = os.lstat(aside)
+        if owner != UNCHANGED:
+            grant(aside, found, owner)
+        sock.listen(backlog)
         os.replace(aside, path)
     except OSError:
         aside.unlink(missing_ok=True)
         raise
     return found
+
+
+def grant(path: Path, file: os.stat_result, owner: tuple[int, int], mode: int = -1) -> None:
+    """Another owner and mode for our file. Raises OSError, also when another one is in its place.
+
+    The folder may belong to somebody else, a link in it lead to any file of the machine, as may a second name, and a name mean
+    another file each time. So one descriptor is looked at, and then changed.
+    """
+    place = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        found = os.fstat(place)
+        if not os.path.samestat(found, file) or not stat.S_ISSOCK(found.st_mode) or found.st_nlink != 1:
+            raise FileExistsError(errno.EEXIST, "another file is in its place")
+        opened = f"/proc/self/fd/{place}"
+        if owner != UNCHANGED:
+            os.chown(opened, *owner)
+        if mode >= 0:
+            os.chmod(opened, mode)
+    finally:
+        os.close(place)
 
 
 def remove(path: Path, file: os.stat_result) -> None:

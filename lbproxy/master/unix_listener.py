@@ -7,12 +7,10 @@ touched; so only the master, and only by name (`discard`), removes it.
 
 from __future__ import annotations
 
-import errno
 import grp
 import os
 import pwd
 import socket
-import stat
 from pathlib import Path
 
 from lbproxy.config.model import Listen, SocketAccess
@@ -55,20 +53,8 @@ class UnixListener(socket.socket):
         return sock
 
     def grant(self, access: SocketAccess) -> None:
-        """Another mode and owner, for our file. Raises OSError, also when another one is in its place.
-
-        The folder may belong to somebody else, a link in it lead to any file of the machine, and a name mean another file each
-        time. So one descriptor is looked at, and then changed.
-        """
-        place = os.open(self.path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            if not os.path.samestat(os.fstat(place), self.file) or not stat.S_ISSOCK(self.file.st_mode):
-                raise FileExistsError(errno.EEXIST, "another file is in its place")
-            opened = f"/proc/self/fd/{place}"
-            os.chown(opened, *account_of(access))
-            os.chmod(opened, access.mode)
-        finally:
-            os.close(place)
+        """Another mode and owner, for our file. Raises OSError, also when another one is in its place."""
+        socketfile.grant(self.path, self.file, account_of(access), access.mode)
 
 
 def discard(sock: socket.socket) -> None:

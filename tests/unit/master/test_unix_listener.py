@@ -52,10 +52,27 @@ def test_a_strangers_file_in_its_place_is_not_granted(tmp_path: Path) -> None:
             put(target)
             with pytest.raises(FileExistsError):
                 sock.grant(SocketAccess(mode=0o666))
-            if target is secret:
-                with UnixListener.adopt(os.dup(sock.fileno()), path) as adopted, pytest.raises(FileExistsError):
-                    adopted.grant(SocketAccess(mode=0o666))
+            with UnixListener.adopt(os.dup(sock.fileno()), path) as adopted, pytest.raises(FileExistsError):
+                adopted.grant(SocketAccess(mode=0o666))
             assert stat.S_IMODE(target.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
+def test_a_strangers_file_is_not_given_away_at_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one that takes the place of the half made socket."""
+    secret = tmp_path / "secret"
+    secret.touch(0o600)
+    with UnixListener.open(at(tmp_path / "other"), 8):
+        for target in (secret, tmp_path / "other"):
+            before = target.stat()
+
+            def swap(sock: socket.socket, place: str, target: Path = target) -> None:
+                Path(place).hardlink_to(target)
+
+            monkeypatch.setattr(UnixListener, "bind", swap)
+            with pytest.raises(FileExistsError):
+                UnixListener.open(at(tmp_path / "s", owner="nobody"), 8)
+            assert (target.stat().st_uid, target.stat().st_ino) == (before.st_uid, before.st_ino)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files away needs root")
