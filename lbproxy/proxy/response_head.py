@@ -41,10 +41,9 @@ def read_head(stream: Stream, data: bytes) -> tuple[bytes, int]:
         more = read_piece(stream, data)
         data = data + more if data else more
         end = data.find(END, searched - 3) if searched > 3 else data.find(END)
+        _limit(end if end >= 0 else len(data))
         if end >= 0:
             return data, end
-        if len(data) > MAX_RESPONSE_HEAD:
-            raise RefusedAnswer("response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
 
 
 def _read_tolerated(stream: Stream, data: bytes, tolerance: Tolerance) -> tuple[bytes, int]:
@@ -61,6 +60,11 @@ def _read_tolerated(stream: Stream, data: bytes, tolerance: Tolerance) -> tuple[
     return data, end
 
 
+def _limit(size: int) -> None:
+    if size > MAX_RESPONSE_HEAD:
+        raise RefusedAnswer("response_head_too_large", f"a response head of more than {MAX_RESPONSE_HEAD} bytes")
+
+
 def next_head(stream: Stream, data: bytes, heads: ResponseHeads, method: bytes) -> tuple[KnownHead, bytes]:
     """(the next head, as `heads` reads it, the bytes behind it); `data`: what is here of it already."""
     if heads.tolerance is not None:
@@ -69,4 +73,6 @@ def next_head(stream: Stream, data: bytes, heads: ResponseHeads, method: bytes) 
     end = data.find(END) if data else -1
     if end < 0:
         data, end = read_head(stream, data)
+    elif end > MAX_RESPONSE_HEAD:
+        _limit(end)
     return heads.read(data[: end + 4], method), data[end + 4 :]

@@ -84,6 +84,7 @@ def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
         options = [option.strip(b" \t") for option in connection.split(b",")]
         keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
         nominated = nominated_fields(options)
+        undated = undated or (status >= 200 and b"date" in nominated)  # it is about to lose it
     elif connection:
         keep_alive = True
     if body == UNTIL_CLOSE:

@@ -77,6 +77,15 @@ def test_answers_of_our_own() -> None:
         assert dates(client.take()) == [NOW.partition(b": ")[2]]
 
 
+def test_one_that_is_for_this_hop_alone_is_none() -> None:
+    """Connection takes it off: the client would have got none."""
+    there = world()
+    client = there.connect()
+    client.feed(get())
+    there.upstream.feed(ok(b"", "Date: Thu, 01 Jan 1970 00:00:00 GMT", "Connection: date"))
+    assert dates(client.take()) == [NOW.partition(b": ")[2]]
+
+
 def test_rules_about_it_hold() -> None:
     """Who removes the Date wants none, who sets one wants that."""
     raw = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
-from lbproxy.proxy.response_head import MAX_RESPONSE_HEAD, read_head
+from lbproxy.http.heads import ResponseHeads
+from lbproxy.proxy.response_head import MAX_RESPONSE_HEAD, next_head, read_head
 from lbproxy.streams import Stream
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
@@ -30,6 +31,15 @@ def test_found_at_every_split(at: int) -> None:
     assert read_head(Pieces(HEAD[:at], HEAD[at:]), b"") == (HEAD, len(HEAD) - 4)
 
 
+@pytest.mark.parametrize("here", [0, 1, 2], ids=["comes", "begins", "is here"])
+def test_one_that_is_too_large_is_so_however_it_comes(here: int) -> None:
+    """Also when one read brings all of it."""
+    raw = HEAD[:-2] + b"X: " + b"x" * MAX_RESPONSE_HEAD + b"\r\n\r\n"
+    at = len(raw) * here // 2
+    with pytest.raises(UpstreamError, match="more than"):
+        next_head(Pieces(raw[at:]), raw[:at], ResponseHeads(100), b"GET")
+
+
 @pytest.mark.parametrize(
     ("pieces", "end", "status", "reason"),
     [
@@ -38,6 +48,7 @@ def test_found_at_every_split(at: int) -> None:
         ([HEAD[:5]], None, 502, "response_truncated"),
         ([HEAD[:5]], TimedOut("late"), 504, "response_timeout"),
         ([HEAD[:-2] + b"X: " + b"x" * 10_000, *[b"x" * 10_000] * 6], None, 502, "response_head_too_large"),
+        ([HEAD[:-2] + b"X: " + b"x" * MAX_RESPONSE_HEAD + b"\r\n\r\n"], None, 502, "response_head_too_large"),
         ([b"x"], None, 502, "response_not_http"),
         ([HEAD[:17], b"Content-Le\n"], None, 502, "response_bare_lf"),
     ],
