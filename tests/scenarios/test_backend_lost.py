@@ -31,7 +31,7 @@ def test_killed_under_load(stage: Stage) -> None:
 def test_comes_back(stage: Stage) -> None:
     """A backend that was down is told so once, left alone, and used again after it recovered."""
     first, second = stage.app("first"), stage.app("second")
-    quick = {"type": "tcp", "interval": "100ms", "timeout": "1s", "rise": 2, "fall": 2}
+    quick = {"type": "tcp", "interval": "100ms", "timeout": "10s", "rise": 2, "fall": 2}
     proxy = stage.proxy(first.address, second.address, app={"health": quick})
     proxy.wait_up(first.address, second.address)
 
@@ -81,7 +81,7 @@ def test_all_down(stage: Stage, health: str) -> None:
 def test_all_killed_then_back(stage: Stage) -> None:
     """Every backend dies: 503s, no hanging. One returns: served again without anybody's doing."""
     app = stage.app()
-    quick = {"type": "tcp", "interval": "100ms", "timeout": "1s", "rise": 1, "fall": 1}
+    quick = {"type": "tcp", "interval": "100ms", "timeout": "10s", "rise": 1, "fall": 1}
     proxy = stage.proxy(app.address, workers=2, app={"health": quick})
     client = stage.client(proxy)
     assert client.request("GET", "/echo").status == 200

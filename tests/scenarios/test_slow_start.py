@@ -11,7 +11,7 @@ from tests.support.waiting import eventually
 def test_the_share_grows(stage: Stage) -> None:
     """Requests that the backends hold show how they are shared: few for the one that warms up, as many as for the others later."""
     apps = [stage.app(f"app{number}") for number in range(3)]
-    health = {"interval": "100ms", "timeout": "1s", "rise": 1, "fall": 1}
+    health = {"interval": "100ms", "timeout": "10s", "rise": 1, "fall": 1}
     proxy = stage.proxy(*[app.address for app in apps], workers=4, app={"health": health, "slow_start": "3s"})
     proxy.wait_up(*[app.address for app in apps])
     apps[0].kill()
