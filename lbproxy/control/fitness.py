@@ -42,7 +42,7 @@ class Fitness:
         self.verdict = _VERDICTS.get(health, State.UP)
         self.standing = _STANDINGS.get(health, Standing.FIT)
         self._relapsed = False
-        """Since its standing turned, a check has failed."""
+        """Since its standing turned a check has failed, or had it down by then."""
         self._passes = 0
         """Checks in a row that passed after that."""
         self.until = min(self._get(Column.EJECTED_UNTIL_MS) / 1000, time.monotonic() + LONGEST)
@@ -102,7 +102,7 @@ class Fitness:
         if standing is Standing.FIT and self.standing is not Standing.FIT:
             self._begin_slowly()
         self.standing, self.until, self.ejections = standing, until, ejections
-        self._relapsed, self._passes = False, 0
+        self._relapsed, self._passes = self.verdict is State.DOWN, 0  # its checks may have seen it first
         self._set(Column.EJECTED_UNTIL_MS, round(until * 1000))
         self._set(Column.EJECTIONS, ejections)
         self._publish()

@@ -110,3 +110,14 @@ def test_recovered() -> None:
     assert fitness.recovered(2)
     fitness.stands(Standing.TRIAL, 77.5, 1)
     assert not fitness.recovered(2)
+
+
+def test_recovered_from_what_checks_saw_first() -> None:
+    """They had it down when traffic had enough of it, and it was back before another one failed."""
+    fitness = Fitness(new_ledger(), 0)
+    fitness.judged(State.DOWN, REFUSED)
+    fitness.stands(Standing.EJECTED, 77.5, 1)
+    fitness.counted(PASSED)
+    assert not fitness.recovered(2)
+    fitness.counted(PASSED)
+    assert fitness.recovered(2)
