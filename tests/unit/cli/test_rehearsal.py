@@ -91,6 +91,7 @@ def here(config: Config, directory: Path, unix: Address) -> Config:
         idle_grace=0.0,
         worker_memory=0,
         worker_memory_hard=0,
+        temp_dir=directory,
     )
     log = model.Log("debug", "json", config.log.access if config.log.access == "off" else "stdout")
     return replace(config, listen=tuple(listen), pools=tuple(pools), metrics=metrics, proxy=proxy, log=log)
