@@ -38,7 +38,11 @@ class Site:
             *self.addresses,
             workers=4,
             proxy={"control": "control.sock"},
-            app={"health": health, "outlier": {"ejection": "200ms", "longest": "200ms"}},
+            app={
+                "health": health,
+                "outlier": {"ejection": "200ms", "longest": "200ms"},
+                "retry_on": ["connect", "closed", "timeout"],
+            },
             timeouts={"response_head": "300ms", "connect": "300ms"},
         )
         self.proxy.wait_up(*self.addresses)

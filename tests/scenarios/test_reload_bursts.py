@@ -62,7 +62,7 @@ def test_nothing_grows(stage: Stage) -> None:
 
     def measured() -> tuple[list[str], int, int]:
         reloads.only_the_newest()
-        eventually(lambda: len(proxy.members()) == 4, "a master, two workers and control")
+        eventually(lambda: len(proxy.members()) == 5, "a master, a forker, two workers and control")
         descriptors = eventually(lambda: _settled(proxy.pid), "descriptors at rest")
         with stage.client(proxy) as client:
             assert client.request("GET", "/echo").status == 200
