@@ -20,7 +20,7 @@ from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.ipc.pipe import socket_pair
 from lbproxy.master import prepare
 from lbproxy.tls import contexts
-from lbproxy.tls.apart import apart
+from lbproxy.tls.apart import apart, patience
 
 ANY_ADDRESS = "192.0.2.1"
 """RFC 5737: for a name that was not asked for."""
@@ -29,7 +29,7 @@ ANY_ADDRESS = "192.0.2.1"
 def complaints(config: Config) -> list[Complaint]:
     """What keeps workers of this configuration from coming up; nothing, as far as lbproxy has no fault. Its files are sound."""
     try:
-        apart(lambda: rehearse(config))
+        apart(lambda: rehearse(config), patience(config))
     except (StartError, OSError) as error:
         hint = "the file is not wrong: this is a fault of lbproxy, please report it"
         return [Complaint(config.source, 0, "", f"a worker cannot be made of it: {error}", hint)]

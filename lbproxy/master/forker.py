@@ -56,8 +56,10 @@ class Forker:
             answer = self._sock.recv(PID.size)
             if len(answer) < PID.size:
                 raise ConnectionResetError("the forker is gone")
-        except OSError:
+        except OSError as error:
             self._sock.close()
+            if isinstance(error, TimeoutError):  # it was stopped, and would carry the order out later, beside what is done instead
+                os.kill(self._pid, signal.SIGKILL)  # the master reaps it, like everybody
             raise
         return int(PID.unpack(answer)[0])
 

@@ -2,12 +2,18 @@
 
 What a check of a key leaves behind cannot be told (Python's objects, OpenSSL's, those of `cryptography`), but the kernel clears the
 pages of a process that has ended before anybody gets them.
+
+Who asks waits, and the master hears no signal meanwhile: so the wait has an end, also when that process is stopped, or hangs on a
+file of the network's.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import select
+import signal
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +24,23 @@ from lbproxy.errors import Complaint, StartError
 from lbproxy.tls import selfsigned
 from lbproxy.tls.audit import audit
 
+PATIENCE = 10.0
+"""Seconds for an answer."""
+PER_PAIR = 0.1
+"""Seconds more for each listener's certificate, with its key, and for each pool: large configurations are read for longer."""
+GLANCE = 0.001
+
+
+def patience(config: Config) -> float:
+    """Seconds for all that its files hold."""
+    return PATIENCE + PER_PAIR * (sum(len(listen.certificates) for listen in config.listen) + len(config.pools))
+
 
 def audit_apart(config: Config) -> list[Complaint]:
     """audit.audit. Raises StartError."""
     if not any(listen.certificates for listen in config.listen) and not any(pool.tls for pool in config.pools):
         return []
-    return [Complaint(*each) for each in apart(lambda: [list(each) for each in audit(config)])]
+    return [Complaint(*each) for each in apart(lambda: [list(each) for each in audit(config)], patience(config))]
 
 
 def ensure_apart(directory: Path, names: list[str], now: datetime) -> selfsigned.SelfSigned:
@@ -37,16 +54,27 @@ def ensure_apart(directory: Path, names: list[str], now: datetime) -> selfsigned
     return selfsigned.SelfSigned(Path(cert), Path(key), fingerprint, datetime.fromisoformat(expires), fresh)
 
 
-def apart(work: Callable[[], object]) -> Any:
-    """What `work` returns, as JSON carries it. Raises OSError as it does, and StartError for whatever else goes wrong."""
+def apart(work: Callable[[], object], within: float = PATIENCE) -> Any:
+    """What `work` returns, as JSON carries it. Raises OSError as it does, and StartError for whatever else goes wrong, no answer
+    within that many seconds included."""
+    deadline = time.monotonic() + within
     heard, said = os.pipe()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        os.close(heard)
+        os.close(said)
+        raise
     if pid == 0:
         _tell(work, said)
     os.close(said)
-    with open(heard, "rb") as answer:
-        told = answer.read()
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    try:
+        told = _hear(heard, deadline)
+        status = _ended(pid, deadline)
+    finally:
+        os.close(heard)
+    if told is None or status is None:
+        raise StartError(f"the process that looks at keys did not answer within {within:g} s")
     if not told:
         raise StartError(f"the process that looks at keys ended with {f'signal {-status}' if status < 0 else f'code {status}'}")
     outcome = json.loads(told)
@@ -55,6 +83,36 @@ def apart(work: Callable[[], object]) -> Any:
     if "error" in outcome:
         raise StartError(outcome["error"])
     return outcome["value"]
+
+
+def _hear(heard: int, deadline: float) -> bytes | None:
+    """All that is said until the other end is closed; None when that has not come by then."""
+    told = bytearray()
+    poll = select.poll()
+    poll.register(heard, select.POLLIN)
+    while poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        if not (more := os.read(heard, 65536)):
+            return bytes(told)
+        told += more
+    return None
+
+
+def _ended(pid: int, deadline: float) -> int | None:
+    """The exit code; None for one that had to be killed. A process whose disk does not answer dies later, and is
+    reaped by the master as one of the children that it does not know."""
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(GLANCE)
+    os.kill(pid, signal.SIGKILL)
+    for _ in range(1000):
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            break
+        time.sleep(GLANCE)
+    return None
 
 
 def _tell(work: Callable[[], object], said: int) -> None:

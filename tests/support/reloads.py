@@ -111,21 +111,31 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def _is_worker(pid: int) -> bool:
+    try:
+        return b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended
+        return False
+
+
 class Ambush:
-    """Meets every child that a master starts from now on, right after its birth, and stops it: what then, is the test's to say."""
+    """Meets every worker that a master starts from now on, once it has its name, and stops it: what then, is the test's to say.
+
+    Other children (control, who looks at keys) go their way: what becomes of a reload without them is another promise.
+    """
 
     def __init__(self, master: int) -> None:
         self._master = master
         self._known = set(children(master))
 
     def next(self, within: float = PATIENCE) -> int:
-        """The next new child, stopped."""
-        return eventually(self.next_if_any, "a new child", within=within, every=0.0005)  # type: ignore[return-value]  # never None
+        """The next new worker, stopped."""
+        return eventually(self.next_if_any, "a new worker", within=within, every=0.0005)  # type: ignore[return-value]  # never None
 
     def next_if_any(self) -> int | None:
-        """A new child, stopped, if there is one already."""
+        """A new worker, stopped, if there is one already."""
         for pid in children(self._master):
-            if pid not in self._known:
+            if pid not in self._known and _is_worker(pid):
                 self._known.add(pid)
                 os.kill(pid, signal.SIGSTOP)
                 return pid

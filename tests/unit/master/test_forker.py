@@ -13,6 +13,7 @@ import pytest
 from lbproxy.config.model import Config
 from lbproxy.ipc.handover import ChildMain
 from lbproxy.master import anew
+from lbproxy.master import forker as module
 from lbproxy.master.forker import Forker, close_copies
 from lbproxy.observe import standard
 
@@ -65,6 +66,19 @@ def test_one_that_is_gone_is_an_error_at_once(killed: bool) -> None:
     for _ in range(2):
         with pytest.raises(OSError):  # noqa: PT011  # whichever comes first
             forker.fork([0])
+    forker.close()
+
+
+@pytest.mark.usefixtures("received")
+def test_one_that_is_stopped_is_an_error_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it is ended: the order must not be carried out later, beside what is done instead."""
+    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    forker = Forker(ready, live)
+    os.kill(forker._pid, signal.SIGSTOP)
+    os.waitpid(forker._pid, os.WUNTRACED)
+    with pytest.raises(TimeoutError):
+        forker.fork([0])
+    assert os.waitstatus_to_exitcode(os.waitpid(forker._pid, 0)[1]) == -signal.SIGKILL
     forker.close()
 
 

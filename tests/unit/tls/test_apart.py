@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,6 +40,39 @@ def test_errors_come_back() -> None:
 def test_a_process_that_is_killed_is_an_error() -> None:
     with pytest.raises(StartError, match=f"signal {signal.SIGKILL.value}"):
         apart(lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+@pytest.mark.parametrize("said", [b"", b'{"value": '])
+def test_a_process_that_is_stopped_holds_nobody(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an error when the time is up, also in the middle of its answer, and the process is gone."""
+    pids: list[int] = []
+    ends: list[int] = []
+    fork, pipe = os.fork, os.pipe
+
+    def seen_pipe() -> tuple[int, int]:
+        ends.extend(pipe())
+        return ends[0], ends[1]
+
+    def seen_fork() -> int:
+        pids.append(fork())
+        return pids[-1]
+
+    def stop() -> None:
+        os.write(ends[1], said)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    monkeypatch.setattr(os, "pipe", seen_pipe)
+    monkeypatch.setattr(os, "fork", seen_fork)
+    before = time.monotonic()
+    with pytest.raises(StartError, match=r"did not answer within 0\.3 s"):
+        apart(stop, 0.3)
+    assert time.monotonic() - before < 8.0
+    with pytest.raises(ProcessLookupError):
+        os.kill(pids[0], 0)
+
+
+def test_an_answer_longer_than_a_pipe() -> None:
+    assert apart(lambda: "x" * 300_000) == "x" * 300_000
 
 
 def test_an_audit_says_the_same_apart(tmp_path: Path) -> None:
