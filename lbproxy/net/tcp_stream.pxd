@@ -7,6 +7,10 @@ from lbproxy.net.work_budget cimport WorkBudget
 from lbproxy.streams cimport Stream
 
 
+cdef Py_ssize_t _FAIR
+cdef Py_ssize_t _MUCH
+
+
 cdef class TcpStream(Stream):
     cdef public WorkBudget _budget
     cdef public bint _bulk

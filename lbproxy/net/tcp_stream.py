@@ -44,6 +44,7 @@ READ, WRITE = 1, 2  # libev's EV_READ and EV_WRITE
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with zero time-out
 FAIR = 2
 """Reads without a wait: 256 KiB of a body, about half a millisecond with TLS."""
+_FAIR, _MUCH = FAIR, BULK  # typed in the .pxd: every read compares with them
 MUCH_UNSENT = 128 * 1024
 """Bytes that wait in the kernel for the peer's window: half of what clients' sockets take (worker/main.py), which is where the
 kernel begins to tell of room."""
@@ -242,14 +243,14 @@ class TcpStream(Stream):
             self._wait_input()
         else:
             self._unwaited += 1
-            if self._unwaited > FAIR or (self._bulk and not self._budget.admits()):
+            if self._unwaited > _FAIR or (self._bulk and not self._budget.admits()):
                 self._unwaited = 0
                 self._wait_input()
 
     def _note_read(self, got: int, limit: int) -> None:
         """After a read of `got` bytes, of `limit` that were asked for."""
         self.unread = got == limit or not got
-        self._bulk = got >= BULK
+        self._bulk = got >= _MUCH
         if not got:
             self._ended = True
         if self._paused and not self.unread:

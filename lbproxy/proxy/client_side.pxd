@@ -32,5 +32,7 @@ cdef class ClientSide:
     cdef public bytes rest
     cdef public bint unread
 
+    cdef _unlimited(self)
+    cdef _write_whole(self, bytes out)
     cdef _settle(self)
     cdef _log(self)
