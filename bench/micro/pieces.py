@@ -180,6 +180,9 @@ class Still(Stream):
     def write(self, data: Buffer) -> None:
         """Gone."""
 
+    def await_room(self) -> None:
+        """There always is."""
+
     def read_early(self) -> bool:
         """Nothing to be read early."""
         return True
