@@ -22,7 +22,7 @@ from lbproxy.errors import LbproxyError
 from lbproxy.health import http_check
 from lbproxy.health.http_check import BadAnswer
 from lbproxy.health.outcome import PASSED, Finding, Outcome
-from lbproxy.net.unix_socket import FULL_PAUSE, connect_unix
+from lbproxy.net.unix_socket import connect_unix
 
 OUR_TROUBLE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 """The machine is short of something; the backend may be fine."""
@@ -122,7 +122,7 @@ def _say_goodbye(client: TlsClient) -> None:
 
 def _connect(target: Target) -> gevent.socket.socket:
     if target.ip.startswith(UNIX):
-        plain = connect_unix(target.ip[len(UNIX) :], int(target.timeout / FULL_PAUSE) + 1, gevent.sleep)
+        plain = connect_unix(target.ip, target.timeout, gevent.sleep)
         return gevent.socket.socket(fileno=plain.detach())
     sock = gevent.socket.socket(gevent.socket.AF_INET6 if ":" in target.ip else gevent.socket.AF_INET)
     try:

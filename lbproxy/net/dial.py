@@ -16,7 +16,7 @@ from lbproxy.errors import ConnectionLost, HandshakeFailed, StreamError, TimedOu
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tcp_stream import TcpStream
 from lbproxy.net.tls_stream import TlsStream
-from lbproxy.net.unix_socket import FULL_PAUSE, connect_unix
+from lbproxy.net.unix_socket import connect_unix
 from lbproxy.streams import NEVER
 
 # What a failed connect means to whoever reads the access log; anything else is "connect_failed".
@@ -93,7 +93,7 @@ class BackendDialer:
 
 
 def _connect_unix(ip: str, patience: float) -> tuple[socket.socket, bool]:
-    return connect_unix(ip[len(UNIX) :], int(patience / FULL_PAUSE) + 1, gevent.sleep), False
+    return connect_unix(ip, patience, gevent.sleep), False
 
 
 def _begin_tcp(ip: str, port: int) -> tuple[socket.socket, bool]:

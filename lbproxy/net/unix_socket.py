@@ -13,19 +13,23 @@ import os
 import socket
 from collections.abc import Callable
 
+from lbproxy.config.model import UNIX
+
 FULL_PAUSE = 0.005
 """Seconds between two tries while the queue is full."""
 
 
-def connect_unix(path: str, tries: int, sleep: Callable[[float], object]) -> socket.socket:
-    """A connected, non-blocking socket. `tries`: how often at most, FULL_PAUSE apart, while the queue is full.
+def connect_unix(address: str, patience: float, sleep: Callable[[float], object]) -> socket.socket:
+    """A connected, non-blocking socket. `address`: UNIX and the path; `patience`: seconds, about, to ask again in while the queue
+    is full, FULL_PAUSE apart.
 
     Raises OSError: TimeoutError when the queue stayed full, as if a connect had taken too long.
     """
+    path = address[len(UNIX) :]
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        for _ in range(tries):
+        for _ in range(int(patience / FULL_PAUSE) + 1):
             code = sock.connect_ex(path)
             if code == 0:
                 return sock

@@ -26,7 +26,7 @@ def never(seconds: float) -> None:
 
 def test_connected(tmp_path: Path) -> None:
     """Both ways, and without blocking."""
-    with listening(tmp_path / "s") as server, connect_unix(str(tmp_path / "s"), 1, never) as sock:
+    with listening(tmp_path / "s") as server, connect_unix(f"unix:{tmp_path}/s", 0.0, never) as sock:
         peer, _ = server.accept()
         assert not sock.getblocking()
         sock.send(b"x")
@@ -44,15 +44,15 @@ def test_nobody_there(tmp_path: Path, what: str) -> None:
         path.mkdir()
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(FileNotFoundError if what == "nothing" else ConnectionRefusedError):
-        connect_unix(str(path), 1, never)
+        connect_unix(f"unix:{path}", 0.0, never)
     assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_a_full_queue_is_waited_for(tmp_path: Path) -> None:
     """As TCP does: the connection stands as soon as the listener takes one."""
-    path = str(tmp_path / "s")
+    path = f"unix:{tmp_path}/s"
     with listening(tmp_path / "s", backlog=0) as server:
-        first = connect_unix(path, 1, never)
+        first = connect_unix(path, 0.0, never)
         slept: list[float] = []
 
         def accept_at_the_third(seconds: float) -> None:
@@ -60,10 +60,10 @@ def test_a_full_queue_is_waited_for(tmp_path: Path) -> None:
             if len(slept) == 3:
                 server.accept()[0].close()
 
-        second = connect_unix(path, 10, accept_at_the_third)
+        second = connect_unix(path, 9.5 * FULL_PAUSE, accept_at_the_third)
         assert slept == [FULL_PAUSE] * 3
         with pytest.raises(TimeoutError):
-            connect_unix(path, 4, slept.append)
+            connect_unix(path, 3.5 * FULL_PAUSE, slept.append)
         assert len(slept) == 7
         first.close()
         second.close()
