@@ -8,7 +8,7 @@ How a request travels through the folders below::
                      net/wire (system calls, and TLS by ssl's own OpenSSL where that is compiled)
     proxy/client     reads heads off a client's stream, one request after another
     http/            decides: what the bytes mean, where a body ends, what is refused, what is forwarded
-    proxy/router     host and path -> place: the pool, and what the route wants beyond (proxy/place)
+    proxy/router     host and path -> destination: the pool, and what the route wants beyond (proxy/destination)
     balance/         pool -> backend: least connections over the shared ledger; the lease counts until the last byte
     proxy/exchange   one request's journey: reuse or dial, send, read the answer, try elsewhere when that is safe
     proxy/relay      bodies, both ways, with bounded buffers; proxy/tunnel: bytes both ways after a 101; proxy/buffered and

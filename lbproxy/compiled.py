@@ -49,7 +49,7 @@ HOT = (
     "lbproxy.proxy.client",
     "lbproxy.proxy.client_side",
     "lbproxy.proxy.exchange",
-    "lbproxy.proxy.place",
+    "lbproxy.proxy.destination",
     "lbproxy.proxy.relay",
     "lbproxy.proxy.requester",
     "lbproxy.proxy.response_head",

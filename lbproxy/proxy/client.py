@@ -87,8 +87,8 @@ class ClientConnection(Client):
         self._fields = LastFields()
         self._about_head: RequestHead | None = None
         self._about = ""
-        self.placed_head = None
-        self.place = None
+        self.routed_head = None
+        self.destination = None
         self.bound = None
         self.open_tunnel: Tunnel | None = None
         self.streaming = False
@@ -122,7 +122,7 @@ class ClientConnection(Client):
         elif self.state is _EXCHANGE:
             if self.stream.read_early():
                 self.pipelined = True
-            elif self.place is None or not self.place.answers or not self.stream.half_closed:
+            elif self.destination is None or not self.destination.answers or not self.stream.half_closed:
                 self.strand.throw(ClientGone("client closed"))
 
     def on_expired(self) -> None:
@@ -239,7 +239,7 @@ class ClientConnection(Client):
         except TimedOut:
             if self._idle_until > self.service.clock():
                 stream.deadline = self._idle_until
-                self._about_head = self.placed_head = None
+                self._about_head = self.routed_head = None
                 self._fields = LastFields()  # thousands of idle clients hold as little as can be
                 self.forwarder.forget()
             else:

@@ -57,7 +57,7 @@ class ClientSide:
             self._limit.stop()
 
     def _extra(self) -> bytes:
-        """What the answer is given on its way beyond what is the same for all answers of the place."""
+        """What the answer is given on its way beyond what is the same for all answers of the destination."""
         return self._lines if self._rewriting is None else self._lines + self._rewriting.lines(self._backend)
 
     def _write_whole(self, out: bytes) -> None:

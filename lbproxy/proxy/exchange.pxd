@@ -7,7 +7,7 @@ from lbproxy.balance.pool cimport Pool
 from lbproxy.http.heads cimport KnownHead, ResponseHeads
 from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.proxy.client_side cimport ClientSide
-from lbproxy.proxy.place cimport Place
+from lbproxy.proxy.destination cimport Destination
 from lbproxy.proxy.requester cimport Client
 from lbproxy.proxy.response_head cimport next_head, read_piece
 from lbproxy.proxy.reuse cimport Upstream
@@ -23,10 +23,10 @@ cdef class Exchange(ClientSide):
     cdef public ResponseHeads _heads
     cdef public bint _special
     cdef public bint _over
-    cdef public Place _place
+    cdef public Destination _destination
 
     cpdef run(self)
-    @cython.locals(head=RequestHead, place=Place)
+    @cython.locals(head=RequestHead, destination=Destination)
     cdef _route(self)
     @cython.locals(lease=Lease)
     cdef _serve(self, Pool pool)
@@ -34,7 +34,7 @@ cdef class Exchange(ClientSide):
     @cython.locals(service=Service)
     cdef Upstream _kept(self, Lease lease, Pool pool)
     cdef _dial(self, Lease lease, Pool pool)
-    @cython.locals(answer=ResponseHead, known=KnownHead, stream=Stream, place=Place)
+    @cython.locals(answer=ResponseHead, known=KnownHead, stream=Stream, destination=Destination)
     cdef _converse(self, Upstream upstream)
     @cython.locals(last=KnownHead, known=KnownHead, data=bytes, stream=Stream)
     cdef tuple _first_head(self, Upstream upstream)

@@ -23,8 +23,8 @@ from lbproxy.http.upgrade import upgrade_lines
 from lbproxy.proxy import bound
 from lbproxy.proxy.buffered import Buffered
 from lbproxy.proxy.client_side import KEEP_ALIVE, ClientSide
+from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.interim import Interim
-from lbproxy.proxy.place import Place
 from lbproxy.proxy.relay import SourceFailed, Transfer
 from lbproxy.proxy.requester import Client
 from lbproxy.proxy.response_head import next_head, read_piece
@@ -52,9 +52,9 @@ _CHUNKED = b"\r\nTransfer-Encoding: chunked"
 class Exchange(ClientSide):
     """Made per request; `run` once."""
 
-    __slots__ = ("_binds", "_buffered", "_first", "_heads", "_over", "_place", "_special")
+    __slots__ = ("_binds", "_buffered", "_destination", "_first", "_heads", "_over", "_special")
 
-    _place: Place
+    _destination: Destination
     """Since it was routed."""
 
     def __init__(self, client: Client, head: RequestHead, size: int, rest: bytes, begun: float, parsed: float) -> None:
@@ -136,42 +136,42 @@ class Exchange(ClientSide):
         client, head = self._client, self._head
         if client.redirect >= 0 and not client.forwarder.secure(head):
             return self._redirect()
-        if head is not client.placed_head:
-            head = self._head = client.find_place(head)
-        place = client.place
-        rewriter = self._service.rewriter if place is None else place.rewriter
+        if head is not client.routed_head:
+            head = self._head = client.find_destination(head)
+        destination = client.destination
+        rewriter = self._service.rewriter if destination is None else destination.rewriter
         if rewriter is not None:
             self._rewriting = rewriter.begin(client.forwarder, head)
             self._heads = self._rewriting.heads
             self._special = self._special or self._rewriting.speaks
-        if place is None:
+        if destination is None:
             raise RequestError(404, "no_route", "no route matches")
-        self._place = place
-        client.stream.write_stall = place.write_stall
-        if place.buffer_responses:
+        self._destination = destination
+        client.stream.write_stall = destination.write_stall
+        if destination.buffer_responses:
             self._special = True
-        if place.request:
-            self._limit = TimeLimit(client, self._upload, self._begun + place.request)
+        if destination.request:
+            self._limit = TimeLimit(client, self._upload, self._begun + destination.request)
         if self._upload is not None:
-            self._upload.allow(place, self._service.retries.method(place.pool, head) in IDEMPOTENT)
-        if place.filters is None:
-            return self._serve(place.pool)
-        with place.filters.admit(head, client.forwarder):
-            return self._serve(place.pool)
+            self._upload.allow(destination, self._service.retries.method(destination.pool, head) in IDEMPOTENT)
+        if destination.filters is None:
+            return self._serve(destination.pool)
+        with destination.filters.admit(head, client.forwarder):
+            return self._serve(destination.pool)
 
     def _take_in(self, upload: Upload, pause: float = 0.0) -> None:
         """Before the backend hears of the request all of its body is wanted, or what comes before a `pause` of so many seconds."""
-        head, place, service = self._head, self._place, self._service
+        head, destination, service = self._head, self._destination, self._service
         if head.expect_continue and not upload.received:
             self._bytes_out += len(CONTINUE)
             self._client.stream.write(CONTINUE)
-        memory = place.buffer_requests or (UNFILED if service.scratch is None else REPLAY_LIMIT)
-        upload.take_in(Spool(service.scratch, memory, place.buffer_file, service.on_buffer_failed), pause)
+        memory = destination.buffer_requests or (UNFILED if service.scratch is None else REPLAY_LIMIT)
+        upload.take_in(Spool(service.scratch, memory, destination.buffer_file, service.on_buffer_failed), pause)
         self._head = taken_in(head, upload.received if upload.done else CHUNKED)
         self._parsed = self._leased = self._answered = service.clock()
 
     def _serve(self, pool: Pool) -> None:
-        if self._upload is not None and self._place.buffer_requests:
+        if self._upload is not None and self._destination.buffer_requests:
             self._take_in(self._upload)
         tried: tuple[int, ...] = ()
         budgeted = -1
@@ -215,7 +215,7 @@ class Exchange(ClientSide):
             self._take_in(upload, PAUSE)
             if self._head.body != CHUNKED:
                 return
-            ask(self._dial(lease, pool), self._head, self._service, self._place)
+            ask(self._dial(lease, pool), self._head, self._service, self._destination)
             self._leased = self._answered = self._service.clock()
             if idle.speaks(slot) == CURRENT:
                 return
@@ -283,7 +283,7 @@ class Exchange(ClientSide):
 
     def _dial(self, lease: Lease, pool: Pool) -> Upstream:
         backend = lease.backend
-        stream = self._service.dialer.dial(backend.ip, backend.port, pool.name, backend.host, self._place.connect)
+        stream = self._service.dialer.dial(backend.ip, backend.port, pool.name, backend.host, self._destination.connect)
         self._service.counters.cells[lease.failures + _TO_CONNECTS] += 1
         return Upstream(stream, backend)
 
@@ -307,8 +307,8 @@ class Exchange(ClientSide):
 
     def _converse(self, upstream: Upstream) -> None:
         """Send the request, pass the answer on. Raises UpstreamError while nothing was passed on, later SourceFailed."""
-        stream, place = upstream.stream, self._place
-        stream.write_stall = place.write_stall
+        stream, destination = upstream.stream, self._destination
+        stream.write_stall = destination.write_stall
         upstream.mark = stream.wired
         head_bytes = self._client.forwarder.request(self._head)
         if self._rewriting is not None:
@@ -325,12 +325,12 @@ class Exchange(ClientSide):
             pass  # it may have answered before it closed (413 to a long upload); reading tells
         # While the body is on its way the client's and the backend's progress are limited, and then the pump sets this deadline.
         pumping = upload is not None and upload.pumping
-        stream.deadline = NEVER if pumping else self._leased + place.response_head
+        stream.deadline = NEVER if pumping else self._leased + destination.response_head
         known, data = self._first_head(upstream)
         answer, out = known.head, known.out
         if answer.noteworthy:
             if answer.status < 200:
-                interim = Interim(self._client, self._head, upload, place.response_head)
+                interim = Interim(self._client, self._head, upload, destination.response_head)
                 try:
                     known, data = interim.carry(stream, known, data, self._heads)
                 finally:
@@ -367,7 +367,7 @@ class Exchange(ClientSide):
         self._passed_on = True
         head = response(answer, upgrade_lines(answer.block) + self._extra(), self._heads.via)
         self._unlimited()
-        tunnel = Tunnel(self._service, self._client.stream, upstream.stream, self._place.tunnel)
+        tunnel = Tunnel(self._service, self._client.stream, upstream.stream, self._destination.tunnel)
         self._client.open_tunnel = tunnel
         try:
             tunnel.run(head, self.rest if self._upload is None else self._upload.rest, data)
@@ -438,21 +438,21 @@ class Exchange(ClientSide):
 
     def _buffers(self) -> bool:
         """Whether the pool wants answers whole. Not where the request goes on behind it: the backend is not free before that."""
-        return self._place.buffer_responses > 0 and (self._upload is None or not self._upload.goes_on)
+        return self._destination.buffer_responses > 0 and (self._upload is None or not self._upload.goes_on)
 
     def _buffer(self) -> Buffered:
         """Where the answer goes instead of to its client."""
-        service, place = self._service, self._place
-        spool = Spool(service.scratch, place.buffer_responses, place.buffer_file, service.on_buffer_failed)
+        service, destination = self._service, self._destination
+        spool = Spool(service.scratch, destination.buffer_responses, destination.buffer_file, service.on_buffer_failed)
         self._buffered = Buffered(self._client.stream, spool, service.strands, self.interrupt, service.on_fault)
         return self._buffered
 
     def _relay(self, upstream: Upstream, answer: ResponseHead, rechunk: bool, out: bytes) -> bool:
         """Relay a body that did not come with its head. True: bytes came that belong to no response we asked for."""
-        body, silence = answer.body, self._place.body_idle
+        body, silence = answer.body, self._destination.body_idle
         sink = self._client.stream
         if body < 0 and endless(answer):
-            silence = self._place.tunnel
+            silence = self._destination.tunnel
             self._unlimited()
             self._client.streaming = True
         elif self._buffers() and not unbuffered(answer):

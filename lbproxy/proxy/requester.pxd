@@ -4,7 +4,7 @@ cimport cython
 
 from lbproxy.http.forwarding cimport Forwarder
 from lbproxy.http.message cimport RequestHead
-from lbproxy.proxy.place cimport Place
+from lbproxy.proxy.destination cimport Destination
 from lbproxy.proxy.service cimport Service
 from lbproxy.streams cimport Stream
 
@@ -15,8 +15,8 @@ cdef class Client:
     cdef public object open_tunnel
     cdef public str peer
     cdef public bint pipelined
-    cdef public Place place
-    cdef public RequestHead placed_head
+    cdef public Destination destination
+    cdef public RequestHead routed_head
     cdef public long redirect
     cdef public Service service
     cdef public object strand
@@ -25,5 +25,5 @@ cdef class Client:
     cdef public double tls_seconds
 
     @cython.locals(service=Service, forwarder=Forwarder)
-    cpdef RequestHead find_place(self, RequestHead head)
+    cpdef RequestHead find_destination(self, RequestHead head)
     cpdef str about(self, RequestHead head)

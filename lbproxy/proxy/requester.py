@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
-from lbproxy.proxy.place import Place
+from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.tunnel import Tunnel
@@ -18,13 +18,13 @@ class Client:
 
     __slots__ = (
         "bound",
+        "destination",
         "forwarder",
         "open_tunnel",
         "peer",
         "pipelined",
-        "place",
-        "placed_head",
         "redirect",
+        "routed_head",
         "service",
         "strand",
         "stream",
@@ -43,17 +43,17 @@ class Client:
     tls_seconds: float
     strand: Strand | None
     open_tunnel: Tunnel | None
-    placed_head: RequestHead | None
-    """The last head that a place was looked for, if that said all; a client that asks for the same again is not asked where to."""
-    place: Place | None
+    routed_head: RequestHead | None
+    """The last head that was routed, if that said all; a client that asks for the same again is not asked where to."""
+    destination: Destination | None
     """What was found for the last one; None: no route matches."""
     streaming: bool
     """It is being given a response without an end of its own (http/endless.py): there is no use in waiting for that."""
     pipelined: bool
     """More came while a request was served, and was not read yet: as a rule the next one."""
 
-    def find_place(self, head: RequestHead) -> RequestHead:
-        """Look for the `place` of a request; the head, which its route may want otherwise. Raises RequestError(400)."""
+    def find_destination(self, head: RequestHead) -> RequestHead:
+        """Look for the `destination` of a request; the head, which its route may want otherwise. Raises RequestError(400)."""
         service, forwarder = self.service, self.forwarder
         router = service.router
         known = True
@@ -61,10 +61,10 @@ class Client:
             service.note_unread(self.peer, unread)
             known = False  # the same again is to be told again
         if router.has_rules:
-            self.place, head = router.follow(head)
+            self.destination, head = router.follow(head)
         else:
-            self.place = router.match(head.host, head.path)
-            self.placed_head = head if known else None
+            self.destination = router.match(head.host, head.path)
+            self.routed_head = head if known else None
         return head
 
     def about(self, head: RequestHead) -> str:

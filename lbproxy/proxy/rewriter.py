@@ -1,8 +1,8 @@
-"""What a place does to header fields, put together from the rules in http/: a Rewriter of each place, a Rewriting of each request.
+"""What a destination does to header fields: a Rewriter of each destination, a Rewriting of each request, from the rules in http/.
 
 Theory of operation. What can be known before a request comes is folded into a few objects (http/edits.py); of what is left, the
-most is remembered: the response heads of a place by their bytes (http/heads.py), the last request head of a connection beside what
-it became (Forwarder.edited). Places that want the same share a Rewriter, and places that want nothing have none.
+most is remembered: a destination's response heads by their bytes (http/heads.py), the last request head of a connection beside what
+it became (Forwarder.edited). Destinations that want the same share a Rewriter, and those that want nothing have none.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SEEN = "x-request-id"
 
 
 class Wanted(NamedTuple):
-    """All that a place wants of header fields, nothing left to inherit."""
+    """All that a destination wants of header fields, nothing left to inherit."""
 
     requests: tuple[HeaderRules, ...] = ()
     """The pool's, then the route's."""
@@ -42,12 +42,12 @@ NOTHING = Wanted()
 
 
 def everyday_heads(max_fields: int, budget: Budget | None = None) -> ResponseHeads:
-    """For places that want nothing: only what tells about a backend's software comes off."""
+    """For destinations that want nothing: only what tells about a backend's software comes off."""
     return ResponseHeads(max_fields, ResponseEdits(telltales(()), ()), budget)
 
 
 class Rewriter:
-    """Of one place or several in one worker."""
+    """Of one destination or several in one worker."""
 
     __slots__ = (
         "_ids",
@@ -94,7 +94,7 @@ class Rewriter:
                 self.heads, self._own = heads, own
 
     def begin(self, forwarder: Forwarder, head: RequestHead) -> Rewriting:
-        """A request came for the place."""
+        """A request came for the destination."""
         request_id, trace = "", None
         if self.request_id != "off":
             request_id = marks.request_id(head, forwarder.trusted or self.request_id == "pass", self._ids)
@@ -134,7 +134,7 @@ class Rewriting:
         self._id_line = b"\r\nX-Request-Id: " + request_id.encode("ascii") if request_id else b""
         self._trace = trace
         self.heads = rewriter.secure_heads if forwarder.secure(head) else rewriter.heads
-        """Where the place's response heads are read."""
+        """Where the destination's response heads are read."""
         self.speaks = rewriter.shown or rewriter.varying is not None
         """The response gets `lines`."""
 
@@ -184,7 +184,7 @@ class Rewriting:
 
 
 def own_lines(rewriting: Rewriting | None, without_route: Rewriter | None, forwarder: Forwarder, head: RequestHead | None) -> bytes:
-    """For an answer of lbproxy's own to whom a place's rewriting serves, or no place at all."""
+    """For an answer of lbproxy's own to whom a destination's rewriting serves, or no destination at all."""
     if rewriting is not None:
         return rewriting.own_lines()
     return b"" if without_route is None else without_route.own_lines(secure=forwarder.secure(head))

@@ -10,7 +10,7 @@ from lbproxy.balance.ledger import LATENCY_BUCKETS, Ledger, PerBackend, Scalar, 
 from lbproxy.config.model import Config
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.admission import Admission
-from lbproxy.proxy.place import Place
+from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.retries import Retries
 from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.rewriter import Rewriter, everyday_heads
@@ -141,7 +141,7 @@ class Service:
         self,
         *,
         config: Config,
-        router: Router[Place],
+        router: Router[Destination],
         idle: IdleUpstreams,
         dialer: Dialer,
         strands: Strands,

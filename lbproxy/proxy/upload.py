@@ -17,7 +17,7 @@ from collections.abc import Callable
 from lbproxy.errors import ClientGone, RequestError, ScratchError, StreamError, TimedOut
 from lbproxy.http.h1.chunks import LAST_CHUNK, ChunkDecoder, ChunkError, encode_chunk
 from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
-from lbproxy.proxy.place import Place
+from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.retry import REPLAY_LIMIT
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.spool import Spool
@@ -130,12 +130,12 @@ class Upload:
         self._waited = 0.0
         self._take(first)
 
-    def allow(self, place: Place, repeatable: bool) -> None:
+    def allow(self, destination: Destination, repeatable: bool) -> None:
         """As its route allows; `repeatable`: it may be sent again whatever the backend did. Raises RequestError 413."""
         self._repeatable = repeatable
-        self._body_idle = place.body_idle
-        self._response_head = place.response_head
-        self._limit = limit = place.max_body
+        self._body_idle = destination.body_idle
+        self._response_head = destination.response_head
+        self._limit = limit = destination.max_body
         if limit and self.received + self._left > limit:
             raise RequestError(413, "body_too_large", f"a body of {self.received + self._left} bytes, at most {limit}")
 

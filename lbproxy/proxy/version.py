@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lbproxy.errors import StreamError, UpstreamError
 from lbproxy.http.message import RequestHead
-from lbproxy.proxy.place import Place
+from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.response_head import next_head
 from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.service import Service
@@ -17,11 +17,11 @@ PATIENCE = 5.0
 """Seconds for the answer."""
 
 
-def ask(upstream: Upstream, head: RequestHead, service: Service, place: Place) -> None:
+def ask(upstream: Upstream, head: RequestHead, service: Service, destination: Destination) -> None:
     """`upstream`: fresh; `head`: of the request in question. What is heard is remembered; no answer says nothing."""
     stream = upstream.stream
-    stream.write_stall = place.write_stall
-    stream.deadline = service.clock() + min(PATIENCE, place.response_head)
+    stream.write_stall = destination.write_stall
+    stream.deadline = service.clock() + min(PATIENCE, destination.response_head)
     host = head.authority or upstream.backend.host.encode("ascii", "replace")
     try:
         stream.write(b"OPTIONS * HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % host)

@@ -57,6 +57,7 @@ from lbproxy.sandbox.kernel import no_more_processes
 from lbproxy.sandbox.names import PROCESSES
 from lbproxy.worker.access_losses import AccessLosses
 from lbproxy.worker.bells import Bells
+from lbproxy.worker.destinations import make_destinations
 from lbproxy.worker.door import Door
 from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.filtering import limit_memory, make_filters
@@ -65,7 +66,6 @@ from lbproxy.worker.gate import Gate
 from lbproxy.worker.guard import came_through, make_guard
 from lbproxy.worker.log_writer import LogWriter
 from lbproxy.worker.moving import Moving
-from lbproxy.worker.places import make_places
 from lbproxy.worker.pools import make_pools
 from lbproxy.worker.reception import Reception
 
@@ -138,14 +138,14 @@ class Worker:
         idle = IdleUpstreams(time.monotonic, {pool.name: pool.connections for pool in config.pools})
         self._moving = Moving(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
-        places = make_places(config, pools.pools, filters)
+        destinations = make_destinations(config, pools.pools, filters)
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
         offset = time.time() - time.monotonic()
         tls_ports = [port for bound in handover.listeners if bound.context is not None and (port := bound.listen.address.port)]
         return Service(
             config=config,
-            router=Router(places.routes),
+            router=Router(destinations.routes),
             idle=idle,
             dialer=BackendDialer(self._deadlines, contexts),
             strands=strands,
@@ -156,7 +156,7 @@ class Worker:
             retries=Retries(handover.ledger.cells, handover.child, self._lock, strands.sleep, config.pools),
             https_port=tls_ports[0] if tls_ports else 443,
             admissions=pools.admissions,
-            rewriter=places.rewriter,
+            rewriter=destinations.rewriter,
             on_unread=self._on_unread,
             scratch=self._scratch,
             on_buffer_failed=self._on_buffer_failed,

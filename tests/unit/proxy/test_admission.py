@@ -11,7 +11,7 @@ from lbproxy.balance.sticky import Words
 from lbproxy.config import model
 from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.affinity import Affinity, Sticky
-from lbproxy.proxy.place import Place
+from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.router import Router
 from tests.unit.proxy.no_crowd import NoLock
 from tests.unit.proxy.world import CHUNKED, World, get, ok
@@ -23,7 +23,7 @@ def sticky_world() -> tuple[World, Words]:
     backends = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(2)]
     pool = AskingPool("app", backends, world.ledger, PickLock(NoLock(), world.ledger, 0), 0)
     words = Words(b"s" * 32, [backend.identity for backend in backends])
-    world.service.router = Router([(model.Route("app"), Place(pool, model.Timeouts()))])
+    world.service.router = Router([(model.Route("app"), Destination(pool, model.Timeouts()))])
     world.service.admissions = {"app": Admission(pool, Affinity(sticky=Sticky("srv", words, "lax", 0)))}
     return world, words
 
@@ -105,9 +105,9 @@ def test_http_1_0_clients_get_the_cookie_too() -> None:
 def test_clients_stay_with_backends_that_stay() -> None:
     """The list changes around them: indexes move, words do not."""
     world, words = sticky_world()
-    place = world.service.router.match(b"", b"/")
-    assert place is not None
-    pool = place.pool
+    destination = world.service.router.match(b"", b"/")
+    assert destination is not None
+    pool = destination.pool
     word = words.of(1)
     backends = [pool.backends[1], Backend("app", "b7", "backend.test", "10.0.0.1", 9007, 1, 0, 7)]
     world.ledger.cells[column_at(Column.HEALTH, 7)] = Health.UP

@@ -40,9 +40,9 @@ def ask(there: World, *fields: str, peer: str = "192.0.2.1", method: str = "GET"
 
 
 def test_what_is_not_configured_is_not_there() -> None:
-    place = world(RouteFilters()).service.router.match(b"h", b"/")
-    assert place is not None
-    assert place.filters is None
+    destination = world(RouteFilters()).service.router.match(b"h", b"/")
+    assert destination is not None
+    assert destination.filters is None
 
 
 @pytest.mark.parametrize(("peer", "forwarded", "admitted"), [
@@ -204,9 +204,9 @@ def test_a_body_that_grows_too_large_later() -> None:
 
 def test_invented_clients_cannot_fill_the_memory() -> None:
     there = world(RouteFilters(AddressList(deny=(ip_network("192.0.2.0/24"),))))
-    place = there.service.router.match(b"h", b"/")
-    assert place is not None
-    filters = place.filters
+    destination = there.service.router.match(b"h", b"/")
+    assert destination is not None
+    filters = destination.filters
     assert filters is not None
     for number in range(CLIENTS_KEPT // SIZE + 100):
         filters._site(f"198.51.{number >> 8}.{number & 255}")

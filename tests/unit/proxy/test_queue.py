@@ -14,7 +14,7 @@ from lbproxy.balance.source_hash import Ring
 from lbproxy.config import model
 from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.affinity import Affinity
-from lbproxy.proxy.place import Place
+from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.queue import Queue
 from lbproxy.proxy.router import Router
 from tests.unit.proxy.no_crowd import NoLock
@@ -37,7 +37,7 @@ class Crowd:
             for child in (0, 1)
         )  # fmt: skip
         self.queue = Queue(self.pool, world, world.clock, 5.0, lambda queue: None)
-        world.service.router = Router([(model.Route("app"), Place(self.pool, model.Timeouts()))])
+        world.service.router = Router([(model.Route("app"), Destination(self.pool, model.Timeouts()))])
         world.service.admissions = {"app": Admission(self.pool, Affinity(), self.queue)}
 
     def ask(self) -> FakeStream:

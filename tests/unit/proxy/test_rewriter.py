@@ -1,4 +1,4 @@
-"""What a place does to header fields, seen from both sides of it."""
+"""What a destination does to header fields, seen from both sides of it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def rewriter(**wanted: object) -> Rewriter:
 def world(wanted: Wanted, without_route: Wanted | None = None) -> World:
     """One whose only route wants this of header fields."""
     made = World(route=model.Route("app", path="/app/"))
-    place = made.service.router.match(b"h", b"/app/")
-    assert place is not None
-    place.rewriter = Rewriter(wanted, 100, Budget(HEADS_KEPT), Ids(os.urandom))
+    destination = made.service.router.match(b"h", b"/app/")
+    assert destination is not None
+    destination.rewriter = Rewriter(wanted, 100, Budget(HEADS_KEPT), Ids(os.urandom))
     if without_route is not None:
         made.service.rewriter = Rewriter(without_route, 100, Budget(HEADS_KEPT), Ids(os.urandom))
     return made
@@ -164,7 +164,7 @@ def test_hsts_over_tls_only() -> None:
 
 
 def test_our_own_answers() -> None:
-    """What no route leads anywhere, or is no request, gets what is wanted for all; a route's error what its place wants."""
+    """What no route leads anywhere, or is no request, gets what is wanted for all; a route's error what its route wants."""
     for_all = Wanted(hsts=Hsts(60))
     here = world(Wanted((), (HeaderRules(set=(("Cache-Control", "max-age=9"),)),), hsts=Hsts(99)), for_all)
     here.refuse(0, 1)

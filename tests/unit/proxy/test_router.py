@@ -19,8 +19,8 @@ from tests.unit.http.heads import request
 
 
 def router(*routes: tuple[str | None, str]) -> Router[int]:
-    """Each route's target is its place."""
-    return Router([(Route("pool", host, path), place) for place, (host, path) in enumerate(routes)])
+    """Each route's target is its destination."""
+    return Router([(Route("pool", host, path), destination) for destination, (host, path) in enumerate(routes)])
 
 
 EXAMPLE = router(
@@ -33,7 +33,7 @@ EXAMPLE = router(
 )
 
 
-@pytest.mark.parametrize(("host", "path", "place"), [
+@pytest.mark.parametrize(("host", "path", "destination"), [
     (b"example.com", b"/api/", 0),
     (b"example.com", b"/api/x", 0),
     (b"example.com", b"/api", 4),
@@ -57,10 +57,10 @@ EXAMPLE = router(
     (b"com", b"*", None),
     (b"[::1]", b"/", 5),
 ])  # fmt: skip
-def test_first_match(host: bytes, path: bytes, place: int | None) -> None:
+def test_first_match(host: bytes, path: bytes, destination: int | None) -> None:
     """Exact hosts, one label for a star, whole segments of a path; asked twice, since hosts are remembered."""
-    assert EXAMPLE.match(host, path) == place
-    assert EXAMPLE.match(host, path) == place
+    assert EXAMPLE.match(host, path) == destination
+    assert EXAMPLE.match(host, path) == destination
 
 
 def test_no_routes() -> None:
@@ -98,11 +98,11 @@ def test_no_way_round_a_prefix(segments: list[bytes]) -> None:
 
 
 def follow(routes: list[Route], target: bytes) -> tuple[int | None, bytes, bytes]:
-    """(the route's place, the path that was matched last, the target that is forwarded)"""
-    careful = Router([(route, place) for place, route in enumerate(routes)])
+    """(the route's destination, the path that was matched last, the target that is forwarded)"""
+    careful = Router([(route, destination) for destination, route in enumerate(routes)])
     assert careful.has_rules
-    place, head = careful.follow(request(line=b"GET " + target + b" HTTP/1.1"))
-    return place, head.path, head.target
+    destination, head = careful.follow(request(line=b"GET " + target + b" HTTP/1.1"))
+    return destination, head.path, head.target
 
 
 def test_no_rules() -> None:
@@ -145,8 +145,8 @@ def test_encoded_slashes() -> None:
 def test_raw_path(target: bytes) -> None:
     """Matched is the normal form, forwarded are the client's bytes."""
     routes = [Route("raw", path="/raw", raw_path=True), Route("app")]
-    place, path, forwarded = follow(routes, target)
-    assert (place, forwarded) == (0, target)
+    destination, path, forwarded = follow(routes, target)
+    assert (destination, forwarded) == (0, target)
     assert path.startswith(b"/raw/")
     assert follow(routes, b"/raw/../a%41") == (1, b"/aA", b"/aA")
 
@@ -175,10 +175,10 @@ def test_route_and_forwarded_path_agree(parts: list[bytes]) -> None:
         Route("d", merge_slashes=True),
     ]
     try:
-        place, _, forwarded = follow(routes, b"/" + b"".join(parts))
+        destination, _, forwarded = follow(routes, b"/" + b"".join(parts))
     except RequestError:
         return
-    assert follow(routes, forwarded)[::2] == (place, forwarded)
+    assert follow(routes, forwarded)[::2] == (destination, forwarded)
 
 
 @pytest.mark.parametrize(("rules", "target", "forwarded"), [
@@ -191,8 +191,8 @@ def test_encoded_backslashes_pass(rules: dict[str, Any], target: bytes, forwarde
     careful = Router([(Route("app", **rules), 0)])
     assert careful.backslash
     raw = b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n"
-    place, head = careful.follow(parse_request(raw, 8192, 100, None, careful.backslash))
-    assert (place, head.target) == (0, forwarded)
+    destination, head = careful.follow(parse_request(raw, 8192, 100, None, careful.backslash))
+    assert (destination, head.target) == (0, forwarded)
 
 
 def test_encoded_backslashes_are_refused_elsewhere() -> None:

@@ -13,8 +13,8 @@ from tests.unit.proxy.world import EOF, World, get, ok
 def tolerant(*words: str) -> World:
     world = World(1, pool=model.Pool("app", (), tolerate=words))
     rewriter = Rewriter(Wanted(tolerate=words), 200, Budget(2**20), None)  # type: ignore[arg-type]
-    [(_, place)] = world.routed
-    place.rewriter = rewriter
+    [(_, destination)] = world.routed
+    destination.rewriter = rewriter
     return world
 
 

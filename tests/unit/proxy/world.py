@@ -33,9 +33,9 @@ from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.remembered import Budget
 from lbproxy.streams import NEVER, Buffer, Strand, Stream
+from lbproxy.worker.destinations import make_destination
 from lbproxy.worker.door import Door
 from lbproxy.worker.filtering import make_filters
-from lbproxy.worker.places import make_place
 from tests.unit.proxy.fakes import FakeScratch
 from tests.unit.proxy.no_crowd import NoBells, NoLock
 
@@ -301,11 +301,11 @@ class World:
         self.upstreams: list[FakeStream] = []
         self.ledger = Ledger(mmap.mmap(-1, SIZE))
         self.ledger.open_row(0)
-        places = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(backends)]
+        servers = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(backends)]
         for slot in range(backends):
             self.ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
         pick_lock = PickLock(NoLock(), self.ledger, 0)
-        balanced = Pool("app", places, self.ledger, pick_lock, 0)
+        balanced = Pool("app", servers, self.ledger, pick_lock, 0)
         self.door = Door(self.ledger, pick_lock, 0, DOOR, 0, NoBells())
         route = route or model.Route("app")
         self.pick_lock = pick_lock
@@ -323,7 +323,7 @@ class World:
         memory = Memory(RateTable(_cells()), counts, nullcontext(), lambda: [0], bytes(32), Budget(CLIENTS_KEPT))
         [filters] = make_filters(self.config, self.ledger, 0, memory, self.clock)
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
-        self.routed = [(route, make_place(self.config, route, {route.pool: balanced}, None, filters))]
+        self.routed = [(route, make_destination(self.config, route, {route.pool: balanced}, None, filters))]
         self.scratch, self.idle = scratch, IdleUpstreams(self.clock)
         for slot in range(backends if heard else 0):
             self.idle.heard(slot, 1)

@@ -11,8 +11,8 @@ from lbproxy.proxy.filters import Filters
 from lbproxy.proxy.rewriter import Rewriter
 
 
-class Place:
-    """Of one route in one worker."""
+class Destination:
+    """Where one route's requests go, in one worker; made at the worker's start, changed by nobody."""
 
     __slots__ = (
         "answers",
@@ -56,7 +56,7 @@ class Place:
         self.max_body = max_body
         self.filters = filters
 
-    def buffers(self, settings: model.Pool) -> Place:
+    def buffers(self, settings: model.Pool) -> Destination:
         """Itself, buffering what the pool says."""
         self.buffer_requests = settings.buffer_requests
         self.buffer_responses = settings.buffer_responses

@@ -1,4 +1,4 @@
-"""The configuration's routes as a worker's places: what [proxy], pool and route say about header fields, put together."""
+"""The configuration's routes as a worker's destinations: what [proxy], pool and route say about header fields, put together."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from lbproxy.balance.pool import Pool
 from lbproxy.config.model import Config, HeaderRules, Route
 from lbproxy.http.heads import HEADS_KEPT
 from lbproxy.http.marks import Ids
+from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.filters import Filters
-from lbproxy.proxy.place import Place
 from lbproxy.proxy.rewriter import NOTHING, Rewriter, Wanted
 from lbproxy.proxy.service import most_response_fields
 from lbproxy.remembered import Budget
 
 
-class Places(NamedTuple):
-    routes: list[tuple[Route, Place]]
+class Destinations(NamedTuple):
+    routes: list[tuple[Route, Destination]]
     rewriter: Rewriter | None
     """For requests without a route."""
 
 
-def make_places(config: Config, pools: Mapping[str, Pool], filters: Sequence[Filters | None]) -> Places:
-    """`pools`: by name; `filters`: by the number of the route. Places that want the same of header fields share a rewriter, those
-    that want nothing have none."""
+def make_destinations(config: Config, pools: Mapping[str, Pool], filters: Sequence[Filters | None]) -> Destinations:
+    """`pools`: by name; `filters`: by the number of the route. Destinations that want the same of header fields share a
+    rewriter, those that want nothing have none."""
     wishes = [wanted(config, route) for route in config.routes]
     without_route = wanted(config, None)
     different = {wish for wish in (without_route, *wishes) if wish != NOTHING}
@@ -33,19 +33,19 @@ def make_places(config: Config, pools: Mapping[str, Pool], filters: Sequence[Fil
     budget = Budget(HEADS_KEPT)  # one, however many routes have rules of their own
     rewriters = {wish: Rewriter(wish, most_response_fields(config), budget, ids) for wish in different}
     routes = [
-        (route, make_place(config, route, pools, rewriters.get(wish), asked))
+        (route, make_destination(config, route, pools, rewriters.get(wish), asked))
         for route, wish, asked in zip(config.routes, wishes, filters, strict=True)
     ]
-    return Places(routes, rewriters.get(without_route))
+    return Destinations(routes, rewriters.get(without_route))
 
 
-def make_place(
+def make_destination(
     config: Config, route: Route, pools: Mapping[str, Pool], rewriter: Rewriter | None, filters: Filters | None
-) -> Place:
+) -> Destination:
     """Of one route."""
     answers = route.client_close == "answer"
-    place = Place(pools[route.pool], config.timeouts_of(route), rewriter, most_body(config, route), filters, answers)
-    return place.buffers(config.pool(route.pool))
+    timeouts, body = config.timeouts_of(route), most_body(config, route)
+    return Destination(pools[route.pool], timeouts, rewriter, body, filters, answers).buffers(config.pool(route.pool))
 
 
 def most_body(config: Config, route: Route) -> int:

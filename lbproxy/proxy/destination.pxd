@@ -1,9 +1,9 @@
-# Types for the compiled form of place.py. See lbproxy/compiled.py.
+# Types for the compiled form of destination.py. See lbproxy/compiled.py.
 
 from lbproxy.proxy.rewriter cimport Rewriter
 
 
-cdef class Place:
+cdef class Destination:
     cdef public bint answers
     cdef public double body_idle
     cdef public long long buffer_file

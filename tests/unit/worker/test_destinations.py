@@ -7,7 +7,7 @@ from typing import cast
 from lbproxy.balance.pool import Pool
 from lbproxy.config.model import HeaderRules, Hsts
 from lbproxy.proxy.rewriter import NOTHING, Wanted
-from lbproxy.worker.places import make_places, wanted
+from lbproxy.worker.destinations import make_destinations, wanted
 from tests.unit.config.text import LEAST, read
 
 POOLS = {"app": cast(Pool, object())}
@@ -24,27 +24,27 @@ def test_the_nearest_wins() -> None:
         (HeaderRules(set=(("X-A", "pool"),)), HeaderRules(set=(("X-A", "route"),))), (), "basic", Hsts(), "make", "off"
     )
     assert wanted(config, None) == Wanted((), (), "strict", Hsts(86400), "make", "off")
-    places = make_places(config, POOLS, [None])
-    assert places.rewriter is not None
-    assert places.routes[0][1].rewriter not in (None, places.rewriter)
+    destinations = make_destinations(config, POOLS, [None])
+    assert destinations.rewriter is not None
+    assert destinations.routes[0][1].rewriter not in (None, destinations.rewriter)
 
 
 def test_nothing_wanted() -> None:
     """Nothing there."""
     config = read(LEAST)
     assert wanted(config, config.routes[0]) == wanted(config, None) == NOTHING
-    places = make_places(config, POOLS, [None])
-    assert places.rewriter is None
-    assert [place.rewriter for _, place in places.routes] == [None]
-    assert places.routes[0][1].pool is POOLS["app"]
+    destinations = make_destinations(config, POOLS, [None])
+    assert destinations.rewriter is None
+    assert [destination.rewriter for _, destination in destinations.routes] == [None]
+    assert destinations.routes[0][1].pool is POOLS["app"]
 
 
 def test_who_wants_the_same_shares_it() -> None:
     """And the memory for response heads is shared out."""
     route = '[[route]]\npath = "/{0}/"\npool = "app"\nhsts = "{1}d"\n'
     text = LEAST.replace("[[route]]", "".join(route.format(n, n % 30) for n in range(60)) + "[[route]]")
-    places = make_places(read(text), POOLS, [None] * 61)
-    rewriters = [place.rewriter for _, place in places.routes]
+    destinations = make_destinations(read(text), POOLS, [None] * 61)
+    rewriters = [destination.rewriter for _, destination in destinations.routes]
     assert len(set(rewriters)) == 31
     assert rewriters[1] is rewriters[31]
     first = rewriters[1]
@@ -58,5 +58,5 @@ def test_a_route_has_its_own_limit_for_bodies() -> None:
     """Zero is one: none."""
     route = '[[route]]\npath = "/a"\nmax_body = "0"\npool = "app"\n'
     text = LEAST.replace("[[route]]", route + "[[route]]") + '[limits]\nbody = "1KiB"\n'
-    places = make_places(read(text), POOLS, [None, None])
-    assert [place.max_body for _, place in places.routes] == [0, 1024]
+    destinations = make_destinations(read(text), POOLS, [None, None])
+    assert [destination.max_body for _, destination in destinations.routes] == [0, 1024]
