@@ -210,7 +210,8 @@ class ClientConnection(Client):
                 request = parse_request(head, limits.request_line, limits.fields, self._fields, service.router.backslash)
             except RequestError as error:
                 return self._refuse(error, begun)
-        exchange = Exchange(self, request, len(head), rest, begun, parsed)
+        exchange = Exchange.__new__(Exchange)
+        exchange.begin(self, request, len(head), rest, begun, parsed)
         rest = b""  # the exchange's now: to keep or to forget
         exchange.run()
         self.tls_seconds = 0.0

@@ -14,7 +14,7 @@ KEEP_ALIVE = b"\r\nConnection: keep-alive"  # a 1.0 client keeps its connection 
 
 
 class ClientSide:
-    """See exchange.Exchange, which is the rest of it and sets all of this: a constructor more would cost each request."""
+    """See exchange.Exchange, which is the rest of it and sets all of this: a call more would cost each request."""
 
     __slots__ = (
         "_answered", "_backend", "_begun", "_bytes_in", "_bytes_out", "_client", "_close", "_head", "_leased",

@@ -25,6 +25,7 @@ cdef class Exchange(ClientSide):
     cdef public bint _over
     cdef public Destination _destination
 
+    cpdef begin(self, Client client, RequestHead head, Py_ssize_t size, bytes rest, double begun, double parsed)
     cpdef run(self)
     @cython.locals(head=RequestHead, destination=Destination)
     cdef _route(self)

@@ -50,15 +50,18 @@ _CHUNKED = b"\r\nTransfer-Encoding: chunked"
 
 
 class Exchange(ClientSide):
-    """Made per request; `run` once."""
+    """Made per request, by __new__; `begin` and `run` once."""
 
     __slots__ = ("_binds", "_buffered", "_destination", "_first", "_heads", "_over", "_special")
 
     _destination: Destination
     """Since it was routed."""
 
-    def __init__(self, client: Client, head: RequestHead, size: int, rest: bytes, begun: float, parsed: float) -> None:
-        """`size`: bytes of the head; `rest`: what arrived behind it; `begun`, `parsed`: when the head began and was whole."""
+    def begin(self, client: Client, head: RequestHead, size: int, rest: bytes, begun: float, parsed: float) -> None:
+        """`size`: bytes of the head; `rest`: what arrived behind it; `begun`, `parsed`: when the head began and was whole.
+
+        Instead of a constructor, whose arguments would become objects and be taken apart again: 900 instructions a request.
+        """
         self._client = client
         self._service = client.service
         self._head = head
