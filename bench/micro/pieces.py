@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from bench.macro import certificate
 from bench.micro.instructions import CASES
-from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.board import Lease
+from lbproxy.balance.keyed_pool import AskingPool
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, cell_at, column_at
 from lbproxy.balance.policy import Policy
 from lbproxy.balance.pool import Pool, Unavailable

@@ -74,7 +74,7 @@ class Pool:
     )
 
     asks = False
-    """Each request is placed by what it says of itself: see asking_pool.py."""
+    """Each request is placed by what it says of itself: see keyed_pool.py."""
 
     def __init__(
         self,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.board import Lease
+from lbproxy.balance.keyed_pool import AskingPool
 from lbproxy.balance.ledger import Ledger, PickLock
 from lbproxy.balance.line import Line
 from lbproxy.balance.policy import Policy

@@ -1,12 +1,12 @@
-"""Placing requests of pools that the everyday pick is not enough for (balance/asking_pool.py)."""
+"""Placing requests of pools that the everyday pick is not enough for (balance/keyed_pool.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.board import Lease
+from lbproxy.balance.keyed_pool import AskingPool
 from lbproxy.balance.pool import Unavailable
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead

@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.keyed_pool import AskingPool
 from lbproxy.balance.ledger import Ledger, PickLock
 from lbproxy.balance.line import Line
 from lbproxy.balance.policy import Policy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.keyed_pool import AskingPool
 from lbproxy.balance.ledger import Column, Health, PickLock, column_at
 from lbproxy.balance.sticky import Words
 from lbproxy.config import model

@@ -13,8 +13,8 @@ import pytest
 from gevent.hub import get_hub
 
 from lbproxy.balance import places
-from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.board import Lease
+from lbproxy.balance.keyed_pool import AskingPool
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, cell_at, column_at
 from lbproxy.balance.pool import ASK
 from lbproxy.balance.queueing_pool import QueueingPool

@@ -10,9 +10,9 @@ import time
 import pytest
 from gevent.hub import get_hub
 
-from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.board import Lease
+from lbproxy.balance.keyed_pool import AskingPool
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, column_at
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.queueing_pool import QueueingPool

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lbproxy.balance.asking_pool import AskingPool
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.board import Lease
+from lbproxy.balance.keyed_pool import AskingPool
 from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, column_at
 from lbproxy.balance.pool import ASK, Unavailable
 from lbproxy.balance.selection import Preference
