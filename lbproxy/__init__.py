@@ -27,7 +27,7 @@ Around it::
     config/   TOML -> typed values; the only home of defaults
     tls/      contexts, SNI, key-file checks
     health/   rise and fall
-    names/    backends' DNS names to addresses: control asks (control/names.py), the master gives new ones their columns
+    names/    backends' DNS names to addresses: control asks (control/names.py), the master gives new ones their slots
               (master/names.py), workers follow without a reload (worker/moving.py)
     sandbox/  walls around workers and control: what the kernel refuses them, whoever runs in them
     filter/   who may come in, and how often: networks, rates and counts per client over all processes

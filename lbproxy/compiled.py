@@ -20,7 +20,8 @@ from types import ModuleType
 from typing import NamedTuple
 
 HOT = (
-    "lbproxy.balance.board",
+    "lbproxy.balance.fast_pick",
+    "lbproxy.balance.lease",
     "lbproxy.balance.least_connections",
     "lbproxy.balance.pool",
     "lbproxy.balance.random_two",

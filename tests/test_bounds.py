@@ -32,7 +32,7 @@ WITHOUT_PEERS = ("cli", "config", "compiled")
 """Nothing that a peer sends comes there."""
 
 CONFIG = "by the configuration"
-SLOTS = "by the 1024 columns of the ledger"
+SLOTS = "by the 1024 slots of the ledger"
 CONNECTIONS = "by connections_per_worker, or a pool's limit of idle connections"
 CHILDREN = "by the children that may live at once"
 OPERATOR = "by what an operator asks for, over at most 16 connections"

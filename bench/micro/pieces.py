@@ -17,11 +17,12 @@ from typing import NamedTuple
 from bench.macro import certificate
 from bench.micro.instructions import CASES
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import Lease
-from lbproxy.balance.keyed_pool import AskingPool
-from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, cell_at, column_at
+from lbproxy.balance.keyed_pool import KeyedPool
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, PickLock, SlotState, cell_at, state_at
+from lbproxy.balance.pick_result import Unavailable
 from lbproxy.balance.policy import Policy
-from lbproxy.balance.pool import Pool, Unavailable
+from lbproxy.balance.pool import Pool
 from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.selection import Preference
@@ -80,10 +81,10 @@ def farm(size: int, weights: tuple[int, ...] = (1,), tiers: tuple[int, ...] = (0
         for at, (weight, tier) in enumerate(shares)
     ]
     for at in range(size):
-        ledger.cells[column_at(Column.HEALTH, at)] = Health.WARMING if at < warming else Health.UP
-        ledger.cells[column_at(Column.SHARE, at)] = 50
+        ledger.cells[state_at(SlotState.HEALTH, at)] = Health.WARMING if at < warming else Health.UP
+        ledger.cells[state_at(SlotState.SHARE, at)] = 50
         for child in range(WORKERS - 1):
-            ledger.cells[cell_at(child, PerBackend.IN_FLIGHT, at)] = 2
+            ledger.cells[cell_at(child, PerSlot.IN_FLIGHT, at)] = 2
     return Farm(ledger, backends, PickLock(OpenLock(), ledger, WORKERS - 1))
 
 
@@ -91,7 +92,7 @@ def picking(pool: Pool, preference: Preference | None = None) -> Piece:
     """A pick, and the lease given back."""
 
     def pick() -> Lease | Unavailable:
-        lease = pool.pick() if preference is None else pool.pick_for(preference)
+        lease = pool.pick((), preference)
         if isinstance(lease, Lease):
             lease.release()
         return lease
@@ -110,7 +111,7 @@ def picks() -> Iterator[tuple[str, Piece]]:
         yield f"pick round_robin, {size}", picking(even.pool(RoundRobin(Turns(even.ledger.cells, range(size)))))
         yield f"pick random_two, {size}", picking(uneven.pool(RandomTwo(chance.random)))
         ring = Ring([backend.name for backend in even.backends], [1] * size)
-        yield f"pick source_hash, {size}", picking(even.pool(kind=AskingPool), Preference(-1, number_of(b"192.0.2.7"), ring, True))
+        yield f"pick source_hash, {size}", picking(even.pool(kind=KeyedPool), Preference(-1, number_of(b"192.0.2.7"), ring, True))
 
 
 def lease() -> Piece:

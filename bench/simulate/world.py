@@ -23,8 +23,8 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import Lease
-from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PickLock, column_at
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import SIZE, Health, Ledger, PickLock, SlotState, state_at
 from lbproxy.balance.policy import Policy
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.random_two import RandomTwo
@@ -107,8 +107,8 @@ def pools(policy: Policies, backends: int, workers: int, seed: int) -> list[Pool
         ledger = Ledger(mmap.mmap(-1, SIZE))
         ledger.open_row(0)
         for backend in ours:
-            ledger.cells[column_at(Column.HEALTH, backend.slot)] = Health.UP
-        ledger.cells[column_at(Column.ROTOR, 0)] = chance.randrange(backends)
+            ledger.cells[state_at(SlotState.HEALTH, backend.slot)] = Health.UP
+        ledger.cells[state_at(SlotState.ROTOR, 0)] = chance.randrange(backends)
         lock = PickLock(multiprocessing.Lock(), ledger, 0)
         made.append(Pool("sim", ours, ledger, lock, 0, policy.make(ledger, ours, chance)))
     return made

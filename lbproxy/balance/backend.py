@@ -25,7 +25,7 @@ class Backend(NamedTuple):
     tier: int = 0
     """Used while nobody of a lower tier is up."""
     pool_slot: int = -1
-    """The column of what belongs to the pool as a whole (its queue), where the pool's backends come and go with their names; -1: it
+    """The slot of what belongs to the pool as a whole (its queue), where the pool's backends come and go with their names; -1: it
     stands in that of the pool's first backend."""
 
     @property

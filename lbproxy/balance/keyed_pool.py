@@ -1,24 +1,26 @@
 """A pool that wants to know more of a request before it places it: where its client belongs (sticky cookie, source hash).
 
-The everyday pool's `pick` needs nothing of the request but where it failed already. This one's `pick` always answers ASK; whoever
-gets that answer asks again with `pick_for`. So the everyday request pays nothing for what it does not use.
+The everyday pool's `pick` needs nothing of the request but where it failed already. This one's `pick` answers ASK without a
+preference; whoever gets that answer asks again with one. So the everyday request pays nothing for what it does not use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lbproxy.balance.board import Lease
-from lbproxy.balance.pool import ASK, Pool, Unavailable
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.pick_result import ASK, Unavailable
+from lbproxy.balance.pool import Pool
+from lbproxy.balance.selection import Preference
 
 
-class AskingPool(Pool):
-    """See above."""
+class KeyedPool(Pool):
+    """Backends that are picked by what a request says of itself (Preference)."""
 
     __slots__ = ()
 
-    asks = True
+    keyed = True
 
-    def pick(self, tried: Sequence[int] = ()) -> Lease | Unavailable:
-        """ASK, always."""
-        return ASK
+    def pick(self, tried: Sequence[int] = (), preference: Preference | None = None) -> Lease | Unavailable:
+        """ASK, until there is a preference."""
+        return ASK if preference is None else super().pick(tried, preference)

@@ -3,11 +3,11 @@
 What it must cope with: workers of several generations pick backends at the same time, die at any moment (also by SIGKILL), and
 a reload changes the list of backends while counts go on. The plan:
 
-- A *row* per child slot and a *column* per backend slot, of 64-bit cells. Each cell has one writer (the child that owns the row),
-  so counting needs no lock; readers add the rows up. The master zeroes the gauges of a dead child's row and folds its counters
-  into the *retired* row, so totals never go backwards.
-- Backend columns that belong to no child (health, tie-break state) have one writer each: `control` for health, the master for the
-  administrative state, the holder of the pick lock for the tie-break state.
+- A *row* for each child, in which each backend (or listener) has a *slot*, of 64-bit cells. Each cell has one writer (the child
+  that owns the row), so counting needs no lock; readers add the rows up. The master zeroes the gauges of a dead child's row and
+  folds its counters into the *retired* row, so totals never go backwards.
+- The *state* of a slot, which belongs to no child (health, tie-break), has one writer each: `control` for health, the master for an
+  operator's orders, the holder of the pick lock for the tie-break.
 - Nothing that stands here is believed beyond what it can be: a worker that was taken over writes what it likes into its own row and
   what all workers share. Whoever reads leaves out what cannot be (MOST_AT_ONCE, MOST_COUNTED, rows_of). What a child only reads is
   mapped read-only for it (`writable`, master/ledger_map.py), and PickLock is given up while it does not come.
@@ -25,12 +25,13 @@ from enum import IntEnum
 from operator import add
 from typing import Protocol
 
-CHILD_SLOTS = 192
-"""Living children at any time: three generations of 62 workers, or one of 190. The last slot is the retired row."""
-BACKEND_SLOTS = 1024
+ROWS = 192
+"""Living children at any time: three generations of 62 workers, or one of 190. The last is the retired row."""
+SLOTS = 1024
+"""Backends and listeners that are counted at any time."""
 
 PAGE_CELLS = 512
-"""Header, columns and rows begin on pages of their own (of 4 KiB): memory is protected by pages."""
+"""Header, states of slots, and rows begin on pages of their own (of 4 KiB): memory is protected by pages."""
 HEADER_CELLS = PAGE_CELLS
 SECRET_CELLS = 4
 SCALAR_CELLS = PAGE_CELLS
@@ -38,7 +39,7 @@ MAGIC = 0x6C6270726F787908  # "lbproxy" and the layout's version
 
 
 MOST_AT_ONCE = 2**24
-"""What no child has under way at any backend. Small enough for sums over all rows and backends times any weights in 64 bits."""
+"""What no child has under way at any backend. Small enough for sums over all rows and slots times any weights in 64 bits."""
 MOST_COUNTED = 2**56
 """What no child has counted."""
 MOST_WEIGHT = 2**16
@@ -52,8 +53,8 @@ class Header(IntEnum):
     SECRET = 8  # to 11: what words of sticky cookies are made with; drawn by the master when it makes the ledger
 
 
-class Column(IntEnum):
-    """Per backend, not per child."""
+class SlotState(IntEnum):
+    """What stands once for each slot, whichever child reads it. Most of it is a backend's."""
 
     HEALTH = 0  # a Health value; writer: control
     HEALTH_SINCE_MS = 1  # wall clock, milliseconds; writer: control
@@ -155,8 +156,8 @@ class Scalar(IntEnum):
 LATENCY_BUCKETS = 24
 
 
-class PerBackend(IntEnum):
-    """Per child and backend; each is an array of BACKEND_SLOTS cells inside the child's row. A listener has a column, too."""
+class PerSlot(IntEnum):
+    """What each child counts for each slot, a backend's or a listener's: an array of SLOTS cells inside the child's row."""
 
     IN_FLIGHT = 0  # gauge: from pick to the last byte of the response
     QUEUED = 1  # gauge, of a pool's first backend: requests that wait in the pool's queue
@@ -167,26 +168,26 @@ class PerBackend(IntEnum):
     GATEWAY_ERRORS = 6  # counter: answers 502, 503, 504
     SERVER_ERRORS = 7  # counter: other answers of 500 and above
     GIVEN_UP = 8  # counter: tries whose client left, or whose worker had to end, before an answer was passed on
-    OPEN = 9  # gauge, of a listener's column: connections that came through it; there QUEUED is 1 while the child waits for a place
+    OPEN = 9  # gauge, of a listener's slot: connections that came through it; there QUEUED is 1 while the child waits for a place
     RETRYING = 10  # gauge, of a pool's first backend: requests on a further try
     REFUSED_ANSWERS = 11  # counter: answers that were refused for their form
 
 
-GAUGES_PER_BACKEND = (PerBackend.IN_FLIGHT, PerBackend.QUEUED, PerBackend.LINE_HEAD, PerBackend.OPEN, PerBackend.RETRYING)
+GAUGES_PER_SLOT = (PerSlot.IN_FLIGHT, PerSlot.QUEUED, PerSlot.LINE_HEAD, PerSlot.OPEN, PerSlot.RETRYING)
 
-ROW_CELLS = SCALAR_CELLS + len(PerBackend) * BACKEND_SLOTS
-COLUMNS_AT = HEADER_CELLS
-ROWS_AT = COLUMNS_AT + len(Column) * BACKEND_SLOTS
-TOTAL_CELLS = ROWS_AT + CHILD_SLOTS * ROW_CELLS
+ROW_CELLS = SCALAR_CELLS + len(PerSlot) * SLOTS
+STATES_AT = HEADER_CELLS
+ROWS_AT = STATES_AT + len(SlotState) * SLOTS
+TOTAL_CELLS = ROWS_AT + ROWS * ROW_CELLS
 SIZE = TOTAL_CELLS * 8
 """Bytes of the ledger proper."""
 RATE_CELLS = 16 * 2**16
 """For the rates of clients (filter/rates.py), half a million of them: one table that all children write, under the pick lock."""
 COUNT_ROW_CELLS = 16 * 2**12
 """For what clients have under way (filter/counts.py): a row per child, which goes when the child goes."""
-WHOLE_SIZE = SIZE + (RATE_CELLS + CHILD_SLOTS * COUNT_ROW_CELLS) * 8
+WHOLE_SIZE = SIZE + (RATE_CELLS + ROWS * COUNT_ROW_CELLS) * 8
 """Bytes with what clients are counted in; untouched pages of it cost nothing."""
-RETIRED = CHILD_SLOTS - 1
+RETIRED = ROWS - 1
 
 
 def scalar_at(child: int, scalar: int) -> int:
@@ -194,18 +195,18 @@ def scalar_at(child: int, scalar: int) -> int:
     return ROWS_AT + child * ROW_CELLS + scalar
 
 
-def cell_at(child: int, what: int, backend: int) -> int:
-    """The cell of a child's count for one backend."""
-    return ROWS_AT + child * ROW_CELLS + SCALAR_CELLS + what * BACKEND_SLOTS + backend
+def cell_at(child: int, what: int, slot: int) -> int:
+    """The cell of a child's count for one slot (PerSlot)."""
+    return ROWS_AT + child * ROW_CELLS + SCALAR_CELLS + what * SLOTS + slot
 
 
-def column_at(column: int, backend: int) -> int:
-    """The cell of a backend's own column."""
-    return COLUMNS_AT + column * BACKEND_SLOTS + backend
+def state_at(state: int, slot: int) -> int:
+    """The cell of what a slot has once (SlotState)."""
+    return STATES_AT + state * SLOTS + slot
 
 
 def rows_of(cells: Sequence[int]) -> int:
-    """How many workers' rows are to be added up (living or empty). Control, whose slot is far above, counts nothing there."""
+    """How many workers' rows are to be added up (living or empty). Control, whose row is far above, counts nothing there."""
     return min(max(cells[Header.CHILDREN_HIGH], 0), RETIRED)
 
 
@@ -219,26 +220,26 @@ def counted(count: int) -> int:
     return count if 0 < count < MOST_COUNTED else 0
 
 
-WORKERS_COLUMNS = (Column.TIE, Column.TICKET, Column.ROTOR)
+WORKERS_STATES = (SlotState.TIE, SlotState.TICKET, SlotState.ROTOR)
 """Written by the holder of the pick lock."""
-CONTROLS_COLUMNS = (
-    Column.HEALTH,
-    Column.HEALTH_SINCE_MS,
-    Column.CHECKS,
-    Column.CHECK_FAILURES,
-    Column.REACHABLE,
-    Column.SHARE,
-    Column.EJECTED_UNTIL_MS,
-    Column.EJECTIONS,
-    Column.WHY,
-    Column.NEXT_CHECK_MS,
+CONTROLS_STATES = (
+    SlotState.HEALTH,
+    SlotState.HEALTH_SINCE_MS,
+    SlotState.CHECKS,
+    SlotState.CHECK_FAILURES,
+    SlotState.REACHABLE,
+    SlotState.SHARE,
+    SlotState.EJECTED_UNTIL_MS,
+    SlotState.EJECTIONS,
+    SlotState.WHY,
+    SlotState.NEXT_CHECK_MS,
 )
 
 
 def writable(child: int, *, worker: bool) -> list[range]:
     """The cells of the whole memory that a child writes, in order; all others are for it to read."""
-    columns = [column_at(column, 0) for column in (WORKERS_COLUMNS if worker else CONTROLS_COLUMNS)]
-    found = [range(at, at + BACKEND_SLOTS) for at in columns]
+    states = [state_at(state, 0) for state in (WORKERS_STATES if worker else CONTROLS_STATES)]
+    found = [range(at, at + SLOTS) for at in states]
     if worker:
         row, counts = scalar_at(child, 0), TOTAL_CELLS + RATE_CELLS + child * COUNT_ROW_CELLS
         found += [range(row, row + ROW_CELLS), range(TOTAL_CELLS, TOTAL_CELLS + RATE_CELLS)]
@@ -269,14 +270,14 @@ class Ledger:
         self.cells[Header.SECRET : Header.SECRET + SECRET_CELLS] = memoryview(secret).cast("q")
 
     def open_row(self, child: int) -> None:
-        """A worker is about to start in this slot."""
+        """A worker is about to start in this row."""
         if not 0 <= child < RETIRED:
-            raise ValueError(f"child slot {child} is outside 0..{RETIRED - 1}")
+            raise ValueError(f"row {child} is outside 0..{RETIRED - 1}")
         if self.cells[Header.CHILDREN_HIGH] <= child:
             self.cells[Header.CHILDREN_HIGH] = child + 1
 
     def retire_row(self, child: int) -> bool:
-        """The child in this slot is dead: drop its gauges, keep its counts. False: nonsense was among them, and is dropped, too."""
+        """The child in this row is dead: drop its gauges, keep its counts. False: nonsense was among them, and is dropped, too."""
         cells = self.cells
         if cells[scalar_at(child, Scalar.COUNTS_CLIENTS)]:
             row = self.counts[child * COUNT_ROW_CELLS : (child + 1) * COUNT_ROW_CELLS]
@@ -285,12 +286,12 @@ class Ledger:
         sound = True
         for scalar in range(Scalar.LAST_COUNTER + 1):
             sound &= self._retire(scalar_at(child, scalar), scalar_at(RETIRED, scalar), keep=scalar > Scalar.LAST_GAUGE)
-        for what in PerBackend:
-            keep = what not in GAUGES_PER_BACKEND
-            for backend in range(BACKEND_SLOTS):
-                at = cell_at(child, what, backend)
+        for what in PerSlot:
+            keep = what not in GAUGES_PER_SLOT
+            for slot in range(SLOTS):
+                at = cell_at(child, what, slot)
                 if cells[at]:
-                    sound &= self._retire(at, cell_at(RETIRED, what, backend), keep=keep)
+                    sound &= self._retire(at, cell_at(RETIRED, what, slot), keep=keep)
         return sound
 
     def _retire(self, at: int, retired: int, *, keep: bool) -> bool:
@@ -307,13 +308,13 @@ class Ledger:
         """No living worker has row `high` or above; their rows were retired. Readers have less to add up."""
         self.cells[Header.CHILDREN_HIGH] = high
 
-    def forget_backend(self, backend: int) -> None:
-        """A backend slot gets a new owner: nothing of the old one may shine through."""
-        for column in Column:
-            self.cells[column_at(column, backend)] = 0
+    def forget_slot(self, slot: int) -> None:
+        """A slot gets a new owner: nothing of the old one may shine through."""
+        for state in SlotState:
+            self.cells[state_at(state, slot)] = 0
         for child in (*range(self.children), RETIRED):
-            for what in PerBackend:
-                self.cells[cell_at(child, what, backend)] = 0
+            for what in PerSlot:
+                self.cells[cell_at(child, what, slot)] = 0
 
     # ---- written by children
 
@@ -334,12 +335,12 @@ class Ledger:
         """One scalar over all children, dead ones included (whose gauges are zero)."""
         return sum(counted(self.cells[scalar_at(child, scalar)]) for child in (*range(self.children), RETIRED))
 
-    def backend_total(self, what: int, backend: int) -> int:
-        """One count of a backend over all children, dead ones included."""
-        return sum(counted(self.cells[cell_at(child, what, backend)]) for child in (*range(self.children), RETIRED))
+    def slot_total(self, what: int, slot: int) -> int:
+        """One count of a slot over all children, dead ones included."""
+        return sum(counted(self.cells[cell_at(child, what, slot)]) for child in (*range(self.children), RETIRED))
 
-    def backend_totals(self, what: int, slots: int) -> list[int]:
-        """One count for backend slots 0 to `slots` - 1. Row by row, because 1000 backends times 190 children cell by cell would
+    def slot_totals(self, what: int, slots: int) -> list[int]:
+        """One count for slots 0 to `slots` - 1. Row by row, because 1000 backends times 190 children cell by cell would
         hold up whoever asks for a fifth of a second."""
         sums = [0] * slots
         for child in (*range(self.children), RETIRED):
@@ -354,9 +355,9 @@ class Ledger:
         """32 bytes, the same in every process of this lbproxy and unknown to everybody else."""
         return self.cells[Header.SECRET : Header.SECRET + SECRET_CELLS].tobytes()
 
-    def health(self, backend: int) -> Health:
-        """The backend's health as `control` last saw it; UNKNOWN for what nobody who is sound would write."""
-        state = self.cells[column_at(Column.HEALTH, backend)]
+    def health(self, slot: int) -> Health:
+        """The health of the slot's backend as `control` last saw it; UNKNOWN for what nobody who is sound would write."""
+        state = self.cells[state_at(SlotState.HEALTH, slot)]
         return Health(state) if state in _STATES else Health.UNKNOWN
 
     def verify(self) -> list[str]:
@@ -367,15 +368,15 @@ class Ledger:
         faults = []
         for child in range(self.children):
             live = self.cells[scalar_at(child, Scalar.LIVE_REQUESTS)]
-            base = cell_at(child, PerBackend.IN_FLIGHT, 0)
-            row = self.cells[base : base + BACKEND_SLOTS].tolist()
+            base = cell_at(child, PerSlot.IN_FLIGHT, 0)
+            row = self.cells[base : base + SLOTS].tolist()
             if min(row) < 0 or live < 0:
                 faults.append(f"child {child}: a negative gauge (in flight {min(row)}, live {live})")
             if sum(row) != live:
                 faults.append(f"child {child}: {sum(row)} requests in flight on backends, {live} live")
             connections = self.cells[scalar_at(child, Scalar.CONNECTIONS)]
-            base = cell_at(child, PerBackend.OPEN, 0)
-            through = sum(self.cells[base : base + BACKEND_SLOTS].tolist())
+            base = cell_at(child, PerSlot.OPEN, 0)
+            through = sum(self.cells[base : base + SLOTS].tolist())
             if connections < 0 or through != connections:
                 faults.append(f"child {child}: {through} connections came through listeners, {connections} are open")
         return faults
@@ -425,7 +426,7 @@ class PickLock:
 
     @staticmethod
     def forgive(lock: RawLock, ledger: Ledger, child: int) -> None:
-        """Master: the child of this slot is dead. If it died between asking for the lock and giving it back, mend the lock."""
+        """Master: the child of this row is dead. If it died between asking for the lock and giving it back, mend the lock."""
         note = scalar_at(child, Scalar.WANTS_LOCK)
         if not ledger.cells[note]:
             return

@@ -1,7 +1,7 @@
 """What a policy is: given who may take a request, say who does. One file each; adding one touches no other.
 
 Policies run while the pick lock is held: they read what they are given, keep what several processes must agree on (whose turn it
-is) in the ledger's TIE column, and do nothing that waits.
+is) in the ledger (SlotState.TIE), and do nothing that waits.
 """
 
 from __future__ import annotations

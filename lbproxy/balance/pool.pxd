@@ -2,12 +2,16 @@
 
 cimport cython
 
-from lbproxy.balance.board cimport Board, Lease
+from lbproxy.balance.fast_pick cimport FastPick
+from lbproxy.balance.lease cimport Lease
 from lbproxy.balance.selection cimport Selection
 
 
+cdef long _LOOK_CLOSER
+
+
 cdef class Pool:
-    cdef public Board _board
+    cdef public FastPick _fast_pick
     cdef public object _cells
     cdef public long _child
     cdef public bint _everyday
@@ -26,9 +30,8 @@ cdef class Pool:
     cdef public str name
 
     @cython.locals(rows=long, index=long)
-    cpdef pick(self, tried=*)
-    cpdef pick_for(self, preference, tried=*)
+    cpdef pick(self, tried=*, preference=*)
     @cython.locals(index=long, lease=Lease)
-    cdef long _take(self, tried, long rows) except? -9
+    cdef long _take(self, tried, preference, long rows) except? -9
     @cython.locals(seen=tuple)
-    cpdef long _choose(self, tried, long rows) except? -9
+    cpdef long _choose(self, tried, preference, long rows) except? -9

@@ -5,7 +5,7 @@ row, all while it holds the pick lock; so no two workers can choose on the same 
 back is a plain decrement of an own cell and needs no lock: a pick that runs at the same moment sees it or does not, and is right
 either way.
 
-Who may take a request, and whom the policy wants, is selection.py's to say. Only the everyday case goes another way (board.py):
+Who may take a request, and whom the policy wants, is selection.py's to say. Only the everyday case goes another way (fast_pick.py):
 least connections among backends of equal weight that are all up, that no operator touched, and that have no limits.
 """
 
@@ -13,52 +13,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import LOOK_CLOSER, NATIVE, Board, Lease
+from lbproxy.balance.fast_pick import NATIVE, FastPick
+from lbproxy.balance.lease import Lease
 from lbproxy.balance.least_connections import LeastConnections
 from lbproxy.balance.ledger import (
-    CHILD_SLOTS,
     MOST_AT_ONCE,
-    Column,
+    ROWS,
     Ledger,
-    PerBackend,
+    PerSlot,
     PickLock,
     Scalar,
+    SlotState,
     at_once,
     cell_at,
-    column_at,
     scalar_at,
+    state_at,
 )
+from lbproxy.balance.pick_result import LOOK_CLOSER, TOLD_AS, Unavailable
 from lbproxy.balance.policy import Policy
-from lbproxy.balance.selection import ASKING, FULL, NO_PREFERENCE, NONE, Preference, Selection
+from lbproxy.balance.selection import Preference, Selection
 from lbproxy.balance.turns import Turns
 
 FEW = 16
 """Backends up to which cells are best read one by one where these loops are not compiled."""
 
 
-class Unavailable(NamedTuple):
-    """Why no backend could take the request."""
-
-    reason: str  # "no_backend" | "pool_full" | "ask"
-
-
-ASK = Unavailable("ask")
-"""Whoever gets it asks again with `pick_for`: where the request goes depends on what it is."""
-_WORDS = {NONE: Unavailable("no_backend"), FULL: Unavailable("pool_full"), ASKING: ASK}
+_LOOK_CLOSER = LOOK_CLOSER
 
 
 class Pool:
     """The backends of one pool and the cells that concern this worker."""
 
     __slots__ = (
-        "_board",
         "_cells",
         "_child",
         "_everyday",
         "_fail_open",
+        "_fast_pick",
         "_first",
         "_in_a_row",
         "_last",
@@ -73,7 +66,7 @@ class Pool:
         "name",
     )
 
-    asks = False
+    keyed = False
     """Each request is placed by what it says of itself: see keyed_pool.py."""
 
     def __init__(
@@ -93,9 +86,9 @@ class Pool:
         self._lock = lock
         self._child = child
         self._fail_open = fail_open
-        self.follow(backends, policy)
+        self.set_backends(backends, policy)
 
-    def follow(self, backends: Sequence[Backend], policy: Policy | None) -> None:
+    def set_backends(self, backends: Sequence[Backend], policy: Policy | None) -> None:
         """From now on the pool has these; `policy` knows them by these indexes. Leases of backends that are gone end as they would
         have anyway: they know their own cells."""
         self.backends = tuple(backends)
@@ -105,61 +98,54 @@ class Pool:
         self._slots = slots
         self._first, self._last = min(slots), max(slots)
         self._in_a_row = slots == list(range(self._first, self._last + 1))
-        self._stretches = [column_at(Column.HEALTH, self._first), column_at(Column.ADMIN, self._first)]
-        self._stretches += [cell_at(child, PerBackend.IN_FLIGHT, self._first) for child in range(CHILD_SLOTS)]
-        in_flight = [cell_at(child, PerBackend.IN_FLIGHT, slot) for slot in slots]
-        rotor = column_at(Column.ROTOR, slots[0])  # not TIE: running weights are no indexes, and may be negative
-        self._board = Board(slots, ledger, rotor)
+        self._stretches = [state_at(SlotState.HEALTH, self._first), state_at(SlotState.ADMIN, self._first)]
+        self._stretches += [cell_at(child, PerSlot.IN_FLIGHT, self._first) for child in range(ROWS)]
+        in_flight = [cell_at(child, PerSlot.IN_FLIGHT, slot) for slot in slots]
+        rotor = state_at(SlotState.ROTOR, slots[0])  # not TIE: running weights are no indexes, and may be negative
+        self._fast_pick = FastPick(slots, ledger, rotor)
         self._leases = [
-            self._lease(backend, ledger.cells, at, live, cell_at(child, PerBackend.FAILURES, backend.slot))
+            self._lease(backend, ledger.cells, at, live, cell_at(child, PerSlot.FAILURES, backend.slot))
             for backend, at in zip(self.backends, in_flight, strict=True)
         ]
         placing = policy or LeastConnections(Turns(ledger.cells, slots))
         self._selection = Selection(backends, placing, ledger.cells, self._fail_open)
         alike = {(backend.weight > 0, backend.weight, backend.tier, backend.max_connections) for backend in backends}
         quick = NATIVE or len(slots) <= FEW
-        self._everyday = quick and not self.asks and policy is None and alike == {(True, backends[0].weight, backends[0].tier, 0)}
+        self._everyday = quick and not self.keyed and policy is None and alike == {(True, backends[0].weight, backends[0].tier, 0)}
         self._readers: dict[int, Callable[[memoryview], tuple[int, ...]]] = {}
 
     def _lease(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> Lease:
         return Lease(backend, cells, in_flight, live, failures)
 
-    def pick(self, tried: Sequence[int] = ()) -> Lease | Unavailable:
-        """Choose a backend and count it. `tried`: slots that this request already failed on."""
-        rows = self._board.rows()
+    def pick(self, tried: Sequence[int] = (), preference: Preference | None = None) -> Lease | Unavailable:
+        """Choose a backend and count it. `tried`: slots that this request already failed on; `preference`: what it says of itself,
+        None while nobody looked."""
+        rows = self._fast_pick.rows()
         if rows == 1:
             # A single worker has nobody to exclude. (A second one is ready tenths of a second after its row is opened.)
-            index = self._take(tried, rows)
+            index = self._take(tried, preference, rows)
         else:
             with self._lock:
-                index = self._take(tried, rows)
-        return self._leases[index] if index >= 0 else _WORDS[index]
+                index = self._take(tried, preference, rows)
+        return self._leases[index] if index >= 0 else TOLD_AS[index]
 
-    def pick_for(self, preference: Preference, tried: Sequence[int] = ()) -> Lease | Unavailable:
-        """Choose for a request that wants this, and count it."""
-        self._selection.preference = preference
-        try:
-            return Pool.pick(self, tried)
-        finally:
-            self._selection.preference = NO_PREFERENCE
-
-    def _take(self, tried: Sequence[int], rows: int) -> int:
-        """Choose and count. The index of the chosen backend, or one of selection's words for none."""
-        index = self._board.least(rows) if self._everyday and not tried else LOOK_CLOSER
-        if index == LOOK_CLOSER:
-            index = self._choose(tried, rows)
+    def _take(self, tried: Sequence[int], preference: Preference | None, rows: int) -> int:
+        """Choose and count. The index of the chosen backend, or a number of pick_result.py."""
+        index = self._fast_pick.least(rows) if self._everyday and not tried and preference is None else _LOOK_CLOSER
+        if index == _LOOK_CLOSER:
+            index = self._choose(tried, preference, rows)
         if index >= 0:
             lease = self._leases[index]
             lease.take()
         return index
 
-    def _choose(self, tried: Sequence[int], rows: int) -> int:
-        """The index of the chosen backend, or one of selection's words for none."""
-        seen = self._board.look(rows) if NATIVE else self._look(rows)
-        return self._selection.choose(seen[0], seen[1], seen[2], tried)
+    def _choose(self, tried: Sequence[int], preference: Preference | None, rows: int) -> int:
+        """The index of the chosen backend, or a number of pick_result.py."""
+        seen = self._fast_pick.look(rows) if NATIVE else self._look(rows)
+        return self._selection.choose(seen[0], seen[1], seen[2], tried, preference)
 
     def _look(self, rows: int) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
-        """What Board.look tells, in as few steps of plain Python as can be."""
+        """What FastPick.look tells, in as few steps of plain Python as can be."""
         count = len(self._slots)
         if count > FEW:
             return self._in_blocks(rows)
@@ -189,10 +175,10 @@ class Pool:
 
         With three backends and four workers it takes 0.4 us where slicing rows and adding them takes 2.6 (measured 2026-11-23).
         """
-        wanted = [column_at(Column.HEALTH, slot) for slot in self._slots]
-        wanted += [column_at(Column.ADMIN, slot) for slot in self._slots]
+        wanted = [state_at(SlotState.HEALTH, slot) for slot in self._slots]
+        wanted += [state_at(SlotState.ADMIN, slot) for slot in self._slots]
         for child in range(rows):
-            wanted += [cell_at(child, PerBackend.IN_FLIGHT, slot) for slot in self._slots]
+            wanted += [cell_at(child, PerSlot.IN_FLIGHT, slot) for slot in self._slots]
         self._readers.clear()  # rows only grow, one size is in use at a time
         reader: Callable[[memoryview], tuple[int, ...]] = itemgetter(*wanted)
         self._readers[rows] = reader

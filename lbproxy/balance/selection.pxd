@@ -18,10 +18,9 @@ cdef class Selection:
     cdef public long _spared
     cdef public list _tiers
     cdef public list _weights
-    cdef public object preference
 
     @cython.locals(weights=list, able=list, usable=list, ring=Ring)
-    cpdef long choose(self, health, orders, loads, tried) except? -9
+    cpdef long choose(self, health, orders, loads, tried, preference=*) except? -9
     @cython.locals(cells="long long[::1]", times=list, index=Py_ssize_t, at=Py_ssize_t, share=cython.longlong, weight=cython.longlong, warming=long, state=long)
     cdef list _warming_weights(self, health, list weights)
     @cython.locals(fit=list, tier=list)

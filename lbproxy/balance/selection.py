@@ -26,16 +26,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import Column, Health, column_at, is_drained, ordered_weight
+from lbproxy.balance.ledger import Health, SlotState, is_drained, ordered_weight, state_at
+from lbproxy.balance.pick_result import ASK_MORE, NO_BACKEND, POOL_FULL
 from lbproxy.balance.policy import Policy
 from lbproxy.balance.source_hash import Ring
 
-NONE = -1
-"""No backend may take it."""
-FULL = -2
-"""Those that may are at their limits."""
-ASKING = -4
-"""It depends on the request's kind, which was not told. (-3 is board.py's.)"""
 SPARED = 16
 
 _UP = int(Health.UP)
@@ -47,7 +42,7 @@ _WARMING = int(Health.WARMING)
 
 
 class Preference(NamedTuple):
-    """What a request says about where it belongs."""
+    """What a request says of itself that decides where it goes, and whether it is its turn."""
 
     first: int = -1
     """The index of the backend that its client was served by before; -1 for none."""
@@ -57,6 +52,8 @@ class Preference(NamedTuple):
     """Of the pool's backends; None when the request does not say its source."""
     repeatable: bool | None = None
     """It may be tried elsewhere if it fails; None: nobody looked."""
+    ticket: int = 0
+    """Its number in the pool's queue (queued_pool.py); 0: it has not waited."""
 
 
 NO_PREFERENCE = Preference()
@@ -78,7 +75,6 @@ class Selection:
         "_spared",
         "_tiers",
         "_weights",
-        "preference",
     )
 
     def __init__(self, backends: Sequence[Backend], policy: Policy, cells: memoryview, fail_open: int = 0) -> None:
@@ -93,17 +89,23 @@ class Selection:
         self._tiers = [[index for index, backend in enumerate(backends) if backend.tier == tier] for tier in tiers]
         self._able = self._ables(self._weights, ())  # of everyday: no orders, nothing tried
         self._policy = policy
-        self._reachable = [column_at(Column.REACHABLE, slot) for slot in self._slots]
-        self._shares = [column_at(Column.SHARE, slot) for slot in self._slots]
-        self.preference = NO_PREFERENCE
-        """Of the request that is being placed."""
+        self._reachable = [state_at(SlotState.REACHABLE, slot) for slot in self._slots]
+        self._shares = [state_at(SlotState.SHARE, slot) for slot in self._slots]
         self._spared = 0
 
-    def choose(self, health: Sequence[int], orders: Sequence[int], loads: Sequence[int], tried: Sequence[int]) -> int:
-        """An index, or NONE, or FULL. The sequences hold a value per backend, as the ledger has it."""
-        first, source, ring, repeatable = self.preference
+    def choose(
+        self,
+        health: Sequence[int],
+        orders: Sequence[int],
+        loads: Sequence[int],
+        tried: Sequence[int],
+        preference: Preference | None = None,
+    ) -> int:
+        """An index, or a number of pick_result.py. The sequences hold a value per backend, as the ledger has it; `tried`: slots
+        that the request failed on; `preference`: None for one that says nothing of itself."""
+        first, source, ring, repeatable, _ = preference or NO_PREFERENCE
         if repeatable is None and _TRIAL in health:
-            return ASKING
+            return ASK_MORE
         weights = self._weights
         able = self._able
         if any(orders):
@@ -116,11 +118,11 @@ class Selection:
         else:
             usable = self._usable(able, health, weights, loads)
         if not usable:
-            return NONE
+            return NO_BACKEND
         if self._limited:
             usable = [index for index in usable if not self._limits[index] or loads[index] < self._limits[index]]
             if not usable:
-                return FULL
+                return POOL_FULL
         if not repeatable and _TRIAL in health:
             usable = self._spare(usable, health)
         if _WARMING in health:
@@ -191,9 +193,7 @@ class Selection:
         """Those that are not fit but may do."""
         cells, reachable = self._cells, self._reachable
         return [
-            index
-            for index in tier
-            if health[index] in (_EJECTED, _TRIAL) or (health[index] == _DOWN and cells[reachable[index]])
+            index for index in tier if health[index] in (_EJECTED, _TRIAL) or (health[index] == _DOWN and cells[reachable[index]])
         ]
 
 

@@ -1,7 +1,7 @@
-"""Which column of the ledger belongs to which backend, or listener.
+"""Which slot of the ledger belongs to which backend, or listener.
 
-One that stays over a reload keeps its column, and so its counts and its health. One that goes away keeps it too, in case it
-comes back, until the columns run out: then the one that went away first gives way. Columns that a living generation still counts in
+One that stays over a reload keeps its slot, and so its counts and its health. One that goes away keeps it too, in case it
+comes back, until the slots run out: then the one that went away first gives way. Slots that a living generation still counts in
 are never given away.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from lbproxy.balance.ledger import BACKEND_SLOTS
+from lbproxy.balance.ledger import SLOTS
 from lbproxy.errors import StartError
 
 
@@ -20,13 +20,13 @@ class Assignment(NamedTuple):
     slots: dict[str, int]
     """By identity (Backend.identity)."""
     fresh: tuple[int, ...]
-    """Columns that have a new owner: Ledger.forget_backend has to be called for each before anybody counts in them."""
+    """Slots that have a new owner: Ledger.forget_slot has to be called for each before anybody counts in them."""
 
 
 class SlotTable:
     """Kept by the master for its whole life."""
 
-    def __init__(self, size: int = BACKEND_SLOTS) -> None:
+    def __init__(self, size: int = SLOTS) -> None:
         self._size = size
         self._slots: dict[str, int] = {}  # in order of last use, the longest unused first
 
@@ -38,11 +38,11 @@ class SlotTable:
         return table
 
     def as_dict(self) -> dict[str, int]:
-        """Columns by identity, the longest unused first."""
+        """Slots by identity, the longest unused first."""
         return dict(self._slots)
 
     def assign(self, identities: Iterable[str], busy: Collection[int] = ()) -> Assignment:
-        """A column for every identity. `busy`: columns that older, living generations use. Raises StartError when there are not
+        """A slot for every identity. `busy`: slots that older, living generations use. Raises StartError when there are not
         enough; then nothing has changed.
         """
         wanted = tuple(dict.fromkeys(identities))

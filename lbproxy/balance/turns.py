@@ -1,14 +1,14 @@
 """Whose turn is it: smooth weighted round robin, continued by whichever process picks next.
 
 Every candidate gains its weight, the richest is chosen and pays the gains of all: with weights 3, 1, 1 the turns are a b a c a, not
-a a a b c. The running weights stand in the ledger's TIE column, so that all workers walk one round together.
+a a a b c. The running weights stand in the ledger (SlotState.TIE), so that all workers walk one round together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lbproxy.balance.ledger import Column, column_at
+from lbproxy.balance.ledger import SlotState, state_at
 
 _FAR = 2**32
 """Beyond what running weights come to: the sum of all weights."""
@@ -21,7 +21,7 @@ class Turns:
 
     def __init__(self, cells: memoryview[int], slots: Sequence[int]) -> None:
         self._cells = cells
-        self._at = [column_at(Column.TIE, slot) for slot in slots]
+        self._at = [state_at(SlotState.TIE, slot) for slot in slots]
 
     def next(self, among: Sequence[int], weights: Sequence[int]) -> int:
         """Whose turn it is among some (not empty); only for the holder of the pick lock."""

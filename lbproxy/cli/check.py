@@ -92,7 +92,7 @@ def _summary(config: Config) -> str:
 
 def _names(config: Config) -> tuple[list[Complaint], list[Complaint]]:
     """What start would refuse about backends' names, and what it would tell."""
-    from lbproxy.balance.places import names_in
+    from lbproxy.balance.endpoints import names_in
     from lbproxy.master.resolve import judge
     from lbproxy.names.lookup import lookup_all
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 
-from lbproxy.balance import places
+from lbproxy.balance import endpoints
 from lbproxy.balance.ledger import Ledger, RawLock
 from lbproxy.balance.slots import SlotTable
 from lbproxy.config.model import Config, Listen
@@ -48,9 +48,9 @@ def rehearse(config: Config) -> None:
 
 
 def _handover(config: Config, ledger: Ledger, lock: RawLock, *, worker: int) -> Handover:
-    pools = places.unplaced(config, dict.fromkeys(places.names_in(config), (ANY_ADDRESS,)))
+    pools = endpoints.unplaced(config, dict.fromkeys(endpoints.names_in(config), (ANY_ADDRESS,)))
     listeners = [f"listen {listen.address}" for listen in config.listen]
-    slots = SlotTable().assign([*places.identities(config, pools), *listeners]).slots
+    slots = SlotTable().assign([*endpoints.identities(config, pools), *listeners]).slots
     return Handover(
         config=config,
         generation=1,
@@ -59,7 +59,7 @@ def _handover(config: Config, ledger: Ledger, lock: RawLock, *, worker: int) -> 
         ledger=ledger,
         pick_lock=lock,
         listeners=tuple(_listener(listen, slots[name]) for listen, name in zip(config.listen, listeners, strict=True)),
-        backends=places.placed(pools, slots),
+        backends=endpoints.placed(pools, slots),
         pool_contexts={pool.name: contexts.client_context(pool) for pool in config.pools if pool.tls is not None},
         access_fd=-1 if config.log.access == "off" else os.open(os.devnull, os.O_WRONLY),
         metrics_socket=socket.socket() if config.metrics.address is not None else None,

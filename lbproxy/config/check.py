@@ -11,7 +11,7 @@ from lbproxy.config.tables import Report
 from lbproxy.errors import Complaint
 
 MAX_COUNTED = 1024
-"""The columns of the ledger: one for each backend and each listener."""
+"""The slots of the ledger: one for each backend and each listener."""
 
 
 def check_together(report: Report, config: Config) -> None:

@@ -25,7 +25,7 @@ import gevent
 import gevent.socket
 from gevent.server import StreamServer
 
-from lbproxy.balance.places import in_order
+from lbproxy.balance.endpoints import in_order
 from lbproxy.control.page import page
 from lbproxy.control.visitors import Stage, Visitors
 from lbproxy.http.date import date_line

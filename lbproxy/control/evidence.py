@@ -19,7 +19,7 @@ from typing import NamedTuple, NoReturn
 import gevent
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import Column, Ledger, PerBackend, column_at, is_drained
+from lbproxy.balance.ledger import Ledger, PerSlot, SlotState, is_drained, state_at
 from lbproxy.config import model
 from lbproxy.control.fitness import Fitness
 from lbproxy.health.outlier import Counts, Jury, Record, Rules, Standing
@@ -32,13 +32,13 @@ REST = 20
 
 _WORDS = {Standing.FIT: "up", Standing.EJECTED: "ejected", Standing.TRIAL: "trial"}
 _READ = (
-    PerBackend.REQUESTS,
-    PerBackend.IN_FLIGHT,
-    PerBackend.GIVEN_UP,
-    PerBackend.FAILURES,
-    PerBackend.GATEWAY_ERRORS,
-    PerBackend.SERVER_ERRORS,
-    PerBackend.REFUSED_ANSWERS,
+    PerSlot.REQUESTS,
+    PerSlot.IN_FLIGHT,
+    PerSlot.GIVEN_UP,
+    PerSlot.FAILURES,
+    PerSlot.GATEWAY_ERRORS,
+    PerSlot.SERVER_ERRORS,
+    PerSlot.REFUSED_ANSWERS,
 )
 
 
@@ -103,11 +103,11 @@ class Evidence:
         return busy
 
     def _usable(self, one: Watched) -> bool:
-        return one.fitness.up and not is_drained(self._ledger.cells[column_at(Column.ADMIN, one.backend.slot)])
+        return one.fitness.up and not is_drained(self._ledger.cells[state_at(SlotState.ADMIN, one.backend.slot)])
 
     def _counts(self) -> list[Counts]:
         """By slot. A worker writes its cells one after the other, so a count may be one ahead of another for a moment."""
-        sums = {what: self._ledger.backend_totals(what, self._slots) for what in _READ}
+        sums = {what: self._ledger.slot_totals(what, self._slots) for what in _READ}
         requests, in_flight, given_up, failures, gateway, errors, refused = (sums[what] for what in _READ)
         failed = list(map(operator.add, failures, gateway))
         done = [made - busy - left for made, busy, left in zip(requests, in_flight, given_up, strict=True)]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 
-from lbproxy.balance.ledger import Column, Health, Ledger, column_at, counted
+from lbproxy.balance.ledger import Health, Ledger, SlotState, counted, state_at
 from lbproxy.health.outcome import Finding, number_of
 from lbproxy.health.outlier import Standing
 from lbproxy.health.verdict import State
@@ -45,12 +45,12 @@ class Fitness:
         """Since its standing turned a check has failed, or had it down by then."""
         self._passes = 0
         """Checks in a row that passed after that."""
-        self.until = min(self._get(Column.EJECTED_UNTIL_MS) / 1000, time.monotonic() + LONGEST)
-        self.ejections = min(max(0, self._get(Column.EJECTIONS)), MOST_EJECTIONS)
+        self.until = min(self._get(SlotState.EJECTED_UNTIL_MS) / 1000, time.monotonic() + LONGEST)
+        self.ejections = min(max(0, self._get(SlotState.EJECTIONS)), MOST_EJECTIONS)
         self._newcomer = newcomer and health is Health.UNKNOWN
         self._warm_at = 0.0
         if health is Health.WARMING:
-            self._warm_at = time.monotonic() + slow_start * (1 - min(max(0, self._get(Column.SHARE)), 100) / 100)
+            self._warm_at = time.monotonic() + slow_start * (1 - min(max(0, self._get(SlotState.SHARE)), 100) / 100)
 
     @property
     def up(self) -> bool:
@@ -64,8 +64,8 @@ class Fitness:
         self._newcomer = False
         if state is State.UP and outage:
             self._begin_slowly()
-        self._set(Column.REACHABLE, int(finding.reached))
-        self._set(Column.WHY, number_of(finding))
+        self._set(SlotState.REACHABLE, int(finding.reached))
+        self._set(SlotState.WHY, number_of(finding))
         self._publish()
 
     def doubted(self) -> None:
@@ -76,17 +76,17 @@ class Fitness:
 
     def asked_next(self, seconds: float) -> None:
         """When its next check begins; wall clock."""
-        self._set(Column.NEXT_CHECK_MS, round(seconds * 1000))
+        self._set(SlotState.NEXT_CHECK_MS, round(seconds * 1000))
 
     def counted(self, finding: Finding) -> None:
         """One check."""
-        self._set(Column.WHY, number_of(finding))
-        self._set(Column.CHECKS, counted(self._get(Column.CHECKS)) + 1)
+        self._set(SlotState.WHY, number_of(finding))
+        self._set(SlotState.CHECKS, counted(self._get(SlotState.CHECKS)) + 1)
         if finding.passed:
             self._passes += self._relapsed
         else:
             self._relapsed, self._passes = True, 0
-            self._set(Column.CHECK_FAILURES, counted(self._get(Column.CHECK_FAILURES)) + 1)
+            self._set(SlotState.CHECK_FAILURES, counted(self._get(SlotState.CHECK_FAILURES)) + 1)
         self._publish()  # whatever somebody else wrote there
 
     def recovered(self, rise: int) -> bool:
@@ -103,8 +103,8 @@ class Fitness:
             self._begin_slowly()
         self.standing, self.until, self.ejections = standing, until, ejections
         self._relapsed, self._passes = self.verdict is State.DOWN, 0  # its checks may have seen it first
-        self._set(Column.EJECTED_UNTIL_MS, round(until * 1000))
-        self._set(Column.EJECTIONS, ejections)
+        self._set(SlotState.EJECTED_UNTIL_MS, round(until * 1000))
+        self._set(SlotState.EJECTIONS, ejections)
         self._publish()
 
     def warm(self, now: float) -> None:
@@ -115,13 +115,13 @@ class Fitness:
             self._warm_at = 0.0
             self._publish()
         else:
-            self._set(Column.SHARE, share(self._warm_at - now, self._slow_start))
+            self._set(SlotState.SHARE, share(self._warm_at - now, self._slow_start))
 
     def _begin_slowly(self) -> None:
         if self._slow_start:
             now = time.monotonic()
             self._warm_at = now + self._slow_start
-            self._set(Column.SHARE, share(self._slow_start, self._slow_start))
+            self._set(SlotState.SHARE, share(self._slow_start, self._slow_start))
 
     def _publish(self) -> None:
         value = _OF_CHECKS[self.verdict]
@@ -129,12 +129,12 @@ class Fitness:
             value = _OF_TRAFFIC[self.standing]
         elif value is Health.UP and self._warm_at:
             value = Health.WARMING
-        if value != self._get(Column.HEALTH):
-            self._set(Column.HEALTH_SINCE_MS, time.time_ns() // 1_000_000)
-            self._set(Column.HEALTH, value)
+        if value != self._get(SlotState.HEALTH):
+            self._set(SlotState.HEALTH_SINCE_MS, time.time_ns() // 1_000_000)
+            self._set(SlotState.HEALTH, value)
 
-    def _get(self, column: Column) -> int:
-        return self._cells[column_at(column, self._slot)]
+    def _get(self, state: SlotState) -> int:
+        return self._cells[state_at(state, self._slot)]
 
-    def _set(self, column: Column, value: int) -> None:
-        self._cells[column_at(column, self._slot)] = value
+    def _set(self, state: SlotState, value: int) -> None:
+        self._cells[state_at(state, self._slot)] = value

@@ -121,7 +121,7 @@ class Control:
         elif isinstance(message, Drain):
             self._group.spawn(self._leave_after, message.timeout_ms / 1000)
         elif isinstance(message, Placed):
-            self._watch.follow(message)
+            self._watch.relocate(message)
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         # ReopenLogs is for those who hold the access log.

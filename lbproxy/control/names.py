@@ -1,6 +1,6 @@
 """Backends' names, asked for again and again: a greenlet a name, the waiting in threads.
 
-What is learned goes to the master, which alone hands out columns of the ledger, and comes back as Placed for everybody. It is told
+What is learned goes to the master, which alone hands out slots of the ledger, and comes back as Placed for everybody. It is told
 again at each answer until that has happened. A name that cannot be resolved keeps what it had, for as long as it takes: an outage
 of the name servers is none of ours.
 """
@@ -17,7 +17,7 @@ import gevent.threadpool
 from gevent.hub import get_hub
 from gevent.pool import Group
 
-from lbproxy.balance.places import NOWHERE, names_in
+from lbproxy.balance.endpoints import NOWHERE, names_in
 from lbproxy.config.model import Address
 from lbproxy.errors import Unresolved
 from lbproxy.ipc.handover import Handover

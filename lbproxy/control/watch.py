@@ -8,7 +8,7 @@ import gevent
 from gevent.pool import Group
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.places import NOWHERE, places_of_text, relocate
+from lbproxy.balance.endpoints import NOWHERE, endpoints_of_text, relocate
 from lbproxy.config.model import Pool
 from lbproxy.config.units import parse_backend_address
 from lbproxy.control.evidence import Evidence, Watched
@@ -43,11 +43,11 @@ class Watch:
             self._greenlets[slot] = self._group.spawn(prober.run, schedule.first(index, len(probers)))
         self._group.spawn(self._evidence.run)
 
-    def follow(self, message: Placed) -> None:
+    def relocate(self, message: Placed) -> None:
         """What the master says. From the event loop: nothing here waits."""
         pool = self._handover.config.pool(message.pool)
         old = self._handover.backends[message.pool]
-        new = relocate(pool, old, parse_backend_address(message.backend), places_of_text(message.places))
+        new = relocate(pool, old, parse_backend_address(message.backend), endpoints_of_text(message.endpoints))
         self._handover.backends[message.pool] = new
         for slot in {backend.slot for backend in old} - {backend.slot for backend in new}:
             del self._watched[slot]

@@ -24,7 +24,7 @@ from lbproxy.health.outcome import Finding
 
 
 class State(IntEnum):
-    """The numbers are those of the ledger's Health column."""
+    """The numbers are those of the ledger's Health."""
 
     UNKNOWN = 0
     UP = 1

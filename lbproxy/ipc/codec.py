@@ -102,7 +102,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "Failed": {"reason": Text(4096, free=True)},
     "Serve": {},
     "Drain": {"timeout_ms": COUNT, "idle_ms": COUNT, "tunnel_ms": COUNT, "closing": Text(4096)},
-    "Placed": {"pool": NAME, "backend": NAME, "places": Text(4096)},  # 64 of 39 characters, with four digits
+    "Placed": {"pool": NAME, "backend": NAME, "endpoints": Text(4096)},  # 64 of 39 characters, with four digits
     "Quit": {},
     "ReopenLogs": {},
     "SetLogLevel": {"level": Text(8, one_of=("debug", "info", "warning", "error"))},

@@ -20,7 +20,7 @@ class BoundListener:
     socket: socket.socket
     context: ssl.SSLContext | None
     slot: int
-    """Its column in the ledger."""
+    """Its slot in the ledger."""
 
 
 @dataclass(slots=True)

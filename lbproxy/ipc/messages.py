@@ -77,7 +77,7 @@ class Placed(NamedTuple):
 
     pool: str
     backend: str  # as written: "app.internal:8080"
-    places: str  # addresses and their columns: "10.0.0.1=5,10.0.0.2=6", see balance/places.py
+    endpoints: str  # addresses and their slots: "10.0.0.1=5,10.0.0.2=6", see balance/endpoints.py
 
 
 class Quit(NamedTuple):

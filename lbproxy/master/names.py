@@ -1,4 +1,4 @@
-"""What `control` learns of names, acted on: the ledger gets columns for new addresses, every generation new backends, every child
+"""What `control` learns of names, acted on: the ledger gets slots for new addresses, every generation new backends, every child
 the news. No fork, no reload.
 
 `control` only says what a name server said; it is unprivileged and may be taken over. So here it is checked that the name is one of
@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from lbproxy.balance import places
+from lbproxy.balance import endpoints
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.places import Place
+from lbproxy.balance.endpoints import Endpoint
 from lbproxy.config.model import Address, Pool
 from lbproxy.errors import FrameError, StartError
 from lbproxy.ipc.messages import Placed, Resolved
@@ -36,14 +36,14 @@ class _Use(NamedTuple):
 
     def identity(self, ip: str) -> str:
         """Of the backend at this address."""
-        return places.identity_at(self.pool.name, self.address, ip)
+        return endpoints.identity_at(self.pool.name, self.address, ip)
 
 
 class _Move(NamedTuple):
     """What became of one."""
 
     use: _Use
-    there: list[Place]
+    there: list[Endpoint]
     added: list[Backend]
     removed: list[Backend]
 
@@ -81,15 +81,15 @@ class Names:
             log.get_logger().warning("names.no_room", name=message.name, why=str(error))  # control will say it again
             return
         self._estate.book.addresses[message.name] = addresses
-        before = self._columns()
-        moves = [_move(use, [Place(ip, slots[use.identity(ip)]) for ip in addresses]) for use in uses]
-        self._estate.book.leave(before - self._columns(), time.monotonic())
+        before = self._slots()
+        moves = [_move(use, [Endpoint(ip, slots[use.identity(ip)]) for ip in addresses]) for use in uses]
+        self._estate.book.leave(before - self._slots(), time.monotonic())
         for move in moves:
             self._estate.book.begin(self._estate.ledger, move.added, before)
-            for backend in move.added:  # also one whose column an older generation has kept meanwhile
+            for backend in move.added:  # also one whose slot an older generation has kept meanwhile
                 self._estate.book.obey(self._estate.ledger, backend)
         for move in moves:
-            text = places.places_as_text(move.there)
+            text = endpoints.endpoints_as_text(move.there)
             self._tell(move.use.generation, Placed(move.use.pool.name, str(move.use.address), text))
         self._log(moves)
 
@@ -101,15 +101,15 @@ class Names:
                     yield from (_Use(number, provision, pool, address) for address in addresses)
 
     def _assign(self, identities: Collection[str]) -> Mapping[str, int]:
-        """Their columns. Raises StartError when there is no room."""
+        """Their slots. Raises StartError when there is no room."""
         taken = self._estate.book.taken(self._estate.ledger, self._provisions.values(), time.monotonic())
         assignment = self._estate.slots.assign(identities, taken)
         for slot in assignment.fresh:
-            self._estate.ledger.forget_backend(slot)
+            self._estate.ledger.forget_slot(slot)
         return assignment.slots
 
-    def _columns(self) -> frozenset[int]:
-        return frozenset[int]().union(*(provision.columns for provision in self._provisions.values()))
+    def _slots(self) -> frozenset[int]:
+        return frozenset[int]().union(*(provision.slots for provision in self._provisions.values()))
 
     def _log(self, moves: Iterable[_Move]) -> None:
         """Each once, though several generations have it; the newest one's words."""
@@ -119,11 +119,11 @@ class Names:
             log.get_logger().info("names.changed", pool=pool, name=str(address), added=added, removed=removed)
 
 
-def _move(use: _Use, there: list[Place]) -> _Move:
+def _move(use: _Use, there: list[Endpoint]) -> _Move:
     """Give the generation its new backends."""
     backends = use.provision.backends
     old = backends[use.pool.name]
-    new = backends[use.pool.name] = places.relocate(use.pool, old, use.address, there)
+    new = backends[use.pool.name] = endpoints.relocate(use.pool, old, use.address, there)
     before, after = {backend.slot for backend in old}, {backend.slot for backend in new}
-    use.provision.columns = use.provision.columns - before | after
+    use.provision.slots = use.provision.slots - before | after
     return _Move(use, there, [one for one in new if one.slot not in before], [one for one in old if one.slot not in after])

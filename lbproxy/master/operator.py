@@ -12,8 +12,8 @@ from typing import Any
 
 from lbproxy import __version__
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import Column, PerBackend, admin_cell, column_at, is_drained, ordered_weight
-from lbproxy.balance.places import in_order, is_name
+from lbproxy.balance.endpoints import in_order, is_name
+from lbproxy.balance.ledger import PerSlot, SlotState, admin_cell, is_drained, ordered_weight, state_at
 from lbproxy.config import plan as plans
 from lbproxy.ipc.messages import SetLogLevel
 from lbproxy.master import events, requests
@@ -108,7 +108,7 @@ class Operator:
     def _forget_weights(self) -> None:
         cells = self._estate.ledger.cells
         for backend in self._backends():
-            at = column_at(Column.ADMIN, backend.slot)
+            at = state_at(SlotState.ADMIN, backend.slot)
             cells[at] = admin_cell(is_drained(cells[at]), None)
 
     def reload_rejected(self, number: int, why: str) -> None:
@@ -164,7 +164,7 @@ class Operator:
         [(called, backends)] = fitting.items()
         cells = self._estate.ledger.cells
         for backend in backends:
-            at = column_at(Column.ADMIN, backend.slot)
+            at = state_at(SlotState.ADMIN, backend.slot)
             cells[at] = _ordered(request, cells[at], backend)
         if is_name(backends[0].host) and called == f"{backends[0].pool}/{backends[0].written}":
             book = self._estate.book
@@ -174,7 +174,7 @@ class Operator:
             note = UNTIL_RELOAD if request.weight != backends[0].weight else "as the file says"
         elif request.action == "drain":
             note = OVER_RELOADS
-        in_flight = sum(self._estate.ledger.backend_total(PerBackend.IN_FLIGHT, backend.slot) for backend in backends)
+        in_flight = sum(self._estate.ledger.slot_total(PerSlot.IN_FLIGHT, backend.slot) for backend in backends)
         reply({"ok": True, "backend": called, "in_flight": in_flight} | ({"note": note} if note else {}))
 
     def _called(self, name: str) -> dict[str, list[Backend]]:

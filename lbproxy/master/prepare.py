@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from lbproxy.balance import places
+from lbproxy.balance import endpoints
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import RETIRED, SECRET_CELLS, WHOLE_SIZE, Ledger, RawLock
 from lbproxy.balance.slots import SlotTable
@@ -58,7 +58,7 @@ class Listening(NamedTuple):
     outer: ssl.SSLContext | None
     shown: contexts.Credentials | None
     slot: int = -1
-    """Its column in the ledger; -1 where nobody is forked for it any more."""
+    """Its slot in the ledger; -1 where nobody is forked for it any more."""
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Provision:
     access_fd: int
     digests: dict[Path, bytes]
     """What the files of certificates, keys and authorities held when they were read."""
-    columns: frozenset[int]
+    slots: frozenset[int]
     """Of the ledger, where it counts."""
     remarks: Remarks = NO_REMARKS
     """What is odd about its certificates."""
@@ -218,7 +218,7 @@ def prepare(config: Config, inherited: Mapping[Address, socket.socket] = sockets
 def provide(estate: Estate, config: Config, living: Collection[Provision] = (), serving: Provision | None = None) -> Provision:
     """What a generation with this configuration needs; the estate changes only when all of it can be had. Raises StartError.
 
-    `living`: older generations, whose columns of the ledger are taken. `serving`: the one of them that is taken over from.
+    `living`: older generations, whose slots of the ledger are taken. `serving`: the one of them that is taken over from.
     """
     workers = count_workers(config)
     keys = [contexts.outer_key(listen) if listen.certificates else None for listen in config.listen]
@@ -235,7 +235,7 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
             pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
             pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
         addresses, notes = resolve.resolve(config, estate.book.addresses)
-        pools = places.unplaced(config, addresses)
+        pools = endpoints.unplaced(config, addresses)
         bound = sockets.open_listeners(config, sys.executable, estate.sockets)
         for sock in bound:
             if sock not in estate.sockets.values():
@@ -248,15 +248,15 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
         if access_fd >= 0:
             undo.callback(os.close, access_fd)
         busy = estate.book.taken(estate.ledger, living, time.monotonic())
-        counted = places.identities(config, pools) + list(map(_identity, config.listen))
+        counted = endpoints.identities(config, pools) + list(map(_identity, config.listen))
         assignment = estate.slots.assign(counted, busy)
         undo.pop_all()  # all is well: nothing to undo
-    columns = frozenset(assignment.slots.values())
-    backends = places.placed(pools, assignment.slots)
+    slots = frozenset(assignment.slots.values())
+    backends = endpoints.placed(pools, assignment.slots)
     for slot in assignment.fresh:
-        estate.ledger.forget_backend(slot)
+        estate.ledger.forget_slot(slot)
     everybody = [backend for pool in backends.values() for backend in pool]
-    estate.book.begin(estate.ledger, everybody, serving.columns if serving is not None else columns)
+    estate.book.begin(estate.ledger, everybody, serving.slots if serving is not None else slots)
     held = {one.outer for provision in living for one in provision.listeners}
     estate.outers = {key: outer for key, outer in estate.outers.items() if outer in held} | outers
     for listen, sock in zip(config.listen, bound, strict=True):
@@ -268,7 +268,7 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
     contexts_of = [outers[key] if key is not None else None for key in keys]
     seats = [assignment.slots[_identity(listen)] for listen in config.listen]
     listeners = tuple(map(Listening, config.listen, bound, contexts_of, shown, seats))
-    in_use = {name for provision in living for name in places.names_in(provision.config)}
+    in_use = {name for provision in living for name in endpoints.names_in(provision.config)}
     estate.book.addresses = {name: known for name, known in estate.book.addresses.items() if name in in_use} | addresses
     return Provision(
         config,
@@ -279,7 +279,7 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
         metrics_socket,
         access_fd,
         digests(config),
-        columns,
+        slots,
         remarks(config),
         store,
         pems,
@@ -288,7 +288,7 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
 
 
 def _identity(listen: Listen) -> str:
-    """What keeps a listener's column in the ledger over a reload; no pool's name has a space in it, so no backend is called so."""
+    """What keeps a listener's slot in the ledger over a reload; no pool's name has a space in it, so no backend is called so."""
     return f"listen {listen.address}"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from lbproxy.balance.places import NOWHERE, is_name, names_in
+from lbproxy.balance.endpoints import NOWHERE, is_name, names_in
 from lbproxy.config.model import Address, Config
 from lbproxy.errors import Complaint, NotYet, StartError, Unknown, Unresolved, by_place
 from lbproxy.names.answer import Answer

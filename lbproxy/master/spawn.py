@@ -20,8 +20,8 @@ from typing import NoReturn
 
 from setproctitle import setproctitle
 
+from lbproxy.balance.endpoints import names_in
 from lbproxy.balance.ledger import writable
-from lbproxy.balance.places import names_in
 from lbproxy.config.model import UNIX, Config
 from lbproxy.errors import FrameError, LbproxyError
 from lbproxy.ipc.codec import encode

@@ -144,7 +144,7 @@ def _tell(generation: Generation, provision: Provision, now: float) -> dict[str,
         "stage": generation.stage.value,
         "terms": generation.terms._asdict(),
         "listeners": [[*one.listen.address, one.socket.fileno()] for one in provision.listeners],
-        "columns": sorted(provision.columns),
+        "columns": sorted(provision.slots),
         "children": [
             {
                 "slot": child.slot,

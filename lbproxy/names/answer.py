@@ -14,7 +14,7 @@ from typing import NamedTuple
 from lbproxy.errors import Unresolved
 
 MOST_ADDRESSES = 64
-"""Of one name: each takes a column of the ledger in every pool that has the name."""
+"""Of one name: each takes a slot of the ledger in every pool that has the name."""
 NEVER = float("inf")
 """The time to live of what no name server said."""
 

@@ -8,14 +8,14 @@ from lbproxy import __version__
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import (
     LATENCY_BUCKETS,
-    Column,
     Health,
     Ledger,
-    PerBackend,
+    PerSlot,
     Scalar,
-    column_at,
+    SlotState,
     is_drained,
     ordered_weight,
+    state_at,
 )
 from lbproxy.health.outcome import words_of
 from lbproxy.observe.metrics import BackendFacts, Snapshot, Totals
@@ -76,41 +76,41 @@ def totals(ledger: Ledger) -> Totals:
 
 
 def facts(ledger: Ledger, backends: Sequence[Backend]) -> tuple[BackendFacts, ...]:
-    """All columns and counts of `backends`."""
+    """State and counts of `backends`."""
     if not backends:
         return ()
     slots = 1 + max(max(backend.slot, backend.pool_slot) for backend in backends)
-    sums = {what: ledger.backend_totals(what, slots) for what in PerBackend}
+    sums = {what: ledger.slot_totals(what, slots) for what in PerSlot}
     firsts = {backend.pool: backend for backend in reversed(backends)}
     return tuple(_facts(ledger, backend, sums, firsts[backend.pool] is backend) for backend in backends)
 
 
-def _facts(ledger: Ledger, backend: Backend, sums: dict[PerBackend, list[int]], first: bool) -> BackendFacts:
+def _facts(ledger: Ledger, backend: Backend, sums: dict[PerSlot, list[int]], first: bool) -> BackendFacts:
     """`first`: of its pool, whose queue it shows."""
     slot = backend.slot
     queue = backend.pool_slot if first and backend.pool_slot >= 0 else slot
     cells = ledger.cells
-    orders = cells[column_at(Column.ADMIN, slot)]
+    orders = cells[state_at(SlotState.ADMIN, slot)]
     weight = ordered_weight(orders)
     return BackendFacts(
         pool=backend.pool,
         name=backend.name,
         health=ledger.health(slot).name.lower(),
-        health_since=cells[column_at(Column.HEALTH_SINCE_MS, slot)] / 1000,
+        health_since=cells[state_at(SlotState.HEALTH_SINCE_MS, slot)] / 1000,
         drained=is_drained(orders),
         weight=backend.weight if weight is None else weight,
         configured_weight=backend.weight,
-        in_flight=sums[PerBackend.IN_FLIGHT][slot],
-        queued=sums[PerBackend.QUEUED][queue],
-        requests=sums[PerBackend.REQUESTS][slot],
-        failures=sums[PerBackend.FAILURES][slot],
-        refused_answers=sums[PerBackend.REFUSED_ANSWERS][slot],
-        connects=sums[PerBackend.CONNECTS][slot],
-        checks=cells[column_at(Column.CHECKS, slot)],
-        check_failures=cells[column_at(Column.CHECK_FAILURES, slot)],
+        in_flight=sums[PerSlot.IN_FLIGHT][slot],
+        queued=sums[PerSlot.QUEUED][queue],
+        requests=sums[PerSlot.REQUESTS][slot],
+        failures=sums[PerSlot.FAILURES][slot],
+        refused_answers=sums[PerSlot.REFUSED_ANSWERS][slot],
+        connects=sums[PerSlot.CONNECTS][slot],
+        checks=cells[state_at(SlotState.CHECKS, slot)],
+        check_failures=cells[state_at(SlotState.CHECK_FAILURES, slot)],
         written=str(backend.written),
-        why=_why(ledger.health(slot), cells[column_at(Column.WHY, slot)]),
-        next_check=cells[column_at(Column.NEXT_CHECK_MS, slot)] / 1000,
+        why=_why(ledger.health(slot), cells[state_at(SlotState.WHY, slot)]),
+        next_check=cells[state_at(SlotState.NEXT_CHECK_MS, slot)] / 1000,
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lbproxy.balance.board import Lease
-from lbproxy.balance.keyed_pool import AskingPool
-from lbproxy.balance.pool import Unavailable
+from lbproxy.balance.keyed_pool import KeyedPool
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.pick_result import Unavailable
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.affinity import Affinity
@@ -25,23 +25,23 @@ class Admitted(NamedTuple):
 class Admission:
     """One pool's."""
 
-    def __init__(self, pool: AskingPool, affinity: Affinity, queue: Queue | None = None) -> None:
+    def __init__(self, pool: KeyedPool, affinity: Affinity, queue: Queue | None = None) -> None:
         self._pool = pool
         self._affinity = affinity
         self._queue = queue
         self._indexes = _indexes(pool)
 
-    def follow(self, affinity: Affinity) -> None:
+    def backends_moved(self, affinity: Affinity) -> None:
         """The pool has other backends now, which `affinity` knows; so do the requests that wait."""
         before, self._indexes = self._indexes, _indexes(self._pool)
         self._affinity = affinity
         if self._queue is not None:
-            self._queue.follow([self._indexes.get(slot, -1) for slot in before], affinity.ring)
+            self._queue.backends_moved([self._indexes.get(slot, -1) for slot in before], affinity.ring)
 
     def admit(self, head: RequestHead, forwarder: Forwarder, tried: Sequence[int]) -> Admitted | Unavailable:
         """A place for the request, which may have to wait for it; `tried`: slots that it failed on."""
         wanted = self._affinity.preference(head, forwarder)
-        lease = self._pool.pick_for(wanted, tried)
+        lease = self._pool.pick(tried, wanted)
         if isinstance(lease, Unavailable):
             if lease.reason != "pool_full" or self._queue is None or tried:
                 return lease
@@ -55,6 +55,6 @@ class Admission:
         return Admitted(lease, self._affinity.lines(wanted, index, secure=forwarder.secure(head)))
 
 
-def _indexes(pool: AskingPool) -> dict[int, int]:
+def _indexes(pool: KeyedPool) -> dict[int, int]:
     """Of the backends, by slot."""
     return {backend.slot: index for index, backend in enumerate(pool.backends)}

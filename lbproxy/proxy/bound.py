@@ -8,14 +8,12 @@ are counted, limited and drained as any others are, and when its backend may not
 
 from __future__ import annotations
 
-from lbproxy.balance.board import Lease
-from lbproxy.balance.pool import Pool, Unavailable
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.pick_result import Unavailable
+from lbproxy.balance.pool import Pool
 from lbproxy.balance.selection import Preference
 from lbproxy.proxy.requester import Client
 from lbproxy.proxy.reuse import Upstream
-
-_LOOKED_AT = (-1,)
-"""No backend has this slot; but a pool that is asked again looks at what a request wants, which the everyday pick does not."""
 
 
 def pick(client: Client, pool: Pool) -> Lease | Unavailable:
@@ -23,7 +21,7 @@ def pick(client: Client, pool: Pool) -> Lease | Unavailable:
     bound = client.bound or {}
     for index, backend in enumerate(pool.backends):
         if backend.slot in bound:
-            picked = pool.pick_for(Preference(first=index), _LOOKED_AT)
+            picked = pool.pick((), Preference(first=index))
             return picked if isinstance(picked, Lease) else pool.pick()
     return pool.pick()
 

@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.balance.board cimport Lease
+from lbproxy.balance.lease cimport Lease
 from lbproxy.balance.pool cimport Pool
 from lbproxy.http.heads cimport KnownHead, ResponseHeads
 from lbproxy.http.message cimport RequestHead, ResponseHead

@@ -8,9 +8,10 @@ request that are here already).
 
 from __future__ import annotations
 
-from lbproxy.balance.board import Lease
-from lbproxy.balance.ledger import BACKEND_SLOTS, PerBackend
-from lbproxy.balance.pool import ASK, Pool, Unavailable
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import SLOTS, PerSlot
+from lbproxy.balance.pick_result import ASK, Unavailable
+from lbproxy.balance.pool import Pool
 from lbproxy.errors import ClientGone, ClientStalled, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.endless import endless, unbuffered
 from lbproxy.http.forwarding import response
@@ -37,7 +38,7 @@ from lbproxy.proxy.upload import Upload
 from lbproxy.proxy.version import ask
 from lbproxy.streams import NEVER
 
-_TO_CONNECTS = (PerBackend.CONNECTS - PerBackend.FAILURES) * BACKEND_SLOTS
+_TO_CONNECTS = (PerSlot.CONNECTS - PerSlot.FAILURES) * SLOTS
 """From the cell that counts a backend's failures to the one that counts connections to it."""
 
 UNFILED = 1024 * 1024
@@ -230,7 +231,7 @@ class Exchange(ClientSide):
         """The everyday pick did not give a lease: perhaps the pool only wants to know more of the request."""
         admission = self._service.admissions.get(pool.name)
         if admission is None:
-            return pool.pick_for(preference(self._head), tried) if why is ASK else why
+            return pool.pick(tried, preference(self._head)) if why is ASK else why
         admitted = admission.admit(self._head, self._client.forwarder, tried)
         if isinstance(admitted, Unavailable):
             return admitted
@@ -259,7 +260,7 @@ class Exchange(ClientSide):
                     upstream.stream.abort()
             except BaseException:
                 if not self._passed_on:
-                    self._service.counters.note(PerBackend.GIVEN_UP, lease.slot)
+                    self._service.counters.note(PerSlot.GIVEN_UP, lease.slot)
                 if upstream is not None:
                     upstream.stream.abort()
                 raise

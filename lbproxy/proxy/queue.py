@@ -1,10 +1,10 @@
 """Requests of one worker that wait for room in a pool.
 
-Theory of operation. A request that finds its pool full stands in line (balance/line.py) and parks its greenlet. When a lease of the
-pool is given back, in whatever worker, that worker rings the one whose request has waited longest; `serve` then takes the place for
-it, lets its greenlet go on, and rings the next. Nobody polls for room. What nobody rings for (a backend that comes up, the requests
-of a worker that died, a bell that was missed) is found by `turn`, which the worker calls several times a second while anybody
-waits; it also sends home who has waited too long.
+Theory of operation. A request that finds its pool full joins the pool's queue (balance/shared_queue.py) and parks its greenlet.
+When a lease of the pool is given back, in whatever worker, that worker wakes the one whose request has waited longest; `serve` then
+takes the place for it, lets its greenlet go on, and wakes the next. Nobody polls for room. What nobody wakes anybody for (a backend
+that comes up, the requests of a worker that died, a wake-up that was missed) is found by `turn`, which the worker calls several
+times a second while anybody waits; it also sends home who has waited too long.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from lbproxy.balance.board import Lease
-from lbproxy.balance.pool import Unavailable
-from lbproxy.balance.queueing_pool import QueueingPool
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.pick_result import Unavailable
+from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.selection import Preference
 from lbproxy.balance.source_hash import Ring
 from lbproxy.streams import Strand, Strands
@@ -26,11 +26,10 @@ TOO_LATE = Unavailable("queue_timeout")
 class Waiting:
     """One request in line."""
 
-    __slots__ = ("answer", "deadline", "parked", "preference", "strand", "ticket")
+    __slots__ = ("answer", "deadline", "parked", "preference", "strand")
 
-    def __init__(self, strand: Strand, ticket: int, preference: Preference, deadline: float) -> None:
+    def __init__(self, strand: Strand, preference: Preference, deadline: float) -> None:
         self.strand = strand
-        self.ticket = ticket
         self.preference = preference
         self.deadline = deadline
         self.answer: Lease | Unavailable | None = None
@@ -48,7 +47,7 @@ class Queue:
 
     def __init__(
         self,
-        pool: QueueingPool,
+        pool: QueuedPool,
         strands: Strands,
         clock: Callable[[], float],
         timeout: float,
@@ -70,7 +69,7 @@ class Queue:
         ticket = self._pool.join()
         if not ticket:
             return FULL
-        waiting = Waiting(self._strands.current(), ticket, preference, self._clock() + self._timeout)
+        waiting = Waiting(self._strands.current(), preference._replace(ticket=ticket), self._clock() + self._timeout)
         self._line.append(waiting)
         answer = None
         try:
@@ -92,7 +91,7 @@ class Queue:
         served = False
         while line:
             head = line[0]
-            answer = self._pool.pick_in_turn(head.ticket, head.preference)
+            answer = self._pool.pick((), head.preference)
             if isinstance(answer, Unavailable) and answer.reason == "pool_full":
                 break
             self._dismiss(head, answer)
@@ -108,13 +107,13 @@ class Queue:
         self.serve()
         return bool(self._line)
 
-    def follow(self, moved: Sequence[int], ring: Ring | None) -> None:
+    def backends_moved(self, moved: Sequence[int], ring: Ring | None) -> None:
         """The pool has other backends now, and their `ring`: who had index i has `moved[i]`, or is gone (-1). Nobody who waits
         loses his place."""
         for waiting in self._line:
-            first, source, known, repeatable = waiting.preference
+            first, source, known, repeatable, ticket = waiting.preference
             first = moved[first] if first >= 0 else -1
-            waiting.preference = Preference(first, source, None if known is None else ring, repeatable)
+            waiting.preference = Preference(first, source, None if known is None else ring, repeatable, ticket)
         self.serve()
 
     def _dismiss(self, head: Waiting, answer: Lease | Unavailable) -> None:
@@ -125,7 +124,7 @@ class Queue:
             self._strands.later(head.go_on)
 
     def _leave(self) -> None:
-        self._pool.leave(self._line[0].ticket if self._line else 0)
+        self._pool.leave(self._line[0].preference.ticket if self._line else 0)
 
     def _give_up(self, waiting: Waiting) -> None:
         """Something was thrown: out of the line, and back with a place that came at the same moment."""

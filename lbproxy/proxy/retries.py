@@ -19,7 +19,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 
-from lbproxy.balance.ledger import PerBackend, PickLock, at_once, cell_at, rows_of
+from lbproxy.balance.ledger import PerSlot, PickLock, at_once, cell_at, rows_of
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
 from lbproxy.http import fields
@@ -63,7 +63,7 @@ class Retries:
                 self._pause(tries + waited)
             with self._lock:
                 if self._room(pool):
-                    mine = cell_at(self._child, PerBackend.RETRYING, pool.backends[0].slot)
+                    mine = cell_at(self._child, PerSlot.RETRYING, pool.backends[0].slot)
                     self._cells[mine] += 1
                     return mine
         return -1
@@ -76,10 +76,10 @@ class Retries:
     def _room(self, pool: Pool) -> bool:
         cells = self._cells
         rows = range(rows_of(cells))
-        retrying = sum(at_once(cells[cell_at(row, PerBackend.RETRYING, pool.backends[0].slot)]) for row in rows)
+        retrying = sum(at_once(cells[cell_at(row, PerSlot.RETRYING, pool.backends[0].slot)]) for row in rows)
         if retrying < LEAST:
             return True
-        live = sum(at_once(cells[cell_at(row, PerBackend.IN_FLIGHT, backend.slot)]) for row in rows for backend in pool.backends)
+        live = sum(at_once(cells[cell_at(row, PerSlot.IN_FLIGHT, backend.slot)]) for row in rows for backend in pool.backends)
         return retrying * 100 < self._of(pool).retry_budget * live
 
     def _pause(self, tries: int) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import BACKEND_SLOTS
+from lbproxy.balance.ledger import SLOTS
 from lbproxy.config.model import Connections
 from lbproxy.http.heads import KnownHead
 from lbproxy.streams import NEVER, Stream
@@ -137,9 +137,9 @@ class IdleUpstreams:
         self._clock = clock
         self._settings = settings or {}
         self._shelves: dict[int, Shelf] = {}
-        self._spoken = bytearray(BACKEND_SLOTS)
+        self._spoken = bytearray(SLOTS)
         self._gone: set[int] | None = None
-        """Slots whose backends have left. Their columns may get new owners later, who must not meet these connections."""
+        """Slots whose backends have left. Their slots may get new owners later, who must not meet these connections."""
 
     def take(self, slot: int) -> Upstream | None:
         """A connection to the backend of that slot, if one is idle."""
@@ -196,7 +196,7 @@ class IdleUpstreams:
             shelf = self._shelves[backend.slot] = Shelf(self._settings.get(backend.pool) or Connections(), self._clock)
         return shelf
 
-    def follow(self, gone: Iterable[int], there: Iterable[int]) -> None:
+    def backends_moved(self, gone: Iterable[int], there: Iterable[int]) -> None:
         """The backends of these slots have left: close what is idle there, and keep nothing that comes back. Others are `there`."""
         closed = set(gone)
         for slot in closed:

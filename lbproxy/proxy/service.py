@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from lbproxy.balance.ledger import LATENCY_BUCKETS, Ledger, PerBackend, Scalar, cell_at, scalar_at
+from lbproxy.balance.ledger import LATENCY_BUCKETS, Ledger, PerSlot, Scalar, cell_at, scalar_at
 from lbproxy.config.model import Config
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.admission import Admission
@@ -62,17 +62,17 @@ class Counters:
         self.bytes_out += bytes_out
         self.latency[latency_bucket(seconds)] += 1
 
-    def note(self, what: PerBackend, slot: int) -> None:
+    def note(self, what: PerSlot, slot: int) -> None:
         """Something that seldom happens happened at a backend: at once to the ledger, where `control` judges by it."""
         self.cells[cell_at(self.child, what, slot)] += 1
 
     def note_failure(self, kind: str, slot: int) -> None:
         """A try at a backend failed; `kind`: as in UpstreamError."""
-        self.note(PerBackend.REFUSED_ANSWERS if kind == "refused" else PerBackend.FAILURES, slot)
+        self.note(PerSlot.REFUSED_ANSWERS if kind == "refused" else PerSlot.FAILURES, slot)
 
     def note_answer(self, status: int, slot: int) -> None:
         """A backend's answer of 500 or above."""
-        self.note(PerBackend.GATEWAY_ERRORS if status in (502, 503, 504) else PerBackend.SERVER_ERRORS, slot)
+        self.note(PerSlot.GATEWAY_ERRORS if status in (502, 503, 504) else PerSlot.SERVER_ERRORS, slot)
 
     def publish(self) -> None:
         """Write all of it to this worker's row."""

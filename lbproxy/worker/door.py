@@ -17,7 +17,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Protocol
 
-from lbproxy.balance.ledger import Ledger, PerBackend, PickLock, Scalar, at_once, cell_at, rows_of, scalar_at
+from lbproxy.balance.ledger import Ledger, PerSlot, PickLock, Scalar, at_once, cell_at, rows_of, scalar_at
 
 _Read = Callable[[memoryview], tuple[int, ...]]
 
@@ -49,16 +49,16 @@ class Door:
     )
 
     def __init__(self, ledger: Ledger, lock: PickLock, child: int, slot: int, limit: int, bells: Ringing) -> None:
-        """`slot`: the listener's column; `limit`: connections, over all workers; 0: any number."""
+        """`slot`: the listener's slot; `limit`: connections, over all workers; 0: any number."""
         self._cells = ledger.cells
         self._lock = lock
         self._child = child
         self._slot = slot
         self.limit = limit
         self._bells = bells
-        self._mine = cell_at(child, PerBackend.OPEN, slot)
+        self._mine = cell_at(child, PerSlot.OPEN, slot)
         self._all = scalar_at(child, Scalar.CONNECTIONS)
-        self._waits = cell_at(child, PerBackend.QUEUED, slot)
+        self._waits = cell_at(child, PerSlot.QUEUED, slot)
         self._go_on: Callable[[], None] | None = None
         self._rows = -1
         self._read_open: _Read = itemgetter(0, 0)
@@ -100,8 +100,8 @@ class Door:
         if rows != self._rows:
             self._rows = rows
             # One row more than there are, and so zeros: of a single cell, itemgetter would give no tuple.
-            self._read_open = itemgetter(*(cell_at(row, PerBackend.OPEN, self._slot) for row in range(rows + 1)))
-            self._read_waits = itemgetter(*(cell_at(row, PerBackend.QUEUED, self._slot) for row in range(rows + 1)))
+            self._read_open = itemgetter(*(cell_at(row, PerSlot.OPEN, self._slot) for row in range(rows + 1)))
+            self._read_waits = itemgetter(*(cell_at(row, PerSlot.QUEUED, self._slot) for row in range(rows + 1)))
 
     # ---------------------------------------------------------------- waiting
 

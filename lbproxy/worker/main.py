@@ -344,7 +344,7 @@ class Worker:
         elif isinstance(message, Quit):
             self._end(CLEAN)
         elif isinstance(message, Placed):
-            self._moving.follow(message)
+            self._moving.relocate(message)
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         elif isinstance(message, ReopenLogs):

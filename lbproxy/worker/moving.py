@@ -6,12 +6,12 @@ together. A request that has its backend finishes there, whatever became of it; 
 
 from __future__ import annotations
 
-from lbproxy.balance.places import places_of_text, relocate
+from lbproxy.balance.endpoints import endpoints_of_text, relocate
 from lbproxy.config.units import parse_backend_address
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import Placed
 from lbproxy.proxy.reuse import IdleUpstreams
-from lbproxy.worker.pools import Pools, follow
+from lbproxy.worker.pools import Pools, set_backends
 
 
 class Moving:
@@ -22,12 +22,12 @@ class Moving:
         self._pools = pools
         self._idle = idle
 
-    def follow(self, message: Placed) -> None:
+    def relocate(self, message: Placed) -> None:
         """What the master says."""
         settings = self._handover.config.pool(message.pool)
         old = self._handover.backends[message.pool]
-        new = relocate(settings, old, parse_backend_address(message.backend), places_of_text(message.places))
+        new = relocate(settings, old, parse_backend_address(message.backend), endpoints_of_text(message.endpoints))
         self._handover.backends[message.pool] = new
         there = {backend.slot for backend in new}
-        self._idle.follow({backend.slot for backend in old} - there, there)
-        follow(self._pools, settings, new, self._handover.ledger)
+        self._idle.backends_moved({backend.slot for backend in old} - there, there)
+        set_backends(self._pools, settings, new, self._handover.ledger)

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.keyed_pool import AskingPool
+from lbproxy.balance.keyed_pool import KeyedPool
 from lbproxy.balance.ledger import Ledger, PickLock
-from lbproxy.balance.line import Line
 from lbproxy.balance.policy import Policy
 from lbproxy.balance.pool import Pool
-from lbproxy.balance.queueing_pool import QueueingPool
+from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
+from lbproxy.balance.shared_queue import SharedQueue
 from lbproxy.balance.source_hash import Ring
 from lbproxy.balance.sticky import Words
 from lbproxy.balance.turns import Turns
@@ -46,26 +46,26 @@ def make_pools(handover: Handover, strands: Strands, clock: Callable[[], float],
         affinity = _affinity(settings, backends, ledger)
         if settings.queue and any(backend.max_connections for backend in backends):
             first = backends[0]
-            line = Line(ledger, child, first.slot if first.pool_slot < 0 else first.pool_slot, settings.queue, clock)
-            queueing = QueueingPool(settings.name, backends, ledger, lock, child, policy, settings.fail_open, line, bells.ring)
+            shared = SharedQueue(ledger, child, first.slot if first.pool_slot < 0 else first.pool_slot, settings.queue, clock)
+            queueing = QueuedPool(settings.name, backends, ledger, lock, child, policy, settings.fail_open, shared, bells.ring)
             queue = Queue(queueing, strands, clock, settings.queue_timeout, bells.attend)
             made.pools[settings.name] = queueing
             made.admissions[settings.name] = Admission(queueing, affinity or Affinity(), queue)
         elif affinity is None:
             made.pools[settings.name] = Pool(settings.name, backends, ledger, lock, child, policy, settings.fail_open)
         else:
-            pool = AskingPool(settings.name, backends, ledger, lock, child, policy, settings.fail_open)
+            pool = KeyedPool(settings.name, backends, ledger, lock, child, policy, settings.fail_open)
             made.pools[settings.name] = pool
             made.admissions[settings.name] = Admission(pool, affinity)
     return made
 
 
-def follow(made: Pools, settings: model.Pool, backends: Sequence[Backend], ledger: Ledger) -> None:
+def set_backends(made: Pools, settings: model.Pool, backends: Sequence[Backend], ledger: Ledger) -> None:
     """A pool has other backends from now on. Whoever holds a lease, or waits for one, does not notice."""
-    made.pools[settings.name].follow(backends, _policy(settings.balance, ledger, backends))
+    made.pools[settings.name].set_backends(backends, _policy(settings.balance, ledger, backends))
     admission = made.admissions.get(settings.name)
     if admission is not None:
-        admission.follow(_affinity(settings, backends, ledger) or Affinity())
+        admission.backends_moved(_affinity(settings, backends, ledger) or Affinity())
 
 
 def _policy(name: str, ledger: Ledger, backends: Sequence[Backend]) -> Policy | None:

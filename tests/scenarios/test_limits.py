@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lbproxy.balance.ledger import PerBackend, cell_at
+from lbproxy.balance.ledger import PerSlot, cell_at
 from tests.conftest import Stage
 from tests.support.backends import Conversation, Scripted
 from tests.support.ports import free_port
@@ -71,8 +71,8 @@ def test_connections_of_a_listener(stage: Stage) -> None:
     with LedgerView(proxy.pid) as view:
 
         def inside() -> list[int]:
-            """By worker; column 0 is the backend's, 1 the other listener's."""
-            return [view.ledger.cells[cell_at(row, PerBackend.OPEN, 2)] for row in range(view.ledger.children)]
+            """By worker; slot 0 is the backend's, 1 the other listener's."""
+            return [view.ledger.cells[cell_at(row, PerSlot.OPEN, 2)] for row in range(view.ledger.children)]
 
         for left in range(22, 12, -5):
             eventually(lambda: app.held() == 5, f"five of {left} at the backend")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbproxy.balance.ledger import Column, Health, column_at
+from lbproxy.balance.ledger import Health, SlotState, state_at
 from tests.conftest import Stage
 from tests.support.shared import LedgerView, assert_books_close
 from tests.support.waiting import eventually
@@ -20,7 +20,7 @@ def test_the_share_grows(stage: Stage) -> None:
     early, late = clients[:24], clients[24:]
     apps[0].start()
     with LedgerView(proxy.pid) as view:
-        share, state = (view.ledger.cells[column_at(column, 0) :] for column in (Column.SHARE, Column.HEALTH))
+        share, state = (view.ledger.cells[state_at(state, 0) :] for state in (SlotState.SHARE, SlotState.HEALTH))
         proxy.wait_event("backend.up", backend=apps[0].address, skip=1)
         assert share[0] >= 10, "it did not begin slowly"
         for client in early:

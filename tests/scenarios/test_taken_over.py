@@ -17,7 +17,7 @@ from threading import Event, Thread
 
 import pytest
 
-from lbproxy.balance.ledger import WHOLE_SIZE, Column, Header, Ledger, column_at, writable
+from lbproxy.balance.ledger import WHOLE_SIZE, Header, Ledger, SlotState, state_at, writable
 from tests.conftest import Stage
 from tests.support.process import LbProxy
 from tests.support.waiting import eventually
@@ -78,7 +78,7 @@ def test_nonsense_in_the_ledger_stops_nobody(stage: Stage) -> None:
     proxy.wait_event("control.ready")
     before = sorted(member.pid for member in proxy.members())
     cells = ledger_of(proxy)
-    places = [*writable(ROW, worker=True), *[range(column_at(Column.HEALTH, 0), column_at(Column.HEALTH, 4))]]
+    places = [*writable(ROW, worker=True), *[range(state_at(SlotState.HEALTH, 0), state_at(SlotState.HEALTH, 4))]]
     places += [range(Header.CHILDREN_HIGH, Header.CHILDREN_HIGH + 1)]
     answers: dict[int, int] = {}
     refused = 0

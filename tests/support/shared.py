@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lbproxy.balance.ledger import SIZE, Ledger, PerBackend, Scalar, scalar_at
+from lbproxy.balance.ledger import SIZE, Ledger, PerSlot, Scalar, scalar_at
 from tests.support.process import LbProxy
 from tests.support.waiting import eventually
 
@@ -44,7 +44,7 @@ class LedgerView:
         """Requests in flight on each of the first `slots` backend slots, over all workers; two equal readings in a row."""
         before: list[int] = []
         for _ in range(100_000):
-            now = [self.ledger.backend_total(PerBackend.IN_FLIGHT, slot) for slot in range(slots)]
+            now = [self.ledger.slot_total(PerSlot.IN_FLIGHT, slot) for slot in range(slots)]
             if now == before:
                 return now
             before = now

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import Lease
-from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, Scalar, column_at, scalar_at
-from lbproxy.balance.pool import ASK, Pool, Unavailable
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, PickLock, Scalar, SlotState, scalar_at, state_at
+from lbproxy.balance.pick_result import ASK, Unavailable
+from lbproxy.balance.pool import Pool
 from lbproxy.balance.selection import Preference
 from tests.unit.balance.locks import Lock
 
@@ -51,7 +52,7 @@ class Machine:
         self.reload(workers, weights)
 
     def health(self, at: int, health: Health) -> None:
-        self.ledger.cells[column_at(Column.HEALTH, FIRST_SLOT + at)] = health
+        self.ledger.cells[state_at(SlotState.HEALTH, FIRST_SLOT + at)] = health
 
     def reload(self, workers: int, weights: dict[int, int]) -> None:
         """A new generation; the older ones go on with what they have."""
@@ -70,7 +71,7 @@ class Machine:
         loads = self.loads()
         lease = worker.pool.pick()
         if lease is ASK:
-            lease = worker.pool.pick_for(Preference(repeatable=repeatable))
+            lease = worker.pool.pick((), Preference(repeatable=repeatable))
         health = {at: self.ledger.health(FIRST_SLOT + at) for at in worker.weights}
         fit = {
             at: Fraction(loads[at] + 1, weight)
@@ -107,8 +108,8 @@ class Machine:
         """What everybody reads in the ledger is what is going on, and nothing that was counted is lost."""
         loads = self.loads()
         for at in range(BACKENDS):
-            assert self.ledger.backend_total(PerBackend.IN_FLIGHT, FIRST_SLOT + at) == loads[at]
-        requests = sum(self.ledger.backend_total(PerBackend.REQUESTS, FIRST_SLOT + at) for at in range(BACKENDS))
+            assert self.ledger.slot_total(PerSlot.IN_FLIGHT, FIRST_SLOT + at) == loads[at]
+        requests = sum(self.ledger.slot_total(PerSlot.REQUESTS, FIRST_SLOT + at) for at in range(BACKENDS))
         assert requests == self.picks
         assert self.ledger.total(Scalar.LIVE_REQUESTS) == sum(loads.values())
         assert self.ledger.verify() == []

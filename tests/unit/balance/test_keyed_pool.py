@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import Lease
-from lbproxy.balance.keyed_pool import AskingPool
-from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, column_at
-from lbproxy.balance.pool import ASK, Unavailable
+from lbproxy.balance.keyed_pool import KeyedPool
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, PickLock, SlotState, state_at
+from lbproxy.balance.pick_result import ASK, Unavailable
 from lbproxy.balance.selection import Preference
 from tests.unit.balance.locks import Lock
 
 
-def made() -> tuple[AskingPool, Ledger]:
+def made() -> tuple[KeyedPool, Ledger]:
     ledger = Ledger(bytearray(SIZE))
     ledger.open_row(0)
     backends = [Backend("app", f"b{slot}", "h", "127.0.0.1", 80, 1, 0, slot) for slot in range(3)]
     for slot in range(3):
-        ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
-    return AskingPool("app", backends, ledger, PickLock(Lock(), ledger, 0), 0), ledger
+        ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+    return KeyedPool("app", backends, ledger, PickLock(Lock(), ledger, 0), 0), ledger
 
 
 def test_the_everyday_pick_asks() -> None:
     """And counts nothing."""
     pool, ledger = made()
     assert pool.pick() is ASK
-    assert ledger.backend_total(PerBackend.REQUESTS, 0) == 0
+    assert ledger.slot_total(PerSlot.REQUESTS, 0) == 0
 
 
 def test_asked_for() -> None:
     """What the request wants, for this request only; counted like any other."""
     pool, ledger = made()
     for _ in range(3):
-        lease = pool.pick_for(Preference(2))
+        lease = pool.pick((), Preference(2))
         assert isinstance(lease, Lease)
         assert lease.backend.slot == 2
-    assert ledger.backend_total(PerBackend.IN_FLIGHT, 2) == 3
-    free = pool.pick_for(Preference())
+    assert ledger.slot_total(PerSlot.IN_FLIGHT, 2) == 3
+    free = pool.pick((), Preference())
     assert isinstance(free, Lease)
     assert free.backend.slot != 2
-    assert pool.pick_for(Preference(2), (0, 1, 2)) == Unavailable("no_backend")
+    assert pool.pick((0, 1, 2), Preference(2)) == Unavailable("no_backend")

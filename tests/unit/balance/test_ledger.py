@@ -9,27 +9,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.balance.ledger import (
-    BACKEND_SLOTS,
-    COLUMNS_AT,
-    GAUGES_PER_BACKEND,
+    GAUGES_PER_SLOT,
     RETIRED,
     ROWS_AT,
     SIZE,
+    SLOTS,
+    STATES_AT,
     TOTAL_CELLS,
     Admin,
-    Column,
     Header,
     Health,
     Ledger,
-    PerBackend,
+    PerSlot,
     PickLock,
     Scalar,
+    SlotState,
     admin_cell,
     cell_at,
-    column_at,
     is_drained,
     ordered_weight,
     scalar_at,
+    state_at,
 )
 from tests.unit.balance.locks import Lock
 
@@ -41,15 +41,15 @@ def ledger() -> Ledger:
 
 
 def test_cells_do_not_overlap() -> None:
-    """Header, columns and rows of neighbours, first and last ones: every cell has one meaning, all are inside."""
-    backends, children = (0, 1, BACKEND_SLOTS - 1), (0, 1, RETIRED - 1, RETIRED)
+    """Header, states of slots and rows of neighbours, first and last ones: every cell has one meaning, all are inside."""
+    backends, children = (0, 1, SLOTS - 1), (0, 1, RETIRED - 1, RETIRED)
     cells = [int(header) for header in Header]
-    cells += [column_at(column, backend) for column in Column for backend in backends]
+    cells += [state_at(state, backend) for state in SlotState for backend in backends]
     cells += [scalar_at(child, scalar) for child in children for scalar in range(Scalar.LAST_COUNTER + 1)]
-    cells += [cell_at(child, what, backend) for child in children for what in PerBackend for backend in backends]
+    cells += [cell_at(child, what, backend) for child in children for what in PerSlot for backend in backends]
     assert len(set(cells)) == len(cells)
     assert max(cells) == TOTAL_CELLS - 1
-    assert max(Header) < COLUMNS_AT < ROWS_AT
+    assert max(Header) < STATES_AT < ROWS_AT
 
 
 def test_attaching_keeps_the_contents() -> None:
@@ -80,43 +80,43 @@ def test_a_death_keeps_counts_and_drops_gauges(ledger: Ledger) -> None:
         for scalar in range(Scalar.LAST_COUNTER + 1):
             ledger.cells[scalar_at(0, scalar)] = 10
             ledger.cells[scalar_at(1, scalar)] = 1
-        for what in PerBackend:
+        for what in PerSlot:
             ledger.cells[cell_at(0, what, 7)] = 10
             ledger.cells[cell_at(1, what, 7)] = 1
         ledger.retire_row(0)
         for scalar in range(Scalar.LAST_COUNTER + 1):
             assert ledger.total(scalar) == 1 + (10 * life if scalar > Scalar.LAST_GAUGE else 0)
-        for what in PerBackend:
-            assert ledger.backend_total(what, 7) == 1 + (0 if what in GAUGES_PER_BACKEND else 10 * life)
+        for what in PerSlot:
+            assert ledger.slot_total(what, 7) == 1 + (0 if what in GAUGES_PER_SLOT else 10 * life)
 
 
 def test_a_new_owner_starts_from_zero(ledger: Ledger) -> None:
     """Health, turns and counts of a backend slot's old owner do not shine through; the neighbours' stay."""
     ledger.open_row(0)
     for backend in (4, 5):
-        for column in Column:
-            ledger.cells[column_at(column, backend)] = 1
-        for what in PerBackend:
+        for state in SlotState:
+            ledger.cells[state_at(state, backend)] = 1
+        for what in PerSlot:
             ledger.cells[cell_at(0, what, backend)] = 1
             ledger.cells[cell_at(RETIRED, what, backend)] = 1
-    ledger.forget_backend(4)
+    ledger.forget_slot(4)
     assert (ledger.health(4), ledger.health(5)) == (Health.UNKNOWN, Health.UP)
-    assert [ledger.backend_total(what, 4) for what in PerBackend] == [0] * len(PerBackend)
-    assert [ledger.backend_total(what, 5) for what in PerBackend] == [2] * len(PerBackend)
-    assert [ledger.cells[column_at(column, 4)] for column in Column] == [0] * len(Column)
+    assert [ledger.slot_total(what, 4) for what in PerSlot] == [0] * len(PerSlot)
+    assert [ledger.slot_total(what, 5) for what in PerSlot] == [2] * len(PerSlot)
+    assert [ledger.cells[state_at(state, 4)] for state in SlotState] == [0] * len(SlotState)
 
 
 @pytest.mark.parametrize(("written", "read"), [(2**62, RETIRED), (-1, 0), (RETIRED, RETIRED), (7, 7)])
 def test_a_number_of_rows_that_cannot_be_leads_no_reader_astray(ledger: Ledger, written: int, read: int) -> None:
     ledger.cells[Header.CHILDREN_HIGH] = written
     assert ledger.children == read
-    assert ledger.total(Scalar.REQUESTS) == ledger.backend_total(PerBackend.REQUESTS, 3) == 0
-    ledger.forget_backend(3)
+    assert ledger.total(Scalar.REQUESTS) == ledger.slot_total(PerSlot.REQUESTS, 3) == 0
+    ledger.forget_slot(3)
 
 
 @pytest.mark.parametrize("written", [-1, 6, 2**62])
 def test_a_health_that_cannot_be_is_unknown(ledger: Ledger, written: int) -> None:
-    ledger.cells[column_at(Column.HEALTH, 5)] = written
+    ledger.cells[state_at(SlotState.HEALTH, 5)] = written
     assert ledger.health(5) is Health.UNKNOWN
 
 
@@ -141,7 +141,7 @@ def test_readers_add_up_no_more_rows_than_there_are_workers(ledger: Ledger) -> N
 
 @given(st.booleans(), st.none() | st.integers(0, 1000))
 def test_orders_are_read_as_they_were_given(drained: bool, weight: int | None) -> None:
-    """And nothing ordered is the zero that a new column holds."""
+    """And nothing ordered is the zero that a new slot holds."""
     cell = admin_cell(drained, weight)
     assert (is_drained(cell), ordered_weight(cell)) == (drained, weight)
     assert (cell == 0) == (not drained and weight is None)
@@ -157,8 +157,8 @@ def test_verify_counts_connections_at_the_doors(ledger: Ledger) -> None:
     ledger.open_row(1)
     ledger.cells[scalar_at(1, Scalar.CONNECTIONS)] = 2
     assert ledger.verify() == ["child 1: 0 connections came through listeners, 2 are open"]
-    ledger.cells[cell_at(1, PerBackend.OPEN, 9)] = 1
-    ledger.cells[cell_at(1, PerBackend.OPEN, 3)] = 1
+    ledger.cells[cell_at(1, PerSlot.OPEN, 9)] = 1
+    ledger.cells[cell_at(1, PerSlot.OPEN, 3)] = 1
     assert ledger.verify() == []
 
 
@@ -166,11 +166,11 @@ def test_verify_names_what_is_wrong(ledger: Ledger) -> None:
     """Requests in flight that nobody has, live ones that are nowhere, gauges below zero."""
     ledger.open_row(1)
     assert ledger.verify() == []
-    ledger.cells[cell_at(1, PerBackend.IN_FLIGHT, 9)] = 2
+    ledger.cells[cell_at(1, PerSlot.IN_FLIGHT, 9)] = 2
     assert ledger.verify() == ["child 1: 2 requests in flight on backends, 0 live"]
     ledger.cells[scalar_at(1, Scalar.LIVE_REQUESTS)] = 2
     assert ledger.verify() == []
-    ledger.cells[cell_at(1, PerBackend.IN_FLIGHT, 8)] = -1
+    ledger.cells[cell_at(1, PerSlot.IN_FLIGHT, 8)] = -1
     ledger.cells[scalar_at(1, Scalar.LIVE_REQUESTS)] = 1
     assert ledger.verify() == ["child 1: a negative gauge (in flight -1, live 1)"]
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import Lease
-from lbproxy.balance.ledger import SIZE, Column, Header, Health, Ledger, PerBackend, PickLock, Scalar, admin_cell, column_at
-from lbproxy.balance.pool import ASK, Pool, Unavailable
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import SIZE, Header, Health, Ledger, PerSlot, PickLock, Scalar, SlotState, admin_cell, state_at
+from lbproxy.balance.pick_result import ASK, Unavailable
+from lbproxy.balance.pool import Pool
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.selection import Preference
 from lbproxy.balance.turns import Turns
@@ -50,11 +51,11 @@ class Workers:
 
     def set_health(self, at: int, health: Health) -> None:
         self.health[at] = health
-        self.ledger.cells[column_at(Column.HEALTH, FIRST_SLOT + at)] = health
+        self.ledger.cells[state_at(SlotState.HEALTH, FIRST_SLOT + at)] = health
 
     def order(self, at: int, drained: bool, weight: int | None = None) -> None:
         self.drained[at], self.weights[at] = drained, weight
-        self.ledger.cells[column_at(Column.ADMIN, FIRST_SLOT + at)] = admin_cell(drained, weight)
+        self.ledger.cells[state_at(SlotState.ADMIN, FIRST_SLOT + at)] = admin_cell(drained, weight)
 
     def weight(self, at: int) -> int:
         ordered = self.weights[at]
@@ -82,7 +83,7 @@ class Workers:
         lease = self.pools[worker].pick(tried)
         if lease is ASK:
             assert Health.TRIAL in self.health
-            lease = self.pools[worker].pick_for(Preference(repeatable=True), tried)
+            lease = self.pools[worker].pick(tried, Preference(repeatable=True))
         if isinstance(lease, Unavailable):
             assert not room
             assert lease.reason == ("pool_full" if usable else "no_backend")
@@ -99,7 +100,7 @@ class Workers:
 
     def check(self) -> None:
         """What everybody reads in the ledger is what is going on."""
-        in_flight = [self.ledger.backend_total(PerBackend.IN_FLIGHT, backend.slot) for backend in self.backends]
+        in_flight = [self.ledger.slot_total(PerSlot.IN_FLIGHT, backend.slot) for backend in self.backends]
         assert in_flight == self.loads()
         assert self.ledger.total(Scalar.LIVE_REQUESTS) == len(self.leases)
         assert self.ledger.verify() == []
@@ -319,10 +320,10 @@ def test_tries_are_counted() -> None:
     world = Workers(2, [1, 1])
     for number in range(6):
         world.pick(number % 2)
-    assert [world.ledger.backend_total(PerBackend.REQUESTS, FIRST_SLOT + at) for at in range(2)] == [3, 3]
+    assert [world.ledger.slot_total(PerSlot.REQUESTS, FIRST_SLOT + at) for at in range(2)] == [3, 3]
     lease = world.leases[0]
     world.ledger.cells[lease.failures] += 1
-    assert world.ledger.backend_total(PerBackend.FAILURES, lease.backend.slot) == 1
+    assert world.ledger.slot_total(PerSlot.FAILURES, lease.backend.slot) == 1
 
 
 def test_other_pools_backends_are_not_touched() -> None:
@@ -332,7 +333,7 @@ def test_other_pools_backends_are_not_touched() -> None:
     world.pick(0)
     world.release(0)
     changed = {at for at, (old, new) in enumerate(zip(before, world.ledger.cells.tolist(), strict=True)) if old != new}
-    own = {column_at(Column.TIE, FIRST_SLOT + at) for at in range(2)} | {column_at(Column.ROTOR, FIRST_SLOT)}
+    own = {state_at(SlotState.TIE, FIRST_SLOT + at) for at in range(2)} | {state_at(SlotState.ROTOR, FIRST_SLOT)}
     row = len(changed - own)
     assert row == 1  # one count of requests; gauges are back to where they were
     assert world.ledger.cells[Header.CHILDREN_HIGH] == 2
@@ -370,23 +371,23 @@ def test_other_backends_from_now_on(policy: bool) -> None:
     ledger.open_row(0)
     backends = [Backend("app", f"b{slot}", "h", "127.0.0.1", 80, 1, 0, slot) for slot in range(4)]
     for slot in range(4):
-        ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
+        ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
 
     def turns(of: list[Backend]) -> RoundRobin | None:
         return RoundRobin(Turns(ledger.cells, [backend.slot for backend in of])) if policy else None
 
     pool = Pool("app", backends[:2], ledger, PickLock(Lock(), ledger, 0), 0, turns(backends[:2]))
     held = [lease for lease in (pool.pick() for _ in range(4)) if isinstance(lease, Lease)]
-    pool.follow(backends[1:], turns(backends[1:]))
+    pool.set_backends(backends[1:], turns(backends[1:]))
     assert pool.backends == tuple(backends[1:])
     held += [lease for lease in (pool.pick() for _ in range(30)) if isinstance(lease, Lease)]
     assert len(held) == 34
-    assert ledger.backend_total(PerBackend.REQUESTS, 0) == 2
-    assert all(ledger.backend_total(PerBackend.IN_FLIGHT, slot) >= 10 for slot in (1, 2, 3))
+    assert ledger.slot_total(PerSlot.REQUESTS, 0) == 2
+    assert all(ledger.slot_total(PerSlot.IN_FLIGHT, slot) >= 10 for slot in (1, 2, 3))
     assert ledger.verify() == []
     for lease in held:
         lease.release()
-    assert all(ledger.backend_total(PerBackend.IN_FLIGHT, slot) == 0 for slot in range(4))
+    assert all(ledger.slot_total(PerSlot.IN_FLIGHT, slot) == 0 for slot in range(4))
 
 
 @pytest.mark.parametrize("slots", [list(range(5, 45)), list(range(44, 4, -1)), [3, *range(100, 200, 2), 7]])
@@ -395,20 +396,20 @@ def test_other_backends_from_now_on(policy: bool) -> None:
 def test_many_backends_wherever_they_stand_in_the_ledger(slots: list[int], weights: tuple[int, ...], workers: int) -> None:
     """In a row, in another order, with gaps (where others count): held requests spread by weight, and who is down gets none."""
     ledger = Ledger(bytearray(SIZE))
-    ledger.cells[column_at(Column.HEALTH, 6)] = ledger.cells[column_at(Column.HEALTH, 101)] = Health.DOWN
+    ledger.cells[state_at(SlotState.HEALTH, 6)] = ledger.cells[state_at(SlotState.HEALTH, 101)] = Health.DOWN
     for slot in slots:
-        ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
+        ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
     backends = [Backend("app", f"b{slot}", "b", "127.0.0.1", 80, weights[slot % len(weights)], 0, slot) for slot in slots]
     lock = Lock()
     for child in range(workers):
         ledger.open_row(child)
     pools = [Pool("app", backends, ledger, PickLock(lock, ledger, child), child) for child in range(workers)]
     down = slots[2]
-    ledger.cells[column_at(Column.HEALTH, down)] = Health.DOWN
+    ledger.cells[state_at(SlotState.HEALTH, down)] = Health.DOWN
     able = {backend.slot: backend.weight for backend in backends if backend.slot != down}
     for number in range(2 * sum(able.values())):
         assert isinstance(pools[number % workers].pick(), Lease)
-    assert {slot: ledger.backend_total(PerBackend.IN_FLIGHT, slot) for slot in slots} == {
+    assert {slot: ledger.slot_total(PerSlot.IN_FLIGHT, slot) for slot in slots} == {
         **{slot: 2 * weight for slot, weight in able.items()},
         down: 0,
     }

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 import pytest
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, admin_cell, column_at
-from lbproxy.balance.selection import ASKING, FULL, NONE, SPARED, Preference, Selection
+from lbproxy.balance.ledger import SIZE, Health, Ledger, SlotState, admin_cell, state_at
+from lbproxy.balance.pick_result import ASK_MORE, NO_BACKEND, POOL_FULL
+from lbproxy.balance.selection import SPARED, Preference, Selection
 from lbproxy.balance.source_hash import Ring, number_of
 
 U, D, N, E, T, W = Health.UP, Health.DOWN, Health.UNKNOWN, Health.EJECTED, Health.TRIAL, Health.WARMING
 CELLS = Ledger(bytearray(SIZE)).cells
-CELLS[column_at(Column.REACHABLE, 12)] = 1
-CELLS[column_at(Column.SHARE, 11)] = 30
+CELLS[state_at(SlotState.REACHABLE, 12)] = 1
+CELLS[state_at(SlotState.SHARE, 11)] = 30
 SOURCE = number_of(b"192.0.2.11")
 
 
@@ -66,7 +67,7 @@ def test_tiers(tiers: list[int], health: list[Health], tried: tuple[int, ...], o
     policy = First()
     chosen = selection(policy, tiers=tiers).choose(health, [0, 0, 0], [0, 0, 0], tried)
     assert policy.offered == offered
-    assert chosen == (offered[0] if offered else NONE)
+    assert chosen == (offered[0] if offered else NO_BACKEND)
 
 
 def test_a_full_tier_does_not_spill() -> None:
@@ -74,7 +75,7 @@ def test_a_full_tier_does_not_spill() -> None:
     policy = First()
     some = selection(policy, tiers=[0, 0, 1], limits=[2, 1, 0])
     assert some.choose([U] * 3, [0] * 3, [2, 0, 0], ()) == 1
-    assert some.choose([U] * 3, [0] * 3, [2, 1, 0], ()) == FULL
+    assert some.choose([U] * 3, [0] * 3, [2, 1, 0], ()) == POOL_FULL
 
 
 def test_orders_of_the_operator() -> None:
@@ -92,8 +93,7 @@ def test_what_a_request_wants() -> None:
     some = selection(policy, tiers=[0, 0, 0, 1])
 
     def choose(health: list[Health], loads: list[int], *wanted: object) -> int:
-        some.preference = Preference(*wanted)  # type: ignore[arg-type]  # spelled out below
-        return some.choose(health, [0] * 4, loads, ())
+        return some.choose(health, [0] * 4, loads, (), Preference(*wanted))  # type: ignore[arg-type]  # spelled out below
 
     assert choose([U, U, U, U], [0, 0, 9, 0], 2) == 2
     assert choose([U, U, D, U], [0, 0, 0, 0], 2) == 0
@@ -130,8 +130,7 @@ def test_in_need(
     """Who is ejected or fails its checks is used when too few are left, who cannot be reached is not."""
     policy = First()
     some = selection(policy, tiers=tiers, fail_open=fail_open)
-    some.preference = Preference(repeatable=True)
-    some.choose(health, [0, 0, 0], loads, tried)
+    some.choose(health, [0, 0, 0], loads, tried, Preference(repeatable=True))
     assert sorted(policy.offered) == offered
 
 
@@ -139,16 +138,13 @@ def test_a_trial_is_for_requests_that_may_fail() -> None:
     """Another kind stays away as long as there is anybody else, but for one in so many; and nobody guesses the kind."""
     policy = First()
     some = selection(policy, tiers=[0, 0, 0])
-    assert some.choose([T, U, U], [0] * 3, [0] * 3, ()) == ASKING
+    may, must_not = Preference(repeatable=True), Preference(repeatable=False)
+    assert some.choose([T, U, U], [0] * 3, [0] * 3, ()) == ASK_MORE
     assert policy.offered == []
-    some.preference = Preference(repeatable=True)
-    assert [some.choose([T, U, U], [0] * 3, [0] * 3, ()) for _ in range(SPARED)] == [0] * SPARED
-    some.preference = Preference(repeatable=False)
-    assert [some.choose([T, U, U], [0] * 3, [0] * 3, ()) for _ in range(2 * SPARED)] == ([1] * (SPARED - 1) + [0]) * 2
-    assert some.choose([T, D, D], [0] * 3, [0] * 3, ()) == 0
-    some.preference = Preference(0, repeatable=False)
-    assert some.choose([T, U, U], [0] * 3, [0] * 3, ()) == 1, "also from its own backend"
-    some.preference = Preference()
+    assert [some.choose([T, U, U], [0] * 3, [0] * 3, (), may) for _ in range(SPARED)] == [0] * SPARED
+    assert [some.choose([T, U, U], [0] * 3, [0] * 3, (), must_not) for _ in range(2 * SPARED)] == ([1] * (SPARED - 1) + [0]) * 2
+    assert some.choose([T, D, D], [0] * 3, [0] * 3, (), must_not) == 0
+    assert some.choose([T, U, U], [0] * 3, [0] * 3, (), Preference(0, repeatable=False)) == 1, "also from its own backend"
     assert some.choose([U, U, D], [0] * 3, [0] * 3, ()) == 0
 
 

@@ -1,4 +1,4 @@
-"""Columns of the ledger: stable for backends that stay, never shared, never taken from a living generation."""
+"""Slots of the ledger: stable for backends that stay, never shared, never taken from a living generation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_a_first_assignment_is_in_order_and_all_fresh() -> None:
     assert SlotTable().assign(["web/a", "web/b", "api/a"]) == ({"web/a": 0, "web/b": 1, "api/a": 2}, (0, 1, 2))
 
 
-def test_a_backend_named_twice_has_one_column() -> None:
+def test_a_backend_named_twice_has_one_slot() -> None:
     assert SlotTable().assign(["web/a", "web/a"]) == ({"web/a": 0}, (0,))
 
 
@@ -37,7 +37,7 @@ def test_when_columns_run_out_the_longest_gone_gives_way() -> None:
     table.assign(["a", "c"])  # b goes first
     table.assign(["a"])  # then c
     assert table.assign(["a", "d"]) == ({"a": 0, "d": 1}, (1,))
-    assert table.assign(["a", "b"]) == ({"a": 0, "b": 2}, (2,))  # b's column is d's now; c, the longest gone, gives way
+    assert table.assign(["a", "b"]) == ({"a": 0, "b": 2}, (2,))  # b's slot is d's now; c, the longest gone, gives way
 
 
 def test_a_column_that_a_living_generation_uses_is_not_given_away() -> None:
@@ -55,7 +55,7 @@ def test_more_backends_than_columns_is_refused() -> None:
 
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=5), max_size=8))
 def test_any_history(history: list[list[str]]) -> None:
-    """Columns are distinct and inside the table; who stays from one step to the next keeps its own; fresh says what is new."""
+    """Slots are distinct and inside the table; who stays from one step to the next keeps its own; fresh says what is new."""
     table = SlotTable(size=6)
     owner: dict[int, str] = {}
     before: dict[str, int] = {}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.balance.ledger import SIZE, Column, Ledger, column_at
+from lbproxy.balance.ledger import SIZE, Ledger, SlotState, state_at
 from lbproxy.balance.turns import Turns
 
 
@@ -25,7 +25,7 @@ class Round:
 
     def current(self) -> list[int]:
         """The running weights."""
-        return [self.cells[column_at(Column.TIE, slot)] for slot in range(len(self.weights))]
+        return [self.cells[state_at(SlotState.TIE, slot)] for slot in range(len(self.weights))]
 
 
 @pytest.mark.parametrize("weights", [[1, 1, 1], [5, 1, 1], [2, 3, 4, 1]])

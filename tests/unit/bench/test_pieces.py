@@ -6,7 +6,7 @@ import pytest
 
 from bench.micro.command import LIMITS, table
 from bench.micro.pieces import SIZES, pieces
-from lbproxy.balance.board import Lease
+from lbproxy.balance.lease import Lease
 
 ALL = pieces()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from lbproxy.balance.places import is_name
+from lbproxy.balance.endpoints import is_name
 from lbproxy.cli import rehearsal
 from lbproxy.config import model
 from lbproxy.config.emit import emit
@@ -109,9 +109,7 @@ def test_any_configuration_serves(authority: Authority, tmp_path_factory: pytest
             assert proxy.stop() == 0
 
 
-def test_check_tells_what_would_kill_every_worker(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
-) -> None:
+def test_check_tells_what_would_kill_every_worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture) -> None:
     """With the file's name, what happened, and that the file is not to blame."""
     from lbproxy import cli
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.balance.ledger import BACKEND_SLOTS
+from lbproxy.balance.ledger import SLOTS
 from lbproxy.config.check import MAX_COUNTED
 from tests.unit.config.text import LEAST, complaint, read
 
@@ -83,9 +83,9 @@ def test_a_backend_twice() -> None:
     )
 
 
-def test_not_more_backends_than_the_ledger_has_columns() -> None:
+def test_not_more_backends_than_the_ledger_has_slots() -> None:
     """Over all pools; a listener takes one, too."""
-    assert MAX_COUNTED == BACKEND_SLOTS
+    assert MAX_COUNTED == SLOTS
     many = ", ".join(f'"a:{port}"' for port in range(1, MAX_COUNTED))
     read(LEAST.replace('"10.0.0.1:80"', many))
     assert (

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.balance.places import unplaced
+from lbproxy.balance.endpoints import unplaced
 from lbproxy.config.model import Config, Listen, Pool, Process
 from lbproxy.config.plan import NOTHING, ONLY_BY_RESTART, Change, Edit, How, Plan, as_json, effective, lines, plan
 from tests.unit.config.alike import alike

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.balance.ledger import CHILD_SLOTS
+from lbproxy.balance.ledger import ROWS
 from lbproxy.config import values
 from lbproxy.config.tables import Parse
 from lbproxy.config.units import Refused
@@ -118,4 +118,4 @@ def test_refused(parse: Parse[object], value: object, hint: str) -> None:
 
 def test_workers_fit_into_the_ledger() -> None:
     """Three generations of them and their control processes have a row each, beside the retired one."""
-    assert 3 * (values.MAX_WORKERS + 1) < CHILD_SLOTS
+    assert 3 * (values.MAX_WORKERS + 1) < ROWS

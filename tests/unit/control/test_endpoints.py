@@ -12,7 +12,7 @@ import gevent
 import gevent.socket
 import pytest
 
-from lbproxy.balance.ledger import Admin, Column, Health, Ledger, Scalar, column_at, scalar_at
+from lbproxy.balance.ledger import Admin, Health, Ledger, Scalar, SlotState, scalar_at, state_at
 from lbproxy.config import model
 from lbproxy.control import endpoints
 from lbproxy.control.endpoints import ENDPOINTS, Answer, Asked, Endpoints, may_ask, parse
@@ -42,7 +42,7 @@ class Monitor:
 
     def health(self, *states: Health) -> None:
         for slot, state in enumerate(states):
-            self.ledger.cells[column_at(Column.HEALTH, slot)] = state
+            self.ledger.cells[state_at(SlotState.HEALTH, slot)] = state
 
     def send(self, data: bytes) -> bytes:
         """Everything that comes back until the end."""
@@ -80,7 +80,7 @@ def test_readyz_names_the_pools_without_a_usable_backend(monitor: Monitor) -> No
     assert monitor.get("/readyz")[::2] == (503, b"pool api has no usable backend\npool web has no usable backend\n")
     monitor.health(Health.DOWN, Health.UP, Health.UP)
     assert monitor.get("/readyz")[::2] == (200, b"ready\n")
-    monitor.ledger.cells[column_at(Column.ADMIN, 2)] = Admin.DRAINED
+    monitor.ledger.cells[state_at(SlotState.ADMIN, 2)] = Admin.DRAINED
     assert monitor.get("/readyz")[::2] == (503, b"pool web has no usable backend\n")
 
 

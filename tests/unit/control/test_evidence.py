@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gevent
 
-from lbproxy.balance.ledger import Column, Health, PerBackend, admin_cell, cell_at, column_at
+from lbproxy.balance.ledger import Health, PerSlot, SlotState, admin_cell, cell_at, state_at
 from lbproxy.config import model
 from lbproxy.control.evidence import Evidence, Watched
 from lbproxy.control.fitness import Fitness
@@ -34,24 +34,24 @@ class Scene:
             watched.append(Watched(backend, fitness, lambda slot=backend.slot: self.hurried.append(slot)))  # type: ignore[misc]  # a default argument
         self.evidence.watch(pool, watched)
 
-    def happen(self, child: int, slot: int, what: PerBackend, times: int = 1) -> None:
+    def happen(self, child: int, slot: int, what: PerSlot, times: int = 1) -> None:
         """Tries that ended so."""
-        self.ledger.cells[cell_at(child, PerBackend.REQUESTS, slot)] += times
+        self.ledger.cells[cell_at(child, PerSlot.REQUESTS, slot)] += times
         self.ledger.cells[cell_at(child, what, slot)] += times
 
 
 def test_failures_of_all_workers_are_one_row() -> None:
     """Three here and two there: ejected, told, and checked at once; the next time on trial."""
     scene = Scene()
-    scene.happen(0, 7, PerBackend.FAILURES, 3)
+    scene.happen(0, 7, PerSlot.FAILURES, 3)
     scene.evidence.look(100.0)
     assert scene.told == []
     assert scene.hurried == [7]
-    scene.happen(1, 7, PerBackend.GATEWAY_ERRORS, 2)
+    scene.happen(1, 7, PerSlot.GATEWAY_ERRORS, 2)
     scene.evidence.look(100.1)
     assert [(told.backend, told.state) for told in scene.told] == [("127.0.0.1:81", "ejected")]
     assert scene.ledger.health(7) is Health.EJECTED
-    assert scene.ledger.cells[column_at(Column.EJECTED_UNTIL_MS, 7)] == 130_100
+    assert scene.ledger.cells[state_at(SlotState.EJECTED_UNTIL_MS, 7)] == 130_100
     scene.evidence.look(131.0)
     assert scene.ledger.health(7) is Health.TRIAL
 
@@ -59,7 +59,7 @@ def test_failures_of_all_workers_are_one_row() -> None:
 def test_who_was_only_restarted_is_tried_at_once() -> None:
     """Refused connections had it ejected; its checks saw that as well, and pass again: no reason to wait for half a minute."""
     scene = Scene()
-    scene.happen(0, 7, PerBackend.FAILURES, 5)
+    scene.happen(0, 7, PerSlot.FAILURES, 5)
     scene.evidence.look(100.0)
     for finding in (Finding(Outcome.REFUSED), PASSED):
         scene.fitnesses[0].counted(finding)
@@ -74,8 +74,8 @@ def test_what_clients_gave_up_is_neither_good_nor_bad() -> None:
     """A backend that is mute, and whose clients do not wait for its time-outs, does not look well for it."""
     scene = Scene()
     for look in range(5):
-        scene.happen(0, 7, PerBackend.FAILURES)
-        scene.happen(1, 7, PerBackend.GIVEN_UP, 3)
+        scene.happen(0, 7, PerSlot.FAILURES)
+        scene.happen(1, 7, PerSlot.GIVEN_UP, 3)
         scene.evidence.look(100.0 + look)
     assert scene.ledger.health(7) is Health.EJECTED
 
@@ -83,8 +83,8 @@ def test_what_clients_gave_up_is_neither_good_nor_bad() -> None:
 def test_never_the_last_one() -> None:
     """The other one is down, or drained."""
     scene = Scene()
-    scene.ledger.cells[column_at(Column.ADMIN, 8)] = admin_cell(True, None)
-    scene.happen(0, 7, PerBackend.FAILURES, 50)
+    scene.ledger.cells[state_at(SlotState.ADMIN, 8)] = admin_cell(True, None)
+    scene.happen(0, 7, PerSlot.FAILURES, 50)
     scene.evidence.look(100.0)
     assert scene.ledger.health(7) is Health.UP
 
@@ -92,7 +92,7 @@ def test_never_the_last_one() -> None:
 def test_switched_off() -> None:
     """Checks are hurried all the same."""
     scene = Scene(model.Outlier(enabled=False))
-    scene.happen(0, 7, PerBackend.FAILURES, 50)
+    scene.happen(0, 7, PerSlot.FAILURES, 50)
     scene.evidence.look(100.0)
     assert scene.ledger.health(7) is Health.UP
     assert scene.hurried == [7]
@@ -102,10 +102,10 @@ def test_it_looks_more_often_while_tries_end() -> None:
     """Who answers errors at once gets hundreds in a tenth of a second."""
     scene = Scene()
     assert not scene.evidence.look(100.0)
-    scene.happen(1, 8, PerBackend.SERVER_ERRORS)
+    scene.happen(1, 8, PerSlot.SERVER_ERRORS)
     assert scene.evidence.look(100.1)
     assert not scene.evidence.look(100.2)
-    scene.happen(0, 7, PerBackend.CONNECTS)
+    scene.happen(0, 7, PerSlot.CONNECTS)
     assert scene.evidence.look(100.3), "also good ones: the first bad one may come any moment"
 
 
@@ -116,7 +116,7 @@ def test_it_looks_again_and_again() -> None:
     try:
         with gevent.Timeout(10):
             for number in range(1, 3):
-                scene.happen(0, 8, PerBackend.FAILURES)
+                scene.happen(0, 8, PerSlot.FAILURES)
                 while len(scene.hurried) < number:
                     gevent.sleep(0.01)
     finally:
@@ -126,15 +126,15 @@ def test_it_looks_again_and_again() -> None:
 def test_backends_that_come_and_go_leave_the_others_evidence_as_it_is() -> None:
     """Three failures before a newcomer, two after it: five in a row. The newcomer begins at nothing."""
     scene = Scene()
-    scene.happen(0, 7, PerBackend.FAILURES, 3)
+    scene.happen(0, 7, PerSlot.FAILURES, 3)
     scene.evidence.look(100.0)
     watched, *_ = scene.evidence._pools["app"]
-    scene.happen(0, 9, PerBackend.FAILURES, 50)  # of whoever had the column before
+    scene.happen(0, 9, PerSlot.FAILURES, 50)  # of whoever had the slot before
     [backend] = resolved(pool_of("app", 83, health=model.Health()), 9)
     newcomer = Watched(backend, Fitness(scene.ledger, 9), lambda: None)
     newcomer.fitness.judged(State.UP, PASSED)
     scene.evidence.watch(model.Pool("app", (), outlier=model.Outlier()), [watched[0], newcomer])
-    scene.happen(0, 7, PerBackend.FAILURES, 2)
+    scene.happen(0, 7, PerSlot.FAILURES, 2)
     scene.evidence.look(100.1)
     assert [(told.backend, told.state) for told in scene.told] == [("127.0.0.1:81", "ejected")]
     assert len(scene.evidence._pools) == 1

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lbproxy.balance.ledger import Column, Health, column_at
+from lbproxy.balance.ledger import Health, SlotState, state_at
 from lbproxy.control.fitness import Fitness
 from lbproxy.health.outcome import PASSED, Finding, Outcome
 from lbproxy.health.outlier import Standing
@@ -52,7 +52,7 @@ def test_reachable() -> None:
     fitness = Fitness(ledger, 0)
     for finding, reachable in ((Finding(Outcome.BAD_STATUS, "503"), 1), (REFUSED, 0), (Finding(Outcome.RESPONSE_TIMEOUT), 0)):
         fitness.judged(State.DOWN, finding)
-        assert ledger.cells[column_at(Column.REACHABLE, 0)] == reachable
+        assert ledger.cells[state_at(SlotState.REACHABLE, 0)] == reachable
 
 
 def test_slow_start_after_an_outage_only() -> None:
@@ -64,7 +64,7 @@ def test_slow_start_after_an_outage_only() -> None:
     fitness.judged(State.DOWN, REFUSED)
     fitness.judged(State.UP, PASSED)
     assert ledger.health(0) is Health.WARMING
-    share = column_at(Column.SHARE, 0)
+    share = state_at(SlotState.SHARE, 0)
     assert ledger.cells[share] == 10
     now = time.monotonic()
     fitness.warm(now + 15)

@@ -12,7 +12,7 @@ import gevent
 import gevent.socket
 import pytest
 
-from lbproxy.balance.ledger import Column, Health, column_at
+from lbproxy.balance.ledger import Health, SlotState, state_at
 from lbproxy.config import model
 from lbproxy.control.main import run
 from lbproxy.ipc.handover import Handover
@@ -92,9 +92,9 @@ def test_every_backend_is_judged_and_told() -> None:
 def test_known_health_survives_a_new_control_process() -> None:
     """Nothing becomes unknown, nothing is told twice."""
     with answering(OK) as backend, session(pool_of("a", backend.port, health=TCP)) as control:
-        control.ledger.cells[column_at(Column.HEALTH, 0)] = Health.UP
+        control.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.UP
         control.hear(Heartbeat)
-        assert control.ledger.cells[column_at(Column.CHECKS, 0)] > 1
+        assert control.ledger.cells[state_at(SlotState.CHECKS, 0)] > 1
         assert [message for message in control.heard if isinstance(message, HealthChanged)] == []
         control.pipe.send(Quit())
         assert control.exit_code() == 0
@@ -149,10 +149,10 @@ def test_probing_goes_on_while_draining() -> None:
         control.hear(HealthChanged)
         control.pipe.send(Drain(600))
         drained = time.monotonic()
-        before = control.ledger.cells[column_at(Column.CHECKS, 0)]
+        before = control.ledger.cells[state_at(SlotState.CHECKS, 0)]
         assert control.exit_code() == 0
         assert 0.5 < time.monotonic() - drained < 5
-        assert control.ledger.cells[column_at(Column.CHECKS, 0)] > before + 3
+        assert control.ledger.cells[state_at(SlotState.CHECKS, 0)] > before + 3
 
 
 def test_a_master_that_does_not_read_does_not_stop_it() -> None:
@@ -160,9 +160,9 @@ def test_a_master_that_does_not_read_does_not_stop_it() -> None:
     with session(pool_of("a", closed_port(), health=TCP)) as control:
         control.hear(Ready)
         control.inheritance.pipe.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
-        before = control.ledger.cells[column_at(Column.CHECKS, 0)]
+        before = control.ledger.cells[state_at(SlotState.CHECKS, 0)]
         gevent.sleep(1.2)  # two heartbeats into a small buffer
-        assert control.ledger.cells[column_at(Column.CHECKS, 0)] > before + 5
+        assert control.ledger.cells[state_at(SlotState.CHECKS, 0)] > before + 5
         control.pipe.send(Quit())
         assert control.exit_code() == 0
 

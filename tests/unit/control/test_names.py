@@ -11,8 +11,8 @@ import gevent
 import pytest
 from gevent.pool import Group
 
-from lbproxy.balance import places
-from lbproxy.balance.places import Place
+from lbproxy.balance import endpoints
+from lbproxy.balance.endpoints import Endpoint
 from lbproxy.config import model
 from lbproxy.control.names import Names
 from lbproxy.errors import Unresolved
@@ -34,8 +34,8 @@ class Scene:
         pool = model.Pool("app", (model.Backend(APP), model.Backend(model.Address("10.9.9.9", 80))))
         self.inheritance: Handover = handover(pool, ledger=new_ledger(), pipe=self.theirs)
         self.inheritance.config = model.Config("", (), (), (pool,), proxy=model.Process(resolvers=(SERVER,)))
-        self.inheritance.backends["app"] = places.placed(
-            places.unplaced(self.inheritance.config, {"app.test": ("10.0.0.1",)}),
+        self.inheritance.backends["app"] = endpoints.placed(
+            endpoints.unplaced(self.inheritance.config, {"app.test": ("10.0.0.1",)}),
             {"app/app.test@10.0.0.1:80": 0, "app/10.9.9.9:80": 1, "app/": 2},
         )["app"]
         self.answer: Answer | Unresolved | Exception = sift(["10.0.0.1"], 30.0)
@@ -63,8 +63,8 @@ class Scene:
     def place(self, *ips: str) -> None:
         """What the master does."""
         pool = self.inheritance.config.pools[0]
-        there = [Place(ip, 3 + number) for number, ip in enumerate(ips)]
-        self.inheritance.backends["app"] = places.relocate(pool, self.inheritance.backends["app"], APP, there)
+        there = [Endpoint(ip, 3 + number) for number, ip in enumerate(ips)]
+        self.inheritance.backends["app"] = endpoints.relocate(pool, self.inheritance.backends["app"], APP, there)
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_those_that_are_kept_count_among_the_most(scene: Scene, events: Events) 
 
 def test_a_name_that_was_not_known_at_start(scene: Scene, events: Events) -> None:
     """It has nothing to keep, and what it is given at last is told."""
-    scene.place(places.NOWHERE)
+    scene.place(endpoints.NOWHERE)
     scene.answer = Unresolved("no such name")
     scene.asks()
     assert ("names.failed", {"name": "app.test", "why": "no such name", "kept": []}) in events

@@ -7,7 +7,7 @@ import gevent
 import pytest
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import Column, Health, Ledger, column_at
+from lbproxy.balance.ledger import Health, Ledger, SlotState, state_at
 from lbproxy.config import model
 from lbproxy.control import prober as prober_module
 from lbproxy.control.fitness import Fitness
@@ -47,9 +47,9 @@ def test_a_backend_that_listens_is_up_after_the_first_probe() -> None:
         pool = pool_of("api", backend.port, health=FAST)
         assert run_until_told(pool, ledger) == [HealthChanged("api", f"127.0.0.1:{backend.port}", "up", "the check passed")]
     assert ledger.health(0) is Health.UP
-    assert before <= ledger.cells[column_at(Column.HEALTH_SINCE_MS, 0)] <= time.time() * 1000 + 1
-    assert ledger.cells[column_at(Column.CHECKS, 0)] == 1
-    assert ledger.cells[column_at(Column.CHECK_FAILURES, 0)] == 0
+    assert before <= ledger.cells[state_at(SlotState.HEALTH_SINCE_MS, 0)] <= time.time() * 1000 + 1
+    assert ledger.cells[state_at(SlotState.CHECKS, 0)] == 1
+    assert ledger.cells[state_at(SlotState.CHECK_FAILURES, 0)] == 0
 
 
 def test_a_backend_that_does_not_is_down() -> None:
@@ -59,7 +59,7 @@ def test_a_backend_that_does_not_is_down() -> None:
     change = run_until_told(pool, ledger)[0]
     assert (change.state, change.why) == ("down", "connection refused")
     assert ledger.health(0) is Health.DOWN
-    assert ledger.cells[column_at(Column.CHECK_FAILURES, 0)] == 1
+    assert ledger.cells[state_at(SlotState.CHECK_FAILURES, 0)] == 1
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, findings: list[Finding | OutOfMeans]) -> None:
@@ -81,8 +81,8 @@ def test_rise_and_fall_and_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = new_ledger()
     told = run_until_told(pool_of("api", 80, health=FAST), ledger, 3)
     assert [change.state for change in told] == ["up", "down", "up"]
-    assert ledger.cells[column_at(Column.CHECKS, 0)] == 6
-    assert ledger.cells[column_at(Column.CHECK_FAILURES, 0)] == 3
+    assert ledger.cells[state_at(SlotState.CHECKS, 0)] == 6
+    assert ledger.cells[state_at(SlotState.CHECK_FAILURES, 0)] == 3
 
 
 def test_our_own_trouble_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,7 +90,7 @@ def test_our_own_trouble_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     scripted(monkeypatch, [OutOfMeans("no descriptors")] * 5 + [PASSED])
     ledger = new_ledger()
     assert run_until_told(pool_of("api", 80, health=FAST), ledger)[0].state == "up"
-    assert ledger.cells[column_at(Column.CHECKS, 0)] == 1
+    assert ledger.cells[state_at(SlotState.CHECKS, 0)] == 1
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_a_replaced_process_goes_on_from_the_ledger(
     """A known state is not decided by the first probe again, nor reported again."""
     scripted(monkeypatch, findings)
     ledger = new_ledger()
-    ledger.cells[column_at(Column.HEALTH, 0)] = known
+    ledger.cells[state_at(SlotState.HEALTH, 0)] = known
     told = run_until_told(pool_of("api", 80, health=FAST), ledger)
     assert len(told) == 1
-    assert ledger.cells[column_at(Column.CHECKS, 0)] == probes
+    assert ledger.cells[state_at(SlotState.CHECKS, 0)] == probes
 
 
 def test_without_checks_a_backend_is_up_once() -> None:
@@ -173,11 +173,11 @@ def test_hurry_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         for checks in (1, 2, 3):
             prober.hurry()
             with gevent.Timeout(10):
-                while ledger.cells[column_at(Column.CHECKS, 0)] < checks:
+                while ledger.cells[state_at(SlotState.CHECKS, 0)] < checks:
                     gevent.sleep(0.001)
     finally:
         greenlet.kill()
-    assert ledger.cells[column_at(Column.CHECKS, 0)] == 3
+    assert ledger.cells[state_at(SlotState.CHECKS, 0)] == 3
 
 
 def test_the_pace_follows_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,9 +196,7 @@ def test_the_pace_follows_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("outcome", "health"), [(Outcome.REFUSED, Health.UNKNOWN), (Outcome.CONNECT_TIMEOUT, Health.DOWN)])
-def test_who_is_doubted_takes_part_and_is_asked_at_once(
-    monkeypatch: pytest.MonkeyPatch, outcome: Outcome, health: Health
-) -> None:
+def test_who_is_doubted_takes_part_and_is_asked_at_once(monkeypatch: pytest.MonkeyPatch, outcome: Outcome, health: Health) -> None:
     """But for where requests would hang. When it is asked next, and what it said, stands in the ledger."""
     scripted(monkeypatch, [Finding(outcome)])
     ledger = new_ledger()
@@ -208,15 +206,15 @@ def test_who_is_doubted_takes_part_and_is_asked_at_once(
     greenlet = gevent.spawn(prober.run, 0.0)
     try:
         with gevent.Timeout(10):
-            while not ledger.cells[column_at(Column.NEXT_CHECK_MS, 0)]:
+            while not ledger.cells[state_at(SlotState.NEXT_CHECK_MS, 0)]:
                 gevent.sleep(0.001)
         assert prober.down
-        assert ledger.cells[column_at(Column.NEXT_CHECK_MS, 0)] > (time.time() + 3000) * 1000
-        assert ledger.cells[column_at(Column.WHY, 0)] > 0
+        assert ledger.cells[state_at(SlotState.NEXT_CHECK_MS, 0)] > (time.time() + 3000) * 1000
+        assert ledger.cells[state_at(SlotState.WHY, 0)] > 0
         prober.doubt()
         assert ledger.health(0) is health
         with gevent.Timeout(10):
-            while ledger.cells[column_at(Column.CHECKS, 0)] < 2:
+            while ledger.cells[state_at(SlotState.CHECKS, 0)] < 2:
                 gevent.sleep(0.001)
         assert ledger.health(0) is Health.DOWN
     finally:

@@ -10,8 +10,8 @@ import gevent
 import pytest
 from gevent.pool import Group
 
-from lbproxy.balance import places
-from lbproxy.balance.ledger import Column, Health, column_at
+from lbproxy.balance import endpoints
+from lbproxy.balance.ledger import Health, SlotState, state_at
 from lbproxy.config import model
 from lbproxy.control import prober as prober_module
 from lbproxy.control.probe import Target
@@ -27,7 +27,7 @@ SLOW = Finding(Outcome.RESPONSE_TIMEOUT)
 
 
 class Scene:
-    """A pool with a name that stands at 127.0.0.1, in column 0; every 127.0.0.N:port that listens is up."""
+    """A pool with a name that stands at 127.0.0.1, in slot 0; every 127.0.0.N:port that listens is up."""
 
     def __init__(self, port: int, health: model.Health, slow_start: float = 0.0) -> None:
         self.port = port
@@ -36,15 +36,15 @@ class Scene:
         self.ledger = new_ledger()
         self.ledger.open_row(0)
         self.inheritance = handover(pool, ledger=self.ledger, pipe=theirs)
-        unplaced = places.unplaced(self.inheritance.config, {"app.test": ("127.0.0.1",)})
-        self.inheritance.backends = places.placed(unplaced, {f"app/app.test@127.0.0.1:{port}": 0, "app/": 1})
+        unplaced = endpoints.unplaced(self.inheritance.config, {"app.test": ("127.0.0.1",)})
+        self.inheritance.backends = endpoints.placed(unplaced, {f"app/app.test@127.0.0.1:{port}": 0, "app/": 1})
         self.told: list[HealthChanged] = []
         self.group = Group()
         self.watch = Watch(self.inheritance, self.group, self.told.append)
         self.watch.start()
 
     def place(self, text: str) -> None:
-        self.watch.follow(Placed("app", f"app.test:{self.port}", text))
+        self.watch.relocate(Placed("app", f"app.test:{self.port}", text))
 
     def wait(self, condition: Callable[[], object]) -> None:
         with gevent.Timeout(10):
@@ -52,7 +52,7 @@ class Scene:
                 gevent.sleep(0.005)
 
     def checks(self, slot: int) -> int:
-        return self.ledger.cells[column_at(Column.CHECKS, slot)]
+        return self.ledger.cells[state_at(SlotState.CHECKS, slot)]
 
     def close(self) -> None:
         self.group.kill()
@@ -87,7 +87,7 @@ def test_who_comes_back_begins_anew(scene: Scene) -> None:
     """As the master left the ledger: unknown."""
     scene.wait(lambda: scene.ledger.health(0) is Health.UP)
     scene.place("127.0.0.2=5")
-    scene.ledger.cells[column_at(Column.HEALTH, 0)] = Health.UNKNOWN
+    scene.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.UNKNOWN
     told = len(scene.told)
     scene.place("127.0.0.1=0,127.0.0.2=5")
     scene.wait(lambda: scene.ledger.health(0) is Health.UP)
@@ -118,7 +118,7 @@ def test_what_is_nowhere_is_down_and_not_checked(health: model.Health) -> None:
     with answering(OK) as backend:
         made = Scene(backend.port, health)
         try:
-            made.place(f"{places.NOWHERE}=5")
+            made.place(f"{endpoints.NOWHERE}=5")
             assert made.ledger.health(5) is Health.DOWN
             assert made.told[-1] == HealthChanged("app", f"app.test:{backend.port}", "down", "the name is not known")
             made.place("127.0.0.1=6")

@@ -30,7 +30,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 COUNTS = st.integers(0, 2**31 - 1)
 
 MESSAGES: st.SearchStrategy[Message] = st.one_of(
-    st.builds(Ready, pid=st.integers(1, 2**22)),
+    st.builds(Ready, pid=st.integers(1, 2**22), form=TEXT, walls=TEXT),
     st.builds(
         Heartbeat,
         lag_ms=COUNTS,
@@ -41,7 +41,7 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     ),
     st.builds(HealthChanged, pool=TEXT, backend=TEXT, state=st.sampled_from(["up", "down"]), why=TEXT),
     st.builds(Resolved, name=TEXT, addresses=TEXT),
-    st.builds(Placed, pool=TEXT, backend=TEXT, places=TEXT),
+    st.builds(Placed, pool=TEXT, backend=TEXT, endpoints=TEXT),
     st.builds(Drained, cut=COUNTS),
     st.builds(Failed, reason=TEXT),
     st.just(Serve()),

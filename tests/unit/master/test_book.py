@@ -1,4 +1,4 @@
-"""What the master remembers of names and columns."""
+"""What the master remembers of names and slots."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, admin_cell, cell_at, column_at
-from lbproxy.balance.places import NOWHERE
+from lbproxy.balance.endpoints import NOWHERE
+from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, SlotState, admin_cell, cell_at, state_at
 from lbproxy.master.book import LINGER, Book
 
 
-class Columns(NamedTuple):
-    columns: frozenset[int]
+class Slots(NamedTuple):
+    slots: frozenset[int]
 
 
 def ledger() -> Ledger:
@@ -27,24 +27,24 @@ def backend(slot: int) -> Backend:
 
 def test_a_column_that_was_left_lingers_and_one_where_something_is_in_flight_stays_taken() -> None:
     book, shared = Book(), ledger()
-    shared.cells[cell_at(0, PerBackend.IN_FLIGHT, 9)] = 1
+    shared.cells[cell_at(0, PerSlot.IN_FLIGHT, 9)] = 1
     book.leave([4, 5], 100.0)
-    generations = [Columns(frozenset({1, 2})), Columns(frozenset({2, 3}))]
+    generations = [Slots(frozenset({1, 2})), Slots(frozenset({2, 3}))]
     assert book.taken(shared, generations, 100.0 + LINGER - 1) == {1, 2, 3, 4, 5, 9}
     assert book.taken(shared, generations, 100.0 + LINGER) == {1, 2, 3, 9}
     assert book.left == {}
-    shared.cells[cell_at(0, PerBackend.IN_FLIGHT, 9)] = 0
+    shared.cells[cell_at(0, PerSlot.IN_FLIGHT, 9)] = 0
     assert book.taken(shared, [], 200.0) == set()
 
 
 def test_who_is_new_was_never_looked_at_and_gets_the_orders_of_its_name() -> None:
     book, shared = Book(), ledger()
     for slot in (1, 2):
-        shared.cells[column_at(Column.HEALTH, slot)] = Health.UP
+        shared.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
     book.order("web/app.test:80", admin_cell(True, 7))
     book.begin(shared, [backend(1), backend(2)], {1})
     assert [shared.health(slot) for slot in (1, 2)] == [Health.UP, Health.UNKNOWN]
-    assert [shared.cells[column_at(Column.ADMIN, slot)] for slot in (1, 2)] == [0, admin_cell(True, 7)]
+    assert [shared.cells[state_at(SlotState.ADMIN, slot)] for slot in (1, 2)] == [0, admin_cell(True, 7)]
 
 
 def test_what_is_nowhere_is_down_before_anybody_could_look() -> None:

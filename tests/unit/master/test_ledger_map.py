@@ -12,14 +12,14 @@ import pytest
 
 from lbproxy.balance.ledger import (
     WHOLE_SIZE,
-    Column,
     Header,
     Ledger,
-    PerBackend,
+    PerSlot,
     Scalar,
+    SlotState,
     cell_at,
-    column_at,
     scalar_at,
+    state_at,
     writable,
 )
 from lbproxy.master.ledger_map import protect
@@ -60,8 +60,8 @@ def writes(*cells: int) -> Callable[[Ledger], None]:
 
 def test_a_worker_writes_its_row_and_what_all_share() -> None:
     """Counts, the state of turns and queues, rates, and what its clients have under way."""
-    assert not dies_of(writes(scalar_at(MINE, Scalar.REQUESTS), cell_at(MINE, PerBackend.RETRYING, 1023)))
-    assert not dies_of(writes(*(column_at(column, 5) for column in (Column.TIE, Column.TICKET, Column.ROTOR))))
+    assert not dies_of(writes(scalar_at(MINE, Scalar.REQUESTS), cell_at(MINE, PerSlot.RETRYING, 1023)))
+    assert not dies_of(writes(*(state_at(state, 5) for state in (SlotState.TIE, SlotState.TICKET, SlotState.ROTOR))))
 
     def count(ledger: Ledger) -> None:
         ledger.rates[0] = ledger.rates[-1] = 1
@@ -73,8 +73,8 @@ def test_a_worker_writes_its_row_and_what_all_share() -> None:
 
 @pytest.mark.parametrize("cell", [
     Header.MAGIC, Header.CHILDREN_HIGH, Header.SECRET,
-    column_at(Column.HEALTH, 0), column_at(Column.ADMIN, 1023), column_at(Column.SHARE, 7),
-    scalar_at(OTHERS, Scalar.CONNECTIONS), cell_at(OTHERS, PerBackend.RETRYING, 1023), scalar_at(MINE + 1, 0),
+    state_at(SlotState.HEALTH, 0), state_at(SlotState.ADMIN, 1023), state_at(SlotState.SHARE, 7),
+    scalar_at(OTHERS, Scalar.CONNECTIONS), cell_at(OTHERS, PerSlot.RETRYING, 1023), scalar_at(MINE + 1, 0),
 ])  # fmt: skip
 def test_what_a_worker_only_reads_it_cannot_write(cell: int) -> None:
     """It dies of the attempt."""
@@ -88,9 +88,11 @@ def test_counts_of_others_clients() -> None:
     assert dies_of(write) == 11
 
 
-@pytest.mark.parametrize("cell", [Header.CHILDREN_HIGH, column_at(Column.ADMIN, 0), scalar_at(MINE, 0), column_at(Column.TIE, 0)])
+@pytest.mark.parametrize(
+    "cell", [Header.CHILDREN_HIGH, state_at(SlotState.ADMIN, 0), scalar_at(MINE, 0), state_at(SlotState.TIE, 0)]
+)
 def test_control_writes_health_and_nothing_else(cell: int) -> None:
-    assert not dies_of(writes(column_at(Column.HEALTH, 3), column_at(Column.EJECTIONS, 1023)), worker=False)
+    assert not dies_of(writes(state_at(SlotState.HEALTH, 3), state_at(SlotState.EJECTIONS, 1023)), worker=False)
     assert dies_of(writes(cell), worker=False) == 11
 
 

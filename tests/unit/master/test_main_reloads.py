@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from lbproxy.balance.ledger import Column, Scalar, column_at, is_drained
+from lbproxy.balance.ledger import Scalar, SlotState, is_drained, state_at
 from lbproxy.master import requests
 from lbproxy.master.operator import OVER_RELOADS, UNTIL_RELOAD
 from tests.support.ports import free_port
@@ -318,7 +318,7 @@ def test_workers_come_and_go(reloads: Reloads) -> None:
 
 def test_a_backends_orders_are_in_the_ledger_that_workers_read(reloads: Reloads) -> None:
     master = reloads.master
-    cell = column_at(Column.ADMIN, 0)
+    cell = state_at(SlotState.ADMIN, 0)
     answer = master.ask(requests.BackendSet("web/127.0.0.1:9", "drain", 0))
     assert answer == {"ok": True, "backend": "web/127.0.0.1:9", "in_flight": 0, "note": OVER_RELOADS}
     assert is_drained(master.ledger().cells[cell])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.balance import places
-from lbproxy.balance.ledger import BACKEND_SLOTS, SIZE, Column, Health, Ledger, PerBackend, admin_cell, cell_at, column_at
+from lbproxy.balance import endpoints
+from lbproxy.balance.ledger import SIZE, SLOTS, Health, Ledger, PerSlot, SlotState, admin_cell, cell_at, state_at
 from lbproxy.balance.slots import SlotTable
 from lbproxy.config.model import Address, Backend, Config, Pool
 from lbproxy.errors import FrameError
@@ -14,8 +14,8 @@ from lbproxy.master.names import Names
 from lbproxy.master.prepare import Estate, Provision
 from tests.unit.balance.locks import Lock
 
-LISTENERS = BACKEND_SLOTS - 1
-"""A column that is no backend's."""
+LISTENERS = SLOTS - 1
+"""A slot that is no backend's."""
 APP, OTHER = Address("app.test", 80), Address("app.test", 81)
 
 
@@ -55,13 +55,13 @@ class Desk:
         )
 
     def _provision(self, config: Config) -> Provision:
-        pools = places.unplaced(config, self.estate.book.addresses)
-        slots = self.estate.slots.assign(places.identities(config, pools)).slots
-        placed = places.placed(pools, slots)
-        for slot in places.columns(placed):
-            self.ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
-        columns = places.columns(placed) | {LISTENERS}
-        return Provision(config, 2, (), placed, {}, None, -1, {}, columns)
+        pools = endpoints.unplaced(config, self.estate.book.addresses)
+        slots = self.estate.slots.assign(endpoints.identities(config, pools)).slots
+        placed = endpoints.placed(pools, slots)
+        for slot in endpoints.slots_of(placed):
+            self.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+        counted = endpoints.slots_of(placed) | {LISTENERS}
+        return Provision(config, 2, (), placed, {}, None, -1, {}, counted)
 
     def hear(self, *addresses: str, name: str = "app.test") -> None:
         self.names.heard(Resolved(name, ",".join(addresses)))
@@ -84,7 +84,7 @@ def test_a_new_address_has_a_column_and_everybody_is_told(events: Events) -> Non
     assert desk.stands() == {"app.test@10.0.0.1:80": 0, "app.test@10.0.0.2:80": 2}
     assert desk.told == [(1, Placed("web", "app.test:80", "10.0.0.1=0,10.0.0.2=2"))]
     assert [desk.ledger.health(slot) for slot in (0, 2)] == [Health.UP, Health.UNKNOWN]
-    assert desk.provisions[1].columns == {0, 1, 2, LISTENERS}
+    assert desk.provisions[1].slots == {0, 1, 2, LISTENERS}
     assert desk.estate.book.addresses["app.test"] == ("10.0.0.1", "10.0.0.2")
     fields = {"pool": "web", "name": "app.test:80", "added": ["app.test@10.0.0.2:80"], "removed": []}
     assert events == [("names.changed", fields)]
@@ -94,19 +94,19 @@ def test_a_new_address_has_a_column_and_everybody_is_told(events: Events) -> Non
 
 def test_who_left_leaves_its_column_for_a_while(events: Events) -> None:
     desk = Desk(config_of(pool("web", APP)))
-    desk.ledger.cells[cell_at(0, PerBackend.REQUESTS, 0)] = 7
+    desk.ledger.cells[cell_at(0, PerSlot.REQUESTS, 0)] = 7
     desk.hear("10.0.0.2")
-    assert desk.provisions[1].columns == {1, 2, LISTENERS}
+    assert desk.provisions[1].slots == {1, 2, LISTENERS}
     assert set(desk.estate.book.left) == {0}
     assert desk.forgotten == [("web", ["app.test@10.0.0.1:80"])]
-    desk.hear("10.0.0.1")  # it comes back, to its own column and counts, and has to be looked at again
+    desk.hear("10.0.0.1")  # it comes back, to its own slot and counts, and has to be looked at again
     assert desk.stands() == {"app.test@10.0.0.1:80": 0}
-    assert desk.ledger.backend_total(PerBackend.REQUESTS, 0) == 7
+    assert desk.ledger.slot_total(PerSlot.REQUESTS, 0) == 7
     assert desk.ledger.health(0) is Health.UNKNOWN
 
 
 def test_every_generation_and_every_use_follows_and_the_log_tells_each_once(events: Events) -> None:
-    """The same address in two generations has one column; in two pools, or at two ports, two."""
+    """The same address in two generations has one slot; in two pools, or at two ports, two."""
     desk = Desk(config_of(pool("web", APP)), config_of(pool("web", APP, OTHER), pool("api", APP)))
     desk.hear("10.0.0.2")
     assert [(generation, message.pool, message.backend) for generation, message in desk.told] == [
@@ -131,42 +131,42 @@ def test_generations_that_another_program_began_are_left_alone(events: Events) -
     desk.provisions[1].backends = {}
     desk.hear("10.0.0.2")
     assert [generation for generation, _ in desk.told] == [2]
-    assert desk.provisions[1].columns == {0, 1, LISTENERS}
+    assert desk.provisions[1].slots == {0, 1, LISTENERS}
 
 
 def test_orders_for_the_name(events: Events) -> None:
     desk = Desk(config_of(pool("web", APP)))
     desk.estate.book.order("web/app.test:80", admin_cell(True, None))
     desk.hear("10.0.0.1", "10.0.0.2")
-    assert [desk.ledger.cells[column_at(Column.ADMIN, slot)] for slot in (0, 2)] == [0, admin_cell(True, None)]
+    assert [desk.ledger.cells[state_at(SlotState.ADMIN, slot)] for slot in (0, 2)] == [0, admin_cell(True, None)]
 
 
 def test_orders_for_the_name_hold_for_who_comes_back_where_a_program_before_this_one_still_counts(events: Events) -> None:
-    """Its generation knows of no news, and its columns are in use all the time."""
+    """Its generation knows of no news, and its slots are in use all the time."""
     desk = Desk(config_of(pool("web", APP)), config_of(pool("web", APP)))
     desk.provisions[1].backends = {}
     desk.hear("10.0.0.2")
     desk.estate.book.order("web/app.test:80", admin_cell(True, None))
     desk.hear("10.0.0.1", "10.0.0.2")
-    assert desk.ledger.cells[column_at(Column.ADMIN, desk.stands(2)["app.test@10.0.0.1:80"])] == admin_cell(True, None)
+    assert desk.ledger.cells[state_at(SlotState.ADMIN, desk.stands(2)["app.test@10.0.0.1:80"])] == admin_cell(True, None)
 
 
 def test_no_room(events: Events) -> None:
     """Everything stays; it is tried again when control says it again, and then there may be."""
-    ports = [Address("10.9.9.9", 1000 + number) for number in range(BACKEND_SLOTS - 3)]
+    ports = [Address("10.9.9.9", 1000 + number) for number in range(SLOTS - 3)]
     desk = Desk(config_of(pool("web", APP, *ports)))
     desk.hear("10.0.0.2", "10.0.0.3")
     assert desk.told == []
     assert [event for event, _ in events] == ["names.no_room"]
     assert desk.estate.book.addresses["app.test"] == ("10.0.0.1",)
-    desk.hear("10.0.0.2")  # there is one column
+    desk.hear("10.0.0.2")  # there is one slot
     desk.hear("10.0.0.3")  # and none left: that of 10.0.0.1 lingers
     assert [event for event, _ in events] == ["names.no_room", "names.changed", "names.no_room"]
     desk.estate.book.left.clear()
-    desk.ledger.cells[cell_at(0, PerBackend.REQUESTS, 0)] = 7
+    desk.ledger.cells[cell_at(0, PerSlot.REQUESTS, 0)] = 7
     desk.hear("10.0.0.3")
     assert desk.stands()["app.test@10.0.0.3:80"] == 0
-    assert desk.ledger.backend_total(PerBackend.REQUESTS, 0) == 0  # nothing of the old owner shines through
+    assert desk.ledger.slot_total(PerSlot.REQUESTS, 0) == 0  # nothing of the old owner shines through
 
 
 @pytest.mark.parametrize("said", ["", "app.test", "0.0.0.0", "10.0.0.2,10.0.0.1", "10.0.0.1\n"])

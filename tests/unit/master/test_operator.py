@@ -13,17 +13,17 @@ from lbproxy.balance import backend as balance
 from lbproxy.balance.ledger import (
     HEADER_CELLS,
     SIZE,
-    Column,
     Health,
     Ledger,
-    PerBackend,
+    PerSlot,
     Scalar,
+    SlotState,
     admin_cell,
     cell_at,
-    column_at,
     is_drained,
     ordered_weight,
     scalar_at,
+    state_at,
 )
 from lbproxy.balance.slots import SlotTable
 from lbproxy.config.model import Address, Backend, Config, Listen, Log, Pool, Process, Route
@@ -52,7 +52,7 @@ def pool(name: str, *weights: int) -> Pool:
 
 
 def provision_of(config: Config) -> Provision:
-    """As prepare.py makes it, with a column for each backend in order."""
+    """As prepare.py makes it, with a slot for each backend in order."""
     backends: dict[str, tuple[balance.Backend, ...]] = {}
     slot = 0
     for each in config.pools:
@@ -120,7 +120,7 @@ class Desk(Play):
             self.do(Said(slot, Ready(7)))
 
     def order(self, slot: int) -> tuple[bool, int | None]:
-        cell = self.ledger.cells[column_at(Column.ADMIN, slot)]
+        cell = self.ledger.cells[state_at(SlotState.ADMIN, slot)]
         return is_drained(cell), ordered_weight(cell)
 
 
@@ -233,7 +233,7 @@ def test_a_second_stop_kills_as_a_second_signal_does(desk: Desk) -> None:
 
 def test_a_drain_is_written_down_and_lasts_over_reloads(desk: Desk) -> None:
     desk.ledger.open_row(0)
-    desk.ledger.cells[cell_at(0, PerBackend.IN_FLIGHT, 1)] = 4
+    desk.ledger.cells[cell_at(0, PerSlot.IN_FLIGHT, 1)] = 4
     answer = desk.answer(requests.BackendSet("web/web.test:9001", "drain", 0))
     assert answer == {"ok": True, "backend": "web/web.test:9001", "in_flight": 4, "note": OVER_RELOADS}
     assert [desk.order(slot) for slot in range(3)] == [(False, None), (True, None), (False, None)]
@@ -266,7 +266,7 @@ def test_the_configured_weight_is_no_order(desk: Desk) -> None:
     desk.answer(requests.BackendSet("web/web.test:9001", "weight", 0))
     assert desk.order(1) == (False, 0)
     assert desk.answer(requests.BackendSet("web/web.test:9001", "weight", 3))["note"] == "as the file says"
-    assert desk.ledger.cells[column_at(Column.ADMIN, 1)] == admin_cell(False, None)
+    assert desk.ledger.cells[state_at(SlotState.ADMIN, 1)] == admin_cell(False, None)
 
 
 def test_drain_and_weight_do_not_undo_each_other(desk: Desk) -> None:
@@ -337,8 +337,8 @@ def test_the_level_is_told_to_all_and_shown_until_the_next_reload(desk: Desk) ->
 
 def test_status_tells_of_generations_processes_traffic_and_backends(desk: Desk) -> None:
     desk.ledger.open_row(0)
-    desk.ledger.cells[column_at(Column.HEALTH, 0)] = Health.UP
-    desk.ledger.cells[cell_at(0, PerBackend.IN_FLIGHT, 0)] = 2
+    desk.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.UP
+    desk.ledger.cells[cell_at(0, PerSlot.IN_FLIGHT, 0)] = 2
     desk.ledger.cells[scalar_at(0, Scalar.CONNECTIONS)] = 5
     desk.do(Said(0, Heartbeat(3, 40_000, 5, 2)))
     status = desk.answer(requests.Status())
@@ -388,7 +388,7 @@ def test_status_before_anybody_serves() -> None:
 @pytest.mark.parametrize("absurd", [-(2**63), -1, 2**40, 2**63 - 1])
 def test_status_survives_whatever_a_child_that_was_taken_over_wrote_into_the_ledger(desk: Desk, absurd: int) -> None:
     cells = desk.ledger.cells
-    for at in (*range(1, HEADER_CELLS), *(column_at(column, 0) for column in Column), *range(scalar_at(0, 0), scalar_at(1, 0))):
+    for at in (*range(1, HEADER_CELLS), *(state_at(state, 0) for state in SlotState), *range(scalar_at(0, 0), scalar_at(1, 0))):
         cells[at] = absurd
     status = desk.answer(requests.Status())
     assert status["ok"] is True
@@ -408,7 +408,7 @@ def test_a_status_that_fails_is_an_answer_and_not_the_end(desk: Desk, monkeypatc
 
 @pytest.fixture
 def named(desk: Desk) -> Desk:
-    """The first of web is a name with two addresses, in columns 0 and 10."""
+    """The first of web is a name with two addresses, in slots 0 and 10."""
     provision = desk.provisions[1]
     first, *others = provision.backends["web"]
     addresses = [first._replace(name=f"web.test@{ip}:9000", ip=ip, slot=slot) for ip, slot in (("10.0.0.1", 0), ("10.0.0.2", 10))]
@@ -419,7 +419,7 @@ def named(desk: Desk) -> Desk:
 def test_an_order_for_a_name_is_one_for_all_its_addresses_and_those_to_come(named: Desk) -> None:
     named.ledger.open_row(0)
     for slot, count in ((0, 2), (10, 3), (1, 7)):
-        named.ledger.cells[cell_at(0, PerBackend.IN_FLIGHT, slot)] = count
+        named.ledger.cells[cell_at(0, PerSlot.IN_FLIGHT, slot)] = count
     answer = named.answer(requests.BackendSet("web.test:9000", "drain", 0))
     assert answer == {"ok": True, "backend": "web/web.test:9000", "in_flight": 5, "note": OVER_RELOADS}
     assert [named.order(slot) for slot in (0, 10, 1)] == [(True, None), (True, None), (False, None)]

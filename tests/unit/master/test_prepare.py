@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.balance.ledger import BACKEND_SLOTS, RETIRED, Column, Health, PerBackend, cell_at, column_at
+from lbproxy.balance.ledger import RETIRED, SLOTS, Health, PerSlot, SlotState, cell_at, state_at
 from lbproxy.config.model import (
     Address,
     Backend,
@@ -72,7 +72,7 @@ def test_all_of_it(tmp_path: Path) -> None:
         assert [backend.slot for backend in provision.backends["web"]] == [0, 1]
         assert os.readlink(f"/proc/self/fd/{provision.access_fd}") == config.log.access
         assert provision.metrics_socket is not None
-        assert provision.columns == {0, 1, *(listening.slot for listening in provision.listeners)}
+        assert provision.slots == {0, 1, *(listening.slot for listening in provision.listeners)}
         assert provision.terms == Terms(3, 30.0, 3600.0)
         assert estate.sockets == {config.listen[0].address: listener.socket, config.metrics.address: provision.metrics_socket}
         assert estate.warnings == []
@@ -126,11 +126,11 @@ def test_the_ledger_is_shared_with_a_fork_and_cannot_be_shrunk() -> None:
     fd, ledger, lock = shared_memory()
     child = os.fork()
     if child == 0:
-        ledger.cells[cell_at(5, PerBackend.IN_FLIGHT, 7)] = 42
+        ledger.cells[cell_at(5, PerSlot.IN_FLIGHT, 7)] = 42
         lock.acquire(True)
         os._exit(0)
     os.waitpid(child, 0)
-    assert ledger.cells[cell_at(5, PerBackend.IN_FLIGHT, 7)] == 42
+    assert ledger.cells[cell_at(5, PerSlot.IN_FLIGHT, 7)] == 42
     assert not lock.acquire(False)  # one lock for all
     lock.release()
     with pytest.raises(PermissionError):
@@ -187,7 +187,7 @@ def test_what_cannot_be_had_leaves_the_estate_as_it_was(first: tuple[Estate, Pro
     nowhere = Address("192.0.2.1", 9)  # RFC 5737: nobody's address
     here = Listen(Address("127.0.0.1", free_port()))  # this one could be had
     wanted = replace(old.config, listen=(*old.config.listen, here), metrics=Metrics(Address("127.0.0.1", free_port())))
-    crowd = tuple(Backend(Address("127.0.0.1", 1 + number)) for number in range(BACKEND_SLOTS - 1))
+    crowd = tuple(Backend(Address("127.0.0.1", 1 + number)) for number in range(SLOTS - 1))
     faulty = {
         "listen": replace(wanted, listen=(*wanted.listen, Listen(nowhere))),
         "metrics": replace(wanted, metrics=Metrics(nowhere)),
@@ -214,11 +214,11 @@ def test_backends_that_stay_keep_their_counts_and_new_ones_begin_at_zero(first: 
     cells = estate.ledger.cells
     estate.ledger.open_row(0)
     for slot in (0, 1, 2, 3):  # the third is the listener's
-        cells[cell_at(0, PerBackend.REQUESTS, slot)] = 7 + slot
-        cells[column_at(Column.HEALTH, slot)] = Health.UP
+        cells[cell_at(0, PerSlot.REQUESTS, slot)] = 7 + slot
+        cells[state_at(SlotState.HEALTH, slot)] = Health.UP
     new = provide(estate, with_backends(old.config, 9002, 9003), [old], old)
     assert {backend.port: backend.slot for backend in new.backends["web"]} == {9002: 1, 9003: 3}
-    assert [estate.ledger.backend_total(PerBackend.REQUESTS, slot) for slot in (0, 1, 3)] == [7, 8, 0]
+    assert [estate.ledger.slot_total(PerSlot.REQUESTS, slot) for slot in (0, 1, 3)] == [7, 8, 0]
     assert [listening.slot for listening in (*old.listeners, *new.listeners)] == [2, 2]
     assert [estate.ledger.health(slot) for slot in (0, 1, 3)] == [Health.UP, Health.UP, Health.UNKNOWN]
     new.close()
@@ -227,13 +227,13 @@ def test_backends_that_stay_keep_their_counts_and_new_ones_begin_at_zero(first: 
 def test_a_backend_that_comes_back_has_its_counts_and_is_looked_at_again(first: tuple[Estate, Provision]) -> None:
     estate, old = first
     estate.ledger.open_row(0)
-    estate.ledger.cells[cell_at(0, PerBackend.REQUESTS, 0)] = 7
-    estate.ledger.cells[column_at(Column.HEALTH, 0)] = Health.UP
+    estate.ledger.cells[cell_at(0, PerSlot.REQUESTS, 0)] = 7
+    estate.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.UP
     without = provide(estate, with_backends(old.config, 9002), [old], old)
     assert estate.ledger.health(0) is Health.UP  # the old generation goes by it yet
     again = provide(estate, old.config, [without], without)
     assert {backend.port: backend.slot for backend in again.backends["web"]} == {9001: 0, 9002: 1}
-    assert estate.ledger.backend_total(PerBackend.REQUESTS, 0) == 7
+    assert estate.ledger.slot_total(PerSlot.REQUESTS, 0) == 7
     assert estate.ledger.health(0) is Health.UNKNOWN
     without.close()
     again.close()
@@ -242,11 +242,11 @@ def test_a_backend_that_comes_back_has_its_counts_and_is_looked_at_again(first: 
 def test_places_in_the_ledger_of_living_generations_are_not_given_away(first: tuple[Estate, Provision]) -> None:
     """Until the last worker that counts there is gone."""
     estate, old = first
-    crowd = with_backends(old.config, *range(10_000, 10_000 + BACKEND_SLOTS - 2))
+    crowd = with_backends(old.config, *range(10_000, 10_000 + SLOTS - 2))
     with pytest.raises(StartError, match=r"1023 backends and listeners need more than the 1024 places"):
         provide(estate, crowd, [old])
     new = provide(estate, crowd)
-    assert len(new.columns) == BACKEND_SLOTS - 1
+    assert len(new.slots) == SLOTS - 1
     new.close()
 
 
@@ -339,7 +339,7 @@ def test_names_in_use_keep_their_addresses_over_a_reload_and_are_forgotten_after
         ("127.0.0.1:9002", 1),
     ]
     assert {one.pool_slot for one in new.backends["web"]} == {5}
-    assert new.columns == {1, 2, 3, 4, 5}  # the third is the listener's
+    assert new.slots == {1, 2, 3, 4, 5}  # the third is the listener's
     assert set(estate.book.addresses) == {"app.invalid"}
     without = provide(estate, old.config, [new], new)
     assert set(estate.book.addresses) == {"app.invalid"}  # a generation that drains has it yet

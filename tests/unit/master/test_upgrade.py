@@ -132,7 +132,7 @@ def test_a_program_that_cannot_be_executed_changes_nothing(before: Before, monke
 
 
 def test_the_next_program_finds_everything(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sockets, ledger, columns, pid file, generations, children and their pipes."""
+    """Sockets, ledger, slots, pid file, generations, children and their pipes."""
     worker = before.running[0]
     before.estate.ledger.cells[scalar_at(worker.slot, Scalar.ACCEPTED)] = 77
     before.estate.book.addresses["app.test"] = ("10.0.0.1", "fd00::1")
@@ -168,7 +168,7 @@ def _same(before: Before, estate: Estate, provisions: dict[int, Provision]) -> N
     assert all(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for sock in estate.sockets.values())
     assert estate.book == before.estate.book
     assert estate.slots.as_dict() == before.estate.slots.as_dict()
-    assert provisions[1].columns == before.provisions[1].columns
+    assert provisions[1].slots == before.provisions[1].slots
     assert provisions[1].listeners[0].socket is estate.sockets[before.config.listen[0].address]
     assert estate.pid_file is not None
     assert estate.pid_file.path == before.config.proxy.pid_file

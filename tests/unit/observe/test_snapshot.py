@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from lbproxy import __version__
-from lbproxy.balance.ledger import Admin, Column, Health, PerBackend, Scalar, admin_cell, cell_at, column_at, scalar_at
+from lbproxy.balance.ledger import Admin, Health, PerSlot, Scalar, SlotState, admin_cell, cell_at, scalar_at, state_at
 from lbproxy.config import model
 from lbproxy.observe.snapshot import facts, snapshot, totals
 from tests.unit.control.backends import new_ledger, pool_of, resolved
@@ -45,18 +45,18 @@ def test_facts_of_each_backend_come_from_its_own_slot() -> None:
     backends = [*reversed(resolved(pool_of("api", 1, 2, 3, health=OFF), first_slot=40))]
     for child in range(3):
         ledger.open_row(child)
-        for what in PerBackend:
+        for what in PerSlot:
             for backend in backends:
                 ledger.cells[cell_at(child, what, backend.slot)] = 1000 * child + 10 * backend.slot + what
-    ledger.cells[column_at(Column.HEALTH, 41)] = Health.UP
-    ledger.cells[column_at(Column.HEALTH_SINCE_MS, 41)] = 1_500
-    ledger.cells[column_at(Column.ADMIN, 42)] = Admin.DRAINED
-    ledger.cells[column_at(Column.CHECKS, 42)] = 9
-    ledger.cells[column_at(Column.CHECK_FAILURES, 42)] = 4
+    ledger.cells[state_at(SlotState.HEALTH, 41)] = Health.UP
+    ledger.cells[state_at(SlotState.HEALTH_SINCE_MS, 41)] = 1_500
+    ledger.cells[state_at(SlotState.ADMIN, 42)] = Admin.DRAINED
+    ledger.cells[state_at(SlotState.CHECKS, 42)] = 9
+    ledger.cells[state_at(SlotState.CHECK_FAILURES, 42)] = 4
     found = facts(ledger, backends)
     assert [fact.name for fact in found] == ["127.0.0.1:3", "127.0.0.1:2", "127.0.0.1:1"]
     for backend, fact in zip(backends, found, strict=True):
-        expected = tuple(ledger.backend_total(what, backend.slot) for what in list(PerBackend)[:5])
+        expected = tuple(ledger.slot_total(what, backend.slot) for what in list(PerSlot)[:5])
         assert (fact.in_flight, fact.queued, fact.requests, fact.failures, fact.connects) == expected
     assert [(fact.health, fact.health_since, fact.drained) for fact in found] == [
         ("unknown", 0.0, True),
@@ -72,8 +72,8 @@ def test_an_operators_weight_is_the_one_that_counts() -> None:
     ledger = new_ledger()
     backends = resolved(pool_of("api", 1, 2, 3, health=OFF))
     for backend, orders in zip(backends, (admin_cell(False, 7), admin_cell(True, 0), admin_cell(True, None)), strict=True):
-        ledger.cells[column_at(Column.ADMIN, backend.slot)] = orders
-        ledger.cells[column_at(Column.HEALTH, backend.slot)] = Health.UP
+        ledger.cells[state_at(SlotState.ADMIN, backend.slot)] = orders
+        ledger.cells[state_at(SlotState.HEALTH, backend.slot)] = Health.UP
     found = facts(ledger, backends)
     assert [(fact.weight, fact.configured_weight, fact.drained, fact.usable) for fact in found] == [
         (7, 1, False, True),
@@ -92,10 +92,10 @@ def test_a_snapshot_holds_all_pools_in_their_order() -> None:
 
 
 def test_the_queue_of_a_pool_that_moves_is_shown_at_its_first_backend() -> None:
-    """It stands in a column of its own, as backends come and go."""
+    """It stands in a slot of its own, as backends come and go."""
     ledger = new_ledger()
     ledger.open_row(0)
     backends = [backend._replace(pool_slot=50) for backend in resolved(pool_of("api", 1, 2, health=OFF), first_slot=40)]
-    ledger.cells[cell_at(0, PerBackend.QUEUED, 50)] = 5
+    ledger.cells[cell_at(0, PerSlot.QUEUED, 50)] = 5
     assert [fact.queued for fact in facts(ledger, backends)] == [5, 0]
     assert [fact.written for fact in facts(ledger, backends)] == ["127.0.0.1:1", "127.0.0.1:2"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.keyed_pool import AskingPool
-from lbproxy.balance.ledger import Column, Health, PickLock, column_at
+from lbproxy.balance.keyed_pool import KeyedPool
+from lbproxy.balance.ledger import Health, PickLock, SlotState, state_at
 from lbproxy.balance.sticky import Words
 from lbproxy.config import model
 from lbproxy.proxy.admission import Admission
@@ -21,7 +21,7 @@ def sticky_world() -> tuple[World, Words]:
     """Two backends and a cookie."""
     world = World()
     backends = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(2)]
-    pool = AskingPool("app", backends, world.ledger, PickLock(NoLock(), world.ledger, 0), 0)
+    pool = KeyedPool("app", backends, world.ledger, PickLock(NoLock(), world.ledger, 0), 0)
     words = Words(b"s" * 32, [backend.identity for backend in backends])
     world.service.router = Router([(model.Route("app"), Destination(pool, model.Timeouts()))])
     world.service.admissions = {"app": Admission(pool, Affinity(sticky=Sticky("srv", words, "lax", 0)))}
@@ -58,7 +58,7 @@ def test_a_client_stays_with_its_backend() -> None:
 def test_an_unfit_backend_is_left_and_the_client_is_told_so() -> None:
     """Whose backend is down gets another one, and its cookie."""
     world, words = sticky_world()
-    world.ledger.cells[column_at(Column.HEALTH, 1)] = Health.DOWN
+    world.ledger.cells[state_at(SlotState.HEALTH, 1)] = Health.DOWN
     client = world.connect()
     client.feed(get("/", f"Cookie: srv={words.of(1).decode()}"))
     world.upstream.feed(ok())
@@ -84,7 +84,7 @@ def test_no_backend_left() -> None:
     """503, as in any pool."""
     world, _ = sticky_world()
     for slot in range(2):
-        world.ledger.cells[column_at(Column.HEALTH, slot)] = Health.DOWN
+        world.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.DOWN
     client = world.connect()
     client.feed(get())
     assert client.take().startswith(b"HTTP/1.1 503 ")
@@ -110,10 +110,10 @@ def test_clients_stay_with_backends_that_stay() -> None:
     pool = destination.pool
     word = words.of(1)
     backends = [pool.backends[1], Backend("app", "b7", "backend.test", "10.0.0.1", 9007, 1, 0, 7)]
-    world.ledger.cells[column_at(Column.HEALTH, 7)] = Health.UP
+    world.ledger.cells[state_at(SlotState.HEALTH, 7)] = Health.UP
     fresh = Words(b"s" * 32, [backend.identity for backend in backends])
-    pool.follow(backends, None)
-    world.service.admissions["app"].follow(Affinity(sticky=Sticky("srv", fresh, "lax", 0)))
+    pool.set_backends(backends, None)
+    world.service.admissions["app"].backends_moved(Affinity(sticky=Sticky("srv", fresh, "lax", 0)))
     client = world.connect()
     client.feed(get("/", f"Cookie: srv={word.decode()}"))
     world.upstream.feed(ok())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.balance.ledger import Column, Health, PerBackend, column_at
+from lbproxy.balance.ledger import Health, PerSlot, SlotState, state_at
 from tests.unit.proxy.world import EOF, FakeStream, World, get, ok
 
 SCHEMES = ["NTLM", "Negotiate", "negotiate", "Kerberos", "Nego2"]
@@ -121,11 +121,11 @@ def test_a_backend_that_may_not_be_used_is_not() -> None:
     world = World(backends=2)
     client = world.connect()
     own = log_in(world, client)
-    assert world.ledger.backend_total(PerBackend.IN_FLIGHT, 0) == 0
-    world.ledger.cells[column_at(Column.HEALTH, 0)] = Health.DOWN
+    assert world.ledger.slot_total(PerSlot.IN_FLIGHT, 0) == 0
+    world.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.DOWN
     client.feed(get())
     assert world.dials == [9000, 9001]
-    assert world.ledger.backend_total(PerBackend.IN_FLIGHT, 1) == 1
+    assert world.ledger.slot_total(PerSlot.IN_FLIGHT, 1) == 1
     world.upstream.feed(refusal("NTLM"))
     client.feed(EOF)
     assert own.end == world.upstream.end == "close"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.balance.ledger import PerBackend, Scalar
+from lbproxy.balance.ledger import PerSlot, Scalar
 from lbproxy.config import model
 from lbproxy.errors import ConnectionLost
 from lbproxy.streams import BLOCK
@@ -201,7 +201,7 @@ def test_a_backend_is_free_as_soon_as_it_has_said_everything(form: str) -> None:
         wire = ok(body)
         backend.feed(*([wire] if form == "with its head" else [wire[:1000], wire[1000:]]))
     assert in_flight(world) == 0
-    assert world.count(PerBackend.IN_FLIGHT, 0) == 0
+    assert world.count(PerSlot.IN_FLIGHT, 0) == 0
     assert len(slow.sent) == 100
     other = world.connect()
     other.feed(get())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbproxy.balance.ledger import PerBackend, Scalar
+from lbproxy.balance.ledger import PerSlot, Scalar
 from lbproxy.config import model
 from tests.unit.proxy.world import CHUNKED, EOF, LOST, FakeStream, World, get, ok
 
@@ -35,13 +35,13 @@ def test_a_request_is_forwarded_and_its_answer_passed_on() -> None:
     assert sent.startswith(b"GET /path?q=1 HTTP/1.1\r\n")
     assert b"\r\nX-Custom: 7\r\n" in sent
     assert b"\r\nX-Forwarded-For: 192.0.2.1\r\n" in sent
-    assert world.ledger.backend_total(PerBackend.IN_FLIGHT, 0) == 1
+    assert world.ledger.slot_total(PerSlot.IN_FLIGHT, 0) == 1
     world.upstream.feed(ok(b"hello", "X-Backend: 1"))
     got = client.take()
     assert got.startswith(b"HTTP/1.1 200 OK\r\n")
     assert b"\r\nX-Backend: 1\r\n" in got
     assert body_of(got) == b"hello"
-    assert world.ledger.backend_total(PerBackend.IN_FLIGHT, 0) == 0
+    assert world.ledger.slot_total(PerSlot.IN_FLIGHT, 0) == 0
     [line] = world.lines()
     assert (line["status"], line["reason"], line["backend"], line["tries"]) == (200, "", "b0", 1)
     assert line["bytes_out"] == len(got)
@@ -74,8 +74,8 @@ def test_connections_are_reused_and_counted() -> None:
     for _ in range(3):
         assert body_of(answered(world, client, get(), ok())) == b"ok"
     assert world.dials == [9000]
-    assert world.count(PerBackend.CONNECTS, 0) == 1
-    assert world.count(PerBackend.REQUESTS, 0) == 3
+    assert world.count(PerSlot.CONNECTS, 0) == 1
+    assert world.count(PerSlot.REQUESTS, 0) == 3
     assert world.outcomes() == [(200, "")] * 3
     world.at_rest()
 

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from lbproxy.balance.ledger import Column, Health, PerBackend, column_at
+from lbproxy.balance.ledger import Health, PerSlot, SlotState, state_at
 from lbproxy.config import model
 from lbproxy.proxy.response_head import MAX_RESPONSE_HEAD
 from tests.unit.proxy.world import EOF, LOST, UNHEARD, FakeStream, World, get, ok, post
@@ -32,8 +32,8 @@ def test_a_refused_connection_costs_nothing() -> None:
     world.upstream.feed(ok())
     [line] = world.lines()
     assert (line["status"], line["reason"], line["backend"], line["tries"]) == (200, "", "b1", 2)
-    assert world.count(PerBackend.FAILURES, 0) == 1
-    assert world.count(PerBackend.CONNECTS, 0) == 0
+    assert world.count(PerSlot.FAILURES, 0) == 1
+    assert world.count(PerSlot.CONNECTS, 0) == 0
     assert world.service.counters.retries == 1
     world.at_rest()
 
@@ -67,7 +67,7 @@ def test_a_reused_connection_that_died_is_replaced(method: str, death: bytes | E
     assert client.take().endswith(b"second")
     lines = world.lines()
     assert [(line["status"], line["tries"]) for line in lines] == [(200, 1), (200, 1)]
-    assert world.count(PerBackend.FAILURES, 0) == 0
+    assert world.count(PerSlot.FAILURES, 0) == 0
     world.at_rest()
 
 
@@ -85,7 +85,7 @@ def test_what_a_dying_backend_may_have_done_is_not_done_twice(method: str, death
     assert not world.upstreams[1].sent.count(b"an order")
     assert client.take().startswith(b"HTTP/1.1 502 ")
     assert world.outcomes()[2:] == [(502, "response_closed")]
-    assert world.count(PerBackend.FAILURES, 0) == 1
+    assert world.count(PerSlot.FAILURES, 0) == 1
     world.at_rest()
 
 
@@ -244,7 +244,7 @@ def test_an_answer_that_is_refused_is_an_answer(answer: bytes, method: str, mino
     assert len(world.dials) == 1
     [line] = world.lines()
     assert line["reason"].startswith("response_")
-    assert (world.count(PerBackend.FAILURES, 0), world.count(PerBackend.REFUSED_ANSWERS, 0)) == (0, 1)
+    assert (world.count(PerSlot.FAILURES, 0), world.count(PerSlot.REFUSED_ANSWERS, 0)) == (0, 1)
     world.at_rest()
 
 
@@ -254,7 +254,7 @@ def test_a_chunk_that_breaks_later_is_told_apart_from_a_death() -> None:
         client = world.connect()
         client.feed(get())
         world.upstream.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n", answer)
-        assert (world.count(PerBackend.FAILURES, 0), world.count(PerBackend.REFUSED_ANSWERS, 0)) == (failures, refused)
+        assert (world.count(PerSlot.FAILURES, 0), world.count(PerSlot.REFUSED_ANSWERS, 0)) == (failures, refused)
 
 
 @pytest.mark.parametrize(("retry_on", "death", "again"), [
@@ -298,7 +298,7 @@ def test_no_route_and_no_backend() -> None:
     client = world.connect()
     client.feed(get("/other"))
     assert client.take().startswith(b"HTTP/1.1 404 ")
-    world.ledger.cells[column_at(Column.HEALTH, 0)] = Health.DOWN
+    world.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.DOWN
     client.feed(get("/api/x"))
     got = client.take()
     assert got.startswith(b"HTTP/1.1 503 ")

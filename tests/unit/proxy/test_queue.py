@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import Lease
-from lbproxy.balance.ledger import Column, Health, PerBackend, PickLock, column_at
-from lbproxy.balance.line import Line
-from lbproxy.balance.queueing_pool import QueueingPool
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import Health, PerSlot, PickLock, SlotState, state_at
+from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.selection import NO_PREFERENCE, Preference
+from lbproxy.balance.shared_queue import SharedQueue
 from lbproxy.balance.source_hash import Ring
 from lbproxy.config import model
 from lbproxy.proxy.admission import Admission
@@ -30,9 +30,9 @@ class Crowd:
         backends = [Backend("app", "b0", "backend.test", "10.0.0.1", 9000, 1, 1, 0)]
         self.rung: list[int] = []
         self.pool, self.other = (
-            QueueingPool(
+            QueuedPool(
                 "app", backends, world.ledger, PickLock(NoLock(), world.ledger, child), child, None, 0,
-                Line(world.ledger, child, 0, limit, world.clock), self.rung.append,
+                SharedQueue(world.ledger, child, 0, limit, world.clock), self.rung.append,
             )
             for child in (0, 1)
         )  # fmt: skip
@@ -54,8 +54,8 @@ class Crowd:
 
     def at_rest(self) -> None:
         assert len(self.queue) == 0
-        assert self.world.ledger.backend_total(PerBackend.QUEUED, 0) == 0
-        assert self.world.ledger.backend_total(PerBackend.LINE_HEAD, 0) == 0
+        assert self.world.ledger.slot_total(PerSlot.QUEUED, 0) == 0
+        assert self.world.ledger.slot_total(PerSlot.LINE_HEAD, 0) == 0
         self.world.at_rest()
 
 
@@ -78,11 +78,11 @@ def test_they_are_served_in_order() -> None:
 def test_a_place_in_another_worker_rings_here() -> None:
     """And one that comes while somebody waits here does not overtake."""
     crowd = Crowd()
-    held = crowd.other.pick_for(NO_PREFERENCE)
+    held = crowd.other.pick((), NO_PREFERENCE)
     assert isinstance(held, Lease)
     client = crowd.ask()
     held.release()
-    assert not isinstance(crowd.other.pick_for(NO_PREFERENCE), Lease)
+    assert not isinstance(crowd.other.pick((), NO_PREFERENCE), Lease)
     crowd.ring()
     crowd.world.upstream.feed(ok())
     assert client.take().startswith(b"HTTP/1.1 200 ")
@@ -152,13 +152,13 @@ def test_a_client_that_leaves(at_the_same_moment: bool) -> None:
 def test_what_nobody_rings_for_is_found_in_time() -> None:
     """The requests of a worker that died; and when the backend is down there is nothing to wait for."""
     crowd = Crowd()
-    assert isinstance(crowd.other.pick_for(NO_PREFERENCE), Lease)
+    assert isinstance(crowd.other.pick((), NO_PREFERENCE), Lease)
     client = crowd.ask()
     crowd.world.ledger.retire_row(1)
     crowd.queue.turn()
     crowd.world.settle()
     late = crowd.ask()
-    crowd.world.ledger.cells[column_at(Column.HEALTH, 0)] = Health.DOWN
+    crowd.world.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.DOWN
     assert not crowd.queue.turn()
     crowd.world.settle()
     assert late.take().startswith(b"HTTP/1.1 503 ")
@@ -188,16 +188,16 @@ def test_who_waits_keeps_his_place_when_backends_change() -> None:
     assert len(crowd.queue) == 2
     old = crowd.pool.backends[0]
     fresh = Backend("app", "b5", "backend.test", "10.0.0.2", 9005, 1, 1, 5)
-    crowd.world.ledger.cells[column_at(Column.HEALTH, 5)] = Health.UP
-    crowd.pool.follow([fresh], None)
-    crowd.world.service.admissions["app"].follow(Affinity())
+    crowd.world.ledger.cells[state_at(SlotState.HEALTH, 5)] = Health.UP
+    crowd.pool.set_backends([fresh], None)
+    crowd.world.service.admissions["app"].backends_moved(Affinity())
     crowd.world.settle()
     assert len(crowd.queue) == 1
     assert crowd.world.dials == [9000, 9005]
     one, two = crowd.world.upstreams
     one.feed(ok(b"old"))
     assert first.take().endswith(b"old")
-    assert crowd.world.ledger.backend_total(PerBackend.IN_FLIGHT, old.slot) == 0
+    assert crowd.world.ledger.slot_total(PerSlot.IN_FLIGHT, old.slot) == 0
     two.feed(ok(b"new"))
     assert second.take().endswith(b"new")
     crowd.ring()
@@ -219,8 +219,8 @@ def test_what_they_want_is_who_it_was(moved: list[int], wanted: Preference) -> N
     crowd.ask()
     [waiting] = crowd.queue._line
     waiting.preference = Preference(2, 7, OLD)
-    crowd.queue.follow(moved, NEW)
+    crowd.queue.backends_moved(moved, NEW)
     assert waiting.preference == wanted
     waiting.preference = NO_PREFERENCE
-    crowd.queue.follow(moved, NEW)
+    crowd.queue.backends_moved(moved, NEW)
     assert waiting.preference == NO_PREFERENCE

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import SIZE, Ledger, PerBackend, PickLock, cell_at
+from lbproxy.balance.ledger import SIZE, Ledger, PerSlot, PickLock, cell_at
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
 from lbproxy.http.h1.request import parse_request
@@ -29,11 +29,11 @@ class Fleet:
         self.other = Pool("other", [backends[0]._replace(slot=6)], self.ledger, locks[0], 0)
         for child, requests in enumerate(live):
             self.ledger.open_row(child)
-            self.ledger.cells[cell_at(child, PerBackend.IN_FLIGHT, 4 + child % 2)] = requests
+            self.ledger.cells[cell_at(child, PerSlot.IN_FLIGHT, 4 + child % 2)] = requests
         self.of = [Retries(self.ledger.cells, child, lock, self.slept.append, pools, chance) for child, lock in enumerate(locks)]
 
     def retrying(self) -> int:
-        return self.ledger.backend_total(PerBackend.RETRYING, 4)
+        return self.ledger.slot_total(PerSlot.RETRYING, 4)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_share_of_what_is_in_flight_over_all_workers(live: tuple[int, int], sh
     fleet.of[0].end(begun[0])
     assert fleet.of[1].begin(fleet.pool, 1, True) == begun[1]
     fleet.ledger.retire_row(0)
-    assert fleet.retrying() == fleet.ledger.cells[cell_at(1, PerBackend.RETRYING, 4)] == 1 + allowed // 2
+    assert fleet.retrying() == fleet.ledger.cells[cell_at(1, PerSlot.RETRYING, 4)] == 1 + allowed // 2
 
 
 @pytest.mark.parametrize(("chance", "second", "last"), [(0.0, SHORTEST, SHORTEST), (0.999999, 0.05, LONGEST)])
@@ -134,7 +134,7 @@ def test_an_exchange_pauses_only_after_something_was_sent() -> None:
     world.upstream.feed(ok())
     assert client.take().startswith(b"HTTP/1.1 200 ")
     assert len(world.slept) == 1
-    assert world.count(PerBackend.RETRYING, 0) == 0
+    assert world.count(PerSlot.RETRYING, 0) == 0
     world.at_rest()
 
 
@@ -153,13 +153,13 @@ def test_a_refused_connection_costs_nobody_anything() -> None:
 def test_an_exchange_beyond_the_budget_gives_up() -> None:
     """And tells what went wrong, as if it were the last try."""
     world = World()
-    world.ledger.cells[cell_at(0, PerBackend.RETRYING, 0)] = LEAST
+    world.ledger.cells[cell_at(0, PerSlot.RETRYING, 0)] = LEAST
     client = world.connect()
     client.feed(get())
     world.upstream.feed(EOF)
     assert client.take().startswith(b"HTTP/1.1 502 ")
     assert len(world.dials) == 1
-    world.ledger.cells[cell_at(0, PerBackend.RETRYING, 0)] = 0
+    world.ledger.cells[cell_at(0, PerSlot.RETRYING, 0)] = 0
     world.at_rest()
 
 

@@ -132,7 +132,7 @@ def test_who_left_takes_everything_along(idle: IdleUpstreams) -> None:
         idle.put(connection, 0.0)
     assert idle.take(0) is busy
     fresh, never_kept = upstream()
-    idle.follow({0}, {1})
+    idle.backends_moved({0}, {1})
     assert (closed.closed, late.closed, quiet.closed) == (1, 0, 0)
     idle.put(busy, 1.0)
     idle.put(fresh, 1.0)
@@ -142,8 +142,8 @@ def test_who_left_takes_everything_along(idle: IdleUpstreams) -> None:
 
 
 def test_a_column_with_a_new_owner_is_as_any_other(idle: IdleUpstreams) -> None:
-    idle.follow({0}, {1})
-    idle.follow({1}, {0})
+    idle.backends_moved({0}, {1})
+    idle.backends_moved({1}, {0})
     newcomer, _ = upstream()
     idle.put(newcomer, 0.0)
     assert idle.take(0) is newcomer

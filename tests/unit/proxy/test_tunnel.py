@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbproxy.balance.ledger import PerBackend, Scalar
+from lbproxy.balance.ledger import PerSlot, Scalar
 from lbproxy.config import model
 from lbproxy.proxy.tunnel import HALF_CLOSED
 from tests.unit.proxy.tunnels import ASK, GRANT, ended, opened, tunnels
@@ -28,12 +28,12 @@ def test_the_lease_lasts_as_long_as_the_tunnel() -> None:
         backend.feed(b"pong!")
         assert client.take() == b"pong!"
         world.pass_time(100.0)
-    assert world.count(PerBackend.IN_FLIGHT, 0) == 1
+    assert world.count(PerSlot.IN_FLIGHT, 0) == 1
     assert world.ledger.total(Scalar.LIVE_REQUESTS) == 1
     assert len(world.strands) == 2, "one strand a direction, none a message"
     client.feed(EOF)
     backend.feed(EOF)
-    assert world.count(PerBackend.IN_FLIGHT, 0) == 0
+    assert world.count(PerSlot.IN_FLIGHT, 0) == 0
     [line] = world.lines()
     assert (line["status"], line["reason"], line["backend"]) == (101, "", "b0")
     assert line["bytes_in"] == sent + 3 * 4

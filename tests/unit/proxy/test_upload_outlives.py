@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.balance.ledger import PerBackend
+from lbproxy.balance.ledger import PerSlot
 from lbproxy.config import model
 from tests.unit.proxy.test_upload import CHUNKED_POST, body_at, unchunked
 from tests.unit.proxy.world import EOF, LOST, World, get, ok, post
@@ -42,7 +42,7 @@ def test_the_end_of_the_answer_is_not_the_end_of_the_request(chunked: bool, answ
     got = client.take()
     assert got.startswith(b"HTTP/1.1 20")
     assert b"Connection: close" not in got
-    assert world.ledger.backend_total(PerBackend.IN_FLIGHT, 0) == 1, "the backend is at work still"
+    assert world.ledger.slot_total(PerSlot.IN_FLIGHT, 0) == 1, "the backend is at work still"
     assert world.lines() == []
     for at in range(10, len(body), 5000):
         world.pass_time(20.0)

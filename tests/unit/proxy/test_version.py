@@ -198,5 +198,5 @@ def test_a_slot_that_changes_hands_is_unknown_again() -> None:
     """Backends come and go."""
     world = unheard()
     world.idle.heard(0, 1)
-    world.idle.follow([0], [])
+    world.idle.backends_moved([0], [])
     assert world.idle.speaks(0) == 0

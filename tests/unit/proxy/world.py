@@ -16,7 +16,7 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, Scalar, cell_at, column_at, scalar_at
+from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, PickLock, Scalar, SlotState, cell_at, scalar_at, state_at
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
 from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
@@ -246,7 +246,7 @@ class FakeStream(Stream):
 
 
 DOOR = 20
-"""The column of the listener that clients come through."""
+"""The slot of the listener that clients come through."""
 
 
 class FakeAlarm:
@@ -303,7 +303,7 @@ class World:
         self.ledger.open_row(0)
         servers = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(backends)]
         for slot in range(backends):
-            self.ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
+            self.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
         pick_lock = PickLock(NoLock(), self.ledger, 0)
         balanced = Pool("app", servers, self.ledger, pick_lock, 0)
         self.door = Door(self.ledger, pick_lock, 0, DOOR, 0, NoBells())
@@ -454,7 +454,7 @@ class World:
         """Status and reason of each of these lines."""
         return [(line["status"], line["reason"]) for line in self.lines()]
 
-    def count(self, what: PerBackend, slot: int) -> int:
+    def count(self, what: PerSlot, slot: int) -> int:
         return self.ledger.cells[cell_at(0, what, slot)]
 
     def at_rest(self) -> None:
@@ -462,7 +462,7 @@ class World:
         self.pass_time(2.5)
         assert self.faults == []
         assert self.ledger.verify() == []
-        in_flight = [self.ledger.backend_total(PerBackend.IN_FLIGHT, slot) for slot in range(8)]
+        in_flight = [self.ledger.slot_total(PerSlot.IN_FLIGHT, slot) for slot in range(8)]
         assert not any(in_flight), f"in flight: {in_flight}"
         assert self.ledger.total(Scalar.LIVE_REQUESTS) == 0
         assert self.scratch is None or not self.scratch.blocks, "blocks that nobody freed"

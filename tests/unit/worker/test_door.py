@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.balance.ledger import SIZE, Ledger, PerBackend, PickLock, Scalar
+from lbproxy.balance.ledger import SIZE, Ledger, PerSlot, PickLock, Scalar
 from lbproxy.worker.door import Door
 from tests.unit.balance.locks import Lock
 
@@ -44,7 +44,7 @@ class House:
     def inside(self) -> int:
         assert self.ledger.verify() == []
         assert not self.lock.held
-        assert self.ledger.total(Scalar.CONNECTIONS) == self.ledger.backend_total(PerBackend.OPEN, SLOT)
+        assert self.ledger.total(Scalar.CONNECTIONS) == self.ledger.slot_total(PerSlot.OPEN, SLOT)
         return self.ledger.total(Scalar.CONNECTIONS)
 
 

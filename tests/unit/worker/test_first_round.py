@@ -8,7 +8,7 @@ from typing import Any, cast
 import gevent
 from gevent.hub import get_hub
 
-from lbproxy.balance.ledger import Column, Health, column_at
+from lbproxy.balance.ledger import Health, SlotState, state_at
 from lbproxy.config import model
 from lbproxy.ipc.handover import Handover
 from lbproxy.worker.first_round import IMPORTS, FirstRound, longest
@@ -29,7 +29,7 @@ class Round:
 
     def turn(self, health: dict[int, Health] | None = None, now: float = 0.0) -> list[float]:
         for slot, value in (health or {}).items():
-            self.ledger.cells[column_at(Column.HEALTH, slot)] = value
+            self.ledger.cells[state_at(SlotState.HEALTH, slot)] = value
         self.now = now
         gevent.sleep(0.05)
         return self.told

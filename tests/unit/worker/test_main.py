@@ -19,7 +19,7 @@ from typing import Any, Self
 import psutil
 import pytest
 
-from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, Scalar, column_at
+from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, Scalar, SlotState, state_at
 from lbproxy.ipc.messages import Drain, Drained, Heartbeat, Message, Quit, Ready, ReopenLogs, Serve, SetLogLevel
 from lbproxy.ipc.pipe import MasterPipe, socket_pair
 from tests.support.certificates import Authority
@@ -94,7 +94,7 @@ class Worker:
         self.ledger = Ledger(mmap.mmap(memory, SIZE))
         self.ledger.open_row(0)
         for slot in range(len(backends)):
-            self.ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
+            self.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
         ours, theirs = socket_pair()
         self.pipe = MasterPipe(ours)
         self.log = directory / "access.log"
@@ -240,8 +240,8 @@ def test_it_serves_counts_logs_and_goes(office: Office) -> None:
     assert isinstance(beat, Heartbeat)
     assert beat.rss_kib > 1000
     assert (beat.requests, beat.connections, beat.live_requests) == (3, 2, 0)
-    assert worker.ledger.backend_total(PerBackend.REQUESTS, 0) == 3
-    assert worker.ledger.backend_total(PerBackend.CONNECTS, 0) == 1
+    assert worker.ledger.slot_total(PerSlot.REQUESTS, 0) == 3
+    assert worker.ledger.slot_total(PerSlot.CONNECTS, 0) == 1
     assert worker.ledger.total(Scalar.HANDSHAKES) == 1
     assert worker.ledger.total(Scalar.CONNECTIONS) == 2
     eventually(lambda: len(worker.lines()) == 3, "the log is written")

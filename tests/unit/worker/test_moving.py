@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from gevent.hub import get_hub
 
-from lbproxy.balance import places
-from lbproxy.balance.board import Lease
-from lbproxy.balance.keyed_pool import AskingPool
-from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, cell_at, column_at
-from lbproxy.balance.pool import ASK
-from lbproxy.balance.queueing_pool import QueueingPool
+from lbproxy.balance import endpoints
+from lbproxy.balance.keyed_pool import KeyedPool
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, SlotState, cell_at, state_at
+from lbproxy.balance.pick_result import ASK
+from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.selection import NO_PREFERENCE
 from lbproxy.config import model
 from lbproxy.ipc.handover import Handover
@@ -33,17 +33,17 @@ NAME = "app.test:80"
 
 
 class Scene:
-    """One pool: a name with one address in column 0, an address in column 1, the pool's own column 2."""
+    """One pool: a name with one address in slot 0, an address in slot 1, the pool's own slot 2."""
 
     def __init__(self, limit: int = 0, **settings: Any) -> None:
         ledger = self.ledger = Ledger(bytearray(SIZE))
         ledger.open_row(0)
         for slot in range(6):
-            ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
+            ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
         written = (model.Backend(model.Address("app.test", 80), 1, limit), model.Backend(model.Address("10.9.9.9", 80), 1, limit))
         config = model.Config("", (), (), (model.Pool("app", written, **settings),))
-        pools = places.unplaced(config, {"app.test": ("10.0.0.1",)})
-        placed = places.placed(pools, dict(zip(places.identities(config, pools), range(3), strict=True)))
+        pools = endpoints.unplaced(config, {"app.test": ("10.0.0.1",)})
+        placed = endpoints.placed(pools, dict(zip(endpoints.identities(config, pools), range(3), strict=True)))
         one, other = socket.socketpair()
         other.close()
         with one:
@@ -55,13 +55,11 @@ class Scene:
         self.pool = self.pools.pools["app"]
 
     def place(self, text: str) -> None:
-        self.moving.follow(Placed("app", NAME, text))
+        self.moving.relocate(Placed("app", NAME, text))
 
     def picks(self, count: int = 12) -> set[str]:
         """Who gets requests."""
-        leases = [
-            self.pool.pick_for(NO_PREFERENCE) if isinstance(self.pool, AskingPool) else self.pool.pick() for _ in range(count)
-        ]
+        leases = [self.pool.pick((), NO_PREFERENCE) if isinstance(self.pool, KeyedPool) else self.pool.pick() for _ in range(count)]
         for lease in leases:
             assert isinstance(lease, Lease)
             lease.release()
@@ -97,16 +95,16 @@ def test_idle_connections_of_who_left_are_closed(scene: Scene) -> None:
 
 
 def test_the_queue_stays_where_it_is() -> None:
-    """In the pool's own column: workers that follow a moment later still stand in the same line."""
+    """In the pool's own slot: workers that follow a moment later still stand in the same line."""
     scene = Scene(limit=1)
     try:
         pool = scene.pool
-        assert isinstance(pool, QueueingPool)
+        assert isinstance(pool, QueuedPool)
         assert pool.pick() is ASK
         assert pool.join() == 1
         scene.place("10.0.0.2=3")
         assert pool.join() == 2
-        assert scene.ledger.cells[cell_at(0, PerBackend.QUEUED, 2)] == 2
-        assert scene.ledger.cells[cell_at(0, PerBackend.LINE_HEAD, 2)] == 1
+        assert scene.ledger.cells[cell_at(0, PerSlot.QUEUED, 2)] == 2
+        assert scene.ledger.cells[cell_at(0, PerSlot.LINE_HEAD, 2)] == 1
     finally:
         os.close(scene.bells._mine)

@@ -10,30 +10,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import Lease
+from lbproxy.balance.lease import Lease
 from lbproxy.balance.ledger import (
     COUNT_ROW_CELLS,
     RETIRED,
     WHOLE_SIZE,
-    Column,
     Header,
     Health,
     Ledger,
-    PerBackend,
+    PerSlot,
     PickLock,
     Scalar,
+    SlotState,
     cell_at,
-    column_at,
     rows_of,
     scalar_at,
+    state_at,
 )
-from lbproxy.balance.line import Line
+from lbproxy.balance.pick_result import Unavailable
 from lbproxy.balance.policy import Policy
-from lbproxy.balance.pool import Pool, Unavailable
-from lbproxy.balance.queueing_pool import QueueingPool
+from lbproxy.balance.pool import Pool
+from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
-from lbproxy.balance.selection import NO_PREFERENCE
+from lbproxy.balance.selection import Preference
+from lbproxy.balance.shared_queue import SharedQueue
 from lbproxy.balance.turns import Turns
 from lbproxy.filter.counts import CountTable
 from lbproxy.filter.rates import SPAN, RateTable
@@ -52,9 +53,9 @@ NUMBERS = st.one_of(
     st.sampled_from([-(2**63), -1, 0, 1, 2, 2**24, 2**32, 2**53, 2**62, 2**63 - 1]), st.integers(-(2**63), 2**63 - 1)
 )
 PLACES = st.one_of(
-    st.builds(cell_at, st.just(BAD), st.sampled_from(PerBackend), st.sampled_from([0, 1, 2, LISTENER])),
+    st.builds(cell_at, st.just(BAD), st.sampled_from(PerSlot), st.sampled_from([0, 1, 2, LISTENER])),
     st.builds(scalar_at, st.just(BAD), st.integers(0, 63)),
-    st.builds(column_at, st.sampled_from(Column), st.integers(0, 2)),
+    st.builds(state_at, st.sampled_from(SlotState), st.integers(0, 2)),
     st.sampled_from([Header.CHILDREN_HIGH, Header.GENERATION]),
 )
 WRITES = st.lists(st.tuples(PLACES, NUMBERS), max_size=30)
@@ -66,7 +67,7 @@ class House(NamedTuple):
 
     ledger: Ledger
     pools: list[Pool]
-    queueing: QueueingPool
+    queueing: QueuedPool
     door: Door
     gate: Gate
     backends: list[Backend]
@@ -81,11 +82,11 @@ def house() -> House:
     for child in (GOOD, BAD):
         ledger.open_row(child)
     for at in range(3):
-        ledger.cells[column_at(Column.HEALTH, at)] = Health.UP
+        ledger.cells[state_at(SlotState.HEALTH, at)] = Health.UP
     policies: list[Policy | None] = [None, RoundRobin(Turns(ledger.cells, [0, 1, 2])), RandomTwo(random.Random(1).random)]
     pools = [Pool("app", some, ledger, lock, GOOD, policy, 50) for policy in policies for some in (backends, alike)]
-    line = Line(ledger, GOOD, 0, 10, lambda: 0.0)
-    queueing = QueueingPool("app", backends, ledger, lock, GOOD, None, 50, line, lambda child: None)
+    line = SharedQueue(ledger, GOOD, 0, 10, lambda: 0.0)
+    queueing = QueuedPool("app", backends, ledger, lock, GOOD, None, 50, line, lambda child: None)
     door = Door(ledger, lock, GOOD, LISTENER, 8, Rings())
     return House(ledger, pools, queueing, door, Gate(ledger, GOOD, 1000, 65536, ()), backends)
 
@@ -110,7 +111,7 @@ def test_whatever_stands_in_the_ledger(written: list[tuple[int, int]]) -> None:
         lease.release()
     ticket = SHARED.queueing.join()
     if ticket:
-        found = SHARED.queueing.pick_in_turn(ticket, NO_PREFERENCE)
+        found = SHARED.queueing.pick((), Preference(ticket=ticket))
         if isinstance(found, Lease):
             found.release()
         SHARED.queueing.leave(0)
@@ -120,20 +121,20 @@ def test_whatever_stands_in_the_ledger(written: list[tuple[int, int]]) -> None:
     SHARED.gate.room()
     exposition(snapshot(ledger, SHARED.backends, generation=1, started=0.0, now=1.0))
     ledger.verify()
-    mine = ledger.cells[cell_at(GOOD, PerBackend.IN_FLIGHT, 0) : cell_at(GOOD, PerBackend.IN_FLIGHT, 3)].tolist()
+    mine = ledger.cells[cell_at(GOOD, PerSlot.IN_FLIGHT, 0) : cell_at(GOOD, PerSlot.IN_FLIGHT, 3)].tolist()
     assert mine == [0, 0, 0]
 
 
 @SPARSE
 @given(WRITES)
 def test_healthy_backends_are_found_whatever_a_worker_writes(written: list[tuple[int, int]]) -> None:
-    """It has its row and the columns of turns and tickets, and no more: a pool without limits always has somebody to give."""
-    owned = {column_at(column, at) for column in (Column.TIE, Column.TICKET, Column.ROTOR) for at in range(3)}
+    """It has its row and the slots of turns and tickets, and no more: a pool without limits always has somebody to give."""
+    owned = {state_at(state, at) for state in (SlotState.TIE, SlotState.TICKET, SlotState.ROTOR) for at in range(3)}
     row = range(scalar_at(BAD, 0), scalar_at(BAD + 1, 0))
     scene = SHARED
     for at in range(3):
-        scene.ledger.cells[column_at(Column.HEALTH, at)] = Health.UP
-        scene.ledger.cells[column_at(Column.ADMIN, at)] = 0
+        scene.ledger.cells[state_at(SlotState.HEALTH, at)] = Health.UP
+        scene.ledger.cells[state_at(SlotState.ADMIN, at)] = 0
     scene.ledger.cells[Header.CHILDREN_HIGH] = 2
     for place, number in written:
         if place in row or place in owned:
@@ -152,9 +153,9 @@ def test_what_a_dead_worker_leaves(written: list[tuple[int, int]]) -> None:
     for place, number in written:
         ledger.cells[place] = number
     ledger.retire_row(BAD)
-    assert not any(ledger.cells[cell_at(BAD, what, at)] for what in PerBackend for at in range(3))
+    assert not any(ledger.cells[cell_at(BAD, what, at)] for what in PerSlot for at in range(3))
     assert ledger.total(Scalar.REQUESTS) >= 0
-    assert all(count >= 0 for what in PerBackend for count in ledger.backend_totals(what, 3))
+    assert all(count >= 0 for what in PerSlot for count in ledger.slot_totals(what, 3))
 
 
 @SPARSE
@@ -194,23 +195,23 @@ def test_who_claims_to_have_waited_longest_does_not_keep_others_from_a_place() -
     ledger = Ledger(mmap.mmap(-1, WHOLE_SIZE))
     now = [100.0]
     backends = [Backend("app", "b", "h", "127.0.0.1", 80, 1, 1, 0)]
-    ledger.cells[column_at(Column.HEALTH, 0)] = Health.UP
+    ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.UP
     for child in (GOOD, BAD):
         ledger.open_row(child)
-    line = Line(ledger, GOOD, 0, 10, lambda: now[0])
+    line = SharedQueue(ledger, GOOD, 0, 10, lambda: now[0])
     lock = PickLock(Lock(), ledger, GOOD)
-    pool = QueueingPool("app", backends, ledger, lock, GOOD, None, 0, line, lambda child: None)
-    ledger.cells[column_at(Column.TICKET, 0)] = 50
-    ledger.cells[cell_at(BAD, PerBackend.LINE_HEAD, 0)] = 1
+    pool = QueuedPool("app", backends, ledger, lock, GOOD, None, 0, line, lambda child: None)
+    ledger.cells[state_at(SlotState.TICKET, 0)] = 50
+    ledger.cells[cell_at(BAD, PerSlot.LINE_HEAD, 0)] = 1
     ticket = pool.join()
-    assert isinstance(pool.pick_in_turn(ticket, NO_PREFERENCE), Unavailable)
-    ledger.cells[cell_at(BAD, PerBackend.LINE_HEAD, 0)] = 2
+    assert isinstance(pool.pick((), Preference(ticket=ticket)), Unavailable)
+    ledger.cells[cell_at(BAD, PerSlot.LINE_HEAD, 0)] = 2
     now[0] += 0.9
-    assert isinstance(pool.pick_in_turn(ticket, NO_PREFERENCE), Unavailable)
+    assert isinstance(pool.pick((), Preference(ticket=ticket)), Unavailable)
     now[0] += 0.2
-    lease = pool.pick_in_turn(ticket, NO_PREFERENCE)
+    lease = pool.pick((), Preference(ticket=ticket))
     assert isinstance(lease, Lease)
     now[0] += 5
-    assert pool.pick_in_turn(ticket, NO_PREFERENCE) == Unavailable("pool_full"), "the limit holds nevertheless"
+    assert pool.pick((), Preference(ticket=ticket)) == Unavailable("pool_full"), "the limit holds nevertheless"
     lease.release()
-    assert isinstance(pool.pick_in_turn(ticket, NO_PREFERENCE), Unavailable), "it is measured anew"
+    assert isinstance(pool.pick((), Preference(ticket=ticket)), Unavailable), "it is measured anew"

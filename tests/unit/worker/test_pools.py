@@ -11,11 +11,11 @@ import pytest
 from gevent.hub import get_hub
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import Lease
-from lbproxy.balance.keyed_pool import AskingPool
-from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, column_at
+from lbproxy.balance.keyed_pool import KeyedPool
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import SIZE, Health, Ledger, SlotState, state_at
 from lbproxy.balance.pool import Pool
-from lbproxy.balance.queueing_pool import QueueingPool
+from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.config import model
 from lbproxy.ipc.handover import Handover
 from lbproxy.net.strands import GeventStrands
@@ -32,7 +32,7 @@ def made(*pools: model.Pool, limit: int = 0) -> Pools:
         slots = range(number * 3, number * 3 + 3)
         backends[pool.name] = tuple(Backend(pool.name, f"b{slot}", "h", "127.0.0.1", 80, 1, limit, slot) for slot in slots)
         for slot in slots:
-            ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
+            ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
     one, other = socket.socketpair()
     other.close()
     with one:
@@ -61,7 +61,7 @@ def test_by_load_or_in_turn(balance: str) -> None:
 def test_by_what_a_request_says(settings: dict[str, object]) -> None:
     """The pool asks, and its admission knows the answer; other pools are as they are."""
     pools, admissions = made(model.Pool("plain", ()), model.Pool("app", (), **settings))  # type: ignore[arg-type]  # of the table above
-    assert isinstance(pools["app"], AskingPool)
+    assert isinstance(pools["app"], KeyedPool)
     assert type(pools["plain"]) is Pool
     assert list(admissions) == ["app"]
 
@@ -69,7 +69,7 @@ def test_by_what_a_request_says(settings: dict[str, object]) -> None:
 def test_with_limits() -> None:
     """They queue, unless the queue is off: then a full pool says so at once."""
     pools, admissions = made(model.Pool("app", ()), limit=1)
-    assert isinstance(pools["app"], QueueingPool)
+    assert isinstance(pools["app"], QueuedPool)
     assert list(admissions) == ["app"]
     pools, admissions = made(model.Pool("app", (), queue=0), limit=1)
     assert type(pools["app"]) is Pool

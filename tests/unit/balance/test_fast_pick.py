@@ -9,25 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.balance.board import LOOK_CLOSER, Board
-from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, cell_at, column_at
+from lbproxy.balance.fast_pick import FastPick
+from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, SlotState, cell_at, state_at
+from lbproxy.balance.pick_result import LOOK_CLOSER
 
 SLOTS = (3, 9, 4, 17)
 
 
-def shared(count: int, rows: int = 1) -> tuple[Ledger, Board]:
+def shared(count: int, rows: int = 1) -> tuple[Ledger, FastPick]:
     """A pool of `count` backends that are up, and `rows` workers."""
     ledger = Ledger(mmap.mmap(-1, SIZE))
     for child in range(rows):
         ledger.open_row(child)
     for slot in SLOTS[:count]:
-        ledger.cells[column_at(Column.HEALTH, slot)] = Health.UP
-    return ledger, Board(SLOTS[:count], ledger, column_at(Column.TIE, SLOTS[0]))
+        ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+    return ledger, FastPick(SLOTS[:count], ledger, state_at(SlotState.TIE, SLOTS[0]))
 
 
 def load(ledger: Ledger, child: int, loads: Sequence[int]) -> None:
     for slot, number in zip(SLOTS, loads, strict=False):
-        ledger.cells[cell_at(child, PerBackend.IN_FLIGHT, slot)] = number
+        ledger.cells[cell_at(child, PerSlot.IN_FLIGHT, slot)] = number
 
 
 def test_rows() -> None:
@@ -58,14 +59,14 @@ def test_all_workers_count() -> None:
 @pytest.mark.parametrize("slot", SLOTS)
 def test_somebody_who_is_not_up_wants_a_closer_look(health: Health, slot: int) -> None:
     ledger, board = shared(4)
-    ledger.cells[column_at(Column.HEALTH, slot)] = health
+    ledger.cells[state_at(SlotState.HEALTH, slot)] = health
     assert board.least(1) == LOOK_CLOSER
 
 
 @pytest.mark.parametrize("slot", SLOTS)
 def test_orders_want_a_closer_look(slot: int) -> None:
     ledger, board = shared(4)
-    ledger.cells[column_at(Column.ADMIN, slot)] = 7
+    ledger.cells[state_at(SlotState.ADMIN, slot)] = 7
     assert board.least(1) == LOOK_CLOSER
 
 
@@ -73,7 +74,7 @@ def test_orders_want_a_closer_look(slot: int) -> None:
 def test_it_is_the_first_of_the_least_loaded_from_the_one_whose_turn_it_is(rounds: list[list[int]], turn: int) -> None:
     """The same as walking round from there until somebody has the least; and the turn moves only when there was a choice."""
     ledger, board = shared(3)
-    rotor = column_at(Column.TIE, SLOTS[0])
+    rotor = state_at(SlotState.TIE, SLOTS[0])
     ledger.cells[rotor] = turn
     for loads in rounds:
         load(ledger, 0, loads)

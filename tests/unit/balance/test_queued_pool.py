@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import Lease
-from lbproxy.balance.ledger import SIZE, Column, Health, Ledger, PerBackend, PickLock, column_at
-from lbproxy.balance.line import Line
-from lbproxy.balance.pool import Unavailable
-from lbproxy.balance.queueing_pool import QueueingPool
-from lbproxy.balance.selection import NO_PREFERENCE
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, PickLock, SlotState, state_at
+from lbproxy.balance.pick_result import Unavailable
+from lbproxy.balance.queued_pool import QueuedPool
+from lbproxy.balance.selection import NO_PREFERENCE, Preference
+from lbproxy.balance.shared_queue import SharedQueue
 from tests.unit.balance.locks import Lock
 
 
@@ -27,17 +27,17 @@ class Workers:
         for child in range(workers):
             self.ledger.open_row(child)
         for at in range(len(limits)):
-            self.ledger.cells[column_at(Column.HEALTH, at)] = Health.UP
+            self.ledger.cells[state_at(SlotState.HEALTH, at)] = Health.UP
         self.pools = [
-            QueueingPool(
+            QueuedPool(
                 "app", backends, self.ledger, PickLock(lock, self.ledger, child), child, None, 0,
-                Line(self.ledger, child, 0, 100, lambda: 0.0), self.rung.append,
+                SharedQueue(self.ledger, child, 0, 100, lambda: 0.0), self.rung.append,
             )
             for child in range(workers)
         ]  # fmt: skip
 
     def check(self, held: int) -> None:
-        loads = [self.ledger.backend_total(PerBackend.IN_FLIGHT, at) for at in range(len(self.limits))]
+        loads = [self.ledger.slot_total(PerSlot.IN_FLIGHT, at) for at in range(len(self.limits))]
         assert sum(loads) == held
         assert all(load <= limit for load, limit in zip(loads, self.limits, strict=True))
         assert self.ledger.verify() == []
@@ -58,7 +58,7 @@ def test_in_the_order_they_came(workers: int, limits: list[int], steps: list[tup
         child = number % workers
         pool = world.pools[child]
         if step == "come":
-            lease = pool.pick_for(NO_PREFERENCE)
+            lease = pool.pick((), NO_PREFERENCE)
             if isinstance(lease, Lease):
                 assert not waiting
                 held.append(lease)
@@ -71,7 +71,7 @@ def test_in_the_order_they_came(workers: int, limits: list[int], steps: list[tup
             held.pop(number % len(held)).release()
             assert world.rung == ([waiting[0][1]] if waiting else [])
         elif step == "serve" and (mine := [one for one in waiting if one[1] == child]):
-            lease = pool.pick_in_turn(mine[0][0], NO_PREFERENCE)
+            lease = pool.pick((), Preference(ticket=mine[0][0]))
             assert isinstance(lease, Lease) is (mine[0] == waiting[0] and len(held) < sum(limits))
             if isinstance(lease, Lease):
                 held.append(lease)
@@ -83,11 +83,11 @@ def test_in_the_order_they_came(workers: int, limits: list[int], steps: list[tup
 def test_a_second_try_does_not_stand_in_line_again() -> None:
     """It takes the place that there is elsewhere."""
     world = Workers(2, [1, 1])
-    first = world.pools[0].pick_for(NO_PREFERENCE)
+    first = world.pools[0].pick((), NO_PREFERENCE)
     assert isinstance(first, Lease)
-    assert isinstance(world.pools[0].pick_for(NO_PREFERENCE), Lease)
+    assert isinstance(world.pools[0].pick((), NO_PREFERENCE), Lease)
     world.pools[1].join()
     first.release()
-    assert world.pools[0].pick_for(NO_PREFERENCE) == Unavailable("pool_full")
-    again = world.pools[0].pick_for(NO_PREFERENCE, (1 - first.backend.slot,))
+    assert world.pools[0].pick((), NO_PREFERENCE) == Unavailable("pool_full")
+    again = world.pools[0].pick((1 - first.backend.slot,), NO_PREFERENCE)
     assert isinstance(again, Lease)

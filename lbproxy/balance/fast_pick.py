@@ -1,6 +1,6 @@
-"""What every request does with the ledger: the everyday pick, and counting it.
+"""The everyday pick: what nearly every request does with the ledger to find its backend.
 
-The everyday pick is least connections among backends of which nothing else need be known. It looks at each backend's health, at
+It is least connections among backends of which nothing else need be known. It looks at each backend's health, at
 orders of an operator, and at the requests in flight over all workers, cell by cell: compiled, that is a few instructions a cell; as
 plain Python it costs no more than anything cleverer until a pool has dozens of backends.
 """
@@ -10,77 +10,30 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 
-from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import (
-    BACKEND_SLOTS,
-    MOST_AT_ONCE,
-    RETIRED,
-    ROW_CELLS,
-    Column,
-    Header,
-    Health,
-    Ledger,
-    PerBackend,
-    cell_at,
-    column_at,
-)
+from lbproxy.balance.ledger import MOST_AT_ONCE, RETIRED, ROW_CELLS, Header, Health, Ledger, PerSlot, SlotState, cell_at, state_at
+from lbproxy.balance.pick_result import LOOK_CLOSER
 
 _CHILDREN_HIGH = int(Header.CHILDREN_HIGH)  # an Enum's member is looked up through a hook in Python 3.11
 _UP = int(Health.UP)
 _RETIRED = RETIRED
 _MOST = MOST_AT_ONCE
-_TO_REQUESTS = (PerBackend.REQUESTS - PerBackend.IN_FLIGHT) * BACKEND_SLOTS
-
-LOOK_CLOSER = -3
+_LOOK_CLOSER = LOOK_CLOSER
 
 NATIVE = not __file__.endswith(".py")
 """These loops over cells are compiled."""
 
 
-class Lease:
-    """A backend's promise to take one request; counted until `release`.
-
-    One object per backend serves all requests: what it needs to give back is the same for all of them.
-    """
-
-    __slots__ = ("_cells", "_in_flight", "_live", "_requests", "backend", "failures", "name", "slot")
-
-    def __init__(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> None:
-        self.backend = backend
-        self.name = backend.name  # every request asks for these two
-        self.slot = backend.slot
-        self.failures = failures
-        """The cell that counts failed tries at this backend."""
-        self._cells = cells
-        self._in_flight = in_flight
-        self._live = live
-        self._requests = in_flight + _TO_REQUESTS
-
-    def take(self) -> None:
-        """Count it, while the pick lock is held."""
-        cells = self._cells
-        cells[self._in_flight] += 1
-        cells[self._live] += 1
-        cells[self._requests] += 1
-
-    def release(self) -> None:
-        """Give it back, exactly once."""
-        cells = self._cells
-        cells[self._in_flight] -= 1
-        cells[self._live] -= 1
-
-
-class Board:
-    """What a pick over a pool's backends looks at."""
+class FastPick:
+    """The cells of one pool's backends that the everyday pick looks at, in one worker."""
 
     __slots__ = ("_cells", "_health", "_in_flight", "_orders", "_rotor", "_row")
 
     def __init__(self, slots: Sequence[int], ledger: Ledger, rotor: int) -> None:
-        """`slots`: the backends' columns in the ledger; `rotor`: the cell that keeps whose turn it is."""
+        """`slots`: the backends' slots in the ledger; `rotor`: the cell that keeps whose turn it is."""
         self._cells = ledger.cells
-        self._health = array("l", [column_at(Column.HEALTH, slot) for slot in slots])
-        self._orders = array("l", [column_at(Column.ADMIN, slot) for slot in slots])
-        self._in_flight = array("l", [cell_at(0, PerBackend.IN_FLIGHT, slot) for slot in slots])
+        self._health = array("l", [state_at(SlotState.HEALTH, slot) for slot in slots])
+        self._orders = array("l", [state_at(SlotState.ADMIN, slot) for slot in slots])
+        self._in_flight = array("l", [cell_at(0, PerSlot.IN_FLIGHT, slot) for slot in slots])
         """The cells of the first row; those of the next are ROW_CELLS further on."""
         self._rotor = rotor
         self._row = ROW_CELLS
@@ -120,10 +73,10 @@ class Board:
         cells, row, up, most = self._cells, self._row, _UP, _MOST
         for at in self._health:
             if cells[at] != up:
-                return LOOK_CLOSER
+                return _LOOK_CLOSER
         for at in self._orders:
             if cells[at] != 0:
-                return LOOK_CLOSER
+                return _LOOK_CLOSER
         turn = cells[self._rotor]
         first = after = -1  # the first of the equals, and the first of them at or behind the one whose turn it is
         fewest = equals = 0

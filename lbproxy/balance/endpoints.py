@@ -1,6 +1,6 @@
 """Backends of the configuration to backends of the processes: one for each address that the written one stands for.
 
-A literal address stands for itself. A name stands for as many as it has, and they change while lbproxy runs; each has a column of
+A literal address stands for itself. A name stands for as many as it has, and they change while lbproxy runs; each has a slot of
 the ledger of its own. Weight, limit and tier are those of the written backend, for every address of it. The master does this, and
 tells the children, who do the same.
 """
@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import BACKEND_SLOTS
+from lbproxy.balance.ledger import SLOTS
 from lbproxy.config.model import UNIX, Address, Config, Pool
 from lbproxy.config.model import Backend as Written
 
@@ -21,8 +21,8 @@ NOWHERE = "255.255.255.255"
 nobody tries, for it is down. So it has its place in the pool, in `status` and under the operator's orders from the beginning."""
 
 
-class Place(NamedTuple):
-    """An address and its column."""
+class Endpoint(NamedTuple):
+    """An address and its slot."""
 
     ip: str
     slot: int
@@ -50,7 +50,7 @@ def moves(pool: Pool) -> bool:
 
 
 def identity_of_pool(pool: str) -> str:
-    """What keeps the column of a pool that moves; no backend has it."""
+    """What keeps the slot of a pool that moves; no backend has it."""
     return f"{pool}/"
 
 
@@ -64,46 +64,46 @@ def identity_at(pool: str, address: Address, ip: str) -> str:
     return f"{pool}/{name_at(address, ip)}"
 
 
-def backends_at(pool: str, written: Written, places: Iterable[Place], pool_slot: int = -1) -> tuple[Backend, ...]:
-    """A backend of the processes for each place."""
+def backends_at(pool: str, written: Written, endpoints: Iterable[Endpoint], pool_slot: int = -1) -> tuple[Backend, ...]:
+    """A backend of the processes for each endpoint."""
     host, port = written.address
     made = []
-    for ip, slot in places:
+    for ip, slot in endpoints:
         name = name_at(written.address, ip)
         made.append(Backend(pool, name, host, ip, port, written.weight, written.max_connections, slot, written.tier, pool_slot))
     return tuple(made)
 
 
-def relocate(pool: Pool, backends: Sequence[Backend], address: Address, places: Iterable[Place]) -> tuple[Backend, ...]:
-    """`backends` of the pool, with those of the one written as `address` at these places; in the order of the configuration."""
+def relocate(pool: Pool, backends: Sequence[Backend], address: Address, endpoints: Iterable[Endpoint]) -> tuple[Backend, ...]:
+    """`backends` of the pool, with those of the one written as `address` at these endpoints; in the order of the configuration."""
     grouped: dict[Address, tuple[Backend, ...]] = {}
     for backend in backends:
         grouped[backend.written] = (*grouped.get(backend.written, ()), backend)
     moved = next(written for written in pool.backends if written.address == address)
-    grouped[address] = backends_at(pool.name, moved, places, backends[0].pool_slot)
+    grouped[address] = backends_at(pool.name, moved, endpoints, backends[0].pool_slot)
     return tuple(backend for written in pool.backends for backend in grouped.get(written.address, ()))
 
 
 def unplaced(config: Config, addresses: Mapping[str, Sequence[str]]) -> dict[str, tuple[Backend, ...]]:
-    """Every pool's backends, by pool name, in the order of the configuration, without columns; `addresses`: of each name."""
+    """Every pool's backends, by pool name, in the order of the configuration, without slots; `addresses`: of each name."""
 
     def of(pool: Pool) -> Iterator[Backend]:
         for written in pool.backends:
             host = written.address.host
             known = addresses[host] if is_name(host) else (host,)
-            yield from backends_at(pool.name, written, [Place(ip, -1) for ip in known])
+            yield from backends_at(pool.name, written, [Endpoint(ip, -1) for ip in known])
 
     return {pool.name: tuple(of(pool)) for pool in config.pools}
 
 
 def identities(config: Config, pools: Mapping[str, Iterable[Backend]]) -> list[str]:
-    """Whatever needs a column."""
+    """Whatever needs a slot."""
     needed = [identity_of_pool(pool.name) for pool in config.pools if moves(pool)]
     return [backend.identity for backends in pools.values() for backend in backends] + needed
 
 
 def placed(pools: Mapping[str, Iterable[Backend]], slots: Mapping[str, int]) -> dict[str, tuple[Backend, ...]]:
-    """The same with their columns, by identity."""
+    """The same with their slots, by identity."""
     return {
         name: tuple(
             backend._replace(slot=slots[backend.identity], pool_slot=slots.get(identity_of_pool(name), -1)) for backend in backends
@@ -117,24 +117,24 @@ def in_order(config: Config, pools: Mapping[str, Iterable[Backend]]) -> list[Bac
     return [backend for pool in config.pools for backend in pools.get(pool.name, ())]
 
 
-def columns(pools: Mapping[str, Iterable[Backend]]) -> frozenset[int]:
+def slots_of(pools: Mapping[str, Iterable[Backend]]) -> frozenset[int]:
     """All of the ledger that these count in."""
     return frozenset(
         slot for backends in pools.values() for backend in backends for slot in (backend.slot, backend.pool_slot) if slot >= 0
     )
 
 
-def places_as_text(places: Iterable[Place]) -> str:
+def endpoints_as_text(endpoints: Iterable[Endpoint]) -> str:
     """For a message: "10.0.0.1=5,fd00::1=6"."""
-    return ",".join(f"{ip}={slot}" for ip, slot in places)
+    return ",".join(f"{ip}={slot}" for ip, slot in endpoints)
 
 
-def places_of_text(text: str) -> tuple[Place, ...]:
+def endpoints_of_text(text: str) -> tuple[Endpoint, ...]:
     """Raises ValueError."""
-    places = []
+    endpoints = []
     for word in text.split(","):
         ip, _, slot = word.partition("=")
-        if str(ip_address(ip)) != ip or not slot.isdecimal() or not slot.isascii() or int(slot) >= BACKEND_SLOTS:
-            raise ValueError(f"wanted an address and its column, came {word!r:.60}")
-        places.append(Place(ip, int(slot)))
-    return tuple(places)
+        if str(ip_address(ip)) != ip or not slot.isdecimal() or not slot.isascii() or int(slot) >= SLOTS:
+            raise ValueError(f"wanted an address and its slot, came {word!r:.60}")
+        endpoints.append(Endpoint(ip, int(slot)))
+    return tuple(endpoints)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from operator import itemgetter
 
-from lbproxy.balance.ledger import Column, Ledger, PerBackend, at_once, cell_at, column_at, rows_of
+from lbproxy.balance.ledger import Ledger, PerSlot, SlotState, at_once, cell_at, rows_of, state_at
 
 LAST_TICKET = 2**62
 """Nobody draws so many: whatever stands beyond it was not drawn."""
@@ -22,7 +22,7 @@ OVERSLEPT = 1.0
 taken over and claims to have waited longest, does not keep the others from it."""
 
 
-class Line:
+class SharedQueue:
     """One pool's, for one worker."""
 
     def __init__(self, ledger: Ledger, child: int, slot: int, limit: int, clock: Callable[[], float]) -> None:
@@ -30,9 +30,9 @@ class Line:
         self._cells = ledger.cells
         self._slot = slot
         self._limit = limit
-        self._mine = cell_at(child, PerBackend.QUEUED, slot)
-        self._head = cell_at(child, PerBackend.LINE_HEAD, slot)
-        self._ticket = column_at(Column.TICKET, slot)
+        self._mine = cell_at(child, PerSlot.QUEUED, slot)
+        self._head = cell_at(child, PerSlot.LINE_HEAD, slot)
+        self._ticket = state_at(SlotState.TICKET, slot)
         self._clock = clock
         self._sleeper = -1
         self._since = 0.0
@@ -85,5 +85,5 @@ class Line:
         if rows != self._rows:
             self._rows = rows
             # One row more than there are, and so zeros: of a single cell, itemgetter would give no tuple.
-            self._read_waiting = itemgetter(*(cell_at(row, PerBackend.QUEUED, self._slot) for row in range(rows + 1)))
-            self._read_heads = itemgetter(*(cell_at(row, PerBackend.LINE_HEAD, self._slot) for row in range(rows + 1)))
+            self._read_waiting = itemgetter(*(cell_at(row, PerSlot.QUEUED, self._slot) for row in range(rows + 1)))
+            self._read_heads = itemgetter(*(cell_at(row, PerSlot.LINE_HEAD, self._slot) for row in range(rows + 1)))

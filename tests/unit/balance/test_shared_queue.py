@@ -5,15 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.balance.ledger import SIZE, Ledger, PerBackend
-from lbproxy.balance.line import Line
+from lbproxy.balance.ledger import SIZE, Ledger, PerSlot
+from lbproxy.balance.shared_queue import SharedQueue
 
 
-def lines(workers: int, limit: int) -> tuple[Ledger, list[Line]]:
+def lines(workers: int, limit: int) -> tuple[Ledger, list[SharedQueue]]:
     ledger = Ledger(bytearray(SIZE))
     for child in range(workers):
         ledger.open_row(child)
-    return ledger, [Line(ledger, child, 4, limit, lambda: 0.0) for child in range(workers)]
+    return ledger, [SharedQueue(ledger, child, 4, limit, lambda: 0.0) for child in range(workers)]
 
 
 @given(st.integers(1, 4), st.integers(1, 8), st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=40))
@@ -35,7 +35,7 @@ def test_first_come_first_served(workers: int, limit: int, steps: list[tuple[boo
         for line in of:
             assert line.waiting() == len(waiting)
             assert line.first() == (waiting[0] if waiting else (0, -1))
-    assert ledger.backend_total(PerBackend.QUEUED, 4) == len(waiting)
+    assert ledger.slot_total(PerSlot.QUEUED, 4) == len(waiting)
 
 
 def test_a_dead_worker_takes_its_own_along() -> None:
@@ -51,6 +51,6 @@ def test_a_row_that_comes_later() -> None:
     ledger, (one,) = lines(1, 9)
     one.join()
     ledger.open_row(5)
-    late = Line(ledger, 5, 4, 9, lambda: 0.0)
+    late = SharedQueue(ledger, 5, 4, 9, lambda: 0.0)
     assert late.join() == 2
     assert (one.waiting(), one.first()) == (2, (1, 0))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.balance import places
-from lbproxy.balance.ledger import BACKEND_SLOTS
-from lbproxy.balance.places import Place
+from lbproxy.balance import endpoints
+from lbproxy.balance.endpoints import Endpoint
+from lbproxy.balance.ledger import SLOTS
 from lbproxy.config.model import Address, Backend, Config, Pool
 
 APP, FIXED, V6 = Address("app.test", 80), Address("10.9.9.9", 81), Address("::1", 82)
@@ -18,60 +18,60 @@ CONFIG = Config("", (), (), (WEB, API))
 
 
 def test_an_address_stands_for_itself_and_a_name_for_all_it_has() -> None:
-    pools = places.unplaced(CONFIG, {"app.test": ("10.0.0.1", "fd00::1")})
+    pools = endpoints.unplaced(CONFIG, {"app.test": ("10.0.0.1", "fd00::1")})
     first, second, fixed, last = pools["web"]
     assert first == ("web", "app.test@10.0.0.1:80", "app.test", "10.0.0.1", 80, 3, 7, -1, 1, -1)
     assert (second.name, second.ip, second.weight, second.max_connections) == ("app.test@[fd00::1]:80", "fd00::1", 3, 7)
     assert (fixed.name, fixed.ip, last.name, last.ip) == ("10.9.9.9:81", "10.9.9.9", "[::1]:82", "::1")
     assert first.written == second.written == APP
-    assert places.identity_at("web", APP, "fd00::1") == second.identity
-    assert places.names_in(CONFIG) == ["app.test"]
+    assert endpoints.identity_at("web", APP, "fd00::1") == second.identity
+    assert endpoints.names_in(CONFIG) == ["app.test"]
 
 
 def test_a_name_that_nobody_knows_yet_has_a_backend_that_is_called_as_it_is_written() -> None:
     """So that `status` and the operator's orders have something to go by."""
-    [nowhere, *_] = places.unplaced(CONFIG, {"app.test": (places.NOWHERE,)})["web"]
-    assert (nowhere.name, nowhere.identity, nowhere.ip) == ("app.test:80", "web/app.test:80", places.NOWHERE)
-    told = places.places_as_text([Place(places.NOWHERE, 7)])
-    assert places.places_of_text(told) == (Place(places.NOWHERE, 7),)
+    [nowhere, *_] = endpoints.unplaced(CONFIG, {"app.test": (endpoints.NOWHERE,)})["web"]
+    assert (nowhere.name, nowhere.identity, nowhere.ip) == ("app.test:80", "web/app.test:80", endpoints.NOWHERE)
+    told = endpoints.endpoints_as_text([Endpoint(endpoints.NOWHERE, 7)])
+    assert endpoints.endpoints_of_text(told) == (Endpoint(endpoints.NOWHERE, 7),)
 
 
 def test_columns_by_identity_and_one_for_a_pool_that_moves() -> None:
     """A pool whose backends stay has its queue where it always was."""
-    pools = places.unplaced(CONFIG, {"app.test": ("10.0.0.1",)})
-    needed = places.identities(CONFIG, pools)
+    pools = endpoints.unplaced(CONFIG, {"app.test": ("10.0.0.1",)})
+    needed = endpoints.identities(CONFIG, pools)
     assert needed == ["web/app.test@10.0.0.1:80", "web/10.9.9.9:81", "web/[::1]:82", "api/10.9.9.9:81", "web/"]
-    placed = places.placed(pools, {identity: 10 + number for number, identity in enumerate(needed)})
+    placed = endpoints.placed(pools, {identity: 10 + number for number, identity in enumerate(needed)})
     assert [(one.slot, one.pool_slot) for one in placed["web"]] == [(10, 14), (11, 14), (12, 14)]
     assert [(one.slot, one.pool_slot) for one in placed["api"]] == [(13, -1)]
-    assert places.columns(placed) == {10, 11, 12, 13, 14}
+    assert endpoints.slots_of(placed) == {10, 11, 12, 13, 14}
 
 
 def test_a_name_moves_and_the_others_stay() -> None:
     """In the order of the configuration, however many there were."""
-    pools = places.placed(places.unplaced(CONFIG, {"app.test": ("10.0.0.1",)}), dict.fromkeys(
+    pools = endpoints.placed(endpoints.unplaced(CONFIG, {"app.test": ("10.0.0.1",)}), dict.fromkeys(
         ["web/app.test@10.0.0.1:80", "web/10.9.9.9:81", "web/[::1]:82", "api/10.9.9.9:81", "web/"], 5))  # fmt: skip
-    more = places.relocate(WEB, pools["web"], APP, [Place("10.0.0.1", 5), Place("10.0.0.2", 6)])
+    more = endpoints.relocate(WEB, pools["web"], APP, [Endpoint("10.0.0.1", 5), Endpoint("10.0.0.2", 6)])
     assert [(one.name, one.slot, one.pool_slot) for one in more] == [
         ("app.test@10.0.0.1:80", 5, 5),
         ("app.test@10.0.0.2:80", 6, 5),
         ("10.9.9.9:81", 5, 5),
         ("[::1]:82", 5, 5),
     ]
-    assert places.relocate(WEB, more, APP, [Place("10.0.0.1", 5)]) == pools["web"]
-    [fewer, *_] = places.relocate(WEB, more, APP, [Place("10.0.0.9", 9)])
+    assert endpoints.relocate(WEB, more, APP, [Endpoint("10.0.0.1", 5)]) == pools["web"]
+    [fewer, *_] = endpoints.relocate(WEB, more, APP, [Endpoint("10.0.0.9", 9)])
     assert (fewer.ip, fewer.weight, fewer.max_connections, fewer.tier) == ("10.0.0.9", 3, 7, 1)
 
 
 def test_what_is_a_name() -> None:
-    assert [places.is_name(host) for host in ("app", "localhost", "10.0.0.1", "::1")] == [True, True, False, False]
-    assert places.moves(WEB)
-    assert not places.moves(API)
+    assert [endpoints.is_name(host) for host in ("app", "localhost", "10.0.0.1", "::1")] == [True, True, False, False]
+    assert endpoints.moves(WEB)
+    assert not endpoints.moves(API)
 
 
-@given(st.lists(st.builds(Place, st.ip_addresses().map(str), st.integers(0, BACKEND_SLOTS - 1)), min_size=1))
-def test_what_is_told_arrives(there: list[Place]) -> None:
-    assert list(places.places_of_text(places.places_as_text(there))) == there
+@given(st.lists(st.builds(Endpoint, st.ip_addresses().map(str), st.integers(0, SLOTS - 1)), min_size=1))
+def test_what_is_told_arrives(there: list[Endpoint]) -> None:
+    assert list(endpoints.endpoints_of_text(endpoints.endpoints_as_text(there))) == there
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ def test_what_is_told_arrives(there: list[Place]) -> None:
 )
 def test_what_no_master_says(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        places.places_of_text(text)
+        endpoints.endpoints_of_text(text)

@@ -1,4 +1,4 @@
-# Types for the compiled form of board.py. See lbproxy/compiled.py.
+# Types for the compiled form of fast_pick.py. See lbproxy/compiled.py.
 
 cimport cython
 
@@ -7,23 +7,10 @@ cdef long _CHILDREN_HIGH
 cdef long _UP
 cdef long _RETIRED
 cdef long long _MOST
+cdef long _LOOK_CLOSER
 
 
-cdef class Lease:
-    cdef long long[::1] _cells
-    cdef public object backend
-    cdef public long failures
-    cdef long _in_flight
-    cdef long _live
-    cdef long _requests
-    cdef public str name
-    cdef public object slot
-
-    cpdef take(self)
-    cpdef release(self)
-
-
-cdef class Board:
+cdef class FastPick:
     cdef long long[::1] _cells
     cdef long[::1] _health
     cdef long[::1] _in_flight

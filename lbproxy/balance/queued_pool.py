@@ -9,19 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.board import Lease
-from lbproxy.balance.keyed_pool import AskingPool
+from lbproxy.balance.keyed_pool import KeyedPool
+from lbproxy.balance.lease import Lease
 from lbproxy.balance.ledger import Ledger, PickLock
-from lbproxy.balance.line import Line
+from lbproxy.balance.pick_result import POOL_FULL
 from lbproxy.balance.policy import Policy
-from lbproxy.balance.pool import Unavailable
-from lbproxy.balance.selection import FULL, Preference
+from lbproxy.balance.selection import Preference
+from lbproxy.balance.shared_queue import SharedQueue
 
-Ring = Callable[[int], None]
+Wake = Callable[[int], None]
 """Tells the worker of that row that it may be its turn."""
 
 
-class QueueingLease(Lease):
+class QueuedLease(Lease):
     """Whoever gives it back tells the one who waits longest."""
 
     __slots__ = ("on_free",)
@@ -34,10 +34,10 @@ class QueueingLease(Lease):
         self.on_free()
 
 
-class QueueingPool(AskingPool):
-    """See above."""
+class QueuedPool(KeyedPool):
+    """A pool with a queue before it. `shared`: the queue as all workers see it; `wake`: see Wake."""
 
-    __slots__ = ("_line", "_ring", "_turn_of")
+    __slots__ = ("_shared", "_wake")
 
     def __init__(
         self,
@@ -48,52 +48,45 @@ class QueueingPool(AskingPool):
         child: int,
         policy: Policy | None,
         fail_open: int,
-        line: Line,
-        ring: Ring,
+        shared: SharedQueue,
+        wake: Wake,
     ) -> None:
-        self._line = line
-        self._ring = ring
-        self._turn_of = 0
+        self._shared = shared
+        self._wake = wake
         super().__init__(name, backends, ledger, lock, child, policy, fail_open)
 
     def _lease(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> Lease:
-        lease = QueueingLease(backend, cells, in_flight, live, failures)
+        lease = QueuedLease(backend, cells, in_flight, live, failures)
         lease.on_free = self.call_next
         return lease
 
     def call_next(self) -> None:
         """Tell the worker whose request has waited longest, if any does."""
-        _, row = self._line.first()
+        _, row = self._shared.first()
         if row >= 0:
-            self._ring(row)
+            self._wake(row)
 
     def join(self) -> int:
-        """Stand in line: a ticket, or 0 when too many wait."""
+        """Join the queue: a ticket, or 0 when too many wait."""
         with self._lock:
-            return self._line.join()
+            return self._shared.join()
 
     def leave(self, head: int) -> None:
-        """See Line.leave."""
-        self._line.leave(head)
+        """See SharedQueue.leave."""
+        self._shared.leave(head)
 
-    def pick_in_turn(self, ticket: int, preference: Preference) -> Lease | Unavailable:
-        """For this worker's request that has waited longest: "pool_full" also while somebody else's has waited longer."""
-        self._turn_of = ticket
-        try:
-            return self.pick_for(preference)
-        finally:
-            self._turn_of = 0
-
-    def _choose(self, tried: Sequence[int], rows: int) -> int:
+    def _choose(self, tried: Sequence[int], preference: Preference | None, rows: int) -> int:
+        """One that has waited gets POOL_FULL also while somebody else's, in whatever worker, has waited longer."""
         if tried:
-            return super()._choose(tried, rows)
-        first, row = self._line.first()
-        if first == self._turn_of:
-            return super()._choose(tried, rows)
-        if not self._turn_of:  # a newcomer stands in line
-            return FULL
-        index = super()._choose(tried, rows)
+            return super()._choose(tried, preference, rows)
+        ticket = preference.ticket if preference is not None else 0
+        first, row = self._shared.first()
+        if first == ticket:
+            return super()._choose(tried, preference, rows)
+        if not ticket:  # a newcomer joins the queue
+            return POOL_FULL
+        index = super()._choose(tried, preference, rows)
         if index < 0:
-            self._line.taken()
+            self._shared.taken()
             return index
-        return index if self._line.overslept(row) else FULL
+        return index if self._shared.overslept(row) else POOL_FULL
