@@ -35,7 +35,7 @@ PAGE_CELLS = 512
 HEADER_CELLS = PAGE_CELLS
 SECRET_CELLS = 4
 SCALAR_CELLS = PAGE_CELLS
-MAGIC = 0x6C6270726F787908  # "lbproxy" and the layout's version
+MAGIC = 0x6C6270726F787909  # "lbproxy" and the layout's version
 
 
 MOST_AT_ONCE = 2**24
@@ -70,6 +70,7 @@ class SlotState(IntEnum):
     ROTOR = 11  # of a pool's first backend: whose turn it is among equals; writer: the holder of the pick lock
     WHY = 12  # what its last check found (health/outcome.py), 0: nothing is wrong; writer: control
     NEXT_CHECK_MS = 13  # wall clock, milliseconds; 0: nobody knows; writer: control
+    SPOKEN = 14  # a Spoken value, by its checks; writer: control
 
 
 class Health(IntEnum):
@@ -82,6 +83,17 @@ class Health(IntEnum):
 
 
 _STATES = frozenset(map(int, Health))
+
+
+class Spoken(IntEnum):
+    """What is known of a backend's version of HTTP. Only 1.1 has chunks."""
+
+    UNHEARD = 0
+    OLD = 1  # 1.0
+    CURRENT = 2  # 1.1
+
+
+_SPOKEN = frozenset(map(int, Spoken))
 
 
 class Admin(IntEnum):
@@ -133,6 +145,7 @@ class Scalar(IntEnum):
     CLIENT_ABORTS = 18
     UNREAD_CLIENTS = 19  # requests for which a trusted proxy wrote no address where the client's should stand
     BUFFER_FAILURES = 20  # bodies that were passed on as they came because the scratch file could not take them
+    STATUS_OTHER = 21  # of 600 and above
     REFUSED_ADDRESS = 22  # requests that a route refused, by why
     REFUSED_RULE = 23
     REFUSED_METHOD = 24
@@ -233,6 +246,7 @@ CONTROLS_STATES = (
     SlotState.EJECTIONS,
     SlotState.WHY,
     SlotState.NEXT_CHECK_MS,
+    SlotState.SPOKEN,
 )
 
 
@@ -359,6 +373,11 @@ class Ledger:
         """The health of the slot's backend as `control` last saw it; UNKNOWN for what nobody who is sound would write."""
         state = self.cells[state_at(SlotState.HEALTH, slot)]
         return Health(state) if state in _STATES else Health.UNKNOWN
+
+    def spoken(self, slot: int) -> int:
+        """The Spoken of the checks of the slot's backend; UNHEARD for what is none."""
+        spoken = self.cells[state_at(SlotState.SPOKEN, slot)]
+        return spoken if spoken in _SPOKEN else Spoken.UNHEARD
 
     def verify(self) -> list[str]:
         """What contradicts the invariants, in words; empty when all is well.

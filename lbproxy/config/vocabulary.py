@@ -8,6 +8,7 @@ TOLERABLE = {
     "obs_fold": "a line that begins with a blank belongs to the field above it",
     "repeated_length": "Content-Length said more than once, always the same",
     "identity_coding": "Transfer-Encoding: identity, as if it were not there",
+    "high_status": "statuses from 600 to 999, which RFC 9110 does not know; clients get them as they are",
 }
 """What a pool's `tolerate` may say: how its backends' answers may break the grammar, and how they are read then."""
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 
-from lbproxy.balance.ledger import Health, Ledger, SlotState, counted, state_at
+from lbproxy.balance.ledger import Health, Ledger, SlotState, Spoken, counted, state_at
 from lbproxy.health.outcome import Finding, number_of
 from lbproxy.health.outlier import Standing
 from lbproxy.health.verdict import State
@@ -73,6 +73,10 @@ class Fitness:
         self.verdict = State.UNKNOWN
         self._newcomer = True
         self._publish()
+
+    def heard(self, minor: int) -> None:
+        """It answers a check as HTTP/1.minor."""
+        self._set(SlotState.SPOKEN, Spoken.CURRENT if minor else Spoken.OLD)
 
     def asked_next(self, seconds: float) -> None:
         """When its next check begins; wall clock."""

@@ -54,7 +54,7 @@ class Target(NamedTuple):
     body: bytes | None = None
     """What must stand in the body's first http_check.BODY_LIMIT bytes."""
     line_feeds: bool = False
-    """Lines of the answer's head may end with LF alone."""
+    """Lines of the answer may end with LF alone."""
 
 
 BODY_MISSES = Finding(Outcome.BAD_BODY, "not the text that was wanted")
@@ -65,8 +65,9 @@ class Step(NamedTuple):
     explain: Callable[[Exception], Finding]
 
 
-def probe(target: Target) -> Finding:
-    """Probe once; returns after `timeout` seconds at the latest (and LINGER). Raises OutOfMeans."""
+def probe(target: Target, heard: Callable[[int], None] = lambda minor: None) -> Finding:
+    """Probe once; returns after `timeout` seconds at the latest (and LINGER). `heard` is told which HTTP/1 an answer is of. Raises
+    OutOfMeans."""
     step = CONNECT
     timeout = gevent.Timeout(target.timeout)
     sock: gevent.socket.socket | None = None
@@ -89,7 +90,7 @@ def probe(target: Target) -> Finding:
             return PASSED
         step = ANSWER
         stream.sendall(target.request)
-        finding = _judge(stream, target)
+        finding = _judge(stream, target, heard)
         timeout.close()
         _linger(stream)
         return finding
@@ -133,13 +134,14 @@ def _connect(target: Target) -> gevent.socket.socket:
     return sock
 
 
-def _judge(stream: ProbeStream, target: Target) -> Finding:
+def _judge(stream: ProbeStream, target: Target, heard: Callable[[int], None]) -> Finding:
     """Read as much of the answer as the target cares for. Raises BadAnswer, OSError."""
     answer, status = _read_status(stream, target.line_feeds)
+    heard(http_check.minor(answer))
     low, high = target.expect
     if not low <= status <= high:
         return Finding(Outcome.BAD_STATUS, f"{status}")
-    return PASSED if target.body is None or _has(stream, answer, target.body) else BODY_MISSES
+    return PASSED if target.body is None or _has(stream, answer, target.body, target.line_feeds) else BODY_MISSES
 
 
 def _read_status(stream: ProbeStream, line_feeds: bool) -> tuple[bytes, int]:
@@ -159,9 +161,9 @@ def _read_status(stream: ProbeStream, line_feeds: bool) -> tuple[bytes, int]:
             return answer, status
 
 
-def _has(stream: ProbeStream, answer: bytes, wanted: bytes) -> bool:
+def _has(stream: ProbeStream, answer: bytes, wanted: bytes, line_feeds: bool) -> bool:
     """Whether `wanted` stands in the body. Raises BadAnswer, OSError."""
-    search = http_check.BodySearch(wanted)
+    search = http_check.BodySearch(wanted, line_feeds=line_feeds)
     while (found := search.feed(answer)) is None:
         answer = stream.recv(READ_SIZE)
         if not answer:

@@ -99,9 +99,13 @@ class Prober:
             self._fitness.doubted()
         self._wake.set()
 
+    def _heard(self, minor: int) -> None:
+        if self._target.port == self._backend.port:  # what answers checks at another port may be another server
+            self._fitness.heard(minor)
+
     def _once(self) -> None:
         try:
-            finding = probe(self._target)
+            finding = probe(self._target, self._heard)
         except OutOfMeans as error:
             get_logger().warning("health check not possible", backend=self._backend.identity, why=str(error))
             return

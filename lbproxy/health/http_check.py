@@ -15,8 +15,9 @@ USER_AGENT = "lbproxy-health"
 MAX_ANSWER = 16 * 1024
 """Bytes after which an answer without a final status line is given up; interim responses included."""
 
-# RFC 9112 section 4. The reason phrase is free text and may be missing, with or without the space before it.
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [\t -~\x80-\xff]*)?\r\n")
+# RFC 9112 section 4. The reason phrase is free text and may be missing, with or without the space before it. A status above 599 is
+# none that a check expects, and is told as what it is.
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-9][0-9]{2})(?: [\t -~\x80-\xff]*)?\r\n")
 _LONGEST_LINE = 1024
 
 
@@ -27,7 +28,10 @@ _HEAD_LIMIT = 64 * 1024
 _LAX_HEAD_END = re.compile(rb"\n\r?\n")
 _CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*(\S[^\r]*)\r\n", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*\r\n", re.IGNORECASE)
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]{0,1024}\r\n")
+_CHUNK = rb"[ \t]*0*([0-9A-Fa-f]{1,8})(?![0-9A-Fa-f])[^\r\n]{0,1024}"  # servers pad sizes with blanks or zeros
+_CRLF = (re.compile(_CHUNK + rb"\r\n"), re.compile(rb"\r\n"), re.compile(rb"\r?\Z"))
+_LF = (re.compile(_CHUNK + rb"\r?\n"), re.compile(rb"\r?\n"), re.compile(rb"\r?\Z"))
+"""A chunk's first line, its end, and what can still become its end."""
 
 
 class BadAnswer(ValueError):
@@ -71,6 +75,11 @@ def final_status(answer: bytes) -> int | None:
         at = head_end + 4
 
 
+def minor(answer: bytes) -> int:
+    """Which HTTP/1 an answer is of that has a final status."""
+    return 0 if answer.startswith(b"HTTP/1.0") else 1
+
+
 def _still_plausible(answer: bytes, at: int) -> None:
     """Give up early on what can no longer become a status line: a TLS alert, an SSH banner, endless bytes."""
     begun = answer[at : at + 7]
@@ -81,12 +90,22 @@ def _still_plausible(answer: bytes, at: int) -> None:
 
 
 def with_crlf(answer: bytes) -> tuple[bytes, bool]:
-    """An answer whose lines may end with LF alone, its head's ended as they should be; and whether the head is whole."""
-    end = _LAX_HEAD_END.search(answer)
-    head = answer if end is None else answer[: end.end()]
-    if len(head) > _HEAD_LIMIT:
-        raise BadAnswer("no end of the response head in sight")
-    return head.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") + answer[len(head) :], end is not None
+    """An answer whose lines may end with LF alone, its heads' ended as they should be; and whether the final one is whole."""
+    heads, at = b"", 0
+    while True:
+        end = _LAX_HEAD_END.search(answer, at)
+        head = answer[at:] if end is None else answer[at : end.end()]
+        heads += head.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        at += len(head)
+        if len(heads) > _HEAD_LIMIT:
+            raise BadAnswer("no end of the response head in sight")
+        if end is None or not _interim(head):
+            return heads + answer[at:], end is not None
+
+
+def _interim(head: bytes) -> bool:
+    """Its first line was, or will be, looked at by final_status."""
+    return head[9:10] == b"1"
 
 
 class BodySearch:
@@ -96,8 +115,10 @@ class BodySearch:
     taken apart, so that a text is found across their borders; like the status, by a few rules of its own.
     """
 
-    def __init__(self, wanted: bytes) -> None:
+    def __init__(self, wanted: bytes, *, line_feeds: bool = False) -> None:
+        """`line_feeds`: lines around chunks may end with LF alone (those of the head: see with_crlf)."""
         self._wanted = wanted
+        self._line, self._end, self._unended = _LF if line_feeds else _CRLF
         self._answer = b""
         self._body = b""
         self._chunked = False
@@ -124,11 +145,12 @@ class BodySearch:
         """Step over the heads; whether the final one is whole."""
         while (end := self._answer.find(b"\r\n\r\n")) >= 0:
             head, self._answer = self._answer[: end + 4], self._answer[end + 4 :]
-            if head[9:10] == b"1":  # an interim response; final_status has looked at its first line
+            if _interim(head):
                 continue
-            coding, length = _CODING.search(head), _LENGTH.search(head)
-            self._chunked = coding is not None and coding[1].strip().lower() == b"chunked"
-            self._length = int(length[1]) if length is not None and coding is None else -1
+            said, length = _CODING.search(head), _LENGTH.search(head)
+            coding = b"identity" if said is None else said[1].strip().lower()
+            self._chunked = coding == b"chunked"
+            self._length = int(length[1]) if length is not None and coding == b"identity" else -1
             self._in_body = True
             return True
         if len(self._answer) > _HEAD_LIMIT:
@@ -147,7 +169,7 @@ class BodySearch:
     def _unchunk(self) -> bool:
         """Whether the body is over."""
         while True:
-            line = _CHUNK.match(self._answer)
+            line = self._line.match(self._answer)
             if line is None:
                 if b"\n" in self._answer or len(self._answer) > _LONGEST_LINE + 16:
                     raise BadAnswer("a broken chunk")
@@ -156,14 +178,15 @@ class BodySearch:
             if size == 0:
                 return True
             begin, end = line.end(), line.end() + size
-            if len(self._answer) < end + 2:
+            over = self._end.match(self._answer, end)
+            if over is None:
                 if size > BODY_LIMIT and len(self._answer) - begin >= BODY_LIMIT:
                     self._body += self._answer[begin:end]
                     return True
+                if len(self._answer) >= end and self._unended.match(self._answer, end) is None:
+                    raise BadAnswer("a broken chunk")
                 return False
-            if self._answer[end : end + 2] != b"\r\n":
-                raise BadAnswer("a broken chunk")
             self._body += self._answer[begin:end]
-            self._answer = self._answer[end + 2 :]
+            self._answer = self._answer[over.end() :]
             if len(self._body) >= BODY_LIMIT:
                 return True

@@ -93,9 +93,14 @@ class ResponseHeads:
 
     def _lenient(self, raw: bytes, method: bytes) -> ResponseHead:
         assert self.tolerance is not None
+        known, higher = self.tolerance.known_status(raw)
+        head = self._mended(self.tolerance, known, method)
+        return head.with_status(head.status + higher) if higher else head
+
+    def _mended(self, tolerance: Tolerance, raw: bytes, method: bytes) -> ResponseHead:
         if raw.endswith(END):
             try:
                 return parse_response(raw, method, self._max_fields)
             except RefusedAnswer:
                 pass
-        return parse_response(self.tolerance.mended(raw), method, self._max_fields + 1)
+        return parse_response(tolerance.mended(raw), method, self._max_fields + 1)

@@ -41,3 +41,4 @@ cdef class ResponseHead:
     cdef readonly bytes upgrade
 
     cpdef ResponseHead edited(self, bytes block, tuple nominated, bint undated)
+    cdef ResponseHead _with(self, long status, bytes block, bytes lowered, tuple nominated, bint undated)

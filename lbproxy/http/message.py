@@ -209,19 +209,26 @@ class ResponseHead:
 
     def edited(self, block: bytes, nominated: tuple[bytes, ...], undated: bool) -> ResponseHead:
         """The same message with other fields, none of which says where it ends or how the connection goes on."""
+        return self._with(self.status, block, block.lower(), nominated, undated)
+
+    def with_status(self, status: int) -> ResponseHead:
+        """The same message with another status, to which nothing else corresponds."""
+        return self._with(status, self.block, self.lowered, self.nominated, self.undated)
+
+    def _with(self, status: int, block: bytes, lowered: bytes, nominated: tuple[bytes, ...], undated: bool) -> ResponseHead:
         return ResponseHead(
-            self.status,
+            status,
             self.reason,
             self.minor,
             self.body,
             self.keep_alive,
             self.upgrade,
             block,
-            block.lower(),
+            lowered,
             self.specials,
             nominated,
             self.plain_keep_alive,
-            not 200 <= self.status < 500,
+            not 200 <= status < 500,
             undated,
         )
 

@@ -36,7 +36,7 @@ FAILURES = (
     Scalar.HANDSHAKE_LOST,
 )
 DENIALS = (Scalar.DENIED_ADDRESS, Scalar.DENIED_RATE, Scalar.DENIED_CONCURRENCY)
-STATUSES = (Scalar.STATUS_1XX, Scalar.STATUS_2XX, Scalar.STATUS_3XX, Scalar.STATUS_4XX, Scalar.STATUS_5XX)
+STATUSES = (Scalar.STATUS_1XX, Scalar.STATUS_2XX, Scalar.STATUS_3XX, Scalar.STATUS_4XX, Scalar.STATUS_5XX, Scalar.STATUS_OTHER)
 
 
 def snapshot(ledger: Ledger, backends: Sequence[Backend], *, generation: int, started: float, now: float) -> Snapshot:

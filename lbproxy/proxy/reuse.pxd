@@ -38,6 +38,7 @@ cdef class Upstream:
 
 
 cdef class IdleUpstreams:
+    cdef public object _checked
     cdef public object _clock
     cdef public set _gone
     cdef public object _settings

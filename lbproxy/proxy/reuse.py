@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import SLOTS
+from lbproxy.balance.ledger import SLOTS, Spoken
 from lbproxy.config.model import Connections
 from lbproxy.http.heads import KnownHead
 from lbproxy.streams import NEVER, Stream
@@ -25,8 +25,7 @@ from lbproxy.streams import NEVER, Stream
 SETTLED = 0.05
 """Seconds after an answer by which a backend that means to close has closed."""
 _NO_LIMIT = 2**62
-UNHEARD, OLD, CURRENT = range(3)
-"""What is known of a backend's version of HTTP: nothing, 1.0, 1.1. Only 1.1 has chunks."""
+UNHEARD, OLD, CURRENT = map(int, Spoken)
 _NONE = Connections(idle=0)
 """For backends that have left."""
 
@@ -130,10 +129,17 @@ class Upstream:
 class IdleUpstreams:
     """All idle connections of a worker, and which HTTP each backend speaks."""
 
-    __slots__ = ("_clock", "_gone", "_settings", "_shelves", "_spoken")
+    __slots__ = ("_checked", "_clock", "_gone", "_settings", "_shelves", "_spoken")
 
-    def __init__(self, clock: Callable[[], float], settings: Mapping[str, Connections] | None = None) -> None:
-        """`clock`: monotonic seconds; `settings`: by the names of pools; the defaults for others."""
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        settings: Mapping[str, Connections] | None = None,
+        checked: Callable[[int], int] = lambda slot: UNHEARD,
+    ) -> None:
+        """`clock`: monotonic seconds; `settings`: by the names of pools; the defaults for others; `checked`: what the checks of the
+        backend of a slot have heard."""
+        self._checked = checked
         self._clock = clock
         self._settings = settings or {}
         self._shelves: dict[int, Shelf] = {}
@@ -168,8 +174,8 @@ class IdleUpstreams:
         self._spoken[slot] = CURRENT if minor else OLD
 
     def speaks(self, slot: int) -> int:
-        """UNHEARD, OLD or CURRENT, by the last head that came."""
-        return self._spoken[slot]
+        """UNHEARD, OLD or CURRENT, by the last head that came; before there is one, by its checks."""
+        return self._spoken[slot] or self._checked(slot)
 
     def put(self, upstream: Upstream, now: float) -> None:
         """Its response ended cleanly: keep it."""

@@ -46,7 +46,7 @@ class Counters:
     def __init__(self, ledger: Ledger, child: int) -> None:
         self.cells = ledger.cells
         self.child = child
-        self.statuses = array("q", [0] * 6)
+        self.statuses = array("q", [0] * 10)
         """By the first digit of the status."""
         self.latency = array("q", [0] * LATENCY_BUCKETS)
         self.bytes_in = 0
@@ -71,8 +71,9 @@ class Counters:
         self.note(PerSlot.REFUSED_ANSWERS if kind == "refused" else PerSlot.FAILURES, slot)
 
     def note_answer(self, status: int, slot: int) -> None:
-        """A backend's answer of 500 or above."""
-        self.note(PerSlot.GATEWAY_ERRORS if status in (502, 503, 504) else PerSlot.SERVER_ERRORS, slot)
+        """A backend's answer of 500 or above. One that only a tolerant pool passes on (600 and above) is no fault there."""
+        if status < 600:
+            self.note(PerSlot.GATEWAY_ERRORS if status in (502, 503, 504) else PerSlot.SERVER_ERRORS, slot)
 
     def publish(self) -> None:
         """Write all of it to this worker's row."""
@@ -89,6 +90,7 @@ class Counters:
         at = scalar_at(child, Scalar.STATUS_1XX)
         for index in range(1, 6):
             cells[at + index - 1] = self.statuses[index]
+        cells[scalar_at(child, Scalar.STATUS_OTHER)] = sum(self.statuses[6:])
         at = scalar_at(child, Scalar.LATENCY)
         for index, count in enumerate(self.latency):
             cells[at + index] = count

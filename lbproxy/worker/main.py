@@ -135,7 +135,8 @@ class Worker:
         handover, config = self._handover, self._handover.config
         strands = GeventStrands()
         pools = make_pools(handover, strands, time.monotonic, self._bells)
-        idle = IdleUpstreams(time.monotonic, {pool.name: pool.connections for pool in config.pools})
+        settings = {pool.name: pool.connections for pool in config.pools}
+        idle = IdleUpstreams(time.monotonic, settings, handover.ledger.spoken)
         self._moving = Moving(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
         destinations = make_destinations(config, pools.pools, filters)

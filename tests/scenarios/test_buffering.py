@@ -83,13 +83,15 @@ def test_slow_uploads_and_slow_downloads(stage: Stage, tmp_path: Path, kind: str
 
 
 @both_ways
-@pytest.mark.parametrize("pool", [BUFFERING, {}], ids=["buffering", "streaming"])
-def test_servers_of_http_1_0_get_uploads(stage: Stage, pool: dict[str, str], tls: bool) -> None:
+@pytest.mark.parametrize("pool", [BUFFERING, {}, {"health": {"type": "http"}}], ids=["buffering", "streaming", "checked"])
+def test_servers_of_http_1_0_get_uploads(stage: Stage, pool: dict[str, Any], tls: bool) -> None:
     """wsgiref takes a chunked body for none: curl's upload of unknown length reaches it with its length, as the first request and
-    later, and though it comes with a pause."""
+    later, and though it comes with a pause. One whose checks have heard it is not asked what it speaks."""
     curl = need("curl")
+    methods: set[str] = set()
 
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        methods.add(environ["REQUEST_METHOD"])
         got = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [b"%d" % len(got)]
@@ -103,18 +105,19 @@ def test_servers_of_http_1_0_get_uploads(stage: Stage, pool: dict[str, str], tls
         try:
             proxy = served(stage, f"127.0.0.1:{server.server_port}", tls, **{**dict.fromkeys(BUFFERING, "0"), **pool})
             url = f"{'https' if tls else 'http'}://localhost:{proxy.port()}/"
-            for _ in range(2):
-                done = subprocess.run(
-                    [curl, "--silent", "--cacert", str(stage.authority.file), "--upload-file", "-", url],
-                    input=b"z" * 3 * MEGABYTE, capture_output=True, timeout=PATIENCE, check=True,
-                )  # fmt: skip
-                assert done.stdout == str(3 * MEGABYTE).encode()
             client = stage.client(proxy, tls=tls)
             client.send_head("POST", "/", [("Transfer-Encoding", "chunked")])
             client.send(b"3\r\none\r\n")
             time.sleep(2 * PAUSE)  # the pause is what is tried
             client.send(b"3\r\ntwo\r\n0\r\n\r\n")
             assert client.response("POST").body == b"6"
+            for _ in range(2):
+                done = subprocess.run(
+                    [curl, "--silent", "--cacert", str(stage.authority.file), "--upload-file", "-", url],
+                    input=b"z" * 3 * MEGABYTE, capture_output=True, timeout=PATIENCE, check=True,
+                )  # fmt: skip
+                assert done.stdout == str(3 * MEGABYTE).encode()
+            assert ("OPTIONS" in methods) is ("health" not in pool and pool != BUFFERING)
         finally:
             server.shutdown()
             thread.join()

@@ -5,6 +5,9 @@ that RFC 9112 has for it, and then read again; what was not mended is refused as
 grammar, and a device that is read leniently cannot have the client read something else. What was mended says `Connection: close`
 from then on: where such an answer ends is less sure than elsewhere, and the next request must not depend on it. Only answers:
 requests stay as they are.
+
+A status that nobody knows cannot be mended. RFC 9110 15 has it read as a 5xx, so the strict reader gets one, and the head its own
+number back; where its body ends is as sure as ever.
 """
 
 from __future__ import annotations
@@ -25,16 +28,18 @@ _DECISIVE = (b"contentlength", b"transferencoding", b"connection", b"upgrade")
 _CLOSE = b"Connection: close"
 _BEGINNING = 12
 """Bytes up to the end of a status, which is what tells HTTP from all else."""
+_HIGH = re.compile(rb"(HTTP/1\.[01] )([6-9])")
 
 
 class Tolerance:
     """Of one pool."""
 
-    __slots__ = ("_words", "chunks", "line_feeds")
+    __slots__ = ("_high", "_words", "chunks", "line_feeds")
 
     def __init__(self, words: tuple[str, ...]) -> None:
         """Of vocabulary.TOLERABLE."""
         self._words = frozenset(words)
+        self._high = "high_status" in words
         self.line_feeds = "bare_lf" in words
         self.chunks = LENIENT_LF if self.line_feeds else LENIENT
         """How chunks are read."""
@@ -49,7 +54,14 @@ class Tolerance:
 
     def fault(self, data: bytes) -> str:
         """Why that can become no head; "" when it can."""
-        return HeadScan().look(data[:_BEGINNING]) or (BARE_LF if not self.line_feeds and has_bare_lf(data) else "")
+        beginning, _ = self.known_status(data[:_BEGINNING])
+        return HeadScan().look(beginning) or (BARE_LF if not self.line_feeds and has_bare_lf(data) else "")
+
+    def known_status(self, raw: bytes) -> tuple[bytes, int]:
+        """A head with a status of 500 to 599 in place of one above, and how much higher that was."""
+        if not self._high or (found := _HIGH.match(raw)) is None:
+            return raw, 0
+        return found[1] + b"5" + raw[found.end() :], 100 * (int(found[2]) - 5)
 
     def mended(self, raw: bytes) -> bytes:
         """`raw`: a head that was refused, its empty line included."""

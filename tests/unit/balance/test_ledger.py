@@ -24,6 +24,7 @@ from lbproxy.balance.ledger import (
     PickLock,
     Scalar,
     SlotState,
+    Spoken,
     admin_cell,
     cell_at,
     is_drained,
@@ -118,6 +119,12 @@ def test_a_number_of_rows_that_cannot_be_leads_no_reader_astray(ledger: Ledger, 
 def test_a_health_that_cannot_be_is_unknown(ledger: Ledger, written: int) -> None:
     ledger.cells[state_at(SlotState.HEALTH, 5)] = written
     assert ledger.health(5) is Health.UNKNOWN
+
+
+@pytest.mark.parametrize(("written", "read"), [(-1, Spoken.UNHEARD), (3, Spoken.UNHEARD), (2**62, Spoken.UNHEARD), (1, Spoken.OLD)])
+def test_a_version_that_cannot_be_is_unheard(ledger: Ledger, written: int, read: Spoken) -> None:
+    ledger.cells[state_at(SlotState.SPOKEN, 5)] = written
+    assert ledger.spoken(5) == read
 
 
 def test_readers_add_up_no_more_rows_than_there_are_workers(ledger: Ledger) -> None:

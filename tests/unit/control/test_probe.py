@@ -352,8 +352,12 @@ def test_a_unix_socket_whose_queue_stays_full(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tolerant", [True, False])
 def test_lines_that_end_with_lf(tolerant: bool) -> None:
     """Pass where the pool tolerates them, with a body to be searched or not."""
-    answer = b"HTTP/1.0 200 OK\nX-A: b\nContent-Length: 5\n\nready"
-    for body in (None, b"ready"):
-        with answering(answer) as backend:
-            found = probe(http(backend.port, body=body, line_feeds=tolerant))
-        assert (found == PASSED) is tolerant
+    answers = (
+        b"HTTP/1.0 200 OK\nX-A: b\nContent-Length: 5\n\nready",
+        b"HTTP/1.1 100 Go\n\nHTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n3\nrea\n2\ndy\n0\n\n",
+    )
+    for answer in answers:
+        for body in (None, b"ready"):
+            with answering(answer) as backend:
+                found = probe(http(backend.port, body=body, line_feeds=tolerant))
+            assert (found == PASSED) is tolerant

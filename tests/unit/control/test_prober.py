@@ -7,7 +7,7 @@ import gevent
 import pytest
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import Health, Ledger, SlotState, state_at
+from lbproxy.balance.ledger import Health, Ledger, SlotState, Spoken, state_at
 from lbproxy.config import model
 from lbproxy.control import prober as prober_module
 from lbproxy.control.fitness import Fitness
@@ -62,10 +62,30 @@ def test_a_backend_that_does_not_is_down() -> None:
     assert ledger.cells[state_at(SlotState.CHECK_FAILURES, 0)] == 1
 
 
+@pytest.mark.parametrize(("answer", "spoken"), [
+    (OK, Spoken.CURRENT),
+    (b"HTTP/1.0 503 No\r\n\r\n", Spoken.OLD),
+    (b"HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", Spoken.CURRENT),
+    (b"SSH-2.0-x\r\n", Spoken.UNHEARD),
+])  # fmt: skip
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_which_http_a_backend_speaks(answer: bytes, spoken: Spoken, elsewhere: bool) -> None:
+    """Is heard by its checks, unless they go to another port: that may be another server."""
+    ledger = new_ledger()
+    health = replace(FAST, type="http", path="/")
+    with answering(answer) as backend:
+        if elsewhere:
+            pool = pool_of("api", closed_port(), health=replace(health, port=backend.port))
+        else:
+            pool = pool_of("api", backend.port, health=health)
+        run_until_told(pool, ledger)
+    assert ledger.spoken(0) == (Spoken.UNHEARD if elsewhere else spoken)
+
+
 def scripted(monkeypatch: pytest.MonkeyPatch, findings: list[Finding | OutOfMeans]) -> None:
     """Replace the network by a list; when it ends, the last finding repeats."""
 
-    def probe(_target: object) -> Finding:
+    def probe(_target: object, _heard: object) -> Finding:
         finding = findings.pop(0) if len(findings) > 1 else findings[0]
         if isinstance(finding, OutOfMeans):
             raise finding

@@ -144,7 +144,7 @@ def test_after_all_were_down_the_first_does_not_get_everything(monkeypatch: pyte
     answers: dict[str, Finding] = dict.fromkeys(("127.0.0.1", "127.0.0.2"), Finding(Outcome.REFUSED))
     asked: list[str] = []
 
-    def probe(target: Target) -> Finding:
+    def probe(target: Target, heard: object) -> Finding:
         asked.append(target.ip)
         found = answers[target.ip]
         if found is SLOW:

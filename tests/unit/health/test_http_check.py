@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.health.http_check import BODY_LIMIT, MAX_ANSWER, BadAnswer, BodySearch, final_status, request
+from lbproxy.health.http_check import BODY_LIMIT, MAX_ANSWER, BadAnswer, BodySearch, final_status, request, with_crlf
 
 GOOD: list[tuple[bytes, int]] = [
     (b"HTTP/1.1 200 OK\r\n", 200),
@@ -27,7 +27,6 @@ BAD: list[bytes] = [
     b"HTTP/1.1 20 OK\r\n",
     b"HTTP/1.1 2000 OK\r\n",
     b"HTTP/1.1 +20 OK\r\n",
-    b"HTTP/1.1 600 OK\r\n",
     b"HTTP/1.1 099 OK\r\n",
     b"HTTP/1.1 200 O\x00K\r\n",
     b"HTTP/1.1 \xd9\xa2\xd9\xa0\xd9\xa0 OK\r\n",
@@ -100,6 +99,9 @@ BODIES: list[tuple[bytes, bytes, bool | None]] = [
     (b"HTTP/1.1 103 Hints\r\nX: up\r\n\r\n" + HEAD + b"X: up\r\nContent-Length: 0\r\n\r\n", b"up", False),
     (HEAD + b"Content-Length: 100000\r\n\r\n" + b"x" * BODY_LIMIT + b"all up", b"all up", False),
     (CHUNKED + b"fffff\r\n" + b"x" * BODY_LIMIT, b"all up", False),
+    (CHUNKED + b"0000000004\r\nall \r\n  2  \r\nup\r\n0000\r\n\r\n", b"all up", True),
+    (CHUNKED + b"000000000000\r\n\r\n", b"all up", False),
+    (HEAD + b"Transfer-Encoding: identity\r\nContent-Length: 4\r\n\r\nsick", b"all up", False),
 ]
 
 
@@ -114,6 +116,46 @@ def test_text_in_a_body(answer: bytes, wanted: bytes, found: bool | None, size: 
         if said is not None:
             break
     assert said is found
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 20])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("wanted", [b"all up", b"all down"])
+def test_chunks_whose_lines_end_with_lf(wanted: bytes, end: bytes, size: int) -> None:
+    """Are read where that is tolerated, whether they do so or not, and in whatever pieces."""
+    chunks = end.join([b"4;x=y", b"all ", b" 002", b"up", b"0", b"X: all down", b"", b""])
+    answer = CHUNKED + chunks
+    search = BodySearch(wanted, line_feeds=True)
+    said = None
+    for at in range(0, len(answer), size):
+        said = search.feed(answer[at : at + size])
+        if said is not None:
+            break
+    assert said is (wanted == b"all up")
+    if end == b"\n":
+        with pytest.raises(BadAnswer, match="a broken chunk"):
+            BodySearch(wanted).feed(answer)
+
+
+@pytest.mark.parametrize("step", [1, 5, 1 << 20])
+def test_interim_heads_whose_lines_end_with_lf(step: int) -> None:
+    """Are ended as they should be like the final one; what is behind it stays."""
+    raw = b"HTTP/1.1 100 Go\nX-A: b\n\nHTTP/1.1 103 Hints\r\n\nHTTP/1.1 200 OK\nX: y\n\na\nb\n\nc"
+    answer, whole = b"", False
+    for at in range(0, len(raw), step):
+        assert not whole or at > raw.index(b"y")
+        answer, whole = with_crlf(answer + raw[at : at + step])
+    assert whole
+    head = b"HTTP/1.1 100 Go\r\nX-A: b\r\n\r\nHTTP/1.1 103 Hints\r\n\r\nHTTP/1.1 200 OK\r\nX: y\r\n\r\n"
+    assert answer == head + b"a\nb\n\nc"
+    assert final_status(answer) == 200
+
+
+def test_statuses_above_599() -> None:
+    """Are told as what they are."""
+    assert final_status(b"HTTP/1.1 999 Denied\r\n") == 999
+    with pytest.raises(BadAnswer):
+        final_status(b"HTTP/1.1 099 Odd\r\n")
 
 
 def test_a_body_that_ends_with_the_connection() -> None:

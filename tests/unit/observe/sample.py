@@ -38,7 +38,7 @@ def snapshot(*backends: BackendFacts) -> Snapshot:
         handshakes=90,
         handshake_failures=3,
         requests=1234,
-        statuses=(1, 1200, 20, 10, 3),
+        statuses=(1, 1200, 20, 10, 2, 1),
         bytes_in=2**60 + 1,
         bytes_out=7,
         retries=8,

@@ -86,7 +86,7 @@ def test_traffic() -> None:
     assert families["lbproxy_accepting_workers"].samples[0].value == 2
     assert families["lbproxy_requests_total"].samples[0].value == 1234
     assert {sample.labels["class"]: sample.value for sample in families["lbproxy_responses_total"].samples} == {
-        "1xx": 1, "2xx": 1200, "3xx": 20, "4xx": 10, "5xx": 3,
+        "1xx": 1, "2xx": 1200, "3xx": 20, "4xx": 10, "5xx": 2, "other": 1,
     }  # fmt: skip
     assert f"\nlbproxy_received_bytes_total {2**60 + 1}\n" in text
     assert families["lbproxy_generation_start_time_seconds"].samples[0].value == 1000.25

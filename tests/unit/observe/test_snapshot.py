@@ -24,7 +24,9 @@ def test_totals_add_up_the_living_and_the_dead() -> None:
     assert found.live_requests == Scalar.LIVE_REQUESTS
     assert found.accepting == Scalar.ACCEPTING
     assert found.requests == sum(found.statuses)
-    assert found.statuses == tuple(2 * scalar + 100 for scalar in range(Scalar.STATUS_1XX, Scalar.STATUS_5XX + 1))
+    assert found.statuses == tuple(
+        2 * scalar + 100 for scalar in (*range(Scalar.STATUS_1XX, Scalar.STATUS_5XX + 1), Scalar.STATUS_OTHER)
+    )
     assert (found.bytes_in, found.bytes_out) == (2 * Scalar.BYTES_IN + 100, 2 * Scalar.BYTES_OUT + 100)
     assert (found.retries, found.access_dropped) == (2 * Scalar.RETRIES + 100, 2 * Scalar.ACCESS_DROPPED + 100)
     assert (found.accepted, found.client_aborts) == (2 * Scalar.ACCEPTED + 100, 2 * Scalar.CLIENT_ABORTS + 100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lbproxy.balance.ledger import PerSlot, Scalar, cell_at, scalar_at
 from lbproxy.config import model
 from lbproxy.proxy.rewriter import Rewriter, Wanted
 from lbproxy.remembered import Budget
@@ -94,4 +95,42 @@ def test_a_head_that_breaks_off() -> None:
     client.feed(get(method="POST"))
     world.upstream.feed(b"HTTP/1.1 200 OK\nX", EOF)
     assert world.outcomes() == [(502, "response_truncated")]
+    world.at_rest()
+
+
+def test_statuses_above_599() -> None:
+    """Pass where they are tolerated, are counted, and are no fault of the backend's; whole, in pieces, to HEAD."""
+    world = tolerant("high_status")
+    client = world.connect()
+    answer = b"HTTP/1.1 999 Denied\r\nContent-Length: 2\r\n\r\nno"
+    client.feed(get())
+    world.upstream.feed(answer)
+    assert client.take().startswith(b"HTTP/1.1 999 Denied\r\n")
+    client.feed(get(method="POST"))
+    for at in range(len(answer)):
+        world.upstream.feed(answer[at : at + 1])
+    assert client.take().endswith(b"\r\n\r\nno")
+    client.feed(get(method="HEAD"))
+    world.upstream.feed(answer[:-2])
+    assert client.take().startswith(b"HTTP/1.1 999 Denied\r\n")
+    assert len(world.upstreams) == 1, "its connection goes on"
+    assert world.outcomes() == [(999, "")] * 3
+    counters = world.service.counters
+    counters.publish()
+    cells = world.ledger.cells
+    assert cells[scalar_at(counters.child, Scalar.STATUS_OTHER)] == 3
+    assert cells[scalar_at(counters.child, Scalar.REQUESTS)] == 3
+    for what in (PerSlot.SERVER_ERRORS, PerSlot.GATEWAY_ERRORS, PerSlot.REFUSED_ANSWERS, PerSlot.FAILURES):
+        assert cells[cell_at(counters.child, what, 0)] == 0
+    world.at_rest()
+
+
+def test_statuses_above_599_elsewhere() -> None:
+    """Are refused once, as any answer that breaks the grammar."""
+    world = tolerant("bare_lf")
+    client = world.connect()
+    client.feed(get())
+    world.upstream.feed(b"HTTP/1.1 600 Odd\r\nContent-Length: 2\r\n\r\nno")
+    assert client.take().startswith(b"HTTP/1.1 502 ")
+    assert world.outcomes() == [(502, "response_status")]
     world.at_rest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lbproxy.balance.ledger import SlotState, Spoken, state_at
 from lbproxy.config import model
 from lbproxy.errors import ConnectionLost
 from lbproxy.proxy.exchange import PAUSE, UNFILED
@@ -75,6 +76,30 @@ def test_a_server_of_1_1_gets_what_comes() -> None:
     client.feed(b"0\r\n\r\n")
     world.upstream.feed(ok())
     world.at_rest()
+
+
+def test_what_checks_have_heard() -> None:
+    """Decides before there is a first request: nobody is asked. What requests hear counts from then on."""
+    for spoken in (Spoken.CURRENT, Spoken.OLD):
+        world = unheard(scratch=FakeScratch())
+        world.ledger.cells[state_at(SlotState.SPOKEN, 0)] = spoken
+        client = world.connect()
+        client.feed(HEAD + chunk(b"one"))
+        world.pass_time(2 * PAUSE)
+        if spoken is Spoken.CURRENT:
+            assert world.upstream.take().endswith(chunk(b"one"))
+            client.feed(b"0\r\n\r\n")
+        else:
+            assert world.dials == []
+            client.feed(b"0\r\n\r\n")
+            assert with_length(world.upstream.sent, b"one")
+        world.upstream.feed(ok())
+        assert world.outcomes() == [(200, "")]
+        client.feed(HEAD + chunk(b"two"))
+        assert world.upstream.take().endswith(chunk(b"two"))
+        client.feed(b"0\r\n\r\n")
+        world.upstream.feed(ok())
+        world.at_rest()
 
 
 def test_whoever_pauses_makes_us_ask() -> None:

@@ -324,7 +324,7 @@ class World:
         [filters] = make_filters(self.config, self.ledger, 0, memory, self.clock)
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
         self.routed = [(route, make_destination(self.config, route, {route.pool: balanced}, None, filters))]
-        self.scratch, self.idle = scratch, IdleUpstreams(self.clock)
+        self.scratch, self.idle = scratch, IdleUpstreams(self.clock, checked=self.ledger.spoken)
         for slot in range(backends if heard else 0):
             self.idle.heard(slot, 1)
         self.troubles: list[str] = []  # why something could not be buffered

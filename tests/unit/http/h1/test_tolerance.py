@@ -32,7 +32,7 @@ def reason(raw: bytes, *words: str) -> str:
     return refused.value.reason
 
 
-@pytest.mark.parametrize("word", TOLERABLE)
+@pytest.mark.parametrize("word", FAULTY)
 def test_each_word_mends_its_fault_alone(word: str) -> None:
     """The client gets lines that are in the grammar, and the connection is not used again."""
     head, out = read(FAULTY[word], word)
@@ -45,6 +45,36 @@ def test_each_word_mends_its_fault_alone(word: str) -> None:
     assert b"connection" not in block.lower(), "that is ours to say"
     others = [other for other in TOLERABLE if other != word]
     reason(FAULTY[word], *others)
+
+
+@pytest.mark.parametrize("status", [600, 678, 799, 999])
+def test_statuses_that_nobody_knows(status: int) -> None:
+    """As they are, where they are tolerated, and read as a 5xx (RFC 9110 15): with a body, and the connection goes on."""
+    raw = b"HTTP/1.1 %d Denied\r\nX-A: b\r\nDate: now\r\nContent-Length: 2\r\n\r\n" % status
+    head, out = read(raw, "high_status")
+    assert (head.status, head.reason, head.body, head.keep_alive) == (status, b"Denied", 2, True)
+    assert out.startswith(raw[:-4])
+    assert reason(raw, *(word for word in TOLERABLE if word != "high_status")) == "response_status"
+    assert Tolerance(("high_status",)).fault(raw[:12]) == ""
+    assert Tolerance(()).fault(raw[:12]) == "response_status"
+
+
+def test_statuses_that_nobody_knows_and_other_faults() -> None:
+    """Each is read past only if it is named."""
+    raw = b"HTTP/1.0 999\nX-A : b\n\n"
+    head, out = read(raw, "high_status", "bare_lf", "field_lines")
+    assert (head.status, head.body, head.keep_alive) == (999, UNTIL_CLOSE, False)
+    assert out.startswith(b"HTTP/1.1 999 \r\nX-A: b\r\n")
+    reason(raw, "high_status", "bare_lf")
+    reason(raw, "bare_lf", "field_lines")
+    assert reason(b"HTTP/1.1 6x0 OK\r\n\r\n", *TOLERABLE) == "response_status"
+    assert reason(b"HTTP/1.1 099 OK\r\n\r\n", *TOLERABLE) == "response_status"
+    assert reason(b"HTTP/1.1 6000 OK\r\n\r\n", *TOLERABLE) == "response_malformed"
+
+
+def test_every_word_is_tried() -> None:
+    """One of them takes no mending."""
+    assert {*FAULTY, "high_status"} == set(TOLERABLE)
 
 
 def test_what_is_in_order_is_read_as_ever() -> None:
