@@ -1,0 +1,93 @@
+"""What a peer may send so often and no oftener: frames that cost us more than they cost their sender.
+
+Each kind has an amount that may come at once, and one that comes back per second. Some kinds are part of an honest dialogue, as
+often as there is something to talk about: who is being sent a body at full speed opens windows and measures the line with PING
+all the time. These earn with what is sent to them.
+
+    h2_resets          "rapid reset" (CVE-2023-44487): requests are begun and given up, so that no limit on streams at once is
+                       ever reached. A browser whose page is closed gives up some hundred at a time.
+    h2_reset_share     the same, slowly: nearly all requests are given up
+    h2_settings        each is acknowledged, and may have us go through all streams (CVE-2019-9515)
+    h2_pings           each is answered (CVE-2019-9512)
+    h2_empty_data      frames that bring nothing and end nothing (CVE-2019-9518)
+    h2_windows         windows opened by a byte at a time (CVE-2019-9511)
+    h2_priorities      streams shuffled without end (CVE-2019-9513)
+    h2_malformed       requests that are refused for their form, which on HTTP/1 would have ended the connection
+    h2_large_heads     lists of fields that are refused for their size: by references into the table of compression a few bytes
+                       make thousands ("HPACK bomb", CVE-2016-6581)
+
+CONTINUATION frames, acknowledgements that pile up, and lists beyond all bounds are engine.py's to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from lbproxy.http.h2.vocabulary import Code, Failure
+
+
+class Limit(NamedTuple):
+    """At once, and per second."""
+
+    burst: float
+    rate: float
+
+
+LIMITS: Mapping[str, Limit] = {
+    "h2_resets": Limit(300, 30),
+    "h2_settings": Limit(32, 1),
+    "h2_pings": Limit(100, 10),
+    "h2_empty_data": Limit(100, 10),
+    "h2_windows": Limit(1000, 100),
+    "h2_priorities": Limit(300, 30),
+    "h2_malformed": Limit(50, 5),
+    "h2_large_heads": Limit(20, 1),
+}
+SMALL_WINDOW = 1024
+"""Bytes: a window that is opened by less is counted; whoever reads at all opens it by more."""
+SHARE, AMONG = 0.9, 500
+"""Of so many requests that may be given up, however slowly."""
+
+
+class Floods:
+    """One connection's. What is not noted costs nothing, and holds nothing."""
+
+    __slots__ = ("_left", "_limits", "_requests", "_resets")
+
+    def __init__(self, limits: Mapping[str, Limit] = LIMITS) -> None:
+        self._limits = limits
+        self._left: dict[str, tuple[float, float]] = {}
+        """How many may still come, as of when."""
+        self._requests = self._resets = 0
+
+    def __repr__(self) -> str:
+        left = ", ".join(f"{kind} {left:.0f}" for kind, (left, _) in self._left.items())
+        return f"<Floods {self._resets} of {self._requests} given up; left: {left or 'all'}>"
+
+    def note(self, kind: str, now: float, count: int = 1) -> Failure | None:
+        """`count` of that kind came. Why the connection is to end; None: it may go on."""
+        limit = self._limits[kind]
+        left, since = self._left.get(kind, (limit.burst, now))
+        left = min(limit.burst, left + (now - since) * limit.rate) - count
+        self._left[kind] = (left, now)
+        return Failure(Code.ENHANCE_YOUR_CALM, kind) if left < 0 else None
+
+    def earn(self, kind: str, count: int) -> None:
+        """What was sent to the peer allows for so many more of that kind, within what may come at once."""
+        found = self._left.get(kind)
+        if found is not None:
+            self._left[kind] = (min(self._limits[kind].burst, found[0] + count), found[1])
+
+    def requested(self, count: int) -> None:
+        """So many requests began."""
+        self._requests += count
+
+    def given_up(self, now: float, count: int) -> Failure | None:
+        """So many requests were reset by the client before they had their whole answer. As `note`."""
+        self._resets += count
+        if self._requests >= AMONG:
+            if self._resets > SHARE * self._requests:
+                return Failure(Code.ENHANCE_YOUR_CALM, "h2_reset_share")
+            self._requests, self._resets = self._requests // 2, self._resets // 2  # what was long ago counts less
+        return self.note("h2_resets", now, count)

@@ -1,0 +1,56 @@
+"""How much of a body is held, in either direction, and how large the windows are that let it come.
+
+What came and was not taken by the backend is held by us: so a peer's window is a promise of memory. A connection that does
+nothing promises the least that there is (64 KiB, RFC 9113 6.9.2), a stream that somebody reads faster than it comes gets
+what a fast line needs, up to STREAM, and the connection what its streams have, up to CONNECTION. (A window of 64 KiB lets a
+client 20 ms away send 3 MB/s.) As the reader stops, so does the peer.
+
+What is to be sent is held by us while the peer's windows are shut. Whoever relays a body asks for room first.
+"""
+
+from __future__ import annotations
+
+STREAM = 256 * 1024
+"""Bytes held of a stream at most, in either direction."""
+CONNECTION = 1024 * 1024
+"""Bytes held of all streams of a connection at most, in either direction."""
+FIRST = 64 * 1024 - 1
+"""Both windows of whoever has not been read from yet."""
+STEP = 128 * 1024
+"""Bytes of a stream that are put into frames ahead of what the peer takes, before its writer waits: a relay's piece."""
+
+
+class Windows:
+    """One connection's, for what comes."""
+
+    __slots__ = ("_connection", "_streams")
+
+    def __init__(self) -> None:
+        self._connection = FIRST
+        self._streams: dict[int, int] = {}
+        """Those that were widened."""
+
+    def waited(self, stream: int, left: int) -> tuple[int, int]:
+        """A reader of `stream` has taken all there was, and waits for more; `left`: bytes that are still to come, -1 when nobody
+        knows. (the stream's window, the connection's) if they are to be another now; 0: as it is."""
+        known = self._streams.get(stream, FIRST)
+        wanted = min(STREAM, 2 * known + 2)
+        if known >= STREAM or 0 <= left <= known:
+            return 0, 0
+        self._streams[stream] = wanted
+        whole = min(CONNECTION, FIRST + sum(self._streams.values()))
+        wider = whole if whole > self._connection else 0
+        self._connection = max(self._connection, whole)
+        return wanted, wider
+
+    def ended(self, stream: int) -> int:
+        """The stream is no more. The connection's window if it is to be another now; 0: as it is."""
+        if self._streams.pop(stream, 0) and not self._streams and self._connection > FIRST:
+            self._connection = FIRST
+            return FIRST
+        return 0
+
+
+def may_write(held: int, held_by_all: int) -> bool:
+    """Whether a stream of which `held` bytes wait for the peer may add a piece."""
+    return held < STEP and held_by_all < CONNECTION - STEP

@@ -1,0 +1,71 @@
+"""How much of each flood is let through, over a clock of the test's."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbproxy.http.h2.floods import AMONG, LIMITS, Floods, Limit
+from lbproxy.http.h2.vocabulary import Code, Failure
+
+
+@pytest.mark.parametrize("kind", sorted(LIMITS))
+def test_each_kind_ends_by_its_name(kind: str) -> None:
+    """What may come at once comes, one more ends the connection, and a second later as many more as the rate says are let."""
+    limit = LIMITS[kind]
+    floods = Floods()
+    assert floods.note(kind, 100.0, int(limit.burst)) is None
+    assert floods.note(kind, 101.0, int(limit.rate)) is None
+    assert floods.note(kind, 101.0) == Failure(Code.ENHANCE_YOUR_CALM, kind)
+
+
+def test_kinds_are_counted_apart_and_rest_restores() -> None:
+    """One that was used up does not touch another, and after a while all of it is there again, and no more than that."""
+    floods = Floods({"a": Limit(10, 1), "b": Limit(10, 1)})
+    assert floods.note("a", 0.0, 10) is None
+    assert floods.note("b", 0.0, 10) is None
+    assert floods.note("a", 1000.0, 10) is None
+    assert floods.note("a", 1000.0) is not None
+
+
+def test_who_is_sent_something_may_say_more() -> None:
+    """Windows and measurements belong to a download, however fast it is; never beyond what may come at once."""
+    floods = Floods({"a": Limit(10, 0)})
+    for _ in range(1000):
+        assert floods.note("a", 0.0) is None
+        floods.earn("a", 1)
+    floods.earn("a", 1_000_000)
+    assert floods.note("a", 0.0, 10) is None
+    assert floods.note("a", 0.0) is not None
+    floods.earn("never noted", 5)
+
+
+def test_a_page_that_is_closed_is_no_flood() -> None:
+    """A hundred pictures given up at once, now and then."""
+    floods = Floods()
+    for visit in range(50):
+        floods.requested(120)
+        assert floods.given_up(visit * 20.0, 100) is None
+
+
+def test_rapid_reset() -> None:
+    """Begun and given up, as fast as it goes."""
+    floods = Floods()
+    floods.requested(1000)
+    assert floods.given_up(0.0, 1000) == Failure(Code.ENHANCE_YOUR_CALM, "h2_resets") or floods.given_up(0.0, 1) is not None
+
+
+def test_slow_rapid_reset() -> None:
+    """Below the rate, but nearly all that is asked for is given up."""
+    floods = Floods()
+    ends = []
+    for second in range(AMONG):
+        floods.requested(10)
+        ends.append(floods.given_up(float(second), 10))
+    assert Failure(Code.ENHANCE_YOUR_CALM, "h2_reset_share") in ends
+
+
+def test_a_repr_shows_what_is_left() -> None:
+    """For the log and the debugger."""
+    floods = Floods()
+    floods.note("h2_pings", 0.0, 40)
+    assert repr(floods) == "<Floods 0 of 0 given up; left: h2_pings 60>"
