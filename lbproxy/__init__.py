@@ -39,8 +39,8 @@ A reload (master/fleet.py decides, master/main.py acts): the file is read and co
 Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, names.lookup, observe.log, observe.outlet,
 observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.handover, sandbox; 1 (pure: no socket, clock,
 randomness, logging) http, balance, health, filter, names, config, ipc.messages, ipc.codec, ipc.strict_json, observe.access,
-observe.metrics; 0 errors, streams, remembered, config.model, config.vocabulary, compiled. Folders on one floor do not know each
-other.
+observe.metrics; 0 errors, streams, remembered, regex, config.model, config.route_model, config.vocabulary, compiled. Folders on
+one floor do not know each other.
 
 The modules that a request runs through are compiled where that can be done (compiled.py), from the same files.
 """

@@ -54,9 +54,11 @@ FLOORS: dict[str, int] = {
     "lbproxy.observe.metrics": 1,
     "lbproxy.compiled": 0,
     "lbproxy.errors": 0,
+    "lbproxy.regex": 0,
     "lbproxy.remembered": 0,
     "lbproxy.streams": 0,
     "lbproxy.config.model": 0,
+    "lbproxy.config.route_model": 0,
     "lbproxy.config.vocabulary": 0,
 }
 """The longest matching prefix rules. A new module that no prefix covers has to be given a floor here and in lbproxy/__init__.py."""

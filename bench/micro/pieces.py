@@ -28,12 +28,15 @@ from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.selection import Preference
 from lbproxy.balance.source_hash import Ring, number_of
 from lbproxy.balance.turns import Turns
+from lbproxy.config.model import Route
+from lbproxy.config.route_model import ANYTHING, Match
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.http.heads import ResponseHeads
 from lbproxy.http.message import RequestHead
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.relay import Transfer
+from lbproxy.proxy.router import Router
 from lbproxy.streams import NEVER, Buffer, Stream
 
 Piece = Callable[[], object]
@@ -141,6 +144,25 @@ def heads() -> Iterator[tuple[str, Piece]]:
     yield "parse browser, same fields", partial(parse_request, CASES["browser"](0), 8192, 100, LastFields())
     answer = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nServer: x\r\n\r\n"
     yield "response head, known", partial(ResponseHeads(200).read, answer, b"GET")
+
+
+ROUTES = 5000
+
+
+def routing() -> Iterator[tuple[str, Piece]]:
+    """The route of a request that is not the one before: with one route, and with thousands, of which it is the last but one."""
+    last, beta = ROUTES - 1, Match(headers=(("X-Beta", ("1",)),))
+    everything, anything = Route("app"), [ANYTHING] * ROUTES
+    for name, routes, matches in (
+        ("route, 1", [Route("app", f"h{last}.test")], [ANYTHING]),
+        (f"route, {ROUTES} hosts", [Route("app", f"h{number}.test") for number in range(ROUTES)], anything),
+        (f"route, {ROUTES} prefixes", [Route("app", f"h{last}.test", f"/p{number}") for number in range(ROUTES)], anything),
+        (f"route, {ROUTES} paths", [everything] * ROUTES, [Match(exact=f"/p{number}/x") for number in range(ROUTES)]),
+        ("route, by a header", [everything], [beta]),
+    ):
+        router = Router([(route, number + 1) for number, route in enumerate([*routes, everything])], [*matches, ANYTHING])
+        raw = b"GET /p%d/x HTTP/1.1\r\nHost: h%d.test\r\nX-Beta: 1\r\n\r\n" % (last, last)
+        yield name, partial(router.match, parse_request(raw, 8192, 100))
 
 
 def rewrite(forwarder: Forwarder, head: RequestHead) -> bytes:
@@ -261,6 +283,7 @@ def pieces() -> dict[str, Piece]:
     return {
         **dict(heads()),
         **dict(picks()),
+        **dict(routing()),
         "lease taken and given back": lease(),
         "access line": access_line(),
         "relay ten pieces of 64 KiB": relay_step(),

@@ -63,7 +63,7 @@ class Client:
         if router.has_rules:
             self.destination, head = router.follow(head)
         else:
-            self.destination = router.match(head.host, head.path)
+            self.destination = router.match(head)
             self.routed_head = head if known else None
         return head
 

@@ -1,7 +1,8 @@
-"""Host and path -> pool: the first route of the configuration that matches wins.
+"""Host and path -> destination: the first route of the configuration that matches wins.
 
 A host is exact, "*.example.com" (one label in place of the star, as in certificates), or absent (every host). A path is a prefix in
-whole segments: "/api" matches "/api" and "/api/x", not "/apiary"; "/api/" matches what is below it.
+whole segments: "/api" matches "/api" and "/api/x", not "/apiary"; "/api/" matches what is below it. What a route asks for beyond
+that is in http/conditions.py, and how thousands of routes are searched at the price of one in route_index.py.
 
 What is matched is the path's normal form (http/target.py), and so is what is forwarded, unless the route has rules of its own. A
 route that merges slashes is asked again with the merged path: else "//admin", which "/admin" does not match, would come through
@@ -11,58 +12,66 @@ such a route as "/admin", past whatever the route for "/admin" is there for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from lbproxy.config.model import Route
+from lbproxy.config.route_model import ANYTHING, Match
 from lbproxy.errors import RequestError
+from lbproxy.http.conditions import Asked
 from lbproxy.http.message import RequestHead
 from lbproxy.http.target import BACKSLASH, merge_slashes
+from lbproxy.proxy.route_index import Entry, RouteIndex
 
 Target = TypeVar("Target")
-
-_REMEMBERED = 1024
-"""Hosts whose routes are remembered; beyond that the memory starts anew, so that invented hosts cannot fill it."""
 
 
 def _passes_backslash(route: Route) -> bool:
     return route.encoded_backslash == "pass" or route.raw_path
 
 
-class _Entry(NamedTuple, Generic[Target]):
-    prefix: bytes
-    target: Target
-    route: Route
-
-
 class Router(Generic[Target]):
-    """Immutable; a reload makes a new one."""
+    """Immutable; a reload makes a new one. Nothing is remembered of what clients ask for."""
 
-    def __init__(self, routes: Sequence[tuple[Route, Target]]) -> None:
-        """In the order of the configuration."""
-        self._routes = [
-            (route.host.encode() if route.host else None, _Entry(route.path.encode(), target, route)) for route, target in routes
-        ]
-        self._by_host: dict[bytes, list[_Entry[Target]]] = {}
+    def __init__(self, routes: Sequence[tuple[Route, Target]], matches: Sequence[Match] | None = None) -> None:
+        """In the order of the configuration; `matches`: what each asks for beyond host and path, None: none of them anything."""
+        self._by_host: dict[bytes, RouteIndex[Target]] = {}
+        self._by_domain: dict[bytes, RouteIndex[Target]] = {}
+        """Of hosts with a star, by what is behind it."""
+        self._for_all: RouteIndex[Target] = RouteIndex()
+        self._conditional = False
+        for order, ((route, target), match) in enumerate(zip(routes, matches or [ANYTHING] * len(routes), strict=True)):
+            entry = Entry(order, route, match, target)
+            self._index(route.host).add(entry)
+            self._conditional = self._conditional or entry.conditions is not None
+        self._twins = any(route.underscores == "pass" for route, _ in routes)
         self.backslash = any(_passes_backslash(route) for route, _ in routes)
         """Whether any route wants a path with an encoded backslash: `follow` refuses it for the others."""
-        self.has_rules = self.backslash or any(
-            route.encoded_slash != "pass" or route.merge_slashes or route.raw_path or route.underscores == "pass"
-            for route, _ in routes
+        self.has_rules = (
+            self.backslash
+            or self._twins
+            or any(route.encoded_slash != "pass" or route.merge_slashes or route.raw_path for route, _ in routes)
         )
         """Whether `follow` says anything that `match` does not; few configurations have that, and `match` is the cheaper."""
 
-    def match(self, host: bytes, path: bytes) -> Target | None:
-        """`host`: lower case, without port; `path`: normalised, or "*"."""
-        entry = self._find(host, path)
+    def _index(self, host: str | None) -> RouteIndex[Target]:
+        if host is None:
+            return self._for_all
+        if host.startswith("*."):
+            return self._by_domain.setdefault(host[2:].encode(), RouteIndex())
+        return self._by_host.setdefault(host.encode(), RouteIndex())
+
+    def match(self, head: RequestHead) -> Target | None:
+        """Where a request goes, by its host, normal path and the rest of its head. Raises RequestError(400)."""
+        entry = self._find(head)
         return None if entry is None else entry.target
 
     def follow(self, head: RequestHead) -> tuple[Target | None, RequestHead]:
         """(the target, the head as its route wants it forwarded). Raises RequestError(400) for what the route refuses."""
-        entry = self._find(head.host, head.path)
+        entry = self._find(head)
         if entry is not None and entry.route.merge_slashes and b"//" in head.path:
             path = merge_slashes(head.path)
             head = head.elsewhere(head.method, path + head.target[len(head.path) :], path, head.raw)
-            entry = self._find(head.host, path)
+            entry = self._find(head)
         if BACKSLASH in head.path and (entry is None or not _passes_backslash(entry.route)):
             raise RequestError(400, "target_escape", "an encoded backslash in the path, which this route refuses")
         if entry is None:
@@ -75,22 +84,13 @@ class Router(Generic[Target]):
             head = head.elsewhere(head.method, head.raw, head.path, head.raw)
         return entry.target, head
 
-    def _find(self, host: bytes, path: bytes) -> _Entry[Target] | None:
-        entries = self._by_host.get(host)
-        if entries is None:
-            entries = self._remember(host)
-        for entry in entries:
-            prefix = entry.prefix
-            if prefix == b"/" or (
-                path.startswith(prefix) and (prefix.endswith(b"/") or path[len(prefix) : len(prefix) + 1] in (b"", b"/"))
-            ):
-                return entry
-        return None
-
-    def _remember(self, host: bytes) -> list[_Entry[Target]]:
-        wildcard = b"*." + host.partition(b".")[2]
-        if len(self._by_host) >= _REMEMBERED:
-            self._by_host.clear()
-        entries = [entry for wanted, entry in self._routes if wanted in (None, host, wildcard)]
-        self._by_host[host] = entries
-        return entries
+    def _find(self, head: RequestHead) -> Entry[Target] | None:
+        path = head.path
+        asked = Asked(head, self._twins) if self._conditional else None
+        best: Entry[Target] | None = None
+        if self._by_host and (index := self._by_host.get(head.host)) is not None:
+            best = index.find(path, asked, None)
+        if self._by_domain and (index := self._by_domain.get(head.host.partition(b".")[2])) is not None:
+            best = index.find(path, asked, best)
+        index = self._for_all
+        return best if best is not None and best.order < index.first else index.find(path, asked, best)

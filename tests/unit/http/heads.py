@@ -14,6 +14,12 @@ def request(*lines: bytes, line: bytes = b"GET / HTTP/1.1", host: bytes = b"Host
     return parse_request(b"\r\n".join((line, host, *lines, b"", b"")), MAX_LINE, MAX_FIELDS)
 
 
+def asking(host: bytes, target: bytes, *lines: bytes) -> RequestHead:
+    """A parsed request for something."""
+    method = b"OPTIONS" if target == b"*" else b"GET"
+    return request(*lines, line=b"%b %b HTTP/1.1" % (method, target), host=b"Host: " + host)
+
+
 def response(*lines: bytes, line: bytes = b"HTTP/1.1 200 OK", method: bytes = b"GET") -> ResponseHead:
     """A parsed response with these field lines."""
     return parse_response(b"\r\n".join((line, *lines, b"", b"")), method, MAX_FIELDS)

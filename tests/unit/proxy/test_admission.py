@@ -13,6 +13,7 @@ from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.affinity import Affinity, Sticky
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.router import Router
+from tests.unit.http.heads import asking
 from tests.unit.proxy.no_crowd import NoLock
 from tests.unit.proxy.world import CHUNKED, World, get, ok
 
@@ -105,7 +106,7 @@ def test_http_1_0_clients_get_the_cookie_too() -> None:
 def test_clients_stay_with_backends_that_stay() -> None:
     """The list changes around them: indexes move, words do not."""
     world, words = sticky_world()
-    destination = world.service.router.match(b"", b"/")
+    destination = world.service.router.match(asking(b"a", b"/"))
     assert destination is not None
     pool = destination.pool
     word = words.of(1)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from lbproxy.config.model import Route, Timeouts
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.router import Router
+from tests.unit.http.heads import asking
 from tests.unit.proxy.world import World
 
 
 def test_two_routes_may_share_a_pool() -> None:
-    here = World().service.router.match(b"h", b"/")
+    here = World().service.router.match(asking(b"h", b"/"))
     assert here is not None
     there = Destination(here.pool, Timeouts())
     router = Router([(Route("app", None, "/a"), there), (Route("app"), here)])
-    assert router.match(b"h", b"/a") is there
-    assert router.match(b"h", b"/") is here
+    assert router.match(asking(b"h", b"/a")) is there
+    assert router.match(asking(b"h", b"/")) is here

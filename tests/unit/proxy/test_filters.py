@@ -10,6 +10,7 @@ from lbproxy.balance.ledger import Scalar
 from lbproxy.config.model import AddressList, ClientLimit, Limits, Rate, Refuse, Route, RouteFilters
 from lbproxy.filter.limiter import CLIENTS_KEPT
 from lbproxy.proxy.filters import SIZE
+from tests.unit.http.heads import asking
 from tests.unit.proxy.world import World, get, ok, post
 
 TRUSTED = (ip_network("10.0.0.0/8"),)
@@ -40,7 +41,7 @@ def ask(there: World, *fields: str, peer: str = "192.0.2.1", method: str = "GET"
 
 
 def test_what_is_not_configured_is_not_there() -> None:
-    destination = world(RouteFilters()).service.router.match(b"h", b"/")
+    destination = world(RouteFilters()).service.router.match(asking(b"h", b"/"))
     assert destination is not None
     assert destination.filters is None
 
@@ -204,7 +205,7 @@ def test_a_body_that_grows_too_large_later() -> None:
 
 def test_invented_clients_cannot_fill_the_memory() -> None:
     there = world(RouteFilters(AddressList(deny=(ip_network("192.0.2.0/24"),))))
-    destination = there.service.router.match(b"h", b"/")
+    destination = there.service.router.match(asking(b"h", b"/"))
     assert destination is not None
     filters = destination.filters
     assert filters is not None

@@ -15,7 +15,7 @@ from lbproxy.http.heads import COPIES, HEADS_KEPT, OBJECTS
 from lbproxy.http.marks import Ids
 from lbproxy.proxy.rewriter import Rewriter, Rewriting, Wanted, everyday_heads
 from lbproxy.remembered import Budget
-from tests.unit.http.heads import request, values
+from tests.unit.http.heads import asking, request, values
 from tests.unit.proxy.world import World, get, ok, post
 
 ID = b"[0-9a-f]{32}"
@@ -28,7 +28,7 @@ def rewriter(**wanted: object) -> Rewriter:
 def world(wanted: Wanted, without_route: Wanted | None = None) -> World:
     """One whose only route wants this of header fields."""
     made = World(route=model.Route("app", path="/app/"))
-    destination = made.service.router.match(b"h", b"/app/")
+    destination = made.service.router.match(asking(b"h", b"/app/"))
     assert destination is not None
     destination.rewriter = Rewriter(wanted, 100, Budget(HEADS_KEPT), Ids(os.urandom))
     if without_route is not None:
