@@ -20,7 +20,7 @@ Around it::
     master/   binds, loads certificates, forks generations of workers and, through a forker, control (which must not have the
               master's memory), reaps, respawns, reloads, answers the control socket; loads what its children run and
               never runs gevent's loop itself, never parses client bytes
-    worker/   accepts and proxies (one gevent loop each), drains
+    worker/   accepts (accept/) and proxies (one gevent loop each), drains; wiring/ makes its objects from the configuration
     control/  probes backends for the whole machine, serves metrics
     demo/     the first minutes: `quick` without a file, throw-away backends
     ipc/      the pipes between them: small frames of a fixed schema
@@ -28,7 +28,7 @@ Around it::
     tls/      contexts, SNI, key-file checks
     health/   rise and fall
     names/    backends' DNS names to addresses: control asks (control/names.py), the master gives new ones their slots
-              (master/names.py), workers follow without a reload (worker/moving.py)
+              (master/names.py), workers follow without a reload (worker/wiring/relocation.py)
     sandbox/  walls around workers and control: what the kernel refuses them, whoever runs in them
     filter/   who may come in, and how often: networks, rates and counts per client over all processes
 

@@ -27,7 +27,7 @@ HOT = (
     "lbproxy.balance.random_two",
     "lbproxy.balance.selection",
     "lbproxy.balance.source_hash",
-    "lbproxy.balance.turns",
+    "lbproxy.balance.smooth_round_robin",
     "lbproxy.http.fields",
     "lbproxy.http.forwarding",
     "lbproxy.http.framing",
@@ -61,9 +61,9 @@ HOT = (
     "lbproxy.proxy.tunnel",
     "lbproxy.proxy.upload",
     "lbproxy.streams",
-    "lbproxy.worker.door",
-    "lbproxy.worker.gate",
-    "lbproxy.worker.reception",
+    "lbproxy.worker.accept.connection_limit",
+    "lbproxy.worker.accept.accept_balance",
+    "lbproxy.worker.accept.connection_setup",
 )
 """What a request runs through. Nothing the master imports belongs here (tests/test_architecture.py)."""
 

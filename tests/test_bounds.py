@@ -110,7 +110,7 @@ BOUNDS = {
     "tls.sni._by_name": CONFIG,
     "tls.sni._report_others": "one entry",
     "tls.sni.by_address": CONFIG,
-    "worker.bells._waiting": CONFIG,
+    "worker.wakeups._waiting": CONFIG,
     "worker.log_writer._queue": "BACKLOG bytes",
 }
 

@@ -19,6 +19,6 @@ A run travels through these files:
     figures      medians, spreads, ratios; no socket, no clock
     report       the table and the JSON; latency_table, plot: the same for waits, and as a picture
 
-    scale        several workers: cost, balance (held counts connections), the accept gate (gateless runs without it);
+    scale        several workers: cost, balance (held counts connections), the accept balance (greedy runs without it);
                  scale_command, scale_table
 """

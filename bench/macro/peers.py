@@ -17,7 +17,7 @@ from bench.macro.process import Program, free_ports
 from bench.macro.proxies import caddy as caddy_file
 from bench.macro.proxies import proxy_py as proxy_py_file
 from bench.macro.proxies.haproxy import haproxy
-from bench.macro.proxies.lbproxy import REPOSITORY, gateless, lbproxy, pure, revision
+from bench.macro.proxies.lbproxy import REPOSITORY, greedy, lbproxy, pure, revision
 from bench.macro.proxies.nginx import nginx
 from bench.macro.site import Recipe, Site
 from lbproxy import compiled
@@ -26,7 +26,7 @@ __all__ = ["Peer", "Recipe", "Site", "lbproxy"]
 
 SUBJECT = "lbproxy"
 PURE = "lbproxy-pure"
-GATELESS = "lbproxy-gateless"
+GREEDY = "lbproxy-greedy"
 DEFAULT = ("nginx", "haproxy", SUBJECT)
 IF_INSTALLED = ("caddy", "proxy.py")
 """Measured as well in a full run of all cases when they are there."""
@@ -50,7 +50,7 @@ KINDS = {
     "haproxy": Kind(haproxy),
     SUBJECT: Kind(lbproxy),
     PURE: Kind(pure),
-    GATELESS: Kind(gateless),
+    GREEDY: Kind(greedy),
     "caddy": Kind(caddy_file.caddy, caddy_file.WAIVED),
     "proxy.py": Kind(proxy_py_file.proxy_py, proxy_py_file.WAIVED, proxy_py_file.CASES),
 }

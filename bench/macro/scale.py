@@ -1,4 +1,4 @@
-"""Several workers: what a second one costs, how evenly they share connections, and what lbproxy's accept gate does to latency.
+"""Several workers: what a second one costs, how evenly they share connections, and what lbproxy's accept balance does to latency.
 
 **Cost.** The same small requests with one worker and with two, on the same two cores: at full load (wrk, closed loop), and at the
 same constant rate for both, half of what one worker can do. If a second worker only adds hands, a request costs the same; what they
@@ -8,8 +8,8 @@ fast where there are cores left for the load; on larger machines the requests pe
 **Balance.** 2,000 connections are opened, 32 at a time, have one request each and are kept; then each worker's are counted.
 HAProxy's workers are threads and share their descriptors: it cannot be counted so and is left out.
 
-**Gate.** lbproxy as it is and without its gate, at the same constant rate: over kept connections, where an uneven share would make
-some wait, and over fresh ones, where the gate's pauses would show.
+**Accept.** lbproxy as it is and without its accept balance, at the same constant rate: over kept connections, where an uneven share
+would make some wait, and over fresh ones, where the accept balance's pauses would show.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from bench.macro.cases import Setup
 from bench.macro.errors import BenchError
 from bench.macro.figures import order
 from bench.macro.machine import Cores
-from bench.macro.peers import GATELESS, SUBJECT, Peer
+from bench.macro.peers import GREEDY, SUBJECT, Peer
 from bench.macro.rounds import Say, Stage, stage_for
-from bench.macro.scale_table import BalanceSample, CostSample, GateSample
+from bench.macro.scale_table import AcceptSample, BalanceSample, CostSample
 
-COUNTED = ("nginx", SUBJECT, GATELESS)
-"""Proxies whose workers are processes, with lbproxy's gate and without."""
-GATE_CONNECTIONS = 200
+COUNTED = ("nginx", SUBJECT, GREEDY)
+"""Proxies whose workers are processes, with lbproxy's accept balance and without."""
+ACCEPT_CONNECTIONS = 200
 FULL, PACED = "full load", "same rate"
 KEPT, FRESH = "kept connections", "fresh connections"
 
@@ -47,7 +47,7 @@ class Plan:
     workers: Sequence[int]
     """Numbers of workers that share them."""
     fresh_rate: float
-    """New connections a second, for the gate."""
+    """New connections a second, for the accept balance."""
     cores: Cores
 
 
@@ -55,7 +55,7 @@ class Plan:
 class Results:
     costs: list[CostSample] = field(default_factory=list)
     balances: list[BalanceSample] = field(default_factory=list)
-    gates: list[GateSample] = field(default_factory=list)
+    accepts: list[AcceptSample] = field(default_factory=list)
 
 
 def setup(workers: int) -> Setup:
@@ -65,8 +65,8 @@ def setup(workers: int) -> Setup:
 def run(plan: Plan, say: Say) -> Results:
     """Every proxy has ended when it returns, whatever happened."""
     results = Results()
-    counted = [name for name in COUNTED if name == GATELESS or name in plan.peers]
-    with stage_for(list(dict.fromkeys([*plan.peers, *counted, GATELESS])), plan.cores) as stage:
+    counted = [name for name in COUNTED if name == GREEDY or name in plan.peers]
+    with stage_for(list(dict.fromkeys([*plan.peers, *counted, GREEDY])), plan.cores) as stage:
         program = openloop.build(stage.folder)
         for name in plan.peers:
             _cost(stage, program, name, plan, results.costs, say)
@@ -76,7 +76,7 @@ def run(plan: Plan, say: Say) -> Results:
                     results.balances.append(_balance(stage, name, workers, number, plan.held))
                     said = results.balances[-1]
                     say(f"round {number + 1}/{plan.rounds}  {workers} workers  {name:<16} {sorted(said.counts)}")
-        _gate(stage, program, plan, results.gates, say)
+        _accept(stage, program, plan, results.accepts, say)
     return results
 
 
@@ -127,8 +127,8 @@ def _balance(stage: Stage, name: str, workers: int, number: int, connections: in
     return BalanceSample(name, workers, number, tuple(counts.values()), held.balance(list(counts.values()), workers))
 
 
-def _gate(stage: Stage, program: Path, plan: Plan, gates: list[GateSample], say: Say) -> None:
-    names = (SUBJECT, GATELESS)
+def _accept(stage: Stage, program: Path, plan: Plan, accepts: list[AcceptSample], say: Say) -> None:
+    names = (SUBJECT, GREEDY)
     with ExitStack() as standing:
         ready = {name: standing.enter_context(stage.peer(name, setup(2))) for name in names}
         for name, peer in ready.items():
@@ -140,9 +140,10 @@ def _gate(stage: Stage, program: Path, plan: Plan, gates: list[GateSample], say:
             for turn, fresh in enumerate((False, True)):
                 for name in order(names, number + turn):
                     port, seconds = ready[name].site.https, float(plan.seconds)
-                    job = openloop.Job(port, GATE_CONNECTIONS, plan.fresh_rate if fresh else rate, seconds, fresh=fresh)
+                    job = openloop.Job(port, ACCEPT_CONNECTIONS, plan.fresh_rate if fresh else rate, seconds, fresh=fresh)
                     waits = openloop.run(program, job, on)
                     kind = FRESH if fresh else KEPT
-                    gates.append(GateSample(kind, name, number, job.rate, waits.p50_ms, waits.p99_ms, waits.max_ms, waits.errors))
+                    figures = (waits.p50_ms, waits.p99_ms, waits.max_ms, waits.errors)
+                    accepts.append(AcceptSample(kind, name, number, job.rate, *figures))
                     said = f"p50 {waits.p50_ms:.2f} p99 {waits.p99_ms:.2f} ms"
                     say(f"round {number + 1}/{plan.rounds}  {kind}  {name:<16} {job.rate:.0f}/s {said}")

@@ -16,7 +16,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="bench scale",
         description="Several workers: CPU per request with one and with two on two cores, how evenly held connections are shared,"
-        " and the latency that lbproxy's accept gate costs or saves.",
+        " and the latency that lbproxy's accept balance costs or saves.",
     )
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="default %(default)s")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of each measurement, default %(default)s")
@@ -52,7 +52,7 @@ def measure(chosen: argparse.Namespace) -> None:
         print(f"{name + ':':<13} {fact}")
     print(f"\none worker and two, tiny:\n{scale_table.cost_table(results.costs)}")
     print(f"\n{chosen.held} held connections:\n{scale_table.balance_table(results.balances)}")
-    print(f"\nthe accept gate, two workers:\n{scale_table.gate_table(results.gates, peers.SUBJECT, peers.GATELESS)}")
+    print(f"\nthe accept balance, two workers:\n{scale_table.accept_table(results.accepts, peers.SUBJECT, peers.GREEDY)}")
     if chosen.json:
         told = {
             "format": 2,
@@ -61,7 +61,7 @@ def measure(chosen: argparse.Namespace) -> None:
             "changes_on_top": peers.changed(),
             "costs": results.costs,
             "balances": results.balances,
-            "gates": results.gates,
+            "accepts": results.accepts,
         }
         chosen.json.write_text(report.as_json(told))
 

@@ -41,7 +41,7 @@ class BalanceSample:
 
 
 @dataclass(frozen=True, slots=True)
-class GateSample:
+class AcceptSample:
     kind: str
     peer: str
     round: int
@@ -65,8 +65,8 @@ def cost_ratio(samples: Sequence[CostSample], peer: str, load: str) -> Spread | 
     return by_round(of[2], of[1])
 
 
-def gate_ratio(samples: Sequence[GateSample], kind: str, peer: str, without: str) -> Spread | None:
-    """p99 with the gate as a multiple of the one without."""
+def accept_ratio(samples: Sequence[AcceptSample], kind: str, peer: str, without: str) -> Spread | None:
+    """p99 with the accept balance as a multiple of the one without."""
     of = {name: [(s.round, s.p99_ms) for s in samples if (s.kind, s.peer) == (kind, name)] for name in (peer, without)}
     return by_round(of[peer], of[without])
 
@@ -120,13 +120,13 @@ def balance_table(samples: Sequence[BalanceSample]) -> str:
     return aligned(lines)
 
 
-def gate_table(samples: Sequence[GateSample], subject: str, without: str) -> str:
+def accept_table(samples: Sequence[AcceptSample], subject: str, without: str) -> str:
     lines: list[tuple[str, ...]] = [("kind", "proxy", "requests/s", "p50 ms", "p99 ms", "with by without", "longest", "errors")]
     for kind in dict.fromkeys(s.kind for s in samples):
         lines.append(())
         for peer in (subject, without):
             group = [s for s in samples if (s.kind, s.peer) == (kind, peer)]
-            ratio = gate_ratio(samples, kind, subject, without) if peer == subject else None
+            ratio = accept_ratio(samples, kind, subject, without) if peer == subject else None
             lines.append(
                 (
                     kind if peer == subject else "",

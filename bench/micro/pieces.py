@@ -26,8 +26,8 @@ from lbproxy.balance.pool import Pool
 from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.selection import Preference
+from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 from lbproxy.balance.source_hash import Ring, number_of
-from lbproxy.balance.turns import Turns
 from lbproxy.config.model import Route
 from lbproxy.config.route_model import ANYTHING, Match
 from lbproxy.http.forwarding import Forwarder
@@ -111,7 +111,7 @@ def picks() -> Iterator[tuple[str, Piece]]:
         yield f"pick least_conn tiers, {size}", picking(farm(size, tiers=(0, 0, 1)).pool())
         yield f"pick least_conn warming, {size}", picking(farm(size, warming=1).pool())
         even, uneven, chance = farm(size), farm(size, weights=(1, 2, 3)), random.Random(1)  # the same each time
-        yield f"pick round_robin, {size}", picking(even.pool(RoundRobin(Turns(even.ledger.cells, range(size)))))
+        yield f"pick round_robin, {size}", picking(even.pool(RoundRobin(SmoothRoundRobin(even.ledger.cells, range(size)))))
         yield f"pick random_two, {size}", picking(uneven.pool(RandomTwo(chance.random)))
         ring = Ring([backend.name for backend in even.backends], [1] * size)
         yield f"pick source_hash, {size}", picking(even.pool(kind=KeyedPool), Preference(-1, number_of(b"192.0.2.7"), ring, True))

@@ -29,7 +29,7 @@ from lbproxy.balance.policy import Policy
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
-from lbproxy.balance.turns import Turns
+from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 
 LOAD = 0.8
 LONG_SHARE, SHORT_MEAN, LONG_MEAN = 0.1, 0.5, 5.5
@@ -63,7 +63,7 @@ def _two(ledger: Ledger, backends: Sequence[Backend], chance: random.Random) -> 
 
 
 def _turns(ledger: Ledger, backends: Sequence[Backend], chance: random.Random) -> Policy | None:
-    return RoundRobin(Turns(ledger.cells, [backend.slot for backend in backends]))
+    return RoundRobin(SmoothRoundRobin(ledger.cells, [backend.slot for backend in backends]))
 
 
 EXACT = Policies("least_conn exact", _least, True)

@@ -2,11 +2,11 @@
 
 cimport cython
 
-from lbproxy.balance.turns cimport Turns
+from lbproxy.balance.smooth_round_robin cimport SmoothRoundRobin
 
 
 cdef class LeastConnections:
-    cdef public Turns _turns
+    cdef public SmoothRoundRobin _smooth
 
     @cython.locals(best=list)
     cpdef choose(self, usable, loads, weights)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lbproxy.balance.turns import Turns
+from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 
 
 def least_loaded(usable: Sequence[int], loads: Sequence[int], weights: Sequence[int]) -> list[int]:
@@ -33,12 +33,12 @@ def least_loaded(usable: Sequence[int], loads: Sequence[int], weights: Sequence[
 class LeastConnections:
     """See policy.Policy."""
 
-    __slots__ = ("_turns",)
+    __slots__ = ("_smooth",)
 
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+    def __init__(self, smooth: SmoothRoundRobin) -> None:
+        self._smooth = smooth
 
     def choose(self, usable: Sequence[int], loads: Sequence[int], weights: Sequence[int]) -> int:
         """See Policy."""
         best = least_loaded(usable, loads, weights)
-        return best[0] if len(best) == 1 else self._turns.next(best, weights)
+        return best[0] if len(best) == 1 else self._smooth.next(best, weights)

@@ -34,7 +34,7 @@ from lbproxy.balance.ledger import (
 from lbproxy.balance.pick_result import LOOK_CLOSER, TOLD_AS, Unavailable
 from lbproxy.balance.policy import Policy
 from lbproxy.balance.selection import Preference, Selection
-from lbproxy.balance.turns import Turns
+from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 
 FEW = 16
 """Backends up to which cells are best read one by one where these loops are not compiled."""
@@ -107,7 +107,7 @@ class Pool:
             self._lease(backend, ledger.cells, at, live, cell_at(child, PerSlot.FAILURES, backend.slot))
             for backend, at in zip(self.backends, in_flight, strict=True)
         ]
-        placing = policy or LeastConnections(Turns(ledger.cells, slots))
+        placing = policy or LeastConnections(SmoothRoundRobin(ledger.cells, slots))
         self._selection = Selection(backends, placing, ledger.cells, self._fail_open)
         alike = {(backend.weight > 0, backend.weight, backend.tier, backend.max_connections) for backend in backends}
         quick = NATIVE or len(slots) <= FEW

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lbproxy.balance.turns import Turns
+from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 
 
 class RoundRobin:
     """See policy.Policy."""
 
-    def __init__(self, turns: Turns) -> None:
-        self._turns = turns
+    def __init__(self, smooth: SmoothRoundRobin) -> None:
+        self._smooth = smooth
 
     def choose(self, usable: Sequence[int], loads: Sequence[int], weights: Sequence[int]) -> int:
         """See Policy."""
-        return self._turns.next(usable, weights)
+        return self._smooth.next(usable, weights)

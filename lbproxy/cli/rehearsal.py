@@ -64,7 +64,7 @@ def _handover(config: Config, ledger: Ledger, lock: RawLock, *, worker: int) -> 
         access_fd=-1 if config.log.access == "off" else os.open(os.devnull, os.O_WRONLY),
         metrics_socket=socket.socket() if config.metrics.address is not None else None,
         pipe=socket_pair()[1],
-        bells=prepare.bells(),
+        wakeups=prepare.wakeups(),
     )
 
 

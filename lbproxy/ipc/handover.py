@@ -50,8 +50,8 @@ class Handover:
     """Those that stand around this child (sandbox/walls.py)."""
     scratch_fd: int = -1
     """A worker's file for what pools buffer beyond memory (net/scratch.py), opened in its own process; -1: there is none."""
-    bells: tuple[int, ...] = ()
-    """Descriptors of eventfds, the same in all workers; number `child % len(bells)` is watched by the worker of that row."""
+    wakeups: tuple[int, ...] = ()
+    """Descriptors of eventfds, the same in all workers; number `child % len(wakeups)` is watched by the worker of that row."""
 
 
 ChildMain = Callable[[Handover], int]

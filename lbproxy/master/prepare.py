@@ -45,7 +45,7 @@ MOST_WORKERS = RETIRED - 1
 """One row of the ledger each, and one for control."""
 KIB = 1024
 INSPECT_EVERY = 1.0
-BELLS = 32
+WAKEUPS = 32
 """Workers with the same number modulo this wake each other in vain now and then; more would be descriptors for nothing."""
 
 
@@ -121,9 +121,9 @@ class Provision:
             self.access_fd = -1
 
 
-def bells() -> tuple[int, ...]:
+def wakeups() -> tuple[int, ...]:
     """Made before the first fork, so that workers of all generations have the same. Raises OSError."""
-    return tuple(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(BELLS))
+    return tuple(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(WAKEUPS))
 
 
 @dataclass(slots=True)
@@ -141,7 +141,7 @@ class Estate:
     """Those of `sockets` that the service manager bound: they outlive us, and their queues wait for our successor."""
     outers: dict[contexts.OuterKey, ssl.SSLContext] = field(default_factory=dict)
     """TLS listeners' contexts, which hold the session-ticket keys (tls/contexts.py)."""
-    bells: tuple[int, ...] = ()
+    wakeups: tuple[int, ...] = ()
     """Descriptors with which workers wake each other: see Handover."""
     book: Book = field(default_factory=Book)
     memory: int = -1
@@ -175,10 +175,10 @@ class Estate:
         self.discard_sockets(keep)
 
     def mute(self) -> None:
-        """Close the bells."""
-        for bell in self.bells:
-            os.close(bell)
-        self.bells = ()
+        """Close the eventfds by which workers wake each other."""
+        for eventfd in self.wakeups:
+            os.close(eventfd)
+        self.wakeups = ()
 
     def close(self) -> None:
         """Close everything, and give back the pid file."""
@@ -202,7 +202,7 @@ def prepare(config: Config, inherited: Mapping[Address, socket.socket] = sockets
             privileges.try_drop(config, account)
         memory, ledger, pick_lock = shared_memory()
         estate = Estate(ledger, pick_lock, SlotTable(), account, None, dict(inherited), lent=frozenset(inherited), memory=memory)
-        estate.bells = bells()
+        estate.wakeups = wakeups()
         undo.callback(estate.close)
         if config.proxy.pid_file is not None:
             estate.pid_file = PidFile(config.proxy.pid_file)

@@ -247,7 +247,7 @@ def _handover(order: Spawn, estate: Estate, provision: Provision, pipe: socket.s
         access_fd=provision.access_fd if worker else -1,
         metrics_socket=metrics_socket,
         pipe=pipe,
-        bells=estate.bells,
+        wakeups=estate.wakeups,
     )
 
 

@@ -40,7 +40,7 @@ from lbproxy.master.events import Terms
 from lbproxy.master.fleet import Fleet
 from lbproxy.master.generation import Generation, Post, Stage
 from lbproxy.master.pidfile import PidFile
-from lbproxy.master.prepare import Estate, Listening, Provision, bells, shared_lock, shared_memory
+from lbproxy.master.prepare import Estate, Listening, Provision, shared_lock, shared_memory, wakeups
 from lbproxy.master.spawn import LAST_WORDS, Running
 from lbproxy.master.unix_listener import UnixListener
 from lbproxy.observe import standard
@@ -182,7 +182,7 @@ def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os
         None if pid_file is None else PidFile.adopt(Path(pid_file[0]), _closing(pid_file[1])),
         sockets,
         lent=lent,
-        bells=bells(),
+        wakeups=wakeups(),
         book=Book.from_dict(told.get("names", {}), now),
         memory=memory,
     )

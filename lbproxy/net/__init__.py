@@ -1,1 +1,1 @@
-"""A worker's only door to TCP and TLS records: streams, listeners, dialling, deadlines."""
+"""A worker's only way to TCP and TLS records: streams, listeners, dialling, deadlines."""

@@ -84,7 +84,7 @@ class Linger:
 
 
 def cut_lingering(streams: Iterable[object], now: float) -> int:
-    """Descriptors are short: close those of `streams` that linger for longer than LINGER; how many. They are in no door's count.
+    """Descriptors are short: close those of `streams` that linger for longer than LINGER; how many. No limit counts them.
 
     From the event loop; `now`: monotonic seconds.
     """

@@ -4,10 +4,10 @@ Theory of operation. Every worker watches the same listening socket, so every ne
 Accepting one connection per wake-up lets the others have their turn; a loop that drained the queue would hand bursts to whoever
 wakes first. Kept connections add up, though, and the kernel wakes the workers in no fair order. So a worker whose connections are
 clearly above the mean over all workers leaves the socket to the others for some milliseconds. It comes back after a
-bounded number of such pauses: when the others hang, a crowded worker is better than none.
+bounded number of such pauses: when the others hang, a worker above its share is better than none.
 
-A listener may have a limit (worker/door.py counts). At the limit newcomers wait in the kernel's queue, and the socket
-is not watched until somebody left: nothing spins.
+A listener may have a limit (worker/accept/connection_limit.py counts). At the limit newcomers wait in the kernel's queue, and the
+socket is not watched until somebody left: nothing spins.
 
 When descriptors run out (EMFILE) the queue stays readable and accepting would spin: it pauses longer, and says so once.
 """
@@ -25,11 +25,12 @@ from lbproxy.net.tcp_stream import READ
 from lbproxy.net.wire import accept
 
 FIRST = 1  # libev's priorities go from -2 to 2
-GATE_PAUSE = 0.002
+SHARE_PAUSE = 0.002
+"""Seconds for which a worker that is above its share leaves the socket to the others."""
 QUEUE_LIMIT = 1024
 """Connections that a worker takes at its end at most; more than its share of any queue."""
-GATE_TURNS = 8
-"""Pauses in a row after which a crowded worker accepts all the same: 16 ms at most are added to a connect."""
+MOST_PAUSES = 8
+"""Pauses in a row after which a worker above its share accepts all the same: 16 ms at most are added to a connect."""
 EXHAUSTED_PAUSE = 0.1
 LAST_ORDERS = 0.1
 """Seconds that handshakes which had begun get to end, when the socket is about to be closed for good."""
@@ -58,20 +59,20 @@ class Room(Enum):
     """How a worker stands among the others."""
 
     PLENTY = 1
-    CROWDED = 2  # more than its share: let the others have the next one
+    ABOVE_SHARE = 2  # more than its share: let the others have the next one
     FULL = 3  # at its limit: the next one waits in the queue
 
 
-class Door(Protocol):
-    """Who may come in."""
+class ConnectionLimit(Protocol):
+    """How many connections may be open at once, and how many are."""
 
-    def enter(self) -> bool:
+    def acquire(self) -> bool:
         """Take a place for a connection; False: there is none."""
 
-    def admit(self) -> None:
+    def acquire_anyway(self) -> None:
         """Take a place, whether there is one or not."""
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give a place back."""
 
     def wait(self, go_on: Callable[[], None], /) -> None:
@@ -82,7 +83,7 @@ class Acceptor:
     """Hands accepted sockets to `on_connection(sock, peer)`, `peer` being an address as text, from the event loop.
 
     `room()` tells whether this worker has its share or more; `on_exhausted(error)` is told when descriptors or memory run out; each
-    connection has taken a place at the `door`; `make_room()` is asked, when there is none, to get somebody to leave.
+    connection has taken a place of `limit`; `make_room()` is asked, when there is none, to get somebody to leave.
     """
 
     def __init__(
@@ -92,11 +93,11 @@ class Acceptor:
         on_connection: Callable[[socket.socket, str], None],
         room: Callable[[], Room],
         on_exhausted: Callable[[OSError], None],
-        door: Door,
+        limit: ConnectionLimit,
         make_room: Callable[[], bool],
     ) -> None:
         self._sock = sock
-        self._door = door
+        self._limit = limit
         self._make_room = make_room
         self._accept_from: Callable[[socket.socket], tuple[socket.socket, str]] = accept
         self._on_connection = on_connection
@@ -105,10 +106,10 @@ class Acceptor:
         # One newcomer a turn, and before everything else: whoever is inside may make the turn long.
         self._watcher = loop.io(sock.fileno(), READ, priority=FIRST)
         # Repeating ones, started with `again`: one that fires once would on its second start fire at once.
-        self._timer = loop.timer(GATE_PAUSE, GATE_PAUSE)
+        self._timer = loop.timer(SHARE_PAUSE, SHARE_PAUSE)
         self._exhausted_timer = loop.timer(EXHAUSTED_PAUSE, EXHAUSTED_PAUSE)
         self._last_orders = loop.timer(LAST_ORDERS, LAST_ORDERS)
-        self._turns_left = GATE_TURNS
+        self._pauses_left = MOST_PAUSES
         self._stopped = True
 
     def start(self) -> None:
@@ -153,18 +154,18 @@ class Acceptor:
         if room is Room.FULL:
             self._pause(self._exhausted_timer)
             return
-        if room is Room.CROWDED and self._turns_left:
-            self._turns_left -= 1
+        if room is Room.ABOVE_SHARE and self._pauses_left:
+            self._pauses_left -= 1
             self._pause(self._timer)
             return
-        self._turns_left = GATE_TURNS
-        door = self._door
+        self._pauses_left = MOST_PAUSES
+        limit = self._limit
         # Only for somebody who is still there is anybody shown out: each newcomer wakes all workers, and one gets it.
-        if door.enter() or (self._pending() and self._make_room() and door.enter()):
+        if limit.acquire() or (self._pending() and self._make_room() and limit.acquire()):
             self._take()
         else:
             self._watcher.stop()
-            door.wait(self._resume)
+            limit.wait(self._resume)
 
     def _pending(self) -> bool:
         poll = select.poll()
@@ -173,7 +174,7 @@ class Acceptor:
 
     def _accept(self) -> bool:
         """One connection, whatever the limit is; False when there is none to be had now."""
-        self._door.admit()
+        self._limit.acquire_anyway()
         return self._take()
 
     def _take(self) -> bool:
@@ -181,7 +182,7 @@ class Acceptor:
         try:
             sock, peer = self._accept_from(self._sock)
         except OSError as error:
-            self._door.leave()
+            self._limit.release()
             if error.errno not in _NEXT_PLEASE:
                 self._on_exhausted(error)
                 self._pause(self._exhausted_timer)

@@ -18,7 +18,7 @@ cdef class ClientConnection(Client):
     cdef public double _idle_since
     cdef public double _idle_until
     cdef public bytes _rest
-    cdef public object door
+    cdef public object count
     cdef public object state
 
     @cython.locals(

@@ -33,10 +33,10 @@ MAX_EMPTY_LINES = 64
 """In front of one request. A few are somebody's way to end a body; who sends nothing else is no client."""
 
 
-class Door(Protocol):
-    """Where connections are counted."""
+class ConnectionCount(Protocol):
+    """What counts a connection as long as it is open."""
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """One less."""
 
 
@@ -64,15 +64,22 @@ class ClientConnection(Client):
         "_idle_since",
         "_idle_until",
         "_rest",
-        "door",
+        "count",
         "state",
     )
 
     def __init__(
-        self, service: Service, stream: Stream, peer: str, forwarder: Forwarder, redirect: int, tls_seconds: float, door: Door
+        self,
+        service: Service,
+        stream: Stream,
+        peer: str,
+        forwarder: Forwarder,
+        redirect: int,
+        tls_seconds: float,
+        count: ConnectionCount,
     ) -> None:
-        """`redirect`: see Client; `tls_seconds`: what the handshake took; `door`: where it has
-        taken a place, which is this object's to give back from here on.
+        """`redirect`: see Client; `tls_seconds`: what the handshake took; `count`: what counts it, and is
+        this object's to release from here on.
         """
         self.service = service
         self.stream = stream
@@ -80,7 +87,7 @@ class ClientConnection(Client):
         self.forwarder = forwarder
         self.redirect = redirect
         self.tls_seconds = tls_seconds
-        self.door = door
+        self.count = count
         self.state: State = _IDLE
         self._rest = b""
         self._empty_lines = 0
@@ -341,4 +348,4 @@ class ClientConnection(Client):
         if self.bound is not None:
             bound.close(self)
         self.service.connections.discard(self)
-        self.door.leave()
+        self.count.release()

@@ -3,8 +3,8 @@
 Theory of operation. A request that finds its pool full joins the pool's queue (balance/shared_queue.py) and parks its greenlet.
 When a lease of the pool is given back, in whatever worker, that worker wakes the one whose request has waited longest; `serve` then
 takes the place for it, lets its greenlet go on, and wakes the next. Nobody polls for room. What nobody wakes anybody for (a backend
-that comes up, the requests of a worker that died, a wake-up that was missed) is found by `turn`, which the worker calls several
-times a second while anybody waits; it also sends home who has waited too long.
+that comes up, the requests of a worker that died, a wake-up that was missed) is found by `look_again`, which the worker calls
+several times a second while anybody waits; it also sends home who has waited too long.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Queue:
         timeout: float,
         on_waiting: Callable[[Queue], None],
     ) -> None:
-        """`timeout`: seconds that a request may wait; `on_waiting`: from now on somebody waits, `turn` is to be called."""
+        """`timeout`: seconds that a request may wait; `on_waiting`: from now on somebody waits, `look_again` is to be called."""
         self._pool = pool
         self._strands = strands
         self._clock = clock
@@ -74,7 +74,7 @@ class Queue:
         answer = None
         try:
             self._on_waiting(self)
-            self.serve()  # a place may have become free before we stood in line, and then nobody rings
+            self.serve()  # a place may have become free before we stood in line, and then nobody wakes us
             if waiting.answer is None:
                 waiting.parked = True
                 self._strands.park()
@@ -99,8 +99,8 @@ class Queue:
         if served:
             self._pool.call_next()  # whose turn it is now, perhaps in another worker: there may be more places than one
 
-    def turn(self) -> bool:
-        """From time to time: who waits too long goes, and what nobody rang for is looked for. False: nobody waits any more."""
+    def look_again(self) -> bool:
+        """From time to time: who waits too long goes, and what nobody woke us for is found. False: nobody waits any more."""
         now = self._clock()
         while self._line and self._line[0].deadline <= now:
             self._dismiss(self._line[0], TOO_LATE)

@@ -85,7 +85,7 @@ class Drainage:
             self._idle_until = idle_until
             self._end_idle(now)
 
-    def turn(self, now: float) -> bool:
+    def advance(self, now: float) -> bool:
         """Cut who is late; True when the worker may end."""
         service = self._service
         service.idle.close()  # exchanges that ended meanwhile have put their connections back

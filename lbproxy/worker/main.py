@@ -55,19 +55,19 @@ from lbproxy.proxy.service import Counters, Service
 from lbproxy.proxy.shedding import shed_oldest
 from lbproxy.sandbox.kernel import no_more_processes
 from lbproxy.sandbox.names import PROCESSES
+from lbproxy.worker.accept.accept_balance import AcceptBalance
+from lbproxy.worker.accept.connection_filter import counted_by, make_connection_filter
+from lbproxy.worker.accept.connection_limit import ConnectionLimit
+from lbproxy.worker.accept.connection_setup import ConnectionSetup
 from lbproxy.worker.access_losses import AccessLosses
-from lbproxy.worker.bells import Bells
-from lbproxy.worker.destinations import make_destinations
-from lbproxy.worker.door import Door
 from lbproxy.worker.drain import Drainage, DrainLimits
-from lbproxy.worker.filtering import limit_memory, make_filters
 from lbproxy.worker.first_round import FirstRound
-from lbproxy.worker.gate import Gate
-from lbproxy.worker.guard import came_through, make_guard
 from lbproxy.worker.log_writer import LogWriter
-from lbproxy.worker.moving import Moving
-from lbproxy.worker.pools import make_pools
-from lbproxy.worker.reception import Reception
+from lbproxy.worker.wakeups import Wakeups
+from lbproxy.worker.wiring.destinations import make_destinations
+from lbproxy.worker.wiring.filtering import limit_memory, make_filters
+from lbproxy.worker.wiring.pools import make_pools
+from lbproxy.worker.wiring.relocation import Relocation
 
 READ = 1  # libev's EV_READ
 URGENT = 2  # libev's EV_MAXPRI: no number of clients comes before the master
@@ -108,7 +108,7 @@ class Worker:
         count = partial(self._add, Scalar.ACCESS_DROPPED)
         self._losses = None if self._writer is None else AccessLosses(self._writer, count, self._noisy)
         self._scratch = ScratchFile(handover.scratch_fd) if handover.scratch_fd >= 0 else None
-        self._bells = Bells(self._loop, handover.bells, handover.child)
+        self._wakeups = Wakeups(self._loop, handover.wakeups, handover.child)
         self._memory = limit_memory(handover)
         self._lock = PickLock(handover.pick_lock, handover.ledger, handover.child)
         self._service = self._wire()
@@ -116,7 +116,7 @@ class Worker:
         self._tell_date()
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         limit = handover.config.limits.connections_per_worker
-        self._gate = Gate(handover.ledger, handover.child, limit, descriptors, self._deadlines.streams)
+        self._balance = AcceptBalance(handover.ledger, handover.child, limit, descriptors, self._deadlines.streams)
         self._acceptors = [self._acceptor(listener) for listener in handover.listeners]
         self._pipe = ChildPipe(handover.pipe)
         self._readable = self._loop.io(self._pipe.fileno(), READ, priority=URGENT)
@@ -134,10 +134,10 @@ class Worker:
     def _wire(self) -> Service:
         handover, config = self._handover, self._handover.config
         strands = GeventStrands()
-        pools = make_pools(handover, strands, time.monotonic, self._bells)
+        pools = make_pools(handover, strands, time.monotonic, self._wakeups)
         settings = {pool.name: pool.connections for pool in config.pools}
         idle = IdleUpstreams(time.monotonic, settings, handover.ledger.spoken)
-        self._moving = Moving(handover, pools, idle)
+        self._relocation = Relocation(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
         destinations = make_destinations(config, pools.pools, filters)
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
@@ -169,36 +169,37 @@ class Worker:
             bound.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             bound.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         handover = self._handover
-        door = Door(handover.ledger, self._lock, handover.child, bound.slot, bound.listen.max_connections, self._bells)
-        guard = make_guard(bound.listen, handover, self._memory, door, time.monotonic)
-        reception = Reception(bound, self._service, self._deadlines, handover, self._noisy, door, guard)
+        most = bound.listen.max_connections
+        limit = ConnectionLimit(handover.ledger, self._lock, handover.child, bound.slot, most, self._wakeups)
+        asked = make_connection_filter(bound.listen, handover, self._memory, limit, time.monotonic)
+        setup = ConnectionSetup(bound, self._service, self._deadlines, handover, self._noisy, limit, asked)
         address = str(bound.listen.address)
 
         def make_room() -> bool:
-            made = self._shed(door)
+            made = self._shed(limit)
             if not made:
-                self._noisy.warning("accept.full", listener=address, max_connections=door.limit)
+                self._noisy.warning("accept.full", listener=address, max_connections=limit.most)
             return made
 
-        return Acceptor(self._loop, bound.socket, reception.welcome, self._room, self._on_exhausted, door, make_room)
+        return Acceptor(self._loop, bound.socket, setup.begin, self._room, self._on_exhausted, limit, make_room)
 
     def _room(self) -> Room:
         """See listener.Room: at the ceiling, idle connections to backends, clients that were refused and go on sending, and those
         that have been idle for long give way."""
-        room = self._gate.room()
-        if room is Room.FULL and self._gate.scarce():
+        room = self._balance.room()
+        if room is Room.FULL and self._balance.scarce():
             if len(self._service.idle):
                 self._service.idle.close()
-            if self._gate.scarce():
+            if self._balance.scarce():
                 cut_lingering(self._deadlines.streams, time.monotonic())
-            room = self._gate.room()
-        return self._gate.room() if room is Room.FULL and self._shed() else room
+            room = self._balance.room()
+        return self._balance.room() if room is Room.FULL and self._shed() else room
 
-    def _shed(self, door: Door | None = None) -> bool:
-        """Whether anybody could be shown out; of those who came through that door, if one is given."""
+    def _shed(self, limit: ConnectionLimit | None = None) -> bool:
+        """Whether anybody could be shown out; of those that count against that limit, if one is given."""
         clients = [each for each in self._service.connections if isinstance(each, ClientConnection)]
-        if door is not None:
-            clients = [each for each in clients if came_through(each.door, door)]
+        if limit is not None:
+            clients = [each for each in clients if counted_by(each.count, limit)]
         return shed_oldest(clients, time.monotonic()) > 0
 
     # ---------------------------------------------------------------- life
@@ -264,7 +265,7 @@ class Worker:
     def _check_drained(self) -> None:
         drainage = self._drainage
         assert drainage is not None
-        if not drainage.turn(time.monotonic()) or any(acceptor.open for acceptor in self._acceptors):
+        if not drainage.advance(time.monotonic()) or any(acceptor.open for acceptor in self._acceptors):
             return
         self._drain_timer.stop()
         if drainage.cut:
@@ -345,7 +346,7 @@ class Worker:
         elif isinstance(message, Quit):
             self._end(CLEAN)
         elif isinstance(message, Placed):
-            self._moving.relocate(message)
+            self._relocation.apply(message)
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         elif isinstance(message, ReopenLogs):

@@ -1,4 +1,4 @@
-"""lbproxy: this checkout, the same as plain Python, without its accept gate, or another revision."""
+"""lbproxy: this checkout, the same as plain Python, without its accept balance, or another revision."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def pure(site: Site) -> Recipe:
     return recipe._replace(env={**recipe.env, "LBPROXY_PURE": "1"})
 
 
-def gateless(site: Site) -> Recipe:
-    """This checkout with workers that never leave a connection to the others (gateless.py)."""
+def greedy(site: Site) -> Recipe:
+    """This checkout with workers that never leave a connection to the others (greedy.py)."""
     recipe = lbproxy(site)
     python, *_, verb, option, config = recipe.command
-    return recipe._replace(command=[python, "-m", "bench.macro.gateless", verb, option, config])
+    return recipe._replace(command=[python, "-m", "bench.macro.greedy", verb, option, config])
 
 
 def revision(name: str, folder: Path) -> Callable[[Site], Recipe]:

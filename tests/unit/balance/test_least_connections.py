@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lbproxy.balance.least_connections import LeastConnections, least_loaded
 from lbproxy.balance.ledger import SIZE, Ledger
-from lbproxy.balance.turns import Turns
+from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 
 BACKENDS = st.lists(st.tuples(st.integers(0, 12), st.integers(1, 6), st.booleans()), min_size=1, max_size=8)
 
@@ -32,6 +32,6 @@ def test_no_floating_point() -> None:
 
 def test_ties_take_turns() -> None:
     """Equal loads for their weight: in proportion; one that is less loaded: always it."""
-    policy = LeastConnections(Turns(Ledger(bytearray(SIZE)).cells, [4, 5, 6]))
+    policy = LeastConnections(SmoothRoundRobin(Ledger(bytearray(SIZE)).cells, [4, 5, 6]))
     assert [policy.choose([0, 1, 2], [0, 0, 0], [1, 1, 1]) for _ in range(6)] == [0, 1, 2, 0, 1, 2]
     assert [policy.choose([0, 1, 2], [1, 0, 1], [1, 1, 1]) for _ in range(3)] == [1, 1, 1]

@@ -159,7 +159,7 @@ def test_the_commonest_orders_have_names() -> None:
     assert admin_cell(True, None) == Admin.DRAINED
 
 
-def test_verify_counts_connections_at_the_doors(ledger: Ledger) -> None:
+def test_verify_counts_connections_by_listener(ledger: Ledger) -> None:
     """Each came through a listener."""
     ledger.open_row(1)
     ledger.cells[scalar_at(1, Scalar.CONNECTIONS)] = 2

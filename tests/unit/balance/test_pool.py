@@ -18,7 +18,7 @@ from lbproxy.balance.pick_result import ASK, Unavailable
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.selection import Preference
-from lbproxy.balance.turns import Turns
+from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 from tests.unit.balance.locks import Lock
 
 FIRST_SLOT = 5
@@ -374,7 +374,7 @@ def test_other_backends_from_now_on(policy: bool) -> None:
         ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
 
     def turns(of: list[Backend]) -> RoundRobin | None:
-        return RoundRobin(Turns(ledger.cells, [backend.slot for backend in of])) if policy else None
+        return RoundRobin(SmoothRoundRobin(ledger.cells, [backend.slot for backend in of])) if policy else None
 
     pool = Pool("app", backends[:2], ledger, PickLock(Lock(), ledger, 0), 0, turns(backends[:2]))
     held = [lease for lease in (pool.pick() for _ in range(4)) if isinstance(lease, Lease)]

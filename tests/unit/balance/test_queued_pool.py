@@ -22,7 +22,7 @@ class Workers:
         self.ledger = Ledger(bytearray(SIZE))
         lock = Lock()
         self.limits = limits
-        self.rung: list[int] = []
+        self.woken: list[int] = []
         backends = [Backend("app", f"b{at}", "h", "127.0.0.1", 80, 1, limit, at) for at, limit in enumerate(limits)]
         for child in range(workers):
             self.ledger.open_row(child)
@@ -31,7 +31,7 @@ class Workers:
         self.pools = [
             QueuedPool(
                 "app", backends, self.ledger, PickLock(lock, self.ledger, child), child, None, 0,
-                SharedQueue(self.ledger, child, 0, 100, lambda: 0.0), self.rung.append,
+                SharedQueue(self.ledger, child, 0, 100, lambda: 0.0), self.woken.append,
             )
             for child in range(workers)
         ]  # fmt: skip
@@ -50,7 +50,7 @@ class Workers:
     st.lists(st.tuples(st.sampled_from(["come", "come", "go", "serve"]), st.integers(0, 20)), max_size=60),
 )
 def test_in_the_order_they_came(workers: int, limits: list[int], steps: list[tuple[str, int]]) -> None:
-    """No backend ever has more than its limit, newcomers never overtake, and a place that is given back rings who is next."""
+    """No backend ever has more than its limit, newcomers never overtake, and a place that is given back wakes who is next."""
     world = Workers(workers, limits)
     waiting: list[tuple[int, int]] = []
     held: list[Lease] = []
@@ -67,9 +67,9 @@ def test_in_the_order_they_came(workers: int, limits: list[int], steps: list[tup
                 assert waiting or len(held) == sum(limits)
                 waiting.append((pool.join(), child))
         elif step == "go" and held:
-            world.rung.clear()
+            world.woken.clear()
             held.pop(number % len(held)).release()
-            assert world.rung == ([waiting[0][1]] if waiting else [])
+            assert world.woken == ([waiting[0][1]] if waiting else [])
         elif step == "serve" and (mine := [one for one in waiting if one[1] == child]):
             lease = pool.pick((), Preference(ticket=mine[0][0]))
             assert isinstance(lease, Lease) is (mine[0] == waiting[0] and len(held) < sum(limits))

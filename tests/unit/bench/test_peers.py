@@ -46,12 +46,12 @@ def test_what_takes_part_in_what() -> None:
     assert all(peers.takes(name, "websocket") for name in ("nginx", "caddy", "lbproxy", "lbproxy@HEAD~1"))
 
 
-def test_the_pure_form_and_the_one_without_a_gate_differ_from_lbproxy_in_that_alone(tmp_path: Path) -> None:
+def test_the_pure_form_and_the_one_that_is_greedy_differ_from_lbproxy_in_that_alone(tmp_path: Path) -> None:
     place = site(tmp_path)
-    usual, pure, gateless = (peers.maker(name, tmp_path)(place) for name in (peers.SUBJECT, peers.PURE, peers.GATELESS))
+    usual, pure, greedy = (peers.maker(name, tmp_path)(place) for name in (peers.SUBJECT, peers.PURE, peers.GREEDY))
     assert pure == usual._replace(env={**usual.env, compiled.SWITCH: "1"})
-    assert gateless._replace(command=[]) == usual._replace(command=[])
-    assert gateless.command[-3:] == usual.command[-3:]
+    assert greedy._replace(command=[]) == usual._replace(command=[])
+    assert greedy.command[-3:] == usual.command[-3:]
 
 
 WORKERS = r"worker_processes 3;|nbthread 3\n|workers = 3\n|GOMAXPROCS=3|--num-workers 3 "

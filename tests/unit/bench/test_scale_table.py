@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from bench.macro.figures import Spread
 from bench.macro.scale_table import (
+    AcceptSample,
     BalanceSample,
     CostSample,
-    GateSample,
+    accept_ratio,
+    accept_table,
     balance_table,
     by_round,
     cost_ratio,
     cost_table,
-    gate_ratio,
-    gate_table,
 )
 
 
@@ -28,8 +28,8 @@ COSTS = [
     cost(1, 0, 10.0, "paced"),
     cost(2, 0, 12.0, "paced"),
 ]
-GATES = [
-    GateSample("fresh", peer, number, 100.0, 1.0, p99, 5.0, 0) for peer, number, p99 in (("with", 0, 3.0), ("without", 0, 2.0))
+ACCEPTS = [
+    AcceptSample("fresh", peer, number, 100.0, 1.0, p99, 5.0, 0) for peer, number, p99 in (("with", 0, 3.0), ("without", 0, 2.0))
 ]
 
 
@@ -37,7 +37,7 @@ def test_ratios_are_taken_within_rounds() -> None:
     assert by_round([(0, 2.0), (1, 9.0), (2, 4.0)], [(0, 1.0), (2, 4.0), (3, 7.0)]) == Spread(1.5, 1.0, 2.0)
     assert by_round([(0, 2.0)], [(0, 0.0)]) is None
     assert cost_ratio(COSTS, "p", "full") == Spread(1.0750000000000002, 1.05, 1.1)
-    assert gate_ratio(GATES, "fresh", "with", "without") == Spread(1.5, 1.5, 1.5)
+    assert accept_ratio(ACCEPTS, "fresh", "with", "without") == Spread(1.5, 1.5, 1.5)
 
 
 def test_a_second_worker_that_costs_more_than_a_tenth_is_told_so() -> None:
@@ -56,6 +56,6 @@ def test_the_worst_round_decides_about_balance_and_is_shown() -> None:
     assert lines[2:] == ["2 p 1.20 (1.00-1.40) NO 70 30", "2 q 1.10 yes 55 45"]
 
 
-def test_the_gate_is_compared_with_its_absence() -> None:
-    lines = [" ".join(line.split()) for line in gate_table(GATES, "with", "without").splitlines()]
+def test_the_accept_balance_is_compared_with_its_absence() -> None:
+    lines = [" ".join(line.split()) for line in accept_table(ACCEPTS, "with", "without").splitlines()]
     assert lines[2:] == ["fresh with 100 1.00 3.00 1.50 x 5.0 0", "without 100 1.00 2.00 5.0 0"]

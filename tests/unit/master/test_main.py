@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lbproxy.master.prepare import BELLS
+from lbproxy.master.prepare import WAKEUPS
 from lbproxy.master.signals import IGNORED_BY_CHILDREN
 from tests.support.ports import free_port
 from tests.support.process import session_members
@@ -53,8 +53,8 @@ def test_started_ready_and_told_so(stack: ExitStack, tmp_path: Path) -> None:
 
 
 def test_what_a_worker_inherits(stack: ExitStack, tmp_path: Path) -> None:
-    """The listener, the log, the pipe, the ledger, the bells, a file without a name for bodies - and no end of a sibling's pipe, no
-    selector, no pid file of the master's."""
+    """The listener, the log, the pipe, the ledger, the wakeups, a file without a name for bodies - and no end of a sibling's pipe,
+    no selector, no pid file of the master's."""
     access, metrics = tmp_path / "access.log", free_port()
     master = start(stack, facts=True, access=str(access), metrics=metrics, pid_file=str(tmp_path / "pid")).wait_ready()
     facts = master.facts(1)  # the second worker, forked when there was a sibling already
@@ -63,7 +63,7 @@ def test_what_a_worker_inherits(stack: ExitStack, tmp_path: Path) -> None:
     besides = _besides(facts, facts["pipe"], facts["access"], *facts["listeners"])
     unnamed = [name for name in besides if name.startswith("/var/tmp/#")]
     assert len(unnamed) == 1
-    assert sorted(besides) == ["/memfd:lbproxy-ledger", *unnamed, *["anon_inode:[eventfd]"] * BELLS]
+    assert sorted(besides) == ["/memfd:lbproxy-ledger", *unnamed, *["anon_inode:[eventfd]"] * WAKEUPS]
     assert facts["child"] == 1
     assert facts["slots"] == {"127.0.0.1:9": 0}
     assert facts["cmdline"].startswith("lbproxy: worker 2 (generation 1)")

@@ -35,7 +35,7 @@ def test_who_is_busy_sending_is_waited_for_longer(pair: Pair, monkeypatch: pytes
 
 
 def test_while_descriptors_are_short_nobody_is_waited_for_longer_than_others(pair: Pair, deadlines: Deadlines) -> None:
-    """Who is refused and sends on has no place at any door: with nothing but such peers newcomers would wait for half a minute."""
+    """Who is refused and sends on is counted by no limit: with nothing but such peers newcomers would wait for half a minute."""
     stream, peer = pair
     ours, behind = sockets(small=True)
     slow = Talkative(ours, deadlines, 10.0)

@@ -13,7 +13,7 @@ import pytest
 from gevent import socket as gsocket
 
 from lbproxy.net import listener
-from lbproxy.net.listener import GATE_TURNS, Acceptor, Room
+from lbproxy.net.listener import MOST_PAUSES, Acceptor, Room
 from lbproxy.net.no_newcomers import drop_newcomers
 from lbproxy.net.wire import accept
 from tests.unit.net.loopback import loop, loop_rests, turns, until
@@ -46,15 +46,15 @@ class Hall:
     def take(self, sock: socket.socket, peer: str) -> None:
         self.got.append((sock, peer))
 
-    def enter(self) -> bool:
+    def acquire(self) -> bool:
         entered = self.inside < self.places
         self.inside += entered
         return entered
 
-    def admit(self) -> None:
+    def acquire_anyway(self) -> None:
         self.inside += 1
 
-    def leave(self) -> None:
+    def release(self) -> None:
         self.inside -= 1
 
     def wait(self, go_on: Callable[[], None]) -> None:
@@ -64,7 +64,7 @@ class Hall:
         if not self.sheddable:
             return False
         self.sheddable -= 1
-        self.leave()
+        self.release()
         return True
 
     def look(self) -> Room:
@@ -123,12 +123,12 @@ def test_one_connection_a_wake_up(hall: Hall) -> None:
 
 
 def test_a_crowded_worker_holds_back_and_then_takes_all_the_same(hall: Hall) -> None:
-    hall.room = Room.CROWDED
+    hall.room = Room.ABOVE_SHARE
     began = time.monotonic()
     hall.arrive()
     until(lambda: hall.got, "accepted in the end")
-    assert hall.asked == GATE_TURNS + 1
-    assert time.monotonic() - began >= GATE_TURNS * listener.GATE_PAUSE * 0.8, "every one of the pauses lasted"
+    assert hall.asked == MOST_PAUSES + 1
+    assert time.monotonic() - began >= MOST_PAUSES * listener.SHARE_PAUSE * 0.8, "every one of the pauses lasted"
 
 
 def test_a_full_worker_leaves_them_in_the_queue(hall: Hall) -> None:
@@ -150,7 +150,7 @@ def test_at_the_listeners_limit_they_wait_until_somebody_leaves(hall: Hall) -> N
     assert loop_rests()
     assert hall.asked == asked
     go_on, hall.on_place = hall.on_place, None
-    hall.leave()
+    hall.release()
     assert go_on is not None
     go_on()
     until(lambda: hall.on_place is not None, "and then the third")
@@ -229,7 +229,7 @@ def test_a_connection_that_went_away_is_no_trouble(hall: Hall, code: int) -> Non
 
 
 def test_after_stop_nothing_is_accepted_and_the_queue_is_left_to_others(hall: Hall) -> None:
-    hall.room = Room.CROWDED
+    hall.room = Room.ABOVE_SHARE
     hall.arrive()
     until(lambda: hall.asked, "pausing")
     hall.acceptor.stop()
@@ -237,7 +237,7 @@ def test_after_stop_nothing_is_accepted_and_the_queue_is_left_to_others(hall: Ha
     assert hall.sock.fileno() < 0
     hall.arrive(2)
     turns()
-    gevent.sleep(listener.GATE_PAUSE * GATE_TURNS * 2)  # whatever was set to go on would have gone on by now
+    gevent.sleep(listener.SHARE_PAUSE * MOST_PAUSES * 2)  # whatever was set to go on would have gone on by now
     assert hall.got == []
     assert hall.queued() == 3
     assert loop_rests()

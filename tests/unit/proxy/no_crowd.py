@@ -1,18 +1,18 @@
-"""What a world with one worker and open doors has in place of bells and locks."""
+"""What a world with one worker and no limits has in place of wake-ups and locks."""
 
 from __future__ import annotations
 
-from lbproxy.worker.door import Door
+from lbproxy.worker.accept.connection_limit import ConnectionLimit
 
 
-class NoBells:
-    """For a door that nobody waits at."""
+class NoWakeups:
+    """For a listener without a limit."""
 
-    def ring(self, child: int) -> None:
+    def wake(self, child: int) -> None:
         raise AssertionError("nobody waits")
 
-    def attend(self, queue: Door) -> None:
-        raise AssertionError("the door is wide open")
+    def watch(self, queue: ConnectionLimit) -> None:
+        raise AssertionError("there is no limit")
 
 
 class NoLock:

@@ -28,11 +28,11 @@ class Crowd:
         self.world = world = World(1)
         world.ledger.open_row(1)
         backends = [Backend("app", "b0", "backend.test", "10.0.0.1", 9000, 1, 1, 0)]
-        self.rung: list[int] = []
+        self.woken: list[int] = []
         self.pool, self.other = (
             QueuedPool(
                 "app", backends, world.ledger, PickLock(NoLock(), world.ledger, child), child, None, 0,
-                SharedQueue(world.ledger, child, 0, limit, world.clock), self.rung.append,
+                SharedQueue(world.ledger, child, 0, limit, world.clock), self.woken.append,
             )
             for child in (0, 1)
         )  # fmt: skip
@@ -45,10 +45,10 @@ class Crowd:
         client.feed(get())
         return client
 
-    def ring(self) -> None:
-        """What the worker does when its bell rang."""
-        assert self.rung.pop() == 0
-        self.rung.clear()
+    def wake(self) -> None:
+        """What the worker does when it was woken."""
+        assert self.woken.pop() == 0
+        self.woken.clear()
         self.queue.serve()
         self.world.settle()
 
@@ -70,7 +70,7 @@ def test_they_are_served_in_order() -> None:
         crowd.world.upstream.feed(ok(b"%d" % number))
         assert client.take().endswith(b"%d" % number)
         if number < 2:
-            crowd.ring()
+            crowd.wake()
     assert [line["queue_ms"] for line in crowd.world.lines()] == [0.0, 500.0, 1000.0]
     crowd.at_rest()
 
@@ -83,7 +83,7 @@ def test_a_place_in_another_worker_rings_here() -> None:
     client = crowd.ask()
     held.release()
     assert not isinstance(crowd.other.pick((), NO_PREFERENCE), Lease)
-    crowd.ring()
+    crowd.wake()
     crowd.world.upstream.feed(ok())
     assert client.take().startswith(b"HTTP/1.1 200 ")
     crowd.at_rest()
@@ -97,7 +97,7 @@ def test_too_late() -> None:
     crowd.world.now += 3.0
     third = crowd.ask()
     crowd.world.now += 2.0
-    assert crowd.queue.turn()
+    assert crowd.queue.look_again()
     crowd.world.settle()
     answer = second.take()
     assert answer.startswith(b"HTTP/1.1 503 ")
@@ -105,7 +105,7 @@ def test_too_late() -> None:
     assert third.take() == b""
     crowd.world.upstream.feed(ok())
     assert first.take().startswith(b"HTTP/1.1 200 ")
-    crowd.ring()
+    crowd.wake()
     crowd.world.upstream.feed(ok())
     assert third.take().startswith(b"HTTP/1.1 200 ")
     assert sorted(crowd.world.outcomes()) == [(200, ""), (200, ""), (503, "queue_timeout")]
@@ -123,7 +123,7 @@ def test_no_more_than_may_wait() -> None:
         crowd.world.upstream.feed(ok())
         assert client.take().startswith(b"HTTP/1.1 200 ")
         if client is first:
-            crowd.ring()
+            crowd.wake()
     crowd.at_rest()
 
 
@@ -138,9 +138,9 @@ def test_a_client_that_leaves(at_the_same_moment: bool) -> None:
     second.feed(EOF)
     if not at_the_same_moment:
         crowd.world.upstream.feed(ok())
-        crowd.ring()
+        crowd.wake()
     else:
-        crowd.queue.turn()
+        crowd.queue.look_again()
         crowd.world.settle()
     assert first.take().startswith(b"HTTP/1.1 200 ")
     crowd.world.upstream.feed(ok())
@@ -155,11 +155,11 @@ def test_what_nobody_rings_for_is_found_in_time() -> None:
     assert isinstance(crowd.other.pick((), NO_PREFERENCE), Lease)
     client = crowd.ask()
     crowd.world.ledger.retire_row(1)
-    crowd.queue.turn()
+    crowd.queue.look_again()
     crowd.world.settle()
     late = crowd.ask()
     crowd.world.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.DOWN
-    assert not crowd.queue.turn()
+    assert not crowd.queue.look_again()
     crowd.world.settle()
     assert late.take().startswith(b"HTTP/1.1 503 ")
     crowd.world.upstream.feed(ok())
@@ -200,7 +200,7 @@ def test_who_waits_keeps_his_place_when_backends_change() -> None:
     assert crowd.world.ledger.slot_total(PerSlot.IN_FLIGHT, old.slot) == 0
     two.feed(ok(b"new"))
     assert second.take().endswith(b"new")
-    crowd.ring()
+    crowd.wake()
     crowd.world.upstreams[-1].feed(ok(b"third"))
     assert third.take().endswith(b"third")
     crowd.at_rest()

@@ -33,11 +33,11 @@ from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.remembered import Budget
 from lbproxy.streams import NEVER, Buffer, Strand, Stream
-from lbproxy.worker.destinations import make_destination
-from lbproxy.worker.door import Door
-from lbproxy.worker.filtering import make_filters
+from lbproxy.worker.accept.connection_limit import ConnectionLimit
+from lbproxy.worker.wiring.destinations import make_destination
+from lbproxy.worker.wiring.filtering import make_filters
 from tests.unit.proxy.fakes import FakeScratch
-from tests.unit.proxy.no_crowd import NoBells, NoLock
+from tests.unit.proxy.no_crowd import NoLock, NoWakeups
 
 EOF = b""
 UNHEARD = type("Unheard", (bytes,), {})()
@@ -245,7 +245,7 @@ class FakeStream(Stream):
                 self.world.throw_later(waiting, ConnectionLost("stream closed"))
 
 
-DOOR = 20
+LISTENER = 20
 """The slot of the listener that clients come through."""
 
 
@@ -306,7 +306,7 @@ class World:
             self.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
         pick_lock = PickLock(NoLock(), self.ledger, 0)
         balanced = Pool("app", servers, self.ledger, pick_lock, 0)
-        self.door = Door(self.ledger, pick_lock, 0, DOOR, 0, NoBells())
+        self.limit = ConnectionLimit(self.ledger, pick_lock, 0, LISTENER, 0, NoWakeups())
         route = route or model.Route("app")
         self.pick_lock = pick_lock
         self.pool = balanced
@@ -439,9 +439,9 @@ class World:
     ) -> FakeStream:
         """A client's connection, parked until its first input."""
         stream = FakeStream(self, "client", room)
-        self.door.admit()
+        self.limit.acquire_anyway()
         forwarder = Forwarder(peer, "http" if redirect else "https", 443, trusted)
-        ClientConnection(self.service, stream, peer, forwarder, 0 if redirect else NO_REDIRECT, 0.0, self.door).await_first()
+        ClientConnection(self.service, stream, peer, forwarder, 0 if redirect else NO_REDIRECT, 0.0, self.limit).await_first()
         return stream
 
     # ---- afterwards

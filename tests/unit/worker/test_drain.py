@@ -116,12 +116,12 @@ class World:
         """Turns for so long; whether the worker may end."""
         assert self.drainage is not None
         end = self.now + seconds
-        over = self.drainage.turn(self.now)
+        over = self.drainage.advance(self.now)
         while not over and self.now < end:
             self.now = min(self.now + 0.05, end)
             for connection in [one for one in self.service.connections if one.idle_until <= self.now]:
                 connection.finish()
-            over = self.drainage.turn(self.now)
+            over = self.drainage.advance(self.now)
         return over
 
 

@@ -35,15 +35,15 @@ from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.selection import Preference
 from lbproxy.balance.shared_queue import SharedQueue
-from lbproxy.balance.turns import Turns
+from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 from lbproxy.filter.counts import CountTable
 from lbproxy.filter.rates import SPAN, RateTable
 from lbproxy.observe.metrics import exposition
 from lbproxy.observe.snapshot import snapshot
-from lbproxy.worker.door import Door
-from lbproxy.worker.gate import Gate
+from lbproxy.worker.accept.accept_balance import AcceptBalance
+from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from tests.unit.balance.locks import Lock
-from tests.unit.worker.test_door import Rings
+from tests.unit.worker.accept.test_connection_limit import Woken
 
 GOOD, BAD = 0, 1
 LISTENER = 9
@@ -68,8 +68,8 @@ class House(NamedTuple):
     ledger: Ledger
     pools: list[Pool]
     queueing: QueuedPool
-    door: Door
-    gate: Gate
+    limit: ConnectionLimit
+    balance: AcceptBalance
     backends: list[Backend]
 
 
@@ -83,12 +83,13 @@ def house() -> House:
         ledger.open_row(child)
     for at in range(3):
         ledger.cells[state_at(SlotState.HEALTH, at)] = Health.UP
-    policies: list[Policy | None] = [None, RoundRobin(Turns(ledger.cells, [0, 1, 2])), RandomTwo(random.Random(1).random)]
+    in_turn = RoundRobin(SmoothRoundRobin(ledger.cells, [0, 1, 2]))
+    policies: list[Policy | None] = [None, in_turn, RandomTwo(random.Random(1).random)]
     pools = [Pool("app", some, ledger, lock, GOOD, policy, 50) for policy in policies for some in (backends, alike)]
     line = SharedQueue(ledger, GOOD, 0, 10, lambda: 0.0)
     queueing = QueuedPool("app", backends, ledger, lock, GOOD, None, 50, line, lambda child: None)
-    door = Door(ledger, lock, GOOD, LISTENER, 8, Rings())
-    return House(ledger, pools, queueing, door, Gate(ledger, GOOD, 1000, 65536, ()), backends)
+    limit = ConnectionLimit(ledger, lock, GOOD, LISTENER, 8, Woken())
+    return House(ledger, pools, queueing, limit, AcceptBalance(ledger, GOOD, 1000, 65536, ()), backends)
 
 
 SHARED = house()
@@ -98,7 +99,7 @@ SHARED = house()
 @SPARSE
 @given(WRITES)
 def test_whatever_stands_in_the_ledger(written: list[tuple[int, int]]) -> None:
-    """Picks by all policies, the queue, the listener's places, the accept balance, and what status and metrics say."""
+    """Picks by all policies, the queue, the limit of a listener, the accept balance, and what status and metrics say."""
     ledger = SHARED.ledger
     for place, number in written:
         ledger.cells[place] = number
@@ -116,9 +117,9 @@ def test_whatever_stands_in_the_ledger(written: list[tuple[int, int]]) -> None:
             found.release()
         SHARED.queueing.leave(0)
     SHARED.queueing.call_next()
-    if SHARED.door.enter():
-        SHARED.door.leave()
-    SHARED.gate.room()
+    if SHARED.limit.acquire():
+        SHARED.limit.release()
+    SHARED.balance.room()
     exposition(snapshot(ledger, SHARED.backends, generation=1, started=0.0, now=1.0))
     ledger.verify()
     mine = ledger.cells[cell_at(GOOD, PerSlot.IN_FLIGHT, 0) : cell_at(GOOD, PerSlot.IN_FLIGHT, 3)].tolist()

@@ -1,4 +1,4 @@
-"""Who may connect to a listener, and how often: asked of each newcomer before a byte of his is read.
+"""The filter of a listener's connections: who may connect, and how often, asked of each newcomer before a byte of his is read.
 
 Theory of operation. The handshake is what a flood of connections costs most, so whoever is refused is closed at once: no TLS, no
 answer. Refusals are counted by why and logged a few a second at most. The address is the peer's: on this level nobody can speak
@@ -16,7 +16,7 @@ from lbproxy.config.model import ClientLimit, Listen, Network
 from lbproxy.filter.addresses import AddressRule, NetworkSet, parse_client
 from lbproxy.filter.limiter import SECOND, Limiter, Memory, Refused, Ticket
 from lbproxy.ipc.handover import Handover
-from lbproxy.proxy.client import Door
+from lbproxy.proxy.client import ConnectionCount
 
 _REASONS = {
     Scalar.DENIED_ADDRESS: "address_denied",
@@ -29,28 +29,28 @@ class Denied(NamedTuple):
     reason: str
 
 
-class Seat:
-    """A place inside that is counted twice: at the door, and for the client."""
+class CountedConnection:
+    """A connection that is counted twice: by its listener's limit, and for its client."""
 
-    __slots__ = ("_ticket", "door")
+    __slots__ = ("_ticket", "limit")
 
-    def __init__(self, door: Door, ticket: Ticket) -> None:
-        self.door = door
+    def __init__(self, limit: ConnectionCount, ticket: Ticket) -> None:
+        self.limit = limit
         self._ticket = ticket
 
-    def leave(self) -> None:
-        """Give it back."""
+    def release(self) -> None:
+        """Give both back."""
         self._ticket.release()
-        self.door.leave()
+        self.limit.release()
 
 
-def came_through(place: Door, door: Door) -> bool:
-    """Whether a connection with this place came in by that door."""
-    return place is door or (isinstance(place, Seat) and place.door is door)
+def counted_by(count: ConnectionCount, limit: ConnectionCount) -> bool:
+    """Whether a connection that is counted like this is one of that limit's."""
+    return count is limit or (isinstance(count, CountedConnection) and count.limit is limit)
 
 
-class Guard:
-    """Of one listener in one worker."""
+class ConnectionFilter:
+    """What one listener, in one worker, asks of newcomers."""
 
     def __init__(
         self,
@@ -59,39 +59,41 @@ class Guard:
         memory: Memory,
         ledger: Ledger,
         child: int,
-        door: Door,
+        limit: ConnectionCount,
         clock: Callable[[], float],
     ) -> None:
-        """`door`: where each newcomer has taken a place already; `clock`: monotonic seconds."""
+        """`limit`: what each newcomer has acquired already; `clock`: monotonic seconds."""
         self._addresses = AddressRule.of(listen.addresses)
         limited = listen.per_client != ClientLimit()
         self._limiter = Limiter(f"listen {listen.address}", listen.per_client, memory) if limited else None
         self._trusted = NetworkSet(trusted)
         self._cells = ledger.cells
         self._child = child
-        self._door = door
+        self._limit = limit
         self._clock = clock
 
-    def ask(self, peer: str) -> Door | Denied:
-        """Where the newcomer leaves by; or why it is to be closed, and its place at the door has been given back."""
+    def ask(self, peer: str) -> ConnectionCount | Denied:
+        """What the newcomer has to release in the end; or why it is to be closed, and that is released."""
         client = parse_client(peer)
         if not self._addresses.admits(client):
             return self._denied(Scalar.DENIED_ADDRESS)
         if self._limiter is None or client in self._trusted:
-            return self._door
+            return self._limit
         got = self._limiter.take(client.site(), int(self._clock() * SECOND))
         if isinstance(got, Refused):
             return self._denied(Scalar.DENIED_RATE if got.wait else Scalar.DENIED_CONCURRENCY)
-        return self._door if got is None else Seat(self._door, got)
+        return self._limit if got is None else CountedConnection(self._limit, got)
 
     def _denied(self, why: Scalar) -> Denied:
         self._cells[scalar_at(self._child, why)] += 1
-        self._door.leave()
+        self._limit.release()
         return Denied(_REASONS[why])
 
 
-def make_guard(listen: Listen, handover: Handover, memory: Memory, door: Door, clock: Callable[[], float]) -> Guard | None:
+def make_connection_filter(
+    listen: Listen, handover: Handover, memory: Memory, limit: ConnectionCount, clock: Callable[[], float]
+) -> ConnectionFilter | None:
     """None: the listener asks nothing of newcomers."""
     if not listen.addresses.restricts and listen.per_client == ClientLimit():
         return None
-    return Guard(listen, handover.config.proxy.trusted_proxies, memory, handover.ledger, handover.child, door, clock)
+    return ConnectionFilter(listen, handover.config.proxy.trusted_proxies, memory, handover.ledger, handover.child, limit, clock)

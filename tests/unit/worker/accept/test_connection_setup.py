@@ -23,11 +23,11 @@ from lbproxy.net.strands import GeventStrands
 from lbproxy.net.tls_stream import TlsStream
 from lbproxy.observe.log import Noisy
 from lbproxy.proxy.client import ClientConnection
-from lbproxy.worker.reception import Reception
+from lbproxy.worker.accept.connection_setup import ConnectionSetup
 from tests.unit.net.loopback import deadlines_running, loop_rests, sockets, start, until
 from tests.unit.net.tls_peer import Authority, TlsPeer
 from tests.unit.proxy.no_crowd import NoLock
-from tests.unit.proxy.world import DOOR, World, get
+from tests.unit.proxy.world import LISTENER, World, get
 
 
 class Told(Noisy):
@@ -44,7 +44,7 @@ class Told(Noisy):
 
 
 class Desk:
-    """A listener's reception whose routes lead nowhere: what is answered is ours alone."""
+    """A listener whose routes lead nowhere: what is answered is ours alone."""
 
     def __init__(self, deadlines: Deadlines, context: ssl.SSLContext | None, timeouts: model.Timeouts, redirect: bool) -> None:
         self.world = World(timeouts=timeouts, route=model.Route("app", host="elsewhere.test"))
@@ -70,14 +70,14 @@ class Desk:
         )
         ours.close()
         self.told = Told()
-        bound = BoundListener(listen, ours, context, DOOR)
-        self.reception = Reception(bound, service, deadlines, handover, self.told, self.world.door)
+        bound = BoundListener(listen, ours, context, LISTENER)
+        self.setup = ConnectionSetup(bound, service, deadlines, handover, self.told, self.world.limit)
 
     def arrive(self) -> gsocket.socket:
         """A client's end of a new connection."""
         ours, peer = sockets()
-        self.world.door.admit()
-        get_hub().loop.run_callback(self.reception.welcome, ours, "192.0.2.9")
+        self.world.limit.acquire_anyway()
+        get_hub().loop.run_callback(self.setup.begin, ours, "192.0.2.9")
         gevent.sleep(0)
         return peer
 
@@ -271,7 +271,7 @@ def test_an_unforeseen_fault_in_a_handshake_stays_its_own(
         def handshake(self) -> None:
             raise KeyError("a bug")
 
-    monkeypatch.setattr("lbproxy.worker.reception.TlsStream", Broken)
+    monkeypatch.setattr("lbproxy.worker.accept.connection_setup.TlsStream", Broken)
     peer = place.arrive()
     until(lambda: place.counts() == (1, 0, 0, 1), "turned away")
     assert [type(fault) for fault in place.world.faults] == [KeyError]

@@ -12,24 +12,24 @@ import pytest
 from lbproxy.balance.ledger import WHOLE_SIZE, Ledger, Scalar
 from lbproxy.config.model import Address, AddressList, ClientLimit, Config, Listen, Process, Rate
 from lbproxy.ipc.handover import Handover
-from lbproxy.worker.filtering import limit_memory
-from lbproxy.worker.guard import Denied, Guard, Seat, came_through, make_guard
+from lbproxy.worker.accept.connection_filter import ConnectionFilter, CountedConnection, Denied, counted_by, make_connection_filter
+from lbproxy.worker.wiring.filtering import limit_memory
 
 
 class Threshold:
-    """A door that counts who left."""
+    """A limit that counts who left."""
 
     def __init__(self) -> None:
         self.left = 0
 
-    def leave(self) -> None:
+    def release(self) -> None:
         self.left += 1
 
 
 class Entrance:
     def __init__(self, **keys: object) -> None:
         self.now = 0.0
-        self.door = Threshold()
+        self.limit = Threshold()
         trusted = Process(trusted_proxies=(ip_network("10.0.0.0/8"),))
         self.ledger = Ledger(mmap.mmap(-1, WHOLE_SIZE))
         self.ledger.open_row(0)
@@ -40,10 +40,10 @@ class Entrance:
             Config("", (), (), (), trusted), 1, 0, 0, self.ledger, multiprocessing.Lock(), (), {}, {}, -1, None, one
         )
         listen = Listen(Address("0.0.0.0", 443), **keys)  # type: ignore[arg-type]
-        self.made = make_guard(listen, handover, limit_memory(handover), self.door, lambda: self.now)
+        self.made = make_connection_filter(listen, handover, limit_memory(handover), self.limit, lambda: self.now)
 
     @property
-    def guard(self) -> Guard:
+    def filter(self) -> ConnectionFilter:
         assert self.made is not None
         return self.made
 
@@ -63,33 +63,33 @@ def test_addresses(peer: str, admitted: bool) -> None:
     near, far, bad = map(ip_network, ("192.0.2.0/24", "203.0.113.0/24", "192.0.2.66"))
     lists = AddressList(allow=(near,), deny=(far,), deny_listed=(bad,))
     entrance = Entrance(addresses=lists)
-    found = entrance.guard.ask(peer)
-    assert found == (entrance.door if admitted else Denied("address_denied"))
-    assert entrance.door.left == (not admitted)
+    found = entrance.filter.ask(peer)
+    assert found == (entrance.limit if admitted else Denied("address_denied"))
+    assert entrance.limit.left == (not admitted)
     assert entrance.ledger.total(Scalar.DENIED_ADDRESS) == (not admitted)
 
 
 def test_rates_and_those_who_speak_for_many() -> None:
     entrance = Entrance(per_client=ClientLimit(Rate(1, 1), 2))
-    answers = [entrance.guard.ask("192.0.2.1") for _ in range(3)]
-    assert answers == [entrance.door, entrance.door, Denied("connection_rate")]
-    assert [entrance.guard.ask("10.0.0.1") for _ in range(9)] == [entrance.door] * 9
+    answers = [entrance.filter.ask("192.0.2.1") for _ in range(3)]
+    assert answers == [entrance.limit, entrance.limit, Denied("connection_rate")]
+    assert [entrance.filter.ask("10.0.0.1") for _ in range(9)] == [entrance.limit] * 9
     entrance.now = 1.0
-    assert entrance.guard.ask("192.0.2.1") is entrance.door
-    assert (entrance.door.left, entrance.ledger.total(Scalar.DENIED_RATE)) == (1, 1)
+    assert entrance.filter.ask("192.0.2.1") is entrance.limit
+    assert (entrance.limit.left, entrance.ledger.total(Scalar.DENIED_RATE)) == (1, 1)
 
 
 def test_open_connections_of_a_client() -> None:
-    """An IPv6 /64 is one client; a seat gives back both."""
+    """An IPv6 /64 is one client; a counted gives back both."""
     entrance = Entrance(per_client=ClientLimit(concurrency=1))
-    seat = entrance.guard.ask("2001:db8::1")
-    assert isinstance(seat, Seat)
-    assert came_through(seat, entrance.door)
-    assert not came_through(seat, Threshold())
-    assert entrance.guard.ask("2001:db8::2") == Denied("connections_per_client")
-    assert isinstance(entrance.guard.ask("2001:db8:0:1::1"), Seat)
-    assert entrance.door.left == 1
-    seat.leave()
-    assert entrance.door.left == 2
-    assert isinstance(entrance.guard.ask("2001:db8::3"), Seat)
+    counted = entrance.filter.ask("2001:db8::1")
+    assert isinstance(counted, CountedConnection)
+    assert counted_by(counted, entrance.limit)
+    assert not counted_by(counted, Threshold())
+    assert entrance.filter.ask("2001:db8::2") == Denied("connections_per_client")
+    assert isinstance(entrance.filter.ask("2001:db8:0:1::1"), CountedConnection)
+    assert entrance.limit.left == 1
+    counted.release()
+    assert entrance.limit.left == 2
+    assert isinstance(entrance.filter.ask("2001:db8::3"), CountedConnection)
     assert entrance.ledger.total(Scalar.DENIED_CONCURRENCY) == 1

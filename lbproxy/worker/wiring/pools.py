@@ -15,16 +15,16 @@ from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.balance.random_two import RandomTwo
 from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.shared_queue import SharedQueue
+from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 from lbproxy.balance.source_hash import Ring
 from lbproxy.balance.sticky import Words
-from lbproxy.balance.turns import Turns
 from lbproxy.config import model
 from lbproxy.ipc.handover import Handover
 from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.affinity import Affinity, Source, Sticky
 from lbproxy.proxy.queue import Queue
 from lbproxy.streams import Strands
-from lbproxy.worker.bells import Bells
+from lbproxy.worker.wakeups import Wakeups
 
 
 class Pools(NamedTuple):
@@ -35,7 +35,7 @@ class Pools(NamedTuple):
     """Of those that have more to ask than the everyday pick does."""
 
 
-def make_pools(handover: Handover, strands: Strands, clock: Callable[[], float], bells: Bells) -> Pools:
+def make_pools(handover: Handover, strands: Strands, clock: Callable[[], float], wakeups: Wakeups) -> Pools:
     """For one worker; `clock`: monotonic seconds."""
     ledger, child = handover.ledger, handover.child
     lock = PickLock(handover.pick_lock, ledger, child)
@@ -47,8 +47,8 @@ def make_pools(handover: Handover, strands: Strands, clock: Callable[[], float],
         if settings.queue and any(backend.max_connections for backend in backends):
             first = backends[0]
             shared = SharedQueue(ledger, child, first.slot if first.pool_slot < 0 else first.pool_slot, settings.queue, clock)
-            queueing = QueuedPool(settings.name, backends, ledger, lock, child, policy, settings.fail_open, shared, bells.ring)
-            queue = Queue(queueing, strands, clock, settings.queue_timeout, bells.attend)
+            queueing = QueuedPool(settings.name, backends, ledger, lock, child, policy, settings.fail_open, shared, wakeups.wake)
+            queue = Queue(queueing, strands, clock, settings.queue_timeout, wakeups.watch)
             made.pools[settings.name] = queueing
             made.admissions[settings.name] = Admission(queueing, affinity or Affinity(), queue)
         elif affinity is None:
@@ -71,7 +71,7 @@ def set_backends(made: Pools, settings: model.Pool, backends: Sequence[Backend],
 def _policy(name: str, ledger: Ledger, backends: Sequence[Backend]) -> Policy | None:
     """None for least connections, which is also how source_hash places requests that do not say their source."""
     if name == "round_robin":
-        return RoundRobin(Turns(ledger.cells, [backend.slot for backend in backends]))
+        return RoundRobin(SmoothRoundRobin(ledger.cells, [backend.slot for backend in backends]))
     if name == "random_two":
         return RandomTwo(random.random)
     return None

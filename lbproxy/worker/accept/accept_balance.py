@@ -1,4 +1,4 @@
-"""Has this worker more than its share of the connections? Decides whether it lets the others accept (see net/listener).
+"""The balance of connections between workers: whether this one has more than its share and lets the others accept (net/listener).
 
 At its own ceiling, too: as many as the configuration allows, and no more than there are descriptors for. Without that, a crowd of
 clients takes them all, and those who are served get 502 because no connection to a backend can be opened.
@@ -12,7 +12,7 @@ from lbproxy.balance.ledger import MOST_AT_ONCE, ROW_CELLS, Ledger, Scalar, rows
 from lbproxy.config.descriptors import PER_CONNECTION, RESERVE, possible
 from lbproxy.net.listener import Room
 
-CROWDED = 1.08
+ABOVE_SHARE = 1.08
 """Times the mean over all accepting workers. Only the busiest are held back, so the idlest of n ends within 2:1 of them for certain
 if this is at most 2n / (2n - 1): 1.14 for four workers. With 1.25, four workers on two busy cores held 64, 62, 52 and 22 of 200
 connections; with 1.08 at worst 55, 52, 51 and 42, in the same time (measured 2026-11-23)."""
@@ -21,11 +21,11 @@ SLACK = 2
 
 # Python 3.11 looks an Enum's members up through a hook.
 _MOST = MOST_AT_ONCE
-_PLENTY, _CROWDED, _FULL = Room
+_PLENTY, _ABOVE_SHARE, _FULL = Room
 
 
-class Gate:
-    """Reads the connection counts of all workers off the ledger at each accept."""
+class AcceptBalance:
+    """What one worker asks before each accept; reads the connection counts of all workers off the ledger."""
 
     __slots__ = ("_accepting", "_cells", "_connections", "_ledger", "_limit", "_live", "_mine", "_most_streams", "_row", "_streams")
 
@@ -58,7 +58,7 @@ class Gate:
                 count = cells[self._connections + child * row]
                 if 0 < count < most:  # else nobody sound wrote it
                     total += count
-        return _CROWDED if workers > 1 and mine * workers > CROWDED * total + SLACK * workers else _PLENTY
+        return _ABOVE_SHARE if workers > 1 and mine * workers > ABOVE_SHARE * total + SLACK * workers else _PLENTY
 
     def scarce(self) -> bool:
         """Descriptors would run out if every client asked now: each may need one for its backend, beside all that are open."""

@@ -8,7 +8,7 @@ import pytest
 
 from lbproxy.balance.ledger import SIZE, Ledger, Scalar, scalar_at
 from lbproxy.net.listener import Room
-from lbproxy.worker.gate import SLACK, Gate
+from lbproxy.worker.accept.accept_balance import SLACK, AcceptBalance
 
 
 def ledger_of(*workers: tuple[int, bool]) -> Ledger:
@@ -29,25 +29,25 @@ def ledger_of(*workers: tuple[int, bool]) -> Ledger:
     ([(SLACK, True), (0, True)], Room.PLENTY),  # so few never matter
     ([(100, True), (100, True)], Room.PLENTY),
     ([(120, True), (100, True)], Room.PLENTY),
-    ([(200, True), (100, True)], Room.CROWDED),
+    ([(200, True), (100, True)], Room.ABOVE_SHARE),
     ([(100, True), (200, True)], Room.PLENTY),
-    ([(20, True), (0, True), (0, True)], Room.CROWDED),
+    ([(20, True), (0, True), (0, True)], Room.ABOVE_SHARE),
     ([(100, True), (5, False)], Room.PLENTY),  # the other one drains: it takes none
-    ([(100, True), (300, False), (20, True)], Room.CROWDED),  # what a draining one holds is no reason to take more
+    ([(100, True), (300, False), (20, True)], Room.ABOVE_SHARE),  # what a draining one holds is no reason to take more
 ])  # fmt: skip
 def test_room(workers: list[tuple[int, bool]], room: Room) -> None:
-    assert Gate(ledger_of(*workers), 0, 1000, 65536, ()).room() is room
+    assert AcceptBalance(ledger_of(*workers), 0, 1000, 65536, ()).room() is room
 
 
 def test_workers_that_come_later_count() -> None:
     ledger = ledger_of((100, True))
-    gate = Gate(ledger, 0, 1000, 65536, ())
-    assert gate.room() is Room.PLENTY
+    balance = AcceptBalance(ledger, 0, 1000, 65536, ())
+    assert balance.room() is Room.PLENTY
     ledger.open_row(1)
     ledger.cells[scalar_at(1, Scalar.ACCEPTING)] = 1
-    assert gate.room() is Room.CROWDED
+    assert balance.room() is Room.ABOVE_SHARE
     ledger.cells[scalar_at(1, Scalar.ACCEPTING)] = 0
-    assert gate.room() is Room.PLENTY
+    assert balance.room() is Room.PLENTY
 
 
 @pytest.mark.parametrize(("connections", "live", "streams", "room"), [
@@ -62,17 +62,17 @@ def test_descriptors_are_kept_for_the_way_to_backends(connections: int, live: in
     """`ulimit -n 256`: 64 are for everything else."""
     ledger = ledger_of((connections, True))
     ledger.cells[scalar_at(0, Scalar.LIVE_REQUESTS)] = live
-    gate = Gate(ledger, 0, 10_000, 256, range(streams))
-    assert gate.room() is room
-    assert gate.scarce() is (room is Room.FULL)
+    balance = AcceptBalance(ledger, 0, 10_000, 256, range(streams))
+    assert balance.room() is room
+    assert balance.scarce() is (room is Room.FULL)
 
 
 def test_the_configured_ceiling_is_no_scarcity() -> None:
-    gate = Gate(ledger_of((500, True)), 0, 500, 65536, range(500))
-    assert gate.room() is Room.FULL
-    assert not gate.scarce()
+    balance = AcceptBalance(ledger_of((500, True)), 0, 500, 65536, range(500))
+    assert balance.room() is Room.FULL
+    assert not balance.scarce()
 
 
 def test_with_next_to_none_one_is_served() -> None:
-    gate = Gate(ledger_of((0, True)), 0, 10_000, 10, ())
-    assert gate.room() is Room.PLENTY
+    balance = AcceptBalance(ledger_of((0, True)), 0, 10_000, 10, ())
+    assert balance.room() is Room.PLENTY

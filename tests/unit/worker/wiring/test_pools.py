@@ -19,8 +19,8 @@ from lbproxy.balance.queued_pool import QueuedPool
 from lbproxy.config import model
 from lbproxy.ipc.handover import Handover
 from lbproxy.net.strands import GeventStrands
-from lbproxy.worker.bells import Bells
-from lbproxy.worker.pools import Pools, make_pools
+from lbproxy.worker.wakeups import Wakeups
+from lbproxy.worker.wiring.pools import Pools, make_pools
 
 
 def made(*pools: model.Pool, limit: int = 0) -> Pools:
@@ -38,11 +38,11 @@ def made(*pools: model.Pool, limit: int = 0) -> Pools:
     with one:
         config = model.Config("", (), (), pools)
         handover = Handover(config, 1, 0, 0, ledger, multiprocessing.Lock(), (), backends, {}, -1, None, one)
-        bells = Bells(get_hub().loop, (), 0)
+        wakeups = Wakeups(get_hub().loop, (), 0)
         try:
-            return make_pools(handover, GeventStrands(), time.monotonic, bells)
+            return make_pools(handover, GeventStrands(), time.monotonic, wakeups)
         finally:
-            os.close(bells._mine)
+            os.close(wakeups._mine)
 
 
 @pytest.mark.parametrize("balance", ["least_conn", "round_robin", "random_two"])

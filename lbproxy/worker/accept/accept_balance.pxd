@@ -1,4 +1,4 @@
-# Types for the compiled form of gate.py. See lbproxy/compiled.py.
+# Types for the compiled form of accept_balance.py. See lbproxy/compiled.py.
 
 cimport cython
 
@@ -6,7 +6,7 @@ cimport cython
 cdef long long _MOST
 
 
-cdef class Gate:
+cdef class AcceptBalance:
     cdef long _accepting
     cdef long long[::1] _cells
     cdef long _connections

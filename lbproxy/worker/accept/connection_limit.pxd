@@ -1,11 +1,9 @@
-# Types for the compiled form of door.py. See lbproxy/compiled.py.
-
-cdef long _CHILDREN_HIGH
+# Types for the compiled form of connection_limit.py. See lbproxy/compiled.py.
 
 
-cdef class Door:
+cdef class ConnectionLimit:
     cdef long _all
-    cdef object _bells
+    cdef object _wakeups
     cdef object _cells
     cdef long _child
     cdef object _go_on
@@ -16,9 +14,9 @@ cdef class Door:
     cdef long _rows
     cdef long _slot
     cdef long _waits
-    cdef public long long limit
+    cdef public long long most
 
-    cpdef bint enter(self) except -1
-    cpdef admit(self)
-    cpdef leave(self)
+    cpdef bint acquire(self) except -1
+    cpdef acquire_anyway(self)
+    cpdef release(self)
     cdef _follow_rows(self)

@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.balance.ledger import SIZE, Ledger, SlotState, state_at
-from lbproxy.balance.turns import Turns
+from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 
 
 class Round:
-    """Turns over a ledger of its own."""
+    """SmoothRoundRobin over a ledger of its own."""
 
     def __init__(self, weights: list[int]) -> None:
         self.weights = weights
         self.cells = Ledger(bytearray(SIZE)).cells
-        self._turns = Turns(self.cells, range(len(weights)))
+        self._smooth = SmoothRoundRobin(self.cells, range(len(weights)))
 
     def next(self, among: list[int] | None = None) -> int:
-        return self._turns.next(list(range(len(self.weights))) if among is None else among, self.weights)
+        return self._smooth.next(list(range(len(self.weights))) if among is None else among, self.weights)
 
     def current(self) -> list[int]:
         """The running weights."""
@@ -60,5 +60,5 @@ def test_turns_among_changing_equals(weights: list[int], subsets: list[int]) -> 
 def test_two_workers_walk_one_round() -> None:
     """The state is the ledger's."""
     cells = Ledger(bytearray(SIZE)).cells
-    workers = [Turns(cells, [7, 3, 9]), Turns(cells, [7, 3, 9])]
+    workers = [SmoothRoundRobin(cells, [7, 3, 9]), SmoothRoundRobin(cells, [7, 3, 9])]
     assert [workers[number % 2].next([0, 1, 2], [2, 1, 1]) for number in range(8)] == [0, 1, 2, 0, 0, 1, 2, 0]

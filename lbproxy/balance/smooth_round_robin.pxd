@@ -1,4 +1,4 @@
-# Types for the compiled form of turns.py. See lbproxy/compiled.py.
+# Types for the compiled form of smooth_round_robin.py. See lbproxy/compiled.py.
 
 cimport cython
 
@@ -6,7 +6,7 @@ cimport cython
 cdef long long _FAR
 
 
-cdef class Turns:
+cdef class SmoothRoundRobin:
     cdef list _at
     cdef long long[::1] _cells
 

@@ -1,4 +1,4 @@
-"""Without the gate a worker takes whatever comes, however many it holds; with it, it leaves some to the others."""
+"""Without the accept balance a worker takes whatever comes, however many it holds; with it, it leaves some to the others."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import sys
 
 PROGRAM = """\
 import mmap
-from bench.macro.gateless import without_gate
+from bench.macro.greedy import without_balance
 from lbproxy.balance.ledger import SIZE, Ledger, Scalar, scalar_at
-from lbproxy.worker.gate import Gate
+from lbproxy.worker.accept.accept_balance import AcceptBalance
 
 ledger = Ledger(mmap.mmap(-1, SIZE))
 for child, connections in ((0, 500), (1, 1)):
     ledger.open_row(child)
     ledger.cells[scalar_at(child, Scalar.ACCEPTING)] = 1
     ledger.cells[scalar_at(child, Scalar.CONNECTIONS)] = connections
-print(Gate(ledger, 0, 10000, 65536, ()).room().name)
-without_gate()
-print(Gate(ledger, 0, 10000, 65536, ()).room().name, Gate(ledger, 0, 500, 65536, ()).room().name)
+print(AcceptBalance(ledger, 0, 10000, 65536, ()).room().name)
+without_balance()
+print(AcceptBalance(ledger, 0, 10000, 65536, ()).room().name, AcceptBalance(ledger, 0, 500, 65536, ()).room().name)
 """
 
 
 def test_only_the_limit_is_left() -> None:
     made = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=False)
     assert made.stderr == ""
-    assert made.stdout.split() == ["CROWDED", "PLENTY", "FULL"]
+    assert made.stdout.split() == ["ABOVE_SHARE", "PLENTY", "FULL"]

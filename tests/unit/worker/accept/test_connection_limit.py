@@ -7,39 +7,39 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.balance.ledger import SIZE, Ledger, PerSlot, PickLock, Scalar
-from lbproxy.worker.door import Door
+from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from tests.unit.balance.locks import Lock
 
 SLOT = 7
 
 
-class Rings:
-    """Whom the doors ring for, and who attends."""
+class Woken:
+    """Whom the limits wake, and who is watched."""
 
     def __init__(self) -> None:
-        self.rung: list[int] = []
-        self.attending: list[Door] = []
+        self.woken: list[int] = []
+        self.watched: list[ConnectionLimit] = []
 
-    def ring(self, child: int) -> None:
-        self.rung.append(child)
+    def wake(self, child: int) -> None:
+        self.woken.append(child)
 
-    def attend(self, queue: Door) -> None:
-        self.attending.append(queue)
+    def watch(self, queue: ConnectionLimit) -> None:
+        self.watched.append(queue)
 
 
 class House:
-    """Several workers' doors of one listener."""
+    """Several workers' limits of one listener."""
 
     def __init__(self, workers: int, limit: int) -> None:
         self.ledger = Ledger(bytearray(SIZE))
         self.lock = Lock()
-        self.bells = Rings()
+        self.wakeups = Woken()
         for child in range(workers):
             self.ledger.open_row(child)
-        self.doors = [self.door(child, limit) for child in range(workers)]
+        self.limits = [self.limit(child, limit) for child in range(workers)]
 
-    def door(self, child: int, limit: int) -> Door:
-        return Door(self.ledger, PickLock(self.lock, self.ledger, child), child, SLOT, limit, self.bells)
+    def limit(self, child: int, most: int) -> ConnectionLimit:
+        return ConnectionLimit(self.ledger, PickLock(self.lock, self.ledger, child), child, SLOT, most, self.wakeups)
 
     def inside(self) -> int:
         assert self.ledger.verify() == []
@@ -56,11 +56,11 @@ def test_never_more_than_the_limit(workers: int, limit: int, moves: list[tuple[s
     for move, number in moves:
         worker = number % workers
         if move == "in":
-            entered = house.doors[worker].enter()
+            entered = house.limits[worker].acquire()
             assert entered == (not limit or sum(inside) < limit)
             inside[worker] += entered
         elif move == "out" and inside[worker]:
-            house.doors[worker].leave()
+            house.limits[worker].release()
             inside[worker] -= 1
         elif move == "die":
             house.ledger.retire_row(worker)
@@ -68,28 +68,28 @@ def test_never_more_than_the_limit(workers: int, limit: int, moves: list[tuple[s
         assert house.inside() == sum(inside)
 
 
-def test_whoever_leaves_rings_for_those_who_wait() -> None:
-    """Once each; who was rung goes on and does not wait any more."""
+def test_whoever_leaves_wakes_those_who_wait() -> None:
+    """Once each; who was woken goes on and does not wait any more."""
     house = House(3, 1)
     went: list[int] = []
-    assert house.doors[0].enter()
-    house.doors[0].leave()
-    assert house.bells.rung == []
-    assert house.doors[0].enter()
+    assert house.limits[0].acquire()
+    house.limits[0].release()
+    assert house.wakeups.woken == []
+    assert house.limits[0].acquire()
     for child in (1, 2):
-        assert not house.doors[child].enter()
-        house.doors[child].wait(lambda child=child: went.append(child))  # type: ignore[misc]  # a default argument
-    assert house.bells.attending == house.doors[1:]
-    house.doors[0].leave()
-    assert house.bells.rung == [1, 2]
-    house.doors[1].serve()
-    assert not house.doors[2].turn(), "what nobody rang for is found by the timer"
-    for door in house.doors:
-        door.serve()
+        assert not house.limits[child].acquire()
+        house.limits[child].wait(lambda child=child: went.append(child))  # type: ignore[misc]  # a default argument
+    assert house.wakeups.watched == house.limits[1:]
+    house.limits[0].release()
+    assert house.wakeups.woken == [1, 2]
+    house.limits[1].serve()
+    assert not house.limits[2].look_again(), "what nobody woke it for is found by the timer"
+    for limit in house.limits:
+        limit.serve()
     assert went == [1, 2]
-    assert house.doors[1].enter()
-    house.doors[1].leave()
-    assert house.bells.rung == [1, 2]
+    assert house.limits[1].acquire()
+    house.limits[1].release()
+    assert house.wakeups.woken == [1, 2]
 
 
 @pytest.mark.parametrize("limit", [1, 3])
@@ -97,18 +97,18 @@ def test_another_generation_counts_with_us(limit: int) -> None:
     """With the limit of its own configuration: a worker that comes later, or whose limit was lowered, waits for room."""
     house = House(2, limit)
     for _ in range(limit):
-        assert house.doors[0].enter()
+        assert house.limits[0].acquire()
     house.ledger.open_row(2)
-    assert not house.door(2, limit).enter()
-    assert not house.door(2, 1).enter()
-    assert house.door(2, limit + 1).enter()
-    assert not house.doors[1].enter()
+    assert not house.limit(2, limit).acquire()
+    assert not house.limit(2, 1).acquire()
+    assert house.limit(2, limit + 1).acquire()
+    assert not house.limits[1].acquire()
     assert house.inside() == limit + 1
 
 
 def test_last_orders_know_no_limit() -> None:
     house = House(1, 1)
-    house.doors[0].admit()
-    house.doors[0].admit()
+    house.limits[0].acquire_anyway()
+    house.limits[0].acquire_anyway()
     assert house.inside() == 2
-    assert not house.doors[0].enter()
+    assert not house.limits[0].acquire()

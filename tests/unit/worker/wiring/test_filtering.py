@@ -10,7 +10,7 @@ from lbproxy.balance.ledger import COUNT_ROW_CELLS, WHOLE_SIZE, Ledger
 from lbproxy.config.model import ClientLimit, Config, Rate, Route, RouteFilters
 from lbproxy.filter.limiter import Limiter, Refused, Ticket
 from lbproxy.ipc.handover import Handover
-from lbproxy.worker.filtering import limit_memory, make_filters
+from lbproxy.worker.wiring.filtering import limit_memory, make_filters
 
 HOME = b"\1\2\3\4"
 

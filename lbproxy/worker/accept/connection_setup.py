@@ -1,4 +1,4 @@
-"""From an accepted socket to a client connection that serves itself: counting, handshake, forwarding facts.
+"""The set-up of a connection, from an accepted socket to a client connection that serves itself: filter, handshake, facts about it.
 
 The handshake runs in the connection's own greenlet with a deadline; whoever speaks plain HTTP to a TLS port is told so in plain
 HTTP.
@@ -19,19 +19,18 @@ from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tcp_stream import TcpStream
 from lbproxy.net.tls_stream import SaidNothing, TlsStream
 from lbproxy.observe.log import Noisy
-from lbproxy.proxy.client import ClientConnection
-from lbproxy.proxy.client import Door as Leaving
+from lbproxy.proxy.client import ClientConnection, ConnectionCount
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.requester import NO_REDIRECT
 from lbproxy.proxy.service import Service
 from lbproxy.tls.sni import CertificateChooser
-from lbproxy.worker.door import Door
-from lbproxy.worker.guard import Denied, Guard
-from lbproxy.worker.handshakes import kind_of
+from lbproxy.worker.accept.connection_filter import ConnectionFilter, Denied
+from lbproxy.worker.accept.connection_limit import ConnectionLimit
+from lbproxy.worker.accept.handshakes import kind_of
 
 
-class Reception:
-    """One listener's newcomers."""
+class ConnectionSetup:
+    """What makes one listener's newcomers into client connections, in one worker."""
 
     def __init__(
         self,
@@ -40,15 +39,15 @@ class Reception:
         deadlines: Deadlines,
         handover: Handover,
         noisy: Noisy,
-        door: Door,
-        guard: Guard | None = None,
+        limit: ConnectionLimit,
+        connection_filter: ConnectionFilter | None = None,
     ) -> None:
-        """`guard`: who is asked before anything else; None: everybody may come."""
+        """`connection_filter`: asked before anything else; None: everybody may come."""
         self._context = bound.context
         chooser = bound.context.sni_callback if bound.context is not None else None
         self._by_address = chooser.by_address if isinstance(chooser, CertificateChooser) else {}
-        self._door = door
-        self._guard = guard
+        self._limit = limit
+        self._filter = connection_filter
         # A Unix socket has no port: what its clients' clients use is the scheme's, as far as anybody knows.
         self._port = bound.listen.address.port or (443 if bound.context is not None else 80)
         self._redirect = bound.listen.redirect_port if bound.listen.redirect_to_https else NO_REDIRECT
@@ -63,29 +62,31 @@ class Reception:
         self._handshakes = scalar_at(child, Scalar.HANDSHAKES)
         self._failures = scalar_at(child, Scalar.HANDSHAKE_FAILURES)
 
-    def welcome(self, sock: socket.socket, peer: str) -> None:
-        """From the event loop: a connection was accepted and has its place; `sock` is non-blocking and ours."""
+    def begin(self, sock: socket.socket, peer: str) -> None:
+        """From the event loop: a connection was accepted and is counted; `sock` is non-blocking and ours."""
         self._cells[self._accepted] += 1
-        door: Leaving = self._door
-        if self._guard is not None:
-            found = self._guard.ask(peer)
+        count: ConnectionCount = self._limit
+        if self._filter is not None:
+            found = self._filter.ask(peer)
             if isinstance(found, Denied):
                 sock.close()
                 self._noisy.info("connection.refused", client=peer, port=self._port, reason=found.reason)
                 return
-            door = found
+            count = found
         context = self._context
         if context is None:
             stream = TcpStream(sock, self._deadlines, self._timeouts.write_stall)
             forwarder = Forwarder(peer, "http", self._port, self._networks, here=stream.local_address)
-            self._client(stream, peer, forwarder, 0.0, door).await_first()
+            self._client(stream, peer, forwarder, 0.0, count).await_first()
         else:
-            self._service.strands.start(lambda: self._shake_hands(sock, peer, context, door))
+            self._service.strands.start(lambda: self._shake_hands(sock, peer, context, count))
 
-    def _client(self, stream: TcpStream, peer: str, forwarder: Forwarder, tls_seconds: float, door: Leaving) -> ClientConnection:
-        return ClientConnection(self._service, stream, peer, forwarder, self._redirect, tls_seconds, door)
+    def _client(
+        self, stream: TcpStream, peer: str, forwarder: Forwarder, tls_seconds: float, count: ConnectionCount
+    ) -> ClientConnection:
+        return ClientConnection(self._service, stream, peer, forwarder, self._redirect, tls_seconds, count)
 
-    def _shake_hands(self, sock: socket.socket, peer: str, context: ssl.SSLContext, door: Leaving) -> None:
+    def _shake_hands(self, sock: socket.socket, peer: str, context: ssl.SSLContext, count: ConnectionCount) -> None:
         begun = time.monotonic()
         stream = TlsStream(sock, self._deadlines, self._timeouts.write_stall, context)
         stream.deadline = begun + self._timeouts.handshake
@@ -95,16 +96,16 @@ class Reception:
                 self._choose_by_address(stream, sock)
             stream.handshake()
         except StreamError as error:
-            self._turn_away(stream, peer, error, door)
+            self._turn_away(stream, peer, error, count)
             return
         except Exception as error:  # must not end in the event loop
             self._service.on_fault(error)
-            self._turn_away(stream, peer, HandshakeFailed("internal_error"), door)
+            self._turn_away(stream, peer, HandshakeFailed("internal_error"), count)
             return
         stream.patient = False
         self._cells[self._handshakes] += 1
-        forwarder = Forwarder(peer, "https", self._port, self._networks, _Told(stream), stream.local_address)
-        client = self._client(stream, peer, forwarder, time.monotonic() - begun, door)
+        forwarder = Forwarder(peer, "https", self._port, self._networks, _Facts(stream), stream.local_address)
+        client = self._client(stream, peer, forwarder, time.monotonic() - begun, count)
         client.serve()
 
     def _choose_by_address(self, stream: TlsStream, sock: socket.socket) -> None:
@@ -114,8 +115,8 @@ class Reception:
         if context is not None:
             stream.show(context)
 
-    def _turn_away(self, stream: TlsStream, peer: str, error: StreamError, door: Leaving) -> None:
-        door.leave()
+    def _turn_away(self, stream: TlsStream, peer: str, error: StreamError, count: ConnectionCount) -> None:
+        count.release()
         if isinstance(error, SaidNothing):  # each second, for ever, from each balancer and monitor: no event
             self._cells[scalar_at(self._child, Scalar.SILENT)] += 1
             stream.abort()
@@ -140,9 +141,9 @@ class Reception:
             stream.abort()
 
 
-class _Told:
-    """What header rules ask about a connection, found out when the first does. A certificate was verified: else the handshake had
-    failed."""
+class _Facts:
+    """The facts of a TLS connection that header rules ask for, found out when the first does. A certificate was verified: else the
+    handshake had failed."""
 
     __slots__ = ("_facts", "_stream")
 

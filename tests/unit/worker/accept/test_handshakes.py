@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.balance.ledger import Scalar
 from lbproxy.errors import ConnectionLost, HandshakeFailed, StreamError, TimedOut
-from lbproxy.worker.handshakes import kind_of
+from lbproxy.worker.accept.handshakes import kind_of
 
 
 @pytest.mark.parametrize(

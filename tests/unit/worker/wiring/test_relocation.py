@@ -24,9 +24,9 @@ from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import Placed
 from lbproxy.net.strands import GeventStrands
 from lbproxy.proxy.reuse import IdleUpstreams, Upstream
-from lbproxy.worker.bells import Bells
-from lbproxy.worker.moving import Moving
-from lbproxy.worker.pools import make_pools
+from lbproxy.worker.wakeups import Wakeups
+from lbproxy.worker.wiring.pools import make_pools
+from lbproxy.worker.wiring.relocation import Relocation
 from tests.unit.proxy.test_reuse import QuietStream
 
 NAME = "app.test:80"
@@ -48,14 +48,14 @@ class Scene:
         other.close()
         with one:
             self.handover = Handover(config, 1, 0, 0, ledger, multiprocessing.Lock(), (), placed, {}, -1, None, one)
-            self.bells = Bells(get_hub().loop, (), 0)
-            self.pools = make_pools(self.handover, GeventStrands(), time.monotonic, self.bells)
+            self.wakeups = Wakeups(get_hub().loop, (), 0)
+            self.pools = make_pools(self.handover, GeventStrands(), time.monotonic, self.wakeups)
         self.idle = IdleUpstreams(time.monotonic)
-        self.moving = Moving(self.handover, self.pools, self.idle)
+        self.relocation = Relocation(self.handover, self.pools, self.idle)
         self.pool = self.pools.pools["app"]
 
     def place(self, text: str) -> None:
-        self.moving.relocate(Placed("app", NAME, text))
+        self.relocation.apply(Placed("app", NAME, text))
 
     def picks(self, count: int = 12) -> set[str]:
         """Who gets requests."""
@@ -73,7 +73,7 @@ class Scene:
 def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
     made = Scene(**request.param)
     yield made
-    os.close(made.bells._mine)
+    os.close(made.wakeups._mine)
 
 
 def test_who_is_new_gets_requests_and_who_left_none(scene: Scene) -> None:
@@ -107,4 +107,4 @@ def test_the_queue_stays_where_it_is() -> None:
         assert scene.ledger.cells[cell_at(0, PerSlot.QUEUED, 2)] == 2
         assert scene.ledger.cells[cell_at(0, PerSlot.LINE_HEAD, 2)] == 1
     finally:
-        os.close(scene.bells._mine)
+        os.close(scene.wakeups._mine)

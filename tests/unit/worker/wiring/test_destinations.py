@@ -7,7 +7,7 @@ from typing import cast
 from lbproxy.balance.pool import Pool
 from lbproxy.config.model import HeaderRules, Hsts
 from lbproxy.proxy.rewriter import NOTHING, Wanted
-from lbproxy.worker.destinations import make_destinations, wanted
+from lbproxy.worker.wiring.destinations import make_destinations, wanted
 from tests.unit.config.text import LEAST, read
 
 POOLS = {"app": cast(Pool, object())}

@@ -14,7 +14,7 @@ _FAR = 2**32
 """Beyond what running weights come to: the sum of all weights."""
 
 
-class Turns:
+class SmoothRoundRobin:
     """Smooth weighted round robin over the ledger: every worker goes on where the last pick of any worker stopped."""
 
     __slots__ = ("_at", "_cells")
