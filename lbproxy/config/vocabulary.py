@@ -12,6 +12,14 @@ TOLERABLE = {
 }
 """What a pool's `tolerate` may say: how its backends' answers may break the grammar, and how they are read then."""
 
+PLACEHOLDERS = {
+    "host": "the host asked for, in lower case, without port",
+    "path": "the path in normal form, as strip_prefix and its kind leave it",
+    "query": "what stands behind the question mark",
+    "scheme": "https or http, as the client used it",
+}
+"""What may stand in braces in a route's `redirect`."""
+
 VARIABLES = {
     "client_ip": "the client's address; behind trusted_proxies the one they speak for",
     "client_cert": "the verified certificate of the client as RFC 9440 writes it",
