@@ -24,7 +24,7 @@ Around it::
     control/  probes backends for the whole machine, serves metrics
     demo/     the first minutes: `quick` without a file, throw-away backends
     ipc/      the pipes between them: small frames of a fixed schema
-    config/   TOML -> typed values; the only home of defaults
+    config/   TOML -> typed values; each key is declared once, in config/model
     tls/      contexts, SNI, key-file checks
     health/   rise and fall
     names/    backends' DNS names to addresses: control asks (control/names.py), the master gives new ones their slots
@@ -39,8 +39,8 @@ A reload (master/fleet.py decides, master/main.py acts): the file is read and co
 Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, names.lookup, observe.log, observe.outlet,
 observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.handover, sandbox; 1 (pure: no socket, clock,
 randomness, logging) http, balance, health, filter, names, config, ipc.messages, ipc.codec, ipc.strict_json, observe.access,
-observe.metrics; 0 errors, streams, remembered, regex, config.model, config.route_model, config.vocabulary, compiled. Folders on
-one floor do not know each other.
+observe.metrics; 0 errors, streams, remembered, regex, compiled, and of config what keys are declared with: atoms, header_values,
+key, kinds, model, route_model, units, values, vocabulary. Folders on one floor do not know each other.
 
 The modules that a request runs through are compiled where that can be done (compiled.py), from the same files.
 """

@@ -127,15 +127,6 @@ class Filtered(RequestError):
 # ---------------------------------------------------------------- the backend's fault
 
 
-FAILURES = {
-    "connect": "no connection: refused, late, TLS failed; nothing was sent",
-    "closed": "the connection ended before the answer's head was whole",
-    "timeout": "no answer in the time of response_head",
-    "refused": "an answer that is refused for its form",
-}
-"""Kinds of failure at a backend, which are also the words of a pool's `retry_on`."""
-
-
 class ScratchError(LbproxyError):
     """The file for what memory should not hold cannot be written or read."""
 
@@ -151,7 +142,7 @@ class UpstreamError(LbproxyError):
 
     @property
     def kind(self) -> str:
-        """One of FAILURES."""
+        """One of FAILURES of config/vocabulary.py."""
         if self.nothing_sent:
             return "connect"
         return "timeout" if self.status == 504 else "closed"

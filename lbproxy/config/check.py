@@ -5,8 +5,8 @@ from __future__ import annotations
 from ipaddress import ip_address
 from itertools import pairwise
 
-from lbproxy.config.headers import silent_variables
 from lbproxy.config.model import Address, Config, Pool, Route
+from lbproxy.config.rules.headers import silent_variables
 from lbproxy.config.tables import Report
 from lbproxy.errors import Complaint
 

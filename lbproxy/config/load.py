@@ -17,14 +17,31 @@ from types import MappingProxyType
 from lbproxy.config import values
 from lbproxy.config.check import check_together
 from lbproxy.config.environment import Variables, expand
-from lbproxy.config.filtering import read_client_limits
-from lbproxy.config.front import read_listeners, read_routes
+from lbproxy.config.key import shape_of
 from lbproxy.config.locate import Lines
 from lbproxy.config.locate import Path as TomlPath
-from lbproxy.config.model import Config
+from lbproxy.config.model import (
+    AddressList,
+    Backend,
+    Config,
+    HeaderRules,
+    Limits,
+    Listen,
+    ListenTls,
+    Log,
+    Metrics,
+    NearTimeouts,
+    Pool,
+    PoolTls,
+    Process,
+    Refuse,
+    Route,
+    RouteFilters,
+    Timeouts,
+)
 from lbproxy.config.parts import INCLUDE, Merged, Part, matching, patterns_of
-from lbproxy.config.pools import read_pools
-from lbproxy.config.sections import belongs_in, read_limits, read_log, read_metrics, read_proxy, read_timeouts
+from lbproxy.config.read import Context, Rule, read
+from lbproxy.config.rules import filters, headers, listeners, pools, process, routes
 from lbproxy.config.tables import Report, Table, dotted
 from lbproxy.errors import Complaint, ConfigError, Line, by_place
 
@@ -162,27 +179,49 @@ def _syntax(source: str, text: str, message: str) -> Complaint:
     return Complaint(source, int(match[1]), "", f"not valid TOML: {what} at column {match[2]}", hint)
 
 
+_RULES: dict[type[object], Rule] = {
+    AddressList: filters.addresses,
+    Backend: pools.backend,
+    Config: filters.shared_limits,
+    HeaderRules: headers.header_rules,
+    Limits: process.limits,
+    Listen: listeners.listener,
+    ListenTls: listeners.tls,
+    Pool: pools.pool,
+    PoolTls: pools.tls,
+    Process: process.proxy,
+    Refuse: filters.refuse,
+    Route: routes.route,
+    RouteFilters: filters.route_filters,
+}
+"""What holds between the keys of a class; what no key of it can say is in check.py."""
+
+
+def _not_ours(key: str) -> str:
+    return f"{_ELSEWHERE[key]} is what it is called here" if key in _ELSEWHERE else process.belongs_in(key)
+
+
+_BELONGS = {
+    Config: _not_ours,
+    NearTimeouts: process.over_before,
+    **dict.fromkeys((Process, Log, Timeouts, Limits, Metrics, Listen, Route, Pool), process.belongs_in),
+}
+_SHAPE = shape_of(Config)
+
+
 def _read(root: Table, source: str, base: Path) -> Config:
     """Every table in turn. The result is meant only when no complaint came up."""
     root.take(INCLUDE, values.text, "")  # known, and gone: see _included
-    pool_table = root.table("pool", "a table for each pool, headed [pool.NAME]")
-    limit_table = root.table("client_limit", "a table for each limit, headed [client_limit.NAME]")
-    config = Config(
-        source=source,
-        listen=read_listeners(root, base),
-        routes=read_routes(root, base, list(pool_table.tables()), list(limit_table.tables())),
-        pools=read_pools(pool_table, base),
-        proxy=read_proxy(root.table("proxy", "a table headed [proxy]"), base),
-        log=read_log(root.table("log", "a table headed [log]"), base),
-        timeouts=read_timeouts(root.table("timeouts", "a table headed [timeouts]")),
-        limits=read_limits(root.table("limits", "a table headed [limits]")),
-        metrics=read_metrics(root.table("metrics", "a table headed [metrics]")),
-        client_limits=read_client_limits(limit_table),
-    )
-    root.close(lambda key: f"{_ELSEWHERE[key]} is what it is called here" if key in _ELSEWHERE else belongs_in(key))
+    context = Context(base, _RULES, _BELONGS, _names(root, "pool"), _names(root, "client_limit"))
+    config: Config = read(root, _SHAPE, context, source=source)
     _nothing_missing(root, config)
     check_together(root.report, config)
     return config
+
+
+def _names(root: Table, key: str) -> tuple[str, ...]:
+    value = root.value(key)
+    return tuple(value) if isinstance(value, dict) else ()
 
 
 def _nothing_missing(root: Table, config: Config) -> None:

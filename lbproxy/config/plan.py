@@ -13,27 +13,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from lbproxy.config import emit
+from lbproxy.config.emit import table_of
 from lbproxy.config.environment import Variables
+from lbproxy.config.key import Item, Key, Nested, Shape, shape_of
 from lbproxy.config.model import (
     AddressList,
     Backend,
     Certificate,
     ClientLimit,
     Config,
-    HeaderRules,
-    Headers,
     Listen,
     Metrics,
     Pool,
     PoolTls,
     Process,
-    Refuse,
     Route,
-    RouteFilters,
-    Sticky,
 )
 from lbproxy.config.order import moved
 
@@ -41,13 +37,16 @@ T = TypeVar("T")
 Kind = Literal["listener", "route", "pool", "backend", "proxy", "log", "timeouts", "limits", "metrics", "client_limit"]
 How = Literal["added", "removed", "changed"]
 
-ONLY_BY_RESTART = {
-    "user": "the account of the processes is looked up once",
-    "pid_file": "the master keeps its pid file for its life",
-    "control": "the master keeps its control socket for its life",
-}
+_ROOT = shape_of(Config)
+_PROXY = shape_of(Process)
+_BACKEND = shape_of(Backend)
+ONLY_BY_RESTART = {item.name: item.what.restart for item in _PROXY.items if isinstance(item.what, Key) and item.what.restart}
 """Keys of [proxy] that a reload leaves as they are, and why."""
+_TOLD_APART = {(Listen, "certificates"), (Pool, "backends")}
+"""Lists of tables whose changes have words, or lines, of their own."""
 
+ONCE: tuple[Kind, ...] = ("proxy", "log", "timeouts", "limits")
+"""Tables that are there in any case."""
 HIDDEN = "(hidden)"
 """In place of what may be a secret."""
 NOTHING = "nothing changed"
@@ -112,10 +111,7 @@ def plan(running: Config, new: Config, touched: Collection[Path] = ()) -> Plan:
         *_routes(running.routes, new.routes),
         *_pools(running.pools, new.pools, touched),
         *_client_limits(running.client_limits, new.client_limits),
-        *_once("proxy", _reloadable(running.proxy), _reloadable(new.proxy)),
-        *_once("log", emit.log_table(running.log), emit.log_table(new.log)),
-        *_once("timeouts", emit.timeouts_table(running.timeouts), emit.timeouts_table(new.timeouts)),
-        *_once("limits", emit.limits_table(running.limits), emit.limits_table(new.limits)),
+        *(change for kind in ONCE for change in _once(kind, running, new)),
         *_metrics(running.metrics, new.metrics),
     ]
     hide = Variables((*new.variables, *running.variables)).hide
@@ -160,15 +156,83 @@ def as_json(plan: Plan) -> dict[str, object]:
 # ---------------------------------------------------------------- tables
 
 
-def _edits(old: emit.TomlTable, new: emit.TomlTable, above: str = "") -> Iterator[Edit]:
-    """The keys of a table that differ; of a list, whose order means nothing, the items. `above`: the table's own place."""
-    for key in old | new:
-        before, after = old.get(key), new.get(key)
-        if isinstance(before, list) and isinstance(after, list):
-            yield from (Edit(above + key, item, None) for item in dict.fromkeys(before) if item not in after)
-            yield from (Edit(above + key, None, item) for item in dict.fromkeys(after) if item not in before)
-        elif before != after:
-            yield Edit(above + key, _word(before), _word(after))
+def _edits(old: Any, new: Any, shape: Shape, above: str = "") -> Iterator[Edit]:
+    """Every key of a table, and of those inside it, that says something else. `above`: the table's own place.
+
+    Keys that mean nothing beside others are compared as well: when they begin to, only what is no default is worth a word.
+    """
+    for item, key, before, after in _keys(old, new, shape):
+        told = _told(above + item.name, _tell(item, key, before), _tell(item, key, after))
+        yield from map(_hiding if key.secret else _plainly, told)
+    for name, inner, before, after in _tables(old, new, shape):
+        if inner.how == "table":
+            if inner.optional:
+                yield from _told(above + name, _switch(before), _switch(after))
+            yield from _edits(before or inner.shape.of(), after or inner.shape.of(), inner.shape, f"{above}{name}.")
+        else:
+            items = ([_in_a_line(each, inner.shape) for each in side] for side in (before, after))
+            yield from _told(above + name, *items)
+
+
+def _keys(old: Any, new: Any, shape: Shape) -> Iterator[tuple[Item, Key, Any, Any]]:
+    """The keys of a table, those of its parts among them, each with both values."""
+    for item in shape.items:
+        before, after, what = getattr(old, item.field), getattr(new, item.field), item.what
+        if isinstance(what, Nested):
+            yield from _keys(before, after, what.shape) if what.how == "part" else ()
+        elif what.written and not what.restart:
+            yield item, what, before, after
+
+
+def _tables(old: Any, new: Any, shape: Shape) -> Iterator[tuple[str, Nested, Any, Any]]:
+    """The tables inside a table, those of its parts among them."""
+    for item in shape.items:
+        before, after, what = getattr(old, item.field), getattr(new, item.field), item.what
+        if isinstance(what, Nested) and what.how == "part":
+            yield from _tables(before, after, what.shape)
+        elif isinstance(what, Nested) and (shape.of, item.field) not in _TOLD_APART:
+            yield item.name, what, before, after
+
+
+def _plainly(edit: Edit) -> Edit:
+    return edit
+
+
+def _hiding(edit: Edit) -> Edit:
+    """What may be a password is told by its name alone."""
+    return Edit(edit.key, edit.old and HIDDEN, edit.new and HIDDEN)
+
+
+def _switch(table: object) -> str:
+    return "off" if table is None else "on"
+
+
+def _tell(item: Item, key: Key, value: Any) -> object:
+    """In words; None when it is not said."""
+    if value is None or isinstance(value, tuple):
+        return None if value is None else key.kind.tell(value)
+    unsaid = not item.spelled and item.usual is not None and value == item.usual()
+    return None if unsaid else key.kind.tell(value)
+
+
+def _told(name: str, old: object, new: object) -> Iterator[Edit]:
+    """A word, the items of a list, or the words of a table that differ."""
+    if isinstance(old, list) and isinstance(new, list):
+        yield from (Edit(name, item, None) for item in dict.fromkeys(old) if item not in new)
+        yield from (Edit(name, None, item) for item in dict.fromkeys(new) if item not in old)
+    elif isinstance(old, dict) and isinstance(new, dict):
+        for word in old | new:
+            yield from _told(f"{name}.{word}", old.get(word), new.get(word))
+    elif _word(old) != _word(new):
+        yield Edit(name, _word(old), _word(new))
+
+
+def _in_a_line(value: Any, shape: Shape) -> str:
+    """A table of a list: "bots (header User-Agent, value *curl*)"."""
+    table = table_of(value, shape)
+    said = {key: value for key, value in table.items() if value and key != "name"}
+    words = [f"{key} {' '.join(value) if isinstance(value, list) else _word(value)}" for key, value in said.items()]
+    return f"{table.get('name', '')} ({', '.join(words)})".lstrip()
 
 
 def _word(value: object) -> str | None:
@@ -177,9 +241,16 @@ def _word(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _once(kind: Kind, old: emit.TomlTable, new: emit.TomlTable) -> Iterator[Change]:
+def _once(kind: Kind, old: Config, new: Config) -> Iterator[Change]:
     """A table that exists once, defaults included."""
-    yield from _changed(kind, "", _edits(old, new))
+    yield from _changed(kind, "", _edits(getattr(old, kind), getattr(new, kind), _within(kind)))
+
+
+def _within(name: str) -> Shape:
+    """Of a table of the file."""
+    what = _ROOT.item(name).what
+    assert isinstance(what, Nested)
+    return what.shape
 
 
 def _changed(kind: Kind, name: str, edits: Iterable[Edit], notes: Iterable[str] = ()) -> Iterator[Change]:
@@ -189,14 +260,9 @@ def _changed(kind: Kind, name: str, edits: Iterable[Edit], notes: Iterable[str] 
         yield change
 
 
-def _reloadable(proxy: Process) -> emit.TomlTable:
-    return {key: value for key, value in emit.proxy_table(proxy).items() if key not in ONLY_BY_RESTART}
-
-
 def _restart(running: Process, new: Process) -> Iterator[str]:
-    old_table, new_table = emit.proxy_table(running), emit.proxy_table(new)
     for key, why in ONLY_BY_RESTART.items():
-        old, wanted = old_table.get(key, "not set"), new_table.get(key, "not set")
+        old, wanted = (getattr(proxy, key) or "not set" for proxy in (running, new))
         if old != wanted:
             yield f"proxy.{key}: {old} -> {wanted} (needs a restart: {why})"
 
@@ -206,43 +272,13 @@ def _metrics(old: Metrics, new: Metrics) -> Iterator[Change]:
         yield from (Change("metrics", str(address), "removed") for address in (old.address,) if address is not None)
         yield from (Change("metrics", str(address), "added") for address in (new.address,) if address is not None)
     else:
-        yield from _once("metrics", emit.metrics_table(old), emit.metrics_table(new))
+        yield from _changed("metrics", "", _edits(old, new, _within("metrics")))
 
 
 def _matched(old: dict[str, T], new: dict[str, T]) -> Iterator[tuple[str, T | None, T | None]]:
     """Each name once with what it stands for on either side: the running ones in their order, then those that are new."""
     for name in old | new:
         yield name, old.get(name), new.get(name)
-
-
-# ---------------------------------------------------------------- header rules
-
-
-def _header_edits(old: Headers, new: Headers) -> Iterator[Edit]:
-    """Values that backends get are told by their names alone: some are passwords. Those that clients get are no secret."""
-    for edit in _rule_edits(old.request, new.request, "request_headers."):
-        if ".remove" in edit.key:
-            yield edit
-        else:
-            yield Edit(edit.key, edit.old and HIDDEN, edit.new and HIDDEN)
-    yield from _rule_edits(old.response, new.response, "response_headers.")
-
-
-def _rule_edits(old: HeaderRules, new: HeaderRules, above: str) -> Iterator[Edit]:
-    for key in ("set", "add"):
-        yield from _edits(_by_header(getattr(old, key)), _by_header(getattr(new, key)), f"{above}{key}.")
-    before, after = (tuple((name, f"{one} -> {other}") for name, one, other in rules.replace) for rules in (old, new))
-    yield from _edits(_by_header(before), _by_header(after), f"{above}replace.")
-    for key in ("remove", "keep"):
-        yield from _edits({key: list(getattr(old, key))}, {key: list(getattr(new, key))}, above)
-
-
-def _by_header(pairs: tuple[tuple[str, str], ...]) -> emit.TomlTable:
-    """Name to value; several values in one text, since their order means something."""
-    table: dict[str, object] = {}
-    for name, value in pairs:
-        table[name] = f"{table[name]} | {value}" if name in table else value
-    return table
 
 
 # ---------------------------------------------------------------- listeners
@@ -259,11 +295,8 @@ def _listeners(old: tuple[Listen, ...], new: tuple[Listen, ...], touched: Collec
 
 
 def _listener_edits(old: Listen, new: Listen) -> Iterator[Edit]:
-    yield from _edits(emit.listen_table(old), emit.listen_table(new))
-    yield from _edits(emit.access_table(old.access), emit.access_table(new.access))
-    yield from _edits(_NO_LISTS | emit.listen_filters_table(old), _NO_LISTS | emit.listen_filters_table(new))
+    yield from _edits(old, new, _within("listen"))
     yield from _certificates(*({str(pair.cert): _key(pair) for pair in side.certificates} for side in (old, new)))
-    yield from _edits(emit.listen_tls_table(old.tls), emit.listen_tls_table(new.tls), "tls.")
 
 
 def _key(pair: Certificate) -> str:
@@ -274,7 +307,7 @@ def _certificates(old: dict[str, str], new: dict[str, str]) -> Iterator[Edit]:
     """Certificate to key, in order; one that replaces the only one is one edit, not three."""
     if len(old) == len(new) == 1 and old.keys() != new.keys():
         yield Edit("certificate", *old, *new)
-        yield from _edits({"key": next(iter(old.values()))}, {"key": next(iter(new.values()))})
+        yield from _told("key", next(iter(old.values())), next(iter(new.values())))
         return
     for cert, before, after in _matched(old, new):
         if before is None or after is None:
@@ -316,13 +349,7 @@ def _routes(old: tuple[Route, ...], new: tuple[Route, ...]) -> Iterator[Change]:
             yield Change("route", name, "removed", notes=_leads_to(was))
         else:
             place = [Edit("place", *places[name])] if name in places else []
-            edits = [
-                *_edits(emit.route_table(was), emit.route_table(now)),
-                *_header_edits(was.headers, now.headers),
-                *_filter_edits(was.filters, now.filters),
-                *_edits(emit.near_timeouts_table(was.timeouts), emit.near_timeouts_table(now.timeouts), "timeouts."),
-                *place,
-            ]
+            edits = [*_edits(was, now, _within("route")), *place]
             yield from _changed("route", name, edits, _relisted(was.filters.addresses, now.filters.addresses))
 
 
@@ -331,20 +358,6 @@ def _leads_to(route: Route | None) -> tuple[str, ...]:
 
 
 # ---------------------------------------------------------------- filters
-
-_NO_LISTS: emit.TomlTable = {"allow": [], "deny": [], "methods": [], "client_limits": []}
-
-
-def _filter_edits(old: RouteFilters, new: RouteFilters) -> Iterator[Edit]:
-    yield from _edits(_NO_LISTS | emit.route_filters_table(old), _NO_LISTS | emit.route_filters_table(new))
-    yield from _edits({"refuse": [_rule(rule) for rule in old.refuse]}, {"refuse": [_rule(rule) for rule in new.refuse]})
-
-
-def _rule(rule: Refuse) -> str:
-    """In a line: "bots (header User-Agent, value *curl*)"."""
-    table = emit.refuse_table(rule)
-    words = [f"{key} {' '.join(value) if isinstance(value, list) else value}" for key, value in table.items() if key != "name"]
-    return f"{rule.name} ({', '.join(words)})"
 
 
 def _relisted(old: AddressList, new: AddressList) -> Iterator[str]:
@@ -362,7 +375,7 @@ def _client_limits(old: tuple[ClientLimit, ...], new: tuple[ClientLimit, ...]) -
         if before is None or after is None:
             yield Change("client_limit", name, "added" if before is None else "removed")
         else:
-            yield from _changed("client_limit", name, _edits(emit.client_limit_table(before), emit.client_limit_table(after)))
+            yield from _changed("client_limit", name, _edits(before, after, _within("client_limit")))
 
 
 # ---------------------------------------------------------------- pools
@@ -374,26 +387,10 @@ def _pools(old: tuple[Pool, ...], new: tuple[Pool, ...], touched: Collection[Pat
         if before is None or after is None:
             yield Change("pool", name, "added" if before is None else "removed")
         else:
-            yield from _changed("pool", name, _pool_edits(before, after), _pool_renewals(before.tls, after.tls, touched))
+            yield from _changed(
+                "pool", name, _edits(before, after, _within("pool")), _pool_renewals(before.tls, after.tls, touched)
+            )
         yield from _backends(name, *(() if pool is None else pool.backends for pool in (before, after)))
-
-
-def _pool_edits(old: Pool, new: Pool) -> Iterator[Edit]:
-    yield from _edits(emit.pool_table(old), emit.pool_table(new))
-    yield from _edits({"tls": "off" if old.tls is None else "on"}, {"tls": "off" if new.tls is None else "on"})
-    yield from _edits(emit.pool_tls_table(old.tls or PoolTls()), emit.pool_tls_table(new.tls or PoolTls()), "tls.")
-    yield from _edits(_health(old), _health(new), "health.")
-    yield from _edits(emit.outlier_table(old.outlier), emit.outlier_table(new.outlier), "outlier.")
-    yield from _edits(emit.connections_table(old.connections), emit.connections_table(new.connections), "connections.")
-    yield from _edits({"sticky": "off" if old.sticky is None else "on"}, {"sticky": "off" if new.sticky is None else "on"})
-    yield from _edits(emit.sticky_table(old.sticky or Sticky()), emit.sticky_table(new.sticky or Sticky()), "sticky.")
-    yield from _edits(emit.near_timeouts_table(old.timeouts), emit.near_timeouts_table(new.timeouts), "timeouts.")
-    yield from _header_edits(old.headers, new.headers)
-
-
-def _health(pool: Pool) -> emit.TomlTable:
-    """With the keys of an HTTP check whatever the type is: when it becomes one, only what is no default is worth a word."""
-    return emit.health_table(replace(pool.health, type="http")) | {"type": pool.health.type}
 
 
 def _pool_renewals(old: PoolTls | None, new: PoolTls | None, touched: Collection[Path]) -> Iterator[str]:
@@ -411,4 +408,4 @@ def _backends(pool: str, old: tuple[Backend, ...], new: tuple[Backend, ...]) -> 
         if before is None or after is None:
             yield Change("backend", name, "added" if before is None else "removed")
         else:
-            yield from _changed("backend", name, _edits(emit.backend_table(before), emit.backend_table(after)))
+            yield from _changed("backend", name, _edits(before, after, _BACKEND))

@@ -10,18 +10,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import NamedTuple, TypeVar
 
 from lbproxy.config.environment import Variables
 from lbproxy.config.locate import Path
 from lbproxy.config.parts import Merged
-from lbproxy.config.units import Refused, show
+from lbproxy.config.units import Parse, Refused, did_you_mean, show
 from lbproxy.errors import Complaint, by_place
 
 T = TypeVar("T")
-Parse = Callable[[object], T]
-"""Takes a value as TOML gave it; raises Refused."""
 
 
 NO_VARIABLES = Variables()
@@ -74,12 +71,6 @@ def dotted(path: Path) -> str:
     return text
 
 
-def did_you_mean(wrong: str, known: list[str]) -> str:
-    """The hint that names the nearest of `known`, or ""."""
-    near = get_close_matches(wrong.lower(), known, 1, 0.6)
-    return f'did you mean "{near[0]}"?' if near else ""
-
-
 class Table:
     """One table of the text, being read."""
 
@@ -88,9 +79,19 @@ class Table:
         self.path = path
         self._values = values
         self._asked: list[str] = []
+        self._inside: dict[Path, Table] = {}
 
     def __contains__(self, key: str) -> bool:
         return key in self._values
+
+    def ask(self, key: str) -> object:
+        """What stands there, unread; None when nothing does. The key is known from now on."""
+        self._asked.append(key)
+        return self._values.get(key)
+
+    def inside(self, key: str) -> Table:
+        """A table in this one that was asked for already."""
+        return self._inside[(key,)]
 
     def value(self, key: str) -> object:
         """What stands there, unread; None when nothing does."""
@@ -143,8 +144,9 @@ class Table:
         """The table that `value` should be; an empty one, and a complaint, when it is none."""
         if not isinstance(value, dict):
             self.report.complain(path, f"wanted {header}, got {show(value)}")
-            return Table(self.report, path, {})
-        return Table(self.report, path, value)
+            value = {}
+        inner = self._inside[path[len(self.path) :]] = Table(self.report, path, value)
+        return inner
 
     def tables(self) -> dict[str, object]:
         """Everything in this table, for tables whose keys are names of the user's choice."""

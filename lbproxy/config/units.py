@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
+from difflib import get_close_matches
 from fractions import Fraction
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
 from posixpath import normpath
+from typing import TypeVar
 
-from lbproxy.config.model import UNIX, Address, Network, Rate
+from lbproxy.config.atoms import UNIX, Address, Network, Rate
+
+T = TypeVar("T")
+Parse = Callable[[object], T]
+"""Takes a value as TOML gave it; raises Refused."""
 
 
 class Refused(ValueError):
@@ -21,6 +28,12 @@ class Refused(ValueError):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+def did_you_mean(wrong: str, known: list[str]) -> str:
+    """The hint that names the nearest of `known`, or ""."""
+    near = get_close_matches(wrong.lower(), known, 1, 0.6)
+    return f'did you mean "{near[0]}"?' if near else ""
 
 
 class FromEnvironment(str):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from lbproxy.config.tables import Parse, did_you_mean
+from lbproxy.config.atoms import Hash
 from lbproxy.config.units import (
     FromEnvironment,
+    Parse,
     Refused,
+    did_you_mean,
     format_size,
     is_number,
     literal_ip,
@@ -56,10 +58,10 @@ def boolean(value: object) -> bool:
     return value
 
 
-def redirect_port(value: object) -> int | None:
-    """A port, or true for the one that there will be (0), or false (None)."""
+def redirect(value: object) -> bool | int:
+    """A port, or true for the one that there will be, or false."""
     if isinstance(value, bool):
-        return 0 if value else None
+        return value
     if not isinstance(value, int) or not 1 <= value <= 65535:
         raise Refused(f"wanted true, false or a port from 1 to 65535, got {show(value)}")
     return value
@@ -258,4 +260,81 @@ def pool_name(value: object) -> str:
     """A pool's name: it stands in logs, metrics and commands."""
     if not isinstance(value, str) or not _POOL_NAME.match(value):
         raise Refused(f'wanted a pool name of letters, digits, "_", "-" and ".", at most 64, got {show(value)}')
+    return value
+
+
+_METHOD = re.compile(r"[A-Z][A-Z-]{0,31}\Z")
+_FIELD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z")
+_SHORT_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
+_PATTERN_PATH = re.compile(r"[/*][!-~]*\Z")
+_NEVER_THERE = re.compile(r"%(?![0-9A-F]{2})|%(?:2D|2E|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9AE]|00|5C)")
+"""RFC 3986 6.2.2: escapes that no path has when routes look at it (http/target.py)."""
+_REFUSED_BEFORE = ("CONNECT", "TRACE")
+
+
+def short_name(value: object) -> str:
+    """Of a limit, or of a rule: it stands in logs."""
+    if not isinstance(value, str) or not _SHORT_NAME.match(value):
+        raise Refused(f'wanted a name of letters, digits, "_" and "-", at most 64, got {show(value)}')
+    return value
+
+
+def method(value: object) -> str:
+    """A method of HTTP that can come as far as a route."""
+    if not isinstance(value, str) or not _METHOD.match(value):
+        upper = value.upper() if isinstance(value, str) else ""
+        raise Refused(f'wanted a method such as "GET", got {show(value)}', f'write "{upper}"' if _METHOD.match(upper) else "")
+    if value in _REFUSED_BEFORE:
+        raise Refused(f"{value} never comes as far as a route", "it is refused for everybody; leave it out")
+    return value
+
+
+def field_name(value: object) -> str:
+    """The name of a header field."""
+    if not isinstance(value, str) or not _FIELD.match(value):
+        raise Refused(f'wanted the name of a header, such as "User-Agent", got {show(value)}')
+    return value
+
+
+def path_pattern(value: object) -> str:
+    """What a normal path can be like; a pattern that never matches is a hole that looks closed."""
+    if not isinstance(value, str) or not _PATTERN_PATH.match(value):
+        hint = f'write "*{value}"' if isinstance(value, str) and re.fullmatch(r"[!-~]+", value) else ""
+        raise Refused(f'wanted a path with stars, such as "/wp-*" or "*.php", got {show(value)}', hint)
+    if "?" in value or "#" in value:
+        raise Refused(f"wanted a path, got {show(value)}", "the query is not looked at")
+    if _NEVER_THERE.search(value):
+        raise Refused(f"wanted a path in normal form, got {show(value)}", "escapes in upper case; letters, digits, - . _ ~ without")
+    return value
+
+
+def value_pattern(value: object) -> str:
+    """What the value of a header can be like."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise Refused(f'wanted a text with stars, such as "*curl*", got {show(value)}', "regular expressions are not offered")
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise Refused(f"wanted a text of Latin-1 characters, got {show(value)}") from error
+    return value
+
+
+_PLAIN_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}"  # RFC 9110 5.6.2; RFC 6265 4.1.1 has the same for names of cookies
+_HASH = re.compile(rf"(address|header|cookie)(?: ({_PLAIN_NAME}))?\Z")
+_COOKIE = re.compile(rf"{_PLAIN_NAME}\Z")
+
+
+def hash_source(value: object) -> Hash:
+    """ "address", "header X-User" or "cookie session"."""
+    match = _HASH.match(value) if isinstance(value, str) else None
+    if match is None or (match[1] == "address") is (match[2] is not None):
+        raise Refused(f'wanted "address", "header NAME" or "cookie NAME", got {show(value)}')
+    name = match[2] or ""
+    return Hash(match[1], name.lower() if match[1] == "header" else name)
+
+
+def cookie_name(value: object) -> str:
+    """A token."""
+    if not isinstance(value, str) or not _COOKIE.match(value):
+        raise Refused(f'wanted the name of a cookie, such as "lbproxy", got {show(value)}')
     return value

@@ -20,6 +20,14 @@ PLACEHOLDERS = {
 }
 """What may stand in braces in a route's `redirect`."""
 
+FAILURES = {
+    "connect": "no connection: refused, late, TLS failed; nothing was sent",
+    "closed": "the connection ended before the answer's head was whole",
+    "timeout": "no answer in the time of response_head",
+    "refused": "an answer that is refused for its form",
+}
+"""Kinds of failure at a backend, which are also the words of a pool's `retry_on`."""
+
 VARIABLES = {
     "client_ip": "the client's address; behind trusted_proxies the one they speak for",
     "client_cert": "the verified certificate of the client as RFC 9440 writes it",

@@ -68,7 +68,7 @@ def here(config: Config, directory: Path, unix: Address) -> Config:
         replace(
             each,
             address=unix if each.address.path else Address("127.0.0.1", free_port()),
-            redirect_port=each.redirect_port and 443,
+            redirect_to_https=443 if each.redirect_port else each.redirect_to_https,
             access=replace(each.access, owner=None, group=None),
         )
         for each in config.listen

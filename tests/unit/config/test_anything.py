@@ -15,6 +15,7 @@ ELSEWHERE = {
     "source": "the file's name",
     "line": "tells people where it stood",
     "variables": "the environment: what these held",
+    "backup": "another word for a tier",
     "written": "texts that name environment variables",
     **dict.fromkeys(("allow_file", "deny_file", "allow_listed", "deny_listed"), "files of networks would have to be there"),
 }
@@ -37,7 +38,7 @@ def values(value: Any) -> Iterator[tuple[str, bool]]:
             yield from values(each)
 
 
-@settings(max_examples=100, phases=[Phase.generate], suppress_health_check=list(HealthCheck), deadline=None, derandomize=True)
+@settings(max_examples=200, phases=[Phase.generate], suppress_health_check=list(HealthCheck), deadline=None, derandomize=True)
 @given(configs())
 def _make_some(config: Config) -> None:
     for name, said in values(config):

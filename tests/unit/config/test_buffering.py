@@ -27,7 +27,7 @@ def test_every_key() -> None:
     assert str(config.proxy.temp_dir) == "/base/spool"
     assert without_lines(read(emit(config))) == without_lines(config)
     assert lines(plan(read(LEAST), config)) == [
-        "~ pool app: buffer_requests 0 -> 64KiB, buffer_responses 0 -> 1MiB, buffer_file 2GiB added",
+        "~ pool app: buffer_requests 0 -> 64KiB, buffer_responses 0 -> 1MiB, buffer_file 1GiB -> 2GiB",
         "~ proxy: temp_dir /var/tmp -> /base/spool",
     ]
 

@@ -100,7 +100,7 @@ def edited(text: str, *swaps: tuple[str, str]) -> str:
      ["~ pool api: health.type tls -> http, health.path / -> /up, health.expect 200-399 -> 200-200"]),
     ('tls = { ca = "ca.pem", cert = "c.crt", key = "c.key" }', "",
      ["~ pool api: tls on -> off, tls.ca /base/ca.pem removed, tls.cert /base/c.crt removed, tls.key /base/c.key removed, "
-      "tls.key_mode private removed, health.type tls -> tcp"]),
+      "health.type tls -> tcp"]),
     ('key = "b.key"', 'key = "b.key", key_mode = "any"',
      ["~ listener 0.0.0.0:443: key of /base/b.crt /base/b.key -> /base/b.key (key_mode any)"]),
     ('backends = ["10.0.0.2:8080"]', 'backends = ["10.0.0.2:8080"]\ntls = {}',

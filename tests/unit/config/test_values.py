@@ -8,8 +8,7 @@ import pytest
 
 from lbproxy.balance.ledger import ROWS
 from lbproxy.config import values
-from lbproxy.config.tables import Parse
-from lbproxy.config.units import Refused
+from lbproxy.config.units import Parse, Refused
 
 BASE = Path("/base")
 

@@ -1,4 +1,4 @@
-"""Header fields: request_headers, response_headers, security_headers, hsts, request_id and trace of pools, routes and [proxy].
+"""What header fields' keys accept: names and values of rules, Strict-Transport-Security, names of telltales.
 
 What may not be touched is refused here, with the reason: where a message ends and how a connection goes on is not said twice.
 """
@@ -8,16 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from lbproxy.config import values
-from lbproxy.config.model import TELLTALES, Config, HeaderRules, Headers, Hsts, Process
-from lbproxy.config.tables import Parse, Report, Table, did_you_mean
-from lbproxy.config.units import Refused, format_duration, parse_duration, show
+from lbproxy.config.atoms import Hsts
+from lbproxy.config.units import Parse, Refused, did_you_mean, format_duration, parse_duration, show
 from lbproxy.config.vocabulary import VARIABLES
-from lbproxy.errors import Complaint
 
-PRESETS = ("off", "basic", "strict")
-MARKS = ("off", "make", "pass")
-"""For request_id and trace: none; of our making unless a trusted proxy sent one; or any client's, when it is well-formed."""
+TELLTALES = ("Server", "X-Powered-By", "X-AspNet-Version", "X-AspNetMvc-Version")
+"""What backends tell about their software, which is taken out of responses: it helps nobody but who looks for its holes."""
 
 LONGEST_VALUE = 4096
 LONGEST_HSTS = 10 * 365 * 86400
@@ -39,93 +35,21 @@ NEVER_IN_REQUESTS = {
     "expect": "lbproxy answers it, or passes it on, with the body in mind",
     "proxy": "backends read it as the variable HTTP_PROXY",
 }
-CERTIFICATE_VARIABLES = {"client_cert", "client_fingerprint", "client_issuer", "client_serial", "client_subject"}
 ONCE = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto", "x-real-ip")
 """lbproxy puts these on every request: a rule may replace or remove them, and there must not be two."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z")  # RFC 9110 5.6.2
 _VALUE = re.compile(r"[!-~](?:[ -~]*[!-~])?\Z")
-_VARIABLE = re.compile(r"\{([a-z_]+)\}")
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?!-)[0-9A-Za-z_.-]{1,253})(?::[0-9]{1,5})?\Z")
+VARIABLE = re.compile(r"\{([a-z_]+)\}")
+HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]{2,45}\]|(?!-)[0-9A-Za-z_.-]{1,253})(?::[0-9]{1,5})?\Z")
 
 
-def read_headers(table: Table) -> Headers:
-    """From a pool's or route's table."""
-    return Headers(
-        request=_rules(table.table("request_headers", 'a table such as { set = { "X-Team" = "blue" } }'), of_requests=True),
-        response=_rules(table.table("response_headers", 'a table such as { set = { "X-Team" = "blue" } }'), of_requests=False),
-        security_headers=table.take("security_headers", values.choice(*PRESETS), None),
-        hsts=table.take("hsts", parse_hsts, None),
-        request_id=table.take("request_id", values.choice(*MARKS), None),
-        trace=table.take("trace", values.choice(*MARKS), None),
-    )
+REPLACEMENT = '{ Destination = { from = "https:", to = "http:" } }'
 
 
-def read_for_all(table: Table) -> Headers:
-    """From [proxy]: what pools and routes say nothing else about, and what answers without a route go by."""
-    default = Process().headers
-    return Headers(
-        security_headers=table.take("security_headers", values.choice(*PRESETS), default.security_headers),
-        hsts=table.take("hsts", parse_hsts, default.hsts),
-        request_id=table.take("request_id", values.choice(*MARKS), default.request_id),
-        trace=table.take("trace", values.choice(*MARKS), default.trace),
-    )
-
-
-def _rules(table: Table, *, of_requests: bool) -> HeaderRules:
-    put_on, taken_off, swapped = (_name(of_requests, verb) for verb in ("set", "remove", "replace"))
-    found = HeaderRules(
-        set=pairs(table, "set", put_on, _value(of_requests)),
-        add=pairs(table, "add", _name(of_requests, "add"), _values(of_requests)),
-        remove=table.each("remove", taken_off, 'a list of names such as ["X-Debug"]'),
-        replace=_replacements(table, swapped, of_requests=of_requests),
-        keep=() if of_requests else table.each("keep", telltale, f'a list of names such as ["{TELLTALES[0]}"]'),
-    )
-    set_names = {name.lower() for name, _ in found.set}
-    for index, name in enumerate(found.remove):
-        if name.lower() in set_names:
-            hint = "set takes out what came: leave it out here"
-            table.report.complain((*table.at("remove"), index), f"{name} is set as well", hint)
-    table.close()
-    return found
-
-
-def pairs(table: Table, key: str, name: Parse[str], value: Parse[tuple[str, ...]]) -> tuple[tuple[str, str], ...]:
-    """A table of names of headers and what they say, one (name, value) for each line that is sent."""
-    inner = table.table(key, 'a table such as { "X-Team" = "blue" }')
-    found: list[tuple[str, str]] = []
-    for written, raw in inner.tables().items():
-        parsed_name = table.report.parse(inner.at(written), written, name)
-        parsed_values = table.report.parse(inner.at(written), raw, value)
-        if parsed_name is None or parsed_values is None:
-            continue
-        if any(earlier.lower() == parsed_name.lower() for earlier, _ in found):
-            inner.complain(written, "stands here twice, in two spellings", "names of headers know no upper and lower case")
-        if parsed_name.lower() == "host" and not _HOST.match(parsed_values[0]):
-            message = f'wanted a host such as "app.internal" or "app.internal:8080", got {show(parsed_values[0])}'
-            inner.complain(written, message, "variables do not stand in Host")
-        found += [(parsed_name, each) for each in parsed_values]
-    return tuple(found)
-
-
-def _replacements(table: Table, name: Parse[str], *, of_requests: bool) -> tuple[tuple[str, str, str], ...]:
-    inner = table.table("replace", f"a table such as {_REPLACEMENT}")
-    found: list[tuple[str, str, str]] = []
-    for written, raw in inner.tables().items():
-        parsed_name = table.report.parse(inner.at(written), written, name)
-        pair = table.report.parse(inner.at(written), raw, _swap(of_requests))
-        if parsed_name is not None and any(earlier.lower() == parsed_name.lower() for earlier, _, _ in found):
-            inner.complain(written, "stands here twice, in two spellings", "names of headers know no upper and lower case")
-        if parsed_name is not None and pair is not None:
-            found.append((parsed_name, *pair))
-    return tuple(sorted(found))  # each of another field: their order means nothing
-
-
-_REPLACEMENT = '{ Destination = { from = "https:", to = "http:" } }'
-
-
-def _swap(of_requests: bool) -> Parse[tuple[str, str]]:
-    value = _value(of_requests)
+def swap_for(of_requests: bool) -> Parse[tuple[str, str]]:
+    """What the beginning of a value is, and what it becomes: { from = "https:", to = "http:" }."""
+    value = value_for(of_requests)
 
     def parse(raw: object) -> tuple[str, str]:
         if not isinstance(raw, dict) or raw.keys() != {"from", "to"}:
@@ -136,14 +60,14 @@ def _swap(of_requests: bool) -> Parse[tuple[str, str]]:
         if new == "":
             return old, new
         [new] = value(new)
-        if not of_requests and _VARIABLE.search(new):
+        if not of_requests and VARIABLE.search(new):
             raise Refused("variables do not stand in replace of response_headers", "set can have them")
         return old, new
 
     return parse
 
 
-def _name(of_requests: bool, verb: str) -> Parse[str]:
+def name_for(of_requests: bool, verb: str) -> Parse[str]:
     """A name that this rule may have; "X-Internal-*" only for remove."""
     never = NEVER | (NEVER_IN_REQUESTS if of_requests else {})
 
@@ -173,12 +97,13 @@ def _check_prefix(value: str, never: dict[str, str]) -> None:
             raise Refused(f"{show(value)} would remove {name} as well", "name what is to go")
 
 
-def _value(of_requests: bool) -> Parse[tuple[str, ...]]:
+def value_for(of_requests: bool) -> Parse[tuple[str, ...]]:
+    """One value, in which variables may stand."""
     known = [name for name in VARIABLES if name != "backend" or not of_requests]
 
     def parse(value: object) -> tuple[str, ...]:
-        text = _plain(value)
-        for name in _VARIABLE.findall(text):
+        text = plain(value)
+        for name in VARIABLE.findall(text):
             if name == "backend" and of_requests:
                 raise Refused("{backend} is not known before the request is sent", "it is for response_headers")
             if name not in known:
@@ -189,7 +114,7 @@ def _value(of_requests: bool) -> Parse[tuple[str, ...]]:
     return parse
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
     """What can stand in a header line."""
     if not isinstance(value, str):
         raise Refused(f"wanted a text in quotes, got {show(value)}")
@@ -204,7 +129,7 @@ def _plain(value: object) -> str:
 
 def probe_name(value: object) -> str:
     """The name of a header that a health check sends."""
-    name = _name(True, "probe")(value)
+    name = name_for(True, "probe")(value)
     if name.lower() == "host":
         raise Refused("Host has a key of its own", 'write host = "app.internal" in the same table')
     return name
@@ -212,46 +137,17 @@ def probe_name(value: object) -> str:
 
 def probe_value(value: object) -> tuple[str, ...]:
     """What it says; nothing of it is a variable, for there is no client's request."""
-    return (_plain(value),)
+    return (plain(value),)
 
 
-def _values(of_requests: bool) -> Parse[tuple[str, ...]]:
+def values_for(of_requests: bool) -> Parse[tuple[str, ...]]:
     """One value, or a list of them: a header line each."""
-    one = _value(of_requests)
+    one = value_for(of_requests)
 
     def parse(value: object) -> tuple[str, ...]:
         return tuple(text for each in value for text in one(each)) if isinstance(value, list) and value else one(value)
 
     return parse
-
-
-def _texts(rules: HeaderRules) -> list[str]:
-    return [*(value for _, value in (*rules.set, *rules.add)), *(new for _, _, new in rules.replace)]
-
-
-def silent_variables(report: Report, config: Config) -> list[Complaint]:
-    """Complaints about variables that never have anything to say, because what they tell of is switched off."""
-    certificates = any(listen.tls.client_auth != "none" for listen in config.listen)
-    complaints = []
-    for pool in config.pools:
-        routes = [route for route in config.routes if route.pool == pool.name]
-        words = [route.headers.over(pool.headers.over(config.proxy.headers)) for route in routes]
-        for where, line, rules, heard in (
-            (f"pool.{pool.name}", report.lines.of(("pool", pool.name)), pool.headers, words),
-            *(("route", route.line, route.headers, [said]) for route, said in zip(routes, words, strict=True)),
-        ):
-            used = {name for table in (rules.request, rules.response) for value in _texts(table)
-                    for name in _VARIABLE.findall(value)}  # fmt: skip
-            for variable, key in (("request_id", "request_id"), ("trace_id", "trace")):
-                if variable in used and heard and all(getattr(said, key) == "off" for said in heard):
-                    message = f"{{{variable}}} says nothing while {key} is off"
-                    complaints.append(Complaint(report.source, line, where, message, f'add {key} = "make"'))
-            about = sorted(used & CERTIFICATE_VARIABLES)
-            if about and not certificates:
-                message = f"{{{about[0]}}} says nothing: no listener asks clients for certificates"
-                hint = 'add tls = { client_ca = "ca.pem", client_auth = "optional" } to one'
-                complaints.append(Complaint(report.source, line, where, message, hint))
-    return complaints
 
 
 def telltale(value: object) -> str:

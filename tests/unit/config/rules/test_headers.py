@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config import headers
-from lbproxy.config.headers import NEVER, NEVER_IN_REQUESTS, format_hsts, parse_hsts
-from lbproxy.config.model import HeaderRules, Headers, Hsts, Process
+from lbproxy.config.header_values import NEVER, NEVER_IN_REQUESTS, format_hsts, parse_hsts
+from lbproxy.config.model import HeaderRules, Headers, Hsts, Process, headers
 from lbproxy.http.grammar import HOP_BY_HOP
 from lbproxy.http.presets import PRESETS
 from tests.unit.config.text import LEAST, complaint, line_of, read, refused

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lbproxy.config.model import Address, Limits, Log, Metrics, Process, Timeouts
-from lbproxy.config.sections import belongs_in
+from lbproxy.config.rules.process import belongs_in
 from tests.unit.config.text import LEAST, complaint, read
 
 

@@ -1,4 +1,4 @@
-"""[[listen]] and [[route]]."""
+"""[[listen]]: what holds between its keys."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.model import Address, Certificate, Listen, ListenTls, Route
-from tests.unit.config.text import LEAST, complaint, line_of, read, refused
+from lbproxy.config.model import Address, Certificate, Listen, ListenTls
+from tests.unit.config.text import complaint, line_of, read
 
 POOL = '[pool.app]\nbackends = ["10.0.0.1:80"]\n'
 ROUTE = '[[route]]\npool = "app"\n'
@@ -30,7 +30,7 @@ def test_listeners() -> None:
 @pytest.mark.parametrize(("written", "redirects", "port"), [("true", True, 0), ("false", False, 0), ("8443", True, 8443)])
 def test_redirects(written: str, redirects: bool, port: int) -> None:
     [listen] = read(f'[[listen]]\naddress = ":80"\nredirect_to_https = {written}\n{ROUTE}{POOL}').listen
-    assert (listen.redirect_to_https, listen.redirect_port) == (redirects, port)
+    assert (bool(listen.redirect_to_https), listen.redirect_port) == (redirects, port)
 
 
 @pytest.mark.parametrize(("listener", "key", "message", "hint"), [
@@ -61,33 +61,3 @@ def test_a_single_bracket_is_pointed_out() -> None:
     """[listen] where [[listen]] was meant."""
     found = complaint(f'[listen]\naddress = ":1"\n{ROUTE}{POOL}')
     assert (found.line, found.message) == (1, "wanted a list of tables, each headed [[listen]], got a table")
-
-
-def test_routes() -> None:
-    """Host and path are optional."""
-    text = LEAST.replace('pool = "app"', 'host = "*.Example.com"\npath = "/api/"\npool = "app"\n[[route]]\npool = "app"')
-    assert read(text).routes == (Route("app", "*.example.com", "/api/", 4), Route("app", None, "/", 8))
-
-
-def test_rules_for_paths() -> None:
-    """Off unless asked for; two of them contradict each other."""
-    text = LEAST.replace('pool = "app"', 'encoded_slash = "refuse"\nmerge_slashes = true\npool = "app"')
-    [route] = read(text).routes
-    assert (route.encoded_slash, route.merge_slashes, route.raw_path) == ("refuse", True, False)
-    found = complaint(LEAST.replace('pool = "app"', 'merge_slashes = true\nraw_path = true\npool = "app"'))
-    assert (found.key, found.hint) == ("route[0].raw_path", "take one of them out")
-    assert complaint(LEAST.replace('pool = "app"', 'encoded_slash = "decode"\npool = "app"')).key == "route[0].encoded_slash"
-
-
-def test_routes_to_nowhere() -> None:
-    """A pool that does not exist: the nearest one, or all there are."""
-    assert complaint(LEAST.replace('pool = "app"', 'pool = "aps"')).hint == 'did you mean "app"?'
-    assert complaint(LEAST.replace('pool = "app"', 'pool = "zzz"')).hint == "there are: app"
-    found = complaint(LEAST.replace('pool = "app"', 'path = "/"'))
-    assert (found.key, found.message, found.hint) == ("route[0]", '"pool" is missing', 'add pool = "app"')
-
-
-def test_half_a_route_breeds_no_more_complaints() -> None:
-    """A route whose host is refused is not taken for one that matches every host."""
-    text = LEAST.replace("[[route]]", '[[route]]\nhost = "a:1"\npool = "app"\n[[route]]')
-    assert [found.key for found in refused(text)] == ["route[0].host"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.checks import down_interval, fast_interval
 from lbproxy.config.model import Health
+from lbproxy.config.rules.health import down_interval, fast_interval
 from tests.unit.config.text import LEAST, complaint, read
 
 

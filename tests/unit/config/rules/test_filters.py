@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lbproxy.config.emit import emit
-from lbproxy.config.filtering import parse_list
 from lbproxy.config.load import load_text
 from lbproxy.config.model import AddressList, ClientLimit, Config, Rate, Refuse, RouteFilters
 from lbproxy.config.plan import lines, plan
+from lbproxy.config.rules.filters import parse_list
 from lbproxy.errors import Complaint, ConfigError
 from tests.unit.config.text import complaint, line_of, read, refused
 

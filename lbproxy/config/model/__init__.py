@@ -1,0 +1,133 @@
+"""The configuration as typed values, and the only home of defaults: each key is declared once, in the file of its table here.
+
+Durations are seconds (float), sizes are bytes (int), 0 where documented means "no limit". Every value is immutable: a reload makes
+a new `Config` and compares it with the old one. How a key is declared tells key.py; what holds between keys, rules.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lbproxy.config.atoms import GIB, KIB, MIB, UNIX, Address, Hash, Hsts, Network, Rate
+from lbproxy.config.header_values import TELLTALES
+from lbproxy.config.key import in_any_case, named, table, tables
+from lbproxy.config.model.filters import AddressList, ClientLimit, Refuse, RouteFilters
+from lbproxy.config.model.headers import HEADER_WORDS, HeaderRules, Headers
+from lbproxy.config.model.health import Health, Outlier
+from lbproxy.config.model.listeners import Certificate, Listen, ListenTls, SocketAccess
+from lbproxy.config.model.pools import Backend, Connections, Pool, PoolTls, Sticky
+from lbproxy.config.model.process import Limits, Log, Metrics, Process
+from lbproxy.config.model.routes import Route
+from lbproxy.config.model.timeouts import NEAR_TIMEOUTS, NearTimeouts, Timeouts
+from lbproxy.config.values import pool_name, short_name
+
+__all__ = [
+    "GIB",
+    "HEADER_WORDS",
+    "KIB",
+    "MIB",
+    "NEAR_TIMEOUTS",
+    "TELLTALES",
+    "UNIX",
+    "Address",
+    "AddressList",
+    "Backend",
+    "Certificate",
+    "ClientLimit",
+    "Config",
+    "Connections",
+    "Hash",
+    "HeaderRules",
+    "Headers",
+    "Health",
+    "Hsts",
+    "Limits",
+    "Listen",
+    "ListenTls",
+    "Log",
+    "Metrics",
+    "NearTimeouts",
+    "Network",
+    "Outlier",
+    "Pool",
+    "PoolTls",
+    "Process",
+    "Rate",
+    "Refuse",
+    "Route",
+    "RouteFilters",
+    "SocketAccess",
+    "Sticky",
+    "Timeouts",
+]
+
+
+def _with_metrics(config: Any) -> bool:
+    return bool(config.metrics != Metrics())
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything, checked: names that one part uses of another exist."""
+
+    source: str
+    """The file it came from, as the user named it; "" when made by `quick`."""
+    listen: tuple[Listen, ...] = field(
+        metadata=in_any_case(
+            tables(Listen, "where clients come in", "a table headed [[listen]]", wanted="a list of tables, each headed [[listen]]")
+        )
+    )
+    routes: tuple[Route, ...] = field(
+        metadata=in_any_case(
+            tables(
+                Route,
+                "the first that matches wins, so the particular ones stand first",
+                "a table headed [[route]]",
+                called="route",
+                complete=True,
+                wanted="a list of tables, each headed [[route]]",
+            )
+        )
+    )
+    pools: tuple[Pool, ...] = field(
+        metadata=in_any_case(
+            named(
+                Pool, "the backends of one application", "a table for each pool, headed [pool.NAME]", called="pool", names=pool_name
+            )
+        )
+    )
+    proxy: Process = table(Process, "the processes", "a table headed [proxy]")
+    log: Log = table(Log, "what is told", "a table headed [log]")
+    timeouts: Timeouts = table(Timeouts, "how long", "a table headed [timeouts]")
+    limits: Limits = table(Limits, "how much", "a table headed [limits]")
+    metrics: Metrics = table(
+        Metrics, "/metrics, /livez, /readyz, /status.json, / (status page)", "a table headed [metrics]", when=_with_metrics
+    )
+    client_limits: tuple[ClientLimit, ...] = named(
+        ClientLimit,
+        "what each client may do on all routes that name it together",
+        "a table for each limit, headed [client_limit.NAME]",
+        called="client_limit",
+        names=short_name,
+    )
+    written: tuple[tuple[tuple[str | int, ...], str], ...] = field(default=(), compare=False, repr=False)
+    """Texts that name environment variables, by path, and what these hold, by name: told to nobody."""
+    variables: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
+
+    def pool(self, name: str) -> Pool:
+        """The pool of that name; every route's pool exists (load.py checks)."""
+        return next(pool for pool in self.pools if pool.name == name)
+
+    def timeouts_of(self, route: Route) -> Timeouts:
+        """What holds for its requests: the nearest table that says something wins, route before pool before [timeouts]."""
+        return self.timeouts.nearer(self.pool(route.pool).timeouts).nearer(route.timeouts)
+
+    @property
+    def buffers_on_disk(self) -> bool:
+        """Whether any pool may need the file."""
+        return any(pool.buffer_file and (pool.buffer_requests or pool.buffer_responses) for pool in self.pools)
+
+    def longest_tunnel(self) -> float:
+        """Seconds that a tunnel of any route may be silent."""
+        return max([self.timeouts.tunnel, *(self.timeouts_of(route).tunnel for route in self.routes)])

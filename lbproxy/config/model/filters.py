@@ -1,0 +1,113 @@
+"""What is refused before any backend is asked: addresses, rates and counts per client, methods, sizes, [[route.refuse]]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lbproxy.config import values
+from lbproxy.config.atoms import Network, Rate
+from lbproxy.config.key import key, part, tables
+from lbproxy.config.kinds import FILE, NETWORK, RATE, TEXT, Kind, ListOf, size, text_schema, whole
+
+MOST_BURST = 100_000
+MOST_AT_ONCE = 1_000_000
+
+_NETWORKS = 'a list of networks such as ["10.0.0.0/8", "2001:db8::/32"]'
+_METHOD = Kind("method", values.method, text_schema("^[A-Z][A-Z-]{0,31}$"), examples=("GET", "POST"))
+_NAME = Kind("name", values.short_name, text_schema("^[A-Za-z0-9_-]{1,64}$"), examples=("scanners", "bots"))
+_FIELD = Kind(
+    "header", values.field_name, text_schema("^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"), examples=("User-Agent", "Authorization")
+)
+_PATH = Kind("path with stars", values.path_pattern, text_schema("^[/*][!-~]*$"), examples=("/api/*.php", "/wp-*"))
+_VALUE = Kind("text with stars", values.value_pattern, {"type": "string"}, examples=("*scan*", "*curl*"))
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimit:
+    """What each client may do, over all workers; a client is an IPv4 address or an IPv6 /64."""
+
+    rate: Rate | None = key(
+        RATE, None, 'requests of each client, over all workers; also "5/m", "100/h"; more get 429. Default: any'
+    )
+    burst: int = key(
+        whole(1, MOST_BURST), 0, "how many at once. Default: as many as rate names", needs={"rate": "20/s"}, example=40
+    )
+    concurrency: int = key(
+        whole(1, MOST_AT_ONCE),
+        0,
+        "requests of each client under way (WebSockets while open); more get 429. Default: any",
+        example=10,
+    )
+    name: str = ""
+    """Of a [client_limit.NAME], which several routes may share; "": a route's or listener's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressList:
+    """Who may come in. What is denied stays out; if anything is allowed, only that comes in."""
+
+    allow: tuple[Network, ...] = key(
+        ListOf(NETWORK, _NETWORKS, empty=("network", "leave the key out to let everybody in")),
+        (),
+        "who may ask here, others get 403. Behind trusted_proxies counts whom they speak for; one who is unknown gets 403 wherever "
+        "there is an allow or a deny. Default: everybody",
+        example=["0.0.0.0/0", "::/0"],
+    )
+    deny: tuple[Network, ...] = key(ListOf(NETWORK, _NETWORKS), (), "who may not, whatever allow says", example=["192.0.2.0/24"])
+    allow_file: Path | None = key(
+        FILE,
+        None,
+        'more of allow from a file, a network a line ("#" begins a comment), read again at each reload',
+        example="friends.txt",
+    )
+    deny_file: Path | None = key(FILE, None, "more of deny, as allow_file", example="blocked.txt")
+    allow_listed: tuple[Network, ...] = ()
+    """What was in `allow_file` when the configuration was read."""
+    deny_listed: tuple[Network, ...] = ()
+
+    @property
+    def restricts(self) -> bool:
+        """Whether anybody may be kept out."""
+        return bool(self.allow or self.deny or self.allow_file or self.deny_file)
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """[[route.refuse]]: requests that all of it fits get 403."""
+
+    name: str = key(_NAME, "", 'in the access log: "denied:scanners". Default: its number in the route', needs={"path": "/a*"})
+    methods: tuple[str, ...] = key(ListOf(_METHOD, 'a list of methods such as ["POST"]'), (), "one of these. Default: any")
+    path: str | None = key(_PATH, None, "the whole path, in normal form")
+    header: str | None = key(_FIELD, None, "has this header")
+    value: str | None = key(_VALUE, None, "the header has this value; capitals mean nothing", needs={"header": "User-Agent"})
+    without: str | None = key(_FIELD, None, "lacks this header", example="Authorization")
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFilters:
+    """What a route refuses before any backend is asked; by default nothing."""
+
+    addresses: AddressList = part(AddressList)
+    methods: tuple[str, ...] = key(
+        ListOf(_METHOD, 'a list of methods such as ["GET", "POST"]', empty=("method", "leave the key out to let all of them in")),
+        (),
+        "others get 405; GET includes HEAD. Default: all of them",
+        example=["GET", "POST"],
+    )
+    max_body: int | None = key(
+        size(0, values.MOST_BYTES), None, 'larger ones get 413; "0": no limit. Default: that of [limits]', example="1MiB"
+    )
+    limit: ClientLimit = part(ClientLimit)
+    client_limits: tuple[str, ...] = key(
+        ListOf(TEXT, 'a list of names such as ["site"]'),
+        (),
+        "limits shared with other routes, names of [client_limit.NAME]",
+        example=["site"],
+    )
+    refuse: tuple[Refuse, ...] = tables(
+        Refuse,
+        '403 for requests that all of it fits; "*" stands for any text. As many as you like',
+        "a table headed [[route.refuse]]",
+        wanted="a list of tables, each headed [[route.refuse]]",
+    )

@@ -1,0 +1,150 @@
+"""The client's side: [[listen]]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lbproxy.config import key as declared  # tables of keys have a key of that name
+from lbproxy.config import values
+from lbproxy.config.atoms import Address
+from lbproxy.config.key import Changed, key, part, required, table, tables
+from lbproxy.config.kinds import FILE, TEXT, VARIABLE, Kind, choice, text_schema, whole
+from lbproxy.config.model.filters import AddressList, ClientLimit
+from lbproxy.config.units import parse_listen_address
+
+KEY_MODE = choice("private", "any")
+KEY_MODE_ABOUT = 'refused where others than its owner can read the key; "any": as a container runtime mounts it (0444)'
+_ADDRESS = Kind(
+    "address to listen on",
+    parse_listen_address,
+    text_schema("^(unix:/.+|.*:[0-9]{1,5})$"),
+    examples=("0.0.0.0:443", "unix:/run/lbproxy/http.sock"),
+    write=str,
+)
+_MODE = Kind(
+    "file mode", values.file_mode, text_schema("^0?[0-7]{3}$"), examples=("0660", "0666"), write=lambda mode: f"{mode:04o}"
+)
+_REDIRECT: Kind[bool | int] = Kind(
+    "true, false or a port",
+    values.redirect,
+    {"anyOf": [{"type": "boolean"}, {"type": "integer", "minimum": 1, "maximum": 65535}, VARIABLE]},
+    examples=(True, 8443),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """One of a listener's certificates."""
+
+    cert: Path = field(metadata=required(FILE, "the certificate and its chain, PEM", 'add cert = "..."', example="example.com.crt"))
+    key: Path = field(
+        metadata=required(FILE, "readable for its owner only (chmod 600)", 'add key = "..."', example="example.com.key")
+    )
+    key_mode: str = declared.key(KEY_MODE, "private", KEY_MODE_ABOUT)
+
+
+@dataclass(frozen=True, slots=True)
+class ListenTls:
+    """What a listener with certificates speaks, and asks of its clients."""
+
+    profile: str = key(choice("modern", "intermediate"), "intermediate", '"intermediate": TLS 1.2 and 1.3; "modern": 1.3 only')
+    client_ca: Path | None = key(
+        FILE, None, "who signs clients' certificates. Default: none", example="clients-ca.pem", needs={"client_auth": "required"}
+    )
+    client_auth: str = key(
+        choice("none", "optional", "required"),
+        "none",
+        '"none", "optional" or "required"; goes with client_ca',
+        needs={"client_ca": "clients-ca.pem"},
+        example="required",
+    )
+
+
+_UNIX = {"address": "unix:/run/lbproxy/http.sock"}
+
+
+@dataclass(frozen=True, slots=True)
+class SocketAccess:
+    """Who may connect to a listener's Unix socket; None: whoever starts lbproxy, and his group."""
+
+    mode: int = key(_MODE, 0o660, "who may connect to a Unix socket", example="0666", needs=_UNIX)
+    owner: str | None = key(TEXT, None, "of a Unix socket. Default: whoever starts lbproxy", example="www-data", needs=_UNIX)
+    group: str | None = key(TEXT, None, "of a Unix socket. Default: his", example="www-data", needs=_UNIX)
+
+
+def _of_unix(listen: Any) -> bool:
+    return bool(listen.address.path)
+
+
+def _with_certificates(listen: Any) -> bool:
+    return bool(listen.certificates)
+
+
+_OF_CONNECTIONS = {
+    "rate": Changed(
+        "connection_rate",
+        "new connections of each client (an IPv4 address, an IPv6 /64), over all workers; more are cut off. trusted_proxies are "
+        "not counted: they speak for many. Default: no limit",
+        example="50/s",
+    ),
+    "burst": Changed(
+        "connection_burst",
+        "how many at once. Default: as many as connection_rate names",
+        needs={"connection_rate": "50/s"},
+        example=100,
+    ),
+    "concurrency": Changed("connections_per_client", "open at a time. Default: no limit", example=200),
+}
+_OF_LISTENERS = {
+    "allow": Changed(about="who may connect; others are cut off at once. Default: everybody"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """[[listen]]; without certificates it speaks plain HTTP."""
+
+    address: Address = field(
+        metadata=required(
+            _ADDRESS,
+            'an IP address and a port; "[::]:443" is all of IPv6, ":443" all of IPv4; or a Unix socket, '
+            '"unix:/run/lbproxy/http.sock", for another proxy on this machine; who connects counts as 127.0.0.1',
+            'add address = "0.0.0.0:443"',
+        )
+    )
+    certificates: tuple[Certificate, ...] = tables(
+        Certificate,
+        "none at all: plain HTTP. Several: chosen by the name the client asks for (SNI), else the first",
+        'a table { cert = "a.crt", key = "a.key" }',
+        wanted='a list such as [{ cert = "a.crt", key = "a.key" }]',
+        empty="leave the key out for plain HTTP",
+    )
+    tls: ListenTls = table(
+        ListenTls,
+        "with certificates only",
+        'a table such as { profile = "intermediate" }',
+        when=_with_certificates,
+        needs={"certificates": [{"cert": "a.crt", "key": "a.key"}]},
+    )
+    redirect_to_https: bool | int = key(
+        _REDIRECT,
+        False,
+        "only for listeners without certificates: answer 308 with the same place on https. true: on 443, or where we listen for "
+        "a client that names our own port; 8443: on that one. Who comes over https already, as one of trusted_proxies says in "
+        "X-Forwarded-Proto, is served",
+    )
+    line: int = 0
+    """Where the file declares it, for complaints that come later (port in use)."""
+    max_connections: int = key(
+        whole(0, 10_000_000), 0, "open at a time, over all workers; more wait in the kernel's queue; 0: no limit"
+    )
+    addresses: AddressList = part(AddressList, changed=_OF_LISTENERS)
+    per_client: ClientLimit = part(ClientLimit, changed=_OF_CONNECTIONS)
+    access: SocketAccess = part(SocketAccess, when=_of_unix)
+
+    @property
+    def redirect_port(self) -> int:
+        """The port that redirect_to_https names; 0: the one where HTTPS is for the client."""
+        return 0 if isinstance(self.redirect_to_https, bool) else self.redirect_to_https

@@ -1,0 +1,124 @@
+"""What is refused before any backend is asked: files of networks; what holds between the keys of limits and of [[route.refuse]]."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from lbproxy.config.model import AddressList, ClientLimit, Config, Network, Refuse, RouteFilters
+from lbproxy.config.model.filters import MOST_BURST
+from lbproxy.config.read import Context
+from lbproxy.config.tables import Table
+from lbproxy.config.units import Refused, did_you_mean, parse_network
+from lbproxy.errors import Complaint
+
+LIST_LIMIT = 16 * 1024 * 1024
+"""Bytes of a file of networks."""
+_FAULTS_TOLD = 20
+"""Complaints about one file of networks; more is a file of something else."""
+
+
+# ---------------------------------------------------------------- addresses
+
+
+def addresses(table: Table, lists: AddressList, context: Context) -> AddressList:
+    """allow, deny, allow_file and deny_file of a listener or a route. The files are read now."""
+    allowed, denied = _listed(table, "allow_file", lists.allow_file), _listed(table, "deny_file", lists.deny_file)
+    if lists.allow_file is not None and allowed == ():
+        message = f"there is no network in {lists.allow_file}: nobody could come in"
+        table.complain("allow_file", message, "leave the key out or list some")
+    return replace(lists, allow_listed=allowed or (), deny_listed=denied or ())
+
+
+def _listed(table: Table, key: str, path: Path | None) -> tuple[Network, ...] | None:
+    """What is in the file; None when it has its complaints."""
+    if path is None:
+        return ()
+    try:
+        if path.stat().st_size > LIST_LIMIT:
+            table.complain(key, f"wanted a file of at most {LIST_LIMIT} bytes, got {path.stat().st_size}")
+            return None
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        table.complain(key, f"{path} cannot be read: {error.strerror or error}")
+        return None
+    except UnicodeDecodeError:
+        table.complain(key, f"{path} is no text", "it should hold one network a line")
+        return None
+    networks, complaints = parse_list(str(path), text)
+    table.report.complaints += complaints
+    return None if complaints else networks
+
+
+def parse_list(source: str, text: str) -> tuple[tuple[Network, ...], list[Complaint]]:
+    """One network a line; what follows a "#" is a comment."""
+    networks: list[Network] = []
+    complaints: list[Complaint] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        word = line.partition("#")[0].strip()
+        if not word:
+            continue
+        try:
+            networks.append(parse_network(word))
+        except Refused as refused:
+            complaints.append(Complaint(source, number, "", str(refused), refused.hint))
+            if len(complaints) == _FAULTS_TOLD:
+                complaints.append(Complaint(source, number, "", "too many faults; the rest of the file was not looked at"))
+                break
+    return tuple(networks), complaints
+
+
+# ---------------------------------------------------------------- clients
+
+
+class _Words(NamedTuple):
+    """How the keys of a limit are called where it stands."""
+
+    rate: str = "rate"
+    burst: str = "burst"
+
+
+OF_LISTENERS = _Words("connection_rate", "connection_burst")
+_OWN = _Words()
+
+
+def client_limit(table: Table, limit: ClientLimit, words: _Words = _OWN) -> None:
+    """What each client may do."""
+    if words.burst in table and words.rate not in table:
+        table.complain(words.burst, f'means nothing without "{words.rate}"', f'add {words.rate} = "20/s"')
+    if limit.rate is not None and not limit.burst and limit.rate.amount > MOST_BURST:
+        table.complain(words.rate, f"so many at once are not offered, at most {MOST_BURST}", f"add {words.burst} = 1000")
+
+
+def shared_limits(table: Table, config: Config, context: Context) -> Config:
+    """All of [client_limit.NAME]."""
+    for limit in config.client_limits:
+        inner = table.inside("client_limit").inside(limit.name)
+        client_limit(inner, limit)
+        if "rate" not in inner and "concurrency" not in inner:
+            inner.complain("", "limits nothing", 'add rate = "20/s" or concurrency = 10')
+    return config
+
+
+# ---------------------------------------------------------------- routes
+
+
+def route_filters(table: Table, filters: RouteFilters, context: Context) -> RouteFilters:
+    """What a route refuses."""
+    client_limit(table, filters.limit)
+    for name in filters.client_limits:
+        if name not in context.limits:
+            hint = did_you_mean(name, list(context.limits)) or f'add [client_limit.{name}] with rate = "20/s"'
+            table.complain("client_limits", f'there is no client_limit "{name}"', hint)
+    numbered = (replace(rule, name=rule.name or str(number)) for number, rule in enumerate(filters.refuse, 1))
+    return replace(filters, refuse=tuple(numbered))
+
+
+def refuse(table: Table, rule: Refuse, context: Context) -> Refuse:
+    """[[route.refuse]]"""
+    if "value" in table and "header" not in table:
+        table.complain("value", 'means nothing without "header"', 'add header = "User-Agent"')
+    if table.tables().keys() <= {"name"}:
+        table.complain("", "every request would be refused", 'say which: methods, path, header with value, or without = "..."')
+    return rule

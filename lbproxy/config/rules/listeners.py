@@ -1,0 +1,36 @@
+"""[[listen]]: what holds between its keys."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lbproxy.config.model import Listen, ListenTls
+from lbproxy.config.read import Context
+from lbproxy.config.rules.filters import OF_LISTENERS, client_limit
+from lbproxy.config.tables import Table
+
+
+def listener(table: Table, listen: Listen, context: Context) -> Listen:
+    """[[listen]]"""
+    if listen.address is not None and not listen.address.path:  # None where it is missing
+        for key in ("mode", "owner", "group"):
+            if key in table:
+                table.complain(key, f"{listen.address} has no file", 'it is for listeners such as "unix:/run/lbproxy/http.sock"')
+    client_limit(table, listen.per_client, OF_LISTENERS)
+    has_certificates = "certificates" in table
+    if listen.redirect_to_https is not False and has_certificates:
+        hint = "put it into the listener for port 80"
+        table.complain("redirect_to_https", "a listener with certificates speaks HTTPS already", hint)
+    if "tls" in table and not has_certificates:
+        hint = 'add certificates = [{ cert = "...", key = "..." }]'
+        table.complain("tls", "a listener without certificates speaks plain HTTP", hint)
+    return replace(listen, line=table.report.lines.of(table.at("address")))
+
+
+def tls(table: Table, tls: ListenTls, context: Context) -> ListenTls:
+    """A listener's tls."""
+    if tls.client_auth != "none" and "client_ca" not in table:
+        table.complain("client_auth", "clients' certificates cannot be checked without client_ca", 'add client_ca = "ca.pem"')
+    if "client_ca" in table and "client_auth" not in table:
+        table.complain("client_ca", "without client_auth no client is asked for a certificate", 'add client_auth = "required"')
+    return tls
