@@ -19,6 +19,7 @@ from lbproxy.config.model import TELLTALES, HeaderRules
 from lbproxy.http.forwarding import cut, with_twins, without
 from lbproxy.http.grammar import END, line_finder
 from lbproxy.http.message import ResponseHead
+from lbproxy.http.prefix import Prefix
 from lbproxy.http.variables import CHANGING, Facts, Template, template
 
 
@@ -117,12 +118,13 @@ def _swaps(swaps: Iterable[tuple[str, str, str]]) -> list[_Swap]:
 class RequestEdits:
     """What a place does to requests."""
 
-    __slots__ = ("_drops", "_first", "_lines", "_swaps", "steady")
+    __slots__ = ("_drops", "_first", "_lines", "_swaps", "says_host", "steady")
 
     def __init__(self, folded: Folded) -> None:
         self._drops = _finder(folded.drops)
         self._first = _lines(pair for pair in folded.lines if pair[0].lower() == "host")  # RFC 9110 7.2: it should come first
         self._lines = _lines(pair for pair in folded.lines if pair[0].lower() != "host")
+        self.says_host = bool(self._first)
         self._swaps = _swaps(folded.swaps)
         values = [*(line.value for line in self._lines), *(template(new) for _, _, new in folded.swaps)]
         self.steady = not any(CHANGING & set(value.names) for value in values)
@@ -138,6 +140,25 @@ class RequestEdits:
             block = swap.apply(block, facts)
         first = [line.render(facts) for line in self._first]
         return b"".join([sent[:end], *first, block, *[line.render(facts) for line in self._lines], END])
+
+
+class PrefixedEdits:
+    """What a destination does to requests whose paths change, too: rules see the path that the backend gets."""
+
+    __slots__ = ("_edits", "_prefix", "_says_prefix", "says_host", "steady")
+
+    def __init__(self, prefix: Prefix, edits: RequestEdits | None, says_prefix: bool) -> None:
+        """`says_prefix`: the backend is told what was taken off; no rule says something else about that field."""
+        self._prefix = prefix
+        self._edits = edits
+        self._says_prefix = says_prefix
+        self.says_host = edits is not None and edits.says_host
+        self.steady = edits is None or edits.steady
+
+    def apply(self, sent: bytes, facts: Facts) -> bytes:
+        """See RequestEdits."""
+        sent = self._prefix.request(sent, self._says_prefix)
+        return sent if self._edits is None else self._edits.apply(sent, facts)
 
 
 class ResponseEdits:

@@ -26,3 +26,11 @@ cdef class ResponseHeads:
 
     @cython.locals(known=KnownHead)
     cpdef KnownHead read(self, bytes raw, bytes method)
+
+
+cdef class HeadsLedBack(ResponseHeads):
+    cdef ResponseHeads _heads
+    cdef object _prefix
+    cdef public object request
+
+    cpdef KnownHead read(self, bytes raw, bytes method)

@@ -15,6 +15,7 @@ from lbproxy.http.grammar import END
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.h1.tolerance import Tolerance
 from lbproxy.http.message import FIELDS_KEPT, ResponseHead
+from lbproxy.http.prefix import Prefix, Request
 from lbproxy.remembered import Budget
 
 HEADS_KEPT = 2 * 1024 * 1024
@@ -104,3 +105,23 @@ class ResponseHeads:
             except RefusedAnswer:
                 pass
         return parse_response(tolerance.mended(raw), method, self._max_fields + 1)
+
+
+class HeadsLedBack(ResponseHeads):
+    """Answers to one request whose path has lost or got a prefix: the same heads, read as if the backend had said where it is.
+
+    It stands in front of what is remembered: that is of heads as they are led back, rules and all.
+    """
+
+    __slots__ = ("_heads", "_prefix", "request")
+
+    def __init__(self, heads: ResponseHeads, prefix: Prefix, request: Request) -> None:
+        self._heads = heads
+        self._prefix = prefix
+        self.request = request
+        self.tolerance = heads.tolerance
+        self.via = heads.via
+
+    def read(self, raw: bytes, method: bytes) -> KnownHead:
+        """See ResponseHeads."""
+        return self._heads.read(self._prefix.lead_back(raw, self.request), method)

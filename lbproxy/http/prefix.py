@@ -27,6 +27,7 @@ _ABSOLUTE = re.compile(rb"((?:(?i:https?):)?//)([^/?#\\]*)(.*)\Z", re.DOTALL)
 _SCHEME = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]*:")
 _REFRESH = re.compile(rb"([ \t]*[0-9.]+[ \t]*[;, \t][ \t]*(?:(?i:url)[ \t]*=[ \t]*)?[\"']?)([^\"']*)(.*)\Z", re.DOTALL)
 _PATH = re.compile(rb"[^?#]*")
+_HOST_LINE = re.compile(rb"(?i)\r\nhost:([^\r\n]*)")
 _SAID = re.compile(rb"(?i)\r\nx-forwarded-prefix:[ \t]*([^\r\n]*)")
 _SOUND = re.compile(rb"(?:/[!-.0-:<-~]+)+\Z")  # what a trusted proxy may have put in front: one path without empty segments
 _PORTS = (b":80", b":443", b":")
@@ -43,6 +44,12 @@ class Request(NamedTuple):
     """As the backend got it."""
     host: bytes = b""
     """What the backend got as Host, if a rule made that another than `authority`."""
+
+
+def host_of(sent: bytes) -> bytes:
+    """What a whole request head says as Host, in lower case."""
+    found = _HOST_LINE.search(sent)
+    return b"" if found is None else found[1].strip(b" \t").lower()
 
 
 def under(path: bytes, prefix: bytes) -> bool:

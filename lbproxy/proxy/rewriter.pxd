@@ -1,7 +1,7 @@
 # Types for the compiled form of rewriter.py. See lbproxy/compiled.py.
 
 from lbproxy.http.forwarding cimport Forwarder
-from lbproxy.http.heads cimport ResponseHeads
+from lbproxy.http.heads cimport HeadsLedBack, ResponseHeads
 from lbproxy.http.marks cimport Ids
 from lbproxy.http.message cimport RequestHead
 
@@ -12,6 +12,7 @@ cdef class Rewriter:
     cdef public bytes _secure_own
     cdef public object edits
     cdef public ResponseHeads heads
+    cdef public object prefix
     cdef public str request_id
     cdef public ResponseHeads secure_heads
     cdef public bint sends_id
@@ -27,6 +28,7 @@ cdef class Rewriting:
     cdef public Forwarder _forwarder
     cdef public RequestHead _head
     cdef public bytes _id_line
+    cdef public HeadsLedBack _led
     cdef public str _request_id
     cdef public Rewriter _rewriter
     cdef public object _trace

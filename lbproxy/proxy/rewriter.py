@@ -10,13 +10,26 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from lbproxy.config.model import HeaderRules, Hsts
+from lbproxy.config.route_model import AS_THEY_ARE, PathRules
 from lbproxy.http import marks
-from lbproxy.http.edits import Folded, RequestEdits, ResponseEdits, VaryingLines, covered, fold, line_of, telltales, varies
+from lbproxy.http.edits import (
+    Folded,
+    PrefixedEdits,
+    RequestEdits,
+    ResponseEdits,
+    VaryingLines,
+    covered,
+    fold,
+    line_of,
+    telltales,
+    varies,
+)
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.grammar import END
 from lbproxy.http.h1.tolerance import Tolerance
-from lbproxy.http.heads import ResponseHeads
+from lbproxy.http.heads import HeadsLedBack, ResponseHeads
 from lbproxy.http.message import FIELDS_KEPT, RequestHead
+from lbproxy.http.prefix import Prefix, Request, host_of
 from lbproxy.http.presets import defaults
 from lbproxy.http.variables import Facts
 from lbproxy.remembered import Budget
@@ -36,6 +49,9 @@ class Wanted(NamedTuple):
     trace: str = "off"
     tolerate: tuple[str, ...] = ()
     """Faults of the pool's answers, in order."""
+    paths: PathRules = AS_THEY_ARE
+    names: tuple[str, ...] = ()
+    """What the pool's backends are called there, in order; only where paths change."""
 
 
 NOTHING = Wanted()
@@ -55,6 +71,7 @@ class Rewriter:
         "_secure_own",
         "edits",
         "heads",
+        "prefix",
         "request_id",
         "secure_heads",
         "sends_id",
@@ -74,7 +91,10 @@ class Rewriter:
         self.sends_id = wanted.request_id != "off" and not covered(_SEEN, ruled)
         """The backend is told the request's id, unless a rule says something else about that field."""
         self.sends_trace = wanted.trace != "off" and not covered("traceparent", ruled)
-        self.edits = _request_edits(requests, self.sends_id, self.sends_trace)
+        self.edits: RequestEdits | PrefixedEdits | None = _request_edits(requests, self.sends_id, self.sends_trace)
+        self.prefix = Prefix(wanted.paths, wanted.names) if wanted.paths else None
+        if self.prefix is not None:
+            self.edits = PrefixedEdits(self.prefix, self.edits, not covered("x-forwarded-prefix", ruled))
         steady = [pair for pair in responses.lines if not varies(pair[1])]
         varying = [pair for pair in responses.lines if varies(pair[1])]
         self.varying = VaryingLines(varying) if varying else None
@@ -121,7 +141,7 @@ def _request_edits(folded: Folded, sends_id: bool, sends_trace: bool) -> Request
 class Rewriting:
     """Of one request, over all its tries."""
 
-    __slots__ = ("_forwarder", "_head", "_id_line", "_request_id", "_rewriter", "_trace", "heads", "speaks")
+    __slots__ = ("_forwarder", "_head", "_id_line", "_led", "_request_id", "_rewriter", "_trace", "heads", "speaks")
 
     def __init__(
         self, rewriter: Rewriter, forwarder: Forwarder, head: RequestHead, request_id: str, trace: marks.Trace | None
@@ -135,6 +155,10 @@ class Rewriting:
         self._trace = trace
         self.heads = rewriter.secure_heads if forwarder.secure(head) else rewriter.heads
         """Where the destination's response heads are read."""
+        self._led: HeadsLedBack | None = None
+        if rewriter.prefix is not None:
+            asked = Request(head.authority, rewriter.prefix.forward(head.path))
+            self.heads = self._led = HeadsLedBack(self.heads, rewriter.prefix, asked)
         self.speaks = rewriter.shown or rewriter.varying is not None
         """The response gets `lines`."""
 
@@ -152,6 +176,8 @@ class Rewriting:
                 if edits.steady and len(edited) <= FIELDS_KEPT:
                     forwarder.edited = (sent, edits, edited)
                 sent = edited
+            if self._led is not None and edits.says_host:
+                self._led.request = self._led.request._replace(host=host_of(sent))
         more = self._id_line if rewriter.sends_id else b""
         if self._trace is not None and rewriter.sends_trace:
             more += self._trace.lines()

@@ -10,10 +10,13 @@ import pytest
 
 from lbproxy.config import model
 from lbproxy.config.model import HeaderRules, Hsts
+from lbproxy.config.route_model import PathRules
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.heads import COPIES, HEADS_KEPT, OBJECTS
 from lbproxy.http.marks import Ids
+from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.rewriter import Rewriter, Rewriting, Wanted, everyday_heads
+from lbproxy.proxy.router import Router
 from lbproxy.remembered import Budget
 from tests.unit.http.heads import asking, request, values
 from tests.unit.proxy.world import World, get, ok, post
@@ -25,9 +28,9 @@ def rewriter(**wanted: object) -> Rewriter:
     return Rewriter(Wanted(**wanted), 100, Budget(HEADS_KEPT), Ids(os.urandom))  # type: ignore[arg-type]
 
 
-def world(wanted: Wanted, without_route: Wanted | None = None) -> World:
+def world(wanted: Wanted, without_route: Wanted | None = None, backends: int = 2) -> World:
     """One whose only route wants this of header fields."""
-    made = World(route=model.Route("app", path="/app/"))
+    made = World(backends, route=model.Route("app", path="/app/"))
     destination = made.service.router.match(asking(b"h", b"/app/"))
     assert destination is not None
     destination.rewriter = Rewriter(wanted, 100, Budget(HEADS_KEPT), Ids(os.urandom))
@@ -207,3 +210,51 @@ def test_the_everyday_heads_forget() -> None:
     for number in range(5):
         heads.read(b"HTTP/1.1 200 OK\r\nServer: %d\r\nContent-Length: 0\r\n\r\n" % number, b"GET")
     assert len(heads._known) == 1
+
+
+# ---------------------------------------------------------------- paths
+
+STRIPPED = Wanted(paths=PathRules(strip="/app"), names=("app.internal:9000",))
+
+
+def test_an_application_that_is_elsewhere_for_itself() -> None:
+    """It is asked for its own paths, and what it says is true for its clients; the log has what they asked for."""
+    here = world(STRIPPED)
+    client = here.connect()
+    for _ in range(2):
+        client.feed(get("/app/x?y=/app/z", "X-Forwarded-Prefix: /forged"))
+        sent = here.upstream.take()
+        assert sent.startswith(b"GET /x?y=/app/z HTTP/1.1\r\n")
+        assert values(sent, "x-forwarded-prefix") == [b"/app"]
+        here.upstream.feed(ok(b"", "Location: /login", "Set-Cookie: a=b; Path=/; Domain=app.internal", "Refresh: 0;url=z"))
+        answer = client.take()
+        assert values(answer, "location") == [b"/app/login"]
+        assert values(answer, "set-cookie") == [b"a=b; Path=/app; Domain=example.org"]
+        assert values(answer, "refresh") == [b"0;url=/app/z"]
+    assert b'"path":"/app/x?y=/app/z"' in here.access_log.take().replace(b'"target"', b'"path"')
+
+
+def test_rules_come_behind_a_prefix() -> None:
+    """They see the backend's path, what they put on stays as it is, and a Host of theirs is one that answers are led back from."""
+    rules = HeaderRules(set=(("Host", "inner.example"), ("X-Forwarded-Prefix", "/mine")))
+    here = world(STRIPPED._replace(requests=(rules,), responses=(HeaderRules(set=(("Content-Location", "/set"),)),)))
+    client = here.connect()
+    client.feed(get("/app/x"))
+    sent = here.upstream.take()
+    assert values(sent, "x-forwarded-prefix") == [b"/mine"]
+    here.upstream.feed(ok(b"", "Location: http://inner.example/y", "Content-Location: /z"))
+    answer = client.take()
+    assert values(answer, "location") == [b"/app/y"]
+    assert values(answer, "content-location") == [b"/set"]
+
+
+def test_whoever_knows_his_prefix_is_left_alone() -> None:
+    """A connection serves one route after the other, and heads that are the same bytes mean something else on each."""
+    here = world(STRIPPED, backends=1)
+    here.service.router = Router([*here.routed, (model.Route("app"), Destination(here.pool, model.Timeouts()))])
+    client = here.connect()
+    for path, location in (("/app/x", b"/app/login"), ("/x", b"/login"), ("/app/x", b"/app/login")):
+        client.feed(get(path))
+        assert here.upstream.take().startswith(b"GET /x HTTP/1.1\r\n")
+        here.upstream.feed(ok(b"", "Location: /login"))
+        assert values(client.take(), "location") == [location]
