@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ DIRECTIVES = {
     "language_level": 3,
 }
 FLAGS = ["-O2", "-g0", "-w"]  # Cython's output is for compilers to read
+_CIMPORT = re.compile(r"^from (lbproxy(?:\.\w+)+) cimport ", re.MULTILINE)
 LINKING = ["-Wl,-z,now", "-Wl,-Bsymbolic"]
 
 
@@ -154,16 +156,31 @@ class Build(build_ext):
 
 
 def _keys(cython: str) -> dict[str, str]:
-    """Module -> a hash of everything that its compiled form depends on."""
-    paths = [ROOT / "setup.py", *sorted(ROOT.glob("lbproxy/**/*.pxd"))]
-    common = b"".join(path.read_bytes() for path in paths) + cython.encode() + repr(os.environ.get("CFLAGS")).encode()
-    return {module: hashlib.sha256(common + _source(module).read_bytes()).hexdigest() for module in compiled.HOT}
+    """Module -> a hash of everything that its compiled form depends on: its source, and the types that it and these go by."""
+    common = (ROOT / "setup.py").read_bytes() + cython.encode() + repr(os.environ.get("CFLAGS")).encode()
+    return {
+        module: hashlib.sha256(common + b"".join(path.read_bytes() for path in _depends_on(module))).hexdigest()
+        for module in compiled.HOT
+    }
+
+
+def _depends_on(module: str) -> list[Path]:
+    """Its source, and the .pxd of all that it takes types from, directly or not."""
+    found = [path for path in (_source(module), _path(module, ".pxd")) if path.exists()]
+    for path in found:  # which grows
+        named = (_path(name, ".pxd") for name in _CIMPORT.findall(path.read_text(encoding="utf-8")))
+        found += [types for types in dict.fromkeys(named) if types not in found]
+    return found
 
 
 def _source(module: str) -> Path:
     """What is compiled: a .pyx where there is one; the .py is its plain form then."""
-    path = ROOT / (module.replace(".", "/") + ".pyx")
+    path = _path(module, ".pyx")
     return path if path.exists() else path.with_suffix(".py")
+
+
+def _path(module: str, ending: str) -> Path:
+    return ROOT / (module.replace(".", "/") + ending)
 
 
 def _short(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.backends import App, Server
 from tests.support.certificates import Authority
+from tests.support.forms import touches_compiled
 from tests.support.ports import free_port
 from tests.support.process import ROOT, LbProxy
 from tests.support.wire import Client
@@ -26,6 +27,14 @@ settings.load_profile("patient")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of ours."""
     parser.addoption("--one-of-each", action="store_true", help="of each file only the first test: every kind of scenario once")
+    parser.addoption("--both-forms", action="store_true", help="only files in which compiled modules may have a part")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out what says the same of both forms, if that is asked for."""
+    if config.getoption("--both-forms") and collection_path.name.startswith("test_") and not touches_compiled(collection_path):
+        return True
+    return None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -95,6 +104,20 @@ class Stage:
         """A strict client connected to a listener of the proxy."""
         ca = self.authority.file if tls else None
         return self._stack.enter_context(Client(proxy.port(listener), ca=ca, name=name))
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Stage]:
+    """What stays on stage for all tests of a file, since a start costs most of what a short scenario does: for those that neither
+    change it nor look at what it counts. Whoever does puts something on `stage`."""
+    with ExitStack() as stack:
+        yield Stage(tmp_path_factory.mktemp("standing"), authority, stack)
+
+
+@pytest.fixture(scope="module")
+def proxy(standing: Stage) -> LbProxy:
+    """A standing lbproxy with a TLS listener and an application behind it."""
+    return standing.proxy(standing.app().address)
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.forms import touches_compiled
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "lbproxy"
 
@@ -386,3 +388,21 @@ def test_the_rule_itself(importer: str, imported: str, allowed: bool) -> None:
     assert here is not None
     assert there is not None
     assert (here > there or (here == there and folder_of(importer) == folder_of(imported))) is allowed
+
+
+def test_what_is_tried_once_has_nothing_to_do_with_compiled_modules() -> None:
+    """Tests that `--both-forms` leaves out, all in one fresh process: nothing they import loads one."""
+    tests = sorted(path for path in (ROOT / "tests/unit").rglob("test_*.py") if "bench" not in path.parts)
+    once = [str(path) for path in tests if not touches_compiled(path)]
+    assert 50 < len(once) < len(tests) - 100
+    for name in ("http/h1/test_chunks", "worker/test_main", "net/test_tcp_stream", "cli/test_start", "test_compiled"):
+        assert str(ROOT / f"tests/unit/{name}.py") not in once
+    probe = (
+        "import importlib.util, sys; from lbproxy import compiled\n"
+        "for number, path in enumerate(sys.argv[1:]):\n"
+        "    spec = importlib.util.spec_from_file_location(f'test_{number}', path)\n"
+        "    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec); spec.loader.exec_module(module)\n"
+        "sys.exit(repr(found) if (found := set(compiled.HOT) & sys.modules.keys()) else 0)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", probe, *once], capture_output=True, text=True, timeout=120, cwd=ROOT, check=False)
+    assert ended.returncode == 0, ended.stderr

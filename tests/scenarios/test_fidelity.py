@@ -8,6 +8,7 @@ import pytest
 
 from tests.conftest import Stage
 from tests.support.backends import Conversation, Scripted
+from tests.support.process import LbProxy
 
 TARGETS = [
     "/a//b/c//",
@@ -20,10 +21,20 @@ TARGETS = [
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_targets(stage: Stage, target: str) -> None:
+def test_targets(stage: Stage, proxy: LbProxy, target: str) -> None:
     """The backend sees a target in normal form byte for byte."""
-    response = stage.client(stage.proxy(stage.app().address)).request("GET", target)
+    response = stage.client(proxy).request("GET", target)
     assert json.loads(response.body)["target"] == target
+
+
+@pytest.fixture(scope="module")
+def two_pools(standing: Stage) -> LbProxy:
+    """A pool for /admin, and one for the rest."""
+    admin, public = standing.app("admin"), standing.app("public")
+    config = standing.config(public.address)
+    config["pool"]["admin"] = {"backends": [admin.address]}
+    config["route"] = [{"path": "/admin", "pool": "admin"}, {"pool": "app"}]
+    return standing.run(config)
 
 
 @pytest.mark.parametrize(("target", "normal"), [
@@ -33,39 +44,35 @@ def test_targets(stage: Stage, target: str) -> None:
     ("/a/./b", "/a/b"),
     ("/%e2%82%ac", "/%E2%82%AC"),
 ])  # fmt: skip
-def test_routing_and_backend_see_one_path(stage: Stage, target: str, normal: str) -> None:
+def test_routing_and_backend_see_one_path(stage: Stage, two_pools: LbProxy, target: str, normal: str) -> None:
     """Spellings of one path are brought into one form (RFC 3986 6.2.2), so that no route can be slipped past."""
-    admin, public = stage.app("admin"), stage.app("public")
-    config = stage.config(public.address)
-    config["pool"]["admin"] = {"backends": [admin.address]}
-    config["route"] = [{"path": "/admin", "pool": "admin"}, {"pool": "app"}]
-    seen = json.loads(stage.client(stage.run(config)).request("GET", target).body)
+    seen = json.loads(stage.client(two_pools).request("GET", target).body)
     assert seen["target"] == normal
     assert seen["name"] == ("admin" if normal == "/admin" else "public")
 
 
 @pytest.mark.parametrize("target", ["/../x", "/a%00b", "/a\\b", "/a/..;x/b", "/a%2F..%2Fb", "/100%", "/a#b"])
-def test_treacherous_targets(stage: Stage, target: str) -> None:
+def test_treacherous_targets(stage: Stage, proxy: LbProxy, target: str) -> None:
     """What different parsers read differently is refused."""
-    assert stage.client(stage.proxy(stage.app().address)).request("GET", target).status == 400
+    assert stage.client(proxy).request("GET", target).status == 400
 
 
-def test_absolute_form(stage: Stage) -> None:
+def test_absolute_form(stage: Stage, proxy: LbProxy) -> None:
     """GET http://host/path is the same request as GET /path, and the backend gets it in that form."""
-    client = stage.client(stage.proxy(stage.app().address))
+    client = stage.client(proxy)
     client.send(b"GET http://site.test/x?y HTTP/1.1\r\nHost: site.test\r\n\r\n")
     seen = json.loads(client.response().body)
     assert seen["target"] == "/x?y"
     assert [value for name, value in seen["fields"] if name.lower() == "host"] == ["site.test"]
 
 
-def test_options_asterisk(stage: Stage) -> None:
+def test_options_asterisk(stage: Stage, proxy: LbProxy) -> None:
     """OPTIONS * stays an asterisk."""
-    client = stage.client(stage.proxy(stage.app().address))
+    client = stage.client(proxy)
     assert json.loads(client.request("OPTIONS", "*").body)["target"] == "*"
 
 
-def test_request_fields(stage: Stage) -> None:
+def test_request_fields(stage: Stage, proxy: LbProxy) -> None:
     """Order, repetition, case and bytes of end-to-end fields."""
     sent = [
         ("X-B", "1"),
@@ -78,7 +85,7 @@ def test_request_fields(stage: Stage) -> None:
         ("X-Long", "v" * 6000),
         ("X-Comma", "a, b,,c"),
     ]
-    client = stage.client(stage.proxy(stage.app().address))
+    client = stage.client(proxy)
     seen = json.loads(client.request("GET", "/", sent).body)["fields"]
     names = {name.lower() for name, _ in sent}
     assert [(name.lower(), value.strip()) for name, value in seen if name.lower() in names] == [(n.lower(), v) for n, v in sent]
@@ -124,15 +131,15 @@ def test_response_in_pieces(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 16_383, 16_384, 16_385, 65_535, 65_536, 65_537, 262_143, 262_145, 1_000_003])
-def test_sizes_around_buffers(stage: Stage, length: int) -> None:
+def test_sizes_around_buffers(stage: Stage, proxy: LbProxy, length: int) -> None:
     """Bodies of sizes at which buffers end, both ways, counted and chunked."""
-    client = stage.client(stage.proxy(stage.app().address))
+    client = stage.client(proxy)
     body = bytes(number * 7 % 256 for number in range(1009)) * (length // 1009 + 1)
     body = body[:length]
     client.send_head("POST", "/mirror", length=length)
     client.send(body)
     assert client.response("POST").body == body
-    other = stage.client(stage.proxy(stage.app().address))
+    other = stage.client(proxy)
     other.send_head("POST", "/mirror", [("Transfer-Encoding", "chunked")])
     other.send((b"%x\r\n%b\r\n" % (length, body) if length else b"") + b"0\r\n\r\n")
     assert other.response("POST").body == body

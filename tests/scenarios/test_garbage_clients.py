@@ -17,10 +17,21 @@ from tests.support.wire import Client
 SHORT = {"handshake": "500ms", "request_head": "500ms", "keepalive": "700ms", "body_idle": "500ms"}
 
 
-@pytest.fixture
-def proxy(stage: Stage) -> LbProxy:
+def impatient(stage: Stage) -> LbProxy:
     """One worker with short deadlines."""
     return stage.proxy(stage.app().address, timeouts=SHORT)
+
+
+@pytest.fixture(scope="module")
+def proxy(standing: Stage) -> LbProxy:
+    """One for all tests that do not look at what it logs."""
+    return impatient(standing)
+
+
+@pytest.fixture
+def own(stage: Stage) -> LbProxy:
+    """One for the others."""
+    return impatient(stage)
 
 
 @contextmanager
@@ -65,12 +76,12 @@ FIRST_WORDS: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("words", FIRST_WORDS.values(), ids=FIRST_WORDS.keys())
-def test_no_handshake(stage: Stage, proxy: LbProxy, words: Callable[[], bytes]) -> None:
+def test_no_handshake(stage: Stage, own: LbProxy, words: Callable[[], bytes]) -> None:
     """Whatever it is instead of a handshake, it ends by the handshake deadline, and is logged once."""
-    with _nobody_is_disturbed(stage, proxy), socket.create_connection(("127.0.0.1", proxy.port())) as connection:
+    with _nobody_is_disturbed(stage, own), socket.create_connection(("127.0.0.1", own.port())) as connection:
         connection.sendall(words())
         assert _seconds_until_closed(connection) < 5.0
-        proxy.wait_event("tls.handshake_failed")
+        own.wait_event("tls.handshake_failed")
 
 
 @pytest.mark.parametrize("request_line", [b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"POST /x HTTP/1.0\r\n\r\n"])
@@ -84,23 +95,23 @@ def test_plain_http_on_the_tls_port(stage: Stage, proxy: LbProxy, request_line: 
         assert client.ended()
 
 
-def test_half_a_head(stage: Stage, proxy: LbProxy) -> None:
+def test_half_a_head(stage: Stage, own: LbProxy) -> None:
     """A head that does not end in time is a 408, not a connection held for ever."""
-    with _nobody_is_disturbed(stage, proxy), stage.client(proxy) as client:
+    with _nobody_is_disturbed(stage, own), stage.client(own) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
         assert client.response().status == 408
         assert client.ended()
-        proxy.wait_access(status=408)
+        own.wait_access(status=408)
 
 
 UPLOAD = b"POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
 
 
 @pytest.mark.parametrize("head", [b"", UPLOAD], ids=["head", "body"])
-def test_a_head_or_body_by_drips(stage: Stage, proxy: LbProxy, head: bytes) -> None:
+def test_a_head_or_body_by_drips(stage: Stage, own: LbProxy, head: bytes) -> None:
     """The deadline is for the whole head, and the body has a least rate: a byte now and then does not extend it, nor the time that
     a refused client has to read why."""
-    with _nobody_is_disturbed(stage, proxy), stage.client(proxy) as client:
+    with _nobody_is_disturbed(stage, own), stage.client(own) as client:
         client.send(head)
         started = time.monotonic()
         cut = False
@@ -110,7 +121,7 @@ def test_a_head_or_body_by_drips(stage: Stage, proxy: LbProxy, head: bytes) -> N
             except OSError:
                 cut = True
         assert cut
-        proxy.wait_access(status=408)
+        own.wait_access(status=408)
 
 
 def test_idle_after_the_handshake(stage: Stage, proxy: LbProxy) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import Stage
 from tests.support.app import PATTERN
+from tests.support.process import LbProxy
 
 
 def test_one_after_the_other(stage: Stage) -> None:
@@ -26,16 +27,16 @@ def test_one_after_the_other(stage: Stage) -> None:
     assert app.state()["connections"] <= 4, "the backend's connection was reused (the others: health checks, this question)"
 
 
-def test_pipelined(stage: Stage) -> None:
+def test_pipelined(stage: Stage, proxy: LbProxy) -> None:
     """Fifty requests in one write are answered in their order."""
-    client = stage.client(stage.proxy(stage.app().address))
+    client = stage.client(proxy)
     client.send(b"".join(b"GET /echo?n=%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % number for number in range(50)))
     assert [json.loads(client.response().body)["target"] for _ in range(50)] == [f"/echo?n={number}" for number in range(50)]
 
 
-def test_pipelined_with_bodies(stage: Stage) -> None:
+def test_pipelined_with_bodies(stage: Stage, proxy: LbProxy) -> None:
     """Bodies and heads that share a packet are told apart."""
-    client = stage.client(stage.proxy(stage.app().address))
+    client = stage.client(proxy)
     whole = b"".join(
         b"POST /mirror HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (size, b"b" * size)
         + b"POST /mirror HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"
@@ -48,9 +49,9 @@ def test_pipelined_with_bodies(stage: Stage) -> None:
         assert client.response("POST").body == b"c" * size
 
 
-def test_pipelined_after_a_slow_one(stage: Stage) -> None:
+def test_pipelined_after_a_slow_one(stage: Stage, proxy: LbProxy) -> None:
     """What waits behind a slow request is neither lost nor answered first."""
-    client = stage.client(stage.proxy(stage.app().address))
+    client = stage.client(proxy)
     client.send(b"GET /slow?s=0.3 HTTP/1.1\r\nHost: localhost\r\n\r\nGET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert client.response().body == b"slow\n"
     assert json.loads(client.response().body)["target"] == "/echo"
@@ -84,9 +85,9 @@ def test_connection_close(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(("asked", "kept"), [("", False), ("Connection: keep-alive\r\n", True)])
-def test_http_1_0(stage: Stage, asked: str, kept: bool) -> None:
+def test_http_1_0(stage: Stage, proxy: LbProxy, asked: str, kept: bool) -> None:
     """HTTP/1.0 closes unless asked not to, and never gets chunks."""
-    client = stage.client(stage.proxy(stage.app().address))
+    client = stage.client(proxy)
     client.send(f"GET /bytes/1000 HTTP/1.0\r\nHost: localhost\r\n{asked}\r\n".encode())
     response = client.response()
     assert (response.status, response.body, response.get("transfer-encoding")) == (200, PATTERN[:1000], None)
@@ -96,9 +97,9 @@ def test_http_1_0(stage: Stage, asked: str, kept: bool) -> None:
         assert client.ended()
 
 
-def test_close_delimited(stage: Stage) -> None:
+def test_close_delimited(stage: Stage, proxy: LbProxy) -> None:
     """A backend that ends its body by closing: the client gets it in chunks and keeps its connection."""
-    client = stage.client(stage.proxy(stage.app().address))
+    client = stage.client(proxy)
     response = client.request("GET", "/bytes/200000?close=1")
     assert (response.status, response.body) == (200, PATTERN[:200_000])
     if response.framing == "chunked":
@@ -114,16 +115,16 @@ def test_close_delimited(stage: Stage) -> None:
     ("DELETE", "/status/204", 204),
     ("OPTIONS", "/echo", 200),
 ])  # fmt: skip
-def test_bodiless(stage: Stage, method: str, target: str, status: int) -> None:
+def test_bodiless(stage: Stage, proxy: LbProxy, method: str, target: str, status: int) -> None:
     """Responses without a body do not wait for one, and the next response is not taken for it."""
-    client = stage.client(stage.proxy(stage.app().address))
+    client = stage.client(proxy)
     assert client.request(method, target).status == status
     assert client.request("GET", "/bytes/10").body == PATTERN[:10]
 
 
-def test_early_answer_to_an_upload(stage: Stage) -> None:
+def test_early_answer_to_an_upload(stage: Stage, proxy: LbProxy) -> None:
     """A backend that refuses an upload before it is through: the client hears it, and nothing hangs."""
-    client = stage.client(stage.proxy(stage.app().address))
+    client = stage.client(proxy)
     client.send_head("POST", "/refuse", length=10_000_000)
     client.send(b"u" * 1000)
     assert client.response("POST").status == 417

@@ -41,14 +41,9 @@ def nothing() -> Iterator[Scripted]:
         yield backend
 
 
-@pytest.fixture
-def proxy(stage: Stage, nothing: Scripted) -> LbProxy:
-    """In front of it."""
-    return stage.proxy(nothing.address)
-
-
-def test_refused(stage: Stage, proxy: LbProxy, nothing: Scripted) -> None:
+def test_refused(stage: Stage, nothing: Scripted) -> None:
     """Each attack: one 400, the end of the connection, silence at the backend."""
+    proxy = stage.proxy(nothing.address)
     for name, attack in ATTACKS.items():
         with stage.client(proxy) as client:
             client.send(attack)
@@ -69,10 +64,8 @@ BAD_CHUNKS = {
 
 
 @pytest.mark.parametrize("chunks", BAD_CHUNKS.values(), ids=BAD_CHUNKS.keys())
-def test_bad_chunks(stage: Stage, chunks: bytes) -> None:
+def test_bad_chunks(stage: Stage, proxy: LbProxy, chunks: bytes) -> None:
     """Ill-formed chunks end the request; the backend never gets a complete body."""
-    app = stage.app()
-    proxy = stage.proxy(app.address)
     with stage.client(proxy) as client:
         client.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
         assert client.response("POST").status == 400
@@ -80,9 +73,8 @@ def test_bad_chunks(stage: Stage, chunks: bytes) -> None:
     assert not [line for line in proxy.access() if line["status"] == 200]
 
 
-def test_connect_is_refused(stage: Stage) -> None:
+def test_connect_is_refused(stage: Stage, proxy: LbProxy) -> None:
     """No tunnels for strangers."""
-    proxy = stage.proxy(stage.app().address)
     client = stage.client(proxy)
     client.send(b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n")
     assert client.response().status == 405
@@ -93,9 +85,9 @@ def test_connect_is_refused(stage: Stage) -> None:
     (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 40_000 + b"\r\n\r\n", 431),
     (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: a\r\n" * 101 + b"\r\n", 431),
 ])  # fmt: skip
-def test_limits(stage: Stage, request_head: bytes, status: int) -> None:
+def test_limits(stage: Stage, proxy: LbProxy, request_head: bytes, status: int) -> None:
     """Heads beyond the limits are told which one."""
-    client = stage.client(stage.proxy(stage.app().address))
+    client = stage.client(proxy)
     client.send(request_head)
     assert client.response().status == status
 

@@ -20,13 +20,13 @@ def _names(client: Client) -> set[str]:
     return {value for _, value in shown["subjectAltName"]}
 
 
-@pytest.fixture
-def proxy(stage: Stage) -> LbProxy:
+@pytest.fixture(scope="module")
+def proxy(standing: Stage) -> LbProxy:
     """Three certificates on one listener; the first is the one for clients that ask for nobody."""
-    config = stage.config(stage.app().address)
-    issue = stage.authority.issue
+    config = standing.config(standing.app().address)
+    issue = standing.authority.issue
     config["listen"][0]["certificates"] = [issue("first.test", "localhost"), issue("second.test"), issue("*.wild.test")]
-    return stage.run(config)
+    return standing.run(config)
 
 
 @pytest.mark.parametrize(("asked", "shown"), [

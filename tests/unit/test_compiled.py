@@ -6,6 +6,7 @@ import ast
 import importlib
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -198,3 +199,21 @@ def test_a_process_tells_what_it_loaded_and_not_what_it_would(package: Path, mon
     (package / compiled.FOLDER / compiled.MANIFEST).unlink()
     assert compiled.describe() == "pure: not built"
     assert compiled.loaded() == f"compiled: {len(compiled.HOT)} modules"
+
+
+@pytest.mark.filterwarnings("ignore")  # setuptools' own
+def test_what_is_built_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a module takes types from is part of its key, through any number of hands; what it does not is none of it."""
+    pytest.importorskip("setuptools")
+    monkeypatch.setattr(sys, "argv", ["setup.py", "--version"])
+    depends_on = runpy.run_path(str(ROOT / "setup.py"))["_depends_on"]
+    for module in compiled.HOT:
+        path = PACKAGE.parent / module.replace(".", "/")
+        found = {file.relative_to(ROOT) for file in depends_on(module)}
+        assert path.with_suffix(".pyx" if path.with_suffix(".pyx").exists() else ".py").relative_to(ROOT) in found
+        for file in found:
+            for name in re.findall(r"^from (lbproxy\.[\w.]+) cimport", (ROOT / file).read_text(encoding="utf-8"), re.M):
+                assert Path(name.replace(".", "/") + ".pxd") in found
+    said = {file.name for file in depends_on("lbproxy.proxy.client")}
+    assert {"client.py", "client.pxd", "service.pxd", "access.pxd", "streams.pxd"} <= said
+    assert not {"tcp_stream.pxd", "chunks.pxd", "service.py"} & said
