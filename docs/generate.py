@@ -1,4 +1,5 @@
-"""Pages' parts that come out of the code: verbs and their options from the parser, metrics from what /metrics says."""
+"""Pages' parts that come out of the code: keys from their declarations, verbs and their options from the parser, metrics from what
+/metrics says."""
 
 from __future__ import annotations
 
@@ -8,14 +9,50 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lbproxy.cli.command_line import parser
+from lbproxy.config.example import toml_value
+from lbproxy.config.key import Key, Shape, shape_of
+from lbproxy.config.model import Config
+from lbproxy.config.parts import INCLUDE, INCLUDE_ABOUT
 from lbproxy.observe.metrics import BackendFacts, Snapshot, Totals, exposition
 
 
 def generate(folder: Path) -> None:
-    """Write verbs.md and metrics.md into the folder."""
+    """Write keys.md, verbs.md and metrics.md into the folder."""
     folder.mkdir(exist_ok=True)
+    (folder / "keys.md").write_text("\n".join(_keys()) + "\n", encoding="utf-8")
     (folder / "verbs.md").write_text("\n".join(_verbs()) + "\n", encoding="utf-8")
     (folder / "metrics.md").write_text("\n".join(_metrics()) + "\n", encoding="utf-8")
+
+
+def _keys() -> Iterator[str]:
+    yield f"| at the top | kind | default |\n|---|---|---|\n{_row(INCLUDE, 'list of files', '', INCLUDE_ABOUT)}\n"
+    yield from _tables(shape_of(Config), "")
+
+
+def _tables(shape: Shape, above: str) -> Iterator[str]:
+    """A heading and a list of keys for each table inside."""
+    for item, what in shape.tables():
+        path = f"{above}{item.name}" + (".NAME" if what.how == "named" else "")
+        yield f"## {f'[[{path}]]' if what.how == 'tables' else f'[{path}]'}\n\n{_escaped(what.about.capitalize())}.\n"
+        yield "| key | kind | default | |\n|---|---|---|---|"
+        for each in what.shape.own_keys():
+            assert isinstance(each.what, Key)
+            if each.usual is None:
+                usual = "required"
+            else:
+                usual = f"`{toml_value(each.what.kind.write(each.usual()))}`" if each.spelled else ""
+            about = f"{each.what.about}. Example: `{toml_value(each.example())}`"
+            yield _row(each.name, each.what.kind.name, usual, about)
+        yield ""
+        yield from _tables(what.shape, f"{path}.")
+
+
+def _row(name: str, kind: str, usual: str, about: str) -> str:
+    return f"| `{name}` | {_escaped(kind)} | {usual} | {_escaped(about)} |"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*") if "`" not in text else text.replace("|", "\\|")
 
 
 def verbs(of: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:

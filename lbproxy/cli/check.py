@@ -1,4 +1,4 @@
-"""`lbproxy check` and `lbproxy init`: look at a file, begin one."""
+"""`lbproxy check`, `lbproxy init` and `lbproxy schema`: look at a file, begin one, and what there may be in it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
     answer = '{"ok": ..., "complaints": [{file, line, key, message, hint}], "warnings": [the same]}'
     output.add_argument("--json", action="store_true", help=f"on stdout: {answer}")
     output.add_argument("--effective", action="store_true", help="print the configuration with every key and default written out")
+    add_verb(verbs, "schema", schema, "a JSON Schema of the configuration, for editors: lbproxy schema > lbproxy.schema.json")
     add_verb(verbs, "init", init, "a commented configuration to start from: lbproxy init > lbproxy.toml")
 
 
@@ -104,4 +105,12 @@ def init(_: argparse.Namespace) -> int:
     from lbproxy.config.starter import STARTER
 
     print(STARTER, end="")
+    return 0
+
+
+def schema(_: argparse.Namespace) -> int:
+    """What may stand in a configuration, as JSON Schema (draft 2020-12), on stdout."""
+    from lbproxy.config.schema import schema
+
+    print_json(schema())
     return 0

@@ -38,6 +38,8 @@ class Key:
     """As TOML has it; None: one of its kind's."""
     needs: Mapping[str, object] = field(default_factory=lambda: NOTHING)
     """Other keys of the same table without which it is refused, each with a value."""
+    never_with: tuple[str, ...] = ()
+    """Other keys of the same table that exclude it."""
     when: When | None = None
     """None: always."""
     called: str = ""
@@ -106,16 +108,31 @@ class Shape(NamedTuple):
     of: type[Any]
     items: tuple[Item, ...]
 
-    def names(self) -> list[str]:
-        """Of everything that may stand in the table, in the file's words; those of parts are among them."""
-        found: list[str] = []
+    def own_keys(self) -> list[Item]:
+        """The keys of the table, those of its parts among them."""
+        found: list[Item] = []
         for item in self.items:
-            found += [item.name] if item.name else item.what.shape.names()  # type: ignore[union-attr]  # a part
+            if isinstance(item.what, Key):
+                found.append(item)
+            elif item.what.how == "part":
+                found += item.what.shape.own_keys()
         return found
 
-    def item(self, name: str) -> Item:
-        """The one with that name in the file."""
-        return next(item for item in self.items if item.name == name)
+    def tables(self) -> list[tuple[Item, Nested]]:
+        """The tables inside it, those of its parts among them."""
+        found: list[tuple[Item, Nested]] = []
+        for item in self.items:
+            if isinstance(item.what, Nested):
+                found += item.what.shape.tables() if item.what.how == "part" else [(item, item.what)]
+        return found
+
+    def table(self, name: str) -> Nested:
+        """A table inside it by its name in the file."""
+        return next(what for item, what in self.tables() if item.name == name)
+
+    def names(self) -> list[str]:
+        """Of everything that may stand in the table, in the file's words."""
+        return [item.name for item in (*self.own_keys(), *(item for item, _ in self.tables()))]
 
 
 class Changed(NamedTuple):

@@ -197,7 +197,7 @@ def duration(most: float = 30 * 86400.0, *, zero: bool = False) -> Kind[float]:
     schema = _or_zero(DURATION_PATTERN) if zero else text_schema(DURATION_PATTERN)
     least = "0" if zero else "1ms"
     name = f"duration from {least} to {format_duration(most)}"
-    return Kind(name, values.duration(most, zero=zero), schema, examples=("1s500ms", "7s"), write=format_duration)
+    return Kind(name, values.duration(most, zero=zero), schema, examples=("10s", "20s"), write=format_duration)
 
 
 def size(least: int, most: int) -> Kind[int]:

@@ -19,6 +19,12 @@ from lbproxy.config.units import show
 from lbproxy.errors import Complaint, Line
 
 INCLUDE = "include"
+"""The one key that is none of the model's: when the files are one, it is gone."""
+INCLUDE_EXAMPLE = ("sites/*.toml",)
+INCLUDE_ABOUT = (
+    "more files, relative to this one, in the order of their names. Their listeners, routes and pools come before those of this "
+    "file; a pool, or a table that occurs once, stands in one file. They include no others"
+)
 LISTS = ("listen", "route")
 NAMED = ("pool", "client_limit")
 MOST_FILES = 1000

@@ -248,9 +248,7 @@ def _once(kind: Kind, old: Config, new: Config) -> Iterator[Change]:
 
 def _within(name: str) -> Shape:
     """Of a table of the file."""
-    what = _ROOT.item(name).what
-    assert isinstance(what, Nested)
-    return what.shape
+    return _ROOT.table(name).shape
 
 
 def _changed(kind: Kind, name: str, edits: Iterable[Edit], notes: Iterable[str] = ()) -> Iterator[Change]:

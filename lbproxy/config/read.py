@@ -103,7 +103,7 @@ def _tables(table: Table, item: Item, what: Nested, usual: Any, context: Context
 
 def _short(table: Table, item: ListItem, what: Nested, context: Context) -> Any:
     """What stands in place of a table for one key of it."""
-    key = what.shape.item(what.short)
+    key = next(item for item in what.shape.own_keys() if item.name == what.short)
     assert isinstance(key.what, Key)
     value = key.what.kind.read(item.value, Place(item.path, context.base, table.report.complain))
     return None if value is None else what.shape.of(**{key.field: value, "line": table.report.lines.of(item.path)})

@@ -10,6 +10,7 @@ from lbproxy.config.atoms import Hsts
 from lbproxy.config.key import Changed, key, table
 from lbproxy.config.kinds import Kind, ListOf, Pairs, Place, as_table, choice, text_schema, twice
 from lbproxy.config.units import Parse, Refused, show
+from lbproxy.config.vocabulary import VARIABLES
 
 _HOST_WANTED = 'wanted a host such as "app.internal" or "app.internal:8080"'
 
@@ -88,9 +89,7 @@ class HeaderRules:
     set: tuple[tuple[str, str], ...] = key(
         _set(of_requests=False),
         (),
-        "in place of what came. Variables: backend (of responses), client_cert, client_fingerprint, client_ip, client_issuer, "
-        "client_serial, client_subject, host, method, path, port, query, request_id, scheme, tls_cipher, tls_version, trace_id. "
-        "Comes out empty: left out",
+        f"in place of what came. Variables: {', '.join(sorted(VARIABLES))}; backend only in responses. Comes out empty: left out",
         example={"X-Served-By": "{backend}"},
     )
     add: tuple[tuple[str, str], ...] = key(

@@ -57,7 +57,9 @@ class Backend:
     max_connections: int = key(whole(0, 1_000_000), 0, "requests in progress there, over all workers; 0: no limit")
     line: int = 0
     tier: int = key(whole(0, 9), 0, "one is used while nobody of a lower one is up; backup = true is tier 1")
-    backup: bool = key(BOOLEAN, False, "true: used while none of the others is up; the same as tier = 1", written=False)
+    backup: bool = key(
+        BOOLEAN, False, "true: used while none of the others is up; the same as tier = 1", written=False, never_with=("tier",)
+    )
 
 
 def _with_key(tls: Any) -> bool:
@@ -193,8 +195,8 @@ class Pool:
     retry_on: tuple[str, ...] = key(
         ListOf(choice(*FAILURES), 'a list such as ["connect", "closed"]'),
         ("connect", "closed"),
-        "after what: connect (nothing was sent), closed (before the whole head of an answer), timeout (of response_head), "
-        "refused (an answer whose form is refused). The last two only where a request may be carried out twice",
+        f"after what: {'; '.join(f'{word} ({what})' for word, what in FAILURES.items())}. The last two only where a request may be "
+        "carried out twice",
         example=["connect", "timeout"],
     )
     retry_budget: int = key(
@@ -203,10 +205,9 @@ class Pool:
     tolerate: tuple[str, ...] = key(
         ListOf(choice(*TOLERABLE), 'a list such as ["bare_lf"]'),
         (),
-        "faults in the form of answers that are read past, for devices that cannot be mended: bare_lf (lines end with LF alone), "
-        "field_lines (what is no field is dropped), obs_fold (fields of several lines), repeated_length (the same Content-Length "
-        "twice), identity_coding (Transfer-Encoding: identity). Clients get them clean, and the connection to the backend closes "
-        "behind them",
+        "faults in the form of answers that are read past, for devices that cannot be mended: "
+        + "; ".join(f"{word} ({what})" for word, what in TOLERABLE.items())
+        + ". Clients get them clean, and the connection to the backend closes behind them",
         example=["bare_lf"],
     )
     timeouts: NearTimeouts = table(

@@ -175,7 +175,7 @@ class Limits:
     """[limits]"""
 
     head: int = key(size(1024, MIB), 32 * KIB, "request line and headers", example="64KiB")
-    request_line: int = key(size(256, MIB), 8 * KIB, "its share of head", example="4KiB")
+    request_line: int = key(size(256, MIB), 8 * KIB, "the request line alone", example="4KiB")
     fields: int = key(whole(8, 10_000), 100, "headers")
     body: int = key(size(0, values.MOST_BYTES), 0, 'of a request; "0": no limit', example="1GiB")
     connections_per_worker: int = key(whole(1, 1_000_000), 10_000, "of clients, open at a time")

@@ -23,9 +23,9 @@ class Route:
     host: str | None = key(
         _HOST, None, 'exact, or "*.example.com" for exactly one label more. Default: every host', example="example.com"
     )
-    path: str = key(_PATH, "/", 'a prefix, whole segments: "/api/" is also asked for as "/api". Matched is the path in normal form')
+    path: str = key(_PATH, "/", 'a prefix of whole segments: "/api" is not "/apis". Matched is the path in normal form')
     line: int = 0
-    encoded_slash: str = key(choice("pass", "refuse"), "pass", '"%2F" in a path stays what it is; "refuse": 400')
+    encoded_slash: str = key(choice("pass", "refuse"), "pass", '"%2F" in a path; "refuse": 400')
     merge_slashes: bool = key(BOOLEAN, False, 'true: "//" is matched and forwarded as "/"')
     raw_path: bool = key(BOOLEAN, False, "true: forwarded as the client wrote it, not in normal form. Matched is the normal form")
     headers: Headers = part(Headers)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lbproxy.config.key import Nested, shape_of
+from lbproxy.config.key import shape_of
 from lbproxy.config.model import Config, Limits, Process, Timeouts
 from lbproxy.config.read import Context
 from lbproxy.config.tables import Table
 from lbproxy.config.units import format_duration, format_size
 
-_ONCE = {
-    item.name: item.what.shape for item in shape_of(Config).items if isinstance(item.what, Nested) and item.what.how == "table"
-}
+_ONCE = {item.name: what.shape for item, what in shape_of(Config).tables() if what.how == "table"}
 """The tables that occur once."""
 
 
