@@ -32,9 +32,9 @@ Around it::
     sandbox/  walls around workers and control: what the kernel refuses them, whoever runs in them
     filter/   who may come in, and how often: networks, rates and counts per client over all processes
 
-A reload (master/fleet.py decides, master/main.py acts): the file is read and compared (config/plan.py), what it needs is opened
-(master/prepare.py), a generation of children is forked, and when all its workers are Ready they accept and the older ones drain
-(worker/drain.py).
+A reload (master/fleet/fleet.py decides, master/main.py acts): the file is read and compared (config/plan.py), what it needs is
+opened (master/prepare.py), a generation of children is forked, and when all its workers are Ready they accept and the older ones
+drain (worker/drain.py).
 
 Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, names.lookup, observe.log, observe.outlet,
 observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.handover, sandbox; 1 (pure: no socket, clock,

@@ -10,7 +10,7 @@ a reload changes the list of backends while counts go on. The plan:
   operator's orders, the holder of the pick lock for the tie-break.
 - Nothing that stands here is believed beyond what it can be: a worker that was taken over writes what it likes into its own row and
   what all workers share. Whoever reads leaves out what cannot be (MOST_AT_ONCE, MOST_COUNTED, rows_of). What a child only reads is
-  mapped read-only for it (`writable`, master/ledger_map.py), and PickLock is given up while it does not come.
+  mapped read-only for it (`writable`, master/system/ledger_map.py), and PickLock is given up while it does not come.
 - Choosing *and* counting a backend must be one step, or two workers that look at the same moment choose the same backend and
   "least" is off by one. `PickLock` makes it one step; it costs 0.25 us against 2.4 us for fcntl locks (measured 2026-11-23).
   It survives a holder that is killed: see `PickLock.forgive`.

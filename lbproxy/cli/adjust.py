@@ -7,7 +7,7 @@ from typing import Any
 
 from lbproxy.cli import reach
 from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say
-from lbproxy.master.requests import LEVELS, LogLevel, Workers
+from lbproxy.master.operator.requests import LEVELS, LogLevel, Workers
 
 
 def add(verbs: Verbs[argparse.ArgumentParser]) -> None:

@@ -10,7 +10,7 @@ from lbproxy.cli import reach
 from lbproxy.cli.adjust import tell
 from lbproxy.cli.options import DURATION, Verbs, add_reach, add_verb, print_json, say
 from lbproxy.config.units import format_duration
-from lbproxy.master.requests import MAX_WEIGHT, BackendSet, Status
+from lbproxy.master.operator.requests import MAX_WEIGHT, BackendSet, Status
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at what is left of a drain."""

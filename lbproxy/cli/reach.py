@@ -21,7 +21,7 @@ from lbproxy.config.load import load_file
 from lbproxy.config.units import Refused
 from lbproxy.config.values import file_below
 from lbproxy.errors import ConfigError, StartError
-from lbproxy.master.requests import Request, encode
+from lbproxy.master.operator.requests import Request, encode
 
 PATIENCE = 10.0
 """Seconds for an answer that the master can give at once."""
@@ -219,7 +219,7 @@ def living_pid(where: Place) -> int:
     """The pid of the master that holds the pid file; 0 when there is none."""
     if where.pid_file is None:
         return 0
-    from lbproxy.master.pidfile import living_master
+    from lbproxy.master.system.pidfile import living_master
 
     return living_master(where.pid_file)
 
@@ -269,7 +269,7 @@ class Presence:
                 return self._process is None or not self._process.is_running() or self._process.status() == self._zombie
             except self._no_such:
                 return True
-        from lbproxy.master.socketfile import listens
+        from lbproxy.master.system.socketfile import listens
 
         return self._where.control is None or not listens(self._where.control)
 

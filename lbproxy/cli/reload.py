@@ -8,7 +8,7 @@ from typing import Any
 
 from lbproxy.cli import reach
 from lbproxy.cli.options import DURATION, Verbs, add_reach, add_verb, print_json, say
-from lbproxy.master.requests import Reload
+from lbproxy.master.operator.requests import Reload
 
 PATIENCE = 120.0
 """Seconds: a generation has 30 for its start, and may have to wait for one that is just being tried."""

@@ -62,7 +62,7 @@ def start(arguments: argparse.Namespace) -> int:
     commands = Commands([*again, "check", "-c", str(place)], [*again, "start", "-c", str(place)])
     if not arguments.daemon:
         return serve(config, None, reread, commands)
-    from lbproxy.master.daemon import daemonize
+    from lbproxy.master.system.daemon import daemonize
     from lbproxy.tls.remarks import remarks
 
     say(*(f"warning: {complaint}" for complaint in remarks(config).at()))  # its log may go nowhere

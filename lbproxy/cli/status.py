@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from lbproxy.cli import reach
 from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say
-from lbproxy.master.requests import Status
+from lbproxy.master.operator.requests import Status
 
 LOOKS = 20
 LOOK_INTERVAL = 0.05

@@ -8,7 +8,7 @@ import time
 
 from lbproxy.cli import reach
 from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say
-from lbproxy.master.requests import Stop
+from lbproxy.master.operator.requests import Stop
 
 SOON = 1.0
 """Seconds without a word to the person who waits."""

@@ -9,7 +9,7 @@ import time
 
 from lbproxy.cli import reach
 from lbproxy.cli.options import DURATION, Verbs, add_reach, add_verb, say
-from lbproxy.master.requests import Status
+from lbproxy.master.operator.requests import Status
 
 HOME = "\x1b[H"
 REST_OF_LINE = "\x1b[K"

@@ -28,11 +28,11 @@ from lbproxy.balance.ledger import WHOLE_SIZE, Ledger, writable
 from lbproxy.config.model import Certificate, Config, Pool
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildMain, Handover
-from lbproxy.master.environment import kept
-from lbproxy.master.events import Spawn
-from lbproxy.master.ledger_map import protect
-from lbproxy.master.prepare import Estate, Provision
-from lbproxy.master.privileges import Account
+from lbproxy.master.fleet.events import Spawn
+from lbproxy.master.prepare import GenerationResources, MasterResources
+from lbproxy.master.system.environment import kept
+from lbproxy.master.system.ledger_map import protect
+from lbproxy.master.system.privileges import Account
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore, Piece
 
@@ -91,25 +91,27 @@ def program(module: str, ready: Callable[[], Callable[[Config], ChildMain]]) -> 
 # ---------------------------------------------------------------- in the fork
 
 
-def execute(program: Program, order: Spawn, estate: Estate, provision: Provision, pipe: socket.socket) -> NoReturn:
+def execute(
+    program: Program, order: Spawn, shared: MasterResources, resources: GenerationResources, pipe: socket.socket
+) -> NoReturn:
     """Become the program. Raises OSError."""
-    descriptors = bequeath(order, estate, provision, pipe)
+    descriptors = bequeath(order, shared, resources, pipe)
     keep(set(descriptors))
     command = [*program.command, str(descriptors[0])]
     os.execve(command[0], command, kept(os.environ))  # noqa: S606  # no shell is wanted
 
 
-def bequeath(order: Spawn, estate: Estate, provision: Provision, pipe: socket.socket) -> list[int]:
+def bequeath(order: Spawn, shared: MasterResources, resources: GenerationResources, pipe: socket.socket) -> list[int]:
     """The bequest's descriptor, the pool files' (both are the caller's to close), and those that it names."""
     store = KeyStore()
-    asked = {pool.name: pems for pool in provision.config.pools if (pems := provision.pool_pems.get(pool.name)) and _by_tls(pool)}
-    metrics = provision.metrics_socket
+    asked = {pool.name: pems for pool in resources.config.pools if (pems := resources.pool_pems.get(pool.name)) and _by_tls(pool)}
+    metrics = resources.metrics_socket
     bequest = Bequest(
         order,
-        provision.config,
-        provision.backends,
-        estate.account,
-        estate.memory,
+        resources.config,
+        resources.backends,
+        shared.account,
+        shared.memory,
         pipe.fileno(),
         -1 if metrics is None else metrics.fileno(),
         store.fileno(),
@@ -172,11 +174,11 @@ def handover(bequest: Bequest, pipe: socket.socket) -> Handover:
     finally:
         store.close()
     ledger = Ledger(mmap.mmap(bequest.ledger, WHOLE_SIZE))
-    protect(ledger, bequest.ledger, writable(order.slot, worker=False))
+    protect(ledger, bequest.ledger, writable(order.row, worker=False))
     return Handover(
         config=config,
         generation=order.generation,
-        child=order.slot,
+        child=order.row,
         worker=order.worker,
         ledger=ledger,
         pick_lock=multiprocessing.get_context("fork").Lock(),  # nobody picks here

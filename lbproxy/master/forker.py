@@ -20,8 +20,9 @@ from setproctitle import setproctitle
 
 from lbproxy.config.model import Config
 from lbproxy.ipc.handover import ChildMain
-from lbproxy.master import anew, signals
-from lbproxy.master.environment import forget_others
+from lbproxy.master import anew
+from lbproxy.master.system import signals
+from lbproxy.master.system.environment import forget_others
 from lbproxy.observe import standard
 from lbproxy.sandbox import kernel
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import gc
 import os
 import selectors
+import signal
 import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from signal import SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2
-from signal import Signals as Signal
 from typing import Any
 
 from setproctitle import setproctitle
@@ -27,19 +26,20 @@ from lbproxy.errors import ConfigError, ConnectionLost, FrameError, StartError, 
 from lbproxy.ipc.handover import ChildLoader
 from lbproxy.ipc.messages import Drain, Message, Resolved, SetLogLevel
 from lbproxy.ipc.pipe import MasterPipe
-from lbproxy.master import events, rotation
-from lbproxy.master.child import Role
-from lbproxy.master.control_socket import ControlSocket
-from lbproxy.master.fleet import ABANDON_AFTER, DRAIN_GRACE, Fleet
-from lbproxy.master.inherited import inherit
+from lbproxy.master import rotation
+from lbproxy.master.fleet import events
+from lbproxy.master.fleet.child import Role
+from lbproxy.master.fleet.fleet import ABANDON_AFTER, DRAIN_GRACE, Fleet
 from lbproxy.master.names import Names
-from lbproxy.master.notify import Notifier
-from lbproxy.master.operator import Operator
-from lbproxy.master.prepare import Provision, prepare, provide
-from lbproxy.master.signals import TERMINATE, Signals, unblock
+from lbproxy.master.operator.control_socket import ControlSocket
+from lbproxy.master.operator.operator import Operator
+from lbproxy.master.prepare import GenerationResources, prepare, provide
 from lbproxy.master.spawn import Running, Start, spawn
-from lbproxy.master.told import warn
+from lbproxy.master.system.inherited import inherit
+from lbproxy.master.system.notify import Notifier
+from lbproxy.master.system.signals import TERMINATE, Signals, unblock
 from lbproxy.master.upgrade import Commands, Legacy, execute, take_over, trial
+from lbproxy.master.warnings import warn
 from lbproxy.observe import log, standard
 from lbproxy.sandbox import kernel
 
@@ -79,13 +79,13 @@ def run(
     notifier = Notifier()
     legacy = take_over(config, time.monotonic())
     if legacy is None:
-        estate, provision = prepare(config, inherit())
-        legacy = Legacy(estate, {1: provision}, Fleet(), [])
+        shared, resources = prepare(config, inherit())
+        legacy = Legacy(shared, {1: resources}, Fleet(), [])
     try:
         mains: dict[Role, Start] = {Role.WORKER: worker, Role.CONTROL: control}
         master = Master(legacy, mains, notifier, on_ready, reread or (lambda: config), commands)
     except BaseException:
-        legacy.estate.close()
+        legacy.shared.close()
         raise
     try:
         with master.signals:
@@ -100,7 +100,7 @@ def run(
 
 
 class Master:
-    """Owns the estate, the provisions, the selector and the children's pipes; `close` it."""
+    """Owns the resources, the selector and the children's pipes; `close` it."""
 
     def __init__(
         self,
@@ -111,10 +111,10 @@ class Master:
         reread: Callable[[], Config],
         commands: Commands | None,
     ) -> None:
-        self._estate = legacy.estate
-        self._provisions = legacy.provisions
+        self._shared = legacy.shared
+        self._resources = legacy.resources
         self._fleet = legacy.fleet
-        self._running = {running.slot: running for running in legacy.running}
+        self._running = {running.row: running for running in legacy.running}
         self._plans: dict[int, Plan] = {}
         self._settling: tuple[events.Serving, float] | None = None
         """A reload that is done but for older workers that have not read their Drain; until when to wait for them."""
@@ -128,9 +128,9 @@ class Master:
         self._outcome: int | None = None
         self._events: deque[events.Event] = deque()
         self._feeding = False
-        self._operator = Operator(self._estate, self._fleet, self._provisions, self._feed, self._set_level)
-        self._names = Names(self._estate, self._provisions, self._tell_generation, self._fleet.verdicts.forget)
-        where = self._provision.config.proxy.control
+        self._operator = Operator(self._shared, self._fleet, self._resources, self._feed, self._set_level)
+        self._names = Names(self._shared, self._resources, self._tell_generation, self._fleet.health_news.forget)
+        where = self._serving_resources.config.proxy.control
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self.signals = Signals()
         self._do: dict[type[events.Action], Callable[[Any], None]] = {
@@ -146,12 +146,12 @@ class Master:
             events.StopListening: self._stop_listening,
             events.Exit: self._exit,
         }
-        self._on: dict[Signal, Callable[[Signal], None]] = {
+        self._on: dict[signal.Signals, Callable[[signal.Signals], None]] = {
             **dict.fromkeys(TERMINATE, self._on_terminate),
-            SIGCHLD: self._on_child,
-            SIGHUP: self._on_reload,
-            SIGUSR1: self._on_reopen,
-            SIGUSR2: self._on_upgrade,
+            signal.SIGCHLD: self._on_child,
+            signal.SIGHUP: self._on_reload,
+            signal.SIGUSR1: self._on_reopen,
+            signal.SIGUSR2: self._on_upgrade,
         }
 
     @property
@@ -161,16 +161,16 @@ class Master:
 
     def run(self) -> int:
         """Until the fleet says Exit; the exit code. Raises StartError when it never came to serving."""
-        provision = self._provision
-        config = provision.config
+        resources = self._serving_resources
+        config = resources.config
         self._selector.register(self.signals, selectors.EVENT_READ, self._on_signals)
         logger = log.get_logger()
-        warn(*self._estate.warnings, *provision.warnings())
+        warn(*self._shared.warnings, *resources.warnings())
         logger.info(
             "started",
             version=__version__,
             config=config.source,
-            workers=provision.workers,
+            workers=resources.workers,
             listeners=[str(listen.address) for listen in config.listen],
         )
         setproctitle(f"lbproxy: master ({config.source or 'no file'})")
@@ -179,14 +179,14 @@ class Master:
         if self._adopts:
             self._succeed()
         else:
-            self._feed(events.Prepared(1, provision.terms))
+            self._feed(events.Prepared(1, resources.terms))
         while self._outcome is None:
             for key, mask in self._selector.select(max(0.0, min(self._next_deadline() - time.monotonic(), LONGEST_WAIT))):
                 key.data(mask)
             self._feed(events.Tick())
             self._settle()
             now = time.monotonic()
-            self._estate.inspect_sockets(now)
+            self._shared.inspect_sockets(now)
             self._notifier.watchdog(now)
             if self._control is not None:
                 self._control.expire(now)
@@ -197,7 +197,7 @@ class Master:
         """We are new in an old process: its children are here, and a generation of ours is to follow them."""
         for running in self._running.values():
             self._selector.register(running.pipe, selectors.EVENT_READ, partial(self._on_pipe, running))
-        self._on_child(SIGCHLD)  # whoever died meanwhile
+        self._on_child(signal.SIGCHLD)  # whoever died meanwhile
         self._feed(events.ReloadWanted())
 
     def close(self) -> None:
@@ -208,9 +208,9 @@ class Master:
             running.pipe.close()
         self._selector.close()
         self.signals.close()
-        for provision in self._provisions.values():
-            provision.close()
-        self._estate.close()
+        for resources in self._resources.values():
+            resources.close()
+        self._shared.close()
         gc.unfreeze()
 
     def _next_deadline(self) -> float:
@@ -238,49 +238,49 @@ class Master:
     # ---- actions
 
     def _spawn(self, order: events.Spawn) -> None:
-        provision = self._provisions[order.generation]
+        resources = self._resources[order.generation]
         try:
-            running = spawn(order, self._estate, provision, self._mains[order.role], partial(self._close_in_child, provision))
+            running = spawn(order, self._shared, resources, self._mains[order.role], partial(self._close_in_child, resources))
         except OSError as error:
-            self._feed(events.SpawnFailed(order.slot, error.strerror or str(error)))
+            self._feed(events.SpawnFailed(order.row, error.strerror or str(error)))
             return
-        self._running[order.slot] = running
+        self._running[order.row] = running
         self._selector.register(running.pipe, selectors.EVENT_READ, partial(self._on_pipe, running))
-        self._feed(events.Spawned(order.slot, running.pid))
+        self._feed(events.Spawned(order.row, running.pid))
         if level := self._operator.level_of(order.generation):  # it takes the place of one that was told
             self._talk(running, lambda pipe: pipe.send(SetLogLevel(level)))
 
-    def _close_in_child(self, own: Provision) -> None:
+    def _close_in_child(self, own: GenerationResources) -> None:
         self._selector.close()
         self.signals.close()
         for running in self._running.values():
             running.pipe.close()
-        for provision in self._provisions.values():
-            if provision is not own:
-                provision.close()
+        for resources in self._resources.values():
+            if resources is not own:
+                resources.close()
         if self._control is not None:
             self._control.close_in_child()
-        if self._estate.pid_file is not None:
-            os.close(self._estate.pid_file.fileno())
+        if self._shared.pid_file is not None:
+            os.close(self._shared.pid_file.fileno())
 
     def _send(self, order: events.Send) -> None:
-        running = self._running.get(order.slot)
+        running = self._running.get(order.row)
         if running is not None:  # else it could not be forked, and the fleet is about to be told
             self._talk(running, lambda pipe: pipe.send(order.message))
 
     def _tell_drain(self, order: events.TellDrain) -> None:
-        """What the estate does not listen on any more closes with the last worker: it takes the queue along."""
-        running = self._running.get(order.slot)
+        """What the master does not listen on any more closes with the last worker: it takes the queue along."""
+        running = self._running.get(order.row)
         if running is None:
             return
-        listeners = self._provisions[running.generation].listeners
-        closing = [str(index) for index, one in enumerate(listeners) if one.listen.address not in self._estate.sockets]
+        listeners = self._resources[running.generation].listeners
+        closing = [str(index) for index, one in enumerate(listeners) if one.listen.address not in self._shared.sockets]
         limits = (order.timeout, order.idle, order.tunnel)
         timeout, idle, tunnel = (min(round(seconds * 1000), MAX_TIMEOUT_MS) for seconds in limits)
-        self._send(events.Send(order.slot, Drain(timeout, idle, tunnel, ",".join(closing))))
+        self._send(events.Send(order.row, Drain(timeout, idle, tunnel, ",".join(closing))))
 
     def _kill(self, order: events.Kill) -> None:
-        running = self._running.get(order.slot)
+        running = self._running.get(order.row)
         if running is not None:
             os.kill(running.pid, order.signal)  # not reaped yet, so the number is still its own
 
@@ -292,10 +292,10 @@ class Master:
         self._operator.reload_begins()
         self._notifier.reloading(time.monotonic_ns() // 1000, "reloading")
         log.get_logger().info("reload.begun", generation=order.number)
-        serving = self._provision
+        serving = self._serving_resources
         try:
             wanted = self._reread()
-            fresh = provide(self._estate, effective(serving.config, wanted), self._provisions.values(), serving)
+            fresh = provide(self._shared, effective(serving.config, wanted), self._resources.values(), serving)
         except ConfigError as error:
             self._feed(events.PrepareFailed(order.number, "\n".join(map(str, error.complaints))))
         except (StartError, OSError) as error:
@@ -306,23 +306,23 @@ class Master:
         else:
             touched = [path for path, digest in fresh.digests.items() if serving.digests.get(path, digest) != digest]
             self._plans[order.number] = plan(serving.config, wanted, touched)
-            self._provisions[order.number] = fresh
+            self._resources[order.number] = fresh
             warn(*fresh.warnings())
             self._feed(events.Prepared(order.number, fresh.terms))
 
     def _serving(self, order: events.Serving) -> None:
-        provision = self._provisions[order.generation]
-        self._estate.ledger.cells[Header.GENERATION] = order.generation
-        self._estate.stop_listening(keep=provision.addresses)
-        self._notifier.ready(f"generation {order.generation}, workers: {provision.workers}")
+        resources = self._resources[order.generation]
+        self._shared.ledger.cells[Header.GENERATION] = order.generation
+        self._shared.stop_listening(keep=resources.addresses)
+        self._notifier.ready(f"generation {order.generation}, workers: {resources.workers}")
         if not self._served:
             self._served = True
             if self._on_ready is not None:
                 self._on_ready()
             return
         self._settle(patient=False)  # the reload before, if its old workers are still busy
-        log.configure(provision.config.log, role="master")
-        setproctitle(f"lbproxy: master (generation {order.generation}, {provision.config.source or 'no file'})")
+        log.configure(resources.config.log, role="master")
+        setproctitle(f"lbproxy: master (generation {order.generation}, {resources.config.source or 'no file'})")
         self._settling = order, time.monotonic() + SETTLE_TIME
 
     def _settle(self, *, patient: bool = True) -> None:
@@ -330,9 +330,9 @@ class Master:
         if self._settling is None:
             return
         order, until = self._settling
-        cells = self._estate.ledger.cells
-        older = [one.slot for one in self._running.values() if one.role is Role.WORKER and one.generation < order.generation]
-        if patient and time.monotonic() < until and any(cells[scalar_at(slot, Scalar.ACCEPTING)] for slot in older):
+        cells = self._shared.ledger.cells
+        older = [one.row for one in self._running.values() if one.role is Role.WORKER and one.generation < order.generation]
+        if patient and time.monotonic() < until and any(cells[scalar_at(row, Scalar.ACCEPTING)] for row in older):
             return
         self._settling = None
         done = self._plans.pop(order.generation)
@@ -342,24 +342,24 @@ class Master:
     def _rejected(self, order: events.Rejected) -> None:
         self._plans.pop(order.number, None)
         if self._fleet.stop is None:
-            self._estate.discard_sockets(self._provision.addresses)
+            self._shared.discard_sockets(self._serving_resources.addresses)
             self._notifier.ready(f"a reload failed: {order.why}")
         self._operator.reload_rejected(order.number, order.why)
 
     def _forget(self, order: events.Forget) -> None:
-        self._provisions.pop(order.number).close()
+        self._resources.pop(order.number).close()
 
     def _stop_listening(self, _: events.StopListening) -> None:
         self._settle(patient=False)  # now: by its time everything may be gone
-        self._estate.stop_listening()
-        timeout = self._provision.config.proxy.drain_timeout
+        self._shared.stop_listening()
+        timeout = self._serving_resources.config.proxy.drain_timeout
         self._notifier.stopping("draining", within=timeout + DRAIN_GRACE + ABANDON_AFTER)
 
     @property
-    def _provision(self) -> Provision:
+    def _serving_resources(self) -> GenerationResources:
         """What clients meet; before anything serves, the first."""
         serving = self._fleet.serving
-        return self._provisions[serving.number if serving is not None else min(self._provisions)]
+        return self._resources[serving.number if serving is not None else min(self._resources)]
 
     def _set_level(self, message: SetLogLevel) -> None:
         log.set_level(message.level)
@@ -376,7 +376,7 @@ class Master:
     # ---- pipes
 
     def _on_pipe(self, running: Running, mask: int) -> None:
-        if self._running.get(running.slot) is not running:
+        if self._running.get(running.row) is not running:
             return  # reaped earlier in this turn
         if mask & selectors.EVENT_READ:
             self._hear(running)
@@ -391,15 +391,15 @@ class Master:
                 self._names.heard(name)
         except FrameError as error:
             self._stop_watching(running)
-            self._feed(events.PipeBroken(running.slot, str(error)))
+            self._feed(events.PipeBroken(running.row, str(error)))
             return False
         if messages is None:
             self._stop_watching(running)
-            self._feed(events.PipeEnded(running.slot))
+            self._feed(events.PipeEnded(running.row))
             return False
         for message in messages:
             if not isinstance(message, Resolved) or running.role is not Role.CONTROL:  # a breach, if it is no control's
-                self._feed(events.Said(running.slot, message))
+                self._feed(events.Said(running.row, message))
         return bool(messages)
 
     def _tell_generation(self, number: int, message: Message) -> None:
@@ -413,10 +413,10 @@ class Master:
             say(running.pipe)
         except ConnectionLost:
             self._stop_watching(running)
-            self._feed(events.PipeEnded(running.slot))
+            self._feed(events.PipeEnded(running.row))
         except StreamError as error:
             self._stop_watching(running)
-            self._feed(events.PipeBroken(running.slot, str(error)))
+            self._feed(events.PipeBroken(running.row, str(error)))
         else:
             if running.pipe in self._selector.get_map():
                 wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if running.pipe.queued else 0)
@@ -429,15 +429,15 @@ class Master:
     # ---- signals
 
     def _on_signals(self, _: int) -> None:
-        for number in sorted(self.signals.take(), key=lambda number: number is SIGUSR2):  # what comes after that one is lost
+        for number in sorted(self.signals.take(), key=lambda number: number is signal.SIGUSR2):  # what comes after that one is lost
             self._on[number](number)
 
-    def _on_terminate(self, number: Signal) -> None:
+    def _on_terminate(self, number: signal.Signals) -> None:
         self._feed(events.Terminate(number.name))
 
-    def _on_child(self, _: Signal) -> None:
+    def _on_child(self, _: signal.Signals) -> None:
         """Reap everybody who is dead: several deaths may share one signal, and as process 1 we inherit strangers."""
-        slots = {running.pid: slot for slot, running in self._running.items()}
+        rows = {running.pid: row for row, running in self._running.items()}
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -445,8 +445,8 @@ class Master:
                 return
             if pid == 0:
                 return
-            if pid in slots:
-                self._bury(self._running[slots[pid]], status)
+            if pid in rows:
+                self._bury(self._running[rows[pid]], status)
 
     def _bury(self, running: Running, status: int) -> None:
         for _ in range(LAST_WORDS):
@@ -454,23 +454,23 @@ class Master:
                 break
         self._stop_watching(running)
         running.pipe.close()
-        del self._running[running.slot]
-        self._settle_accounts(running.slot)
-        rows = (other.slot for other in self._running.values() if other.role is Role.WORKER)
-        self._estate.ledger.set_children(max(rows, default=-1) + 1)
-        self._feed(events.Died(running.slot, status))
+        del self._running[running.row]
+        self._settle_accounts(running.row)
+        rows = (other.row for other in self._running.values() if other.role is Role.WORKER)
+        self._shared.ledger.set_children(max(rows, default=-1) + 1)
+        self._feed(events.Died(running.row, status))
 
-    def _settle_accounts(self, slot: int) -> None:
+    def _settle_accounts(self, row: int) -> None:
         """A dead child's lock, gauges and counts. Its row is what it wrote: numbers that do not add up must not bring us down."""
-        ledger = self._estate.ledger
-        PickLock.forgive(self._estate.pick_lock, ledger, slot)
-        if not ledger.retire_row(slot):
-            log.get_logger().error("ledger.corrupt", child=slot, why="it counted what cannot be")
+        ledger = self._shared.ledger
+        PickLock.forgive(self._shared.pick_lock, ledger, row)
+        if not ledger.retire_row(row):
+            log.get_logger().error("ledger.corrupt", child=row, why="it counted what cannot be")
 
-    def _on_reload(self, _: Signal) -> None:
+    def _on_reload(self, _: signal.Signals) -> None:
         self._feed(events.ReloadWanted())
 
-    def _on_upgrade(self, _: Signal) -> None:
+    def _on_upgrade(self, _: signal.Signals) -> None:
         """Execute ourselves again, on new code."""
         commands = self._commands
         if commands is None:
@@ -488,13 +488,13 @@ class Master:
         self._notifier.reloading(time.monotonic_ns() // 1000, "upgrading")
         kept, noted = self._notifier.environment, self.signals.take
         try:
-            execute(commands, self._estate, self._provisions, self._fleet, self._running.values(), kept, noted, time.monotonic())
+            execute(commands, self._shared, self._resources, self._fleet, self._running.values(), kept, noted, time.monotonic())
         except OSError as error:
             log.get_logger().error("upgrade.failed", why=error.strerror or str(error))
             self._notifier.ready("an upgrade failed")
 
-    def _on_reopen(self, _: Signal) -> None:
+    def _on_reopen(self, _: signal.Signals) -> None:
         """The access log was rotated: workers get a descriptor of the new file, which they may have no right to open."""
-        for number, provision in self._provisions.items():
+        for number, resources in self._resources.items():
             workers = [one for one in self._running.values() if one.role is Role.WORKER and one.generation == number]
-            rotation.reopen(number, provision, workers, self._talk)
+            rotation.reopen(number, resources, workers, self._talk)

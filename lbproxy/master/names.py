@@ -21,7 +21,7 @@ from lbproxy.balance.endpoints import Endpoint
 from lbproxy.config.model import Address, Pool
 from lbproxy.errors import FrameError, StartError
 from lbproxy.ipc.messages import Placed, Resolved
-from lbproxy.master.prepare import Estate, Provision
+from lbproxy.master.prepare import GenerationResources, MasterResources
 from lbproxy.names.answer import literal_addresses
 from lbproxy.observe import log
 
@@ -30,7 +30,7 @@ class _Use(NamedTuple):
     """A backend that is written with the name, in one generation."""
 
     generation: int
-    provision: Provision
+    resources: GenerationResources
     pool: Pool
     address: Address
 
@@ -53,15 +53,15 @@ class Names:
 
     def __init__(
         self,
-        estate: Estate,
-        provisions: Mapping[int, Provision],
+        shared: MasterResources,
+        resources: Mapping[int, GenerationResources],
         tell: Callable[[int, Placed], None],
         forget: Callable[[str, Iterable[str]], None],
     ) -> None:
-        """`provisions`: of the living generations, by number. `tell` sends to all children of one; `forget` is told of backends of
+        """`resources`: of the living generations, by number. `tell` sends to all children of one; `forget` is told of backends of
         a pool that are gone: what was said of them means nothing any more."""
-        self._estate = estate
-        self._provisions = provisions
+        self._shared = shared
+        self._resources = resources
         self._tell = tell
         self._forget = forget
 
@@ -71,7 +71,7 @@ class Names:
             addresses = literal_addresses(message.addresses)
         except ValueError as error:
             raise FrameError(f"Resolved.addresses: {error}") from error
-        known = self._estate.book.addresses.get(message.name)
+        known = self._shared.name_state.addresses.get(message.name)
         if known is None or known == addresses:
             return  # a reload dropped the name meanwhile; or it was told twice
         uses = list(self._uses(message.name))
@@ -80,36 +80,36 @@ class Names:
         except StartError as error:
             log.get_logger().warning("names.no_room", name=message.name, why=str(error))  # control will say it again
             return
-        self._estate.book.addresses[message.name] = addresses
+        self._shared.name_state.addresses[message.name] = addresses
         before = self._slots()
         moves = [_move(use, [Endpoint(ip, slots[use.identity(ip)]) for ip in addresses]) for use in uses]
-        self._estate.book.leave(before - self._slots(), time.monotonic())
+        self._shared.name_state.leave(before - self._slots(), time.monotonic())
         for move in moves:
-            self._estate.book.begin(self._estate.ledger, move.added, before)
+            self._shared.name_state.begin(self._shared.ledger, move.added, before)
             for backend in move.added:  # also one whose slot an older generation has kept meanwhile
-                self._estate.book.obey(self._estate.ledger, backend)
+                self._shared.name_state.obey(self._shared.ledger, backend)
         for move in moves:
             text = endpoints.endpoints_as_text(move.there)
             self._tell(move.use.generation, Placed(move.use.pool.name, str(move.use.address), text))
         self._log(moves)
 
     def _uses(self, name: str) -> Iterator[_Use]:
-        for number, provision in sorted(self._provisions.items()):
-            for pool in provision.config.pools:
-                if provision.backends.get(pool.name):
+        for number, resources in sorted(self._resources.items()):
+            for pool in resources.config.pools:
+                if resources.backends.get(pool.name):
                     addresses = (written.address for written in pool.backends if written.address.host == name)
-                    yield from (_Use(number, provision, pool, address) for address in addresses)
+                    yield from (_Use(number, resources, pool, address) for address in addresses)
 
     def _assign(self, identities: Collection[str]) -> Mapping[str, int]:
         """Their slots. Raises StartError when there is no room."""
-        taken = self._estate.book.taken(self._estate.ledger, self._provisions.values(), time.monotonic())
-        assignment = self._estate.slots.assign(identities, taken)
+        taken = self._shared.name_state.taken(self._shared.ledger, self._resources.values(), time.monotonic())
+        assignment = self._shared.slot_table.assign(identities, taken)
         for slot in assignment.fresh:
-            self._estate.ledger.forget_slot(slot)
+            self._shared.ledger.forget_slot(slot)
         return assignment.slots
 
     def _slots(self) -> frozenset[int]:
-        return frozenset[int]().union(*(provision.slots for provision in self._provisions.values()))
+        return frozenset[int]().union(*(resources.slots for resources in self._resources.values()))
 
     def _log(self, moves: Iterable[_Move]) -> None:
         """Each once, though several generations have it; the newest one's words."""
@@ -121,9 +121,9 @@ class Names:
 
 def _move(use: _Use, there: list[Endpoint]) -> _Move:
     """Give the generation its new backends."""
-    backends = use.provision.backends
+    backends = use.resources.backends
     old = backends[use.pool.name]
     new = backends[use.pool.name] = endpoints.relocate(use.pool, old, use.address, there)
     before, after = {backend.slot for backend in old}, {backend.slot for backend in new}
-    use.provision.slots = use.provision.slots - before | after
+    use.resources.slots = use.resources.slots - before | after
     return _Move(use, there, [one for one in new if one.slot not in before], [one for one in old if one.slot not in after])

@@ -1,5 +1,5 @@
-"""Everything that is opened, read and resolved before a fork, sorted by how long it lives: an *estate* as long as the master, a
-*provision* as long as a generation.
+"""Everything that is opened, read and resolved before a fork, sorted by how long it lives: MasterResources (`shared`) as long as
+the master, GenerationResources as long as a generation.
 
 Nothing of it is done by a child: it may be unprivileged by then, and a mistake must show before anything runs.
 """
@@ -27,13 +27,14 @@ from lbproxy.balance.slots import SlotTable
 from lbproxy.config.descriptors import wanted
 from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import Complaint, StartError, by_place
-from lbproxy.master import access_log, descriptors, privileges, resolve, scratch, sockets
-from lbproxy.master.book import Book
-from lbproxy.master.cores import auto_workers
-from lbproxy.master.events import Terms
-from lbproxy.master.pidfile import PidFile
-from lbproxy.master.sockets import explain_file
-from lbproxy.master.unix_listener import UnixListener, discard
+from lbproxy.master import resolve
+from lbproxy.master.fleet.events import Terms
+from lbproxy.master.name_state import NameState
+from lbproxy.master.system import access_log, descriptors, privileges, scratch, sockets
+from lbproxy.master.system.cores import auto_workers
+from lbproxy.master.system.pidfile import PidFile
+from lbproxy.master.system.sockets import explain_file
+from lbproxy.master.system.unix_listener import UnixListener, discard
 from lbproxy.net.no_newcomers import drop_newcomers
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import contexts
@@ -62,8 +63,8 @@ class Listening(NamedTuple):
 
 
 @dataclass(slots=True)
-class Provision:
-    """What a generation inherits. Its sockets are the estate's."""
+class GenerationResources:
+    """What one generation inherits. Its listening sockets are the master's."""
 
     config: Config
     workers: int
@@ -127,12 +128,12 @@ def wakeups() -> tuple[int, ...]:
 
 
 @dataclass(slots=True)
-class Estate:
-    """What the master keeps for its life, over all generations."""
+class MasterResources:
+    """What the master keeps for its life, and all generations share."""
 
     ledger: Ledger
     pick_lock: RawLock
-    slots: SlotTable
+    slot_table: SlotTable
     account: privileges.Account | None
     pid_file: PidFile | None
     sockets: dict[Address, socket.socket] = field(default_factory=dict)
@@ -143,7 +144,7 @@ class Estate:
     """TLS listeners' contexts, which hold the session-ticket keys (tls/contexts.py)."""
     wakeups: tuple[int, ...] = ()
     """Descriptors with which workers wake each other: see Handover."""
-    book: Book = field(default_factory=Book)
+    name_state: NameState = field(default_factory=NameState)
     memory: int = -1
     """The ledger's descriptor."""
     warnings: list[tuple[str, str]] = field(default_factory=list)
@@ -191,39 +192,48 @@ class Estate:
             self.pid_file.release()
 
 
-def prepare(config: Config, inherited: Mapping[Address, socket.socket] = sockets.NONE) -> tuple[Estate, Provision]:
+def prepare(
+    config: Config, inherited: Mapping[Address, socket.socket] = sockets.NONE
+) -> tuple[MasterResources, GenerationResources]:
     """For the first generation. Raises StartError and ConfigError; then everything that was opened on the way is closed again.
 
-    `inherited`: listening sockets that are there already; they are the estate's from now on.
+    `inherited`: listening sockets that are there already; they are the master's from now on.
     """
     with ExitStack() as undo:
         account = privileges.account_for(config)
         if account is not None:
             privileges.try_drop(config, account)
         memory, ledger, pick_lock = shared_memory()
-        estate = Estate(ledger, pick_lock, SlotTable(), account, None, dict(inherited), lent=frozenset(inherited), memory=memory)
-        estate.wakeups = wakeups()
-        undo.callback(estate.close)
+        shared = MasterResources(
+            ledger, pick_lock, SlotTable(), account, None, dict(inherited), lent=frozenset(inherited), memory=memory
+        )
+        shared.wakeups = wakeups()
+        undo.callback(shared.close)
         if config.proxy.pid_file is not None:
-            estate.pid_file = PidFile(config.proxy.pid_file)
-        provision = provide(estate, config)
-        estate.warnings += _warnings(config)
-        unnamed = set(inherited) - provision.addresses
-        estate.warnings += [("socket.unused", f"the service manager listens on {address}, we do not") for address in unnamed]
-        estate.discard_sockets(provision.addresses)
+            shared.pid_file = PidFile(config.proxy.pid_file)
+        resources = provide(shared, config)
+        shared.warnings += _warnings(config)
+        unnamed = set(inherited) - resources.addresses
+        shared.warnings += [("socket.unused", f"the service manager listens on {address}, we do not") for address in unnamed]
+        shared.discard_sockets(resources.addresses)
         undo.pop_all()  # all is well: nothing to undo
-        return estate, provision
+        return shared, resources
 
 
-def provide(estate: Estate, config: Config, living: Collection[Provision] = (), serving: Provision | None = None) -> Provision:
-    """What a generation with this configuration needs; the estate changes only when all of it can be had. Raises StartError.
+def provide(
+    shared: MasterResources,
+    config: Config,
+    living: Collection[GenerationResources] = (),
+    serving: GenerationResources | None = None,
+) -> GenerationResources:
+    """What a generation with this configuration needs; `shared` changes only when all of it can be had. Raises StartError.
 
     `living`: older generations, whose slots of the ledger are taken. `serving`: the one of them that is taken over from.
     """
     workers = count_workers(config)
     keys = [contexts.outer_key(listen) if listen.certificates else None for listen in config.listen]
     outers = {
-        key: estate.outers.get(key) or contexts.outer_context(listen)
+        key: shared.outers.get(key) or contexts.outer_context(listen)
         for key, listen in zip(keys, config.listen, strict=True)
         if key is not None
     }
@@ -234,43 +244,43 @@ def provide(estate: Estate, config: Config, living: Collection[Provision] = (), 
             shown = [_credentials(listen, store) for listen in config.listen]
             pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
             pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
-        addresses, notes = resolve.resolve(config, estate.book.addresses)
+        addresses, notes = resolve.resolve(config, shared.name_state.addresses)
         pools = endpoints.unplaced(config, addresses)
-        bound = sockets.open_listeners(config, sys.executable, estate.sockets)
+        bound = sockets.open_listeners(config, sys.executable, shared.sockets)
         for sock in bound:
-            if sock not in estate.sockets.values():
+            if sock not in shared.sockets.values():
                 undo.callback(discard, sock)
-        metrics_socket = sockets.open_metrics(config, sys.executable, estate.sockets)
-        if metrics_socket is not None and metrics_socket not in estate.sockets.values():
+        metrics_socket = sockets.open_metrics(config, sys.executable, shared.sockets)
+        if metrics_socket is not None and metrics_socket not in shared.sockets.values():
             undo.callback(metrics_socket.close)
         scratch.try_out(config)
         access_fd = access_log.open_access_log(config)
         if access_fd >= 0:
             undo.callback(os.close, access_fd)
-        busy = estate.book.taken(estate.ledger, living, time.monotonic())
+        busy = shared.name_state.taken(shared.ledger, living, time.monotonic())
         counted = endpoints.identities(config, pools) + list(map(_identity, config.listen))
-        assignment = estate.slots.assign(counted, busy)
+        assignment = shared.slot_table.assign(counted, busy)
         undo.pop_all()  # all is well: nothing to undo
     slots = frozenset(assignment.slots.values())
     backends = endpoints.placed(pools, assignment.slots)
     for slot in assignment.fresh:
-        estate.ledger.forget_slot(slot)
+        shared.ledger.forget_slot(slot)
     everybody = [backend for pool in backends.values() for backend in pool]
-    estate.book.begin(estate.ledger, everybody, serving.slots if serving is not None else slots)
-    held = {one.outer for provision in living for one in provision.listeners}
-    estate.outers = {key: outer for key, outer in estate.outers.items() if outer in held} | outers
+    shared.name_state.begin(shared.ledger, everybody, serving.slots if serving is not None else slots)
+    held = {one.outer for resources in living for one in resources.listeners}
+    shared.outers = {key: outer for key, outer in shared.outers.items() if outer in held} | outers
     for listen, sock in zip(config.listen, bound, strict=True):
-        if isinstance(sock, UnixListener) and estate.sockets.get(listen.address) is sock:
-            estate.warnings += _granted(sock, listen)
-    estate.sockets |= dict(zip((listen.address for listen in config.listen), bound, strict=True))
+        if isinstance(sock, UnixListener) and shared.sockets.get(listen.address) is sock:
+            shared.warnings += _granted(sock, listen)
+    shared.sockets |= dict(zip((listen.address for listen in config.listen), bound, strict=True))
     if metrics_socket is not None and config.metrics.address is not None:
-        estate.sockets[config.metrics.address] = metrics_socket
+        shared.sockets[config.metrics.address] = metrics_socket
     contexts_of = [outers[key] if key is not None else None for key in keys]
     seats = [assignment.slots[_identity(listen)] for listen in config.listen]
     listeners = tuple(map(Listening, config.listen, bound, contexts_of, shown, seats))
-    in_use = {name for provision in living for name in endpoints.names_in(provision.config)}
-    estate.book.addresses = {name: known for name, known in estate.book.addresses.items() if name in in_use} | addresses
-    return Provision(
+    in_use = {name for resources in living for name in endpoints.names_in(resources.config)}
+    shared.name_state.addresses = {name: known for name, known in shared.name_state.addresses.items() if name in in_use} | addresses
+    return GenerationResources(
         config,
         workers,
         listeners,

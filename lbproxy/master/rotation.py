@@ -8,29 +8,29 @@ from functools import partial
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import ReopenLogs
 from lbproxy.ipc.pipe import MasterPipe
-from lbproxy.master import access_log
-from lbproxy.master.prepare import Provision
+from lbproxy.master.prepare import GenerationResources
 from lbproxy.master.spawn import Running
+from lbproxy.master.system import access_log
 from lbproxy.observe import log
 
 Talk = Callable[[Running, Callable[[MasterPipe], None]], None]
 """Writes to a child's pipe, and looks after what is left to write."""
 
 
-def reopen(generation: int, provision: Provision, workers: Iterable[Running], talk: Talk) -> None:
+def reopen(generation: int, resources: GenerationResources, workers: Iterable[Running], talk: Talk) -> None:
     """For the workers of one generation. Where it cannot be, the old file goes on, and the log says so."""
     try:
-        fresh = access_log.open_access_log(provision.config)
+        fresh = access_log.open_access_log(resources.config)
     except StartError as error:
         log.get_logger().error("logs.not_reopened", generation=generation, why=str(error))
         return
     if fresh < 0:
         return
-    provision.close_access()
-    provision.access_fd = fresh
+    resources.close_access()
+    resources.access_fd = fresh
     for running in workers:
         try:
             talk(running, partial(MasterPipe.send_fd, message=ReopenLogs(), descriptor=fresh))
         except OSError as error:
             log.get_logger().error("logs.not_reopened", pid=running.pid, why=error.strerror)
-    log.get_logger().info("logs.reopened", generation=generation, access=provision.config.log.access)
+    log.get_logger().info("logs.reopened", generation=generation, access=resources.config.log.access)

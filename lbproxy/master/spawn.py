@@ -28,14 +28,15 @@ from lbproxy.ipc.codec import encode
 from lbproxy.ipc.handover import BoundListener, ChildLoader, ChildMain, Handover
 from lbproxy.ipc.messages import Failed
 from lbproxy.ipc.pipe import MasterPipe, socket_pair
-from lbproxy.master import anew, scratch, signals
-from lbproxy.master.child import Role
-from lbproxy.master.environment import forget_others
-from lbproxy.master.events import Spawn
+from lbproxy.master import anew
+from lbproxy.master.fleet.child import Role
+from lbproxy.master.fleet.events import Spawn
 from lbproxy.master.forker import Forker, close_copies
-from lbproxy.master.ledger_map import protect
-from lbproxy.master.prepare import Estate, Listening, Provision
-from lbproxy.master.privileges import Account, drop, no_new_privileges
+from lbproxy.master.prepare import GenerationResources, Listening, MasterResources
+from lbproxy.master.system import scratch, signals
+from lbproxy.master.system.environment import forget_others
+from lbproxy.master.system.ledger_map import protect
+from lbproxy.master.system.privileges import Account, drop, no_new_privileges
 from lbproxy.observe import log, standard
 from lbproxy.observe.process import rss_kib
 from lbproxy.sandbox import walls
@@ -52,7 +53,7 @@ LAST_WORDS = 0.5
 class Running:
     """A child and the master's end of its pipe."""
 
-    slot: int
+    row: int
     generation: int
     role: Role
     pid: int
@@ -62,36 +63,40 @@ class Running:
 Start = ChildLoader | anew.Program
 
 
-def spawn(order: Spawn, estate: Estate, provision: Provision, start: Start, close_masters: Callable[[], None]) -> Running:
+def spawn(
+    order: Spawn, shared: MasterResources, resources: GenerationResources, start: Start, close_masters: Callable[[], None]
+) -> Running:
     """Fork. `close_masters` closes, in the child, every descriptor of the master that is no child's business. Raises OSError."""
     ours, theirs = socket_pair()
     if order.role is Role.WORKER:
-        estate.ledger.open_row(order.slot)
+        shared.ledger.open_row(order.row)
     if isinstance(start, anew.Program) and start.forker is not None:
         try:
-            pid = _by_forker(start.forker, order, estate, provision, theirs)
+            pid = _by_forker(start.forker, order, shared, resources, theirs)
         except OSError as error:
             log.get_logger().warning("forker.gone", why=error.strerror or str(error), then="control is executed anew")
         else:
             theirs.close()
-            return Running(order.slot, order.generation, order.role, pid, MasterPipe(ours))
+            return Running(order.row, order.generation, order.role, pid, MasterPipe(ours))
     _flush()
     signals.block()
     try:
         pid = os.fork()
         if pid == 0:
-            _live(order, estate, provision, start, ours, theirs, close_masters)
+            _live(order, shared, resources, start, ours, theirs, close_masters)
     except OSError:
         ours.close()
         raise
     finally:
         theirs.close()
         signals.unblock()
-    return Running(order.slot, order.generation, order.role, pid, MasterPipe(ours))
+    return Running(order.row, order.generation, order.role, pid, MasterPipe(ours))
 
 
-def _by_forker(forker: anew.Forks, order: Spawn, estate: Estate, provision: Provision, pipe: socket.socket) -> int:
-    descriptors = anew.bequeath(order, estate, provision, pipe)
+def _by_forker(
+    forker: anew.Forks, order: Spawn, shared: MasterResources, resources: GenerationResources, pipe: socket.socket
+) -> int:
+    descriptors = anew.bequeath(order, shared, resources, pipe)
     try:
         return forker.fork(descriptors)
     finally:
@@ -101,8 +106,8 @@ def _by_forker(forker: anew.Forks, order: Spawn, estate: Estate, provision: Prov
 
 def _live(
     order: Spawn,
-    estate: Estate,
-    provision: Provision,
+    shared: MasterResources,
+    resources: GenerationResources,
     start: Start,
     ours: socket.socket,
     theirs: socket.socket,
@@ -114,13 +119,13 @@ def _live(
         close_copies()
         close_masters()
         signals.unblock()
-        _introduce(order, provision.config)
+        _introduce(order, resources.config)
         if isinstance(start, anew.Program):
-            anew.execute(start, order, estate, provision, theirs)
+            anew.execute(start, order, shared, resources, theirs)
         forget_others()
         # Before the imports, which take long: a listening socket lives as long as its last copy, and here nobody accepts from it.
-        handover = _handover(order, estate, provision, theirs)
-        return _unprivileged(start, estate.account, handover)
+        handover = _handover(order, shared, resources, theirs)
+        return _unprivileged(start, shared.account, handover)
 
     _to_the_end(work, theirs)
 
@@ -220,34 +225,34 @@ def title(order: Spawn) -> str:
     return f"lbproxy: {who} (generation {order.generation})"
 
 
-def _handover(order: Spawn, estate: Estate, provision: Provision, pipe: socket.socket) -> Handover:
+def _handover(order: Spawn, shared: MasterResources, resources: GenerationResources, pipe: socket.socket) -> Handover:
     """The child's inheritance; what belongs to others, of this generation or another, is closed."""
     worker = order.role is Role.WORKER
-    metrics_socket = None if worker else provision.metrics_socket
-    metrics = provision.config.metrics.address
-    estate.keep_sockets({listen.address for listen in provision.config.listen} if worker else {metrics} if metrics else ())
+    metrics_socket = None if worker else resources.metrics_socket
+    metrics = resources.config.metrics.address
+    shared.keep_sockets({listen.address for listen in resources.config.listen} if worker else {metrics} if metrics else ())
     if not worker:
-        provision.close()
-        estate.mute()
+        resources.close()
+        shared.mute()
     with overwriting():
-        listeners = tuple(map(_bound, provision.listeners)) if worker else ()
-    if provision.keys is not None:
-        provision.keys.close()
-    protect(estate.ledger, estate.memory, writable(order.slot, worker=worker))
+        listeners = tuple(map(_bound, resources.listeners)) if worker else ()
+    if resources.keys is not None:
+        resources.keys.close()
+    protect(shared.ledger, shared.memory, writable(order.row, worker=worker))
     return Handover(
-        config=provision.config,
+        config=resources.config,
         generation=order.generation,
-        child=order.slot,
+        child=order.row,
         worker=order.worker,
-        ledger=estate.ledger,
-        pick_lock=estate.pick_lock,
+        ledger=shared.ledger,
+        pick_lock=shared.pick_lock,
         listeners=listeners,
-        backends=provision.backends,
-        pool_contexts=provision.pool_contexts,
-        access_fd=provision.access_fd if worker else -1,
+        backends=resources.backends,
+        pool_contexts=resources.pool_contexts,
+        access_fd=resources.access_fd if worker else -1,
         metrics_socket=metrics_socket,
         pipe=pipe,
-        wakeups=estate.wakeups,
+        wakeups=shared.wakeups,
     )
 
 

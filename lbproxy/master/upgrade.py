@@ -2,8 +2,8 @@
 
 Theory of operation. execve replaces the program and leaves the process: children stay children, descriptors that are not
 close-on-exec stay open, blocked signals stay blocked. So the old program tries the new code first (`lbproxy check` with it: it has
-to load, and to like the configuration), writes down what it knows (a *bequest*: JSON in a memfd) and executes it. The new program
-takes the bequest, finds the old workers serving as before, and reloads: a generation on the new code takes over as in any reload,
+to load, and to like the configuration), writes down what it knows (a *legacy*: JSON in a memfd) and executes it. The new program
+takes the legacy, finds the old workers serving as before, and reloads: a generation on the new code takes over as in any reload,
 and if it cannot, the old workers serve on. They are not replaced any more when they die (their certificates and contexts went with
 the old program); a reload is tried instead.
 
@@ -33,21 +33,21 @@ from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import SILENCE_LIMIT
 from lbproxy.ipc.pipe import MasterPipe
-from lbproxy.master import privileges, signals
-from lbproxy.master.book import Book
-from lbproxy.master.child import FOREVER, Child, Phase, Role
-from lbproxy.master.events import Terms
-from lbproxy.master.fleet import Fleet
-from lbproxy.master.generation import Generation, Post, Stage
-from lbproxy.master.pidfile import PidFile
-from lbproxy.master.prepare import Estate, Listening, Provision, shared_lock, shared_memory, wakeups
+from lbproxy.master.fleet.child import FOREVER, Child, Phase, Role
+from lbproxy.master.fleet.events import Terms
+from lbproxy.master.fleet.fleet import Fleet
+from lbproxy.master.fleet.generation import Generation, Post, Stage
+from lbproxy.master.name_state import NameState
+from lbproxy.master.prepare import GenerationResources, Listening, MasterResources, shared_lock, shared_memory, wakeups
 from lbproxy.master.spawn import LAST_WORDS, Running
-from lbproxy.master.unix_listener import UnixListener
+from lbproxy.master.system import privileges, signals
+from lbproxy.master.system.pidfile import PidFile
+from lbproxy.master.system.unix_listener import UnixListener
 from lbproxy.observe import standard
 
 VARIABLE = "LBPROXY_BEQUEST"
-"""Names the bequest's descriptor."""
-MEMORY = "lbproxy-bequest"
+"""Names the legacy's descriptor."""
+MEMORY = "lbproxy-legacy"
 """The memfd's name."""
 FORMAT = 1
 TRIAL_TIME = 20.0
@@ -64,8 +64,8 @@ class Commands(NamedTuple):
 class Legacy(NamedTuple):
     """What a new program starts with."""
 
-    estate: Estate
-    provisions: dict[int, Provision]
+    shared: MasterResources
+    resources: dict[int, GenerationResources]
     fleet: Fleet
     running: list[Running]
 
@@ -87,8 +87,8 @@ def trial(command: Sequence[str]) -> str:
 
 def execute(
     commands: Commands,
-    estate: Estate,
-    provisions: Mapping[int, Provision],
+    shared: MasterResources,
+    resources: Mapping[int, GenerationResources],
     fleet: Fleet,
     running: Iterable[Running],
     environment: Mapping[str, str],
@@ -100,54 +100,54 @@ def execute(
     `environment`: variables that this program took away and the next one needs (the service manager's). `noted` gives, once, the
     signals that came and were not acted on.
     """
-    ledger = estate.memory
-    kept = [sock.fileno() for sock in estate.sockets.values()] + [one.pipe.fileno() for one in running] + [ledger]
-    if estate.pid_file is not None:
-        kept.append(estate.pid_file.fileno())
+    ledger = shared.memory
+    kept = [sock.fileno() for sock in shared.sockets.values()] + [one.pipe.fileno() for one in running] + [ledger]
+    if shared.pid_file is not None:
+        kept.append(shared.pid_file.fileno())
     told = {
         "format": FORMAT,
         "pid": os.getpid(),
         "last": fleet.last,
-        "sockets": [[*address, sock.fileno()] for address, sock in estate.sockets.items()],
-        "lent": [list(address) for address in estate.lent],
+        "sockets": [[*address, sock.fileno()] for address, sock in shared.sockets.items()],
+        "lent": [list(address) for address in shared.lent],
         "ledger": ledger,
-        "slots": estate.slots.as_dict(),
-        "names": estate.book.as_dict(now),
-        "pid_file": None if estate.pid_file is None else [str(estate.pid_file.path), estate.pid_file.fileno()],
-        "generations": [_tell(one, provisions[one.number], now) for one in fleet.generations.values()],
-        "running": [[one.slot, one.generation, one.role.value, one.pid, one.pipe.fileno()] for one in running],
+        "slots": shared.slot_table.as_dict(),
+        "names": shared.name_state.as_dict(now),
+        "pid_file": None if shared.pid_file is None else [str(shared.pid_file.path), shared.pid_file.fileno()],
+        "generations": [_tell(one, resources[one.number], now) for one in fleet.generations.values()],
+        "running": [[one.row, one.generation, one.role.value, one.pid, one.pipe.fileno()] for one in running],
     }
-    bequest = os.memfd_create(MEMORY, os.MFD_CLOEXEC)
-    kept.append(bequest)
+    legacy = os.memfd_create(MEMORY, os.MFD_CLOEXEC)
+    kept.append(legacy)
     try:
-        with open(bequest, "w", encoding="utf-8", closefd=False) as file:
+        with open(legacy, "w", encoding="utf-8", closefd=False) as file:
             json.dump(told, file)
-        os.lseek(bequest, 0, os.SEEK_SET)
+        os.lseek(legacy, 0, os.SEEK_SET)
         for descriptor in kept:
             os.set_inheritable(descriptor, True)
         standard.drain_all(LAST_WORDS)
         signals.block()
         for number in noted():
             signal.pthread_kill(threading.get_ident(), number)
-        os.execve(commands.start[0], list(commands.start), {**os.environ, **environment, VARIABLE: str(bequest)})  # noqa: S606
+        os.execve(commands.start[0], list(commands.start), {**os.environ, **environment, VARIABLE: str(legacy)})  # noqa: S606
     finally:  # an execve that worked does not come back
         signals.unblock()
         for descriptor in kept:
             os.set_inheritable(descriptor, False)
-        os.close(bequest)
+        os.close(legacy)
     raise AssertionError("execve returned")
 
 
-def _tell(generation: Generation, provision: Provision, now: float) -> dict[str, Any]:
+def _tell(generation: Generation, resources: GenerationResources, now: float) -> dict[str, Any]:
     return {
         "number": generation.number,
         "stage": generation.stage.value,
         "terms": generation.terms._asdict(),
-        "listeners": [[*one.listen.address, one.socket.fileno()] for one in provision.listeners],
-        "columns": sorted(provision.slots),
+        "listeners": [[*one.listen.address, one.socket.fileno()] for one in resources.listeners],
+        "columns": sorted(resources.slots),
         "children": [
             {
-                "slot": child.slot,
+                "slot": child.row,
                 "role": child.role.value,
                 "worker": child.worker,
                 "pid": child.pid,
@@ -163,18 +163,18 @@ def _tell(generation: Generation, provision: Provision, now: float) -> dict[str,
 
 
 def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os.environ) -> Legacy | None:
-    """What the program before us left; None: we are the first. Raises StartError for a bequest that we do not understand."""
+    """What the program before us left; None: we are the first. Raises StartError for a legacy that we do not understand."""
     told = _read(environ.pop(VARIABLE, ""))
     if told is None:
         return None
     if told["format"] != FORMAT:
-        raise StartError(f"the program before left a bequest of format {told['format']}, wanted {FORMAT}: restart lbproxy")
+        raise StartError(f"the program before left a legacy of format {told['format']}, wanted {FORMAT}: restart lbproxy")
     lent = frozenset(Address(host, port) for host, port in told["lent"])
     sockets = {Address(host, port): _listener(Address(host, port), fd, lent) for host, port, fd in told["sockets"]}
     by_descriptor = {sock.fileno(): sock for sock in sockets.values()}
     memory, ledger, pick_lock = _ledger(told["ledger"])
     pid_file = told["pid_file"]
-    estate = Estate(
+    shared = MasterResources(
         ledger,
         pick_lock,
         SlotTable.from_dict(told["slots"]),
@@ -183,18 +183,18 @@ def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os
         sockets,
         lent=lent,
         wakeups=wakeups(),
-        book=Book.from_dict(told.get("names", {}), now),
+        name_state=NameState.from_dict(told.get("names", {}), now),
         memory=memory,
     )
     fleet = Fleet()
     fleet.adopt([_generation(facts, now) for facts in told["generations"]], told["last"])
-    provisions = {facts["number"]: _provision(config, facts, by_descriptor) for facts in told["generations"]}
-    running = [Running(slot, number, Role(role), pid, MasterPipe(_socket(fd))) for slot, number, role, pid, fd in told["running"]]
-    return Legacy(estate, provisions, fleet, running)
+    resources = {facts["number"]: _resources_of(config, facts, by_descriptor) for facts in told["generations"]}
+    running = [Running(row, number, Role(role), pid, MasterPipe(_socket(fd))) for row, number, role, pid, fd in told["running"]]
+    return Legacy(shared, resources, fleet, running)
 
 
 def _read(name: str) -> dict[str, Any] | None:
-    """The bequest; None when the variable names none for this very process: it is somebody's environment, and means nothing."""
+    """The legacy; None when the variable names none for this very process: it is somebody's environment, and means nothing."""
     try:
         if not os.readlink(f"/proc/self/fd/{int(name)}").startswith(f"/memfd:{MEMORY}"):
             return None
@@ -250,9 +250,9 @@ def _generation(facts: dict[str, Any], now: float) -> Generation:
     return generation
 
 
-def _provision(config: Config, facts: dict[str, Any], sockets: Mapping[int, socket.socket]) -> Provision:
+def _resources_of(config: Config, facts: dict[str, Any], sockets: Mapping[int, socket.socket]) -> GenerationResources:
     listeners = tuple(
         Listening(Listen(Address(host, port)), sockets[fd], None, None) for host, port, fd in facts["listeners"] if fd in sockets
     )
     workers = sum(told["role"] == Role.WORKER.value for told in facts["children"])
-    return Provision(config, workers, listeners, {}, {}, None, -1, {}, frozenset(facts["columns"]))
+    return GenerationResources(config, workers, listeners, {}, {}, None, -1, {}, frozenset(facts["columns"]))

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lbproxy.master.control_socket import ControlSocket, Reply
-from lbproxy.master.requests import Answer, Request
+from lbproxy.master.operator.control_socket import ControlSocket, Reply
+from lbproxy.master.operator.requests import Answer, Request
 
 
 class Turned:

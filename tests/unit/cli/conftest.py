@@ -27,4 +27,4 @@ def master(monkeypatch: pytest.MonkeyPatch) -> FakeMaster:
 
 @pytest.fixture(autouse=True)
 def _silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lbproxy.master.control_socket.log.get_logger", SilentLog)
+    monkeypatch.setattr("lbproxy.master.operator.control_socket.log.get_logger", SilentLog)

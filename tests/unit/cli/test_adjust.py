@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lbproxy import cli
-from lbproxy.master.requests import Answer, LogLevel, Request, Workers
+from lbproxy.master.operator.requests import Answer, LogLevel, Request, Workers
 from tests.support.controlled import Controlled
 from tests.unit.cli.fake import Capture
 

@@ -10,7 +10,7 @@ import pytest
 
 from lbproxy import cli
 from lbproxy.cli import backend
-from lbproxy.master.requests import Answer, BackendSet, Request, Status
+from lbproxy.master.operator.requests import Answer, BackendSet, Request, Status
 from tests.support.controlled import Controlled
 from tests.unit.cli.fake import Capture
 

@@ -20,9 +20,9 @@ import pytest
 from lbproxy.cli import reach
 from lbproxy.cli.reach import NobodyThere, Place, Presence, Unreachable, ask, living_pid, place
 from lbproxy.errors import StartError
-from lbproxy.master.pidfile import PidFile
-from lbproxy.master.requests import Status, Stop
-from lbproxy.master.socketfile import SocketFile
+from lbproxy.master.operator.requests import Status, Stop
+from lbproxy.master.system.pidfile import PidFile
+from lbproxy.master.system.socketfile import SocketFile
 from tests.support.controlled import Controlled
 from tests.support.waiting import eventually
 from tests.unit.config.text import LEAST

@@ -10,8 +10,8 @@ import pytest
 
 from lbproxy import cli
 from lbproxy.cli import reload
-from lbproxy.master.pidfile import PidFile
-from lbproxy.master.requests import Reload
+from lbproxy.master.operator.requests import Reload
+from lbproxy.master.system.pidfile import PidFile
 from tests.support.controlled import Controlled
 from tests.unit.cli.fake import Capture
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from lbproxy import cli
-from lbproxy.master.requests import Status
+from lbproxy.master.operator.requests import Status
 from tests.support.controlled import Controlled
 from tests.unit.cli.fake import Capture
 from tests.unit.cli.test_table import ANSWER

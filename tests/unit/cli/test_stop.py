@@ -14,14 +14,14 @@ import pytest
 from lbproxy import cli
 from lbproxy.cli import stop
 from lbproxy.cli.reach import Place
-from lbproxy.master.requests import Answer, Request, Stop
+from lbproxy.master.operator.requests import Answer, Request, Stop
 from tests.support.controlled import Controlled
 from tests.unit.cli.fake import Capture
 
 MASTER = """
 import os, signal, sys, time
 from pathlib import Path
-from lbproxy.master.pidfile import PidFile
+from lbproxy.master.system.pidfile import PidFile
 signals = []
 for number in (signal.SIGTERM, signal.SIGINT):
     signal.signal(number, lambda number, _: signals.append(signal.Signals(number).name))

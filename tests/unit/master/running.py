@@ -17,7 +17,7 @@ from typing import Any, Self
 import psutil
 
 from lbproxy.balance.ledger import SIZE, Ledger
-from lbproxy.master import requests
+from lbproxy.master.operator import requests
 from lbproxy.master.prepare import LEDGER_NAME
 from tests.support.ports import free_port
 from tests.support.process import session_members

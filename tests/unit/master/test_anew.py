@@ -19,9 +19,9 @@ from lbproxy.config.model import Address, Backend, Config, Health, Pool, PoolTls
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildMain
 from lbproxy.master import anew
-from lbproxy.master.child import Role
-from lbproxy.master.events import Spawn
-from lbproxy.master.prepare import Estate, Provision, prepare
+from lbproxy.master.fleet.child import Role
+from lbproxy.master.fleet.events import Spawn
+from lbproxy.master.prepare import GenerationResources, MasterResources, prepare
 from lbproxy.tls.contexts import PoolPem
 from lbproxy.tls.keystore import KeyStore
 from tests.support.certificates import Authority
@@ -59,9 +59,9 @@ def with_pools(authority: Authority) -> Config:
     return Config("x.toml", (), (), pools)
 
 
-def told(estate: Estate, provision: Provision, pipe: socket.socket) -> tuple[list[str], dict[str, str]]:
+def told(shared: MasterResources, resources: GenerationResources, pipe: socket.socket) -> tuple[list[str], dict[str, str]]:
     with pytest.raises(Executed) as caught:
-        anew.execute(anew.Program([sys.executable, "x"], unused), ORDER, estate, provision, pipe)
+        anew.execute(anew.Program([sys.executable, "x"], unused), ORDER, shared, resources, pipe)
     return caught.value.command, caught.value.environment
 
 
@@ -70,23 +70,23 @@ def test_a_handover_arrives(authority: Authority, monkeypatch: pytest.MonkeyPatc
     """The same ledger, the same backends; of keys those that its own checks need."""
     monkeypatch.setenv("TOKEN", "secret")
     config = with_pools(authority)
-    estate, provision = prepare(config)
+    shared, resources = prepare(config)
     ours, theirs = socket.socketpair()
-    command, environment = told(estate, provision, theirs)
+    command, environment = told(shared, resources, theirs)
     assert "TOKEN" not in environment
     bequest = anew.receive(int(command[-1]))
     assert bequest.order == ORDER
     assert bequest.config == config
     assert sorted(bequest.pools) == ["http", "tls"]
     handover = anew.handover(bequest, theirs)
-    assert handover.backends == provision.backends
+    assert handover.backends == resources.backends
     assert sorted(handover.pool_contexts) == ["http", "tls"]
     assert (handover.child, handover.worker, handover.generation) == (190, -1, 3)
-    estate.ledger.cells[Header.GENERATION] = 77
+    shared.ledger.cells[Header.GENERATION] = 77
     assert handover.ledger.cells[Header.GENERATION] == 77
     ours.close()
     theirs.close()
-    provision.close()
+    resources.close()
 
 
 def test_what_another_version_left_is_refused() -> None:

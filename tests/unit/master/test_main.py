@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from lbproxy.master.prepare import WAKEUPS
-from lbproxy.master.signals import IGNORED_BY_CHILDREN
+from lbproxy.master.system.signals import IGNORED_BY_CHILDREN
 from tests.support.ports import free_port
 from tests.support.process import session_members
 from tests.support.waiting import eventually

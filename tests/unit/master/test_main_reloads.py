@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from lbproxy.balance.ledger import Scalar, SlotState, is_drained, state_at
-from lbproxy.master import requests
-from lbproxy.master.operator import OVER_RELOADS, UNTIL_RELOAD
+from lbproxy.master.operator import requests
+from lbproxy.master.operator.operator import OVER_RELOADS, UNTIL_RELOAD
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 from tests.unit.master.running import Master, answer_from, start

@@ -11,7 +11,7 @@ from lbproxy.config.model import Address, Backend, Config, Pool
 from lbproxy.errors import FrameError
 from lbproxy.ipc.messages import Placed, Resolved
 from lbproxy.master.names import Names
-from lbproxy.master.prepare import Estate, Provision
+from lbproxy.master.prepare import GenerationResources, MasterResources
 from tests.unit.balance.locks import Lock
 
 LISTENERS = SLOTS - 1
@@ -42,32 +42,32 @@ class Desk:
     def __init__(self, *configs: Config) -> None:
         self.ledger = Ledger(bytearray(SIZE))
         self.ledger.open_row(0)
-        self.estate = Estate(self.ledger, Lock(), SlotTable(), None, None)
-        self.estate.book.addresses = {"app.test": ("10.0.0.1",), "far.test": ("10.5.5.5",)}
-        self.provisions = {number: self._provision(config) for number, config in enumerate(configs, start=1)}
+        self.shared = MasterResources(self.ledger, Lock(), SlotTable(), None, None)
+        self.shared.name_state.addresses = {"app.test": ("10.0.0.1",), "far.test": ("10.5.5.5",)}
+        self.resources = {number: self._serving_resources(config) for number, config in enumerate(configs, start=1)}
         self.told: list[tuple[int, Placed]] = []
         self.forgotten: list[tuple[str, list[str]]] = []
         self.names = Names(
-            self.estate,
-            self.provisions,
+            self.shared,
+            self.resources,
             lambda *told: self.told.append(told),
             lambda of, who: self.forgotten.append((of, list(who))),
         )
 
-    def _provision(self, config: Config) -> Provision:
-        pools = endpoints.unplaced(config, self.estate.book.addresses)
-        slots = self.estate.slots.assign(endpoints.identities(config, pools)).slots
+    def _serving_resources(self, config: Config) -> GenerationResources:
+        pools = endpoints.unplaced(config, self.shared.name_state.addresses)
+        slots = self.shared.slot_table.assign(endpoints.identities(config, pools)).slots
         placed = endpoints.placed(pools, slots)
         for slot in endpoints.slots_of(placed):
             self.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
         counted = endpoints.slots_of(placed) | {LISTENERS}
-        return Provision(config, 2, (), placed, {}, None, -1, {}, counted)
+        return GenerationResources(config, 2, (), placed, {}, None, -1, {}, counted)
 
     def hear(self, *addresses: str, name: str = "app.test") -> None:
         self.names.heard(Resolved(name, ",".join(addresses)))
 
     def stands(self, generation: int = 1, of: str = "web") -> dict[str, int]:
-        return {backend.name: backend.slot for backend in self.provisions[generation].backends[of]}
+        return {backend.name: backend.slot for backend in self.resources[generation].backends[of]}
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def test_a_new_address_has_a_column_and_everybody_is_told(events: Events) -> Non
     assert desk.stands() == {"app.test@10.0.0.1:80": 0, "app.test@10.0.0.2:80": 2}
     assert desk.told == [(1, Placed("web", "app.test:80", "10.0.0.1=0,10.0.0.2=2"))]
     assert [desk.ledger.health(slot) for slot in (0, 2)] == [Health.UP, Health.UNKNOWN]
-    assert desk.provisions[1].slots == {0, 1, 2, LISTENERS}
-    assert desk.estate.book.addresses["app.test"] == ("10.0.0.1", "10.0.0.2")
+    assert desk.resources[1].slots == {0, 1, 2, LISTENERS}
+    assert desk.shared.name_state.addresses["app.test"] == ("10.0.0.1", "10.0.0.2")
     fields = {"pool": "web", "name": "app.test:80", "added": ["app.test@10.0.0.2:80"], "removed": []}
     assert events == [("names.changed", fields)]
     desk.hear("10.0.0.1", "10.0.0.2")  # told again: no news
@@ -96,8 +96,8 @@ def test_who_left_leaves_its_column_for_a_while(events: Events) -> None:
     desk = Desk(config_of(pool("web", APP)))
     desk.ledger.cells[cell_at(0, PerSlot.REQUESTS, 0)] = 7
     desk.hear("10.0.0.2")
-    assert desk.provisions[1].slots == {1, 2, LISTENERS}
-    assert set(desk.estate.book.left) == {0}
+    assert desk.resources[1].slots == {1, 2, LISTENERS}
+    assert set(desk.shared.name_state.left) == {0}
     assert desk.forgotten == [("web", ["app.test@10.0.0.1:80"])]
     desk.hear("10.0.0.1")  # it comes back, to its own slot and counts, and has to be looked at again
     assert desk.stands() == {"app.test@10.0.0.1:80": 0}
@@ -128,15 +128,15 @@ def test_every_generation_and_every_use_follows_and_the_log_tells_each_once(even
 def test_generations_that_another_program_began_are_left_alone(events: Events) -> None:
     """Their children may not know the message."""
     desk = Desk(config_of(pool("web", APP)), config_of(pool("web", APP)))
-    desk.provisions[1].backends = {}
+    desk.resources[1].backends = {}
     desk.hear("10.0.0.2")
     assert [generation for generation, _ in desk.told] == [2]
-    assert desk.provisions[1].slots == {0, 1, LISTENERS}
+    assert desk.resources[1].slots == {0, 1, LISTENERS}
 
 
 def test_orders_for_the_name(events: Events) -> None:
     desk = Desk(config_of(pool("web", APP)))
-    desk.estate.book.order("web/app.test:80", admin_cell(True, None))
+    desk.shared.name_state.order("web/app.test:80", admin_cell(True, None))
     desk.hear("10.0.0.1", "10.0.0.2")
     assert [desk.ledger.cells[state_at(SlotState.ADMIN, slot)] for slot in (0, 2)] == [0, admin_cell(True, None)]
 
@@ -144,9 +144,9 @@ def test_orders_for_the_name(events: Events) -> None:
 def test_orders_for_the_name_hold_for_who_comes_back_where_a_program_before_this_one_still_counts(events: Events) -> None:
     """Its generation knows of no news, and its slots are in use all the time."""
     desk = Desk(config_of(pool("web", APP)), config_of(pool("web", APP)))
-    desk.provisions[1].backends = {}
+    desk.resources[1].backends = {}
     desk.hear("10.0.0.2")
-    desk.estate.book.order("web/app.test:80", admin_cell(True, None))
+    desk.shared.name_state.order("web/app.test:80", admin_cell(True, None))
     desk.hear("10.0.0.1", "10.0.0.2")
     assert desk.ledger.cells[state_at(SlotState.ADMIN, desk.stands(2)["app.test@10.0.0.1:80"])] == admin_cell(True, None)
 
@@ -158,11 +158,11 @@ def test_no_room(events: Events) -> None:
     desk.hear("10.0.0.2", "10.0.0.3")
     assert desk.told == []
     assert [event for event, _ in events] == ["names.no_room"]
-    assert desk.estate.book.addresses["app.test"] == ("10.0.0.1",)
+    assert desk.shared.name_state.addresses["app.test"] == ("10.0.0.1",)
     desk.hear("10.0.0.2")  # there is one slot
     desk.hear("10.0.0.3")  # and none left: that of 10.0.0.1 lingers
     assert [event for event, _ in events] == ["names.no_room", "names.changed", "names.no_room"]
-    desk.estate.book.left.clear()
+    desk.shared.name_state.left.clear()
     desk.ledger.cells[cell_at(0, PerSlot.REQUESTS, 0)] = 7
     desk.hear("10.0.0.3")
     assert desk.stands()["app.test@10.0.0.3:80"] == 0

@@ -26,10 +26,20 @@ from lbproxy.config.model import (
     Route,
 )
 from lbproxy.errors import StartError
-from lbproxy.master.events import Terms
-from lbproxy.master.prepare import MOST_WORKERS, Estate, Provision, count_workers, prepare, provide, shared_memory
+from lbproxy.master.fleet.events import Terms
+from lbproxy.master.prepare import (
+    MOST_WORKERS,
+    GenerationResources,
+    MasterResources,
+    count_workers,
+    prepare,
+    provide,
+    shared_memory,
+)
 from tests.support.ports import free_port
 from tests.unit.tls.files import pair
+
+Resources = tuple[MasterResources, GenerationResources]
 
 
 def config_of(tmp_path: Path) -> Config:
@@ -62,26 +72,26 @@ def descriptors() -> set[str]:
 
 def test_all_of_it(tmp_path: Path) -> None:
     config = config_of(tmp_path)
-    estate, provision = prepare(config)
+    shared, resources = prepare(config)
     try:
-        [listener] = provision.listeners
+        [listener] = resources.listeners
         assert listener.listen is config.listen[0]
         assert listener.socket.getsockname() == tuple(config.listen[0].address)
         assert (listener.outer, listener.shown) == (None, None)  # no certificates: plain
-        assert provision.workers == 3
-        assert [backend.slot for backend in provision.backends["web"]] == [0, 1]
-        assert os.readlink(f"/proc/self/fd/{provision.access_fd}") == config.log.access
-        assert provision.metrics_socket is not None
-        assert provision.slots == {0, 1, *(listening.slot for listening in provision.listeners)}
-        assert provision.terms == Terms(3, 30.0, 3600.0)
-        assert estate.sockets == {config.listen[0].address: listener.socket, config.metrics.address: provision.metrics_socket}
-        assert estate.warnings == []
-        assert estate.pid_file is not None
+        assert resources.workers == 3
+        assert [backend.slot for backend in resources.backends["web"]] == [0, 1]
+        assert os.readlink(f"/proc/self/fd/{resources.access_fd}") == config.log.access
+        assert resources.metrics_socket is not None
+        assert resources.slots == {0, 1, *(listening.slot for listening in resources.listeners)}
+        assert resources.terms == Terms(3, 30.0, 3600.0)
+        assert shared.sockets == {config.listen[0].address: listener.socket, config.metrics.address: resources.metrics_socket}
+        assert shared.warnings == []
+        assert shared.pid_file is not None
         assert (tmp_path / "pid").exists()
     finally:
-        provision.close()
-        provision.close()  # twice is fine
-        estate.close()
+        resources.close()
+        resources.close()  # twice is fine
+        shared.close()
     assert not (tmp_path / "pid").exists()
     assert listener.socket.fileno() < 0
 
@@ -113,10 +123,10 @@ def test_too_many_workers_are_refused_with_the_number(tmp_path: Path) -> None:
 
 def test_too_few_descriptors_are_a_warning(tmp_path: Path) -> None:
     config = replace(config_of(tmp_path), limits=Limits(connections_per_worker=2**40))
-    estate, provision = prepare(config)
-    provision.close()
-    estate.close()
-    [(event, why)] = estate.warnings
+    shared, resources = prepare(config)
+    resources.close()
+    shared.close()
+    [(event, why)] = shared.warnings
     assert event == "limits.files"
     assert "open files" in why
 
@@ -141,18 +151,18 @@ def test_the_ledger_is_shared_with_a_fork_and_cannot_be_shrunk() -> None:
 
 
 @pytest.fixture
-def first(tmp_path: Path) -> Iterator[tuple[Estate, Provision]]:
+def first(tmp_path: Path) -> Iterator[tuple[MasterResources, GenerationResources]]:
     """An lbproxy that runs."""
-    estate, provision = prepare(config_of(tmp_path))
-    yield estate, provision
-    provision.close()
-    estate.close()
+    shared, resources = prepare(config_of(tmp_path))
+    yield shared, resources
+    resources.close()
+    shared.close()
 
 
-def test_a_second_generation_listens_on_the_same_sockets(first: tuple[Estate, Provision]) -> None:
+def test_a_second_generation_listens_on_the_same_sockets(first: Resources) -> None:
     """All its connections wait in one queue; the log is its own."""
-    estate, old = first
-    new = provide(estate, old.config, [old])
+    shared, old = first
+    new = provide(shared, old.config, [old])
     assert new.listeners[0].socket is old.listeners[0].socket
     assert new.metrics_socket is old.metrics_socket
     assert new.backends == old.backends
@@ -162,18 +172,18 @@ def test_a_second_generation_listens_on_the_same_sockets(first: tuple[Estate, Pr
     assert old.listeners[0].socket.fileno() >= 0
 
 
-def test_new_listeners_are_bound_and_old_ones_stay_until_they_are_dropped(first: tuple[Estate, Provision]) -> None:
-    estate, old = first
+def test_new_listeners_are_bound_and_old_ones_stay_until_they_are_dropped(first: Resources) -> None:
+    shared, old = first
     kept, added = old.config.listen[0].address, Address("127.0.0.1", free_port())
     moved = Metrics(Address("127.0.0.1", free_port()))
-    new = provide(estate, replace(old.config, listen=(*old.config.listen, Listen(added)), metrics=moved), [old])
+    new = provide(shared, replace(old.config, listen=(*old.config.listen, Listen(added)), metrics=moved), [old])
     assert [one.listen.address for one in new.listeners] == [kept, added]
     assert new.addresses == {kept, added, moved.address}
-    assert set(estate.sockets) == new.addresses | old.addresses  # both generations are served until one is not any more
+    assert set(shared.sockets) == new.addresses | old.addresses  # both generations are served until one is not any more
     with socket.create_connection(added, 5):
         pass
-    estate.stop_listening(keep=new.addresses)
-    assert set(estate.sockets) == new.addresses
+    shared.stop_listening(keep=new.addresses)
+    assert set(shared.sockets) == new.addresses
     assert old.metrics_socket is not None
     assert old.metrics_socket.fileno() < 0
     assert new.listeners[0].socket.fileno() >= 0
@@ -181,9 +191,9 @@ def test_new_listeners_are_bound_and_old_ones_stay_until_they_are_dropped(first:
 
 
 @pytest.mark.parametrize("fault", ["listen", "metrics", "log", "backend", "certificate", "slots", "workers"])
-def test_what_cannot_be_had_leaves_the_estate_as_it_was(first: tuple[Estate, Provision], fault: str, tmp_path: Path) -> None:
+def test_what_cannot_be_had_leaves_the_estate_as_it_was(first: Resources, fault: str, tmp_path: Path) -> None:
     """What was opened on the way is closed; what runs is not."""
-    estate, old = first
+    shared, old = first
     nowhere = Address("192.0.2.1", 9)  # RFC 5737: nobody's address
     here = Listen(Address("127.0.0.1", free_port()))  # this one could be had
     wanted = replace(old.config, listen=(*old.config.listen, here), metrics=Metrics(Address("127.0.0.1", free_port())))
@@ -197,10 +207,10 @@ def test_what_cannot_be_had_leaves_the_estate_as_it_was(first: tuple[Estate, Pro
         "slots": replace(wanted, pools=(Pool("other", crowd),)),
         "workers": replace(wanted, proxy=Process(workers=RETIRED)),
     }[fault]
-    before = (descriptors(), dict(estate.sockets), dict(estate.outers), estate.slots.as_dict())
+    before = (descriptors(), dict(shared.sockets), dict(shared.outers), shared.slot_table.as_dict())
     with pytest.raises(StartError):
-        provide(estate, faulty, [old])
-    assert (descriptors(), dict(estate.sockets), dict(estate.outers), estate.slots.as_dict()) == before
+        provide(shared, faulty, [old])
+    assert (descriptors(), dict(shared.sockets), dict(shared.outers), shared.slot_table.as_dict()) == before
     with socket.create_connection(old.config.listen[0].address, 5):
         pass
 
@@ -209,79 +219,79 @@ def with_backends(config: Config, *ports: int) -> Config:
     return replace(config, pools=(Pool("web", tuple(Backend(Address("127.0.0.1", port)) for port in ports)),))
 
 
-def test_backends_that_stay_keep_their_counts_and_new_ones_begin_at_zero(first: tuple[Estate, Provision]) -> None:
-    estate, old = first
-    cells = estate.ledger.cells
-    estate.ledger.open_row(0)
+def test_backends_that_stay_keep_their_counts_and_new_ones_begin_at_zero(first: Resources) -> None:
+    shared, old = first
+    cells = shared.ledger.cells
+    shared.ledger.open_row(0)
     for slot in (0, 1, 2, 3):  # the third is the listener's
         cells[cell_at(0, PerSlot.REQUESTS, slot)] = 7 + slot
         cells[state_at(SlotState.HEALTH, slot)] = Health.UP
-    new = provide(estate, with_backends(old.config, 9002, 9003), [old], old)
+    new = provide(shared, with_backends(old.config, 9002, 9003), [old], old)
     assert {backend.port: backend.slot for backend in new.backends["web"]} == {9002: 1, 9003: 3}
-    assert [estate.ledger.slot_total(PerSlot.REQUESTS, slot) for slot in (0, 1, 3)] == [7, 8, 0]
+    assert [shared.ledger.slot_total(PerSlot.REQUESTS, slot) for slot in (0, 1, 3)] == [7, 8, 0]
     assert [listening.slot for listening in (*old.listeners, *new.listeners)] == [2, 2]
-    assert [estate.ledger.health(slot) for slot in (0, 1, 3)] == [Health.UP, Health.UP, Health.UNKNOWN]
+    assert [shared.ledger.health(slot) for slot in (0, 1, 3)] == [Health.UP, Health.UP, Health.UNKNOWN]
     new.close()
 
 
-def test_a_backend_that_comes_back_has_its_counts_and_is_looked_at_again(first: tuple[Estate, Provision]) -> None:
-    estate, old = first
-    estate.ledger.open_row(0)
-    estate.ledger.cells[cell_at(0, PerSlot.REQUESTS, 0)] = 7
-    estate.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.UP
-    without = provide(estate, with_backends(old.config, 9002), [old], old)
-    assert estate.ledger.health(0) is Health.UP  # the old generation goes by it yet
-    again = provide(estate, old.config, [without], without)
+def test_a_backend_that_comes_back_has_its_counts_and_is_looked_at_again(first: Resources) -> None:
+    shared, old = first
+    shared.ledger.open_row(0)
+    shared.ledger.cells[cell_at(0, PerSlot.REQUESTS, 0)] = 7
+    shared.ledger.cells[state_at(SlotState.HEALTH, 0)] = Health.UP
+    without = provide(shared, with_backends(old.config, 9002), [old], old)
+    assert shared.ledger.health(0) is Health.UP  # the old generation goes by it yet
+    again = provide(shared, old.config, [without], without)
     assert {backend.port: backend.slot for backend in again.backends["web"]} == {9001: 0, 9002: 1}
-    assert estate.ledger.slot_total(PerSlot.REQUESTS, 0) == 7
-    assert estate.ledger.health(0) is Health.UNKNOWN
+    assert shared.ledger.slot_total(PerSlot.REQUESTS, 0) == 7
+    assert shared.ledger.health(0) is Health.UNKNOWN
     without.close()
     again.close()
 
 
-def test_places_in_the_ledger_of_living_generations_are_not_given_away(first: tuple[Estate, Provision]) -> None:
+def test_places_in_the_ledger_of_living_generations_are_not_given_away(first: Resources) -> None:
     """Until the last worker that counts there is gone."""
-    estate, old = first
+    shared, old = first
     crowd = with_backends(old.config, *range(10_000, 10_000 + SLOTS - 2))
     with pytest.raises(StartError, match=r"1023 backends and listeners need more than the 1024 places"):
-        provide(estate, crowd, [old])
-    new = provide(estate, crowd)
+        provide(shared, crowd, [old])
+    new = provide(shared, crowd)
     assert len(new.slots) == SLOTS - 1
     new.close()
 
 
-def test_a_tls_listener_keeps_its_context_while_its_certificate_changes(first: tuple[Estate, Provision], tmp_path: Path) -> None:
+def test_a_tls_listener_keeps_its_context_while_its_certificate_changes(first: Resources, tmp_path: Path) -> None:
     """The context is what old tickets resume with. Another profile or authority makes another one."""
-    estate, old = first
+    shared, old = first
     listen = tls_listen(pair(tmp_path, "a.test"))
-    one = provide(estate, replace(old.config, listen=(listen,)), [old])
+    one = provide(shared, replace(old.config, listen=(listen,)), [old])
     renewed = replace(listen, certificates=(pair(tmp_path, "b.test"),))
-    two = provide(estate, replace(old.config, listen=(renewed,)), [old, one])
+    two = provide(shared, replace(old.config, listen=(renewed,)), [old, one])
     assert one.listeners[0].outer is two.listeners[0].outer is not None
     assert one.listeners[0].shown != two.listeners[0].shown
     stricter = replace(renewed, tls=ListenTls(profile="modern"))
-    three = provide(estate, replace(old.config, listen=(stricter,)), [old, two])
+    three = provide(shared, replace(old.config, listen=(stricter,)), [old, two])
     assert three.listeners[0].outer is not two.listeners[0].outer
     assert set(one.digests) == {one.config.listen[0].certificates[0].cert, one.config.listen[0].certificates[0].key}
-    for provision in (one, two, three):
-        provision.close()
+    for resources in (one, two, three):
+        resources.close()
 
 
-def test_contexts_that_no_generation_has_any_more_are_let_go(first: tuple[Estate, Provision], tmp_path: Path) -> None:
+def test_contexts_that_no_generation_has_any_more_are_let_go(first: Resources, tmp_path: Path) -> None:
     """An authority that is renewed each night must not leave a context each night."""
-    estate, old = first
+    shared, old = first
     ca = tmp_path / "ca.pem"
     config = replace(old.config, listen=(replace(tls_listen(pair(tmp_path, "a.test")), tls=ListenTls(client_ca=ca)),))
     living = [old]
     for night in range(4):
         ca.write_bytes(pair(tmp_path, f"{night}.test").cert.read_bytes())
-        living.append(provide(estate, config, living))
-        assert set(estate.outers.values()) == {one.outer for each in living for one in each.listeners} - {None}
-        assert len(estate.outers) <= 3
+        living.append(provide(shared, config, living))
+        assert set(shared.outers.values()) == {one.outer for each in living for one in each.listeners} - {None}
+        assert len(shared.outers) <= 3
         if len(living) == 3:
             living.pop(0).close()
-    for provision in living:
-        provision.close()
+    for resources in living:
+        resources.close()
 
 
 # ---------------------------------------------------------------- the end of a listener
@@ -298,17 +308,17 @@ def _newcomer(address: Address) -> int:
 def test_stop_listening(tmp_path: Path) -> None:
     """Nobody new gets into the queue of a socket that closes for good, though workers have it open yet; what is kept goes on."""
     config = config_of(tmp_path)
-    estate, provision = prepare(config)
+    shared, resources = prepare(config)
     metrics = config.metrics.address
     assert metrics is not None
-    [listener] = provision.listeners
+    [listener] = resources.listeners
     with listener.socket.dup():  # a worker's
-        estate.stop_listening(keep={metrics})
-        assert set(estate.sockets) == {metrics}
+        shared.stop_listening(keep={metrics})
+        assert set(shared.sockets) == {metrics}
         assert _newcomer(config.listen[0].address) == 2
         assert _newcomer(metrics) == 1
-    provision.close()
-    estate.close()
+    resources.close()
+    shared.close()
 
 
 def test_a_lent_socket_outlives_us(tmp_path: Path) -> None:
@@ -316,23 +326,23 @@ def test_a_lent_socket_outlives_us(tmp_path: Path) -> None:
     config = config_of(tmp_path)
     address = config.listen[0].address
     with socket.create_server(tuple(address)) as managers:
-        estate, provision = prepare(config, {address: managers.dup()})
-        estate.stop_listening()
+        shared, resources = prepare(config, {address: managers.dup()})
+        shared.stop_listening()
         assert _newcomer(address) == 1
-        provision.close()
-        estate.close()
+        resources.close()
+        shared.close()
 
 
 # ---------------------------------------------------------------- names
 
 
-def test_names_in_use_keep_their_addresses_over_a_reload_and_are_forgotten_after_it(first: tuple[Estate, Provision]) -> None:
+def test_names_in_use_keep_their_addresses_over_a_reload_and_are_forgotten_after_it(first: Resources) -> None:
     """What was learned last counts; no server is asked about it."""
-    estate, old = first
-    assert estate.book.addresses == {}
-    estate.book.addresses["app.invalid"] = ("10.0.0.1", "10.0.0.2")  # a name that no server knows
+    shared, old = first
+    assert shared.name_state.addresses == {}
+    shared.name_state.addresses["app.invalid"] = ("10.0.0.1", "10.0.0.2")  # a name that no server knows
     named = replace(old.config, pools=(Pool("web", (Backend(Address("app.invalid", 80)), Backend(Address("127.0.0.1", 9002)))),))
-    new = provide(estate, named, [old], old)
+    new = provide(shared, named, [old], old)
     assert [(one.name, one.slot) for one in new.backends["web"]] == [
         ("app.invalid@10.0.0.1:80", 3),
         ("app.invalid@10.0.0.2:80", 4),
@@ -340,19 +350,19 @@ def test_names_in_use_keep_their_addresses_over_a_reload_and_are_forgotten_after
     ]
     assert {one.pool_slot for one in new.backends["web"]} == {5}
     assert new.slots == {1, 2, 3, 4, 5}  # the third is the listener's
-    assert set(estate.book.addresses) == {"app.invalid"}
-    without = provide(estate, old.config, [new], new)
-    assert set(estate.book.addresses) == {"app.invalid"}  # a generation that drains has it yet
-    provide(estate, old.config, [without], without).close()
-    assert estate.book.addresses == {}
+    assert set(shared.name_state.addresses) == {"app.invalid"}
+    without = provide(shared, old.config, [new], new)
+    assert set(shared.name_state.addresses) == {"app.invalid"}  # a generation that drains has it yet
+    provide(shared, old.config, [without], without).close()
+    assert shared.name_state.addresses == {}
     new.close()
     without.close()
 
 
 def test_a_name_of_the_hosts_file(tmp_path: Path) -> None:
     config = replace(config_of(tmp_path), pools=(Pool("web", (Backend(Address("localhost", 80)),)),))
-    estate, provision = prepare(config)
-    assert "localhost@127.0.0.1:80" in [backend.name for backend in provision.backends["web"]]
-    assert "127.0.0.1" in estate.book.addresses["localhost"]
-    provision.close()
-    estate.close()
+    shared, resources = prepare(config)
+    assert "localhost@127.0.0.1:80" in [backend.name for backend in resources.backends["web"]]
+    assert "127.0.0.1" in shared.name_state.addresses["localhost"]
+    resources.close()
+    shared.close()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.master.child import Role
-from lbproxy.master.events import Spawn
+from lbproxy.master.fleet.child import Role
+from lbproxy.master.fleet.events import Spawn
 from lbproxy.master.spawn import title
 
 

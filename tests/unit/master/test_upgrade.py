@@ -20,11 +20,11 @@ from lbproxy.errors import StartError
 from lbproxy.ipc.messages import Heartbeat, Ready
 from lbproxy.ipc.pipe import ChildPipe, MasterPipe, socket_pair
 from lbproxy.master import upgrade
-from lbproxy.master.child import Phase, Role
-from lbproxy.master.events import Prepared, Said, Spawn, Spawned, TellDrain, Terminate
-from lbproxy.master.fleet import Fleet
-from lbproxy.master.generation import Stage
-from lbproxy.master.prepare import Estate, Provision, prepare
+from lbproxy.master.fleet.child import Phase, Role
+from lbproxy.master.fleet.events import Prepared, Said, Spawn, Spawned, TellDrain, Terminate
+from lbproxy.master.fleet.fleet import Fleet
+from lbproxy.master.fleet.generation import Stage
+from lbproxy.master.prepare import GenerationResources, MasterResources, prepare
 from lbproxy.master.spawn import Running
 from tests.support.ports import free_port
 
@@ -48,31 +48,31 @@ class Before:
 
     def __init__(self, folder: Path) -> None:
         self.config = config(folder)
-        self.estate, provision = prepare(self.config)
-        self.provisions = {1: provision}
+        self.shared, resources = prepare(self.config)
+        self.resources = {1: resources}
         self.fleet = Fleet()
         self.running: list[Running] = []
         self.ends: list[ChildPipe] = []
         self.noted: list[signal.Signals] = []
-        self._carry_out(self.fleet.handle(Prepared(1, provision.terms), 100.0))
+        self._carry_out(self.fleet.handle(Prepared(1, resources.terms), 100.0))
         for running in self.running:
-            self._carry_out(self.fleet.handle(Said(running.slot, Ready(running.pid)), 100.5))
+            self._carry_out(self.fleet.handle(Said(running.row, Ready(running.pid)), 100.5))
 
     def _carry_out(self, actions: list[Any]) -> None:
         for action in actions:
             if isinstance(action, Spawn):
                 ours, theirs = socket_pair()
                 self.ends.append(ChildPipe(theirs))
-                self.running.append(Running(action.slot, action.generation, action.role, NOBODY, MasterPipe(ours)))
-                self._carry_out(self.fleet.handle(Spawned(action.slot, NOBODY), 100.0))
+                self.running.append(Running(action.row, action.generation, action.role, NOBODY, MasterPipe(ours)))
+                self._carry_out(self.fleet.handle(Spawned(action.row, NOBODY), 100.0))
 
     def execute(self, program: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         """As far as the execve, which is refused here; the environment that the next program would have had."""
         seen: dict[str, Any] = {}
 
         def refuse(path: str, argv: list[str], environment: dict[str, str]) -> None:
-            bequest = int(environment[upgrade.VARIABLE])
-            seen.update(path=path, argv=argv, environment=environment, bequest=os.pread(bequest, 1 << 20, 0))
+            legacy = int(environment[upgrade.VARIABLE])
+            seen.update(path=path, argv=argv, environment=environment, legacy=os.pread(legacy, 1 << 20, 0))
             seen["inheritable"] = [one.pipe.fileno() for one in self.running if os.get_inheritable(one.pipe.fileno())]
             seen["blocked"] = signal.pthread_sigmask(signal.SIG_BLOCK, ())
             seen["pending"] = signal.sigpending()
@@ -82,15 +82,15 @@ class Before:
         commands = upgrade.Commands([program, "check"], [program, "start"])
         kept = {"NOTIFY_SOCKET": "@x"}
         with pytest.raises(OSError, match="No such file"):
-            upgrade.execute(commands, self.estate, self.provisions, self.fleet, self.running, kept, lambda: self.noted, 101.0)
+            upgrade.execute(commands, self.shared, self.resources, self.fleet, self.running, kept, lambda: self.noted, 101.0)
         return seen
 
     def close(self) -> None:
         for pipe in (*self.ends, *(running.pipe for running in self.running)):
             pipe.close()
-        for provision in self.provisions.values():
-            provision.close()
-        self.estate.close()
+        for resources in self.resources.values():
+            resources.close()
+        self.shared.close()
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def before(tmp_path: Path) -> Iterator[Before]:
 
 
 def duplicated(told: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    """The bequest with copies of its descriptors, as an execve would have left them; and the descriptor that holds it."""
+    """The legacy with copies of its descriptors, as an execve would have left them; and the descriptor that holds it."""
     copies = {fd: os.dup(fd) for _, _, fd in told["sockets"]}
     told["sockets"] = [[host, port, copies[fd]] for host, port, fd in told["sockets"]]
     for generation in told["generations"]:
@@ -109,10 +109,10 @@ def duplicated(told: dict[str, Any]) -> tuple[dict[str, Any], int]:
     told["running"] = [[*facts, os.dup(fd)] for *facts, fd in told["running"]]
     told["ledger"] = os.dup(told["ledger"])
     told["pid_file"] = [told["pid_file"][0], os.dup(told["pid_file"][1])]
-    return told, bequest(json.dumps(told))
+    return told, legacy(json.dumps(told))
 
 
-def bequest(text: str) -> int:
+def legacy(text: str) -> int:
     """A descriptor as the program before leaves it."""
     memory = os.memfd_create(upgrade.MEMORY)
     os.write(memory, text.encode())
@@ -126,7 +126,7 @@ def test_a_program_that_cannot_be_executed_changes_nothing(before: Before, monke
     assert seen["environment"]["NOTIFY_SOCKET"] == "@x"
     assert len(seen["inheritable"]) == 2
     assert {signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD} <= seen["blocked"]
-    kept = [sock.fileno() for sock in before.estate.sockets.values()] + [running.pipe.fileno() for running in before.running]
+    kept = [sock.fileno() for sock in before.shared.sockets.values()] + [running.pipe.fileno() for running in before.running]
     assert not [fd for fd in kept if os.get_inheritable(fd)]
     assert not {signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD} & signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
@@ -134,59 +134,59 @@ def test_a_program_that_cannot_be_executed_changes_nothing(before: Before, monke
 def test_the_next_program_finds_everything(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sockets, ledger, slots, pid file, generations, children and their pipes."""
     worker = before.running[0]
-    before.estate.ledger.cells[scalar_at(worker.slot, Scalar.ACCEPTED)] = 77
-    before.estate.book.addresses["app.test"] = ("10.0.0.1", "fd00::1")
-    told, memory = duplicated(json.loads(before.execute(sys.executable, monkeypatch)["bequest"]))
+    before.shared.ledger.cells[scalar_at(worker.row, Scalar.ACCEPTED)] = 77
+    before.shared.name_state.addresses["app.test"] = ("10.0.0.1", "fd00::1")
+    told, memory = duplicated(json.loads(before.execute(sys.executable, monkeypatch)["legacy"]))
     legacy = upgrade.take_over(before.config, 200.0, {upgrade.VARIABLE: str(memory)})
     assert legacy is not None
     try:
-        _same(before, legacy.estate, legacy.provisions)
+        _same(before, legacy.shared, legacy.resources)
         fleet = legacy.fleet
         assert fleet.serving is not None
         assert (fleet.last, fleet.serving.number, fleet.serving.stage) == (1, 1, Stage.SERVING)
-        assert {(child.slot, child.role, child.phase, child.pid) for child in fleet.living()} == {
-            (running.slot, running.role, Phase.SERVING, NOBODY) for running in before.running
+        assert {(child.row, child.role, child.phase, child.pid) for child in fleet.living()} == {
+            (running.row, running.role, Phase.SERVING, NOBODY) for running in before.running
         }
         before.ends[0].send(Heartbeat(1, 2, 3, 4))
         heard = next(running for running in legacy.running if running.role is Role.WORKER)
         assert heard.pipe.receive() == [Heartbeat(1, 2, 3, 4)]
-        assert [order.slot for order in fleet.handle(Terminate("SIGTERM"), 201.0) if isinstance(order, TellDrain)] == [worker.slot]
+        assert [order.row for order in fleet.handle(Terminate("SIGTERM"), 201.0) if isinstance(order, TellDrain)] == [worker.row]
     finally:
         for running in legacy.running:
             running.pipe.close()
-        legacy.estate.keep_sockets(())
-        legacy.estate.mute()
+        legacy.shared.keep_sockets(())
+        legacy.shared.mute()
         os.close(told["pid_file"][1])
 
 
-def _same(before: Before, estate: Estate, provisions: dict[int, Provision]) -> None:
+def _same(before: Before, shared: MasterResources, resources: dict[int, GenerationResources]) -> None:
     worker = before.running[0]
-    assert estate.ledger.cells[scalar_at(worker.slot, Scalar.ACCEPTED)] == 77
-    assert {address: sock.getsockname()[:2] for address, sock in estate.sockets.items()} == {
+    assert shared.ledger.cells[scalar_at(worker.row, Scalar.ACCEPTED)] == 77
+    assert {address: sock.getsockname()[:2] for address, sock in shared.sockets.items()} == {
         listen.address: (listen.address.host, listen.address.port) for listen in before.config.listen
     }
-    assert all(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for sock in estate.sockets.values())
-    assert estate.book == before.estate.book
-    assert estate.slots.as_dict() == before.estate.slots.as_dict()
-    assert provisions[1].slots == before.provisions[1].slots
-    assert provisions[1].listeners[0].socket is estate.sockets[before.config.listen[0].address]
-    assert estate.pid_file is not None
-    assert estate.pid_file.path == before.config.proxy.pid_file
+    assert all(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) for sock in shared.sockets.values())
+    assert shared.name_state == before.shared.name_state
+    assert shared.slot_table.as_dict() == before.shared.slot_table.as_dict()
+    assert resources[1].slots == before.resources[1].slots
+    assert resources[1].listeners[0].socket is shared.sockets[before.config.listen[0].address]
+    assert shared.pid_file is not None
+    assert shared.pid_file.path == before.config.proxy.pid_file
 
 
 def test_a_ledger_of_another_layout_is_left_to_those_who_count_in_it(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
-    told, memory = duplicated(json.loads(before.execute(sys.executable, monkeypatch)["bequest"]))
-    before.estate.ledger.cells[Header.MAGIC] += 1
+    told, memory = duplicated(json.loads(before.execute(sys.executable, monkeypatch)["legacy"]))
+    before.shared.ledger.cells[Header.MAGIC] += 1
     legacy = upgrade.take_over(before.config, 200.0, {upgrade.VARIABLE: str(memory)})
     assert legacy is not None
-    assert isinstance(legacy.estate.ledger, Ledger)
-    assert len(legacy.estate.ledger.cells) * 8 == SIZE
-    before.estate.ledger.cells[scalar_at(0, Scalar.ACCEPTED)] = 5
-    assert legacy.estate.ledger.cells[scalar_at(0, Scalar.ACCEPTED)] == 0
+    assert isinstance(legacy.shared.ledger, Ledger)
+    assert len(legacy.shared.ledger.cells) * 8 == SIZE
+    before.shared.ledger.cells[scalar_at(0, Scalar.ACCEPTED)] = 5
+    assert legacy.shared.ledger.cells[scalar_at(0, Scalar.ACCEPTED)] == 0
     for running in legacy.running:
         running.pipe.close()
-    legacy.estate.keep_sockets(())
-    legacy.estate.mute()
+    legacy.shared.keep_sockets(())
+    legacy.shared.mute()
     os.close(told["pid_file"][1])
 
 
@@ -197,9 +197,9 @@ def test_who_was_left_nothing_starts_afresh(environment: dict[str, str], tmp_pat
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1, "pid": 1}', '{"format": 1, "pid": "?"}'])
-def test_a_bequest_that_is_not_for_this_process_means_nothing(text: str, tmp_path: Path) -> None:
+def test_a_legacy_that_is_not_for_this_process_means_nothing(text: str, tmp_path: Path) -> None:
     """Anybody may set a variable of the environment before it starts lbproxy."""
-    assert upgrade.take_over(config(tmp_path), 0.0, {upgrade.VARIABLE: str(bequest(text))}) is None
+    assert upgrade.take_over(config(tmp_path), 0.0, {upgrade.VARIABLE: str(legacy(text))}) is None
 
 
 def test_signals_that_came_while_the_new_code_was_tried_wait_for_it(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,8 +214,8 @@ def test_signals_that_came_while_the_new_code_was_tried_wait_for_it(before: Befo
         signal.signal(signal.SIGHUP, disposition)
 
 
-def test_a_bequest_of_the_future_is_refused(tmp_path: Path) -> None:
-    memory = bequest(json.dumps({"format": 99, "pid": os.getpid()}))
+def test_a_legacy_of_the_future_is_refused(tmp_path: Path) -> None:
+    memory = legacy(json.dumps({"format": 99, "pid": os.getpid()}))
     with pytest.raises(StartError, match="format 99, wanted 1: restart lbproxy"):
         upgrade.take_over(config(tmp_path), 0.0, {upgrade.VARIABLE: str(memory)})
 

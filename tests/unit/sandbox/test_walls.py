@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lbproxy.master.privileges import no_new_privileges
+from lbproxy.master.system.privileges import no_new_privileges
 from lbproxy.sandbox import kernel, walls
 from lbproxy.sandbox.names import CALLS, FILES, MEMORY, PORTS
 

@@ -1,0 +1,38 @@
+"""What `status` tells of traffic and backends: a Snapshot as the answer's plain values. Pure."""
+
+from __future__ import annotations
+
+from lbproxy.master.operator.requests import Answer
+from lbproxy.observe import metrics
+from lbproxy.observe.metrics import BackendFacts, Snapshot
+
+
+def describe(snapshot: Snapshot) -> Answer:
+    """ "totals" and "pools" of a status answer; pools and backends in the order of the configuration."""
+    pools = [
+        {"name": name, "usable": sum(facts.usable for facts in backends), "backends": [_backend(facts) for facts in backends]}
+        for name, backends in snapshot.pools().items()
+    ]
+    return {"totals": metrics.totals(snapshot.totals), "pools": pools}
+
+
+def _backend(facts: BackendFacts) -> dict[str, object]:
+    return {
+        "name": facts.name,
+        "written": facts.written,
+        "health": facts.health,
+        "health_since": facts.health_since,
+        "why": facts.why,
+        "next_check": facts.next_check,
+        "admin": "drained" if facts.drained else "enabled",
+        "usable": facts.usable,
+        "weight": facts.weight,
+        "configured_weight": facts.configured_weight,
+        "in_flight": facts.in_flight,
+        "queued": facts.queued,
+        "requests": facts.requests,
+        "failures": facts.failures,
+        "connects": facts.connects,
+        "checks": facts.checks,
+        "check_failures": facts.check_failures,
+    }

@@ -1,0 +1,1 @@
+"""The master's dealings with the operating system: sockets, files, privileges, signals, memory."""

@@ -1,0 +1,13 @@
+"""Warnings to the log: what keeps nothing from serving, and somebody should see to."""
+
+from __future__ import annotations
+
+from lbproxy.errors import Complaint
+from lbproxy.observe import log
+
+
+def warn(*about: Complaint | tuple[str, str]) -> None:
+    """Each as an event of its own: (event, why), or what stands in the configuration file and is odd."""
+    for one in about:
+        event, why = ("config.warning", str(one)) if isinstance(one, Complaint) else one
+        log.get_logger().warning(event, why=why)

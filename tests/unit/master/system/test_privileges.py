@@ -1,0 +1,69 @@
+"""Root drops to somebody who is nobody, for good."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import sys
+
+import pytest
+
+from lbproxy.config.model import Config, Process
+from lbproxy.errors import StartError
+from lbproxy.master.system.privileges import Account, account_for
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to drop")
+
+DROP = """
+import json, os, sys
+from lbproxy.master.system.privileges import Account, drop
+drop(Account(*json.loads(sys.argv[1])))
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+back = []
+for name, call in (("setuid", lambda: os.setuid(0)), ("setgid", lambda: os.setgid(0)), ("setgroups", lambda: os.setgroups([0]))):
+    try:
+        call()
+    except PermissionError:
+        continue
+    back.append(name)
+print(json.dumps({
+    "uid": os.getresuid(), "gid": os.getresgid(), "groups": os.getgroups(), "back": back,
+    "no_new": status["NoNewPrivs"].strip(), "caps": int(status["CapEff"], 16) | int(status["CapPrm"], 16),
+}))
+"""
+
+
+def config_of(user: str | None) -> Config:
+    return Config("proxy.toml", listen=(), routes=(), pools=(), proxy=Process(user=user))
+
+
+@as_root
+def test_by_default_it_is_lbproxy_or_nobody() -> None:
+    account = account_for(config_of(None))
+    assert account is not None
+    names = [name for name in ("lbproxy", "nobody") if any(entry.pw_name == name for entry in pwd.getpwall())]
+    assert account.name == names[0]
+    assert account.uid != 0
+
+
+@as_root
+def test_an_account_that_does_not_exist_is_refused_with_the_way_out() -> None:
+    with pytest.raises(StartError, match=r'^proxy\.toml: proxy\.user: there is no account "no-such-user".*useradd --system'):
+        account_for(config_of("no-such-user"))
+
+
+def test_without_root_there_is_nothing_to_drop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert account_for(config_of("no-such-user")) is None
+
+
+@as_root
+def test_after_the_drop_there_is_no_way_back() -> None:
+    nobody = pwd.getpwnam("nobody")
+    account = Account("nobody", nobody.pw_uid, nobody.pw_gid)
+    said = subprocess.run([sys.executable, "-c", DROP, json.dumps(account)], stdout=subprocess.PIPE, check=True).stdout
+    assert json.loads(said) == {
+        "uid": [account.uid] * 3, "gid": [account.gid] * 3, "groups": [account.gid], "back": [], "no_new": "1", "caps": 0,
+    }  # fmt: skip
