@@ -6,15 +6,17 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from tests.conftest import Stage
 from tests.support.process import LbProxy
+from tests.support.waiting import PATIENCE
 from tests.support.wire import Client
 
-SHORT = {"handshake": "500ms", "request_head": "500ms", "keepalive": "700ms", "body_idle": "500ms"}
+SHORT = {"handshake": "1500ms", "request_head": "1500ms", "keepalive": "1500ms", "body_idle": "1500ms"}
+"""For good clients on a busy machine, too."""
 
 
 def impatient(stage: Stage) -> LbProxy:
@@ -47,7 +49,7 @@ def _nobody_is_disturbed(stage: Stage, proxy: LbProxy) -> Iterator[Client]:
 
 def _seconds_until_closed(connection: socket.socket) -> float:
     started = time.monotonic()
-    connection.settimeout(10)
+    connection.settimeout(PATIENCE)
     try:
         while connection.recv(4096):
             pass
@@ -75,12 +77,15 @@ FIRST_WORDS: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("words", FIRST_WORDS.values(), ids=FIRST_WORDS.keys())
-def test_no_handshake(stage: Stage, own: LbProxy, words: Callable[[], bytes]) -> None:
-    """Whatever it is instead of a handshake, it ends by the handshake deadline, and is logged once."""
-    with _nobody_is_disturbed(stage, own), socket.create_connection(("127.0.0.1", own.port())) as connection:
-        connection.sendall(words())
-        assert _seconds_until_closed(connection) < 5.0
+def test_no_handshake(stage: Stage, own: LbProxy) -> None:
+    """Whatever it is instead of a handshake, it ends by the handshake deadline, and is logged."""
+    with _nobody_is_disturbed(stage, own), ExitStack() as stack:
+        connections = []
+        for words in FIRST_WORDS.values():
+            connections.append(stack.enter_context(socket.create_connection(("127.0.0.1", own.port()))))
+            connections[-1].sendall(words())
+        for connection in connections:
+            assert _seconds_until_closed(connection) < PATIENCE
         own.wait_event("tls.handshake_failed")
 
 
@@ -115,7 +120,7 @@ def test_a_head_or_body_by_drips(stage: Stage, own: LbProxy, head: bytes) -> Non
         client.send(head)
         started = time.monotonic()
         cut = False
-        while not cut and time.monotonic() - started < 5.0:
+        while not cut and time.monotonic() - started < PATIENCE:
             try:
                 client.send_bytewise(b"X", pause=0.05)
             except OSError:
@@ -161,5 +166,5 @@ def test_many_at_once(stage: Stage, proxy: LbProxy) -> None:
         silent = [socket.create_connection(("127.0.0.1", proxy.port())) for _ in range(200)]
         assert good.request("GET", "/echo").status == 200
         for connection in silent:
-            assert _seconds_until_closed(connection) < 5.0
+            assert _seconds_until_closed(connection) < PATIENCE
             connection.close()

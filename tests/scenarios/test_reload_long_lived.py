@@ -25,15 +25,20 @@ RELOADS = 5
 def test_downloads(stage: Stage) -> None:
     """Five reloads during two downloads, which then end whole; the busy and idle clients beside them lose nothing either."""
     site = MovingSite(stage)
-    with Load(replace(site.job(), busy=2, idle=12, fresh=1, uploads=0, download_seconds=SECONDS)) as load:
-        begun = time.monotonic()
-        for _ in range(RELOADS):
-            site.next_change()
-        assert time.monotonic() - begun < SECONDS, "the reloads took longer than the downloads"
-        tally = load.stop()
-    assert not tally.lost, told(tally)
-    assert tally.done["download"] == 2
-    assert site.reloads.generation == RELOADS + 1
+    for times in (1, 4, 16):  # where the reloads took longer than the downloads, the machine is busy
+        seconds = SECONDS * times
+        with Load(replace(site.job(), busy=2, idle=12, fresh=1, uploads=0, download_seconds=seconds)) as load:
+            begun, before = time.monotonic(), site.reloads.generation
+            for _ in range(RELOADS):
+                site.next_change()
+            took = time.monotonic() - begun
+            tally = load.stop()
+        assert not tally.lost, told(tally)
+        assert tally.done["download"] == 2
+        assert site.reloads.generation == before + RELOADS
+        if took < seconds:
+            break
+    assert took < seconds
     site.reloads.only_the_newest()
     assert site.reloads.cut() == 0
 
@@ -69,7 +74,8 @@ def test_websockets(stage: Stage) -> None:
 
 def test_idle_connections_do_not_hold_up(stage: Stage) -> None:
     """A tunnel holds the place of its generation; the reload that needs another one gets it from those who are only idle."""
-    proxy = stage.proxy(stage.server(websocket_server(stage.directory)).address, workers=2)
+    server = stage.server(websocket_server(stage.directory))
+    proxy = stage.proxy(server.address, workers=2, proxy={"drain_timeout": "10m"})
     reloads = Reloads(proxy)
     with _websocket(stage, proxy) as tunnel:
         reloads.reload()
@@ -79,7 +85,7 @@ def test_idle_connections_do_not_hold_up(stage: Stage) -> None:
         reloads.reload()
         begun = time.monotonic()
         reloads.reload()
-        assert time.monotonic() - begun < 15.0, "it waited for the end of drain_timeout"
+        assert time.monotonic() - begun < PATIENCE, "it waited for the end of drain_timeout"
         tunnel.send("still there")
         assert tunnel.recv(PATIENCE) == "still there"
         assert all(client.ended() for client in idle)

@@ -39,12 +39,12 @@ def test_others_are_unharmed(stage: Stage) -> None:
 
 
 def test_it_is_replaced_at_once(stage: Stage) -> None:
-    """From the death to the new worker's first readiness it takes a fraction of a second."""
+    """By one, which serves."""
     proxy = stage.proxy(stage.app().address, workers=2)
     before = set(proxy.wait_workers(2))
     victim = before.pop()
     os.kill(victim, signal.SIGKILL)
-    fresh = eventually(lambda: set(proxy.workers()) - before - {victim}, "a new worker", within=5.0)
+    fresh = eventually(lambda: set(proxy.workers()) - before - {victim}, "a new worker")
     assert len(fresh) == 1
     client = stage.client(proxy)
     assert client.request("GET", "/echo").status == 200

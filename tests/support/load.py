@@ -33,7 +33,7 @@ from typing import Any, Self
 
 from tests.support.process import ROOT
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.I)
 _CLOSE = re.compile(rb"\r\nconnection: *close\r\n", re.I)
 

@@ -9,8 +9,11 @@ from typing import IO, TypeVar
 
 T = TypeVar("T")
 
-PATIENCE = 15.0
-"""Seconds before a test gives up on something that normally takes milliseconds; the machine may be busy with other tests."""
+PATIENCE = 60.0
+"""Seconds before a test gives up on something that normally takes milliseconds; the machine may be busy with other things. It costs
+nothing where all is well: nothing that passes waits for its end."""
+FOREVER = 600.0
+"""Seconds for a time-out that must not be what ends something: whoever waited for it took longer than PATIENCE."""
 
 
 def eventually(condition: Callable[[], T], what: str, *, within: float = PATIENCE, every: float = 0.01) -> T:

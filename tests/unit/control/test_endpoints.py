@@ -17,6 +17,7 @@ from lbproxy.config import model
 from lbproxy.control import endpoints
 from lbproxy.control.endpoints import ENDPOINTS, Answer, Asked, Endpoints, may_ask, parse
 from lbproxy.observe.metrics import Snapshot
+from tests.support.waiting import FOREVER, PATIENCE
 from tests.unit.control.backends import handover, new_ledger, pool_of
 
 OFF = model.Health(type="off")
@@ -167,10 +168,8 @@ def test_silence_is_cut_by_the_deadline(monitor: Monitor, monkeypatch: pytest.Mo
     with gevent.socket.create_connection(monitor.address) as sock:
         sock.sendall(b"G")
         assert monitor.get("/livez")[0] == 200
-        started = time.monotonic()
-        with gevent.Timeout(10):
+        with gevent.Timeout(PATIENCE):
             assert sock.recv(100) == b""
-        assert time.monotonic() - started < 5
 
 
 def test_a_client_that_resets_disturbs_nobody(monitor: Monitor) -> None:
@@ -184,8 +183,9 @@ def test_a_client_that_resets_disturbs_nobody(monitor: Monitor) -> None:
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /livez HTTP/1.1\r\nHost: loc", b"GET /livez HTTP/1.0\r\n\r\n"])
-def test_who_only_holds_a_place_gives_way_at_once(monitor: Monitor, said: bytes) -> None:
+def test_who_only_holds_a_place_gives_way_at_once(monitor: Monitor, said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sixty-four that say nothing, or never end, or have their answer and stay: the next one is answered before any time is up."""
+    monkeypatch.setattr(monitor.served, "_timeout", FOREVER)
     idle = [gevent.socket.create_connection(monitor.address) for _ in range(64)]
     try:
         for sock in idle:
@@ -193,7 +193,7 @@ def test_who_only_holds_a_place_gives_way_at_once(monitor: Monitor, said: bytes)
         begun = time.monotonic()
         for _ in range(10):
             assert monitor.get("/livez")[0] == 200
-        assert time.monotonic() - begun < model.Metrics().timeout / 2
+        assert time.monotonic() - begun < PATIENCE
         assert len(list(monitor.served._visitors.tasks())) <= model.Metrics().connections
     finally:
         for sock in idle:

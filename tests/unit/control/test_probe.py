@@ -14,6 +14,7 @@ from lbproxy.control.probe import BODY_MISSES, OutOfMeans, Target, probe
 from lbproxy.health.http_check import request
 from lbproxy.health.outcome import PASSED, Finding, Outcome
 from lbproxy.tls.contexts import client_context
+from tests.support.waiting import FOREVER, PATIENCE
 from tests.unit.control.backends import OK, Script, Scripted, answering, closed_port, hang_up, reset, silent
 
 REQUEST = request("GET", "/healthz", "app.test")
@@ -21,6 +22,17 @@ REQUEST = request("GET", "/healthz", "app.test")
 
 def http(port: int, **others: object) -> Target:
     return Target("127.0.0.1", port, request=REQUEST, **{"timeout": 5.0, **others})  # type: ignore[arg-type]  # spelled out by the tests
+
+
+def assert_late(target: Target, finding: Finding) -> None:
+    """The time-out ends it, in that step: on a busy machine a short one may end it in the step before, and a longer one counts."""
+    for timeout in (0.2, 2.0, 20.0):
+        started = time.monotonic()
+        found = probe(target._replace(timeout=timeout))
+        assert timeout * 0.9 < time.monotonic() - started < timeout + PATIENCE
+        if found == finding:
+            return
+    assert found == finding
 
 
 # ---------------------------------------------------------------- tcp
@@ -41,8 +53,8 @@ def test_ipv6() -> None:
 def test_nobody_listens() -> None:
     """Refused, at once."""
     started = time.monotonic()
-    assert probe(Target("127.0.0.1", closed_port(), 5.0)) == Finding(Outcome.REFUSED)
-    assert time.monotonic() - started < 2
+    assert probe(Target("127.0.0.1", closed_port(), FOREVER)) == Finding(Outcome.REFUSED)
+    assert time.monotonic() - started < PATIENCE
 
 
 def test_no_answer_to_connect_is_a_time_out() -> None:
@@ -57,7 +69,7 @@ def test_no_answer_to_connect_is_a_time_out() -> None:
         try:
             started = time.monotonic()
             assert probe(Target("127.0.0.1", listening.getsockname()[1], 0.3)) == Finding(Outcome.CONNECT_TIMEOUT)
-            assert 0.25 < time.monotonic() - started < 3
+            assert 0.25 < time.monotonic() - started < PATIENCE
         finally:
             for filler in fillers:
                 filler.close()
@@ -133,9 +145,7 @@ def test_bad_responses(response: bytes, detail: str) -> None:
 def test_silence_after_the_request_is_a_time_out() -> None:
     """The time-out is for the whole probe."""
     with Scripted(silent) as backend:
-        started = time.monotonic()
-        assert probe(http(backend.port, timeout=0.2)) == Finding(Outcome.RESPONSE_TIMEOUT)
-        assert 0.15 < time.monotonic() - started < 3
+        assert_late(http(backend.port), Finding(Outcome.RESPONSE_TIMEOUT))
 
 
 def test_bytes_one_by_one_do_not_extend_the_time_out() -> None:
@@ -143,14 +153,12 @@ def test_bytes_one_by_one_do_not_extend_the_time_out() -> None:
 
     def drip(sock: socket.socket) -> None:
         sock.recv(65536)
-        for byte in b"HTTP/1.1 200 " + b"O" * 500:
+        for byte in b"HTTP/1.1 200 " + b"O" * 5000:
             sock.sendall(bytes([byte]))
             time.sleep(0.02)  # the backend's slowness is what is tested
 
     with Scripted(drip) as backend:
-        started = time.monotonic()
-        assert probe(http(backend.port, timeout=0.3)) == Finding(Outcome.RESPONSE_TIMEOUT)
-        assert time.monotonic() - started < 3
+        assert_late(http(backend.port), Finding(Outcome.RESPONSE_TIMEOUT))
 
 
 def test_a_backend_that_keeps_the_connection_open_passes_soon() -> None:
@@ -162,8 +170,8 @@ def test_a_backend_that_keeps_the_connection_open_passes_soon() -> None:
 
     with Scripted(linger) as backend:
         started = time.monotonic()
-        assert probe(http(backend.port, timeout=5.0)) == PASSED
-        assert time.monotonic() - started < 2
+        assert probe(http(backend.port, timeout=FOREVER)) == PASSED
+        assert time.monotonic() - started < PATIENCE
 
 
 # ---------------------------------------------------------------- tls
@@ -207,7 +215,7 @@ def test_tls_failures_say_what_is_wrong(authority: tuple[trustme.CA, ssl.SSLCont
     with answering(OK) as backend:
         assert probe(http(backend.port, **secure)) == Finding(Outcome.TLS_FAILURE, "wrong version number")
     with Scripted(silent) as backend:
-        assert probe(http(backend.port, timeout=0.2, **secure)) == Finding(Outcome.TLS_FAILURE, "timed out during the handshake")
+        assert_late(http(backend.port, **secure), Finding(Outcome.TLS_FAILURE, "timed out during the handshake"))
     with Scripted(hang_up) as backend:
         assert probe(http(backend.port, **secure)) == Finding(Outcome.TLS_FAILURE, "closed during the handshake")
     with Scripted(reset) as backend:
@@ -321,7 +329,7 @@ def test_a_body_that_does_not_come_is_late() -> None:
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nno")
 
     with Scripted(linger) as backend:
-        assert probe(http(backend.port, timeout=0.2, body=b"ok")) == Finding(Outcome.RESPONSE_TIMEOUT)
+        assert_late(http(backend.port, body=b"ok"), Finding(Outcome.RESPONSE_TIMEOUT))
 
 
 # ---------------------------------------------------------------- Unix sockets

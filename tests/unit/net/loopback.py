@@ -14,9 +14,9 @@ from greenlet import greenlet
 
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tcp_stream import TcpStream
+from tests.support.waiting import PATIENCE
 
 T = TypeVar("T")
-PATIENCE = 15.0
 
 
 def loop() -> Any:

@@ -16,7 +16,7 @@ import pytest
 
 from lbproxy.worker import log_writer
 from lbproxy.worker.log_writer import LogWriter
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 
 def lines(count: int, name: str, width: int = 100) -> bytes:
@@ -81,9 +81,7 @@ def test_a_reader_that_sleeps_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -
     reading, writing = os.pipe()
     writer = LogWriter(writing)
     batch = lines(1000, "x")
-    began = time.monotonic()
-    taken = [writer.write(batch) for _ in range(10)]
-    assert time.monotonic() - began < 1.0
+    taken = [writer.write(batch) for _ in range(10)]  # nobody reads: who waited here would wait for ever
     assert taken[0] is True
     assert taken[-1] is False
     expected = batch * sum(taken)
@@ -104,7 +102,7 @@ def test_close_does_not_wait_for_ever() -> None:
     writer.write(lines(10_000, "x"))
     began = time.monotonic()
     writer.close(0.05)
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < PATIENCE
     os.close(reading)  # the thread meets a broken pipe and ends
     writer._thread.join(10)
     assert not writer._thread.is_alive()
