@@ -41,7 +41,7 @@ th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left }
 
 HEADINGS = (
     "Backend",
-    "State",
+    "CheckState",
     "For",
     "Why",
     "Asked next",

@@ -1,7 +1,7 @@
 """Probing one backend for as long as this process lives: schedule, probe, verdict, ledger.
 
 One greenlet per backend in the one control process of the machine, so what a backend sees of probes does not grow with workers.
-What it finds goes to the backend's Fitness.
+What it finds goes to the backend's BackendHealth.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from gevent.event import Event
 
 from lbproxy.balance.backend import Backend
 from lbproxy.config.model import Address, Pool
-from lbproxy.control.fitness import Fitness
+from lbproxy.control.backend_health import BackendHealth
 from lbproxy.control.probe import OutOfMeans, Target, probe
 from lbproxy.health import http_check, schedule
 from lbproxy.health.outcome import PASSED, Finding, Outcome
-from lbproxy.health.verdict import State, Verdict
+from lbproxy.health.rise_and_fall import CheckState, RiseAndFall
 from lbproxy.ipc.messages import HealthChanged
 from lbproxy.observe.log import get_logger
 
-STATE_WORDS = {State.UP: "up", State.DOWN: "down"}
+STATE_WORDS = {CheckState.UP: "up", CheckState.DOWN: "down"}
 
 HURRY = 0.25
 """Seconds from start to start of probes that failures of traffic bring about."""
@@ -43,7 +43,7 @@ class Prober:
         pool: Pool,
         backend: Backend,
         context: ssl.SSLContext | None,
-        fitness: Fitness,
+        health: BackendHealth,
         report: Report,
         on_up: Callable[[Prober], None] = lambda prober: None,
     ) -> None:
@@ -55,13 +55,13 @@ class Prober:
         self._wake = Event()
         self._started = 0.0
         self._target = target_of(pool, backend, context)
-        self._fitness = fitness
+        self._health = health
         # A replaced control process, or one of a new generation, goes on from what is known.
-        self._verdict = Verdict(pool.health.rise, pool.health.fall, fitness.verdict)
+        self._checks = RiseAndFall(pool.health.rise, pool.health.fall, health.check_state)
         self._report = report
 
     def __repr__(self) -> str:
-        return f"<Prober {self._backend.identity} {self._verdict!r}>"
+        return f"<Prober {self._backend.identity} {self._checks!r}>"
 
     def run(self, first_delay: float) -> NoReturn:
         """Probe for ever, the first time after `first_delay` seconds."""
@@ -71,11 +71,11 @@ class Prober:
             self._wake.clear()
             self._started = started = time.monotonic()
             self._once()
-            verdict = self._verdict
-            interval = self._pace.interval(down=verdict.state is State.DOWN, changing=verdict.changing)
+            checks = self._checks
+            interval = self._pace.interval(down=checks.state is CheckState.DOWN, changing=checks.changing)
             # Spreading load is no secret: any randomness will do.
             delay = schedule.following(started, time.monotonic(), interval, random.random())  # noqa: S311
-            self._fitness.asked_next(time.time() + delay)
+            self._health.asked_next(time.time() + delay)
 
     def hurry(self) -> None:
         """Traffic met something: probe now, or right after the probe that is under way, but not more often than HURRY allows."""
@@ -85,23 +85,23 @@ class Prober:
     @property
     def down(self) -> bool:
         """Its checks say so."""
-        return self._verdict.state is State.DOWN
+        return self._checks.state is CheckState.DOWN
 
     def doubt(self) -> None:
         """One of the pool is up again after all of them were down: whether this one is, too, is asked at once.
 
         Until then it takes part, unless requests would hang there: who refuses costs nobody anything.
         """
-        if self._verdict.state is not State.DOWN:
+        if self._checks.state is not CheckState.DOWN:
             return
         if self._last.outcome not in (Outcome.CONNECT_TIMEOUT, Outcome.UNREACHABLE):
-            self._verdict.doubt()
-            self._fitness.doubted()
+            self._checks.doubt()
+            self._health.doubted()
         self._wake.set()
 
     def _heard(self, minor: int) -> None:
         if self._target.port == self._backend.port:  # what answers checks at another port may be another server
-            self._fitness.heard(minor)
+            self._health.heard(minor)
 
     def _once(self) -> None:
         try:
@@ -110,26 +110,26 @@ class Prober:
             get_logger().warning("health check not possible", backend=self._backend.identity, why=str(error))
             return
         self._last = finding
-        self._fitness.counted(finding)
-        change = self._verdict.observe(finding)
+        self._health.counted(finding)
+        change = self._checks.observe(finding)
         if change is not None:
-            self._fitness.judged(change.state, finding)
+            self._health.set_check_state(change.state, finding)
             self._report(HealthChanged(self._backend.pool, self._backend.name, STATE_WORDS[change.state], change.why))
-            if change.state is State.UP:
+            if change.state is CheckState.UP:
                 self._on_up(self)
 
 
-def declare_up(backend: Backend, fitness: Fitness, report: Report) -> None:
+def declare_up(backend: Backend, health: BackendHealth, report: Report) -> None:
     """The backend of a pool without checks counts as up, from now on."""
-    if fitness.verdict is not State.UP:
-        fitness.judged(State.UP, PASSED)
+    if health.check_state is not CheckState.UP:
+        health.set_check_state(CheckState.UP, PASSED)
         report(HealthChanged(backend.pool, backend.name, "up", "health checks are off"))
 
 
-def declare_down(backend: Backend, fitness: Fitness, report: Report) -> None:
+def declare_down(backend: Backend, health: BackendHealth, report: Report) -> None:
     """There is nothing to check as long as nobody knows where it is."""
     finding = Finding(Outcome.UNKNOWN_NAME)
-    fitness.judged(State.DOWN, finding)
+    health.set_check_state(CheckState.DOWN, finding)
     report(HealthChanged(backend.pool, backend.name, "down", str(finding)))
 
 

@@ -11,8 +11,8 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.endpoints import NOWHERE, endpoints_of_text, relocate
 from lbproxy.config.model import Pool
 from lbproxy.config.units import parse_backend_address
-from lbproxy.control.evidence import Evidence, Watched
-from lbproxy.control.fitness import Fitness
+from lbproxy.control.backend_health import BackendHealth
+from lbproxy.control.outlier_watch import OutlierWatch, Watched
 from lbproxy.control.prober import Prober, declare_down, declare_up
 from lbproxy.health import schedule
 from lbproxy.ipc.handover import Handover
@@ -26,7 +26,7 @@ class Watch:
         self._handover = handover
         self._group = group
         self._report = report
-        self._evidence = Evidence(handover.ledger, report)
+        self._outlier_watch = OutlierWatch(handover.ledger, report)
         self._watched: dict[int, Watched] = {}
         """By slot."""
         self._probers: dict[str, dict[int, Prober]] = {}
@@ -41,7 +41,7 @@ class Watch:
             probers |= self._begin(pool, self._handover.backends.get(pool.name, ()), newcomers=newcomers)
         for index, (slot, prober) in enumerate(probers.items()):
             self._greenlets[slot] = self._group.spawn(prober.run, schedule.first(index, len(probers)))
-        self._group.spawn(self._evidence.run)
+        self._group.spawn(self._outlier_watch.run)
 
     def relocate(self, message: Placed) -> None:
         """What the master says. From the event loop: nothing here waits."""
@@ -72,19 +72,19 @@ class Watch:
         for backend in backends:
             if backend.slot in self._watched:
                 continue
-            fitness = Fitness(self._handover.ledger, backend.slot, pool.slow_start, newcomer=newcomers)
+            health = BackendHealth(self._handover.ledger, backend.slot, pool.slow_start, newcomer=newcomers)
             if backend.ip == NOWHERE:
-                declare_down(backend, fitness, self._report)
-                self._watched[backend.slot] = Watched(backend, fitness, lambda: None)
+                declare_down(backend, health, self._report)
+                self._watched[backend.slot] = Watched(backend, health, lambda: None)
                 continue
             if pool.health.type == "off":
-                declare_up(backend, fitness, self._report)
-                self._watched[backend.slot] = Watched(backend, fitness, lambda: None)
+                declare_up(backend, health, self._report)
+                self._watched[backend.slot] = Watched(backend, health, lambda: None)
                 continue
             context = self._handover.pool_contexts.get(pool.name)
-            probers[backend.slot] = prober = Prober(pool, backend, context, fitness, self._report, self._on_up(pool.name))
+            probers[backend.slot] = prober = Prober(pool, backend, context, health, self._report, self._on_up(pool.name))
             self._probers.setdefault(pool.name, {})[backend.slot] = prober
-            self._watched[backend.slot] = Watched(backend, fitness, prober.hurry)
+            self._watched[backend.slot] = Watched(backend, health, prober.hurry)
         if backends:
-            self._evidence.watch(pool, [self._watched[backend.slot] for backend in backends])
+            self._outlier_watch.watch(pool, [self._watched[backend.slot] for backend in backends])
         return probers

@@ -1,8 +1,8 @@
-"""What traffic says about a backend: who fails while others do not is ejected for a while, then tried with one request at a time.
+"""Outliers of a pool, by what traffic says: who fails while others do not is ejected for a while, then tried one request at a time.
 
-Theory of operation. `Jury.look` gets the counts of all backends of a pool, over all workers, several times a second, and answers
-with what turned. Three kinds of failure count: *failed* tries (refused, reset, late, broken off) and *gateway* answers (502,
-503, 504) together for the streak; these, other 5xx answers and answers refused for their form for the rate. A backend goes
+Theory of operation. `OutlierDetector.look` gets the counts of all backends of a pool, over all workers, several times a second, and
+answers with what changed. Three kinds of failure count: *failed* tries (refused, reset, late, broken off) and *gateway* answers
+(502, 503, 504) together for the streak; these, other 5xx answers and answers refused for their form for the rate. A backend goes
 
     FIT --`consecutive` failures in a row, or `rate` of its answers in the window failed, or the last `requests` of them--> EJECTED
     EJECTED --after base * n seconds, n the ejections in a row, at most `longest`, or when it is pardoned--> TRIAL
@@ -29,7 +29,9 @@ SAMPLE = 0.5
 """Seconds between the samples that the window is made of."""
 
 
-class Standing(IntEnum):
+class OutlierState(IntEnum):
+    """What traffic says of a backend."""
+
     FIT = 0
     EJECTED = 1
     TRIAL = 2
@@ -68,21 +70,21 @@ class Counts(NamedTuple):
         return self.done - self.failed - self.errors - self.refused
 
 
-class Turn(NamedTuple):
-    """A backend's standing changed."""
+class OutlierChange(NamedTuple):
+    """A backend's state changed."""
 
     backend: int
     """Its index."""
-    standing: Standing
+    state: OutlierState
     why: str
 
 
 class Record:
-    """What is known of one backend."""
+    """What is known of one backend's answers. Times are monotonic seconds."""
 
-    def __init__(self, counts: Counts, standing: Standing = Standing.FIT, until: float = 0.0, ejections: int = 0) -> None:
+    def __init__(self, counts: Counts, state: OutlierState = OutlierState.FIT, until: float = 0.0, ejections: int = 0) -> None:
         """`until`: when it may be tried again; `ejections`: n above."""
-        self.standing = standing
+        self.state = state
         self.until = until
         self.ejections = ejections
         self.streak = 0
@@ -130,34 +132,35 @@ class Record:
         self._samples.clear()
 
 
-class Jury:
-    """Of one pool."""
+class OutlierDetector:
+    """Compares the backends of one pool by their `records`."""
 
     def __init__(self, rules: Rules, records: Sequence[Record]) -> None:
         self._rules = rules
         self.records = records
 
-    def look(self, counts: Sequence[Counts], up: Sequence[bool], now: float) -> list[Turn]:
+    def look(self, counts: Sequence[Counts], up: Sequence[bool], now: float) -> list[OutlierChange]:
         """`up`: who may be used as far as checks and operators are concerned; `now`: monotonic seconds."""
-        turns = []
+        changes = []
         window = self._rules.window
         happened = [record.take(seen, now, window) for record, seen in zip(self.records, counts, strict=True)]
         for index, (record, (good, failed)) in enumerate(zip(self.records, happened, strict=True)):
-            turn = self._turn(index, record, good, failed, up, now)
-            if turn is not None:
-                record.standing = turn.standing
+            change = self._change(index, record, good, failed, up, now)
+            if change is not None:
+                record.state = change.state
                 record.forget()
-                turns.append(turn)
-        return turns
+                changes.append(change)
+        return changes
 
     def pardon(self, index: int, now: float) -> None:
         """Checks know more than traffic did: whatever it was ejected for is over. It is tried at the next look."""
         self.records[index].until = min(self.records[index].until, now)
 
-    def _turn(self, index: int, record: Record, good: int, failed: int, up: Sequence[bool], now: float) -> Turn | None:
-        if record.standing is Standing.EJECTED:
-            return Turn(index, Standing.TRIAL, "its time is over: one request at a time") if now >= record.until else None
-        if record.standing is Standing.TRIAL:
+    def _change(self, index: int, record: Record, good: int, failed: int, up: Sequence[bool], now: float) -> OutlierChange | None:
+        if record.state is OutlierState.EJECTED:
+            over = now >= record.until
+            return OutlierChange(index, OutlierState.TRIAL, "its time is over: one request at a time") if over else None
+        if record.state is OutlierState.TRIAL:
             return self._tried(index, record, good, failed, now)
         if record.ejections and now - record.fit_since >= self._rules.longest:
             record.ejections = 0
@@ -166,7 +169,7 @@ class Jury:
             return None
         return self._eject(index, record, why, now)
 
-    def _tried(self, index: int, record: Record, good: int, failed: int, now: float) -> Turn | None:
+    def _tried(self, index: int, record: Record, good: int, failed: int, now: float) -> OutlierChange | None:
         if failed:
             return self._eject(index, record, "failed again when it was tried", now)
         if self._rules.rate and record.bad >= TRIAL_PASSES and self._worse(index, record.bad, record.bad):
@@ -175,7 +178,7 @@ class Jury:
         if record.passes < TRIAL_PASSES:
             return None
         record.fit_since = now
-        return Turn(index, Standing.FIT, f"{record.passes} requests passed")
+        return OutlierChange(index, OutlierState.FIT, f"{record.passes} requests passed")
 
     def _guilty(self, index: int, record: Record) -> str:
         """Why it should be ejected; "": it should not."""
@@ -191,17 +194,17 @@ class Jury:
 
     def _worse(self, index: int, bad: int, answers: int) -> bool:
         """More than twice as many of its answers are bad as of those of all others that are fit."""
-        others = [other.recent() for at, other in enumerate(self.records) if at != index and other.standing is Standing.FIT]
+        others = [other.recent() for at, other in enumerate(self.records) if at != index and other.state is OutlierState.FIT]
         all_answers, all_bad = sum(one for one, _ in others), sum(two for _, two in others)
         return all_bad * answers * 2 < bad * max(all_answers, 1)
 
     def _may_eject(self, index: int, up: Sequence[bool]) -> bool:
-        out = sum(record.standing is not Standing.FIT for record in self.records)
-        fit = [at for at, record in enumerate(self.records) if at != index and up[at] and record.standing is Standing.FIT]
+        out = sum(record.state is not OutlierState.FIT for record in self.records)
+        fit = [at for at, record in enumerate(self.records) if at != index and up[at] and record.state is OutlierState.FIT]
         return bool(fit) and (out + 1) * 100 <= self._rules.share * len(self.records)
 
-    def _eject(self, index: int, record: Record, why: str, now: float) -> Turn:
+    def _eject(self, index: int, record: Record, why: str, now: float) -> OutlierChange:
         record.ejections += 1
         seconds = min(self._rules.base * record.ejections, self._rules.longest)
         record.until = now + seconds
-        return Turn(index, Standing.EJECTED, f"{why}: out for {seconds:g} s")
+        return OutlierChange(index, OutlierState.EJECTED, f"{why}: out for {seconds:g} s")

@@ -14,8 +14,8 @@ cdef class Forwarder:
     cdef public str _proto
     cdef public bytes _rest
     cdef public bint _secure
-    cdef public object _told
-    cdef public RequestHead _told_head
+    cdef public object _facts
+    cdef public RequestHead _facts_head
     cdef public object edited
     cdef public object here
     cdef public long port

@@ -17,7 +17,7 @@ from lbproxy.config.model import Network
 from lbproxy.http.grammar import HOP_BY_HOP, SAID_BY_PROXIES, line_finder
 from lbproxy.http.message import CHUNKED, FIELDS_KEPT, RequestHead, ResponseHead
 from lbproxy.http.tls_facts import TlsFacts
-from lbproxy.http.trusted import Told, among, fields_said, plain_address, told
+from lbproxy.http.trusted import ClientFacts, among, client_facts, fields_said, plain_address
 from lbproxy.http.upgrade import asked, upgrade_lines
 
 VIA = b"\r\nVia: 1.1 lbproxy"  # RFC 9110 7.6.3; the name is fixed, so that a loop through two of us is seen
@@ -70,6 +70,8 @@ class Forwarder:
         "_after_host",
         "_before_host",
         "_block",
+        "_facts",
+        "_facts_head",
         "_head",
         "_networks",
         "_out",
@@ -77,8 +79,6 @@ class Forwarder:
         "_proto",
         "_rest",
         "_secure",
-        "_told",
-        "_told_head",
         "edited",
         "here",
         "port",
@@ -113,8 +113,8 @@ class Forwarder:
         self._out = b""
         self._block: bytes | None = None  # b"" is what a request without fields has
         self._rest = b""
-        self._told_head: RequestHead | None = None
-        self._told: Told | None = None
+        self._facts_head: RequestHead | None = None
+        self._facts: ClientFacts | None = None
         self.port = port
         self.tls = tls
         self.here = here
@@ -139,38 +139,38 @@ class Forwarder:
 
     def client(self, head: RequestHead) -> str:
         """Whom the access log names: the peer, or, when that is a trusted proxy, the client it speaks for."""
-        return self.told(head).client.decode("ascii") if self.trusted else self._peer
+        return self.client_facts(head).client.decode("ascii") if self.trusted else self._peer
 
     def unread(self, head: RequestHead) -> bytes:
         """What a trusted proxy wrote where the client's address should stand; b"" when that could be read."""
-        return self.told(head).unread if self.trusted else b""
+        return self.client_facts(head).unread if self.trusted else b""
 
     def secure(self, head: RequestHead | None) -> bool:
         """The client came over TLS, to us or to a trusted proxy that says so. `head`: None for what was no request."""
-        if self.trusted and head is not None and (https := self.told(head).https) is not None:
+        if self.trusted and head is not None and (https := self.client_facts(head).https) is not None:
             return https
         return self._secure
 
     def public_port(self, head: RequestHead) -> int:
         """The port that the client used: a published one need not be ours. It is in Host unless it is the scheme's own (RFC 9110
         4.2); a trusted proxy may know better."""
-        if self.trusted and (port := self.told(head).port):
+        if self.trusted and (port := self.client_facts(head).port):
             return port
         return self._port_of(head.authority, head)
 
-    def told(self, head: RequestHead) -> Told:
+    def client_facts(self, head: RequestHead) -> ClientFacts:
         """What the client, a trusted proxy, tells about a request."""
-        found = self._told
-        if found is None or head is not self._told_head:
-            found = told(fields_said(head), self._peer, self._networks)
+        found = self._facts
+        if found is None or head is not self._facts_head:
+            found = client_facts(fields_said(head), self._peer, self._networks)
             if len(head.block) <= FIELDS_KEPT:
-                self._told_head, self._told = head, found
+                self._facts_head, self._facts = head, found
         return found
 
     def forget(self) -> None:
         """Hold no memory for a client that is idle."""
         self._head, self._block, self._out, self._rest = None, None, b"", b""
-        self._told_head = self._told = None
+        self._facts_head = self._facts = None
         self.edited = None
 
     def _fields(self, head: RequestHead) -> bytes:
@@ -211,7 +211,7 @@ class Forwarder:
 
     def _appended(self, head: RequestHead, host: bytes) -> bytes:
         """The peer is a trusted proxy: what it says is kept and we are added to it."""
-        said, found = fields_said(head), self.told(head)
+        said, found = fields_said(head), self.client_facts(head)
         peer, proto = self._peer.encode(), self._proto.encode()
         node = b'"[%b]"' % peer if b":" in peer else peer
         hops = b", ".join([*said.get(b"forwarded", []), b'for=%b;proto=%b;host="%b"' % (node, proto, host)])

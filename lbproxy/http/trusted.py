@@ -33,7 +33,7 @@ _SCHEMES = {b"http": False, b"https": True, b"ws": False, b"wss": True}
 """Some gateways call the scheme of a WebSocket by its own name."""
 
 
-class Told(NamedTuple):
+class ClientFacts(NamedTuple):
     """What is known of one request."""
 
     client: bytes
@@ -57,7 +57,7 @@ def fields_said(head: RequestHead) -> Said:
     return said
 
 
-def told(said: Said, peer: str, networks: tuple[Network, ...]) -> Told:
+def client_facts(said: Said, peer: str, networks: tuple[Network, ...]) -> ClientFacts:
     """`peer`: the trusted proxy that sent the request; `networks`: those of all trusted proxies."""
     scheme = b""
     if b"x-forwarded-for" in said:
@@ -79,7 +79,7 @@ def told(said: Said, peer: str, networks: tuple[Network, ...]) -> Told:
         scheme = next(_members(said[b"x-forwarded-proto"][0]), b"")
     port = next(_members(said[b"x-forwarded-port"][0]), b"") if b"x-forwarded-port" in said else b""
     number = int(port) if _PORT.match(port) else 0
-    return Told(client, unread, chain, _SCHEMES.get(scheme.lower()), number if number <= 65535 else 0)
+    return ClientFacts(client, unread, chain, _SCHEMES.get(scheme.lower()), number if number <= 65535 else 0)
 
 
 def _members(value: bytes) -> Iterator[bytes]:

@@ -183,7 +183,7 @@ class Master:
         while self._outcome is None:
             for key, mask in self._selector.select(max(0.0, min(self._next_deadline() - time.monotonic(), LONGEST_WAIT))):
                 key.data(mask)
-            self._feed(events.Tick())
+            self._feed(events.TimePassed())
             self._settle()
             now = time.monotonic()
             self._shared.inspect_sockets(now)

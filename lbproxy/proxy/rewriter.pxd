@@ -2,7 +2,7 @@
 
 from lbproxy.http.forwarding cimport Forwarder
 from lbproxy.http.heads cimport HeadsLedBack, ResponseHeads
-from lbproxy.http.marks cimport Ids
+from lbproxy.http.trace_context cimport Ids
 from lbproxy.http.message cimport RequestHead
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from lbproxy.config.model import HeaderRules, Hsts
 from lbproxy.config.route_model import AS_THEY_ARE, PathRules
-from lbproxy.http import marks
+from lbproxy.http import trace_context
 from lbproxy.http.edits import (
     Folded,
     PrefixedEdits,
@@ -37,8 +37,8 @@ from lbproxy.remembered import Budget
 _SEEN = "x-request-id"
 
 
-class Wanted(NamedTuple):
-    """All that a destination wants of header fields, nothing left to inherit."""
+class RewriteSettings(NamedTuple):
+    """All that a destination does to header fields and paths, nothing left to inherit."""
 
     requests: tuple[HeaderRules, ...] = ()
     """The pool's, then the route's."""
@@ -54,7 +54,7 @@ class Wanted(NamedTuple):
     """What the pool's backends are called there, in order; only where paths change."""
 
 
-NOTHING = Wanted()
+UNTOUCHED = RewriteSettings()
 
 
 def everyday_heads(max_fields: int, budget: Budget | None = None) -> ResponseHeads:
@@ -81,31 +81,31 @@ class Rewriter:
         "varying",
     )
 
-    def __init__(self, wanted: Wanted, max_fields: int, budget: Budget, ids: marks.Ids) -> None:
+    def __init__(self, settings: RewriteSettings, max_fields: int, budget: Budget, ids: trace_context.Ids) -> None:
         """`max_fields` of a response; `budget`: for response heads that are remembered."""
         self._ids = ids
-        self.request_id = wanted.request_id
-        self.trace = wanted.trace
-        requests, responses = fold(wanted.requests), fold(wanted.responses)
+        self.request_id = settings.request_id
+        self.trace = settings.trace
+        requests, responses = fold(settings.requests), fold(settings.responses)
         ruled = [*requests.drops, *(name.lower() for name, _ in requests.lines)]
-        self.sends_id = wanted.request_id != "off" and not covered(_SEEN, ruled)
+        self.sends_id = settings.request_id != "off" and not covered(_SEEN, ruled)
         """The backend is told the request's id, unless a rule says something else about that field."""
-        self.sends_trace = wanted.trace != "off" and not covered("traceparent", ruled)
+        self.sends_trace = settings.trace != "off" and not covered("traceparent", ruled)
         self.edits: RequestEdits | PrefixedEdits | None = _request_edits(requests, self.sends_id, self.sends_trace)
-        self.prefix = Prefix(wanted.paths, wanted.names) if wanted.paths else None
+        self.prefix = Prefix(settings.paths, settings.names) if settings.paths else None
         if self.prefix is not None:
             self.edits = PrefixedEdits(self.prefix, self.edits, not covered("x-forwarded-prefix", ruled))
         steady = [pair for pair in responses.lines if not varies(pair[1])]
         varying = [pair for pair in responses.lines if varies(pair[1])]
         self.varying = VaryingLines(varying) if varying else None
-        drops = [*telltales(wanted.responses), *responses.drops]
-        self.shown = wanted.request_id != "off" and not covered(_SEEN, responses.drops)
+        drops = [*telltales(settings.responses), *responses.drops]
+        self.shown = settings.request_id != "off" and not covered(_SEEN, responses.drops)
         """The client is told the request's id."""
         if self.shown:
             drops.append(_SEEN)
-        tolerance = Tolerance(wanted.tolerate) if wanted.tolerate else None
+        tolerance = Tolerance(settings.tolerate) if settings.tolerate else None
         for secure in (False, True):
-            found = defaults(wanted.security_headers, wanted.hsts, secure=secure)
+            found = defaults(settings.security_headers, settings.hsts, secure=secure)
             heads = ResponseHeads(max_fields, ResponseEdits(drops, steady, found, responses.swaps), budget, tolerance)
             own = b"".join(line_of(*pair) for pair in found)
             if secure:
@@ -117,9 +117,9 @@ class Rewriter:
         """A request came for the destination."""
         request_id, trace = "", None
         if self.request_id != "off":
-            request_id = marks.request_id(head, forwarder.trusted or self.request_id == "pass", self._ids)
+            request_id = trace_context.request_id(head, forwarder.trusted or self.request_id == "pass", self._ids)
         if self.trace != "off":
-            trace = marks.trace(head, forwarder.trusted or self.trace == "pass", self._ids)
+            trace = trace_context.trace(head, forwarder.trusted or self.trace == "pass", self._ids)
         return Rewriting(self, forwarder, head, request_id, trace)
 
     def own_lines(self, *, secure: bool) -> bytes:
@@ -144,7 +144,7 @@ class Rewriting:
     __slots__ = ("_forwarder", "_head", "_id_line", "_led", "_request_id", "_rewriter", "_trace", "heads", "speaks")
 
     def __init__(
-        self, rewriter: Rewriter, forwarder: Forwarder, head: RequestHead, request_id: str, trace: marks.Trace | None
+        self, rewriter: Rewriter, forwarder: Forwarder, head: RequestHead, request_id: str, trace: trace_context.Trace | None
     ) -> None:
         """See Rewriter.begin."""
         self._rewriter = rewriter

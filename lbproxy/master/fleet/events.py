@@ -98,12 +98,12 @@ class Terminate(NamedTuple):
     signal: str
 
 
-class Tick(NamedTuple):
+class TimePassed(NamedTuple):
     """Time passed; at least one a second."""
 
 
 Asked = Prepared | PrepareFailed | ReloadWanted | Scale | Terminate
-Happened = Spawned | SpawnFailed | Said | PipeEnded | PipeBroken | Died | Tick
+Happened = Spawned | SpawnFailed | Said | PipeEnded | PipeBroken | Died | TimePassed
 Event = Asked | Happened
 
 # ---------------------------------------------------------------- actions

@@ -60,7 +60,7 @@ GAP = 2.5
 
 @dataclass(slots=True)
 class Fleet:
-    """`handle` every event, carry out what it returns, and come back with a Tick at `next_deadline` at the latest."""
+    """`handle` every event, carry out what it returns, and come back with a TimePassed at `next_deadline` at the latest."""
 
     generations: dict[int, Generation] = field(default_factory=dict)
     stop: Stop | None = None
@@ -212,7 +212,7 @@ class Fleet:
             self._wishes.serve(self._now)
             self._reject(self.last + 1, f"{event.signal} came")
 
-    def _tick(self, _: Event) -> None:
+    def _time_passed(self, _: Event) -> None:
         for child in list(self._children.values()):
             if child.deadline <= self._now:
                 self._overdue(child)
@@ -481,7 +481,7 @@ EVENTS: dict[type[Event], Callable[[Fleet, Any], None]] = {
     events.PipeBroken: Fleet._pipe_broken,
     events.Died: Fleet._died,
     events.Terminate: Fleet._terminate,
-    events.Tick: Fleet._tick,
+    events.TimePassed: Fleet._time_passed,
 }
 
 MESSAGES: dict[tuple[Role, type[Message]], Callable[[Fleet, Child, Any], None]] = {

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from lbproxy.balance.pool import Pool
 from lbproxy.config.model import Config, HeaderRules, Route
 from lbproxy.http.heads import HEADS_KEPT
-from lbproxy.http.marks import Ids
+from lbproxy.http.trace_context import Ids
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.filters import Filters
-from lbproxy.proxy.rewriter import NOTHING, Rewriter, Wanted
+from lbproxy.proxy.rewriter import UNTOUCHED, Rewriter, RewriteSettings
 from lbproxy.proxy.service import most_response_fields
 from lbproxy.remembered import Budget
 
@@ -26,15 +26,15 @@ class Destinations(NamedTuple):
 def make_destinations(config: Config, pools: Mapping[str, Pool], filters: Sequence[Filters | None]) -> Destinations:
     """`pools`: by name; `filters`: by the number of the route. Destinations that want the same of header fields share a
     rewriter, those that want nothing have none."""
-    wishes = [wanted(config, route) for route in config.routes]
-    without_route = wanted(config, None)
-    different = {wish for wish in (without_route, *wishes) if wish != NOTHING}
+    of_routes = [rewrite_settings(config, route) for route in config.routes]
+    without_route = rewrite_settings(config, None)
+    different = {settings for settings in (without_route, *of_routes) if settings != UNTOUCHED}
     ids = Ids(os.urandom)
     budget = Budget(HEADS_KEPT)  # one, however many routes have rules of their own
-    rewriters = {wish: Rewriter(wish, most_response_fields(config), budget, ids) for wish in different}
+    rewriters = {settings: Rewriter(settings, most_response_fields(config), budget, ids) for settings in different}
     routes = [
-        (route, make_destination(config, route, pools, rewriters.get(wish), asked))
-        for route, wish, asked in zip(config.routes, wishes, filters, strict=True)
+        (route, make_destination(config, route, pools, rewriters.get(settings), asked))
+        for route, settings, asked in zip(config.routes, of_routes, filters, strict=True)
     ]
     return Destinations(routes, rewriters.get(without_route))
 
@@ -54,18 +54,18 @@ def most_body(config: Config, route: Route) -> int:
     return config.limits.body if own is None else own
 
 
-def wanted(config: Config, route: Route | None) -> Wanted:
+def rewrite_settings(config: Config, route: Route | None) -> RewriteSettings:
     """Of a route, or of requests that have none. The nearest table that says something wins: route, pool, [proxy]."""
     tables = () if route is None else (config.pool(route.pool).headers, route.headers)
     words = config.proxy.headers
     for table in tables:
         words = table.over(words)
-    return Wanted(
+    return RewriteSettings(
         requests=tuple(table.request for table in tables if table.request != HeaderRules()),
         responses=tuple(table.response for table in tables if table.response != HeaderRules()),
-        security_headers=words.security_headers or NOTHING.security_headers,
-        hsts=words.hsts or NOTHING.hsts,
-        request_id=words.request_id or NOTHING.request_id,
-        trace=words.trace or NOTHING.trace,
+        security_headers=words.security_headers or UNTOUCHED.security_headers,
+        hsts=words.hsts or UNTOUCHED.hsts,
+        request_id=words.request_id or UNTOUCHED.request_id,
+        trace=words.trace or UNTOUCHED.trace,
         tolerate=() if route is None else tuple(sorted(config.pool(route.pool).tolerate)),
     )

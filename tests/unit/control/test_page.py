@@ -48,7 +48,7 @@ def test_a_row_per_backend() -> None:
     document = Document(page(snapshot(backend(), backend("api", "a:80", drained=True), down)))
     headings = document.rows[0]
     rows = [dict(zip(headings, row, strict=True)) for row in document.rows if row != headings]
-    assert [row["State"] for row in rows] == ["up", "drained", "down"]
+    assert [row["CheckState"] for row in rows] == ["up", "drained", "down"]
     assert rows[0]["Backend"] == "10.0.0.1:80"
     assert [rows[0][name] for name in ("For", "In flight", "Failures", "Failed checks")] == ["59 s", "2", "4", "1"]
     assert rows[2]["Requests"] == "1,234,567"

@@ -10,7 +10,7 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Health, Ledger, SlotState, Spoken, state_at
 from lbproxy.config import model
 from lbproxy.control import prober as prober_module
-from lbproxy.control.fitness import Fitness
+from lbproxy.control.backend_health import BackendHealth
 from lbproxy.control.probe import OutOfMeans
 from lbproxy.control.prober import Prober, declare_up, target_of
 from lbproxy.health.outcome import PASSED, Finding, Outcome
@@ -31,7 +31,7 @@ def run_until_told(pool: model.Pool, ledger: Ledger, count: int = 1) -> list[Hea
         if len(told) == count:
             done.set()
 
-    greenlet = gevent.spawn(Prober(pool, resolved(pool)[0], None, Fitness(ledger, 0), report).run, 0.0)
+    greenlet = gevent.spawn(Prober(pool, resolved(pool)[0], None, BackendHealth(ledger, 0), report).run, 0.0)
     try:
         assert done.wait(10), told
     finally:
@@ -137,8 +137,8 @@ def test_without_checks_a_backend_is_up_once() -> None:
     ledger = new_ledger()
     told: list[HealthChanged] = []
     backend = Backend("api", "a:80", "a", "127.0.0.1", 80, 1, 0, 5)
-    declare_up(backend, Fitness(ledger, 5), told.append)
-    declare_up(backend, Fitness(ledger, 5), told.append)
+    declare_up(backend, BackendHealth(ledger, 5), told.append)
+    declare_up(backend, BackendHealth(ledger, 5), told.append)
     assert told == [HealthChanged("api", "a:80", "up", "health checks are off")]
     assert ledger.health(5) is Health.UP
 
@@ -187,7 +187,7 @@ def test_hurry_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     never = model.Health(interval=3600, fast_interval=3600, down_interval=3600)
     pool = pool_of("api", 80, health=never)
     monkeypatch.setattr(prober_module, "HURRY", 0.0)
-    prober = Prober(pool, resolved(pool)[0], None, Fitness(ledger, 0), lambda change: None)
+    prober = Prober(pool, resolved(pool)[0], None, BackendHealth(ledger, 0), lambda change: None)
     greenlet = gevent.spawn(prober.run, 3600)
     try:
         for checks in (1, 2, 3):
@@ -222,7 +222,7 @@ def test_who_is_doubted_takes_part_and_is_asked_at_once(monkeypatch: pytest.Monk
     ledger = new_ledger()
     pool = pool_of("api", 80, health=model.Health(interval=3600, fast_interval=3600, down_interval=3600))
     told: list[HealthChanged] = []
-    prober = Prober(pool, resolved(pool)[0], None, Fitness(ledger, 0), told.append)
+    prober = Prober(pool, resolved(pool)[0], None, BackendHealth(ledger, 0), told.append)
     greenlet = gevent.spawn(prober.run, 0.0)
     try:
         with gevent.Timeout(10):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.health.outlier import Counts, Jury, Record, Rules, Standing, Turn
+from lbproxy.health.outlier import Counts, OutlierChange, OutlierDetector, OutlierState, Record, Rules
 
 ZERO = Counts(0, 0, 0)
 
@@ -17,19 +17,19 @@ class Court:
         self.now = 1000.0
         self.counts = [ZERO] * backends
         self.up = [True] * backends
-        self.jury = Jury(rules or Rules(), [Record(ZERO) for _ in range(backends)])
+        self.detector = OutlierDetector(rules or Rules(), [Record(ZERO) for _ in range(backends)])
 
-    def look(self, **happened: tuple[int, int, int]) -> list[Turn]:
+    def look(self, **happened: tuple[int, int, int]) -> list[OutlierChange]:
         """`b0=(good, failed, errors)` since the last look, a tenth of a second ago."""
         self.now += 0.1
         for name, (good, failed, errors) in happened.items():
             at = int(name[1:])
             done, was_failed, was_errors, _ = self.counts[at]
             self.counts[at] = Counts(done + good + failed + errors, was_failed + failed, was_errors + errors)
-        return self.jury.look(self.counts, self.up, self.now)
+        return self.detector.look(self.counts, self.up, self.now)
 
-    def standings(self) -> list[Standing]:
-        return [record.standing for record in self.jury.records]
+    def states(self) -> list[OutlierState]:
+        return [record.state for record in self.detector.records]
 
 
 def test_failures_in_a_row() -> None:
@@ -40,8 +40,8 @@ def test_failures_in_a_row() -> None:
     assert court.look(b0=(0, 2, 0)) == []
     assert court.look(b0=(1, 2, 0)) == []  # in which order nobody knows
     assert court.look(b0=(0, 4, 0)) == []
-    assert court.look(b0=(0, 1, 0)) == [Turn(0, Standing.EJECTED, "5 failures in a row: out for 30 s")]
-    assert court.jury.records[0].until == court.now + 30
+    assert court.look(b0=(0, 1, 0)) == [OutlierChange(0, OutlierState.EJECTED, "5 failures in a row: out for 30 s")]
+    assert court.detector.records[0].until == court.now + 30
 
 
 def test_other_errors_are_no_row() -> None:
@@ -57,8 +57,8 @@ def test_the_rate() -> None:
     court = Court(3)
     assert court.look(b0=(0, 0, 0), b1=(20, 0, 0)) == []
     assert court.look(b0=(5, 0, 14), b1=(20, 0, 0)) == []
-    turns = court.look(b0=(1, 0, 0), b1=(20, 0, 0))
-    assert turns == [Turn(0, Standing.EJECTED, "14 of 20 answers failed: out for 30 s")]
+    changes = court.look(b0=(1, 0, 0), b1=(20, 0, 0))
+    assert changes == [OutlierChange(0, OutlierState.EJECTED, "14 of 20 answers failed: out for 30 s")]
 
 
 def test_who_breaks_at_once_does_not_hide_behind_a_good_past() -> None:
@@ -66,7 +66,9 @@ def test_who_breaks_at_once_does_not_hide_behind_a_good_past() -> None:
     court = Court(3)
     court.look(b0=(500, 0, 0), b1=(500, 0, 0))
     assert court.look(b0=(0, 0, 19), b1=(20, 0, 0)) == []
-    assert court.look(b0=(0, 0, 1), b1=(20, 0, 0)) == [Turn(0, Standing.EJECTED, "20 of 20 answers failed: out for 30 s")]
+    assert court.look(b0=(0, 0, 1), b1=(20, 0, 0)) == [
+        OutlierChange(0, OutlierState.EJECTED, "20 of 20 answers failed: out for 30 s")
+    ]
 
 
 def test_old_answers_do_not_count() -> None:
@@ -86,14 +88,14 @@ def test_when_all_fail_it_is_not_the_backend() -> None:
     court = Court(4)
     for _ in range(20):
         assert court.look(b0=(3, 0, 30), b1=(5, 0, 25), b2=(4, 0, 20), b3=(1, 0, 0)) == []
-    assert court.standings() == [Standing.FIT] * 4
+    assert court.states() == [OutlierState.FIT] * 4
 
 
 def test_never_more_than_half_nor_the_last_one() -> None:
     """However bad the others are."""
     court = Court(4)
     fails = {f"b{at}": (0, 9, 0) for at in range(4)}
-    assert [turn.backend for turn in court.look(**fails)] == [0, 1]
+    assert [change.backend for change in court.look(**fails)] == [0, 1]
     assert court.look(**fails) == []
     alone = Court(1, Rules(share=100))
     assert alone.look(b0=(0, 99, 0)) == []
@@ -109,12 +111,12 @@ def test_the_way_back() -> None:
     court.now += 29.0
     assert court.look() == []
     court.now += 1.0
-    assert [turn.standing for turn in court.look()] == [Standing.TRIAL]
+    assert [change.state for change in court.look()] == [OutlierState.TRIAL]
     assert court.look(b0=(2, 0, 0)) == []
-    assert court.look(b0=(0, 1, 0)) == [Turn(0, Standing.EJECTED, "failed again when it was tried: out for 60 s")]
+    assert court.look(b0=(0, 1, 0)) == [OutlierChange(0, OutlierState.EJECTED, "failed again when it was tried: out for 60 s")]
     court.now += 60.0
     court.look()
-    assert court.look(b0=(3, 0, 0)) == [Turn(0, Standing.FIT, "3 requests passed")]
+    assert court.look(b0=(3, 0, 0)) == [OutlierChange(0, OutlierState.FIT, "3 requests passed")]
     assert court.look(b0=(0, 5, 0))[0].why.endswith("out for 90 s")
 
 
@@ -123,8 +125,8 @@ def test_pardoned() -> None:
     court = Court(3)
     court.look(b0=(0, 5, 0))
     for at in range(3):
-        court.jury.pardon(at, court.now)
-    assert [turn.standing for turn in court.look()] == [Standing.TRIAL]
+        court.detector.pardon(at, court.now)
+    assert [change.state for change in court.look()] == [OutlierState.TRIAL]
     assert court.look(b0=(0, 1, 0))[0].why.endswith("out for 60 s"), "it counts all the same"
 
 
@@ -138,7 +140,7 @@ def test_errors_on_trial() -> None:
     assert court.look(b0=(0, 0, 2), b1=(20, 0, 0)) == [], "one that breaks on a request or two is not broken"
     assert court.look(b0=(2, 0, 0), b1=(20, 0, 0)) == [], "but it has to begin anew"
     assert court.look(b0=(0, 0, 3), b1=(20, 0, 0)) == [
-        Turn(0, Standing.EJECTED, "3 answers in a row failed when it was tried: out for 60 s")
+        OutlierChange(0, OutlierState.EJECTED, "3 answers in a row failed when it was tried: out for 60 s")
     ]
 
 
@@ -149,7 +151,7 @@ def test_errors_on_trial_that_all_have() -> None:
     court.now += 30.0
     court.look(b1=(1, 0, 9), b2=(1, 0, 9))
     assert court.look(b0=(0, 0, 9), b1=(1, 0, 9), b2=(1, 0, 9)) == []
-    assert court.look(b0=(3, 0, 0), b1=(1, 0, 9), b2=(1, 0, 9)) == [Turn(0, Standing.FIT, "3 requests passed")]
+    assert court.look(b0=(3, 0, 0), b1=(1, 0, 9), b2=(1, 0, 9)) == [OutlierChange(0, OutlierState.FIT, "3 requests passed")]
 
 
 def test_sins_are_forgiven() -> None:
@@ -171,8 +173,8 @@ def test_switched_off() -> None:
     """Zero is no limit; who was out when the rules changed comes back."""
     court = Court(3, Rules(consecutive=0, rate=0))
     assert court.look(b0=(0, 999, 999)) == []
-    court.jury.records[0].standing = Standing.EJECTED
-    assert [turn.standing for turn in court.look()] == [Standing.TRIAL]
+    court.detector.records[0].state = OutlierState.EJECTED
+    assert [change.state for change in court.look()] == [OutlierState.TRIAL]
 
 
 @given(
@@ -186,11 +188,11 @@ def test_the_pool_survives_anything(backends: int, looks: list[list[tuple[int, i
     court.up = up[:backends]
     for happened in looks:
         court.look(**{f"b{at}": one for at, one in enumerate(happened[:backends])})
-        out = sum(standing is not Standing.FIT for standing in court.standings())
+        out = sum(state is not OutlierState.FIT for state in court.states())
         assert out * 2 <= backends
-        fit = [at for at in range(backends) if court.up[at] and court.standings()[at] is Standing.FIT]
+        fit = [at for at in range(backends) if court.up[at] and court.states()[at] is OutlierState.FIT]
         assert (
-            fit or not any(court.up) or out == 0 or all(s is Standing.FIT or court.up[a] for a, s in enumerate(court.standings()))
+            fit or not any(court.up) or out == 0 or all(s is OutlierState.FIT or court.up[a] for a, s in enumerate(court.states()))
         )
 
 
@@ -210,7 +212,9 @@ def test_answers_that_are_refused_for_their_form() -> None:
     court.counts[0] = Counts(9, 0, 0, 9)
     assert court.look(b1=(20, 0, 0)) == []
     court.counts[0] = Counts(30, 0, 2, 20)
-    assert court.look(b1=(20, 0, 0)) == [Turn(0, Standing.EJECTED, "13 of 21 answers failed (11 for their form): out for 30 s")]
+    assert court.look(b1=(20, 0, 0)) == [
+        OutlierChange(0, OutlierState.EJECTED, "13 of 21 answers failed (11 for their form): out for 30 s")
+    ]
     everybody = Court(2)
     everybody.look()
     everybody.counts = [Counts(100, 0, 0, 100)] * 2

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.config.model import Network
-from lbproxy.http.trusted import Told, fields_said, read_node, told
+from lbproxy.http.trusted import ClientFacts, client_facts, fields_said, read_node
 from tests.unit.http.heads import request
 from tests.unit.http.work import growth
 
@@ -17,9 +17,9 @@ TRUSTED: tuple[Network, ...] = (ip_network("10.0.0.0/8"), ip_network("fd00::/8")
 PEER = "10.1.2.3"
 
 
-def hear(*lines: bytes, peer: str = PEER) -> Told:
+def hear(*lines: bytes, peer: str = PEER) -> ClientFacts:
     """What a trusted proxy tells with these fields."""
-    return told(fields_said(request(*lines)), peer, TRUSTED)
+    return client_facts(fields_said(request(*lines)), peer, TRUSTED)
 
 
 @pytest.mark.parametrize(("written", "address"), [
@@ -144,6 +144,6 @@ def test_whatever_is_written(texts: list[bytes]) -> None:
 @pytest.mark.parametrize("name", [b"X-Forwarded-For", b"Forwarded", b"X-Real-IP"])
 def test_work_is_linear(name: bytes, unit: bytes) -> None:
     def run(middle: bytes) -> None:
-        told({name.lower(): [middle]}, PEER, TRUSTED)
+        client_facts({name.lower(): [middle]}, PEER, TRUSTED)
 
     assert growth(run, unit * 256, unit * 4096) < 80

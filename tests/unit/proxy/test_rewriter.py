@@ -13,9 +13,9 @@ from lbproxy.config.model import HeaderRules, Hsts
 from lbproxy.config.route_model import PathRules
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.heads import COPIES, HEADS_KEPT, OBJECTS
-from lbproxy.http.marks import Ids
+from lbproxy.http.trace_context import Ids
 from lbproxy.proxy.destination import Destination
-from lbproxy.proxy.rewriter import Rewriter, Rewriting, Wanted, everyday_heads
+from lbproxy.proxy.rewriter import Rewriter, RewriteSettings, Rewriting, everyday_heads
 from lbproxy.proxy.router import Router
 from lbproxy.remembered import Budget
 from tests.unit.http.heads import asking, request, values
@@ -25,10 +25,10 @@ ID = b"[0-9a-f]{32}"
 
 
 def rewriter(**wanted: object) -> Rewriter:
-    return Rewriter(Wanted(**wanted), 100, Budget(HEADS_KEPT), Ids(os.urandom))  # type: ignore[arg-type]
+    return Rewriter(RewriteSettings(**wanted), 100, Budget(HEADS_KEPT), Ids(os.urandom))  # type: ignore[arg-type]
 
 
-def world(wanted: Wanted, without_route: Wanted | None = None, backends: int = 2) -> World:
+def world(wanted: RewriteSettings, without_route: RewriteSettings | None = None, backends: int = 2) -> World:
     """One whose only route wants this of header fields."""
     made = World(backends, route=model.Route("app", path="/app/"))
     destination = made.service.router.match(asking(b"h", b"/app/"))
@@ -53,7 +53,7 @@ def test_the_everyday() -> None:
 
 def test_both_ways() -> None:
     """Rules on the request and on its answer; a repeated request is not edited anew."""
-    here = world(Wanted(
+    here = world(RewriteSettings(
         (HeaderRules(set=(("X-Team", "blue"),), remove=("X-Debug",)),),
         (HeaderRules(set=(("X-Served-By", "{backend}"), ("X-Team", "red")), keep=("Server",)),),
     ))  # fmt: skip
@@ -88,7 +88,7 @@ def test_remembered_while_nothing_changes() -> None:
 
 def test_ids_go_everywhere() -> None:
     """To the backend, to the client and into the log, one and the same; the backend's own is replaced."""
-    here = world(Wanted(request_id="make", trace="make"))
+    here = world(RewriteSettings(request_id="make", trace="make"))
     client = here.connect()
     client.feed(get("/app/", "X-Request-Id: forged", "traceparent: forged", "tracestate: a=1"))
     sent = here.upstream.take()
@@ -108,7 +108,7 @@ def test_ids_go_everywhere() -> None:
 
 def test_one_id_over_all_tries() -> None:
     """It is the request's, not the try's; and an answer of ours has it, too."""
-    here = world(Wanted(request_id="make"))
+    here = world(RewriteSettings(request_id="make"))
     client = here.connect()
     client.feed(get("/app/"))
     first = values(here.upstream.take(), "x-request-id")
@@ -121,7 +121,7 @@ def test_one_id_over_all_tries() -> None:
 
 
 def test_believed() -> None:
-    """A trusted proxy's marks are taken over, anybody's with "pass"."""
+    """A trusted proxy's ids are taken over, anybody's with "pass"."""
     head = request(b"X-Request-Id: theirs", b"traceparent: 00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-00")
     stranger = Forwarder("192.0.2.1", "https", 443, ())
     proxy = Forwarder("192.0.2.1", "https", 443, (ip_network("192.0.2.0/24"),))
@@ -168,8 +168,8 @@ def test_hsts_over_tls_only() -> None:
 
 def test_our_own_answers() -> None:
     """What no route leads anywhere, or is no request, gets what is wanted for all; a route's error what its route wants."""
-    for_all = Wanted(hsts=Hsts(60))
-    here = world(Wanted((), (HeaderRules(set=(("Cache-Control", "max-age=9"),)),), hsts=Hsts(99)), for_all)
+    for_all = RewriteSettings(hsts=Hsts(60))
+    here = world(RewriteSettings((), (HeaderRules(set=(("Cache-Control", "max-age=9"),)),), hsts=Hsts(99)), for_all)
     here.refuse(0, 1)
     for sent, status, age in ((get("/app/"), 502, 99), (get("/other"), 404, 60), (b"GET\r\n\r\n", 400, 60)):
         client = here.connect()
@@ -184,7 +184,7 @@ def test_our_own_answers() -> None:
 @pytest.mark.parametrize("minor", [0, 1])
 def test_beside_other_lines_of_ours(minor: int) -> None:
     """Connection, re-chunking and an id go onto the same head."""
-    here = world(Wanted(request_id="make"))
+    here = world(RewriteSettings(request_id="make"))
     client = here.connect()
     client.feed(get("/app/", "Connection: close" if minor else "Connection: keep-alive", minor=minor))
     here.upstream.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
@@ -196,7 +196,7 @@ def test_beside_other_lines_of_ours(minor: int) -> None:
 
 def test_with_a_body() -> None:
     """The head of an upload is edited as any other."""
-    here = world(Wanted((HeaderRules(remove=("X-Debug",)),)))
+    here = world(RewriteSettings((HeaderRules(remove=("X-Debug",)),)))
     client = here.connect()
     client.feed(post(b"hello", "X-Debug: 1").replace(b"POST / ", b"POST /app/ "))
     sent = here.upstream.take()
@@ -214,7 +214,7 @@ def test_the_everyday_heads_forget() -> None:
 
 # ---------------------------------------------------------------- paths
 
-STRIPPED = Wanted(paths=PathRules(strip="/app"), names=("app.internal:9000",))
+STRIPPED = RewriteSettings(paths=PathRules(strip="/app"), names=("app.internal:9000",))
 
 
 def test_an_application_that_is_elsewhere_for_itself() -> None:

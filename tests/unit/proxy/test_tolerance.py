@@ -6,14 +6,14 @@ import pytest
 
 from lbproxy.balance.ledger import PerSlot, Scalar, cell_at, scalar_at
 from lbproxy.config import model
-from lbproxy.proxy.rewriter import Rewriter, Wanted
+from lbproxy.proxy.rewriter import Rewriter, RewriteSettings
 from lbproxy.remembered import Budget
 from tests.unit.proxy.world import EOF, World, get, ok
 
 
 def tolerant(*words: str) -> World:
     world = World(1, pool=model.Pool("app", (), tolerate=words))
-    rewriter = Rewriter(Wanted(tolerate=words), 200, Budget(2**20), None)  # type: ignore[arg-type]
+    rewriter = Rewriter(RewriteSettings(tolerate=words), 200, Budget(2**20), None)  # type: ignore[arg-type]
     [(_, destination)] = world.routed
     destination.rewriter = rewriter
     return world

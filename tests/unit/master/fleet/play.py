@@ -9,7 +9,7 @@ from lbproxy.balance.ledger import RETIRED
 from lbproxy.ipc.messages import Heartbeat, Message, Ready, Serve
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Child
-from lbproxy.master.fleet.events import Event, Prepared, Said, Spawned, Terms, Tick
+from lbproxy.master.fleet.events import Event, Prepared, Said, Spawned, Terms, TimePassed
 from lbproxy.master.fleet.fleet import Fleet
 
 BEAT = Heartbeat(0, 1000, 0, 0)
@@ -111,7 +111,7 @@ class Play:
             for child in list(self.fleet.living()):
                 if beating is None or child.row in beating:
                     self.do(Said(child.row, BEAT))
-            self.do(Tick())
+            self.do(TimePassed())
         return self
 
     def child(self, row: int) -> Child:

@@ -7,7 +7,7 @@ import pytest
 from lbproxy.ipc.messages import Drain, Drained, Failed, HealthChanged, Heartbeat, Message, Quit, Ready, ReopenLogs
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
-from lbproxy.master.fleet.events import Died, PipeBroken, PipeEnded, ReloadWanted, Said, SpawnFailed, Terminate, Tick
+from lbproxy.master.fleet.events import Died, PipeBroken, PipeEnded, ReloadWanted, Said, SpawnFailed, Terminate, TimePassed
 from lbproxy.master.fleet.fleet import DRAIN_GRACE, FRESH
 from lbproxy.master.fleet.generation import BACK_OFF_MOST
 from tests.unit.master.fleet.play import ABORTED, CONTROL, KILLED, Play, exited
@@ -62,10 +62,10 @@ def test_a_dead_worker_is_replaced_after_a_tenth_of_a_second() -> None:
     assert play.fleet.next_deadline() == pytest.approx(play.now + 0.1)
     before = len(play.spawned)
     play.now += 0.09
-    play.do(Tick())
+    play.do(TimePassed())
     assert len(play.spawned) == before
     play.now += 0.02
-    play.do(Tick())
+    play.do(TimePassed())
     assert play.spawned[-1] == events.Spawn(1, Role.WORKER, 0, 0)
     assert play.child(0).pid == 104
 
@@ -218,7 +218,7 @@ def test_a_master_that_was_stopped_does_not_take_its_children_for_silent() -> No
     """Ctrl-Z and fg stop and wake the whole group; the master may wake first."""
     play = Play().start().wait(10)
     play.now += 600
-    play.do(Tick())
+    play.do(TimePassed())
     assert play.kills == []
     assert play.logged("stalled") == [{"seconds": 600.0}]
     play.wait(4, beating=[])  # they have the rest of their five seconds
@@ -288,7 +288,7 @@ def test_terminate_drains_the_workers_then_lets_control_go_then_exits_0() -> Non
     assert play.kills == []
     assert "worker.died" not in play.names()
     assert [fields["how"] for fields in play.logged("worker.left")] == ["exit 0", "exit 0"]
-    assert play.do(Tick(), Terminate("SIGTERM"), ReloadWanted()).spawned == play.spawned[:3]  # after the end nothing happens
+    assert play.do(TimePassed(), Terminate("SIGTERM"), ReloadWanted()).spawned == play.spawned[:3]  # after the end nothing happens
 
 
 def test_whoever_is_still_there_after_the_drain_is_killed() -> None:

@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from lbproxy.ipc.messages import Drain, Drained, Failed, HealthChanged, Message, Quit, Ready
 from lbproxy.master.fleet.child import Child, Phase, Role
-from lbproxy.master.fleet.events import Died, PipeBroken, PipeEnded, ReloadWanted, Said, Scale, Terminate, Tick
+from lbproxy.master.fleet.events import Died, PipeBroken, PipeEnded, ReloadWanted, Said, Scale, Terminate, TimePassed
 from lbproxy.master.fleet.fleet import MOST_GENERATIONS
 from lbproxy.master.fleet.generation import Stage
 from tests.unit.master.fleet.play import ABORTED, BEAT, KILLED, Play, exited
@@ -52,7 +52,7 @@ class AnythingHappens(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([3.0, 1000.0]))
     def stall(self, seconds: float) -> None:
         self.play.now += seconds
-        self.play.do(Tick())
+        self.play.do(TimePassed())
 
     @precondition(lambda self: self.play.exit is None)
     @rule(why=st.sampled_from(["", "", "no such file"]))

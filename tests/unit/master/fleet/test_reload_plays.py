@@ -7,7 +7,7 @@ import pytest
 from lbproxy.ipc.messages import Drained, Failed, Heartbeat, Quit, Ready
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
-from lbproxy.master.fleet.events import Died, ReloadWanted, Said, Scale, Terminate, Tick
+from lbproxy.master.fleet.events import Died, ReloadWanted, Said, Scale, Terminate, TimePassed
 from lbproxy.master.fleet.fleet import DRAIN_GRACE, MOST_GENERATIONS, REPLACE_PAUSE
 from lbproxy.master.fleet.generation import Stage
 from lbproxy.master.fleet.generation_limit import ALL_HURRY_AFTER
@@ -163,7 +163,7 @@ def test_a_hundred_wishes_in_a_second_are_two_generations() -> None:
         for row in fresh(play):
             play.do(Said(row, Ready(7)))
         play.now += 0.01
-        play.do(Tick())
+        play.do(TimePassed())
     play.wait(PATIENCE + 1)
     for row in fresh(play):
         play.do(Said(row, Ready(7)))
@@ -177,7 +177,7 @@ def test_a_wish_without_end_is_served_all_the_same() -> None:
     for _ in range(int((PATIENCE + QUIET) / 0.1) + 1):
         play.do(ReloadWanted())
         play.now += 0.1
-        play.do(Tick())
+        play.do(TimePassed())
     assert play.prepared == [2, 3]
 
 

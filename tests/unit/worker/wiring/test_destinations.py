@@ -6,8 +6,8 @@ from typing import cast
 
 from lbproxy.balance.pool import Pool
 from lbproxy.config.model import HeaderRules, Hsts
-from lbproxy.proxy.rewriter import NOTHING, Wanted
-from lbproxy.worker.wiring.destinations import make_destinations, wanted
+from lbproxy.proxy.rewriter import UNTOUCHED, RewriteSettings
+from lbproxy.worker.wiring.destinations import make_destinations, rewrite_settings
 from tests.unit.config.text import LEAST, read
 
 POOLS = {"app": cast(Pool, object())}
@@ -20,19 +20,19 @@ def test_the_nearest_wins() -> None:
         '[proxy]\nhsts = "1d"\nsecurity_headers = "strict"\nrequest_id = "make"\n'
     )
     config = read(text)
-    assert wanted(config, config.routes[0]) == Wanted(
+    assert rewrite_settings(config, config.routes[0]) == RewriteSettings(
         (HeaderRules(set=(("X-A", "pool"),)), HeaderRules(set=(("X-A", "route"),))), (), "basic", Hsts(), "make", "off"
     )
-    assert wanted(config, None) == Wanted((), (), "strict", Hsts(86400), "make", "off")
+    assert rewrite_settings(config, None) == RewriteSettings((), (), "strict", Hsts(86400), "make", "off")
     destinations = make_destinations(config, POOLS, [None])
     assert destinations.rewriter is not None
     assert destinations.routes[0][1].rewriter not in (None, destinations.rewriter)
 
 
-def test_nothing_wanted() -> None:
+def test_nothing_to_rewrite() -> None:
     """Nothing there."""
     config = read(LEAST)
-    assert wanted(config, config.routes[0]) == wanted(config, None) == NOTHING
+    assert rewrite_settings(config, config.routes[0]) == rewrite_settings(config, None) == UNTOUCHED
     destinations = make_destinations(config, POOLS, [None])
     assert destinations.rewriter is None
     assert [destination.rewriter for _, destination in destinations.routes] == [None]

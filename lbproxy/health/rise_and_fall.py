@@ -1,4 +1,4 @@
-"""From single findings to "up" or "down": rise and fall, one small counter.
+"""Rise and fall: from single findings to "up" or "down" by one small counter.
 
 The table, with `streak` the number of findings in a row that speak against the present state:
 
@@ -23,34 +23,34 @@ from typing import NamedTuple
 from lbproxy.health.outcome import Finding
 
 
-class State(IntEnum):
-    """The numbers are those of the ledger's Health."""
+class CheckState(IntEnum):
+    """What checks say of a backend. The numbers are those of the ledger's Health."""
 
     UNKNOWN = 0
     UP = 1
     DOWN = 2
 
 
-class Change(NamedTuple):
-    """The verdict turned."""
+class CheckChange(NamedTuple):
+    """The checks say another thing than before."""
 
-    state: State
+    state: CheckState
     why: str
 
 
-class Verdict:
-    """One backend's state. `state` may be given to go on where another process stopped."""
+class RiseAndFall:
+    """The counter of one backend's findings. `state` may be given to go on where another process stopped."""
 
     __slots__ = ("_fall", "_rise", "_streak", "state")
 
-    def __init__(self, rise: int, fall: int, state: State = State.UNKNOWN) -> None:
+    def __init__(self, rise: int, fall: int, state: CheckState = CheckState.UNKNOWN) -> None:
         self._rise = rise
         self._fall = fall
         self._streak = 0
         self.state = state
 
     def __repr__(self) -> str:
-        return f"<Verdict {self.state.name} streak={self._streak} rise={self._rise} fall={self._fall}>"
+        return f"<RiseAndFall {self.state.name} streak={self._streak} rise={self._rise} fall={self._fall}>"
 
     @property
     def changing(self) -> bool:
@@ -59,20 +59,20 @@ class Verdict:
 
     def doubt(self) -> None:
         """Nothing that was seen counts any more: the next finding decides alone."""
-        self.state = State.UNKNOWN
+        self.state = CheckState.UNKNOWN
         self._streak = 0
 
-    def observe(self, finding: Finding) -> Change | None:
-        """Count one finding; the change if it turned the verdict."""
-        said = State.UP if finding.passed else State.DOWN
+    def observe(self, finding: Finding) -> CheckChange | None:
+        """Count one finding; the change if it changed the state."""
+        said = CheckState.UP if finding.passed else CheckState.DOWN
         if self.state is said:
             self._streak = 0
             return None
         self._streak += 1
-        wanted = 1 if self.state is State.UNKNOWN else self._rise if finding.passed else self._fall
+        wanted = 1 if self.state is CheckState.UNKNOWN else self._rise if finding.passed else self._fall
         if self._streak < wanted:
             return None
-        change = Change(said, _why(finding, self._streak))
+        change = CheckChange(said, _why(finding, self._streak))
         self.state = said
         self._streak = 0
         return change

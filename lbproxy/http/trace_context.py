@@ -1,6 +1,6 @@
-"""What marks a request on its way through many programs: X-Request-Id, and the trace context of the W3C (traceparent, tracestate).
+"""The context that a request carries through many programs: X-Request-Id, and the trace of the W3C (traceparent, tracestate).
 
-Whose marks are taken over: "make" takes those of trusted proxies, "pass" anybody's; both make new ones otherwise. A mark that is
+Whose context is taken over: "make" takes those of trusted proxies, "pass" anybody's; both make new ones otherwise. What is
 not well-formed is never passed on and never repaired: it goes to logs and other systems by the thousand. Which one came is read
 from the fields as the client sent them, and exactly one of each is sent to the backend.
 

@@ -1,4 +1,4 @@
-"""What became of requests, over all workers: read off the ledger several times a second, judged, and acted on.
+"""The watch over what became of requests, over all workers: read off the ledger several times a second, judged, and acted on.
 
 Three things come of it: a failure has the backend checked at once, however long its interval; who fails while others do not is
 ejected (health/outlier.py); and slow starts go on. A look costs what the ledger is large: 80 us with two backends and four workers
@@ -21,8 +21,8 @@ import gevent
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Ledger, PerSlot, SlotState, is_drained, state_at
 from lbproxy.config import model
-from lbproxy.control.fitness import Fitness
-from lbproxy.health.outlier import Counts, Jury, Record, Rules, Standing
+from lbproxy.control.backend_health import BackendHealth
+from lbproxy.health.outlier import Counts, OutlierDetector, OutlierState, Record, Rules
 from lbproxy.ipc.messages import HealthChanged
 
 LOOK_INTERVAL = 0.1
@@ -30,7 +30,7 @@ BUSY_INTERVAL = 0.025
 """While tries end."""
 REST = 20
 
-_WORDS = {Standing.FIT: "up", Standing.EJECTED: "ejected", Standing.TRIAL: "trial"}
+_WORDS = {OutlierState.FIT: "up", OutlierState.EJECTED: "ejected", OutlierState.TRIAL: "trial"}
 _READ = (
     PerSlot.REQUESTS,
     PerSlot.IN_FLIGHT,
@@ -46,18 +46,18 @@ class Watched(NamedTuple):
     """A backend, its health, and how to have it checked at once."""
 
     backend: Backend
-    fitness: Fitness
+    health: BackendHealth
     hurry: Callable[[], None]
 
 
-class Evidence:
-    """Of all pools. `run` never returns; kill its greenlet."""
+class OutlierWatch:
+    """Looks at the counts of all pools' backends. `run` never returns; kill its greenlet."""
 
     def __init__(self, ledger: Ledger, report: Callable[[HealthChanged], None]) -> None:
         self._ledger = ledger
         self._report = report
-        self._pools: dict[str, tuple[Sequence[Watched], Jury, int]] = {}
-        """With each jury how many checks in a row show that a backend is back."""
+        self._pools: dict[str, tuple[Sequence[Watched], OutlierDetector, int]] = {}
+        """With each detector how many checks in a row show that a backend is back."""
         self._slots = 0
 
     def watch(self, pool: model.Pool, watched: Sequence[Watched]) -> None:
@@ -65,15 +65,16 @@ class Evidence:
         before anybody watched says nothing."""
         self._slots = max(self._slots, *(one.backend.slot + 1 for one in watched))
         seen = self._counts()
-        before, jury, _ = self._pools.get(pool.name, ((), None, 0))
-        known = {id(one.fitness): record for one, record in zip(before, jury.records, strict=True)} if jury is not None else {}
+        before, detector, _ = self._pools.get(pool.name, ((), None, 0))
+        records_before = detector.records if detector is not None else ()
+        known = {id(one.health): record for one, record in zip(before, records_before, strict=True)}
         records = [
-            known.get(id(one.fitness))
-            or Record(seen[one.backend.slot], one.fitness.standing, one.fitness.until, one.fitness.ejections)
+            known.get(id(one.health))
+            or Record(seen[one.backend.slot], one.health.outlier_state, one.health.until, one.health.ejections)
             for one in watched
         ]
-        rules = rules_of(pool.outlier) if pool.outlier.enabled else NOBODY  # whose jury ends what an earlier one began
-        self._pools[pool.name] = watched, Jury(rules, records), pool.health.rise
+        rules = rules_of(pool.outlier) if pool.outlier.enabled else NOBODY  # whose detector ends what an earlier one began
+        self._pools[pool.name] = watched, OutlierDetector(rules, records), pool.health.rise
 
     def run(self) -> NoReturn:
         """Look, act, rest."""
@@ -86,24 +87,24 @@ class Evidence:
         """Once; whether any try ended since the last look. `now`: monotonic seconds."""
         busy = False
         counts = self._counts()
-        for watched, jury, rise in self._pools.values():
+        for watched, detector, rise in self._pools.values():
             seen = [counts[one.backend.slot] for one in watched]
-            for index, (one, record, fresh) in enumerate(zip(watched, jury.records, seen, strict=True)):
+            for index, (one, record, fresh) in enumerate(zip(watched, detector.records, seen, strict=True)):
                 if fresh != record.last:
                     busy = True
                     if fresh.failed != record.last.failed:
                         one.hurry()
-                if one.fitness.recovered(rise):
-                    jury.pardon(index, now)
-                one.fitness.warm(now)
-            for turn in jury.look(seen, [self._usable(one) for one in watched], now):
-                one, record = watched[turn.backend], jury.records[turn.backend]
-                one.fitness.stands(turn.standing, record.until, record.ejections)
-                self._report(HealthChanged(one.backend.pool, one.backend.name, _WORDS[turn.standing], turn.why))
+                if one.health.recovered(rise):
+                    detector.pardon(index, now)
+                one.health.warm(now)
+            for change in detector.look(seen, [self._usable(one) for one in watched], now):
+                one, record = watched[change.backend], detector.records[change.backend]
+                one.health.set_outlier_state(change.state, record.until, record.ejections)
+                self._report(HealthChanged(one.backend.pool, one.backend.name, _WORDS[change.state], change.why))
         return busy
 
     def _usable(self, one: Watched) -> bool:
-        return one.fitness.up and not is_drained(self._ledger.cells[state_at(SlotState.ADMIN, one.backend.slot)])
+        return one.health.up and not is_drained(self._ledger.cells[state_at(SlotState.ADMIN, one.backend.slot)])
 
     def _counts(self) -> list[Counts]:
         """By slot. A worker writes its cells one after the other, so a count may be one ahead of another for a moment."""
@@ -118,7 +119,7 @@ NOBODY = Rules(consecutive=0, rate=0)
 
 
 def rules_of(outlier: model.Outlier) -> Rules:
-    """The configuration's words as the jury's."""
+    """The configuration's words as the detector's."""
     return Rules(
         outlier.consecutive,
         outlier.rate,

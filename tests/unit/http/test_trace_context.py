@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.http.marks import Ids, request_id, trace
+from lbproxy.http.trace_context import Ids, request_id, trace
 from tests.unit.http.heads import request
 
 TRACE, PARENT = b"0af7651916cd43dd8448eb211c80319c", b"b7ad6b7169203331"

@@ -1,4 +1,4 @@
-# Types for the compiled form of marks.py. See lbproxy/compiled.py.
+# Types for the compiled form of trace_context.py. See lbproxy/compiled.py.
 
 from lbproxy.http.message cimport RequestHead
 

@@ -16,22 +16,22 @@ import time
 
 from lbproxy.balance.ledger import Health, Ledger, SlotState, Spoken, counted, state_at
 from lbproxy.health.outcome import Finding, number_of
-from lbproxy.health.outlier import Standing
-from lbproxy.health.verdict import State
+from lbproxy.health.outlier import OutlierState
+from lbproxy.health.rise_and_fall import CheckState
 from lbproxy.health.warming import share
 
 LONGEST = 86400.0
 MOST_EJECTIONS = 10_000
 """What the process before us can have left; `outlier` has limits of its own, far below."""
 
-_OF_TRAFFIC = {Standing.EJECTED: Health.EJECTED, Standing.TRIAL: Health.TRIAL}
-_OF_CHECKS = {State.UNKNOWN: Health.UNKNOWN, State.UP: Health.UP, State.DOWN: Health.DOWN}
-_VERDICTS = {Health.UNKNOWN: State.UNKNOWN, Health.DOWN: State.DOWN}
-_STANDINGS = {Health.EJECTED: Standing.EJECTED, Health.TRIAL: Standing.TRIAL}
+_OF_TRAFFIC = {OutlierState.EJECTED: Health.EJECTED, OutlierState.TRIAL: Health.TRIAL}
+_OF_CHECKS = {CheckState.UNKNOWN: Health.UNKNOWN, CheckState.UP: Health.UP, CheckState.DOWN: Health.DOWN}
+_CHECK_STATES = {Health.UNKNOWN: CheckState.UNKNOWN, Health.DOWN: CheckState.DOWN}
+_OUTLIER_STATES = {Health.EJECTED: OutlierState.EJECTED, Health.TRIAL: OutlierState.TRIAL}
 
 
-class Fitness:
-    """One backend's."""
+class BackendHealth:
+    """What is known of one backend's health; what it comes to is written into the ledger at once."""
 
     def __init__(self, ledger: Ledger, slot: int, slow_start: float = 0.0, *, newcomer: bool = False) -> None:
         """`slow_start`: seconds, 0 for none; `newcomer`: it joins a pool that serves already, so its first time up is slow, too."""
@@ -39,10 +39,10 @@ class Fitness:
         self._slot = slot
         self._slow_start = slow_start
         health = ledger.health(slot)
-        self.verdict = _VERDICTS.get(health, State.UP)
-        self.standing = _STANDINGS.get(health, Standing.FIT)
+        self.check_state = _CHECK_STATES.get(health, CheckState.UP)
+        self.outlier_state = _OUTLIER_STATES.get(health, OutlierState.FIT)
         self._relapsed = False
-        """Since its standing turned a check has failed, or had it down by then."""
+        """Since its outlier state changed a check has failed, or had it down by then."""
         self._passes = 0
         """Checks in a row that passed after that."""
         self.until = min(self._get(SlotState.EJECTED_UNTIL_MS) / 1000, time.monotonic() + LONGEST)
@@ -55,14 +55,14 @@ class Fitness:
     @property
     def up(self) -> bool:
         """As far as checks know, requests may go there."""
-        return self.verdict is not State.DOWN
+        return self.check_state is not CheckState.DOWN
 
-    def judged(self, state: State, finding: Finding) -> None:
-        """The checks' verdict turned."""
-        outage = self.verdict is State.DOWN or self._newcomer
-        self.verdict = state
+    def set_check_state(self, state: CheckState, finding: Finding) -> None:
+        """The checks say another thing than before."""
+        outage = self.check_state is CheckState.DOWN or self._newcomer
+        self.check_state = state
         self._newcomer = False
-        if state is State.UP and outage:
+        if state is CheckState.UP and outage:
             self._begin_slowly()
         self._set(SlotState.REACHABLE, int(finding.reached))
         self._set(SlotState.WHY, number_of(finding))
@@ -70,7 +70,7 @@ class Fitness:
 
     def doubted(self) -> None:
         """It was down, and so was the whole pool: nobody knows any more, and it takes part until its next check."""
-        self.verdict = State.UNKNOWN
+        self.check_state = CheckState.UNKNOWN
         self._newcomer = True
         self._publish()
 
@@ -99,14 +99,14 @@ class Fitness:
         A backend that is only restarted refuses a few connections and is well a second later. Where checks pass all the while, they
         do not see what it was ejected for, and say nothing about whether that is over.
         """
-        return self.standing is Standing.EJECTED and self._passes >= rise
+        return self.outlier_state is OutlierState.EJECTED and self._passes >= rise
 
-    def stands(self, standing: Standing, until: float, ejections: int) -> None:
-        """What traffic says turned; `until`: monotonic seconds."""
-        if standing is Standing.FIT and self.standing is not Standing.FIT:
+    def set_outlier_state(self, state: OutlierState, until: float, ejections: int) -> None:
+        """Traffic says another thing than before; `until`: monotonic seconds."""
+        if state is OutlierState.FIT and self.outlier_state is not OutlierState.FIT:
             self._begin_slowly()
-        self.standing, self.until, self.ejections = standing, until, ejections
-        self._relapsed, self._passes = self.verdict is State.DOWN, 0  # its checks may have seen it first
+        self.outlier_state, self.until, self.ejections = state, until, ejections
+        self._relapsed, self._passes = self.check_state is CheckState.DOWN, 0  # its checks may have seen it first
         self._set(SlotState.EJECTED_UNTIL_MS, round(until * 1000))
         self._set(SlotState.EJECTIONS, ejections)
         self._publish()
@@ -128,9 +128,9 @@ class Fitness:
             self._set(SlotState.SHARE, share(self._slow_start, self._slow_start))
 
     def _publish(self) -> None:
-        value = _OF_CHECKS[self.verdict]
-        if value is not Health.DOWN and self.standing in _OF_TRAFFIC:
-            value = _OF_TRAFFIC[self.standing]
+        value = _OF_CHECKS[self.check_state]
+        if value is not Health.DOWN and self.outlier_state in _OF_TRAFFIC:
+            value = _OF_TRAFFIC[self.outlier_state]
         elif value is Health.UP and self._warm_at:
             value = Health.WARMING
         if value != self._get(SlotState.HEALTH):

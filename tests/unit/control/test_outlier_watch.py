@@ -6,10 +6,10 @@ import gevent
 
 from lbproxy.balance.ledger import Health, PerSlot, SlotState, admin_cell, cell_at, state_at
 from lbproxy.config import model
-from lbproxy.control.evidence import Evidence, Watched
-from lbproxy.control.fitness import Fitness
+from lbproxy.control.backend_health import BackendHealth
+from lbproxy.control.outlier_watch import OutlierWatch, Watched
 from lbproxy.health.outcome import PASSED, Finding, Outcome
-from lbproxy.health.verdict import State
+from lbproxy.health.rise_and_fall import CheckState
 from lbproxy.ipc.messages import HealthChanged
 from tests.unit.control.backends import new_ledger, pool_of, resolved
 
@@ -24,14 +24,14 @@ class Scene:
         self.told: list[HealthChanged] = []
         self.hurried: list[int] = []
         pool = model.Pool("app", pool_of("app", 81, 82, health=model.Health()).backends, outlier=outlier or model.Outlier())
-        self.evidence = Evidence(self.ledger, self.told.append)
-        self.fitnesses: list[Fitness] = []
+        self.evidence = OutlierWatch(self.ledger, self.told.append)
+        self.healths: list[BackendHealth] = []
         watched = []
         for backend in resolved(pool, 7):
-            fitness = Fitness(self.ledger, backend.slot, slow_start)
-            fitness.judged(State.UP, PASSED)
-            self.fitnesses.append(fitness)
-            watched.append(Watched(backend, fitness, lambda slot=backend.slot: self.hurried.append(slot)))  # type: ignore[misc]  # a default argument
+            health = BackendHealth(self.ledger, backend.slot, slow_start)
+            health.set_check_state(CheckState.UP, PASSED)
+            self.healths.append(health)
+            watched.append(Watched(backend, health, lambda slot=backend.slot: self.hurried.append(slot)))  # type: ignore[misc]  # a default argument
         self.evidence.watch(pool, watched)
 
     def happen(self, child: int, slot: int, what: PerSlot, times: int = 1) -> None:
@@ -62,10 +62,10 @@ def test_who_was_only_restarted_is_tried_at_once() -> None:
     scene.happen(0, 7, PerSlot.FAILURES, 5)
     scene.evidence.look(100.0)
     for finding in (Finding(Outcome.REFUSED), PASSED):
-        scene.fitnesses[0].counted(finding)
+        scene.healths[0].counted(finding)
     scene.evidence.look(101.0)
     assert scene.ledger.health(7) is Health.EJECTED
-    scene.fitnesses[0].counted(PASSED)
+    scene.healths[0].counted(PASSED)
     scene.evidence.look(102.0)
     assert scene.ledger.health(7) is Health.TRIAL
 
@@ -131,8 +131,8 @@ def test_backends_that_come_and_go_leave_the_others_evidence_as_it_is() -> None:
     watched, *_ = scene.evidence._pools["app"]
     scene.happen(0, 9, PerSlot.FAILURES, 50)  # of whoever had the slot before
     [backend] = resolved(pool_of("app", 83, health=model.Health()), 9)
-    newcomer = Watched(backend, Fitness(scene.ledger, 9), lambda: None)
-    newcomer.fitness.judged(State.UP, PASSED)
+    newcomer = Watched(backend, BackendHealth(scene.ledger, 9), lambda: None)
+    newcomer.health.set_check_state(CheckState.UP, PASSED)
     scene.evidence.watch(model.Pool("app", (), outlier=model.Outlier()), [watched[0], newcomer])
     scene.happen(0, 7, PerSlot.FAILURES, 2)
     scene.evidence.look(100.1)
