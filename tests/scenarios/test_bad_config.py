@@ -24,7 +24,7 @@ def _refused(directory: Path, config: Config | str, *words: str) -> str:
     """Start it: exit 1 quickly, no traceback, and one line with all these words, which is returned."""
     file = directory / "bad.toml"
     file.write_text(config if isinstance(config, str) else toml.dumps(config))
-    ended = run_cli("start", "-c", str(file), within=20)
+    ended = run_cli("start", "-c", str(file), within=60)
     said = ended.stdout + ended.stderr
     assert ended.returncode == 1, said
     assert "Traceback" not in said, said

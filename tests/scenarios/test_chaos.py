@@ -56,7 +56,7 @@ class Vandal(threading.Thread):
     def _visit(self) -> None:
         dice = self._dice
         if dice.random() < 0.1:
-            with socket.create_connection(("127.0.0.1", self._port), 5) as raw:
+            with socket.create_connection(("127.0.0.1", self._port), 60) as raw:
                 raw.sendall(dice.randbytes(dice.randrange(300)))
             return
         with Client(self._port, context=self._context, timeout=5) as client:

@@ -38,7 +38,7 @@ def test_get(stage: Stage, proxy: LbProxy) -> None:
 
 def test_head(stage: Stage, proxy: LbProxy) -> None:
     """HEAD brings the fields of GET, and curl does not wait for a body."""
-    said = curl(stage.authority.file, "--head", f"https://localhost:{proxy.port()}/bytes/12345", within=10)
+    said = curl(stage.authority.file, "--head", f"https://localhost:{proxy.port()}/bytes/12345", within=60)
     assert b"Content-Length: 12345\r\n" in said.stdout
 
 
@@ -81,9 +81,9 @@ def test_expect_100_continue(stage: Stage, proxy: LbProxy, tmp_path: Path) -> No
     path.write_bytes(b"x" * 5000)
     said = curl(
         stage.authority.file,
-        *("--header", "Expect: 100-continue", "--expect100-timeout", "30", "--data-binary", f"@{path}", "--verbose"),
+        *("--header", "Expect: 100-continue", "--expect100-timeout", "600", "--data-binary", f"@{path}", "--verbose"),
         f"https://localhost:{proxy.port()}/echo",
-        within=10,
+        within=60,
     )
     assert json.loads(said.stdout)["length"] == 5000
     assert b"HTTP/1.1 100 Continue" in said.stderr

@@ -23,7 +23,7 @@ WORKERS = 4
 def connect(port: int, source: str) -> socket.socket:
     """From any address of 127.0.0.0/8."""
     sock = socket.create_connection(("127.0.0.1", port), 10, source_address=(source, 0))
-    sock.settimeout(10)
+    sock.settimeout(60)
     return sock
 
 
@@ -74,7 +74,7 @@ def flood(port: int, sources: list[str], each: int) -> dict[str, Counter[int]]:
     ready = threading.Barrier(8)
 
     def some(index: int) -> list[tuple[str, int]]:
-        ready.wait(10)
+        ready.wait(60)
         return [(source, ask(port, source)[0]) for source in sources for number in range(each) if number % 8 == index]
 
     with ThreadPoolExecutor(8) as pool:

@@ -23,7 +23,7 @@ def _run_printed(command: str) -> str:
     """The printed curl line as a person would paste it."""
     need("curl")
     ended = subprocess.run(
-        [*shlex.split(command), "-sS", "--noproxy", "*"], capture_output=True, text=True, timeout=20, check=False
+        [*shlex.split(command), "-sS", "--noproxy", "*"], capture_output=True, text=True, timeout=60, check=False
     )
     assert ended.returncode == 0, f"{command}: {ended.stderr}"
     return ended.stdout
@@ -39,7 +39,7 @@ def test_quick(tmp_path: Path) -> None:
         for _ in range(2):
             to = [word for port in ports for word in ("--to", f":{port}")]
             with Command([*LBPROXY, "quick", "--from", f":{front}", *to, "--dir", str(tmp_path)]) as quick:
-                printed = quick.wait_line("try +(curl .*)", within=20)[1]
+                printed = quick.wait_line("try +(curl .*)", within=60)[1]
                 answers = {_run_printed(printed) for _ in range(4)}
                 assert len(answers) >= 2, answers
                 pins.append(quick.wait_line("SHA-256 +(.*)")[1])
@@ -50,7 +50,7 @@ def test_quick(tmp_path: Path) -> None:
 def test_demo(tmp_path: Path) -> None:
     """demo brings its own backends; one of them killed, the others take over, and nobody notices."""
     with Command([*LBPROXY, "demo", "--from", f"127.0.0.1:{free_port()}", "--dir", str(tmp_path)]) as demo:
-        printed = demo.wait_line("try +(curl .*)", within=20)[1]
+        printed = demo.wait_line("try +(curl .*)", within=60)[1]
         assert _run_printed(printed)
         os.kill(int(demo.wait_line(r"kill (\d+) ")[1]), 9)
         for _ in range(10):

@@ -33,7 +33,7 @@ def test_connections_per_worker(stage: Stage) -> None:
         with pytest.raises(TimeoutError):
             waiting.recv(1)
         first.pop().close()
-        waiting.settimeout(10)
+        waiting.settimeout(60)
         assert waiting.recv(1), "accepted, and told what its nonsense is"
     app.release()
     assert first[0].response().status == 200

@@ -28,7 +28,7 @@ def _in_our_places(log: Path, pid_file: Path, folder: Path) -> Path:
 
 def _rotate(file: Path) -> None:
     command = [need("logrotate"), "--force", "--state", str(file.with_suffix(".state")), str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -21,7 +21,7 @@ from tests.support.waiting import eventually
 
 
 def _ask(port: int, target: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", target)
         response = connection.getresponse()
@@ -138,7 +138,7 @@ def test_silent_worker_is_replaced(stage: Stage) -> None:
     proxy = stage.proxy(stage.app().address, workers=2)
     victim, other = proxy.wait_workers(2)
     os.kill(victim, signal.SIGSTOP)
-    eventually(lambda: len(pids := proxy.workers()) == 2 and victim not in pids, "a replacement", within=25)
+    eventually(lambda: len(pids := proxy.workers()) == 2 and victim not in pids, "a replacement", within=60)
     assert other in proxy.workers()
     client = stage.client(proxy)
     assert client.request("GET", "/echo").status == 200

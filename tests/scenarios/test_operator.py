@@ -67,7 +67,7 @@ def asking(stage: Stage, proxy: LbProxy) -> Iterator[None]:
         yield
     finally:
         over.set()
-        thread.join(30)
+        thread.join(60)
     assert not faults, faults
     assert answered
 

@@ -61,7 +61,7 @@ class Container:
     def run(self, program: str) -> str:
         """A Python program inside, as `docker exec` would do it: a child of nobody inside."""
         inside = ["nsenter", "--target", str(self.master.pid), "--user", "--pid", "--mount", "--preserve-credentials"]
-        done = subprocess.run([*inside, sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run([*inside, sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

@@ -16,8 +16,8 @@ def test_after_so_many_requests(stage: Stage) -> None:
     proxy = site.proxy
     site.reloads.reload(lambda config: config["proxy"].update(worker_requests=300))
     with Load(replace(site.job(), downloads=0, uploads=0)) as load:
-        eventually(lambda: len(proxy.events("worker.replace")) >= 2, "two replacements", within=40.0)
-        proxy.wait_event("worker.left", skip=2, within=40.0)
+        eventually(lambda: len(proxy.events("worker.replace")) >= 2, "two replacements", within=60)
+        proxy.wait_event("worker.left", skip=2, within=60)
         tally = load.stop()
     assert not tally.lost, told(tally)
     served = {event["worker"] for event in proxy.events("worker.replace")}

@@ -79,7 +79,7 @@ def test_requests_in_flight_still_count(stage: Stage) -> None:
 
 def _metric(port: int, name: str) -> float:
     """The sum over all labels."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", "/metrics")
         text = connection.getresponse().read().decode()

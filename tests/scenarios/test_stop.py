@@ -38,7 +38,7 @@ def test_running_requests_are_answered(stage: Stage, number: signal.Signals) -> 
 
 def _refused(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 5.0).close()
+        socket.create_connection(("127.0.0.1", port), 60).close()
     except (ConnectionRefusedError, ConnectionResetError):
         return True
     return False

@@ -242,7 +242,7 @@ def test_whoever_reads_the_events_is_stopped(stage: Stage, directory: Path) -> N
 def asked(path: Path, request: dict[str, str]) -> dict[str, Any]:
     """A question to the master itself, its answer within ten seconds."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(10.0)
+        sock.settimeout(60)
         sock.connect(str(path))
         sock.sendall(json.dumps(request).encode() + b"\n")
         with sock.makefile("rb") as answer:

@@ -168,7 +168,7 @@ def test_a_socket_that_no_listener_wants_is_told_and_not_kept(stage: Stage, tmp_
             assert client.request("GET", "/status/404").status in (404, 503)
         command.wait_line(f'"socket.unused".*{spare}')
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", int(spare.rpartition(":")[2])), 5)
+            socket.create_connection(("127.0.0.1", int(spare.rpartition(":")[2])), 60)
 
 
 def test_a_socket_that_takes_both_families_is_refused(stage: Stage, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_socket_that_takes_both_families_is_refused(stage: Stage, tmp_path: Pa
     port = free_port()
     with _activated(config, tmp_path, str(port)) as command:
         command.wait_line("Listening on")
-        with socket.create_connection(("127.0.0.1", port), 5):
+        with socket.create_connection(("127.0.0.1", port), 60):
             line = command.wait_line("^lbproxy: LISTEN_FDS.*").group()
             assert f"[::]:{port} takes IPv4 too" in line
             assert "BindIPv6Only=ipv6-only" in line

@@ -136,7 +136,7 @@ def test_a_reset_is_passed_on(stage: Stage, start: Start, tls: bool) -> None:
     client.send(ASK)
     assert client.interim().status == 101
     client.reset()
-    assert gone.wait(15)
+    assert gone.wait(60)
     assert proxy.wait_access(status=101)[0]["reason"] == "tunnel_client_lost"
     with LedgerView(proxy.pid) as view:
         eventually(lambda: view.in_flight(1) == [0] and not view.verify(), "clean books")
@@ -168,7 +168,7 @@ def test_bytes_ahead_of_the_101_reach_the_backend_behind_it(stage: Stage, start:
     def script(conversation: Conversation) -> None:
         conversation.read_head()
         asked.set()
-        may.wait(15)
+        may.wait(60)
         conversation.send(GRANT + b"go")
         conversation.send(conversation.read_exactly(len(early)))
         conversation.wait_close()
@@ -176,7 +176,7 @@ def test_bytes_ahead_of_the_101_reach_the_backend_behind_it(stage: Stage, start:
     proxy, backend = start(script)
     client = connect(stage, proxy, True)
     client.send(ASK + early)
-    assert asked.wait(15)
+    assert asked.wait(60)
     [before] = backend.received()
     assert b"/admin" not in before
     may.set()

@@ -115,7 +115,7 @@ def test_reloads_and_upgrades(stage: Stage, folder: Path) -> None:
 
     def asked() -> bool:
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(20)
+            sock.settimeout(60)
             sock.connect(str(plain))
             sock.sendall(b"GET /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             return sock.recv(12) == b"HTTP/1.1 200"

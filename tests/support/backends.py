@@ -122,7 +122,7 @@ class App(Server):
 
     def ask(self, target: str) -> bytes:
         """A question asked directly, not through the proxy."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=10)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
         try:
             connection.request("GET", target, headers={"Connection": "close"})
             return connection.getresponse().read()
@@ -262,7 +262,7 @@ class Conversation:
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
-        self._socket.settimeout(20)
+        self._socket.settimeout(60)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = bytearray()
         self._at = 0

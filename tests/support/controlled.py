@@ -94,5 +94,5 @@ class Controlled:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()

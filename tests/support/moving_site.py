@@ -155,7 +155,7 @@ class MovingSite:
 def accepts(port: int) -> bool:
     """Whether anybody listens there."""
     try:
-        socket.create_connection(("127.0.0.1", port), 5.0).close()
+        socket.create_connection(("127.0.0.1", port), 60).close()
     except ConnectionRefusedError:
         return False
     return True

@@ -111,10 +111,10 @@ class LbProxy:
             except subprocess.TimeoutExpired:
                 self.signal(signal.SIGTERM)  # the second one is immediate
                 try:
-                    self.wait(5.0)
+                    self.wait()
                 except subprocess.TimeoutExpired:
                     left.append(f"master {self.pid} survived two SIGTERM")
-        gone = time.monotonic() + 5.0
+        gone = time.monotonic() + 20.0
         while (members := self.members()) and time.monotonic() < gone:
             time.sleep(0.02)
         for process in members:

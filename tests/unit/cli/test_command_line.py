@@ -75,12 +75,12 @@ def test_a_reader_that_goes_away() -> None:
     process.stdout.close()
     with process.stderr as stderr:
         assert stderr.read() == b""
-    assert process.wait(20) == 1
+    assert process.wait(60) == 1
 
 
 def test_little_is_loaded_for_little() -> None:
     """What a verb does not need is not imported for it: it comes at once."""
     heavy = {"cryptography", "gevent", "asyncio", "psutil", "structlog", "toml", "ssl"}
     program = "import sys; from lbproxy.cli import main; main(['init']); print(*sys.modules, file=sys.stderr)"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert heavy & set(ended.stderr.split()) == set()

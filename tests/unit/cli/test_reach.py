@@ -130,7 +130,7 @@ def test_a_master_that_is_just_coming(tmp_path: Path) -> None:
     asking = threading.Thread(target=lambda: answers.append(ask(where, Status()).answer))
     asking.start()
     with Controlled(tmp_path / "c", lambda _: {"ok": True}):
-        asking.join(20)
+        asking.join(60)
     held.release()
     assert answers == [{"ok": True}]
 
@@ -157,7 +157,7 @@ def answering(path: Path, answer: bytes | None, *, read: bool = True) -> Iterato
             if read:
                 sock.recv(4096)
             if answer is None:
-                over.wait(20)
+                over.wait(60)
             else:
                 sock.sendall(answer)
 
@@ -170,7 +170,7 @@ def answering(path: Path, answer: bytes | None, *, read: bool = True) -> Iterato
             yield
         finally:
             over.set()
-            thread.join(20)
+            thread.join(60)
 
 
 @pytest.mark.parametrize(("answer", "told"), [
@@ -245,7 +245,7 @@ def test_presence_of_a_process() -> None:
         assert not presence.wait(0)
         assert process.stdin is not None
         process.stdin.close()
-        assert presence.wait(20)
+        assert presence.wait(60)
         assert process.returncode is None  # not reaped yet
     assert presence.gone()
     assert Presence(process.pid, Place("", None, None)).gone()
@@ -317,6 +317,6 @@ def test_what_is_sent_is_a_line(tmp_path: Path) -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         ask(at(tmp_path / "c"), Stop(True))
-        thread.join(20)
+        thread.join(60)
     assert heard[0].endswith(b"\n")
     assert json.loads(heard[0]) == {"command": "stop", "now": True}

@@ -80,6 +80,6 @@ def test_new_code_is_tried_with_the_same_file(master: FakeMaster, file: Path, tm
     assert cli.main(["start", "-c", str(file)]) == 0
     (tmp_path / "lbproxy.py").write_text("raise SystemExit('not this one')")
     assert master.commands is not None
-    ended = subprocess.run(master.commands.check, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run(master.commands.check, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert master.commands.start[-3:] == ["start", "-c", str(file)]

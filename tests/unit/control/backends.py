@@ -46,7 +46,7 @@ class Scripted:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # closed by the script or by the peer
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         for sock in (*self._open, self._listening):
             sock.close()

@@ -47,7 +47,7 @@ class Monitor:
 
     def send(self, data: bytes) -> bytes:
         """Everything that comes back until the end."""
-        with gevent.Timeout(10), gevent.socket.create_connection(self.address) as sock:
+        with gevent.Timeout(60), gevent.socket.create_connection(self.address) as sock:
             sock.sendall(data)
             answer = b""
             while chunk := sock.recv(65536):

@@ -142,7 +142,7 @@ def test_rubbish_on_the_pipe_ends_it_with_1() -> None:
     with mine:
         greenlet = gevent.spawn(run, handover(ledger=new_ledger(), pipe=theirs))
         mine.sendall(b"\x00\x00\x00\x05hello")
-        greenlet.join(10)
+        greenlet.join(60)
         assert greenlet.value == 1
 
 

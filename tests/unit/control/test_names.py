@@ -51,7 +51,7 @@ class Scene:
         raise self.answer
 
     def wait(self, condition: Callable[[], object]) -> None:
-        with gevent.Timeout(10):
+        with gevent.Timeout(60):
             while not condition():
                 gevent.sleep(0.002)
 

@@ -114,7 +114,7 @@ def test_it_looks_again_and_again() -> None:
     scene = Scene()
     greenlet = gevent.spawn(scene.evidence.run)
     try:
-        with gevent.Timeout(10):
+        with gevent.Timeout(60):
             for number in range(1, 3):
                 scene.happen(0, 8, PerSlot.FAILURES)
                 while len(scene.hurried) < number:

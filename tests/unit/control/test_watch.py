@@ -47,7 +47,7 @@ class Scene:
         self.watch.relocate(Placed("app", f"app.test:{self.port}", text))
 
     def wait(self, condition: Callable[[], object]) -> None:
-        with gevent.Timeout(10):
+        with gevent.Timeout(60):
             while not condition():
                 gevent.sleep(0.005)
 

@@ -35,7 +35,7 @@ def ask(connection: http.client.HTTPConnection, method: str, target: str, body: 
 
 def ask_once(port: int, target: str = "/") -> Answer:
     """GET on a connection of its own."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         return ask(connection, "GET", target)
     finally:

@@ -23,7 +23,7 @@ def port() -> Iterator[int]:
 
 @pytest.fixture
 def connection(port: int) -> Iterator[http.client.HTTPConnection]:
-    found = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    found = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     yield found
     found.close()
 

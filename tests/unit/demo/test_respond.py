@@ -35,7 +35,7 @@ def test_several_ports_and_a_quiet_end() -> None:
     ports = [free_port(), free_port()]
     with Command([sys.executable, "-m", "lbproxy", "respond", *(f"127.0.0.1:{port}" for port in ports)]) as command:
         command.wait_line(f"answering on http://127.0.0.1:{ports[1]}/")
-        connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for port in ports]
+        connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=60) for port in ports]
         for port, connection in zip(ports, connections, strict=True):
             assert f"127.0.0.1:{port} (pid {command.pid})" in ask(connection, "GET", "/").body.decode()
         assert command.stop() == 0

@@ -97,7 +97,7 @@ class Master:
     def accepts(self, port: int = 0) -> bool:
         """Whether the port takes connections (its backlog, as nobody accepts here)."""
         try:
-            socket.create_connection(("127.0.0.1", port or self.port), 5).close()
+            socket.create_connection(("127.0.0.1", port or self.port), 60).close()
         except ConnectionRefusedError:
             return False
         return True

@@ -43,7 +43,7 @@ def test_started_ready_and_told_so(stack: ExitStack, tmp_path: Path) -> None:
     assert (tmp_path / "pid").read_text() == f"{master.pid}\n"
     assert {event["worker"] for event in master.events("worker.ready")} == {1, 2, 3}
     assert len(master.events("ready")) == 1
-    assert 0 <= master.events("ready")[0]["milliseconds"] < 15_000
+    assert 0 <= master.events("ready")[0]["milliseconds"] < 60_000
     assert eventually(master.out.all, "on_ready") == [f"on_ready {master.pid}"]  # called once, and in the master
     assert psutil.Process(master.pid).cmdline()[0].startswith("lbproxy: master (test.toml)")
     master.wait_event("backend.down")  # control is in nobody's way: it may tell later than the workers are ready
@@ -249,7 +249,7 @@ def test_a_stopped_and_continued_group_loses_nobody(stack: ExitStack) -> None:
     os.killpg(master.pid, signal.SIGSTOP)
     eventually(lambda: all(p.status() == psutil.STATUS_STOPPED for p in session_members(master.pid)), "all stopped")
     with pytest.raises(subprocess.TimeoutExpired):
-        master.process.wait(6)
+        master.process.wait(60)
     os.killpg(master.pid, signal.SIGCONT)
     assert master.wait_event("stalled")["seconds"] >= 5
     os.kill(workers[0], signal.SIGKILL)  # the master works on

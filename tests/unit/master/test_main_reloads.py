@@ -269,7 +269,7 @@ def test_a_reload_is_answered_when_it_serves(reloads: Reloads) -> None:
     assert (answer["ok"], answer["generation"], answer["restart"]) == (True, 2, [])
     assert "+ backend web/127.0.0.1:10" in answer["changes"]
     eventually(lambda: reloads.master.workers(2) == answer["pids"], "as the log tells them")
-    assert 0 < answer["milliseconds"] < 15_000
+    assert 0 < answer["milliseconds"] < 60_000
 
 
 def test_who_asks_for_a_reload_and_goes_away_does_no_harm(reloads: Reloads) -> None:

@@ -180,7 +180,7 @@ def test_new_listeners_are_bound_and_old_ones_stay_until_they_are_dropped(first:
     assert [one.listen.address for one in new.listeners] == [kept, added]
     assert new.addresses == {kept, added, moved.address}
     assert set(shared.sockets) == new.addresses | old.addresses  # both generations are served until one is not any more
-    with socket.create_connection(added, 5):
+    with socket.create_connection(added, 60):
         pass
     shared.stop_listening(keep=new.addresses)
     assert set(shared.sockets) == new.addresses
@@ -211,7 +211,7 @@ def test_what_cannot_be_had_leaves_the_estate_as_it_was(first: Resources, fault:
     with pytest.raises(StartError):
         provide(shared, faulty, [old])
     assert (descriptors(), dict(shared.sockets), dict(shared.outers), shared.slot_table.as_dict()) == before
-    with socket.create_connection(old.config.listen[0].address, 5):
+    with socket.create_connection(old.config.listen[0].address, 60):
         pass
 
 

@@ -28,7 +28,7 @@ def listening() -> Iterator[gsocket.socket]:
     with gsocket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         sock.listen()
-        sock.settimeout(15)
+        sock.settimeout(60)
         yield sock
 
 

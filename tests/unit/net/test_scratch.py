@@ -25,7 +25,7 @@ def scratch(tmp_path: Path) -> Iterator[ScratchFile]:
     found = ScratchFile(os.open(tmp_path / "scratch", os.O_RDWR | os.O_CREAT))
     yield found
     found.close()
-    found._thread.join(10)
+    found._thread.join(60)
     assert not found._thread.is_alive()
 
 
@@ -57,7 +57,7 @@ def test_the_loop_goes_on_while_the_disk_stalls(scratch: ScratchFile, monkeypatc
     real = module._write
 
     def stalled(fd: int, data: bytes, at: int) -> bytes:
-        disk.wait(10)
+        disk.wait(60)
         return real(fd, data, at)
 
     monkeypatch.setattr(module, "_write", stalled)

@@ -23,7 +23,7 @@ def shown(context: ssl.SSLContext, version: str, name: str) -> str:
     """What a client is told."""
     openssl = need("openssl")
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(30)
+        server.settimeout(60)
 
         def serve() -> None:
             sock, _ = server.accept()

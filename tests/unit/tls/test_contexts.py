@@ -152,7 +152,7 @@ def worker(outer: ssl.SSLContext, shows: Credentials) -> Iterator[socket.socket]
     if pid == 0:
         try:
             ours.close()
-            theirs.settimeout(20)
+            theirs.settimeout(60)
             arm(outer, shows)
             with outer.wrap_socket(theirs, server_side=True) as stream:
                 stream.sendall(stream.recv(100))
@@ -162,7 +162,7 @@ def worker(outer: ssl.SSLContext, shows: Credentials) -> Iterator[socket.socket]
         finally:
             os._exit(1)
     theirs.close()
-    ours.settimeout(20)
+    ours.settimeout(60)
     with ours:
         yield ours
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

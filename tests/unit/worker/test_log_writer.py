@@ -104,7 +104,7 @@ def test_close_does_not_wait_for_ever() -> None:
     writer.close(0.05)
     assert time.monotonic() - began < PATIENCE
     os.close(reading)  # the thread meets a broken pipe and ends
-    writer._thread.join(10)
+    writer._thread.join(60)
     assert not writer._thread.is_alive()
     os.close(writing)
 

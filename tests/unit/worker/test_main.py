@@ -53,7 +53,7 @@ class Backend:
             except OSError:
                 pass  # over already
         for thread in self._threads:
-            thread.join(10)
+            thread.join(60)
         for sock in (self._listening, *self._open):
             sock.close()
 
@@ -145,7 +145,7 @@ class Worker:
 
     def hear(self, kind: type[Message]) -> Message:
         """The first message of that kind."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (found := [message for message in self.heard if isinstance(message, kind)]):
             assert time.monotonic() < deadline, f"heard only {self.heard}; {self.said.all()}"
             select.select([self.pipe], [], [], 1.0)
@@ -155,7 +155,7 @@ class Worker:
         return found[0]
 
     def exit_code(self) -> int:
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def lines(self, path: Path | None = None) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (path or self.log).read_text().splitlines()]
@@ -223,7 +223,7 @@ def test_who_is_told_to_drain_before_it_served_never_accepts(office: Office) -> 
     assert worker.exit_code() == 0
     assert worker.ledger.total(Scalar.CONNECTIONS) == 0
     plain = worker.others[1]
-    plain.settimeout(20)
+    plain.settimeout(60)
     plain.accept()[0].close()  # it was left in the queue for others
     waiting.close()
 
@@ -275,7 +275,7 @@ def test_a_drain_loses_nothing(office: Office, closing: str) -> None:
     assert parked.request().status == 200
     assert silent.request().status == 200
     running.send_head("GET", "/hold")
-    assert office.backend.held.acquire(timeout=20)
+    assert office.backend.held.acquire(timeout=60)
     worker.pipe.send(Drain(120_000, 60_000, closing=closing))  # the idle have time for all that follows, busy as the machine may be
     eventually(lambda: not worker.accepts(), "it drains")
     eventually(lambda: refused(worker), "nobody listens any more")
@@ -333,7 +333,7 @@ def test_a_drain_has_a_limit(office: Office) -> None:
     waiting.send_head("GET", "/hold")
     half.send_head("GET", "/half")
     for _ in range(2):
-        assert office.backend.held.acquire(timeout=20)
+        assert office.backend.held.acquire(timeout=60)
     assert half.head().status == 200
     worker.pipe.send(Drain(300))
     assert worker.hear(Drained) == Drained(2)
@@ -351,7 +351,7 @@ def test_without_a_master_it_drains_and_frees_the_port_at_once(office: Office) -
     worker = office.worker(drain_timeout=20.0)
     client = office.client(worker)
     client.send_head("GET", "/hold")
-    assert office.backend.held.acquire(timeout=20)
+    assert office.backend.held.acquire(timeout=60)
     worker.pipe.close()
     eventually(lambda: not worker.accepts(), "it drains")
     with pytest.raises(ConnectionRefusedError):
@@ -381,7 +381,7 @@ def test_nothing_that_clients_leave_behind_keeps_it_busy(office: Office) -> None
     crowd[2].send(b"GET / HTTP/1.1\r\nHo")
     held = office.client(worker)
     held.send_head("GET", "/hold")
-    assert office.backend.held.acquire(timeout=20)
+    assert office.backend.held.acquire(timeout=60)
     for _ in range(60):
         held.send(b"GET /next HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 1000 + b"\r\n\r\n")
     stranger = socket.create_connection(("127.0.0.1", worker.tls_port))

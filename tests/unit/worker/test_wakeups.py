@@ -39,11 +39,11 @@ def test_only_the_worker_of_that_row_wakes_up() -> None:
         workers[1].wake(0)
         for worker, queue in zip(workers, queues, strict=True):
             worker.watch(queue)
-        assert queues[0].served.wait(10)
+        assert queues[0].served.wait(60)
         queues[0].served.clear()
         workers[0].wake(1)
         workers[0].wake(3)  # the same eventfd: there are fewer of them than rows
-        assert queues[1].served.wait(10)
+        assert queues[1].served.wait(60)
         assert not queues[0].served.is_set()
     finally:
         for worker in workers:
@@ -59,7 +59,7 @@ def test_time_passes_only_while_somebody_waits() -> None:
     for _ in range(2):
         queue = Waiting(2)
         wakeups.watch(queue)
-        assert queue.over.wait(10)
+        assert queue.over.wait(60)
         gevent.sleep(0)
         assert not wakeups._timer.active
         assert not wakeups._watcher.active
@@ -78,7 +78,7 @@ def test_an_eventfd_that_was_made_to_block_holds_nobody_up() -> None:
             done = threading.Event()
             thread = threading.Thread(target=lambda attempt=attempt, done=done: (attempt(), done.set()), daemon=True)
             thread.start()
-            assert done.wait(10)
+            assert done.wait(60)
     finally:
         wakeups._watcher.close()
         wakeups._timer.close()

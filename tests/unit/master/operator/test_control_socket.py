@@ -30,7 +30,7 @@ class Caller:
 
     def __init__(self, loop: Turned) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(5)
+        self.sock.settimeout(60)
         self.sock.connect(str(loop.path))
 
     def say(self, data: bytes) -> None:

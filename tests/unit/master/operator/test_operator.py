@@ -129,7 +129,7 @@ class Desk(Play):
 def desk() -> Desk:
     made = Desk(config_of(pool("web", 1, 3), pool("api", 1)))
     made.start()
-    made.wait(5)
+    made.wait(60)
     return made
 
 

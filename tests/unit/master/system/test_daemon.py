@@ -63,7 +63,7 @@ def test_the_caller_returns_when_it_serves(tmp_path: Path) -> None:
         assert directory == "/"
         assert session not in (pid, str(os.getsid(0)))
         assert len(descriptors) <= 6, descriptors  # three standard ones, the pipe to the caller, the file and the listing itself
-        readable, _, _ = select.select([held], [], [], 10)
+        readable, _, _ = select.select([held], [], [], 60)
         assert readable, "the daemon holds on to a descriptor of its caller"
         assert os.read(held, 1) == b""
     finally:

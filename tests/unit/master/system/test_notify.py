@@ -21,7 +21,7 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
     """systemd's end, bound to a path."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "notify"))
-        sock.settimeout(5)
+        sock.settimeout(60)
         yield sock
 
 
@@ -82,7 +82,7 @@ def test_an_abstract_socket() -> None:
     name = f"lbproxy-test-{secrets.token_hex(8)}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind("\0" + name)
-        sock.settimeout(5)
+        sock.settimeout(60)
         assert Notifier({"NOTIFY_SOCKET": "@" + name}).ready()
         assert sock.recv(4096) == b"READY=1"
 

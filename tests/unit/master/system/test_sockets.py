@@ -39,8 +39,8 @@ def test_what_a_listener_is() -> None:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT) == 0
         assert not sock.getblocking()
         assert not os.get_inheritable(sock.fileno())
-        with socket.create_connection(("127.0.0.1", port), 5):
-            sock.settimeout(5)
+        with socket.create_connection(("127.0.0.1", port), 60):
+            sock.settimeout(60)
             sock.accept()[0].close()
 
 
@@ -54,8 +54,8 @@ def test_ipv4_and_ipv6_stand_side_by_side_on_one_port() -> None:
 def test_a_port_with_connections_in_time_wait_can_be_bound_again() -> None:
     port = free_port()
     with listen_on(Listen(Address("127.0.0.1", port))) as sock:
-        sock.settimeout(5)
-        with socket.create_connection(("127.0.0.1", port), 5) as client:
+        sock.settimeout(60)
+        with socket.create_connection(("127.0.0.1", port), 60) as client:
             served, _ = sock.accept()
             served.close()  # closes first: TIME_WAIT stays on the listener's port
             client.recv(1)
@@ -152,7 +152,7 @@ def test_a_failure_closes_what_was_opened_and_leaves_what_was_there(held: socket
                 {Address("127.0.0.1", there): held},
             )
     listen_on(Listen(Address("127.0.0.1", free))).close()
-    socket.create_connection(("127.0.0.1", there), 5).close()
+    socket.create_connection(("127.0.0.1", there), 60).close()
 
 
 def test_a_port_that_becomes_free_in_a_moment_is_waited_for() -> None:
