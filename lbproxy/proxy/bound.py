@@ -12,11 +12,11 @@ from lbproxy.balance.lease import Lease
 from lbproxy.balance.pick_result import Unavailable
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.selection import Preference
-from lbproxy.proxy.requester import Client
-from lbproxy.proxy.reuse import Upstream
+from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.upstream import Upstream
 
 
-def pick(client: Client, pool: Pool) -> Lease | Unavailable:
+def pick(client: Downstream, pool: Pool) -> Lease | Unavailable:
     """The backend that the client has a connection of its own to, if that may be used; else any."""
     bound = client.bound or {}
     for index, backend in enumerate(pool.backends):
@@ -26,7 +26,7 @@ def pick(client: Client, pool: Pool) -> Lease | Unavailable:
     return pool.pick()
 
 
-def take(client: Client, lease: Lease) -> Upstream | None:
+def take(client: Downstream, lease: Lease) -> Upstream | None:
     """The client's own connection to the leased backend."""
     upstream = (client.bound or {}).get(lease.slot)
     if upstream is None:
@@ -38,7 +38,7 @@ def take(client: Client, lease: Lease) -> Upstream | None:
     return upstream
 
 
-def keep(client: Client, upstream: Upstream) -> None:
+def keep(client: Downstream, upstream: Upstream) -> None:
     """From now on it is the client's."""
     if client.bound is None:
         client.bound = {}
@@ -49,7 +49,7 @@ def keep(client: Client, upstream: Upstream) -> None:
     upstream.bind(client.bound)
 
 
-def close(client: Client) -> None:
+def close(client: Downstream) -> None:
     """The client is gone, and nobody else may use them."""
     bound, client.bound = client.bound or {}, None
     for upstream in list(bound.values()):

@@ -9,39 +9,37 @@ What goes wrong with the client is thrown into the exchange, wherever it waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from lbproxy.errors import ClientGone, ClientStalled, RequestError, ScratchError, StreamError, TimedOut
+from lbproxy.http.heads import KnownHead
+from lbproxy.http.message import ResponseHead
+from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.request_body import Interrupt
+from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.spool import Spool
-from lbproxy.streams import Buffer, Strand, Strands, Stream
+from lbproxy.streams import SWIFT_READ, Strand, Strands
 
 
 class _Stopped(BaseException):
     """Nobody wants the rest. Not an Exception, so that nothing on its way takes it for a failure."""
 
 
-class Buffered(Stream):
-    """One answer's. A stream only to be written to: reading and closing are its client's."""
+class Buffered(Sink):
+    """One answer's."""
 
     __slots__ = (
-        "_begun", "_client", "_interrupt", "_on_fault", "_over", "_parked", "_spool", "_strand", "_strands", "_waits", "_whole",
-        "written",
+        "_begun", "_downstream", "_head", "_interrupt", "_last", "_over", "_parked", "_spool", "_strand", "_told", "_waits",
+        "_whole",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        client: Stream,
-        spool: Spool,
-        strands: Strands,
-        interrupt: Callable[[Exception], None],
-        on_fault: Callable[[BaseException], None],
-    ) -> None:
-        """`interrupt`: throws into the exchange; `on_fault`: see Service."""
-        self._client = client
+    def __init__(self, downstream: Downstream, spool: Spool, interrupt: Interrupt) -> None:
+        """`interrupt`: throws into the exchange."""
+        self._downstream = downstream
         self._spool = spool
-        self._strands = strands
         self._interrupt = interrupt
-        self._on_fault = on_fault
+        self._head: tuple[ResponseHead, bytes, bytes] | None = None
+        """The answer's head and what is added to it."""
+        self._told = False
+        """The client was given the head."""
         self._begun = False
         self._strand: Strand | None = None
         self._parked = False
@@ -49,51 +47,76 @@ class Buffered(Stream):
         self._waits: Strand | None = None
         """The exchange, while it waits for room or for the end."""
         self._whole = False
+        """The backend has said everything."""
+        self._last = False
+        """It says no more, be that the end or not."""
         self._over = False
-        self.stalls = 0
-        self.written = 0
-        """Bytes that the client's connection took."""
 
     # ---------------------------------------------------------------- in the exchange
 
-    def write(self, data: Buffer) -> None:
-        """See Stream. The client gets it from the strand."""
-        self.await_room()
-        self._spool.put(bytes(data))
-        if self._begun:
-            self._go_on()
-        else:
-            self._begun = True
-            self._strands.later(self._start)
+    def interim(self, known: KnownHead) -> None:
+        """See Sink. Nobody waits with these."""
+        self._downstream.interim(known)
 
-    def await_room(self) -> None:
-        """See Stream."""
+    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
+        """See Sink. It came at once: `deliver` needs no strand to give it away."""
+        self._head = (answer, out, lines)
+        self._spool.put(body)
+        self._whole = True
+
+    def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
+        """See Sink. The client gets it from the strand."""
+        self._head = (answer, out, lines)
+        if data := first.pop():
+            self._spool.put(data)
+        self._begun = True
+        self._strands.later(self._start)
+
+    def room(self) -> int:
+        """See Sink."""
         while self._spool.full:
             self._wait()
+        return SWIFT_READ
 
-    def write_last(self, data: Buffer) -> None:
-        """All of the answer, which came at once: `deliver` needs no strand to write it."""
-        self._spool.put(bytes(data))
+    def piece(self, data: bytes) -> None:
+        """See Sink."""
+        if data:
+            self._spool.put(data)
+            self._go_on()
+
+    def end(self, data: bytes) -> None:
+        """See Sink."""
+        self._whole = True
+        if data:
+            self._spool.put(data)
+        self._go_on()
 
     def deliver(self) -> None:
-        """Everything was written here: wait until the client has it. Raises the client's StreamError."""
-        self._whole = True
+        """The backend says no more: wait until the client has what there is. Raises the client's StreamError."""
         if not self._begun:
+            assert self._head is not None
+            answer, out, lines = self._head
+            pieces = []
             while piece := self._spool.pop():
-                self._give(piece)
+                pieces.append(piece)
+            self._downstream.whole(answer, out, b"".join(pieces), lines)
             return
+        self._last = True
         self._go_on()
         while not self._over:
             self._wait()
 
-    def stop(self) -> int:
-        """The exchange is over; how many bytes the client got."""
+    def stop(self) -> None:
+        """The exchange is over."""
         self._waits = None
         if self._strand is not None and not self._over:
             self._strands.throw_later(self._strand, _Stopped())
         self._over = True
         self._spool.clear()
-        return self.written
+
+    @property
+    def _strands(self) -> Strands:
+        return self._downstream.service.strands
 
     def _wait(self) -> None:
         self._waits = self._strands.current()
@@ -128,7 +151,7 @@ class Buffered(Stream):
         except ScratchError:
             self._interrupt(RequestError(500, "buffer_unreadable", "what was buffered cannot be read"))
         except Exception as error:  # must not end in the event loop
-            self._on_fault(error)
+            self._downstream.service.on_fault(error)
             self._interrupt(RequestError(500, "internal_error"))
         finally:
             self._over = True
@@ -137,19 +160,31 @@ class Buffered(Stream):
     def _empty(self) -> None:
         while True:
             piece = self._spool.pop()
-            if piece:
-                self._give(piece)
+            last = self._whole and not len(self._spool)
+            if piece or not self._told or last:
+                self._give(piece, last)
                 if not self._spool.full:
                     self._wake()
-            elif self._whole:
+            if last:
                 return
-            else:
-                self._parked = True
-                self._strands.park()
+            if len(self._spool) or self._whole:
+                continue
+            if self._last:
+                return
+            self._parked = True
+            self._strands.park()
 
-    def _give(self, piece: bytes) -> None:
-        self._client.write(piece)
-        self.written += len(piece)
+    def _give(self, piece: bytes, last: bool) -> None:
+        if not self._told:
+            self._told = True
+            assert self._head is not None
+            answer, out, lines = self._head
+            self._downstream.begin(answer, out, lines, [piece])
+            piece = b""
+        if last:
+            self._downstream.end(piece)
+        elif piece:
+            self._downstream.piece(piece)
 
     def _wake(self) -> None:
         """The exchange looks again; from the event loop, where it may have been woken by something else already."""

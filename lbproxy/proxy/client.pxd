@@ -5,12 +5,12 @@ cimport cython
 from lbproxy.http.h1.request cimport LastFields
 from lbproxy.http.message cimport RequestHead
 from lbproxy.proxy.exchange cimport Exchange
-from lbproxy.proxy.requester cimport Client
+from lbproxy.proxy.h1_downstream cimport H1Downstream
 from lbproxy.proxy.service cimport Service
 from lbproxy.streams cimport Stream
 
 
-cdef class ClientConnection(Client):
+cdef class ClientConnection(H1Downstream):
     cdef public str _about
     cdef public RequestHead _about_head
     cdef public long _empty_lines

@@ -21,8 +21,8 @@ from lbproxy.http.message import RequestHead
 from lbproxy.observe.access import Timing
 from lbproxy.proxy import bound
 from lbproxy.proxy.exchange import Exchange
+from lbproxy.proxy.h1_downstream import H1Downstream
 from lbproxy.proxy.replies import reply
-from lbproxy.proxy.requester import Client
 from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.tunnel import Tunnel
@@ -53,7 +53,7 @@ class State(enum.Enum):
 _IDLE, _HEAD, _EXCHANGE, _CLOSED = State
 
 
-class ClientConnection(Client):
+class ClientConnection(H1Downstream):
     """See above. Owner of the client's stream."""
 
     __slots__ = (
@@ -78,7 +78,7 @@ class ClientConnection(Client):
         tls_seconds: float,
         count: ConnectionCount,
     ) -> None:
-        """`redirect`: see Client; `tls_seconds`: what the handshake took; `count`: what counts it, and is
+        """`redirect`: see Downstream; `tls_seconds`: what the handshake took; `count`: what counts it, and is
         this object's to release from here on.
         """
         self.service = service
@@ -89,7 +89,10 @@ class ClientConnection(Client):
         self.tls_seconds = tls_seconds
         self.count = count
         self.state: State = _IDLE
-        self._rest = b""
+        self._rest = self.rest = b""
+        self.body = None
+        self.begun = self.keep = self.broken = self.unread = False
+        self.bytes_out = 0
         self._empty_lines = 0
         self._fields = LastFields()
         self._about_head: RequestHead | None = None
@@ -218,18 +221,20 @@ class ClientConnection(Client):
             except RequestError as error:
                 return self._refuse(error, begun)
         exchange = Exchange.__new__(Exchange)
-        exchange.begin(self, request, len(head), rest, begun, parsed)
-        rest = b""  # the exchange's now: to keep or to forget
+        self.receive(request, rest)
+        exchange.begin(self, request, len(head), begun, parsed)
         exchange.run()
+        self.body = None
         self.tls_seconds = 0.0
-        if not exchange.keep:
-            if exchange.broken:
+        if not self.keep:
+            if self.broken:
                 self.stream.abort()
                 self._forget()
             else:
-                self._finish(busy=exchange.unread)
+                self._finish(busy=self.unread)
             return False
-        self._rest = exchange.rest
+        self._rest = self.rest
+        self.rest = b""
         self.state = _IDLE
         self._idle_since = exchange.ended
         # Draining began after the response's head, which promised to go on: the next request may be on its way.

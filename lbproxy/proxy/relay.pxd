@@ -1,18 +1,11 @@
 # Types for the compiled form of relay.py. See lbproxy/compiled.py.
 
-from lbproxy.streams cimport Stream
+cimport cython
+
+from lbproxy.http.message cimport ResponseHead
+from lbproxy.proxy.sink cimport Sink
+from lbproxy.proxy.upstream cimport Upstream
 
 
-cdef class Transfer:
-    cdef object _clock
-    cdef public bytes _first
-    cdef double _idle
-    cdef bytes _moves
-    cdef Stream _sink
-    cdef Stream _source
-    cdef long _stalls
-    cdef public long long written
-
-    cdef bytes _take_first(self)
-    cdef bytes _read(self)
-    cdef _write(self, data)
+@cython.locals(limit=Py_ssize_t, piece=bytes, first=list)
+cpdef relay(Upstream upstream, Sink sink, ResponseHead answer, bytes out, bytes lines, double silence)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from http import HTTPStatus
+from typing import NamedTuple
 
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
@@ -45,29 +46,51 @@ RETRY_AFTER = 1
 """Seconds that 503 asks a client to wait: health is known anew by then (fast probes run every second)."""
 
 
+class OwnAnswer(NamedTuple):
+    """An answer of lbproxy's own, whatever protocol it leaves in."""
+
+    status: int
+    lines: bytes
+    """Its fields, each with its CRLF in front, but for those that say how a connection goes on."""
+    text: bytes
+
+
+def refusal(status: int, reason: str, lines: bytes = b"") -> OwnAnswer:
+    """Why a request gets nothing else; `lines` are added to its fields."""
+    ready, text = _ready(status, reason)
+    if status == 405 and b"\r\nAllow: " not in lines:  # a route may allow less
+        lines = _ALLOW + lines
+    return OwnAnswer(status, ready + lines, text)
+
+
+def laid_out(own: OwnAnswer, *, close: bool, body: bool = True, extra: bytes = b"") -> bytes:
+    """A whole answer of HTTP/1. `body` False for HEAD; `extra`: field lines, each with its CRLF in front."""
+    last = b"\r\nConnection: close" if close else b""
+    return b"".join((_status_line(own.status), own.lines, last, extra, b"\r\n\r\n", own.text if body else b""))
+
+
 def reply(status: int, reason: str, *, close: bool, body: bool = True, extra: bytes = b"") -> bytes:
-    """A whole response. `body` False for HEAD; `extra`: field lines, each with its CRLF in front."""
-    head, text = _ready(status, reason, close)
-    if status == 405 and b"\r\nAllow: " not in extra:  # a route may allow less
-        extra = _ALLOW + extra
-    return b"".join((head, extra, b"\r\n\r\n", text if body else b""))
+    """Both in one, where no request was understood."""
+    return laid_out(refusal(status, reason), close=close, body=body, extra=extra)
 
 
 @lru_cache(maxsize=256)
-def _ready(status: int, reason: str, close: bool) -> tuple[bytes, bytes]:
-    """The part of a response that is the same each time, and its body: reasons are words of ours, of which there are few."""
-    phrase = HTTPStatus(status).phrase
-    text = f"{status} {phrase}: {reason}\n".encode()
+def _status_line(status: int) -> bytes:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()
+
+
+@lru_cache(maxsize=256)
+def _ready(status: int, reason: str) -> tuple[bytes, bytes]:
+    """The fields that are the same each time, and the text: reasons are words of ours, of which there are few."""
+    text = f"{status} {HTTPStatus(status).phrase}: {reason}\n".encode()
     error = _RFC_9209.get(reason) or ("http_request_error" if status < 500 else "http_protocol_error")
-    head = (
-        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(text)}"
+    lines = (
+        f"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(text)}"
         f'\r\nCache-Control: no-store\r\nProxy-Status: lbproxy; error={error}; details="{reason}"\r\nVia: 1.1 lbproxy'
     ).encode()
     if status == 503:
-        head += b"\r\nRetry-After: %d" % RETRY_AFTER
-    if close:
-        head += b"\r\nConnection: close"
-    return head, text
+        lines += b"\r\nRetry-After: %d" % RETRY_AFTER
+    return lines, text
 
 
 def https_location(head: RequestHead, forwarder: Forwarder, wanted: int, listening: int) -> bytes:
@@ -83,17 +106,8 @@ def https_location(head: RequestHead, forwarder: Forwarder, wanted: int, listeni
     return b"https://%b%b%b" % (host, b"" if port == 443 else b":%d" % port, target)
 
 
-def redirect(location: bytes, *, close: bool, body: bool = True, extra: bytes = b"") -> bytes:
-    """308 keeps method and body (RFC 9110 15.4.9), where 301 turns a POST into a GET. `body`, `extra`: as in `reply`."""
+def redirect(location: bytes) -> OwnAnswer:
+    """308 keeps method and body (RFC 9110 15.4.9), where 301 turns a POST into a GET."""
     text = b"308 Permanent Redirect\n"
-    return b"".join(
-        (
-            b"HTTP/1.1 308 Permanent Redirect\r\nLocation: ",
-            location,
-            b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nVia: 1.1 lbproxy" % len(text),
-            b"\r\nConnection: close" if close else b"",
-            extra,
-            b"\r\n\r\n",
-            text if body else b"",
-        )
-    )
+    kind = b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nVia: 1.1 lbproxy" % len(text)
+    return OwnAnswer(308, b"\r\nLocation: " + location + kind, text)

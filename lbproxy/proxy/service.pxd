@@ -4,7 +4,7 @@ cimport cython
 
 from lbproxy.http.heads cimport ResponseHeads
 from lbproxy.observe.access cimport AccessLog
-from lbproxy.proxy.reuse cimport IdleUpstreams
+from lbproxy.proxy.upstream_pool cimport UpstreamPool
 from lbproxy.proxy.rewriter cimport Rewriter
 
 
@@ -39,7 +39,7 @@ cdef class Service:
     cdef public object dialer
     cdef public bint draining
     cdef public long https_port
-    cdef public IdleUpstreams idle
+    cdef public UpstreamPool idle
     cdef public double idle_grace
     cdef public double keepalive
     cdef public object on_buffer_failed

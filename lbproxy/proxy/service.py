@@ -12,9 +12,9 @@ from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.retries import Retries
-from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.rewriter import Rewriter, everyday_heads
 from lbproxy.proxy.router import Router
+from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.streams import Dialer, Scratch, Strands
 
 _BIT_LENGTHS = bytes(ticks.bit_length() for ticks in range(1024))
@@ -144,7 +144,7 @@ class Service:
         *,
         config: Config,
         router: Router[Destination],
-        idle: IdleUpstreams,
+        idle: UpstreamPool,
         dialer: Dialer,
         strands: Strands,
         counters: Counters,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lbproxy.errors import RequestError
-from lbproxy.proxy.requester import Client
-from lbproxy.proxy.upload import Upload
+from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.request_body import RequestBody
 
 
 class TimeLimit:
@@ -12,7 +12,7 @@ class TimeLimit:
 
     __slots__ = ("_alarm", "_client", "_upload")
 
-    def __init__(self, client: Client, upload: Upload | None, until: float) -> None:
+    def __init__(self, client: Downstream, upload: RequestBody | None, until: float) -> None:
         """`until`: by the service's clock."""
         self._client = client
         self._upload = upload

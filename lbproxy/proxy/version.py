@@ -10,8 +10,8 @@ from lbproxy.errors import StreamError, UpstreamError
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.response_head import next_head
-from lbproxy.proxy.reuse import Upstream
 from lbproxy.proxy.service import Service
+from lbproxy.proxy.upstream import Upstream
 
 PATIENCE = 5.0
 """Seconds for the answer."""

@@ -49,10 +49,10 @@ from lbproxy.observe.log import Noisy, get_logger, set_level
 from lbproxy.observe.process import rss_kib
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.retries import Retries
-from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.proxy.shedding import shed_oldest
+from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.sandbox.kernel import no_more_processes
 from lbproxy.sandbox.names import PROCESSES
 from lbproxy.worker.accept.accept_balance import AcceptBalance
@@ -136,7 +136,7 @@ class Worker:
         strands = GeventStrands()
         pools = make_pools(handover, strands, time.monotonic, self._wakeups)
         settings = {pool.name: pool.connections for pool in config.pools}
-        idle = IdleUpstreams(time.monotonic, settings, handover.ledger.spoken)
+        idle = UpstreamPool(time.monotonic, settings, handover.ledger.spoken)
         self._relocation = Relocation(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
         destinations = make_destinations(config, pools.pools, filters)

@@ -15,7 +15,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
-from lbproxy.proxy.exchange import PAUSE
+from lbproxy.proxy.unmeasured import PAUSE
 from tests.conftest import Stage
 from tests.support.backends import gunicorn
 from tests.support.ports import free_port

@@ -20,8 +20,8 @@ from lbproxy.net.tcp_stream import TcpStream
 from lbproxy.net.tls_stream import SaidNothing, TlsStream
 from lbproxy.observe.log import Noisy
 from lbproxy.proxy.client import ClientConnection, ConnectionCount
+from lbproxy.proxy.downstream import NO_REDIRECT
 from lbproxy.proxy.replies import reply
-from lbproxy.proxy.requester import NO_REDIRECT
 from lbproxy.proxy.service import Service
 from lbproxy.tls.sni import CertificateChooser
 from lbproxy.worker.accept.connection_filter import ConnectionFilter, Denied

@@ -10,14 +10,14 @@ from lbproxy.balance.endpoints import endpoints_of_text, relocate
 from lbproxy.config.units import parse_backend_address
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import Placed
-from lbproxy.proxy.reuse import IdleUpstreams
+from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.worker.wiring.pools import Pools, set_backends
 
 
 class Relocation:
     """The moves of one worker's backends."""
 
-    def __init__(self, handover: Handover, pools: Pools, idle: IdleUpstreams) -> None:
+    def __init__(self, handover: Handover, pools: Pools, idle: UpstreamPool) -> None:
         self._handover = handover
         self._pools = pools
         self._idle = idle

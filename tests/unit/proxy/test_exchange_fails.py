@@ -311,7 +311,8 @@ def test_no_route_and_no_backend() -> None:
 @pytest.mark.parametrize(("request_head", "location", "end"), [
     (get("/a?b"), b"https://example.org/a?b", ""),
     (get("*", method="OPTIONS"), b"https://example.org/", ""),
-    (post(b"x"), b"https://example.org/", "finish"),
+    (post(b"x"), b"https://example.org/", ""),
+    (post(b"x", length=2), b"https://example.org/", "finish"),
 ])  # fmt: skip
 def test_redirects_to_https(request_head: bytes, location: bytes, end: str) -> None:
     world = World()

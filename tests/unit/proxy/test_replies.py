@@ -13,7 +13,7 @@ from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h1.request import parse_request
 from lbproxy.http.h1.response import parse_response
 from lbproxy.proxy import replies
-from lbproxy.proxy.replies import https_location, redirect, reply
+from lbproxy.proxy.replies import https_location, laid_out, redirect, reply
 from tests.corpus.http1.vectors import vectors
 from tests.unit.http.heads import values
 
@@ -88,7 +88,7 @@ def test_reasons_are_plain_words() -> None:
 @pytest.mark.parametrize("body", [False, True])
 def test_redirect(close: bool, body: bool) -> None:
     """308, where to, and the connection's fate."""
-    head, payload = split(redirect(b"https://example.com/a?b", close=close, body=body, extra=b"\r\nX-Extra: 1"))
+    head, payload = split(laid_out(redirect(b"https://example.com/a?b"), close=close, body=body, extra=b"\r\nX-Extra: 1"))
     parsed = parse_response(head, b"GET", 100)
     assert (parsed.status, parsed.keep_alive) == (308, not close)
     assert (len(payload) == parsed.body) if body else payload == b""
@@ -102,7 +102,7 @@ def test_nothing_is_injected() -> None:
         raw = vector.raw.lstrip(b"\r\n")
         request = parse_request(raw[: raw.index(b"\r\n\r\n") + 4], 8192, 100)
         location = b"https://" + request.host + request.target
-        head, _ = split(redirect(location, close=True))
+        head, _ = split(laid_out(redirect(location), close=True))
         assert parse_response(head, b"GET", 10).status == 308
         assert values(head, "location") == [location]
         forwarded = values(Forwarder("192.0.2.9", "https", 443, ()).request(request), "forwarded")

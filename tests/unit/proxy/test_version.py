@@ -7,7 +7,7 @@ import pytest
 from lbproxy.balance.ledger import SlotState, Spoken, state_at
 from lbproxy.config import model
 from lbproxy.errors import ConnectionLost
-from lbproxy.proxy.exchange import PAUSE, UNFILED
+from lbproxy.proxy.unmeasured import PAUSE, UNFILED
 from lbproxy.proxy.version import PATIENCE
 from lbproxy.streams import BLOCK
 from tests.unit.proxy.fakes import FakeScratch

@@ -26,11 +26,11 @@ from lbproxy.filter.rates import SPAN, RateTable
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.client import ClientConnection
-from lbproxy.proxy.requester import NO_REDIRECT
+from lbproxy.proxy.downstream import NO_REDIRECT
 from lbproxy.proxy.retries import Retries
-from lbproxy.proxy.reuse import IdleUpstreams
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
+from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.remembered import Budget
 from lbproxy.streams import NEVER, Buffer, Strand, Stream
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
@@ -324,7 +324,7 @@ class World:
         [filters] = make_filters(self.config, self.ledger, 0, memory, self.clock)
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
         self.routed = [(route, make_destination(self.config, route, {route.pool: balanced}, None, filters))]
-        self.scratch, self.idle = scratch, IdleUpstreams(self.clock, checked=self.ledger.spoken)
+        self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)
         for slot in range(backends if heard else 0):
             self.idle.heard(slot, 1)
         self.troubles: list[str] = []  # why something could not be buffered

@@ -23,11 +23,12 @@ from lbproxy.config import model
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import Placed
 from lbproxy.net.strands import GeventStrands
-from lbproxy.proxy.reuse import IdleUpstreams, Upstream
+from lbproxy.proxy.upstream import Upstream
+from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.worker.wakeups import Wakeups
 from lbproxy.worker.wiring.pools import make_pools
 from lbproxy.worker.wiring.relocation import Relocation
-from tests.unit.proxy.test_reuse import QuietStream
+from tests.unit.proxy.test_upstream_pool import QuietStream
 
 NAME = "app.test:80"
 
@@ -50,7 +51,7 @@ class Scene:
             self.handover = Handover(config, 1, 0, 0, ledger, multiprocessing.Lock(), (), placed, {}, -1, None, one)
             self.wakeups = Wakeups(get_hub().loop, (), 0)
             self.pools = make_pools(self.handover, GeventStrands(), time.monotonic, self.wakeups)
-        self.idle = IdleUpstreams(time.monotonic)
+        self.idle = UpstreamPool(time.monotonic)
         self.relocation = Relocation(self.handover, self.pools, self.idle)
         self.pool = self.pools.pools["app"]
 

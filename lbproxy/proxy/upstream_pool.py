@@ -19,11 +19,9 @@ from collections.abc import Callable, Iterable, Mapping
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SLOTS, Spoken
 from lbproxy.config.model import Connections
-from lbproxy.http.heads import KnownHead
-from lbproxy.streams import NEVER, Stream
+from lbproxy.proxy.upstream import SETTLED, Upstream
+from lbproxy.streams import NEVER
 
-SETTLED = 0.05
-"""Seconds after an answer by which a backend that means to close has closed."""
 _NO_LIMIT = 2**62
 UNHEARD, OLD, CURRENT = map(int, Spoken)
 _NONE = Connections(idle=0)
@@ -68,65 +66,7 @@ class Shelf:
             upstream.stream.close()
 
 
-class Upstream:
-    """A connection to a backend. Owner of its stream while idle."""
-
-    __slots__ = ("_bound", "_idle", "_retires", "_shelf", "backend", "closes", "last_head", "mark", "served", "since", "stream")
-
-    def __init__(self, stream: Stream, backend: Backend) -> None:
-        self.stream = stream
-        self.backend = backend
-        self.closes = False
-        """Behind the present answer, whatever that says."""
-        self.served = 0
-        """Requests so far. If it dies before the first byte of a later answer, it was probably closed as idle."""
-        self.mark = 0
-        """`stream.wired` when the present request began."""
-        self.since = 0.0
-        """When it became idle."""
-        self._bound: dict[int, Upstream] | None = None
-        """Where it is kept while it is idle and belongs to one client connection."""
-        self._idle = False
-        self._retires = NEVER
-        self._shelf: Shelf | None = None
-        """Where it stands while it is idle; kept, to spare the look-up."""
-        self.last_head: KnownHead | None = None
-        """How its last answer began, if that is worth remembering: backends repeat themselves."""
-        stream.owner = self
-
-    def on_readable(self) -> None:
-        """Idle: condemned. Busy: the input waits for its reader."""
-        if self._bound is not None:
-            self.unbind()
-            self.stream.close()
-        if self._idle and self._shelf is not None:
-            self._idle = False
-            shelf = self._shelf
-            shelf.idle.remove(self)
-            if shelf.clock() - self.since < SETTLED:
-                shelf.hasty = True
-            self.stream.close()
-
-    def bind(self, kept: dict[int, Upstream]) -> None:
-        """Idle, and for one client connection alone: authenticated as such, or about to be. It lives as long as that does, whatever
-        the pool says of idle connections."""
-        self.served += 1
-        self.stream.deadline = NEVER
-        self._bound = kept
-        kept[self.backend.slot] = self
-
-    def unbind(self) -> None:
-        """Idle no longer."""
-        if self._bound is not None:
-            self._bound.pop(self.backend.slot, None)
-            self._bound = None
-
-    def on_expired(self) -> None:
-        """Idle for too long."""
-        self.on_readable()
-
-
-class IdleUpstreams:
+class UpstreamPool:
     """All idle connections of a worker, and which HTTP each backend speaks."""
 
     __slots__ = ("_checked", "_clock", "_gone", "_settings", "_shelves", "_spoken")

@@ -6,7 +6,8 @@ import pytest
 
 from lbproxy.balance.backend import Backend
 from lbproxy.config.model import Connections
-from lbproxy.proxy.reuse import SETTLED, IdleUpstreams, Upstream
+from lbproxy.proxy.upstream import SETTLED, Upstream
+from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.streams import NEVER, Buffer, Stream
 
 IDLE_LIMIT, IDLE_SECONDS = Connections().idle, Connections().idle_timeout
@@ -51,12 +52,12 @@ def upstream(slot: int = 0) -> tuple[Upstream, QuietStream]:
 
 
 @pytest.fixture
-def idle() -> IdleUpstreams:
+def idle() -> UpstreamPool:
     """Nothing idle yet."""
-    return IdleUpstreams(lambda: 0.0)
+    return UpstreamPool(lambda: 0.0)
 
 
-def test_last_in_first_out(idle: IdleUpstreams) -> None:
+def test_last_in_first_out(idle: UpstreamPool) -> None:
     """Per backend; and then there is none."""
     first, second, other = upstream()[0], upstream()[0], upstream(1)[0]
     for connection in (first, second, other):
@@ -66,7 +67,7 @@ def test_last_in_first_out(idle: IdleUpstreams) -> None:
     assert len(idle) == 0
 
 
-def test_used_and_its_deadline(idle: IdleUpstreams) -> None:
+def test_used_and_its_deadline(idle: UpstreamPool) -> None:
     """A fresh one is not used; an idle one has a deadline, a busy one has none of ours."""
     connection, stream = upstream()
     assert connection.served == 0
@@ -78,7 +79,7 @@ def test_used_and_its_deadline(idle: IdleUpstreams) -> None:
 
 
 @pytest.mark.parametrize("event", ["on_readable", "on_expired"])
-def test_whatever_moves_is_closed(idle: IdleUpstreams, event: str) -> None:
+def test_whatever_moves_is_closed(idle: UpstreamPool, event: str) -> None:
     """Data nobody asked for, its end, or too long a rest: closed, and never handed out."""
     kept, (condemned, stream) = upstream()[0], upstream()
     idle.put(kept, 0.0)
@@ -91,7 +92,7 @@ def test_whatever_moves_is_closed(idle: IdleUpstreams, event: str) -> None:
 
 
 @pytest.mark.parametrize("event", ["on_readable", "on_expired"])
-def test_a_busy_one_is_its_readers_business(idle: IdleUpstreams, event: str) -> None:
+def test_a_busy_one_is_its_readers_business(idle: UpstreamPool, event: str) -> None:
     """Before it was idle, and after it was taken."""
     connection, stream = upstream()
     getattr(connection, event)()
@@ -101,7 +102,7 @@ def test_a_busy_one_is_its_readers_business(idle: IdleUpstreams, event: str) -> 
     assert stream.closed == 0
 
 
-def test_no_more_than_the_limit(idle: IdleUpstreams) -> None:
+def test_no_more_than_the_limit(idle: UpstreamPool) -> None:
     """Per backend; the one too many is closed."""
     for _ in range(IDLE_LIMIT):
         idle.put(upstream()[0], 0.0)
@@ -113,7 +114,7 @@ def test_no_more_than_the_limit(idle: IdleUpstreams) -> None:
     assert (other_stream.closed, len(idle)) == (0, IDLE_LIMIT + 1)
 
 
-def test_close(idle: IdleUpstreams) -> None:
+def test_close(idle: UpstreamPool) -> None:
     """All of them, once."""
     pairs = [upstream(slot) for slot in (0, 0, 1)]
     for connection, _ in pairs:
@@ -125,7 +126,7 @@ def test_close(idle: IdleUpstreams) -> None:
     assert (len(idle), idle.take(0)) == (0, None)
 
 
-def test_who_left_takes_everything_along(idle: IdleUpstreams) -> None:
+def test_who_left_takes_everything_along(idle: UpstreamPool) -> None:
     """What is idle is closed, and so is what comes back later, whether it was kept here before or not; the others do not notice."""
     (kept, quiet), (waiting, closed), (busy, late) = upstream(1), upstream(), upstream()
     for connection in (kept, waiting, busy):
@@ -141,7 +142,7 @@ def test_who_left_takes_everything_along(idle: IdleUpstreams) -> None:
     assert idle.take(1) is kept
 
 
-def test_a_column_with_a_new_owner_is_as_any_other(idle: IdleUpstreams) -> None:
+def test_a_column_with_a_new_owner_is_as_any_other(idle: UpstreamPool) -> None:
     idle.backends_moved({0}, {1})
     idle.backends_moved({1}, {0})
     newcomer, _ = upstream()
@@ -152,9 +153,9 @@ def test_a_column_with_a_new_owner_is_as_any_other(idle: IdleUpstreams) -> None:
     assert closed.closed == 1
 
 
-def kept(**settings: float) -> IdleUpstreams:
+def kept(**settings: float) -> UpstreamPool:
     """For the pool "app", kept like this."""
-    return IdleUpstreams(lambda: 0.0, {"app": Connections(**settings)})  # type: ignore[arg-type]  # floats and whole numbers
+    return UpstreamPool(lambda: 0.0, {"app": Connections(**settings)})  # type: ignore[arg-type]  # floats and whole numbers
 
 
 def test_a_pool_that_keeps_none() -> None:
@@ -221,7 +222,7 @@ def never(seconds: float) -> None:
 def test_one_that_was_kept_for_a_moment_is_settled() -> None:
     """Until then it is waited for, when the backend is not known."""
     time = Time()
-    idle = IdleUpstreams(time)
+    idle = UpstreamPool(time)
     assert idle.take_settled(0, time.now, never) is None
     kept, _ = upstream()
     idle.put(kept, time.now)
@@ -237,7 +238,7 @@ def test_one_that_was_kept_for_a_moment_is_settled() -> None:
 def test_one_that_is_closed_while_it_is_waited_for() -> None:
     """There is none, and it is told what kind of backend that is."""
     time = Time()
-    idle = IdleUpstreams(time)
+    idle = UpstreamPool(time)
     going, _ = upstream()
     idle.put(going, time.now)
     assert idle.take_settled(0, time.now, lambda seconds: going.on_readable()) is None
@@ -250,7 +251,7 @@ def test_a_backend_that_keeps_connections_is_trusted() -> None:
     """One that was used twice, or was kept once, speaks for all."""
     for uses in (1, 2):
         time = Time()
-        idle = IdleUpstreams(time)
+        idle = UpstreamPool(time)
         first, _ = upstream()
         idle.put(first, time.now)
         if uses == 2:
@@ -267,7 +268,7 @@ def test_a_backend_that_keeps_connections_is_trusted() -> None:
 def test_a_backend_that_was_seen_to_close_is_not() -> None:
     """Nor is it waited for; but what it has kept for a moment it has kept."""
     time = Time()
-    idle = IdleUpstreams(time)
+    idle = UpstreamPool(time)
     used, _ = upstream()
     for _ in range(2):
         idle.put(used, time.now)
@@ -288,7 +289,7 @@ def test_a_backend_that_was_seen_to_close_is_not() -> None:
 def test_one_that_ages_is_no_sign_of_haste() -> None:
     """Backends close what is idle for long; that is what everybody does."""
     time = Time()
-    idle = IdleUpstreams(time)
+    idle = UpstreamPool(time)
     old, _ = upstream()
     idle.put(old, time.now)
     time.now += 1.0

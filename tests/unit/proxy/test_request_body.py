@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lbproxy.config import model
-from lbproxy.proxy import exchange
-from lbproxy.proxy.upload import LITTLE, Upload
+from lbproxy.proxy.client import ClientConnection
+from lbproxy.proxy.request_body import LITTLE
 from tests.unit.proxy.world import EOF, LOST, FakeStream, World, get, ok, post
 
 CHUNKED_POST = get("/", "Transfer-Encoding: chunked", method="POST")
@@ -139,13 +138,6 @@ def test_a_long_upload_is_not_a_silent_backend() -> None:
 @pytest.mark.parametrize("case", ["POST", "PUT", "not taken", "little"])
 def test_what_cannot_be_sent_again_is_not_kept(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A POST of which the backend has got something; unless it is so little that it does not matter."""
-    uploads: list[Upload] = []
-
-    def noted(*given: Any) -> Upload:
-        uploads.append(Upload(*given))
-        return uploads[-1]
-
-    monkeypatch.setattr(exchange, "Upload", noted)
     world = World()
     client = world.connect()
     if case == "not taken":
@@ -154,7 +146,10 @@ def test_what_cannot_be_sent_again_is_not_kept(case: str, monkeypatch: pytest.Mo
     size = LITTLE // 4 if case == "little" else 2 * LITTLE
     client.feed(b"x" * size)
     client.feed(b"y")
-    [upload] = uploads
+    [connection] = world.service.connections
+    assert isinstance(connection, ClientConnection)
+    upload = connection.body
+    assert upload is not None
     assert upload.replayable is (case != "POST")
     assert sum(map(len, upload._kept)) == (0 if case == "POST" else size + 1)
     client.feed(b"z" * (60_000 - size - 1))

@@ -1,12 +1,8 @@
-# Types for the compiled form of reuse.py. See lbproxy/compiled.py.
+# Types for the compiled form of upstream_pool.py. See lbproxy/compiled.py.
 
 cimport cython
 
-from lbproxy.http.heads cimport KnownHead
-from lbproxy.streams cimport Stream
-
-
-cdef class Upstream
+from lbproxy.proxy.upstream cimport Upstream
 
 
 cdef class Shelf:
@@ -23,21 +19,7 @@ cdef class Shelf:
     cpdef Upstream take_settled(self, double now)
 
 
-cdef class Upstream:
-    cdef public dict _bound
-    cdef public bint _idle
-    cdef public double _retires
-    cdef public Shelf _shelf
-    cdef public object backend
-    cdef public bint closes
-    cdef public KnownHead last_head
-    cdef public long long mark
-    cdef public long long served
-    cdef public double since
-    cdef public Stream stream
-
-
-cdef class IdleUpstreams:
+cdef class UpstreamPool:
     cdef public object _checked
     cdef public object _clock
     cdef public set _gone

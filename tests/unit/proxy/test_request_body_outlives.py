@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.balance.ledger import PerSlot
 from lbproxy.config import model
-from tests.unit.proxy.test_upload import CHUNKED_POST, body_at, unchunked
+from tests.unit.proxy.test_request_body import CHUNKED_POST, body_at, unchunked
 from tests.unit.proxy.world import EOF, LOST, World, get, ok, post
 
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lbproxy.errors import ClientGone, RequestError, ScratchError, StreamError, TimedOut
-from lbproxy.http.h1.chunks import LAST_CHUNK, ChunkDecoder, ChunkError, encode_chunk
-from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
+from lbproxy.http.message import ResponseHead
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.retry import REPLAY_LIMIT
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.spool import Spool
+from lbproxy.proxy.upstream import Upstream
 from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
 
 LITTLE = 8 * 1024
@@ -43,18 +43,38 @@ class _Paused(Exception):
     """Nothing came for the time of `_pause`."""
 
 
-class Upload:
+class BodySource:
+    """Where a body comes from: payload taken off what the client's stream brings."""
+
+    __slots__ = ("done", "left", "rest", "stream")
+
+    stream: Stream
+    """To wait for, with its deadline; what is read of it is for `take`."""
+    left: int
+    """Bytes that are still to come, where their number was told; else 0."""
+    rest: bytes
+    """After `done`: the bytes behind the body, which belong to the next request."""
+    done: bool
+    """All of it was taken."""
+
+    def take(self, raw: bytes) -> bytes:
+        """The payload in what was read. Raises RequestError 400."""
+        raise NotImplementedError
+
+    def ended(self) -> None:
+        """The stream has ended. Raises RequestError 400 when that is not the body's end."""
+        raise NotImplementedError
+
+
+class RequestBody:
     """One request's body."""
 
     __slots__ = (
         "_body_idle",
         "_came",
-        "_client",
-        "_decoder",
         "_interrupt",
         "_kept",
         "_kept_size",
-        "_left",
         "_limit",
         "_mark",
         "_next",
@@ -65,6 +85,7 @@ class Upload:
         "_repeatable",
         "_response_head",
         "_service",
+        "_source",
         "_spool",
         "_taking_in",
         "_upstream",
@@ -72,30 +93,29 @@ class Upload:
         "_waiter",
         "_whole",
         "awaits_client",
+        "chunked",
         "done",
         "goes_on",
         "invited",
         "pumping",
         "received",
         "replayable",
-        "rest",
         "sent",
     )
 
-    def __init__(self, interrupt: Interrupt, service: Service, client: Stream, head: RequestHead, first: bytes) -> None:
-        """`first`: the bytes behind the head that are here already. Raises RequestError 400.
+    def __init__(self, interrupt: Interrupt, service: Service, source: BodySource, chunked: bool, first: bytes) -> None:
+        """`chunked`: no length was told; `first`: the bytes behind the head that are here already. Raises RequestError 400.
 
         How much it may be is for the route to say: see `allow`.
         """
         self._interrupt = interrupt
         self._service = service
-        self._client = client
-        self._decoder = ChunkDecoder() if head.body == CHUNKED else None
-        self._left = max(0, head.body)
+        self._source = source
+        self.chunked = chunked
         self._limit = 0
         self._body_idle = self._response_head = 0.0
         self._pump: Strand | None = None
-        self._upstream: Stream | None = None
+        self._upstream: Upstream | None = None
         self._kept: list[bytes] = []
         self._kept_size = 0
         self._next = 0
@@ -104,8 +124,6 @@ class Upload:
         self.replayable = True
         """All that was sent so far is kept."""
         self.received = 0
-        self.rest = b""
-        """After `done`: the bytes behind the body, which belong to the next request."""
         self.done = False
         """All of it was received."""
         self.sent = False
@@ -136,8 +154,8 @@ class Upload:
         self._body_idle = destination.body_idle
         self._response_head = destination.response_head
         self._limit = limit = destination.max_body
-        if limit and self.received + self._left > limit:
-            raise RequestError(413, "body_too_large", f"a body of {self.received + self._left} bytes, at most {limit}")
+        if limit and self.received + self._source.left > limit:
+            raise RequestError(413, "body_too_large", f"a body of {self.received + self._source.left} bytes, at most {limit}")
 
     def take_in(self, spool: Spool, pause: float = 0.0) -> None:
         """From the exchange's own greenlet, while there is no backend: receive all of it into `spool`, or as much as that takes.
@@ -148,8 +166,8 @@ class Upload:
         """
         if self._spool is None:
             self._spool = spool
-        spool, sent = self._spool, b"".join(self._kept)
-        spool.put(sent if self._decoder is None else ChunkDecoder().feed(sent))
+        spool = self._spool
+        spool.put(b"".join(self._kept))
         self._kept.clear()
         self._kept_size = 0
         self.replayable = self._taking_in = True
@@ -162,19 +180,24 @@ class Upload:
             pass
         finally:
             self._pause = 0.0
-            self._client.patient = False
-            self._client.deadline = NEVER
+            self._source.stream.patient = False
+            self._source.stream.deadline = NEVER
             self._payload = b""
             self._taking_in = False
         self._whole = self.done
 
-    def begin(self, upstream: Stream, head: bytes) -> None:
+    def begin(self, upstream: Upstream, head: bytes) -> None:
         """Send `head` and what is here of the body, then pump what is to come. Raises StreamError (the backend's)."""
         self.sent = False
-        self._mark = upstream.wired
+        self._mark = upstream.stream.wired
         self._payload = b""
-        pieces = len(self._kept) if self._spool is None else 0
-        upstream.write(head + (b"".join(self._kept) if self._spool is None else self._spooled(0)))
+        if self._spool is None:
+            pieces, payload = len(self._kept), b"".join(self._kept)
+            last = self.done
+        else:
+            pieces, payload = 0, self._spooled(0)
+            last = self.done and not self._kept and len(self._spool) <= 1
+        upstream.send(head, payload, self.chunked and not self._whole, last)
         self._upstream = upstream  # not before: until then a start that an earlier try asked for must find nothing to do
         self._next = pieces
         self._next_spooled = 1
@@ -207,9 +230,10 @@ class Upload:
         Whoever fails now does so behind a whole answer, which nobody takes back. A backend that closes, or says more than it was
         asked, ends the wait: see `unread` of its stream.
         """
-        upstream, strands = self._upstream, self._service.strands
-        if upstream is None:
+        strands = self._service.strands
+        if self._upstream is None:
             return
+        upstream = self._upstream.stream
         owner, upstream.owner = upstream.owner, self
         upstream.deadline = NEVER
         self._waiter = strands.current()
@@ -229,6 +253,11 @@ class Upload:
 
     def on_expired(self) -> None:
         """Of the backend's stream, which has no deadline then."""
+
+    @property
+    def rest(self) -> bytes:
+        """See BodySource."""
+        return self._source.rest
 
     def stop(self) -> None:
         """The exchange is over."""
@@ -257,16 +286,16 @@ class Upload:
             self._interrupt(RequestError(500, "internal_error"))
         finally:
             if self._pump is pump:
-                self._client.patient = False
+                self._source.stream.patient = False
                 self._pump = None
                 self.pumping = False
                 self._service.strands.later(self.on_readable)
                 if upstream is not None:  # from now on the backend owes the answer
-                    upstream.deadline = self._service.clock() + self._response_head
+                    upstream.stream.deadline = self._service.clock() + self._response_head
 
-    def _pump_into(self, upstream: Stream | None) -> None:
+    def _pump_into(self, upstream: Upstream | None) -> None:
         try:
-            self._client.give_way()
+            self._source.stream.give_way()
         except StreamError as error:
             self._interrupt(ClientGone(str(error)))
             return
@@ -278,11 +307,11 @@ class Upload:
             if self._next < len(self._kept):
                 self._next += 1
                 try:
-                    upstream.write(self._kept[self._next - 1])
+                    upstream.more(self._kept[self._next - 1], self.done and self._next == len(self._kept))
                 except StreamError:
                     return  # the backend takes no more; what it answers, or that it does not, is the exchange's business
                 continue
-            if self.replayable and self._kept_size > LITTLE and not self._repeatable and upstream.taken(self._mark):
+            if self.replayable and self._kept_size > LITTLE and not self._repeatable and upstream.stream.taken(self._mark):
                 self.replayable = False  # it can only be sent again while it is proved that the backend got nothing
             if not self.replayable:
                 self._kept.clear()
@@ -296,14 +325,16 @@ class Upload:
                 self._interrupt(ClientGone(str(error)))
                 return
 
-    def _send_spooled(self, upstream: Stream) -> bool:
+    def _send_spooled(self, upstream: Upstream) -> bool:
         """The next piece of what was taken in; False: the backend takes no more, or another one is asked meanwhile."""
+        spool = self._spool
+        assert spool is not None
         piece = self._spooled(self._next_spooled)
         self._next_spooled += 1
         if self._upstream is not upstream:
             return False
         try:
-            upstream.write(piece)
+            upstream.more(piece, self.done and not self._kept and self._next_spooled == len(spool))
         except StreamError:
             return False
         return True
@@ -313,13 +344,12 @@ class Upload:
         if self._spool is None or index >= len(self._spool):
             return b""
         try:
-            piece = self._spool.read(index)
+            return self._spool.read(index)
         except ScratchError as error:
             raise RequestError(500, "buffer_unreadable", "what was buffered cannot be read") from error
-        return piece if self._whole or self._decoder is None or not piece else encode_chunk(piece)
 
     def _read(self) -> bytes:
-        service = self._service
+        service, client = self._service, self._source.stream
         timeout, rate = self._body_idle, service.config.limits.body_rate
         # A byte now and then would keep the clock of `body_idle` from ever running out: all waiting together has a limit, too, that
         # grows with what comes. Only waiting for the client counts, never for a backend that is slow to take it.
@@ -327,10 +357,10 @@ class Upload:
         pause = self._pause
         pausing = 0.0 < pause < left
         begun = service.clock()
-        self._client.deadline = begun + (pause if pausing else left)
+        client.deadline = begun + (pause if pausing else left)
         self.awaits_client = True
         try:
-            raw = self._client.read(BODY_READ)
+            raw = client.read(BODY_READ)
         except TimedOut:
             if pausing:
                 self._waited += pause
@@ -342,36 +372,25 @@ class Upload:
             self.awaits_client = False
         self._waited += service.clock() - begun
         self._came += len(raw)
-        self._client.patient = len(raw) < DRIP
+        client.patient = len(raw) < DRIP
         if self._upstream is not None:  # else the pump is being stopped, and the deadline is that of whoever came after it
-            self._client.deadline = NEVER
+            client.deadline = NEVER
         if not raw:
-            raise RequestError(400, "body_truncated", "the client closed in the middle of its body")
+            self._source.ended()
         return raw
 
     def _take(self, raw: bytes) -> None:
-        """Account for what the client sent and keep it in the form in which the backend gets it. Raises RequestError 400, 413."""
-        if self._decoder is None:
-            payload = raw[: self._left] if len(raw) > self._left else raw
-            self.rest = raw[len(payload) :]
-            self._left -= len(payload)
-            self.done = not self._left
-            coded = payload
-        else:
-            try:
-                payload = self._decoder.feed(raw)
-            except ChunkError as error:
-                raise RequestError(400, "bad_chunk", str(error)) from error
-            self.rest = self._decoder.rest
-            self.done = self._decoder.done
-            coded = (encode_chunk(payload) if payload else b"") + (LAST_CHUNK if self.done else b"")
+        """Account for what the client sent and keep it. Raises RequestError 400, 413."""
+        source = self._source
+        payload = source.take(raw)
+        self.done = source.done
         self.received += len(payload)
         if self._upstream is None:
             self._payload = payload
         if self._limit and self.received > self._limit:
             raise RequestError(413, "body_too_large", f"a body of more than {self._limit} bytes")
-        if coded and not self._taking_in:
-            self._kept.append(coded)
-            self._kept_size += len(coded) + PIECE_COST
+        if (payload or (self.done and self.chunked)) and not self._taking_in:
+            self._kept.append(payload)
+            self._kept_size += len(payload) + PIECE_COST
             if self._kept_size > REPLAY_LIMIT:
                 self.replayable = False

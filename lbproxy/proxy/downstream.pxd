@@ -1,15 +1,20 @@
-# Types for the compiled form of requester.py. See lbproxy/compiled.py.
+# Types for the compiled form of downstream.py. See lbproxy/compiled.py.
 
 cimport cython
 
 from lbproxy.http.forwarding cimport Forwarder
 from lbproxy.http.message cimport RequestHead
 from lbproxy.proxy.destination cimport Destination
+from lbproxy.proxy.request_body cimport RequestBody
 from lbproxy.proxy.service cimport Service
+from lbproxy.proxy.sink cimport Sink
 from lbproxy.streams cimport Stream
 
 
-cdef class Client:
+cdef class Downstream(Sink):
+    cdef public bint begun
+    cdef public RequestBody body
+    cdef public long long bytes_out
     cdef public dict bound
     cdef public Forwarder forwarder
     cdef public object open_tunnel
@@ -26,4 +31,8 @@ cdef class Client:
 
     @cython.locals(service=Service, forwarder=Forwarder)
     cpdef RequestHead find_destination(self, RequestHead head)
+    cpdef open_body(self, interrupt)
+    cpdef own(self, answer, bytes extra)
+    cpdef finished(self)
+    cpdef break_off(self)
     cpdef str about(self, RequestHead head)

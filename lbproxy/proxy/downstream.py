@@ -1,23 +1,32 @@
-"""Whoever asked: the connection that a request came on, as its exchange sees it (the whole of it is in client.py)."""
+"""Whoever asked, as an exchange sees it: what is known of the client, the body of its request, and where the answer goes.
+
+What protocol is spoken there is nobody's business but its own (h1_downstream.py). One exchange at a time.
+"""
 
 from __future__ import annotations
 
 from lbproxy.http.forwarding import Forwarder
-from lbproxy.http.message import RequestHead
+from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.proxy.destination import Destination
-from lbproxy.proxy.reuse import Upstream
+from lbproxy.proxy.replies import OwnAnswer
+from lbproxy.proxy.request_body import Interrupt, RequestBody
 from lbproxy.proxy.service import Service
+from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.tunnel import Tunnel
+from lbproxy.proxy.upstream import Upstream
 from lbproxy.streams import Strand, Stream
 
 NO_REDIRECT = -1
 
 
-class Client:
+class Downstream(Sink):
     """See above."""
 
     __slots__ = (
+        "begun",
+        "body",
         "bound",
+        "bytes_out",
         "destination",
         "forwarder",
         "open_tunnel",
@@ -32,6 +41,12 @@ class Client:
         "tls_seconds",
     )
 
+    begun: bool
+    """The client has got something of the answer."""
+    body: RequestBody | None
+    """Of the present request."""
+    bytes_out: int
+    """What the client got of the present answer, interim ones included."""
     bound: dict[int, Upstream] | None
     """By backend's slot: connections to backends that belong to this one (see proxy/bound.py); None as long as there was none."""
     service: Service
@@ -51,6 +66,30 @@ class Client:
     """It is being given a response without an end of its own (http/endless.py): there is no use in waiting for that."""
     pipelined: bool
     """More came while a request was served, and was not read yet: as a rule the next one."""
+
+    def open_body(self, interrupt: Interrupt) -> None:
+        """The request has a `body`: begin to receive it. Raises RequestError 400."""
+        raise NotImplementedError
+
+    def invite(self) -> None:
+        """The client waits to be asked for the body: it is."""
+        raise NotImplementedError
+
+    def own(self, answer: OwnAnswer, extra: bytes) -> None:
+        """An answer of ours instead of a backend's; `extra`: more fields, each with its CRLF in front. The rest as Sink.whole."""
+        raise NotImplementedError
+
+    def upgrade(self, answer: ResponseHead, lines: bytes, via: bytes, tunnel: Tunnel, early: bytes) -> None:
+        """Pass a 101 on, and then bytes both ways; `early`: what the backend has said in the new protocol already."""
+        raise NotImplementedError
+
+    def finished(self) -> None:
+        """The client has its answer, and the backend its request, as far as it wanted that."""
+        raise NotImplementedError
+
+    def break_off(self) -> None:
+        """The answer cannot be brought to its end: the client must see that."""
+        raise NotImplementedError
 
     def find_destination(self, head: RequestHead) -> RequestHead:
         """Look for the `destination` of a request; the head, which its route may want otherwise. Raises RequestError(400)."""

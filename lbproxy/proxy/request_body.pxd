@@ -1,19 +1,26 @@
-# Types for the compiled form of upload.py. See lbproxy/compiled.py.
+# Types for the compiled form of request_body.py. See lbproxy/compiled.py.
 
 from lbproxy.http.message cimport ResponseHead
 from lbproxy.proxy.service cimport Service
+from lbproxy.proxy.upstream cimport Upstream
 from lbproxy.streams cimport Stream
 
 
-cdef class Upload:
+cdef class BodySource:
+    cdef public bint done
+    cdef public long long left
+    cdef public bytes rest
+    cdef public Stream stream
+
+    cpdef bytes take(self, bytes raw)
+
+
+cdef class RequestBody:
     cdef public double _body_idle
     cdef public long long _came
-    cdef public Stream _client
-    cdef public object _decoder
     cdef public object _interrupt
     cdef public list _kept
     cdef public long long _kept_size
-    cdef public long long _left
     cdef public object _limit
     cdef public long long _mark
     cdef public Py_ssize_t _next
@@ -24,27 +31,28 @@ cdef class Upload:
     cdef public bint _repeatable
     cdef public double _response_head
     cdef public Service _service
+    cdef public BodySource _source
     cdef public object _spool
     cdef public bint _taking_in
-    cdef public Stream _upstream
+    cdef public Upstream _upstream
     cdef public double _waited
     cdef public object _waiter
     cdef public bint _whole
     cdef public bint awaits_client
+    cdef public bint chunked
     cdef public bint done
     cdef public bint goes_on
     cdef public bint invited
     cdef public bint pumping
     cdef public long long received
     cdef public bint replayable
-    cdef public bytes rest
     cdef public bint sent
 
-    cpdef begin(self, Stream upstream, bytes head)
+    cpdef begin(self, Upstream upstream, bytes head)
     cpdef pause(self)
     cpdef bint outlives(self, ResponseHead answer, bint invited_only) except -1
     cpdef finish(self)
     cpdef stop(self)
-    cdef _pump_into(self, Stream upstream)
+    cdef _pump_into(self, Upstream upstream)
     cdef bytes _read(self)
     cdef _take(self, bytes raw)

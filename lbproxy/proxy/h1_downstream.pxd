@@ -1,0 +1,38 @@
+# Types for the compiled form of h1_downstream.py. See lbproxy/compiled.py.
+
+cimport cython
+
+from lbproxy.http.heads cimport KnownHead
+from lbproxy.http.message cimport RequestHead, ResponseHead
+from lbproxy.proxy.downstream cimport Downstream
+from lbproxy.proxy.request_body cimport RequestBody
+
+
+cdef class H1Downstream(Downstream):
+    cdef bint _closes
+    cdef RequestHead _head
+    cdef bint _in_chunks
+    cdef bint _special
+    cdef long _stalls
+    cdef public bint broken
+    cdef public bint keep
+    cdef public bytes rest
+    cdef public bint unread
+
+    cpdef receive(self, RequestHead head, bytes rest)
+    cpdef open_body(self, interrupt)
+    cpdef interim(self, KnownHead known)
+    cpdef whole(self, ResponseHead answer, bytes out, bytes body, bytes lines)
+    cpdef begin(self, ResponseHead answer, bytes out, bytes lines, list first)
+    cpdef Py_ssize_t room(self) except -1
+    cpdef piece(self, bytes data)
+    cpdef end(self, bytes data)
+    @cython.locals(body=RequestBody, minor=int)
+    cdef bytes _laid_out(self, ResponseHead answer, bytes out, bytes lines)
+    cdef bytes _coded(self, bytes payload)
+    cdef _write(self, bytes data)
+    cdef _write_last(self, bytes data)
+    cdef bint _more_is_here(self) except -1
+    @cython.locals(body=RequestBody)
+    cpdef finished(self)
+    cpdef break_off(self)

@@ -1,0 +1,26 @@
+# Types for the compiled form of upstream.py. See lbproxy/compiled.py.
+
+from lbproxy.http.heads cimport KnownHead, ResponseHeads
+from lbproxy.http.message cimport ResponseHead
+from lbproxy.streams cimport Stream
+
+
+cdef class Upstream:
+    cdef public dict _bound
+    cdef public bint _idle
+    cdef public double _retires
+    cdef public object _shelf
+    cdef public object backend
+    cdef public bytes first
+    cdef public long long mark
+    cdef public bint over
+    cdef public long long served
+    cdef public double since
+    cdef public Stream stream
+    cdef public bint surplus
+
+    cpdef send(self, bytes head, bytes payload, bint chunked, bint last)
+    cpdef more(self, bytes payload, bint last)
+    cpdef KnownHead answer(self, ResponseHeads heads, bytes method)
+    cpdef bytes piece(self, Py_ssize_t limit, double silence)
+    cpdef bint settle(self, ResponseHead answer, bint clean) except -1
