@@ -4,8 +4,9 @@ How a request travels through the folders below::
 
     net/listener     accepts on the shared socket, one connection per wake-up
     net/tls_stream   handshake and records; net/tcp_stream for plain listeners; net/deadlines cuts who is late,
-                     net/work_budget lets those who bring much wait a moment; below them net/engine (TLS by Python's ssl) and
-                     net/wire (system calls, and TLS by ssl's own OpenSSL where that is compiled)
+                     net/arrivals keeps to the order of coming, net/work_budget lets those who bring much wait a moment;
+                     below them net/engine (TLS by Python's ssl) and net/wire (system calls, and TLS by ssl's own OpenSSL
+                     where that is compiled)
     proxy/client     reads heads off a client's stream, one request after another
     http/            decides: what the bytes mean, where a body ends, what is refused, what is forwarded
     proxy/router     host and path -> destination: the pool, and what the route wants beyond (proxy/destination)

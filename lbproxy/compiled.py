@@ -39,6 +39,7 @@ HOT = (
     "lbproxy.http.message",
     "lbproxy.http.target",
     "lbproxy.http.trace_context",
+    "lbproxy.net.arrivals",
     "lbproxy.net.engine",
     "lbproxy.net.listener",
     "lbproxy.net.strands",

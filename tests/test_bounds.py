@@ -80,6 +80,7 @@ BOUNDS = {
     "master.system.signals._before": "by the signals there are",
     "master.system.signals._noted": "emptied each turn; one signal of a kind is pending at a time",
     "master.fleet.health_news._states": SLOTS,
+    "net.arrivals._noted": "a turn's streams",
     "net.deadlines._late": CONNECTIONS,
     "net.deadlines.streams": CONNECTIONS,
     "net.scratch._done": "one for each strand that waits for the file",
@@ -111,6 +112,7 @@ BOUNDS = {
     "tls.sni._report_others": "one entry",
     "tls.sni.by_address": CONFIG,
     "worker.wakeups._waiting": CONFIG,
+    "worker.log_writer._bell": "a ring for each time the thread rests",
     "worker.log_writer._queue": "BACKLOG bytes",
 }
 

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from lbproxy.net.arrivals import Arrivals
 from lbproxy.net.work_budget import LAST, WorkBudget, costly_here
 
 SWEEP_INTERVAL = 0.25
@@ -41,6 +42,7 @@ class Deadlines:
     def __init__(self, loop: Any, clock: Callable[[], float] = time.monotonic) -> None:
         """`loop`: gevent's event loop; `clock`: monotonic seconds."""
         self.streams: set[Timed] = set()
+        self.arrivals = Arrivals(loop)
         self.budget = WorkBudget(loop, costly=costly_here())
         self._late: list[Timed] = []
         self._after_input = loop.timer(0.0, priority=LAST)
@@ -56,6 +58,7 @@ class Deadlines:
         for timer in (self._timer, self._after_input):
             timer.stop()
             timer.close()
+        self.arrivals.stop()
         self.budget.stop()
 
     def sweep(self) -> None:

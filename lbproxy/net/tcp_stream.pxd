@@ -2,6 +2,7 @@
 
 cimport cython
 
+from lbproxy.net.arrivals cimport Arrivals
 from lbproxy.net.wire cimport monotonic, receive, send, unsent
 from lbproxy.net.work_budget cimport WorkBudget
 from lbproxy.streams cimport Stream
@@ -12,6 +13,7 @@ cdef Py_ssize_t _MUCH
 
 
 cdef class TcpStream(Stream):
+    cdef public Arrivals _arrivals
     cdef public WorkBudget _budget
     cdef public bint _bulk
     cdef public bint _costly
@@ -33,6 +35,7 @@ cdef class TcpStream(Stream):
     cdef public bint closed
     cdef public double write_deadline
 
+    cpdef serve(self)
     cdef _tell_owner(self)
     cdef _ask_for_a_turn(self)
     cpdef go_on(self)

@@ -9,6 +9,7 @@ system call that answers EAGAIN, and two watcher operations per request. Here a 
   emptied the socket the watcher runs again: a connection that is put aside must see its peer leave.
 - A read that filled its limit sets `unread` as well: there is probably more. A peer that is faster than we are always has more, and
   its reader would never let the loop go on: after FAIR such reads, or when the turn's budget is spent, the others have their turn.
+- Within a turn they are served in the order in which their input came (arrivals.py).
 - Whoever brings much waits for a turn that has time for it (work_budget.py).
 
 Writing needs no watcher as a rule: one send takes everything. Only when the kernel's buffer is full a write watcher is started.
@@ -59,6 +60,7 @@ class TcpStream(Stream):
     """See streams.Stream. `write_stall`: seconds without progress after which a write is given up."""
 
     __slots__ = (
+        "_arrivals",
         "_budget",
         "_bulk",
         "_costly",
@@ -88,6 +90,7 @@ class TcpStream(Stream):
         self._fd = sock.fileno()
         self._hub = hub
         self._deadlines = deadlines
+        self._arrivals = deadlines.arrivals
         self._budget = deadlines.budget
         self._bulk = False  # the last read took much
         self._costly = False  # whoever read it last kept the loop for long
@@ -118,6 +121,13 @@ class TcpStream(Stream):
     # ---------------------------------------------------------------- reading
 
     def _on_input(self) -> None:
+        if self._arrivals.alone(self):
+            self.serve()
+
+    def serve(self) -> None:
+        """See arrivals.Arrived. Since it was noted somebody may have closed it or left its input where it is."""
+        if self.closed or self._paused:
+            return
         reader = self._reader
         if reader is not None:
             if self.patient or self._bulk or self._costly:

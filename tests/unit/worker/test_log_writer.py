@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -119,7 +120,7 @@ def most_bytes() -> Iterator[Callable[[int], None]]:
 
 def lost(writer: LogWriter) -> tuple[int, str]:
     """Once everything is written or lost."""
-    eventually(lambda: writer._queue.empty() and not writer._waiting, "nothing waits")
+    eventually(lambda: writer._taken == writer._done, "nothing waits")
     return writer.take_lost()
 
 
@@ -155,6 +156,68 @@ def test_a_full_disk_loses_counted_lines_and_tears_none(
     )
     os.close(fd)
     os.close(other._target.fd)
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["for a while", "for ever"])
+def test_a_turn_that_is_kept_from_us_holds_up_nobody_for_long(
+    stopped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process has the file's lock, which any of those that write here can take and keep."""
+    monkeypatch.setattr(log_writer, "TURN_PATIENCE", 0.2)
+    fd = opened(tmp_path / "log")
+    ready, go = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        fcntl.lockf(fd, fcntl.LOCK_EX)
+        os.write(ready[1], b"x")
+        os.close(go[1])
+        os.read(go[0], 1)
+        os._exit(0)
+    try:
+        os.read(ready[0], 1)
+        writer = LogWriter(os.dup(fd))
+        writer.write(b"one\n")
+        if not stopped:
+            os.write(go[1], b"x")
+        eventually(lambda: (tmp_path / "log").read_bytes() == b"one\n", "the first line")
+        began = time.monotonic()
+        for number in range(20):
+            writer.write(b"%d\n" % number)
+            eventually(lambda: writer.flows, "one more")
+        assert time.monotonic() - began < 20 * 0.2, "nobody waits again for what did not come"
+        assert writer.take_lost() == (0, "")
+        writer.close(10.0)
+    finally:
+        for end in (*ready, *go):
+            os.close(end)
+        os.waitpid(pid, 0)
+    assert (tmp_path / "log").read_bytes() == b"one\n" + b"".join(b"%d\n" % number for number in range(20))
+
+
+def test_batches_that_wait_are_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And those behind a new file go there."""
+    pause = threading.Event()
+    monkeypatch.setattr(log_writer, "time", SimpleNamespace(sleep=lambda _: pause.wait(10), monotonic=time.monotonic))
+    sizes = list[int]()
+    write = log_writer._Target.write
+
+    def noting(self: log_writer._Target, batch: bytes) -> log_writer.Lost:
+        sizes.append(len(batch))
+        return write(self, batch)
+
+    monkeypatch.setattr(log_writer._Target, "write", noting)
+    writer = LogWriter(opened(tmp_path / "old"))
+    writer.write(b"0\n")
+    eventually(lambda: writer.flows, "the thread begins its pause")
+    for number in range(1, 4):
+        writer.write(b"%d\n" % number)
+    writer.reopen(opened(tmp_path / "new"))
+    writer.write(b"4\n")
+    pause.set()
+    writer.close(10.0)
+    assert sizes == [2, 6, 2]
+    assert (tmp_path / "old").read_bytes() == b"0\n1\n2\n3\n"
+    assert (tmp_path / "new").read_bytes() == b"4\n"
 
 
 def test_a_failed_write_costs_its_batch_only() -> None:
