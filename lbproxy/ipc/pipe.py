@@ -26,15 +26,16 @@ GONE = (BrokenPipeError, ConnectionResetError)
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """A master's and a child's end, both blocking until a Pipe takes them."""
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    """A master's and a child's end, both non-blocking: later a worker may not ask for it (sandbox/filter.py)."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
 
 
 class Pipe:
     """What both ends have in common. Owns the socket from now on; `close` it."""
 
     def __init__(self, sock: socket.socket) -> None:
-        sock.setblocking(False)
+        if sock.getblocking():
+            sock.setblocking(False)
         self._socket = sock
         self._decoder = Decoder()
         self._queue: deque[tuple[bytes, int]] = deque()

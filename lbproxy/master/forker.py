@@ -94,7 +94,7 @@ def _serve(sock: socket.socket, ready: Callable[[], Load], live: Live) -> NoRetu
         anew.keep({sock.fileno(), *standard.descriptors()})  # what it forks says things by them
         setproctitle("lbproxy: forker")
         forget_others()
-        kernel.undumpable()
+        kernel.not_dumpable()
         load = ready()
         while True:
             said, descriptors, _, _ = socket.recv_fds(sock, 16, MOST_DESCRIPTORS)

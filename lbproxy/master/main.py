@@ -75,7 +75,7 @@ def run(
     if config.proxy.walls:
         kernel.undumpable()  # here are the keys of all
     else:
-        warn(("walls.off", "proxy.walls = false: nothing but its account keeps an intruder in a worker"))
+        warn(("walls.off", "proxy.walls = false: its account alone keeps an intruder in a worker, and core files may hold keys"))
     notifier = Notifier()
     legacy = take_over(config, time.monotonic())
     if legacy is None:

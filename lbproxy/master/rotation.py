@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -12,6 +13,7 @@ from lbproxy.master.prepare import GenerationResources
 from lbproxy.master.spawn import Running
 from lbproxy.master.system import access_log
 from lbproxy.observe import log
+from lbproxy.observe.outlet import unshared
 
 Talk = Callable[[Running, Callable[[MasterPipe], None]], None]
 """Writes to a child's pipe, and looks after what is left to write."""
@@ -29,8 +31,11 @@ def reopen(generation: int, resources: GenerationResources, workers: Iterable[Ru
     resources.close_access()
     resources.access_fd = fresh
     for running in workers:
+        own = unshared(os.dup(fresh))
         try:
-            talk(running, partial(MasterPipe.send_fd, message=ReopenLogs(), descriptor=fresh))
+            talk(running, partial(MasterPipe.send_fd, message=ReopenLogs(), descriptor=own))
         except OSError as error:
             log.get_logger().error("logs.not_reopened", pid=running.pid, why=error.strerror)
+        finally:
+            os.close(own)
     log.get_logger().info("logs.reopened", generation=generation, access=resources.config.log.access)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import faulthandler
 import os
-import resource
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -38,8 +37,9 @@ from lbproxy.master.system.environment import forget_others
 from lbproxy.master.system.ledger_map import protect
 from lbproxy.master.system.privileges import Account, drop, no_new_privileges
 from lbproxy.observe import log, standard
+from lbproxy.observe.outlet import unshared
 from lbproxy.observe.process import rss_kib
-from lbproxy.sandbox import walls
+from lbproxy.sandbox import kernel, walls
 from lbproxy.sandbox.names import LEDGER, PRIVILEGES
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import overwriting
@@ -177,8 +177,11 @@ def _unprivileged(load: ChildLoader, account: Account | None, handover: Handover
     if account is not None:
         drop(account)
     unprivileged = no_new_privileges()
+    handover.walls += [LEDGER, *([PRIVILEGES] if unprivileged else [])]  # these stand in nobody's way
     if handover.config.proxy.walls:
-        handover.walls += [LEDGER, *([PRIVILEGES] if unprivileged else []), *walls.build(_needs(handover))]
+        handover.walls += walls.build(_needs(handover))
+    else:
+        kernel.dumpable()
     return int(main(handover))
 
 
@@ -191,7 +194,7 @@ def _needs(handover: Handover) -> walls.Needs:
     if control:
         ports |= {pool.health.port for pool in handover.config.pools if pool.health.port}
         ports |= {address.port for address in handover.config.proxy.resolvers}
-    return walls.Needs(frozenset(ports), unix, control and bool(names_in(handover.config)))
+    return walls.Needs(frozenset(ports), unix, control and bool(names_in(handover.config)), gevent_sockets=control)
 
 
 def _to_the_end(work: Callable[[], int], pipe: socket.socket) -> NoReturn:
@@ -211,11 +214,13 @@ def _to_the_end(work: Callable[[], int], pipe: socket.socket) -> NoReturn:
 def _introduce(order: Spawn, config: Config) -> None:
     """The child's name in logs, in ps and in crashes."""
     number = {"worker": order.worker + 1} if order.role is Role.WORKER else {}
-    standard.adopt_streams()  # while it may: the account to come may have no right to open pipe or terminal again
+    standard.stop_sharing()  # while it may: the account to come may have no right to open pipe or terminal again
+    standard.adopt_streams()
     log.configure(config.log, role=order.role.value, generation=order.generation, **number)
     # SIGABRT from the master: the stack of the loop that hangs.
     faulthandler.enable(standard.outlet(STDERR).descriptor, all_threads=False)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold private keys and requests
+    if config.proxy.walls:
+        kernel.no_core_files()  # whatever happens before all walls stand
     setproctitle(title(order))
 
 
@@ -249,7 +254,7 @@ def _handover(order: Spawn, shared: MasterResources, resources: GenerationResour
         listeners=listeners,
         backends=resources.backends,
         pool_contexts=resources.pool_contexts,
-        access_fd=resources.access_fd if worker else -1,
+        access_fd=unshared(resources.access_fd) if worker else -1,
         metrics_socket=metrics_socket,
         pipe=pipe,
         wakeups=shared.wakeups,
@@ -268,7 +273,6 @@ def _confess(error: BaseException, pipe: socket.socket) -> None:
     reason = str(error) if isinstance(error, LbproxyError) else f"{type(error).__name__}: {error}"
     log.get_logger().error("crashed", reason=reason, exc_info=None if isinstance(error, LbproxyError) else error)
     try:
-        pipe.setblocking(False)
         pipe.send(encode(Failed(reason)))
     except (OSError, FrameError):
         pass  # the pipe is closed or full; the exit code says it too

@@ -98,9 +98,8 @@ def _connect_unix(ip: str, patience: float) -> tuple[socket.socket, bool]:
 
 def _begin_tcp(ip: str, port: int) -> tuple[socket.socket, bool]:
     """A socket, and whether the connect is still under way. Raises OSError."""
-    sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         code = sock.connect_ex((ip, port))
         if code not in (0, errno.EINPROGRESS):

@@ -26,9 +26,8 @@ def connect_unix(address: str, patience: float, sleep: Callable[[float], object]
     Raises OSError: TimeoutError when the queue stayed full, as if a connect had taken too long.
     """
     path = address[len(UNIX) :]
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
-        sock.setblocking(False)
         for _ in range(int(patience / FULL_PAUSE) + 1):
             code = sock.connect_ex(path)
             if code == 0:

@@ -56,7 +56,7 @@ def monotonic() -> float:
 def accept(listening: socket.socket) -> tuple[socket.socket, str]:
     """The next connection, non-blocking, and the address of its peer as text (LOCAL on a Unix socket). Raises OSError."""
     sock, address = listening.accept()
-    sock.setblocking(False)
+    fcntl.fcntl(sock, fcntl.F_SETFL, os.O_NONBLOCK)  # setblocking asks by FIONBIO, which workers may not (sandbox/filter.py)
     return sock, LOCAL if sock.family == socket.AF_UNIX else address[0]
 
 

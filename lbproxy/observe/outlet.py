@@ -103,6 +103,13 @@ class Outlet:
         """Our own: not the inherited one."""
         return {self.descriptor, self._reader} - {self.number, -1}
 
+    def stop_sharing(self) -> None:
+        """In a child, while it may: no description is its parent's as well, neither our own nor the inherited one."""
+        if self.descriptor == self.number or self._socket is not None:
+            return
+        self.descriptor = unshared(self.descriptor)
+        os.dup2(self.descriptor, self.number, inheritable=True)
+
     def close(self) -> None:
         """Our own descriptors; the inherited one stays open."""
         if self._socket is not None:
@@ -191,6 +198,20 @@ def ends_torn(reader: int) -> bool:
         return size > 0 and os.pread(reader, 1, size - 1) != b"\n"
     except OSError:
         return False
+
+
+def unshared(descriptor: int) -> int:
+    """Of a pipe or terminal that is written to: a descriptor of our own, whose O_NONBLOCK nobody else can take away, nor we theirs;
+    the one that was given is closed then. Where that cannot be had, or does not matter, it stays as it is."""
+    try:
+        waits = descriptor >= 0 and (stat.S_ISFIFO(os.fstat(descriptor).st_mode) or os.isatty(descriptor))
+    except OSError:
+        return descriptor
+    own = _opened_again(descriptor, os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY) if waits else -1
+    if own < 0:
+        return descriptor
+    os.close(descriptor)
+    return own
 
 
 def _opened_again(number: int, flags: int) -> int:

@@ -14,6 +14,8 @@ from lbproxy.observe.outlet import Outlet
 LAST_WORDS = 1.0
 """Seconds in which a reader who sleeps may still take what a process has said before it ends."""
 
+STDIN, STDOUT, STDERR = 0, 1, 2
+
 _outlets: dict[int, Outlet] = {}
 
 
@@ -40,6 +42,19 @@ def descriptors() -> set[int]:
 def waiting() -> bool:
     """Whether something waits."""
     return any(each.waiting for each in _outlets.values())
+
+
+def stop_sharing() -> None:
+    """For a child: what one of them does to a pipe or terminal (O_NONBLOCK), or reads of it, is nobody else's affair."""
+    for number in (STDOUT, STDERR):
+        outlet(number).stop_sharing()
+    try:
+        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    if nothing:
+        os.dup2(nothing, STDIN, inheritable=True)
+        os.close(nothing)
 
 
 def drain_all(seconds: float) -> None:

@@ -24,10 +24,17 @@ HARMLESS_PRCTL = (15, 16, 0x53564D41)
 """PR_SET_NAME, PR_GET_NAME, PR_SET_VMA."""
 TCP, UDP = 6, 17
 SHUT_WR = 1
-SIGNALLING = (8, 10, 15)
-"""F_SETOWN, F_SETSIG, F_SETOWN_EX: the kernel would send the next one's signal, SIGKILL as well."""
-SIGNALLING_TOO = (0x8901, 0x8902)
-"""FIOSETOWN, SIOCSPGRP."""
+F_SETFL, O_NONBLOCK, O_ASYNC = 4, 0o4000, 0o20000
+HARMLESS_FCNTL = (0, 1, 2, 3, 5, 6, 7, 1030)
+"""F_DUPFD, F_GETFD, F_SETFD, F_GETFL, locks by process, F_DUPFD_CLOEXEC. Others would have the kernel send signals (F_SETOWN,
+F_SETSIG: SIGKILL as well), or shrink, seal or lease what is shared."""
+HARMLESS_IOCTL = (0x5451, 0x5450, 0x541B, 0x5411, 0x894B, 0x5401, 0x5413)
+"""FIOCLEX, FIONCLEX, FIONREAD, SIOCOUTQ, SIOCOUTQNSD, TCGETS, TIOCGWINSZ. Others would type into the terminal that somebody started
+us in (TIOCSTI), change its ways, or have signals sent (FIOSETOWN)."""
+FIONBIO = 0x5421
+"""O_NONBLOCK by another name, of which a filter does not see whether it is set or taken away."""
+NAMES_IOCTL = (0x8933, 0x8910)
+"""SIOCGIFINDEX, SIOCGIFNAME: name servers at link-local addresses."""
 OPTIONS = {1: (2, 7, 8, 9, 13, 20, 21), 6: (1, 3, 4, 5, 6, 12, 18, 25), 0: (10, 11), 41: (25, 26)}
 """Of sockets, by level: buffers, times, keep-alive, linger, and what the C library's resolver wants to be told. Others (filters,
 devices, hops, keys) would turn clients away from a listener that all workers and their successors share."""
@@ -84,6 +91,8 @@ class Wants(NamedTuple):
     """It may bind sockets (name servers are asked from ports of one's own)."""
     writes: bool = False
     """It may open files for writing."""
+    gevent_sockets: bool = False
+    """It uses them; they ask for O_NONBLOCK by FIONBIO."""
 
 
 def program(machine: str, wants: Wants) -> bytes | None:
@@ -110,8 +119,8 @@ def _rules(wants: Wants) -> dict[str, Program]:
         "tgkill": [_argument(0), (EQUAL, 0, 1, wants.pid), allow, refuse],
         "prctl": [_argument(0), *_one_of(HARMLESS_PRCTL, allow), refuse],
         "prlimit64": [_argument(0), (EQUAL, 0, 1, 0), allow, (EQUAL, 0, 1, wants.pid), allow, refuse],
-        "fcntl": [_argument(1), *_one_of(SIGNALLING, refuse), allow],
-        "ioctl": [_argument(1), *_one_of(SIGNALLING_TOO, refuse), allow],
+        "fcntl": [_argument(1), *_one_of(HARMLESS_FCNTL, allow), *_flags(), refuse],
+        "ioctl": [_argument(1), *_one_of(HARMLESS_IOCTL, allow), *_one_of(_more_ioctl(wants), allow), refuse],
         "shutdown": [_argument(1), (EQUAL, 0, 1, SHUT_WR), allow, refuse],  # reading is shut for all who share a listener
         "setsockopt": _options(),
     }
@@ -121,6 +130,17 @@ def _rules(wants: Wants) -> dict[str, Program]:
     if not wants.binds:
         rules["bind"] = rules["listen"] = [refuse]
     return rules
+
+
+def _flags() -> Program:
+    """F_SETFL: a description that others have too stays one that keeps nobody waiting."""
+    refuse, allow = _refuse(), (RETURN, 0, 0, ALLOW)
+    rule: Program = [_argument(2), (ANY_BIT, 0, 1, O_ASYNC), refuse, (ANY_BIT, 0, 1, O_NONBLOCK), allow, refuse]
+    return [(EQUAL, 0, len(rule), F_SETFL), *rule]
+
+
+def _more_ioctl(wants: Wants) -> Sequence[int]:
+    return (*((FIONBIO,) if wants.gevent_sockets else ()), *(NAMES_IOCTL if wants.binds else ()))
 
 
 def _sockets(wanted: Mapping[int, Sequence[int]]) -> Program:

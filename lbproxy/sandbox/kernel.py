@@ -30,8 +30,24 @@ def _libc() -> ctypes.CDLL:
 
 def undumpable() -> bool:
     """Nobody but root looks into this process's memory, and it leaves no core file."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    no_core_files()
+    return not_dumpable()
+
+
+def dumpable() -> bool:
+    """The opposite, as far as memory goes: the kernel closes it to the process's own user when that changes. Core files are left as
+    the limit that we were started with says."""
+    return int(_libc().prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)) == 0
+
+
+def not_dumpable() -> bool:
+    """Not this one; what it forks may decide otherwise."""
     return int(_libc().prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)) == 0
+
+
+def no_core_files() -> None:
+    """Nor of what it forks: they would hold private keys and requests."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def no_more_processes() -> bool:

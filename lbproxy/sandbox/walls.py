@@ -31,6 +31,8 @@ class Needs(NamedTuple):
     """It looks names up."""
     writes: tuple[Path, ...] = ()
     """Folders for files of its own."""
+    gevent_sockets: bool = False
+    """It uses gevent's sockets."""
 
 
 def build(needs: Needs) -> list[str]:
@@ -49,7 +51,7 @@ def build(needs: Needs) -> list[str]:
         sockets[int(socket.AF_UNIX)] = [STREAM, DATAGRAM] if needs.names else [STREAM]
     if needs.names:
         sockets = {family: [STREAM, DATAGRAM] for family in sockets} | {int(socket.AF_NETLINK): [DATAGRAM, int(socket.SOCK_RAW)]}
-    wants = Wants(sockets, os.getpid(), binds=needs.names, writes=bool(needs.writes))
+    wants = Wants(sockets, os.getpid(), binds=needs.names, writes=bool(needs.writes), gevent_sockets=needs.gevent_sockets)
     stand += [CALLS] if kernel.filter_calls(program(os.uname().machine, wants)) else []
     return stand
 

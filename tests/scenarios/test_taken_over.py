@@ -7,6 +7,7 @@ import json
 import mmap
 import os
 import random
+import signal
 import socket
 import stat
 import time
@@ -137,6 +138,47 @@ def test_a_listener_that_a_worker_ended_listens_again(stage: Stage) -> None:
     proxy.wait_event("listener.restored")
     for _ in range(8):
         assert stage.client(proxy).request("GET", "/echo").status == 200
+
+
+def flags(process: int) -> dict[int, bool]:
+    """Descriptors of a process on our two pipes, and whether each makes nobody wait."""
+    found = {}
+    for path in Path(f"/proc/{process}/fd").iterdir():
+        if os.readlink(path).startswith("pipe:"):
+            told = Path(f"/proc/{process}/fdinfo/{path.name}").read_text()
+            found[int(path.name)] = bool(int(told.split("flags:")[1].split()[0], 8) & os.O_NONBLOCK)
+    return found
+
+
+def turn_over(process: int) -> None:
+    """Have each of its pipes block that did not, and the other way round: what is changed is what is behind its descriptors."""
+    hold = os.pidfd_open(process)
+    for descriptor in flags(process):
+        ours = LIBC.syscall(PIDFD_GETFD, hold, descriptor, 0)
+        os.set_blocking(ours, not os.get_blocking(ours))
+        os.close(ours)
+    os.close(hold)
+
+
+def test_a_pipe_that_one_made_to_block_blocks_nobody_else(stage: Stage) -> None:
+    """Events and access lines of all go into two pipes. Whoever takes O_NONBLOCK away from what it has there takes it away from
+    itself, also when logs were reopened: master, control and the other workers write as before, though nobody reads."""
+    app = stage.app()
+    proxy = stage.proxy(app.address, workers=2)
+    proxy.wait_up(app.address)
+    control = int(proxy.wait_event("control.ready")["pid"])
+    taken, other = proxy.workers()
+    for reopened in (False, True):
+        if reopened:
+            proxy.signal(signal.SIGUSR1)
+            proxy.wait_event("logs.reopened")
+            assert stage.client(proxy).request("GET", "/echo").status == 200
+        before = {pid: flags(pid) for pid in (proxy.pid, control, other)}
+        assert any(before[other].values())
+        turn_over(taken)
+        assert {pid: flags(pid) for pid in before} == before
+        turn_over(taken)
+    assert stage.client(proxy).request("GET", "/echo").status == 200
 
 
 def copied(process: int, descriptor: int) -> socket.socket | None:

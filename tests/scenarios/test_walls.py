@@ -59,9 +59,29 @@ def test_nobody_of_the_same_user_looks_into_them(stage: Stage) -> None:
 def test_without_walls(stage: Stage) -> None:
     """For who has to look into a process: told at start and by status, and it serves."""
     app = stage.app()
-    proxy = stage.proxy(app.address, proxy={"walls": False, "control": str(stage.directory / "c.sock")})
+    config = stage.config(app.address, proxy={"walls": False, "control": str(stage.directory / "c.sock")})
+    proxy = stage.run(config, under=("prlimit", "--core=4096:8192"))
     assert "walls" in proxy.wait_event("walls.off")["why"]
-    assert "walls: none (missing: memory, ledger" in run_cli("status", "-c", str(proxy.file)).stdout
-    [worker] = proxy.wait_workers(1)
-    assert facts(worker)["Seccomp"].strip() == "0"
+    said = run_cli("status", "-c", str(proxy.file)).stdout
+    assert "walls: ledger, privileges (missing: memory, calls, files, ports, processes)" in said
+    control = int(proxy.wait_event("control.ready")["pid"])
+    for pid in (proxy.pid, control, *proxy.wait_workers(1)):
+        assert facts(pid)["Seccomp"].strip() == "0"
+        limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
+        [core] = [line.split()[4:6] for line in limits if line.startswith("Max core file size")]
+        assert core == ["4096", "8192"], "as whoever starts it says"
+        assert os.stat(f"/proc/{pid}/mem").st_uid == int(facts(pid)["Uid"].split()[0]), "its own user may look into it"
     assert stage.client(proxy).request("GET", "/echo").status == 200
+
+
+def test_walls_are_built_at_the_start_alone(stage: Stage) -> None:
+    """The kernel takes none of them down again, so a reload that asks for it says that it takes a restart; nothing is half on."""
+    app = stage.app()
+    proxy = stage.proxy(app.address, proxy={"control": str(stage.directory / "c.sock")})
+    proxy.wait_up(app.address)
+    text = proxy.file.read_text()
+    proxy.file.write_text(text.replace("[proxy]\n", "[proxy]\nwalls = false\n"))
+    done = run_cli("reload", "-c", str(proxy.file))
+    assert "proxy.walls" in done.stdout + done.stderr
+    assert "restart" in done.stdout + done.stderr
+    assert "walls: memory, ledger" in run_cli("status", "-c", str(proxy.file)).stdout

@@ -134,6 +134,7 @@ class Process:
         BOOLEAN,
         True,
         "what the kernel has to keep an intruder in a worker: no other programs, files, ports, memory (`lbproxy status`)",
+        restart="the kernel takes none down again, and the master's own stand from the start",
     )
     headers: Headers = part(Headers, _for_all, changed=_HEADERS_FOR_ALL, without=("request", "response"))
     resolvers: tuple[Address, ...] = key(

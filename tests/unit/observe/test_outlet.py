@@ -194,3 +194,43 @@ def test_ends_torn(tmp_path: Path) -> None:
         with path.open("rb") as file:
             assert ends_torn(file.fileno()) is torn
     assert ends_torn(-1) is False
+
+
+@pytest.mark.parametrize("kind", ["pipe", "terminal"])
+def test_a_child_that_shares_nothing_changes_nothing_of_ours(kind: str) -> None:
+    """Neither of the outlet's own description nor of the one that was inherited."""
+    reading, writing = os.pipe() if kind == "pipe" else pty.openpty()
+    outlet = Outlet(writing)
+    pid = os.fork()
+    if pid == 0:
+        outlet.stop_sharing()
+        outlet.write(b"child\n")
+        os.set_blocking(outlet.descriptor, True)
+        os.set_blocking(writing, False)
+        os.write(writing, b"plainly\n")
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert not os.get_blocking(outlet.descriptor)
+    assert os.get_blocking(writing)
+    outlet.write(b"parent\n")
+    assert everything(reading).replace(b"\r", b"") == b"child\nplainly\nparent\n"
+    outlet.close()
+    for end in (reading, writing):
+        os.close(end)
+
+
+def test_what_cannot_be_unshared_stays(tmp_path: Path) -> None:
+    """A file has one place for all who write to it; a socket takes MSG_DONTWAIT with each call."""
+    file = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
+    ours, theirs = socket.socketpair()
+    assert module.unshared(-1) == -1
+    assert module.unshared(file) == file
+    assert module.unshared(theirs.fileno()) == theirs.fileno()
+    outlet = Outlet(theirs.fileno())
+    outlet.stop_sharing()
+    outlet.write(b"still there\n")
+    assert ours.recv(100) == b"still there\n"
+    outlet.close()
+    os.close(file)
+    for end in (ours, theirs):
+        end.close()

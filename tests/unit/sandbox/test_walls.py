@@ -12,6 +12,7 @@ import resource
 import socket
 import struct
 import sys
+import termios
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -146,6 +147,43 @@ def test_a_listener_of_all_cannot_be_stopped_by_one() -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert inside(NOTHING, lambda: ours.shutdown(socket.SHUT_WR)) is None
+
+
+@pytest.mark.skipif(not FILTERED, reason="no filter for this machine")
+@pytest.mark.parametrize("attempt", [
+    lambda: fcntl.fcntl(0, fcntl.F_SETFL, 0),
+    lambda: fcntl.fcntl(0, fcntl.F_SETFL, os.O_APPEND),
+    lambda: fcntl.fcntl(0, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC),
+    lambda: os.set_blocking(0, True),
+    lambda: fcntl.fcntl(0, fcntl.F_SETPIPE_SZ, 4096),
+    lambda: fcntl.fcntl(0, fcntl.F_SETLEASE, fcntl.F_WRLCK),
+    lambda: fcntl.fcntl(0, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE),
+    lambda: call("ioctl", 0, termios.TIOCSTI, b"x"),
+    lambda: call("ioctl", 0, termios.TCSETS, bytes(64)),
+    lambda: call("ioctl", 0, termios.TIOCSCTTY, 1),
+], ids=["blocking", "appending", "signals", "fionbio", "size", "lease", "seals", "typing", "terminal", "session"])  # fmt: skip
+def test_what_all_have_open_stays_as_it_is(attempt: Callable[[], object]) -> None:
+    """A pipe, a terminal, a listener: one that made it block would stop the next who writes to it, the master as well; one that
+    types into a terminal is the user who sits there."""
+    assert inside(NOTHING, attempt) == "errno EPERM"
+
+
+def test_descriptors_are_used_as_ever() -> None:
+    ours, theirs = os.pipe()
+    high = 20
+
+    def work() -> object:
+        fcntl.fcntl(theirs, fcntl.F_SETFL, os.O_NONBLOCK | os.O_APPEND)
+        os.set_inheritable(theirs, True)
+        copy = fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, high)
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as sock:
+            return [os.get_blocking(theirs), copy >= high, os.isatty(theirs), sock.getblocking()]
+
+    assert inside(NOTHING, work) == [False, True, False, False]
+    with_sockets = NOTHING._replace(gevent_sockets=True)
+    assert inside(with_sockets, lambda: os.set_blocking(ours, False)) is None
+    for end in (ours, theirs):
+        os.close(end)
 
 
 @pytest.mark.skipif(not FILTERED, reason="no filter for this machine")
