@@ -21,6 +21,8 @@ from lbproxy.filter.limiter import CLIENTS_KEPT
 from lbproxy.http.edits import ResponseEdits
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h1.request import LastFields, parse_request
+from lbproxy.http.h2.request_fields import RequestFields
+from lbproxy.http.h2.response_fields import KEPT, ResponseFields
 from lbproxy.http.heads import HEADS_KEPT, ResponseHeads
 from lbproxy.http.message import FIELDS_KEPT
 from lbproxy.observe.access import AccessLog
@@ -35,6 +37,7 @@ CONFIG = "by the configuration"
 SLOTS = "by the 1024 slots of the ledger"
 CONNECTIONS = "by connections_per_worker, or a pool's limit of idle connections"
 CHILDREN = "by the children that may live at once"
+STREAMS = "by limits.streams of a connection"
 OPERATOR = "by what an operator asks for, over at most 16 connections"
 BOUNDS = {
     "balance.pool._readers": "one entry",
@@ -53,6 +56,11 @@ BOUNDS = {
     "filter.keys._known": "a Budget, measured below",
     "health.outlier._samples": "by the window, two a second",
     "http.h1.request._hosts": "512 Hosts of at most 260 bytes, measured below",
+    "http.h2.floods._left": "one entry for each kind of flood",
+    "http.h2.floods._seen": "one entry for each kind of flood",
+    "http.h2.request_fields._lines": "512 names of at most 64 bytes, measured below",
+    "http.h2.response_fields._known": "a Budget, measured below",
+    "http.h2.windows._streams": STREAMS,
     "http.heads._known": "a Budget, measured below",
     "ipc.pipe._descriptors": "by the master, who alone sends any",
     "ipc.pipe._queue": "QUEUE_LIMIT bytes",
@@ -95,6 +103,13 @@ BOUNDS = {
     "observe.log._facts": "by constants",
     "observe.outlet._waiting": "BACKLOG bytes",
     "observe.standard._outlets": "stdout and stderr",
+    "proxy.h2_connection._fresh": STREAMS,
+    "proxy.h2_connection._lost": STREAMS,
+    "proxy.h2_connection._requests": STREAMS,
+    "proxy.h2_connection._resets": STREAMS,
+    "proxy.h2_connection._waiting_for_room": STREAMS,
+    "proxy.h2_connection._wakes": "by what came in one read",
+    "proxy.h2_stream._inbox": "by a stream's window",
     "proxy.bound.bound": SLOTS,
     "proxy.filters._known": "a Budget, measured below",
     "proxy.filters._limiters": CONFIG,
@@ -169,6 +184,24 @@ def test_every_container_that_lasts_is_listed_with_its_bound() -> None:
 # ---------------------------------------------------------------- as hostile peers fill them
 
 
+def heads_of_backends_over_http2() -> list[object]:
+    """As below, and as many fields as a head may have."""
+    known = ResponseFields()
+    for number in range(3000):
+        fields = b"".join(b"X%d: %d\r\n" % (each, number) for each in range(number % 300))
+        known.of(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: %d\r\n%b\r\n" % (number, fields))
+    return [known]
+
+
+def names_of_fields() -> list[object]:
+    """Endless ones of the greatest length that is remembered."""
+    fields = RequestFields(8192, 100, 32768)
+    get = ((b":method", b"GET"), (b":scheme", b"https"), (b":authority", b"a"), (b":path", b"/"))
+    for number in range(3000):
+        fields.read((*get, (b"x%063d" % number, b"y")), True)
+    return [fields]
+
+
 def heads_of_backends() -> list[object]:
     """Forty routes with rules of their own, and backends that never say the same twice, in the largest heads that are kept."""
     budget = Budget(HEADS_KEPT)
@@ -232,6 +265,8 @@ def a_busy_client() -> list[object]:
         (heads_of_backends, HEADS_KEPT),
         (addresses_of_clients, CLIENTS_KEPT),
         (addresses_at_routes, CLIENTS_KEPT),
+        (heads_of_backends_over_http2, KEPT),
+        (names_of_fields, 512 * 1024),
         (hosts, 512 * 1024),
         (hosts_in_the_log, 512 * 1024),
         (a_busy_client, 32 * 1024),

@@ -35,7 +35,7 @@ PAGE_CELLS = 512
 HEADER_CELLS = PAGE_CELLS
 SECRET_CELLS = 4
 SCALAR_CELLS = PAGE_CELLS
-MAGIC = 0x6C6270726F787909  # "lbproxy" and the layout's version
+MAGIC = 0x6C6270726F78790A  # "lbproxy" and the layout's version
 
 
 MOST_AT_ONCE = 2**24
@@ -162,8 +162,11 @@ class Scalar(IntEnum):
     HANDSHAKE_REFUSED = 60  # by the client
     HANDSHAKE_LOST = 61
     SILENT = 62  # connections to a TLS listener that ended before a byte came
-    LAST_COUNTER = 62
-    COUNTS_CLIENTS = 63  # 1: something was written into this child's part of the client counts
+    H2_CONNECTIONS = 63  # that began to speak HTTP/2
+    H2_REQUESTS = 64
+    H2_ENDED = 65  # 16 kinds of floods and faults that ended a connection or a stream (observe.metrics.H2_ENDS)
+    LAST_COUNTER = 80
+    COUNTS_CLIENTS = 511  # 1: something was written into this child's part of the client counts
 
 
 LATENCY_BUCKETS = 24

@@ -99,6 +99,10 @@ class TlsStream(TcpStream):
         """ "TLSv1.3" and its like, for the log."""
         return self._engine.tls.version() or ""
 
+    def protocol(self) -> str:
+        """What was agreed on by ALPN; "" when the client asked for nothing."""
+        return self._engine.tls.selected_alpn_protocol() or ""
+
     def cipher(self) -> str:
         """The cipher suite by OpenSSL's name."""
         found = self._engine.tls.cipher()

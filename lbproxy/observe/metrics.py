@@ -18,6 +18,11 @@ DENIALS = ("address_denied", "connection_rate", "connections_per_client")
 """Why listeners refuse connections, as the log has it."""
 FAILURES = ("timeout", "not_tls", "client_certificate", "protocol", "refused_by_client", "lost", "other")
 """Why handshakes fail."""
+H2_ENDS = (
+    "h2_resets", "h2_reset_share", "h2_settings", "h2_pings", "h2_empty_data", "h2_windows", "h2_priorities", "h2_malformed",
+    "h2_large_heads", "h2_continuations", "h2_answers", "h2_header_size", "h2_header_count", "h2_glitches", "h2_stalled", "other",
+)  # fmt: skip
+"""Why connections of HTTP/2 (or, "h2_stalled", streams) are ended by us, as the log has it."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")
 
 
@@ -75,6 +80,9 @@ class Totals(NamedTuple):
     refused_requests: tuple[int, ...] = (0,) * len(REFUSALS)
     refused_connections: tuple[int, ...] = (0,) * len(DENIALS)
     failed_handshakes: tuple[int, ...] = (0,) * len(FAILURES)
+    h2_connections: int = 0
+    h2_requests: int = 0
+    h2_ended: tuple[int, ...] = (0,) * len(H2_ENDS)
     silent: int = 0
     """Connections to TLS listeners that ended before a byte came: somebody looked whether the port is open."""
     unread_clients: int = 0
@@ -149,6 +157,10 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield Family("lbproxy_tls_handshake_failures_total", "counter", "TLS handshakes that failed, by reason.", failures)
     what = "Connections to TLS listeners that ended before a byte came: checks of the port."
     yield _one("lbproxy_tls_silent_connections_total", "counter", what, totals.silent)
+    yield _one("lbproxy_http2_connections_total", "counter", "Connections that spoke HTTP/2.", totals.h2_connections)
+    yield _one("lbproxy_http2_requests_total", "counter", "Requests that came over HTTP/2.", totals.h2_requests)
+    ended = [("", {"reason": name}, count) for name, count in zip(H2_ENDS, totals.h2_ended, strict=True)]
+    yield Family("lbproxy_http2_ended_total", "counter", "HTTP/2 connections (or stalled streams) ended, by reason.", ended)
     yield _one("lbproxy_requests_total", "counter", "Requests answered.", totals.requests)
     responses = [("", {"class": name}, count) for name, count in zip(STATUS_CLASSES, totals.statuses, strict=True)]
     yield Family("lbproxy_responses_total", "counter", "Responses sent, by class of status.", responses)

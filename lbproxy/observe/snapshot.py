@@ -18,7 +18,7 @@ from lbproxy.balance.ledger import (
     state_at,
 )
 from lbproxy.health.outcome import words_of
-from lbproxy.observe.metrics import BackendFacts, Snapshot, Totals
+from lbproxy.observe.metrics import H2_ENDS, BackendFacts, Snapshot, Totals
 
 REFUSALS = (
     Scalar.REFUSED_ADDRESS,
@@ -59,6 +59,9 @@ def totals(ledger: Ledger) -> Totals:
         handshakes=total(Scalar.HANDSHAKES),
         handshake_failures=failures,
         failed_handshakes=(*failed, max(0, failures - sum(failed))),
+        h2_connections=total(Scalar.H2_CONNECTIONS),
+        h2_requests=total(Scalar.H2_REQUESTS),
+        h2_ended=tuple(total(Scalar.H2_ENDED + kind) for kind in range(len(H2_ENDS))),
         silent=total(Scalar.SILENT),
         requests=sum(statuses),  # what Scalar.REQUESTS is as well, but that one is only brought up to date with each heartbeat
         statuses=statuses,

@@ -109,6 +109,11 @@ class ClientConnection(H1Downstream):
         service.connections.add(self)
         stream.owner = self
 
+    def serve_after(self, data: bytes) -> None:
+        """As `serve`; `data` was read already."""
+        self._rest = data
+        self.serve()
+
     def await_first(self) -> None:
         """A connection with no greenlet yet: the first input starts one, silence ends it."""
         self.stream.deadline = self._idle_until

@@ -24,6 +24,7 @@ cdef class Counters:
     cdef public long long retries
     cdef public long long[::1] statuses
     cdef public long long unread
+    cdef public long long h2_requests
 
     cpdef count(self, long status, long long bytes_in, long long bytes_out, double seconds)
 

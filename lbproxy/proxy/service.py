@@ -41,7 +41,7 @@ class Counters:
     moment (in flight, connections) is counted in the ledger at once.
     """
 
-    __slots__ = ("aborts", "bytes_in", "bytes_out", "cells", "child", "latency", "retries", "statuses", "unread")
+    __slots__ = ("aborts", "bytes_in", "bytes_out", "cells", "child", "h2_requests", "latency", "retries", "statuses", "unread")
 
     def __init__(self, ledger: Ledger, child: int) -> None:
         self.cells = ledger.cells
@@ -54,6 +54,7 @@ class Counters:
         self.retries = 0
         self.aborts = 0
         self.unread = 0
+        self.h2_requests = 0
 
     def count(self, status: int, bytes_in: int, bytes_out: int, seconds: float) -> None:
         """One request that ended."""
@@ -85,6 +86,7 @@ class Counters:
             (Scalar.RETRIES, self.retries),
             (Scalar.CLIENT_ABORTS, self.aborts),
             (Scalar.UNREAD_CLIENTS, self.unread),
+            (Scalar.H2_REQUESTS, self.h2_requests),
         ):
             cells[scalar_at(child, scalar)] = value
         at = scalar_at(child, Scalar.STATUS_1XX)

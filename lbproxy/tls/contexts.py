@@ -23,12 +23,14 @@ from typing import NamedTuple
 
 from lbproxy.config.model import Certificate, Listen, Pool, PoolTls
 from lbproxy.errors import StartError
+from lbproxy.http.h2 import engine as h2
 from lbproxy.tls import pem, profiles, session_cache
 from lbproxy.tls.client_names import announce
 from lbproxy.tls.keystore import KeyStore, Piece, overwriting
 from lbproxy.tls.sni import NO_NAMES, Candidate, CertificateChooser, Names, candidate, install, preferred
 
 ALPN = ["http/1.1"]
+"""What backends are told that we speak."""
 
 CLIENT_AUTH = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
@@ -69,6 +71,7 @@ class OuterKey(NamedTuple):
     not get in by a full handshake any more must not get in by a ticket."""
 
     address: str
+    protocols: tuple[str, ...]
     profile: str
     client_auth: str
     client_ca: bytes  # a digest of the file's content
@@ -105,14 +108,22 @@ def outer_key(listen: Listen) -> OuterKey:
         digest = hashlib.sha256(ca.read_bytes()).digest() if ca is not None else b""
     except OSError as error:
         raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
-    return OuterKey(str(listen.address), listen.tls.profile, listen.tls.client_auth, digest)
+    return OuterKey(str(listen.address), offered(listen), listen.tls.profile, listen.tls.client_auth, digest)
+
+
+def offered(listen: Listen) -> tuple[str, ...]:
+    """What a listener's clients may speak, best first: as configured, as far as it can be spoken here. Raises StartError."""
+    found = tuple(protocol for protocol in listen.speaks if protocol != "h2" or not h2.MISSING)
+    if not found:
+        raise StartError(f"{listen.address}: protocols: {h2.MISSING}")
+    return found
 
 
 def outer_context(listen: Listen) -> ssl.SSLContext:
     """Everything of a TLS listener but its certificates. Raises StartError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     profiles.apply(context, listen.tls.profile)
-    context.set_alpn_protocols(ALPN)
+    context.set_alpn_protocols(list(offered(listen)))
     context.num_tickets = TICKETS
     session_cache.switch_off(context)
     if listen.tls.client_ca is not None:

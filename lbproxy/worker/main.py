@@ -48,6 +48,7 @@ from lbproxy.observe.access import AccessLog
 from lbproxy.observe.log import Noisy, get_logger, set_level
 from lbproxy.observe.process import rss_kib
 from lbproxy.proxy.client import ClientConnection
+from lbproxy.proxy.h2_connection import H2Connection
 from lbproxy.proxy.retries import Retries
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
@@ -197,7 +198,7 @@ class Worker:
 
     def _shed(self, limit: ConnectionLimit | None = None) -> bool:
         """Whether anybody could be shown out; of those that count against that limit, if one is given."""
-        clients = [each for each in self._service.connections if isinstance(each, ClientConnection)]
+        clients = [each for each in self._service.connections if isinstance(each, ClientConnection | H2Connection)]
         if limit is not None:
             clients = [each for each in clients if counted_by(each.count, limit)]
         return shed_oldest(clients, time.monotonic()) > 0

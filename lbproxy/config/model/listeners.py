@@ -10,7 +10,7 @@ from lbproxy.config import key as declared  # tables of keys have a key of that 
 from lbproxy.config import values
 from lbproxy.config.atoms import Address
 from lbproxy.config.key import Changed, key, part, required, table, tables
-from lbproxy.config.kinds import FILE, TEXT, VARIABLE, Kind, choice, text_schema, whole
+from lbproxy.config.kinds import FILE, TEXT, VARIABLE, Kind, ListOf, choice, text_schema, whole
 from lbproxy.config.model.filters import AddressList, ClientLimit
 from lbproxy.config.units import parse_listen_address
 
@@ -82,6 +82,9 @@ def _with_certificates(listen: Any) -> bool:
     return bool(listen.certificates)
 
 
+PROTOCOLS = ("h2", "http/1.1")
+"""By the names that ALPN has for them."""
+
 _OF_CONNECTIONS = {
     "rate": Changed(
         "connection_rate",
@@ -143,6 +146,22 @@ class Listen:
     addresses: AddressList = part(AddressList, changed=_OF_LISTENERS)
     per_client: ClientLimit = part(ClientLimit, changed=_OF_CONNECTIONS)
     access: SocketAccess = part(SocketAccess, when=_of_unix)
+    protocols: tuple[str, ...] | None = key(
+        ListOf(
+            choice(*PROTOCOLS),
+            'a list such as ["h2", "http/1.1"]',
+            empty=("protocol", 'leave the key out for all of them, or take ["http/1.1"]'),
+            ordered=True,
+        ),
+        None,
+        'what clients may speak, best first: "h2" (HTTP/2), "http/1.1" (and 1.0). Default: both with certificates, where TLS tells '
+        "which one it is (ALPN), and http/1.1 without. Without certificates h2 is for clients that know (h2c by prior knowledge)",
+    )
+
+    @property
+    def speaks(self) -> tuple[str, ...]:
+        """What clients may speak here, best first."""
+        return self.protocols or (PROTOCOLS if self.certificates else ("http/1.1",))
 
     @property
     def redirect_port(self) -> int:

@@ -184,6 +184,7 @@ class Limits:
     body_rate: int = key(
         size(0, MIB), 240, 'of a request, a second, on average; less is given body_idle in all. "0": none', example="1KiB"
     )
+    streams: int = key(whole(1, 10_000), 128, "requests of one HTTP/2 connection, under way at a time; more are refused")
 
 
 @dataclass(frozen=True, slots=True)

@@ -287,6 +287,11 @@ class Engine:
 
     # ---------------------------------------------------------------- state
 
+    @property
+    def has_last_words(self) -> bool:
+        """The peer is still to be told why the connection ends."""
+        return bool(self._farewell)
+
     def held(self, stream: int) -> int:
         """Bytes of a stream's body that have not been put into frames yet."""
         size: int = self._conn.queued_body_size(stream)

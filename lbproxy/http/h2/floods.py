@@ -44,6 +44,8 @@ LIMITS: Mapping[str, Limit] = {
     "h2_malformed": Limit(50, 5),
     "h2_large_heads": Limit(20, 1),
 }
+EARNED = ("h2_pings", "h2_windows")
+"""Kinds that belong to being sent something."""
 SMALL_WINDOW = 1024
 """Bytes: a window that is opened by less is counted; whoever reads at all opens it by more."""
 SHARE, AMONG = 0.9, 500
@@ -53,17 +55,34 @@ SHARE, AMONG = 0.9, 500
 class Floods:
     """One connection's. What is not noted costs nothing, and holds nothing."""
 
-    __slots__ = ("_left", "_limits", "_requests", "_resets")
+    __slots__ = ("_left", "_limits", "_requests", "_resets", "_seen")
 
     def __init__(self, limits: Mapping[str, Limit] = LIMITS) -> None:
         self._limits = limits
         self._left: dict[str, tuple[float, float]] = {}
         """How many may still come, as of when."""
         self._requests = self._resets = 0
+        self._seen: dict[str, int] = {}
 
     def __repr__(self) -> str:
         left = ", ".join(f"{kind} {left:.0f}" for kind, (left, _) in self._left.items())
         return f"<Floods {self._resets} of {self._requests} given up; left: {left or 'all'}>"
+
+    def see(self, kind: str) -> None:
+        """One came, to be judged together with what else came with it; "requests" are what resets are a share of."""
+        self._seen[kind] = self._seen.get(kind, 0) + 1
+
+    def judge(self, now: float) -> Failure | None:
+        """What was seen since the last time. As `note`."""
+        if not self._seen:
+            return None
+        seen, self._seen = self._seen, {}
+        self._requests += seen.pop("requests", 0)
+        for kind, count in seen.items():
+            failure = self.given_up(now, count) if kind == "h2_resets" else self.note(kind, now, count)
+            if failure is not None:
+                return failure
+        return None
 
     def note(self, kind: str, now: float, count: int = 1) -> Failure | None:
         """`count` of that kind came. Why the connection is to end; None: it may go on."""
@@ -73,21 +92,24 @@ class Floods:
         self._left[kind] = (left, now)
         return Failure(Code.ENHANCE_YOUR_CALM, kind) if left < 0 else None
 
-    def earn(self, kind: str, count: int) -> None:
-        """What was sent to the peer allows for so many more of that kind, within what may come at once."""
-        found = self._left.get(kind)
-        if found is not None:
-            self._left[kind] = (min(self._limits[kind].burst, found[0] + count), found[1])
+    @property
+    def watches(self) -> bool:
+        """Something was noted that can be earned."""
+        return bool(self._left)
 
-    def requested(self, count: int) -> None:
-        """So many requests began."""
-        self._requests += count
+    def earn(self, count: int) -> None:
+        """What was sent to the peer allows for so many more of what an honest dialogue has, within what may come at once."""
+        for kind in EARNED:
+            found = self._left.get(kind)
+            if found is not None:
+                self._left[kind] = (min(self._limits[kind].burst, found[0] + count), found[1])
 
     def given_up(self, now: float, count: int) -> Failure | None:
         """So many requests were reset by the client before they had their whole answer. As `note`."""
         self._resets += count
-        if self._requests >= AMONG:
+        failure = self.note("h2_resets", now, count)
+        if failure is None and self._requests >= AMONG:
             if self._resets > SHARE * self._requests:
                 return Failure(Code.ENHANCE_YOUR_CALM, "h2_reset_share")
             self._requests, self._resets = self._requests // 2, self._resets // 2  # what was long ago counts less
-        return self.note("h2_resets", now, count)
+        return failure

@@ -16,8 +16,8 @@ from lbproxy.remembered import Budget
 
 KEPT = 1024 * 1024
 """Bytes; then all are forgotten."""
-COPIES, OBJECTS = 3, 4096
-"""Times that a head's bytes are held by what is remembered of it, and what the objects for its fields take."""
+COPIES, OBJECTS, FIELD = 3, 1024, 192
+"""Times that a head's bytes are held by what is remembered of it; what the objects for it take, and for each of its fields."""
 
 _DROPPED = frozenset(HOP_BY_HOP)
 """RFC 9113 8.2.2. Steps before have dropped the peer's; what they said of our own connection goes here."""
@@ -38,16 +38,14 @@ class ResponseFields:
         if fields is None:
             fields = taken_apart(head)
             if len(head) <= FIELDS_KEPT:
-                self._budget.keep(self._known, head, fields, COPIES * len(head) + OBJECTS)
+                self._budget.keep(self._known, head, fields, COPIES * len(head) + FIELD * len(fields) + OBJECTS)
         return fields
 
 
 def taken_apart(head: bytes) -> Fields:
     """See `ResponseFields.of`."""
-    status, *lines = head[:-4].split(b"\r\n")
-    fields: list[Field] = [(b":status", status[9:12])]
-    fields += regular(lines)
-    return tuple(fields)
+    line, *lines = head[:-4].split(b"\r\n")
+    return ((b":status", line[9:12]), *regular(lines))
 
 
 def regular(lines: Iterable[bytes]) -> list[Field]:

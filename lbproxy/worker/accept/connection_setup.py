@@ -23,9 +23,11 @@ from lbproxy.proxy.client import ClientConnection, ConnectionCount
 from lbproxy.proxy.downstream import NO_REDIRECT
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.service import Service
+from lbproxy.tls.contexts import offered
 from lbproxy.tls.sni import CertificateChooser
 from lbproxy.worker.accept.connection_filter import ConnectionFilter, Denied
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
+from lbproxy.worker.accept.h2_setup import H2Setup, PriorKnowledge
 from lbproxy.worker.accept.handshakes import kind_of
 
 
@@ -61,6 +63,9 @@ class ConnectionSetup:
         self._accepted = scalar_at(child, Scalar.ACCEPTED)
         self._handshakes = scalar_at(child, Scalar.HANDSHAKES)
         self._failures = scalar_at(child, Scalar.HANDSHAKE_FAILURES)
+        speaks = offered(bound.listen)
+        self._h1 = "http/1.1" in speaks
+        self._h2 = H2Setup(service, handover, noisy, self._port, self._redirect) if "h2" in speaks else None
 
     def begin(self, sock: socket.socket, peer: str) -> None:
         """From the event loop: a connection was accepted and is counted; `sock` is non-blocking and ours."""
@@ -77,9 +82,24 @@ class ConnectionSetup:
         if context is None:
             stream = TcpStream(sock, self._deadlines, self._timeouts.write_stall)
             forwarder = Forwarder(peer, "http", self._port, self._networks, here=stream.local_address)
-            self._client(stream, peer, forwarder, 0.0, count).await_first()
+            self._await_first(stream, peer, forwarder, count)
         else:
             self._service.strands.start(lambda: self._shake_hands(sock, peer, context, count))
+
+    def _await_first(self, stream: TcpStream, peer: str, forwarder: Forwarder, count: ConnectionCount) -> None:
+        """Without TLS a client's first bytes tell what it speaks, where it has the choice."""
+        h2 = self._h2
+        if h2 is None:
+            self._client(stream, peer, forwarder, 0.0, count).await_first()
+        elif not self._h1:
+            h2.connect(stream, peer, forwarder, 0.0, count).await_first()
+        else:
+
+            def choose(is_h2: bool, data: bytes) -> None:
+                connect = h2.connect if is_h2 else self._client
+                connect(stream, peer, forwarder, 0.0, count).serve_after(data)
+
+            PriorKnowledge(self._service, stream, count, choose)
 
     def _client(
         self, stream: TcpStream, peer: str, forwarder: Forwarder, tls_seconds: float, count: ConnectionCount
@@ -105,8 +125,15 @@ class ConnectionSetup:
         stream.patient = False
         self._cells[self._handshakes] += 1
         forwarder = Forwarder(peer, "https", self._port, self._networks, _Facts(stream), stream.local_address)
-        client = self._client(stream, peer, forwarder, time.monotonic() - begun, count)
-        client.serve()
+        seconds = time.monotonic() - begun
+        if self._h2 is not None and stream.protocol() == "h2":
+            self._h2.connect(stream, peer, forwarder, seconds, count).serve()
+        elif self._h1:
+            self._client(stream, peer, forwarder, seconds, count).serve()
+        else:  # it has not asked for a protocol, so it speaks HTTP/1
+            self._noisy.info("connection.refused", client=peer, port=self._port, reason="http1_not_offered")
+            count.release()
+            stream.finish()
 
     def _choose_by_address(self, stream: TlsStream, sock: socket.socket) -> None:
         """Who has asked for an address, and not for a name, gets the certificate of that address."""

@@ -23,8 +23,9 @@ certificates = st.builds(model.Certificate, files, files, st.sampled_from(["priv
 auth = st.one_of(st.tuples(st.none(), st.just("none")), st.tuples(files, st.sampled_from(["none", "optional", "required"])))
 listen_tls = st.builds(lambda profile, auth: model.ListenTls(profile, *auth), st.sampled_from(["modern", "intermediate"]), auth)
 tls_side = st.builds(
-    lambda pairs, tls: {"certificates": tuple(pairs), "tls": tls}, st.lists(certificates, min_size=1, max_size=2), listen_tls
-)
+    lambda pairs, tls, protocols: {"certificates": tuple(pairs), "tls": tls, "protocols": protocols},
+    st.lists(certificates, min_size=1, max_size=2), listen_tls, st.sampled_from([None, ("h2",), ("http/1.1", "h2")]),
+)  # fmt: skip
 plain_side = st.builds(
     lambda redirect, most: {"redirect_to_https": redirect, "max_connections": most},
     st.booleans() | st.integers(2, 65535),

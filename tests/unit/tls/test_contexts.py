@@ -6,6 +6,7 @@ import ssl
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +16,14 @@ import trustme
 
 from lbproxy.config.model import Address, Backend, Certificate, Listen, ListenTls, Pool, PoolTls
 from lbproxy.errors import StartError
+from lbproxy.http.h2 import engine
 from lbproxy.tls.contexts import (
     Credentials,
     arm,
     client_context,
     credentials,
     load_pair,
+    offered,
     outer_context,
     outer_key,
     read_pem,
@@ -86,12 +89,33 @@ def test_several_certificates_are_chosen_by_name(tmp_path: Path) -> None:
     assert connect(old, server, "www.b.test").client.getpeercert(binary_form=True) == der(third)
 
 
-def test_http_1_1_is_agreed_on_by_alpn_whatever_the_certificate(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("protocols", "agreed"), [(None, "h2"), (("http/1.1",), "http/1.1"), (("http/1.1", "h2"), "http/1.1"), (("h2",), "h2")]
+)
+def test_what_is_agreed_on_by_alpn_is_the_listeners_choice_whatever_the_certificate(
+    tmp_path: Path, protocols: tuple[str, ...] | None, agreed: str
+) -> None:
     """Also after SNI has changed the context."""
-    server = server_context(listen(pair(tmp_path, "a.test"), pair(tmp_path, "b.test")))
+    server = server_context(replace(listen(pair(tmp_path, "a.test"), pair(tmp_path, "b.test")), protocols=protocols))
     client = unverified()
     client.set_alpn_protocols(["h2", "http/1.1"])
-    assert {connect(client, server, name).client.selected_alpn_protocol() for name in ("a.test", "b.test")} == {"http/1.1"}
+    assert {connect(client, server, name).client.selected_alpn_protocol() for name in ("a.test", "b.test")} == {agreed}
+
+
+def test_other_protocols_are_another_context(tmp_path: Path) -> None:
+    """So that a reload offers what the file says now."""
+    one = listen(pair(tmp_path, "a.test"))
+    assert outer_key(one) != outer_key(replace(one, protocols=("http/1.1",)))
+    assert outer_key(one) == outer_key(replace(one, protocols=("h2", "http/1.1")))
+
+
+def test_without_the_library_http2_is_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing else is, lbproxy does not start, and says why."""
+    monkeypatch.setattr(engine, "MISSING", "HTTP/2 is not offered: No module named 'ngh2'")
+    one = listen(pair(tmp_path, "a.test"))
+    assert offered(one) == ("http/1.1",)
+    with pytest.raises(StartError, match="protocols: HTTP/2 is not offered: No module"):
+        offered(replace(one, protocols=("h2",)))
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -8,6 +8,14 @@ from lbproxy.http.h2.floods import AMONG, LIMITS, Floods, Limit
 from lbproxy.http.h2.vocabulary import Code, Failure
 
 
+def play(floods: Floods, now: float, requests: int, resets: int) -> Failure | None:
+    for _ in range(requests):
+        floods.see("requests")
+    for _ in range(resets):
+        floods.see("h2_resets")
+    return floods.judge(now)
+
+
 @pytest.mark.parametrize("kind", sorted(LIMITS))
 def test_each_kind_ends_by_its_name(kind: str) -> None:
     """What may come at once comes, one more ends the connection, and a second later as many more as the rate says are let."""
@@ -29,39 +37,48 @@ def test_kinds_are_counted_apart_and_rest_restores() -> None:
 
 def test_who_is_sent_something_may_say_more() -> None:
     """Windows and measurements belong to a download, however fast it is; never beyond what may come at once."""
-    floods = Floods({"a": Limit(10, 0)})
+    floods = Floods({"h2_pings": Limit(10, 0), "h2_settings": Limit(10, 0)})
+    assert not floods.watches
     for _ in range(1000):
-        assert floods.note("a", 0.0) is None
-        floods.earn("a", 1)
-    floods.earn("a", 1_000_000)
-    assert floods.note("a", 0.0, 10) is None
-    assert floods.note("a", 0.0) is not None
-    floods.earn("never noted", 5)
+        assert floods.note("h2_pings", 0.0) is None
+        floods.earn(1)
+    assert floods.watches
+    floods.earn(1_000_000)
+    assert floods.note("h2_pings", 0.0, 10) is None
+    assert floods.note("h2_pings", 0.0) is not None
+    assert floods.note("h2_settings", 0.0, 10) is None
+    floods.earn(1_000_000)
+    assert floods.note("h2_settings", 0.0) is not None
 
 
 def test_a_page_that_is_closed_is_no_flood() -> None:
     """A hundred pictures given up at once, now and then."""
     floods = Floods()
     for visit in range(50):
-        floods.requested(120)
-        assert floods.given_up(visit * 20.0, 100) is None
+        assert play(floods, visit * 20.0, 120, 100) is None
 
 
 def test_rapid_reset() -> None:
     """Begun and given up, as fast as it goes."""
     floods = Floods()
-    floods.requested(1000)
-    assert floods.given_up(0.0, 1000) == Failure(Code.ENHANCE_YOUR_CALM, "h2_resets") or floods.given_up(0.0, 1) is not None
+    assert play(floods, 0.0, 1000, 1000) == Failure(Code.ENHANCE_YOUR_CALM, "h2_resets")
 
 
 def test_slow_rapid_reset() -> None:
     """Below the rate, but nearly all that is asked for is given up."""
     floods = Floods()
-    ends = []
-    for second in range(AMONG):
-        floods.requested(10)
-        ends.append(floods.given_up(float(second), 10))
+    ends = [play(floods, float(second), 10, 10) for second in range(AMONG)]
     assert Failure(Code.ENHANCE_YOUR_CALM, "h2_reset_share") in ends
+
+
+def test_what_came_together_is_judged_together() -> None:
+    """By kind, once."""
+    floods = Floods({"a": Limit(2, 0), "b": Limit(2, 0)})
+    assert floods.judge(0.0) is None
+    for kind in ("a", "b", "a", "b", "b"):
+        floods.see(kind)
+    assert floods.judge(0.0) == Failure(Code.ENHANCE_YOUR_CALM, "b")
+    assert floods.judge(0.0) is None
 
 
 def test_a_repr_shows_what_is_left() -> None:

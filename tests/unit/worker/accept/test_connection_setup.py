@@ -17,6 +17,7 @@ from gevent.hub import get_hub
 
 from lbproxy.balance.ledger import Scalar
 from lbproxy.config import model
+from lbproxy.http.h2.vocabulary import PREFACE
 from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.strands import GeventStrands
@@ -24,6 +25,7 @@ from lbproxy.net.tls_stream import TlsStream
 from lbproxy.observe.log import Noisy
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.worker.accept.connection_setup import ConnectionSetup
+from tests.support.h2_frames import settings
 from tests.unit.net.loopback import deadlines_running, loop_rests, sockets, start, until
 from tests.unit.net.tls_peer import Authority, TlsPeer
 from tests.unit.proxy.no_crowd import NoLock
@@ -46,12 +48,13 @@ class Told(Noisy):
 class Desk:
     """A listener whose routes lead nowhere: what is answered is ours alone."""
 
-    def __init__(self, deadlines: Deadlines, context: ssl.SSLContext | None, timeouts: model.Timeouts, redirect: bool) -> None:
+    def __init__(self, deadlines: Deadlines, context: ssl.SSLContext | None, timeouts: model.Timeouts, redirect: bool,
+                 protocols: tuple[str, ...] | None = None) -> None:  # fmt: skip
         self.world = World(timeouts=timeouts, route=model.Route("app", host="elsewhere.test"))
         service = self.world.service
         service.strands = GeventStrands()
         service.clock = time.monotonic
-        listen = model.Listen(model.Address("127.0.0.1", 8443), redirect_to_https=redirect)
+        listen = model.Listen(model.Address("127.0.0.1", 8443), redirect_to_https=redirect, protocols=protocols)
         ours, theirs = socket.socketpair()
         theirs.close()
         handover = Handover(
@@ -278,3 +281,41 @@ def test_an_unforeseen_fault_in_a_handshake_stays_its_own(
     assert start(lambda: received(peer)).result() == b""
     peer.close()
     until(lambda: not deadlines.streams, "closed")
+
+
+@pytest.mark.parametrize(("protocols", "said", "answer"), [
+    (("h2", "http/1.1"), PREFACE + settings(), b"\0\0"),
+    (("h2", "http/1.1"), get(), b"HTTP/1.1 404"),
+    (("h2",), PREFACE + settings(), b"\0\0"),
+    (("http/1.1",), PREFACE + settings(), b"HTTP/1.1 505"),
+])  # fmt: skip
+def test_http2_without_tls_is_for_listeners_that_name_it(
+    deadlines: Deadlines, protocols: tuple[str, ...], said: bytes, answer: bytes
+) -> None:
+    """By prior knowledge (RFC 9113 3.3); everybody else is served as ever."""
+    here = Desk(deadlines, None, model.Timeouts(), False, protocols)
+    peer = here.arrive()
+    peer.sendall(said)
+    assert peer.recv(100).startswith(answer)
+    peer.close()
+    until(lambda: here.counts()[1] == 0, "the connection is over")
+    assert here.count(Scalar.H2_CONNECTIONS) == (answer == b"\0\0")
+
+
+@pytest.mark.parametrize(
+    ("offer", "answer"), [(["h2", "http/1.1"], b"\0\0"), (["http/1.1"], b"HTTP/1.1 404"), ([], b"HTTP/1.1 404")]
+)
+def test_with_tls_the_client_chooses(deadlines: Deadlines, authority: Authority, offer: list[str], answer: bytes) -> None:
+    """Among what the listener offers (ALPN); who asks for nothing speaks HTTP/1."""
+    server = authority.server()
+    server.set_alpn_protocols(["h2", "http/1.1"])
+    here = Desk(deadlines, server, model.Timeouts(), False, ("h2", "http/1.1"))
+    client = authority.client()
+    if offer:
+        client.set_alpn_protocols(offer)
+    peer = TlsPeer(here.arrive(), client)
+    peer.shake()
+    peer.send(PREFACE + settings() if offer[:1] == ["h2"] else get())
+    assert peer.recv().startswith(answer)
+    peer.sock.close()
+    until(lambda: here.counts()[1] == 0, "the connection is over")

@@ -1,0 +1,497 @@
+"""A client's connection that speaks HTTP/2: one reader, one writer, and a greenlet for each request that is being served.
+
+Theory of operation. The reader is a greenlet that waits for bytes and gives them to the engine, as long as requests are being
+served and a moment longer; an idle connection keeps none. What the engine tells is noted, and carried out at the loop's next turn
+(`_carry_out`): requests begin, readers of bodies are woken, who was given up is thrown out. So a request that comes with its own
+reset in one piece costs no more than that.
+
+What is to be sent collects in the engine. At the loop's next turn a greenlet writes it (`_write_out`), so that answers of one
+turn leave together, in the order that their urgency gives them; a request that is served alone writes at once, by itself. While
+the writer waits for the client, streams go on until they hold what they may (http/h2/windows.py).
+
+A drain tells the client to begin nothing more, in two steps (RFC 9113 6.8): the first GOAWAY refuses nothing, so that what is on
+its way is served; the second, after an answer to our PING or when the patience with idle connections ends, tells how far we got.
+The last answer then ends the connection.
+
+States: `_ending` is None as long as it lives; then "finish" or "abort", and `_shut` does that from the event loop, where the
+reader can be thrown out first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lbproxy.errors import ConnectionLost, RequestError, StreamError, TimedOut
+from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.h2.engine import Bounds, Engine
+from lbproxy.http.h2.floods import SMALL_WINDOW, Floods
+from lbproxy.http.h2.request_fields import RequestFields
+from lbproxy.http.h2.response_fields import ResponseFields
+from lbproxy.http.h2.vocabulary import Code, Failure, Fields
+from lbproxy.http.h2.windows import Windows, may_write
+from lbproxy.http.message import RequestHead
+from lbproxy.proxy.client import ConnectionCount
+from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.h2_downstream import H2Downstream
+from lbproxy.proxy.h2_stream import H2Stream
+from lbproxy.proxy.service import Service
+from lbproxy.streams import BODY_READ, NEVER, Stream
+
+IDLE_IN_GREENLET = 1.0
+OUTPUT = 64 * 1024
+"""Bytes that are taken out of the engine at once: what an urgent stream has to wait for."""
+AT_A_TURN = 16
+"""Requests that begin before others have their turn."""
+
+class _Over(BaseException):
+    """The reader is needed no more. Not an Exception, so that nothing on its way takes it for a failure."""
+
+
+class H2Connection(Downstream):
+    """See above. Owner of the client's stream, and the engine's receiver."""
+
+    __slots__ = (
+        "_about", "_about_head", "_draining", "_ending", "_floods", "_fresh", "_idle_since", "_idle_until", "_key",
+        "_last",
+        "_lost", "_now", "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_resets", "_turning",
+        "_waiting_for_room", "_wakes", "_windows", "_writing", "count", "engine", "request_fields", "response_fields",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        service: Service,
+        stream: Stream,
+        peer: str,
+        forwarder: Forwarder,
+        redirect: int,
+        tls_seconds: float,
+        count: ConnectionCount,
+        bounds: Bounds,
+        response_fields: ResponseFields,
+        key: Callable[[], bytes],
+        on_flood: Callable[[str, Failure], None],
+    ) -> None:
+        """`key`: makes a Sec-WebSocket-Key; `on_flood`: told of the peer, and why its connection was ended; the others: see
+        ClientConnection."""
+        self.service = service
+        self.stream = stream
+        self.peer = peer
+        self.forwarder = forwarder
+        self.redirect = redirect
+        self.tls_seconds = tls_seconds
+        self.bound = None
+        self.open_tunnel = None
+        self.streaming = False
+        self.pipelined = False
+        self.strand = None
+        self.routed_head: RequestHead | None = None
+        self.destination: Destination | None = None
+        limits = service.config.limits
+        self.engine = Engine(self, server=True, bounds=bounds)
+        self.response_fields = response_fields
+        self.request_fields = RequestFields(limits.request_line, limits.fields, limits.head, service.router.backslash)
+        self._key = key
+        self._on_flood = on_flood
+        self.count = count
+        self._floods = Floods()
+        self._windows = Windows()
+        self._requests: dict[int, H2Downstream] = {}
+        self._fresh: list[H2Downstream] = []
+        self._wakes: list[H2Stream] = []
+        self._lost: list[H2Downstream] = []
+        self._resets: set[int] = set()
+        """Streams whose request goes on behind its answer, for nobody."""
+        self._waiting_for_room: dict[int, H2Stream] = {}
+        self._about_head: RequestHead | None = None
+        self._about = ""
+        self._last = 0
+        self._now = service.clock()
+        self._idle_since = self._now
+        self._idle_until = self._now + service.config.timeouts.request_head
+        self._draining = self._refused_more = False
+        self._planned = self._turning = self._writing = False
+        self._ending = ""
+        self._read = b""
+        service.connections.add(self)
+        stream.owner = self
+
+    def __repr__(self) -> str:
+        return f"<H2Connection {self._ending or 'open'}, {len(self._requests)} requests, {self.engine!r}>"
+
+    def serve_after(self, data: bytes) -> None:
+        """As `serve`; `data` was read already."""
+        self._read = data
+        self.serve()
+
+    def await_first(self) -> None:
+        """A connection with no greenlet yet: the first input starts one, silence ends it."""
+        self.stream.deadline = self._idle_until
+
+    # ---------------------------------------------------------------- from the event loop
+
+    def on_readable(self) -> None:
+        """See StreamOwner."""
+        if self.strand is None and not self._ending:
+            self.service.strands.start(self.serve)
+
+    def on_expired(self) -> None:
+        """See StreamOwner: it was idle for long enough."""
+        if not self._requests and not self._ending:
+            self._say_goodbye()
+
+    def drain(self, now: float, grace: float) -> None:
+        """See Connection."""
+        if self._ending:
+            return
+        if not self._draining:
+            self._draining = True
+            self.engine.announce_end()
+            self.engine.ping()
+            self._plan()
+        if not self._requests:
+            self._idle_until = min(self._idle_until, now + grace)
+            self.stream.deadline = min(self.stream.deadline, self._idle_until)
+
+    @property
+    def tunnel(self) -> bool:
+        """See Connection: nothing but tunnels and streams of events is left."""
+        return bool(self._requests) and all(map(_endless, self._requests.values()))
+
+    def idle_since(self) -> float:
+        """See shedding.Sheddable."""
+        return self._idle_since if self.strand is None and not self._requests and not self._ending else NEVER
+
+    def shed(self) -> None:
+        """See shedding.Sheddable."""
+        self._say_goodbye()
+
+    def cut(self) -> None:
+        """See Connection: first those that could have ended, then the others."""
+        late = [request for request in self._requests.values() if not _endless(request)] or list(self._requests.values())
+        for request in late:
+            request.cut()
+
+    def _say_goodbye(self) -> None:
+        self._refused_more = True
+        self.engine.refuse_more()
+        self.service.strands.start(self._write_out)
+
+    def _carry_out(self) -> None:
+        """What the last bytes asked for."""
+        self._turning = False
+        lost, self._lost = self._lost, []
+        for request in lost:
+            request.lose(ConnectionLost("the client has reset the stream"))
+        wakes, self._wakes = self._wakes, []
+        for stream in wakes:
+            stream.wake_reader()
+        begin, self._fresh = self._fresh[:AT_A_TURN], self._fresh[AT_A_TURN:]
+        if self._fresh:
+            self._turn_soon()
+        for request in begin:
+            if request.h2.lost or self._ending:
+                self.served(request)
+            else:
+                self.service.strands.start(request.run)
+
+    def _turn_soon(self) -> None:
+        if not self._turning:
+            self._turning = True
+            self.service.strands.later(self._carry_out)
+
+    def _shut(self) -> None:
+        """The connection is over: everybody goes, the reader first."""
+        reader, self.strand = self.strand, None
+        if reader is not None:
+            reader.throw(_Over())
+        stalled = self._ending == "stalled"
+        for request in list(self._requests.values()):
+            request.lose(TimedOut("the client takes nothing") if stalled else ConnectionLost("the connection has ended"))
+        if self._ending == "finish":
+            self.stream.finish(busy=True)
+        else:
+            self.stream.abort()
+
+    # ---------------------------------------------------------------- the reader
+
+    def serve(self) -> None:
+        """Read until the connection is idle for a while or ends. Runs in a greenlet of its own; lets nothing out."""
+        self.strand = self.service.strands.current()
+        try:
+            self._plan()  # our SETTINGS; later: nothing
+            while self._read_on():
+                pass
+        except _Over:
+            pass
+        except StreamError:
+            self._end("abort" if self._requests else "finish")
+        except Exception as error:
+            self.service.on_fault(error)
+            self._end("abort")
+        finally:
+            self.strand = None
+
+    def _read_on(self) -> bool:
+        """True: go on. False: the connection is idle (and owned by the event loop) or over."""
+        if self._ending:
+            return False
+        stream = self.stream
+        self._set_deadline()
+        try:
+            data, self._read = self._read or stream.read(BODY_READ), b""
+        except TimedOut:
+            return self._expired()
+        if not data:
+            self._end("abort" if self._requests else "finish")
+            return False
+        self._now = self.service.clock()
+        self.engine.receive(data)
+        self._judge()
+        if self.service.draining and not self._draining:
+            self.drain(self._now, self.service.idle_grace)
+        if self._fresh or self._wakes or self._lost:
+            self._turn_soon()
+        self._plan()
+        return True
+
+    def _set_deadline(self) -> None:
+        self.stream.deadline = NEVER if self._requests else min(self._idle_since + IDLE_IN_GREENLET, self._idle_until)
+
+    def _expired(self) -> bool:
+        """Nothing came in time. As _read_on."""
+        if self._requests:
+            return True
+        if self._idle_until > self.service.clock():
+            self.stream.deadline = self._idle_until
+            self._about_head = self.routed_head = None
+            self.request_fields.forget()
+            self.forwarder.forget()
+        else:
+            self._refused_more = True
+            self.engine.refuse_more()
+            self._plan()
+        return False
+
+    def _judge(self) -> None:
+        failure = self._floods.judge(self._now)
+        if failure is not None:
+            self.engine.end(failure)
+
+    # ---------------------------------------------------------------- what the engine tells
+
+    def on_request(self, stream: int, fields: Fields, ended: bool) -> None:
+        """See Receiver."""
+        self._last = stream
+        self._floods.see("requests")
+        self.service.counters.h2_requests += 1
+        request = H2Downstream(self, self, stream, fields, ended, self._now)
+        self.tls_seconds = 0.0
+        self._requests[stream] = request
+        self._fresh.append(request)
+
+    def on_data(self, stream: int, data: bytes, ended: bool) -> None:
+        """See Receiver."""
+        request = self._requests.get(stream)
+        if not data and not ended:
+            self._floods.see("h2_empty_data")
+        if request is None or request.h2.lost:
+            if data:
+                self.engine.taken(stream, len(data))
+        elif request.h2.feed(data, ended):
+            self._wakes.append(request.h2)
+
+    def on_trailers(self, stream: int, fields: Fields) -> None:
+        """See Receiver."""
+        self.on_data(stream, b"", True)
+
+    def on_reset(self, stream: int, code: int) -> None:
+        """See Receiver."""
+        if stream in self._requests:
+            self._floods.see("h2_resets")
+
+    def on_closed(self, stream: int, code: int) -> None:
+        """See Receiver."""
+        self._resets.discard(stream)
+        request = self._requests.get(stream)
+        if request is not None:
+            if code or not request.h2.complete:
+                self._lost.append(request)
+                self._turn_soon()
+        elif stream > self._last:
+            self._last = stream
+            self._floods.see("h2_malformed")
+
+    def on_settings(self) -> None:
+        """See Receiver."""
+        self._floods.see("h2_settings")
+
+    def on_ping(self) -> None:
+        """See Receiver."""
+        self._floods.see("h2_pings")
+
+    def on_pong(self) -> None:
+        """See Receiver."""
+        if self._draining and not self._refused_more:
+            self._refused_more = True
+            self.engine.refuse_more()
+
+    def on_window(self, stream: int, increment: int) -> None:
+        """See Receiver."""
+        if increment < SMALL_WINDOW:
+            self._floods.see("h2_windows")
+
+    def on_priority(self, stream: int) -> None:
+        """See Receiver."""
+        self._floods.see("h2_priorities")
+
+    def on_goaway(self, last: int, code: int) -> None:
+        """See Receiver. A client begins nothing more; what it has begun is served."""
+
+    def on_interim(self, stream: int, fields: Fields) -> None:
+        """See Receiver. Of clients' engines."""
+
+    def on_response(self, stream: int, fields: Fields, ended: bool) -> None:
+        """See Receiver. Of clients' engines."""
+
+    # ---------------------------------------------------------------- for requests and their streams
+
+    def about(self, head: RequestHead) -> str:
+        """See Downstream."""
+        if head is not self._about_head:
+            access = self.service.access
+            assert access is not None
+            self._about_head = head
+            self._about = access.describe(self.forwarder.client(head), head.method, head.authority, head.target)
+        return self._about
+
+    def websocket_key(self) -> bytes:
+        """See Bearer."""
+        return self._key()
+
+    def refused(self, error: RequestError) -> None:
+        """See Bearer."""
+        self._floods.see("h2_large_heads" if error.status == 431 else "h2_malformed")
+
+    def served(self, request: H2Downstream) -> None:
+        """See Bearer."""
+        number, stream = request.h2.number, request.h2
+        if self._requests.pop(number, None) is None:
+            return
+        narrower = self._windows.ended(number)
+        if narrower:
+            self.engine.widen(0, narrower)
+        if not stream.ended and not stream.lost:
+            self._resets.add(number)
+            self._plan()
+        if not self._requests and not self._ending:
+            self._idle_since = now = self.service.clock()
+            self._idle_until = now + (self.service.idle_grace if self.service.draining else self.service.keepalive)
+            self._set_deadline()
+
+    def may_write(self, stream: int) -> bool:
+        """See Carrier."""
+        return may_write(self.engine.held(stream), self.engine.held_by_all)
+
+    def await_room(self, stream: H2Stream) -> None:
+        """See Carrier."""
+        self._waiting_for_room[stream.number] = stream
+
+    def waits_for_input(self, stream: int, left: int) -> None:
+        """See Carrier."""
+        wider, whole = self._windows.waited(stream, left)
+        if wider:
+            self.engine.widen(stream, wider)
+            if whole:
+                self.engine.widen(0, whole)
+            self.flush()
+
+    def stalled(self) -> None:
+        """See Carrier."""
+        self._on_flood(self.peer, Failure(Code.CANCEL, "h2_stalled"))
+
+    # ---------------------------------------------------------------- the writer
+
+    def flush(self) -> None:
+        """See Carrier."""
+        if len(self._requests) == 1 and not self._fresh and not self._writing and not self._ending:
+            self._write_out()  # nobody else has anything to send along
+        else:
+            self._plan()
+
+    def _plan(self) -> None:
+        """Write at the loop's next turn."""
+        if not self._writing and not self._planned and not self._ending:
+            self._planned = True
+            self.service.strands.later(self._write_soon)
+
+    def _write_soon(self) -> None:
+        self._planned = False
+        if not self._writing and not self._ending:
+            self.service.strands.start(self._write_out)
+
+    def _write_out(self) -> None:
+        """Everything that may leave. Lets nothing out."""
+        self._writing = True
+        engine, stream = self.engine, self.stream
+        try:
+            while True:
+                data = engine.output(OUTPUT)
+                if not data:
+                    self._judge()  # what the engine has refused is known only now
+                    if (self._resets and self._reset_answered()) or engine.has_last_words:
+                        continue
+                    break
+                stream.write(data)
+                if self._floods.watches:
+                    self._floods.earn(len(data) // 1024 + 1)
+                if self._waiting_for_room:
+                    self._wake_writers()
+        except TimedOut:
+            self._end("stalled")
+        except StreamError:
+            self._end("abort")
+        except Exception as error:
+            self.service.on_fault(error)
+            self._end("abort")
+        finally:
+            self._writing = False
+        if engine.failure is not None or engine.over:
+            self._end("finish")
+
+    def _reset_answered(self) -> bool:
+        """RFC 9113 8.1: behind a whole answer the rest of its request is not wanted, and that is no error."""
+        whole = [stream for stream in self._resets if not self.engine.held(stream)]
+        for stream in whole:
+            self._resets.discard(stream)
+            self.engine.reset(stream, Code.NO_ERROR)
+        return bool(whole)
+
+    def _wake_writers(self) -> None:
+        waiting, self._waiting_for_room = self._waiting_for_room, {}
+        self.service.strands.later(lambda: _wake(waiting))
+
+    # ---------------------------------------------------------------- ends
+
+    def _end(self, how: str) -> None:
+        """No more of it. `how`: "finish": everything was said; "abort": it is lost; "stalled": the client takes nothing."""
+        if self._ending:
+            return
+        self._ending = how
+        failure = self.engine.failure
+        if failure is not None:
+            self._on_flood(self.peer, failure)
+        elif how == "stalled" and self._requests:
+            self.stalled()
+        self.service.connections.discard(self)
+        self.count.release()
+        self.service.strands.later(self._shut)
+
+
+def _endless(request: H2Downstream) -> bool:
+    return request.open_tunnel is not None or request.streaming
+
+
+def _wake(waiting: dict[int, H2Stream]) -> None:
+    for stream in waiting.values():
+        stream.wake_writer()

@@ -1,0 +1,308 @@
+"""A request that came over HTTP/2, as its exchange sees it: its body, and how answers are laid out for it.
+
+Each is served in a greenlet of its own, from its fields to the last frame of its answer. What all requests of a connection have in
+common is asked of the connection (h2_connection.py).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError
+from lbproxy.http.forwarding import response
+from lbproxy.http.h2.request_fields import RequestFields
+from lbproxy.http.h2.response_fields import ResponseFields, regular, taken_apart
+from lbproxy.http.h2.vocabulary import Code, Field, Fields
+from lbproxy.http.heads import KnownHead
+from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
+from lbproxy.http.taken_in import CONTINUE
+from lbproxy.observe.access import Timing
+from lbproxy.proxy import bound
+from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.exchange import Exchange
+from lbproxy.proxy.h2_stream import Carrier, H2Stream
+from lbproxy.proxy.replies import OwnAnswer, refusal
+from lbproxy.proxy.request_body import BodySource, Interrupt, RequestBody
+from lbproxy.proxy.rewriter import own_lines
+from lbproxy.proxy.tunnel import Tunnel
+from lbproxy.streams import BODY_READ, SWIFT_READ, Stream
+
+
+class Bearer(Carrier, Protocol):
+    """The connection, as its requests need it."""
+
+    request_fields: RequestFields
+    response_fields: ResponseFields
+    routed_head: RequestHead | None
+    destination: Destination | None
+
+    def about(self, head: RequestHead) -> str:
+        """See Downstream."""
+
+    def websocket_key(self) -> bytes:
+        """Another one each time; b"" where tunnels are not offered."""
+
+    def refused(self, error: RequestError) -> None:
+        """A request was not even a request."""
+
+    def served(self, request: H2Downstream) -> None:
+        """It is over, whatever became of it."""
+
+
+class H2Body(BodySource):
+    """A request's body: frames have no form but their length, which the engine has compared with what the head says."""
+
+    __slots__ = ("_h2",)
+
+    def __init__(self, stream: H2Stream, head: RequestHead) -> None:
+        self.stream = self._h2 = stream
+        self.left = max(0, head.body)
+        self.rest = b""
+        self.done = False
+
+    def take(self, raw: bytes) -> bytes:
+        """See BodySource."""
+        if self.left:
+            self.left -= len(raw)
+            self.done = self.left <= 0
+        else:
+            self.done = self._h2.exhausted
+        return raw
+
+    def ended(self) -> None:
+        """See BodySource: the end of the stream is the body's."""
+
+
+class H2Downstream(Downstream):
+    """Made by the connection; `run` once."""
+
+    __slots__ = ("_bearer", "_came", "_fields", "_head", "_over", "_stalls", "broken", "h2")
+
+    def __init__(self, bearer: Bearer, client: Downstream, number: int, fields: Fields, ended: bool, came: float) -> None:
+        """`client`: whom it is of, for what all requests of the connection have in common; `came`: when it did."""
+        self._bearer = bearer
+        self._fields = fields
+        self._came = came
+        self._head: RequestHead | None = None
+        self._over = False
+        self._stalls = 0
+        self.broken = False
+        self.h2 = H2Stream(bearer, number, ended)
+        self.begun = False
+        self.body = None
+        self.bytes_out = 0
+        self.service = client.service
+        self.stream: Stream = self.h2
+        self.peer = client.peer
+        self.forwarder = client.forwarder
+        self.redirect = client.redirect
+        self.tls_seconds = client.tls_seconds
+        self.routed_head = bearer.routed_head
+        self.destination = bearer.destination
+        self.bound = None
+        self.open_tunnel = None
+        self.streaming = False
+        self.pipelined = False
+        self.strand = None
+
+    def __repr__(self) -> str:
+        return f"<H2Downstream {self.h2!r} {'running' if self.strand is not None else 'waiting'}>"
+
+    def about(self, head: RequestHead) -> str:
+        """See Downstream."""
+        return self._bearer.about(head)
+
+    # ---------------------------------------------------------------- from the event loop
+
+    def lose(self, error: StreamError) -> None:
+        """The client has given it up."""
+        if self.h2.lost:
+            return
+        self.h2.lose(error)
+        if self.strand is not None and not self._over and self.open_tunnel is None:
+            self.strand.throw(ClientGone(str(error)))
+
+    def cut(self) -> None:
+        """The drain took too long."""
+        if self.open_tunnel is not None:
+            self.open_tunnel.cut("tunnel_drained")
+        elif self.strand is not None and not self._over:
+            self.strand.throw(RequestError(503, "drain_timeout", "the worker had to end"))
+
+    # ---------------------------------------------------------------- in the greenlet
+
+    def run(self) -> None:
+        """Serve it. Lets nothing out."""
+        self.strand = self.service.strands.current()
+        try:
+            if not self.h2.lost:
+                self._serve()
+        except (StreamError, ClientGone):
+            self.h2.abort()
+        except Exception as error:
+            self.service.on_fault(error)
+            self.h2.abort()
+        finally:
+            self.strand = None
+            if self.bound is not None:
+                bound.close(self)
+            self._bearer.served(self)
+
+    def _serve(self) -> None:
+        bearer, h2 = self._bearer, self.h2
+        fields, self._fields = self._fields, ()
+        try:
+            head = bearer.request_fields.read(fields, h2.exhausted, bearer.websocket_key())
+        except RequestError as error:
+            self._refuse(error, fields)
+            return
+        if head.binds:
+            h2.give_up(Code.HTTP_1_1_REQUIRED)  # see _check_login
+            return
+        self._head = head
+        size = len(head.method) + len(head.target) + len(head.block) + 15  # as HTTP/1 would have it
+        exchange = Exchange.__new__(Exchange)
+        exchange.begin(self, head, size, self._came, self._came)
+        try:
+            exchange.run()
+        finally:
+            self._over = True
+            self.body = None
+            bearer.routed_head, bearer.destination = self.routed_head, self.destination
+        if self.broken:
+            h2.abort()
+        else:
+            h2.finish()
+            h2.await_end()
+
+    def _refuse(self, error: RequestError, fields: Fields) -> None:
+        """RFC 9113 8.1.1: what is malformed is answered, and its stream given up behind that."""
+        service = self.service
+        self._bearer.refused(error)
+        self._over = True
+        extra = service.date + own_lines(None, service.rewriter, self.forwarder, None)
+        self._own(refusal(error.status, error.reason), extra, head_only=(b":method", b"HEAD") in fields)
+        ended = service.clock()
+        service.counters.count(error.status, 0, self.bytes_out, ended - self._came)
+        if service.access is not None:
+            timing = Timing(self.tls_seconds, self._came, ended, ended, ended, ended)
+            service.access.add(
+                self.peer, b"-", b"", b"", error.status, error.reason, 0, self.bytes_out, "", 0, timing
+            )  # fmt: skip
+        self.h2.finish()
+        self.h2.await_end()
+
+    # ---------------------------------------------------------------- the request's body
+
+    def open_body(self, interrupt: Interrupt) -> None:
+        """See Downstream."""
+        head, h2 = self._head, self.h2
+        assert head is not None
+        h2.left = head.body if head.body > 0 else -1
+        self.body = RequestBody(interrupt, self.service, H2Body(h2, head), head.body == CHUNKED, h2.early())
+
+    def invite(self) -> None:
+        """See Downstream."""
+        self._interim(CONTINUE)
+
+    # ---------------------------------------------------------------- a backend's answer
+
+    def interim(self, known: KnownHead) -> None:
+        """See Sink."""
+        self._interim(known.out)
+
+    def _interim(self, out: bytes) -> None:
+        h2, bearer = self.h2, self._bearer
+        h2.check(bearer.engine.interim(h2.number, bearer.response_fields.of(out)))
+        self.bytes_out += len(out)
+        bearer.flush()
+
+    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
+        """See Sink."""
+        self._begin(answer, out, lines, not body)
+        if body:
+            self.bytes_out += len(body)
+            self.h2.send(body, True)
+        else:
+            self._bearer.flush()
+
+    def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
+        """See Sink."""
+        self._stalls = self.h2.stalls
+        self._begin(answer, out, lines, False)
+        self.piece(first.pop())
+
+    def _begin(self, answer: ResponseHead, out: bytes, lines: bytes, ended: bool) -> None:
+        self._check_login(answer)
+        fields = self._bearer.response_fields.of(out)
+        self._respond((*fields, *regular(lines.split(b"\r\n")[1:])) if lines else fields, ended)
+        self.bytes_out += len(out) + len(lines)
+
+    def _check_login(self, answer: ResponseHead) -> None:
+        """RFC 4559 logins are of a connection, which streams share: whoever may use HTTP/1.1 tries it there (RFC 9113 7)."""
+        if answer.binds:
+            self.h2.give_up(Code.HTTP_1_1_REQUIRED)
+            raise ConnectionLost("logins of a connection need HTTP/1.1")
+
+    def _respond(self, fields: Fields, ended: bool) -> None:
+        h2 = self.h2
+        self.begun = True
+        h2.check(self._bearer.engine.respond(h2.number, fields, ended))
+        if ended:
+            h2.answered()
+
+    def room(self) -> int:
+        """See Sink."""
+        self.h2.await_room()
+        return SWIFT_READ if self.h2.stalls == self._stalls else BODY_READ
+
+    def piece(self, data: bytes) -> None:
+        """See Sink."""
+        if data:
+            self.bytes_out += len(data)
+            self.h2.send(data, False)
+        else:
+            self._bearer.flush()
+
+    def end(self, data: bytes) -> None:
+        """See Sink."""
+        self.bytes_out += len(data)
+        self.h2.send(data, True)
+
+    def upgrade(self, answer: ResponseHead, lines: bytes, via: bytes, tunnel: Tunnel, early: bytes) -> None:
+        """See Downstream. RFC 8441 5.1: to whoever has asked by CONNECT the tunnel is open with 200."""
+        fields: list[Field] = [(b":status", b"200")]
+        fields += (field for field in taken_apart(response(answer, lines, via))[1:] if field[0] != b"sec-websocket-accept")
+        self._respond(tuple(fields), False)
+        self._bearer.flush()
+        self.open_tunnel = tunnel
+        try:
+            tunnel.run(b"", b"", early)
+        finally:
+            self.open_tunnel = None
+            self.broken = tunnel.broken
+            self.bytes_out += tunnel.bytes_down
+
+    # ---------------------------------------------------------------- answers of our own, and the end
+
+    def own(self, answer: OwnAnswer, extra: bytes) -> None:
+        """See Downstream."""
+        self._own(answer, extra, head_only=self._head is not None and self._head.method == b"HEAD")
+
+    def _own(self, answer: OwnAnswer, extra: bytes, *, head_only: bool) -> None:
+        text = b"" if head_only else answer.text
+        status = (b":status", b"%d" % answer.status)
+        self._respond((status, *regular((answer.lines + extra).split(b"\r\n")[1:])), not text)
+        self.bytes_out += len(answer.lines) + len(extra) + len(text)
+        if text:
+            self.h2.send(text, True)
+        else:
+            self._bearer.flush()
+
+    def finished(self) -> None:
+        """See Downstream."""
+
+    def break_off(self) -> None:
+        """See Downstream."""
+        self.broken = True

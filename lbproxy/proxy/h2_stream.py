@@ -1,0 +1,293 @@
+"""One stream of an HTTP/2 connection: what came of a body, and room for what leaves.
+
+Theory of operation. It is a Stream, so that whoever reads a body, or carries bytes through a tunnel, waits for it as for any
+other. Whoever waits here waits for the connection: for bytes that the connection's reader brings, or for room that its writer
+makes. Windows open as bodies are read; a body that its client does not take is held up to a bound, and then its writer waits
+(http/h2/windows.py).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+from lbproxy.errors import ConnectionLost, StreamError, TimedOut
+from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.vocabulary import Code
+from lbproxy.proxy.service import Service
+from lbproxy.streams import NEVER, Buffer, Strand, Stream
+
+
+class Carrier(Protocol):
+    """The connection, as its streams need it."""
+
+    engine: Engine
+    service: Service
+
+    def flush(self) -> None:
+        """Something is to be sent. It leaves at once, or with what others have to send."""
+
+    def may_write(self, stream: int) -> bool:
+        """Whether more may be held of its body."""
+
+    def await_room(self, stream: H2Stream) -> None:
+        """It waits until it may write: `wake_writer` is called then."""
+
+    def waits_for_input(self, stream: int, left: int) -> None:
+        """Its reader has taken everything there was; `left`: bytes still to come, -1 when nobody knows."""
+
+    def stalled(self) -> None:
+        """A stream is given up because its client takes nothing of it."""
+
+
+class H2Stream(Stream):
+    """See above; made for each request, and known to the connection as long as the request is served."""
+
+    __slots__ = ("_carrier", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left", "number")
+
+    def __init__(self, carrier: Carrier, number: int, ended: bool) -> None:
+        """`ended`: the request has no body."""
+        self.deadline = NEVER
+        self.half_closed = False
+        self.owner = None
+        self.unread = False
+        self.patient = False
+        self.stalls = 0
+        self.write_stall = 30.0
+        self.wired = 0
+        self.number = number
+        self.ended = ended
+        """All of the request has come."""
+        self.left = -1
+        """Bytes of the body that are still to be read; -1 when nobody knows."""
+        self._carrier = carrier
+        self._inbox: deque[bytes] = deque()
+        self._lost: StreamError | None = None
+        self._output_ended = False
+        self._reader: Strand | None = None
+        self._writer: Strand | None = None
+
+    def __repr__(self) -> str:
+        lost = f" lost ({self._lost})" if self._lost is not None else ""
+        return f"<H2Stream {self.number}{' ended' if self.ended else ''}{' answered' if self._output_ended else ''}{lost}>"
+
+    # ---------------------------------------------------------------- from the connection
+
+    def feed(self, data: bytes, ended: bool) -> bool:
+        """More of the body came; True: somebody waits for it, who is to be woken by `wake_reader`."""
+        if data:
+            self._inbox.append(data)
+        self.ended = self.ended or ended
+        self.unread = True
+        return self._reader is not None or self.owner is not None
+
+    def wake_reader(self) -> None:
+        """From the event loop: what somebody waits for is here."""
+        reader = self._take_reader()
+        if reader is not None:
+            reader.switch()
+        elif self.unread and self.owner is not None:
+            self.owner.on_readable()
+
+    def wake_writer(self) -> None:
+        """From the event loop: there is room."""
+        writer = self._take_writer()
+        if writer is not None:
+            writer.switch()
+
+    def lose(self, error: StreamError) -> None:
+        """From the event loop: the client has given the stream, or the whole connection, up. Whoever waits gets the error."""
+        if self._lost is not None:
+            return
+        self._lost = error
+        self.drop()
+        for waiting in (self._take_reader(), self._take_writer()):
+            if waiting is not None:
+                waiting.throw(error)
+
+    def drop(self) -> None:
+        """What came and nobody has taken is no longer wanted; the connection's window is opened for others."""
+        size = sum(map(len, self._inbox))
+        self._inbox.clear()
+        if size:
+            self._carrier.engine.taken(self.number, size)
+
+    @property
+    def lost(self) -> bool:
+        """The client has given it up, or we have."""
+        return self._lost is not None
+
+    @property
+    def exhausted(self) -> bool:
+        """All of the request has come, and been read."""
+        return self.ended and not self._inbox
+
+    @property
+    def complete(self) -> bool:
+        """The whole response was given to the engine."""
+        return self._output_ended
+
+    def _take_reader(self) -> Strand | None:
+        reader, self._reader = self._reader, None
+        return reader
+
+    def _take_writer(self) -> Strand | None:
+        writer, self._writer = self._writer, None
+        return writer
+
+    # ---------------------------------------------------------------- reading
+
+    def early(self) -> bytes:
+        """What is here already, without waiting."""
+        data = b""
+        while self._inbox:
+            data += self._take_piece()
+        return data
+
+    def read(self, limit: int) -> bytes:
+        """See Stream."""
+        while True:
+            if self._inbox:
+                return self._take_piece()
+            self.unread = False
+            if self.ended:
+                return b""
+            if self._lost is not None:
+                raise ConnectionLost(str(self._lost))
+            self._carrier.waits_for_input(self.number, self.left)
+            self._wait_for_input()
+
+    def _take_piece(self) -> bytes:
+        piece = self._inbox.popleft()
+        if self.left > 0:
+            self.left -= len(piece)
+        if self._carrier.engine.taken(self.number, len(piece)):
+            self._carrier.flush()
+        return piece
+
+    def _wait_for_input(self) -> None:
+        strands = self._carrier.service.strands
+        self._reader = strands.current()
+        alarm = None
+        if self.deadline != NEVER:
+            alarm = strands.alarm(max(0.0, self.deadline - self._carrier.service.clock()), self._late)
+        try:
+            strands.park()
+        finally:
+            self._reader = None
+            if alarm is not None:
+                alarm.stop()
+
+    def _late(self) -> None:
+        reader = self._take_reader()
+        if reader is not None:
+            reader.throw(TimedOut("read timed out"))
+
+    def read_early(self) -> bool:
+        """See Stream. Everything is taken in by the connection anyway."""
+        self.unread = False
+        self.half_closed = self.ended
+        return not self.ended and self._lost is None
+
+    def give_way(self) -> None:
+        """See Stream. Turns are the connection's matter."""
+
+    # ---------------------------------------------------------------- writing
+
+    def check(self, done: bool) -> None:
+        """After a command to the engine. Raises ConnectionLost when the stream is gone."""
+        if not done or self._lost is not None:
+            raise ConnectionLost("the stream is gone" if self._lost is None else str(self._lost))
+
+    def send(self, data: bytes, ended: bool) -> None:
+        """More of the body, or its end. Raises ConnectionLost."""
+        self.check(self._lost is None)
+        self._output_ended = self._output_ended or ended
+        self.check(self._carrier.engine.send(self.number, data, ended))
+        self.wired += len(data)
+        self._carrier.flush()
+
+    def write(self, data: Buffer) -> None:
+        """See Stream."""
+        self.send(bytes(data), False)
+        self.await_room()
+
+    def await_room(self) -> None:
+        """See Stream."""
+        self.check(self._lost is None)
+        if not self._carrier.may_write(self.number):
+            self.stalls += 1
+            self._wait_for_room(self._carrier.may_write)
+
+    def await_end(self) -> None:
+        """After the whole response: wait until the client's windows have let it go. Raises as `write` does."""
+        if self._lost is None and self._carrier.engine.held(self.number):
+            self._wait_for_room(self._all_gone)
+
+    def _all_gone(self, number: int) -> bool:
+        return not self._carrier.engine.held(number)
+
+    def _wait_for_room(self, enough: Callable[[int], bool]) -> None:
+        service, engine = self._carrier.service, self._carrier.engine
+        while not enough(self.number):
+            held = engine.held(self.number)
+            self._writer = service.strands.current()
+            self._carrier.await_room(self)
+            alarm = service.strands.alarm(self.write_stall, self._nothing_taken)
+            try:
+                service.strands.park()
+            except TimedOut:
+                if engine.held(self.number) >= held:
+                    self._carrier.stalled()
+                    raise
+            finally:
+                self._writer = None
+                alarm.stop()
+
+    def _nothing_taken(self) -> None:
+        writer = self._take_writer()
+        if writer is not None:
+            writer.throw(TimedOut("write stalled"))
+
+    # ---------------------------------------------------------------- ends
+
+    def answered(self) -> None:
+        """The response's head was all of it."""
+        self._output_ended = True
+
+    def end_output(self) -> None:
+        """See Stream."""
+        if not self._output_ended:
+            self.send(b"", True)
+
+    def close(self) -> None:
+        """See Stream."""
+        self.finish()
+
+    def finish(self, busy: bool = False) -> None:
+        """See Stream. A response that is not whole is given up."""
+        if self._lost is None:
+            if not self._output_ended:
+                self.abort()
+            self.drop()
+
+    def abort(self) -> None:
+        """See Stream."""
+        self.give_up(Code.INTERNAL_ERROR)
+
+    def give_up(self, code: int) -> None:
+        """The client is told that nothing more will come, and why."""
+        if self._lost is None:
+            self._lost = ConnectionLost("given up")
+            self.drop()
+            self._carrier.engine.reset(self.number, code)
+            self._carrier.flush()
+
+    def taken(self, since: int) -> bool:
+        """See Stream. Asked of backends alone."""
+        return False
+
+    def unseen(self, since: int) -> bool:
+        """See Stream. Asked of backends alone."""
+        return False
