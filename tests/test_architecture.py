@@ -124,7 +124,6 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "config/atoms.py": "values; config/test_units.py reads and writes them",
     "config/header_values.py": "what config/rules/test_headers.py reads",
     "config/key.py": "declarations; config/test_keys.py goes over all of them",
-    "config/kinds.py": "what config/test_keys.py tries of every key",
     "config/read.py": "config/test_load.py, test_tables.py and those in config/rules",
     **{
         f"config/model/{room}.py": "declarations; config/test_keys.py goes over all of them"
@@ -142,6 +141,8 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
 """Files with functions whose promises are checked elsewhere."""
 
 MOST_LINES = 500
+FEWER_LINES = {"lbproxy/config/": 400}
+"""Where less is enough: what stands there comes out of declarations."""
 
 
 class Import(NamedTuple):
@@ -362,8 +363,10 @@ def test_files_stay_small() -> None:
     faults = []
     for path in source_files("lbproxy", "tests", "bench"):
         lines = len(path.read_text(encoding="utf-8").splitlines())
-        if lines > MOST_LINES:
-            faults.append(f"{path.relative_to(ROOT)}: {lines} lines, at most {MOST_LINES}")
+        name = str(path.relative_to(ROOT))
+        most = next((fewer for folder, fewer in FEWER_LINES.items() if name.startswith(folder)), MOST_LINES)
+        if lines > most:
+            faults.append(f"{name}: {lines} lines, at most {most}")
     assert not faults, "\n".join(faults)
 
 

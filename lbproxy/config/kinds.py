@@ -177,7 +177,8 @@ def choice(*known: str) -> Kind[str]:
 def whole(least: int, most: int) -> Kind[int]:
     """A whole number within bounds."""
     schema = _numeric({"type": "integer", "minimum": least, "maximum": most})
-    return Kind(f"number from {least} to {most}", values.whole(least, most), schema, examples=(least + 1, least + 2))
+    examples = (least + 1, least + 2) if least + 2 <= most else (most, least)
+    return Kind(f"number from {least} to {most}", values.whole(least, most), schema, examples=examples)
 
 
 # ---------------------------------------------------------------- units
@@ -197,13 +198,16 @@ def duration(most: float = 30 * 86400.0, *, zero: bool = False) -> Kind[float]:
     schema = _or_zero(DURATION_PATTERN) if zero else text_schema(DURATION_PATTERN)
     least = "0" if zero else "1ms"
     name = f"duration from {least} to {format_duration(most)}"
-    return Kind(name, values.duration(most, zero=zero), schema, examples=("10s", "20s"), write=format_duration)
+    examples = ("10s", "20s") if most >= 20.0 else (format_duration(most), format_duration(most / 2))
+    return Kind(name, values.duration(most, zero=zero), schema, examples=examples, write=format_duration)
 
 
 def size(least: int, most: int) -> Kind[int]:
     """Bytes within bounds."""
     bounds = f" from {format_size(least)}" + (f" to {format_size(most)}" if most < values.MOST_BYTES else "")
-    examples = (format_size(least + (1024 if not least % 1024 else 1)), format_size(least * 2 or 2048))
+    examples = (format_size(most), format_size(least))
+    if least + 2048 <= most:
+        examples = (format_size(least + (1024 if not least % 1024 else 1)), format_size(least * 2 or 2048))
     return Kind(f"size{bounds}", values.size(least, most), _or_zero(SIZE_PATTERN), examples=examples, write=format_size)
 
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
-from lbproxy.config.emit import table_of
+from lbproxy.config.edits import Edit, edits, told
 from lbproxy.config.environment import Variables
-from lbproxy.config.key import Item, Key, Nested, Shape, shape_of
+from lbproxy.config.key import Key, Shape, shape_of
 from lbproxy.config.model import (
     AddressList,
     Backend,
@@ -42,30 +42,11 @@ _PROXY = shape_of(Process)
 _BACKEND = shape_of(Backend)
 ONLY_BY_RESTART = {item.name: item.what.restart for item in _PROXY.items if isinstance(item.what, Key) and item.what.restart}
 """Keys of [proxy] that a reload leaves as they are, and why."""
-_TOLD_APART = {(Listen, "certificates"), (Pool, "backends")}
-"""Lists of tables whose changes have words, or lines, of their own."""
 
 ONCE: tuple[Kind, ...] = ("proxy", "log", "timeouts", "limits")
 """Tables that are there in any case."""
-HIDDEN = "(hidden)"
-"""In place of what may be a secret."""
 NOTHING = "nothing changed"
 _SIGNS: dict[How, str] = {"added": "+", "removed": "-", "changed": "~"}
-
-
-class Edit(NamedTuple):
-    """One key with its values in the words of the file; None: the key, or that item of its list, is not there."""
-
-    key: str
-    old: str | None
-    new: str | None
-
-    def __str__(self) -> str:
-        if self.old is None:
-            return f"{self.key} {self.new} added"
-        if self.new is None:
-            return f"{self.key} {self.old} removed"
-        return f"{self.key} {self.old} -> {self.new}"
 
 
 class Change(NamedTuple):
@@ -120,8 +101,8 @@ def plan(running: Config, new: Config, touched: Collection[Path] = ()) -> Plan:
 
 def _hidden(change: Change, hide: Callable[[str], str]) -> Change:
     """What came from the environment may be a secret."""
-    edits = (edit._replace(old=edit.old and hide(edit.old), new=edit.new and hide(edit.new)) for edit in change.edits)
-    return change._replace(edits=tuple(edits), notes=tuple(map(hide, change.notes)))
+    hidden = (edit._replace(old=edit.old and hide(edit.old), new=edit.new and hide(edit.new)) for edit in change.edits)
+    return change._replace(edits=tuple(hidden), notes=tuple(map(hide, change.notes)))
 
 
 def effective(running: Config, new: Config) -> Config:
@@ -156,94 +137,9 @@ def as_json(plan: Plan) -> dict[str, object]:
 # ---------------------------------------------------------------- tables
 
 
-def _edits(old: Any, new: Any, shape: Shape, above: str = "") -> Iterator[Edit]:
-    """Every key of a table, and of those inside it, that says something else. `above`: the table's own place.
-
-    Keys that mean nothing beside others are compared as well: when they begin to, only what is no default is worth a word.
-    """
-    for item, key, before, after in _keys(old, new, shape):
-        told = _told(above + item.name, _tell(item, key, before), _tell(item, key, after))
-        yield from map(_hiding if key.secret else _plainly, told)
-    for name, inner, before, after in _tables(old, new, shape):
-        if inner.how == "table":
-            if inner.optional:
-                yield from _told(above + name, _switch(before), _switch(after))
-            yield from _edits(before or inner.shape.of(), after or inner.shape.of(), inner.shape, f"{above}{name}.")
-        else:
-            items = ([_in_a_line(each, inner.shape) for each in side] for side in (before, after))
-            yield from _told(above + name, *items)
-
-
-def _keys(old: Any, new: Any, shape: Shape) -> Iterator[tuple[Item, Key, Any, Any]]:
-    """The keys of a table, those of its parts among them, each with both values."""
-    for item in shape.items:
-        before, after, what = getattr(old, item.field), getattr(new, item.field), item.what
-        if isinstance(what, Nested):
-            yield from _keys(before, after, what.shape) if what.how == "part" else ()
-        elif what.written and not what.restart:
-            yield item, what, before, after
-
-
-def _tables(old: Any, new: Any, shape: Shape) -> Iterator[tuple[str, Nested, Any, Any]]:
-    """The tables inside a table, those of its parts among them."""
-    for item in shape.items:
-        before, after, what = getattr(old, item.field), getattr(new, item.field), item.what
-        if isinstance(what, Nested) and what.how == "part":
-            yield from _tables(before, after, what.shape)
-        elif isinstance(what, Nested) and (shape.of, item.field) not in _TOLD_APART:
-            yield item.name, what, before, after
-
-
-def _plainly(edit: Edit) -> Edit:
-    return edit
-
-
-def _hiding(edit: Edit) -> Edit:
-    """What may be a password is told by its name alone."""
-    return Edit(edit.key, edit.old and HIDDEN, edit.new and HIDDEN)
-
-
-def _switch(table: object) -> str:
-    return "off" if table is None else "on"
-
-
-def _tell(item: Item, key: Key, value: Any) -> object:
-    """In words; None when it is not said."""
-    if value is None or isinstance(value, tuple):
-        return None if value is None else key.kind.tell(value)
-    unsaid = not item.spelled and item.usual is not None and value == item.usual()
-    return None if unsaid else key.kind.tell(value)
-
-
-def _told(name: str, old: object, new: object) -> Iterator[Edit]:
-    """A word, the items of a list, or the words of a table that differ."""
-    if isinstance(old, list) and isinstance(new, list):
-        yield from (Edit(name, item, None) for item in dict.fromkeys(old) if item not in new)
-        yield from (Edit(name, None, item) for item in dict.fromkeys(new) if item not in old)
-    elif isinstance(old, dict) and isinstance(new, dict):
-        for word in old | new:
-            yield from _told(f"{name}.{word}", old.get(word), new.get(word))
-    elif _word(old) != _word(new):
-        yield Edit(name, _word(old), _word(new))
-
-
-def _in_a_line(value: Any, shape: Shape) -> str:
-    """A table of a list: "bots (header User-Agent, value *curl*)"."""
-    table = table_of(value, shape)
-    said = {key: value for key, value in table.items() if value and key != "name"}
-    words = [f"{key} {' '.join(value) if isinstance(value, list) else _word(value)}" for key, value in said.items()]
-    return f"{table.get('name', '')} ({', '.join(words)})".lstrip()
-
-
-def _word(value: object) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return None if value is None else str(value)
-
-
 def _once(kind: Kind, old: Config, new: Config) -> Iterator[Change]:
     """A table that exists once, defaults included."""
-    yield from _changed(kind, "", _edits(getattr(old, kind), getattr(new, kind), _within(kind)))
+    yield from _changed(kind, "", edits(getattr(old, kind), getattr(new, kind), _within(kind)))
 
 
 def _within(name: str) -> Shape:
@@ -270,7 +166,7 @@ def _metrics(old: Metrics, new: Metrics) -> Iterator[Change]:
         yield from (Change("metrics", str(address), "removed") for address in (old.address,) if address is not None)
         yield from (Change("metrics", str(address), "added") for address in (new.address,) if address is not None)
     else:
-        yield from _changed("metrics", "", _edits(old, new, _within("metrics")))
+        yield from _changed("metrics", "", edits(old, new, _within("metrics")))
 
 
 def _matched(old: dict[str, T], new: dict[str, T]) -> Iterator[tuple[str, T | None, T | None]]:
@@ -289,11 +185,11 @@ def _listeners(old: tuple[Listen, ...], new: tuple[Listen, ...], touched: Collec
             yield Change("listener", name, "added" if before is None else "removed")
         else:
             notes = [*_listener_renewals(before, after, touched), *_relisted(before.addresses, after.addresses)]
-            yield from _changed("listener", name, _listener_edits(before, after), notes)
+            yield from _changed("listener", name, _listeneredits(before, after), notes)
 
 
-def _listener_edits(old: Listen, new: Listen) -> Iterator[Edit]:
-    yield from _edits(old, new, _within("listen"))
+def _listeneredits(old: Listen, new: Listen) -> Iterator[Edit]:
+    yield from edits(old, new, _within("listen"))
     yield from _certificates(*({str(pair.cert): _key(pair) for pair in side.certificates} for side in (old, new)))
 
 
@@ -305,7 +201,7 @@ def _certificates(old: dict[str, str], new: dict[str, str]) -> Iterator[Edit]:
     """Certificate to key, in order; one that replaces the only one is one edit, not three."""
     if len(old) == len(new) == 1 and old.keys() != new.keys():
         yield Edit("certificate", *old, *new)
-        yield from _told("key", next(iter(old.values())), next(iter(new.values())))
+        yield from told("key", next(iter(old.values())), next(iter(new.values())))
         return
     for cert, before, after in _matched(old, new):
         if before is None or after is None:
@@ -347,8 +243,8 @@ def _routes(old: tuple[Route, ...], new: tuple[Route, ...]) -> Iterator[Change]:
             yield Change("route", name, "removed", notes=_leads_to(was))
         else:
             place = [Edit("place", *places[name])] if name in places else []
-            edits = [*_edits(was, now, _within("route")), *place]
-            yield from _changed("route", name, edits, _relisted(was.filters.addresses, now.filters.addresses))
+            said = [*edits(was, now, _within("route")), *place]
+            yield from _changed("route", name, said, _relisted(was.filters.addresses, now.filters.addresses))
 
 
 def _leads_to(route: Route | None) -> tuple[str, ...]:
@@ -373,7 +269,7 @@ def _client_limits(old: tuple[ClientLimit, ...], new: tuple[ClientLimit, ...]) -
         if before is None or after is None:
             yield Change("client_limit", name, "added" if before is None else "removed")
         else:
-            yield from _changed("client_limit", name, _edits(before, after, _within("client_limit")))
+            yield from _changed("client_limit", name, edits(before, after, _within("client_limit")))
 
 
 # ---------------------------------------------------------------- pools
@@ -386,7 +282,7 @@ def _pools(old: tuple[Pool, ...], new: tuple[Pool, ...], touched: Collection[Pat
             yield Change("pool", name, "added" if before is None else "removed")
         else:
             yield from _changed(
-                "pool", name, _edits(before, after, _within("pool")), _pool_renewals(before.tls, after.tls, touched)
+                "pool", name, edits(before, after, _within("pool")), _pool_renewals(before.tls, after.tls, touched)
             )
         yield from _backends(name, *(() if pool is None else pool.backends for pool in (before, after)))
 
@@ -406,4 +302,4 @@ def _backends(pool: str, old: tuple[Backend, ...], new: tuple[Backend, ...]) -> 
         if before is None or after is None:
             yield Change("backend", name, "added" if before is None else "removed")
         else:
-            yield from _changed("backend", name, _edits(before, after, _BACKEND))
+            yield from _changed("backend", name, edits(before, after, _BACKEND))

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.balance.endpoints import unplaced
+from lbproxy.config.edits import Edit
 from lbproxy.config.model import Config, Listen, Pool, Process
-from lbproxy.config.plan import NOTHING, ONLY_BY_RESTART, Change, Edit, How, Plan, as_json, effective, lines, plan
+from lbproxy.config.plan import NOTHING, ONLY_BY_RESTART, Change, How, Plan, as_json, effective, lines, plan
 from tests.unit.config.alike import alike
 from tests.unit.config.text import LEAST, read, without_lines
 
