@@ -85,6 +85,8 @@ MANIFEST = "manifest" + SUFFIX + ".txt"
 FAILED = "failed:"
 """A manifest that starts with it tells only why nothing could be built."""
 
+MOST_NAMED = 3
+"""Changed sources that are told by name."""
 _PACKAGE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -95,6 +97,18 @@ class Form(NamedTuple):
     """Module -> compiled file; empty: plain Python."""
     why: str
     """Why it is plain Python; "" when it is not."""
+    changed: tuple[str, ...] = ()
+    """Sources that are no longer what was built, where that is why."""
+
+    @property
+    def stale(self) -> str:
+        """What to tell people whose edit made everything plain Python; "" when that is not the case."""
+        if not self.changed:
+            return ""
+        here = os.path.exists(os.path.join(os.path.dirname(_PACKAGE), "scripts", "compile"))
+        more = f" and {len(self.changed) - MOST_NAMED} more" if len(self.changed) > MOST_NAMED else ""
+        way_out = "scripts/compile builds anew" if here else "install it again to build anew"
+        return f"{', '.join(self.changed[:MOST_NAMED])}{more}; {way_out}"
 
 
 def sources() -> list[str]:
@@ -128,13 +142,19 @@ def form() -> Form:
             built = file.read()
         if built.startswith(FAILED):
             return Form({}, built.removeprefix(FAILED).strip())
-        if built != describe_sources():
-            return Form({}, "sources changed")
+        if built != (now := describe_sources()):
+            return Form({}, "sources changed", _differing(built.splitlines(), now.splitlines()))
     except FileNotFoundError:
         return Form({}, "not built")
     except OSError as error:
         return Form({}, error.strerror or str(error))
     return Form(dict.fromkeys(HOT, os.path.join(folder, LIBRARY)), "")
+
+
+def _differing(old: list[str], new: list[str]) -> tuple[str, ...]:
+    """The names of what two manifests do not agree about."""
+    lines = [*(line for line in new if line not in old), *(line for line in old if line not in new)]
+    return tuple(dict.fromkeys(line.partition(" ")[2] for line in lines))
 
 
 def describe() -> str:
@@ -148,7 +168,7 @@ def loaded() -> str:
 
 
 def _describe(form: Form) -> str:
-    return f"compiled: {len(form.paths)} modules" if form.paths else f"pure: {form.why}"
+    return f"compiled: {len(form.paths)} modules" if form.paths else f"pure: {form.why}{form.stale and ': '}{form.stale}"
 
 
 class Finder:

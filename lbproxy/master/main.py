@@ -18,7 +18,7 @@ from typing import Any
 
 from setproctitle import setproctitle
 
-from lbproxy import __version__
+from lbproxy import __version__, compiled
 from lbproxy.balance.ledger import Header, PickLock, Scalar, scalar_at
 from lbproxy.config.model import Config
 from lbproxy.config.plan import Plan, effective, lines, plan
@@ -39,7 +39,7 @@ from lbproxy.master.system.inherited import inherit
 from lbproxy.master.system.notify import Notifier
 from lbproxy.master.system.signals import TERMINATE, Signals, unblock
 from lbproxy.master.upgrade import Commands, Legacy, execute, take_over, trial
-from lbproxy.master.warnings import warn
+from lbproxy.master.warnings import plain_by_an_edit, warn
 from lbproxy.observe import log, standard
 from lbproxy.sandbox import kernel
 
@@ -165,7 +165,7 @@ class Master:
         config = resources.config
         self._selector.register(self.signals, selectors.EVENT_READ, self._on_signals)
         logger = log.get_logger()
-        warn(*self._shared.warnings, *resources.warnings())
+        warn(*plain_by_an_edit(compiled.form()), *self._shared.warnings, *resources.warnings())
         logger.info(
             "started",
             version=__version__,

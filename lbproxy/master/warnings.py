@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lbproxy.compiled import Form
 from lbproxy.errors import Complaint
 from lbproxy.observe import log
 
@@ -11,3 +12,8 @@ def warn(*about: Complaint | tuple[str, str]) -> None:
     for one in about:
         event, why = ("config.warning", str(one)) if isinstance(one, Complaint) else one
         log.get_logger().warning(event, why=why)
+
+
+def plain_by_an_edit(form: Form) -> list[tuple[str, str]]:
+    """The warning that the hot modules run as plain Python since somebody edited one, which costs more than anything else does."""
+    return [("compiled.stale", f"everything runs as plain Python, several times slower: {form.stale}")] if form.stale else []

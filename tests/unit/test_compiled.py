@@ -38,13 +38,13 @@ def build(package: Path, manifest: str | None = None) -> None:
 
 
 def test_nothing_built(package: Path) -> None:
-    assert compiled.form() == ({}, "not built")
+    assert compiled.form() == compiled.Form({}, "not built")
     assert compiled.describe() == "pure: not built"
 
 
 def test_a_build_of_these_sources_is_taken(package: Path) -> None:
     build(package)
-    paths, why = compiled.form()
+    paths, why, _ = compiled.form()
     assert why == ""
     assert tuple(paths) == compiled.HOT
     assert set(paths.values()) == {str(package / compiled.FOLDER / compiled.LIBRARY)}
@@ -58,7 +58,20 @@ def test_any_edit_makes_all_of_it_plain(package: Path, edited: str) -> None:
     times = path.stat()
     path.write_text(path.read_text() + "\n")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # the contents decide, not the time
-    assert compiled.form() == ({}, "sources changed")
+    assert compiled.form() == compiled.Form({}, "sources changed", (edited,))
+    assert compiled.describe().startswith(f"pure: sources changed: {edited}; ")
+
+
+def test_what_changed_is_told_with_the_way_out(package: Path) -> None:
+    """By name, as long as there are few; in a checkout scripts/compile builds, elsewhere an installation does."""
+    build(package)
+    for name in ("streams.py", "proxy/exchange.py", "net/engine.pxd", "net/wire.pyx", "net/strands.py"):
+        (package / name).write_text("")
+    assert compiled.form().stale.endswith(" and 2 more; install it again to build anew")
+    (package.parent / "scripts").mkdir()
+    (package.parent / "scripts/compile").touch()
+    assert compiled.form().stale.endswith("; scripts/compile builds anew")
+    assert compiled.Form({}, "not built").stale == ""
 
 
 def test_a_type_file_that_is_new_counts_as_an_edit(package: Path) -> None:
@@ -82,7 +95,7 @@ def test_a_build_that_failed_says_why(package: Path) -> None:
 def test_the_switch(package: Path, monkeypatch: pytest.MonkeyPatch, value: str, forced: bool) -> None:
     build(package)
     monkeypatch.setenv(compiled.SWITCH, value)
-    assert compiled.form() == ({}, compiled.SWITCH) if forced else compiled.form().paths
+    assert compiled.form() == compiled.Form({}, compiled.SWITCH) if forced else compiled.form().paths
 
 
 def test_the_finder_answers_for_hot_modules_alone_and_stays_with_its_choice(package: Path) -> None:
@@ -104,7 +117,7 @@ def test_modules_are_told_apart_in_one_library() -> None:
 
 def test_this_process_runs_what_is_said() -> None:
     """With the real package: compiled as a whole, or plain as a whole."""
-    paths, _ = compiled.form()
+    paths = compiled.form().paths
     for module in compiled.HOT:
         loaded = importlib.import_module(module).__file__
         assert loaded is not None

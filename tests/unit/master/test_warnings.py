@@ -6,9 +6,10 @@ import json
 
 import pytest
 
+from lbproxy.compiled import Form
 from lbproxy.config.model import Log
 from lbproxy.errors import Complaint
-from lbproxy.master.warnings import warn
+from lbproxy.master.warnings import plain_by_an_edit, warn
 from lbproxy.observe import log
 
 
@@ -21,3 +22,11 @@ def test_each_is_an_event(capfd: pytest.CaptureFixture[str]) -> None:
         ("user.ignored", "not root"),
         ("config.warning", "lb.toml:7: listen[0]: it expired (renew it)"),
     ]
+
+
+def test_an_edit_that_makes_everything_plain_is_told() -> None:
+    """With the file and the way out; who wanted plain Python, or could not build, hears nothing."""
+    [(event, why)] = plain_by_an_edit(Form({}, "sources changed", ("proxy/exchange.py",)))
+    assert event == "compiled.stale"
+    assert "proxy/exchange.py; scripts/compile builds anew" in why
+    assert plain_by_an_edit(Form({}, "LBPROXY_PURE")) == plain_by_an_edit(Form({"a": "b"}, "")) == []
