@@ -13,6 +13,7 @@ cdef class Lease:
     cdef long _requests
     cdef public str name
     cdef public object slot
+    cdef public object told
 
     cpdef take(self)
     cpdef release(self)

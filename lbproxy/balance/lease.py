@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SLOTS, PerSlot
+from lbproxy.balance.policy import Outcome
 
 _TO_REQUESTS = (PerSlot.REQUESTS - PerSlot.IN_FLIGHT) * SLOTS
+
+Told = Callable[[float, Outcome], None]
+"""policy.Ended of this backend."""
 
 
 class Lease:
@@ -14,7 +20,7 @@ class Lease:
     One object per backend serves all requests: what it needs to give back is the same for all of them.
     """
 
-    __slots__ = ("_cells", "_in_flight", "_live", "_requests", "backend", "failures", "name", "slot")
+    __slots__ = ("_cells", "_in_flight", "_live", "_requests", "backend", "failures", "name", "slot", "told")
 
     def __init__(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> None:
         self.backend = backend
@@ -22,6 +28,8 @@ class Lease:
         self.slot = backend.slot
         self.failures = failures
         """The cell that counts failed tries at this backend."""
+        self.told: Told | None = None
+        """The pool's policy, where it wants to know what becomes of its picks."""
         self._cells = cells
         self._in_flight = in_flight
         self._live = live

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lbproxy.balance.policy import Ground
 from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 
 
@@ -35,6 +36,8 @@ class LeastConnections:
 
     __slots__ = ("_smooth",)
 
+    ended = None
+
     def __init__(self, smooth: SmoothRoundRobin) -> None:
         self._smooth = smooth
 
@@ -42,3 +45,8 @@ class LeastConnections:
         """See Policy."""
         best = least_loaded(usable, loads, weights)
         return best[0] if len(best) == 1 else self._smooth.next(best, weights)
+
+
+def make(ground: Ground) -> LeastConnections:
+    """See policy.py."""
+    return LeastConnections(SmoothRoundRobin(ground.cells, ground.slots))

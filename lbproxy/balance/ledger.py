@@ -71,6 +71,7 @@ class SlotState(IntEnum):
     WHY = 12  # what its last check found (health/outcome.py), 0: nothing is wrong; writer: control
     NEXT_CHECK_MS = 13  # wall clock, milliseconds; 0: nobody knows; writer: control
     SPOKEN = 14  # a Spoken value, by its checks; writer: control
+    POLICY = 15  # what the pool's policy keeps of it, see policy.Ground; writer: any worker
 
 
 class Health(IntEnum):
@@ -236,8 +237,8 @@ def counted(count: int) -> int:
     return count if 0 < count < MOST_COUNTED else 0
 
 
-WORKERS_STATES = (SlotState.TIE, SlotState.TICKET, SlotState.ROTOR)
-"""Written by the holder of the pick lock."""
+WORKERS_STATES = (SlotState.TIE, SlotState.TICKET, SlotState.ROTOR, SlotState.POLICY)
+"""Written by the holder of the pick lock; the last one also without it."""
 CONTROLS_STATES = (
     SlotState.HEALTH,
     SlotState.HEALTH_SINCE_MS,

@@ -12,6 +12,7 @@ least connections among backends of equal weight that are all up, that no operat
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from operator import itemgetter
 
 from lbproxy.balance.backend import Backend
@@ -79,7 +80,7 @@ class Pool:
         policy: Policy | None = None,
         fail_open: int = 0,
     ) -> None:
-        """`child`: this worker's row in the ledger; `policy`: None for least connections; `fail_open`: see selection.py."""
+        """`child`: this worker's row in the ledger; `policy`: None for LeastConnections; `fail_open`: see selection.py."""
         self.name = name
         self._ledger = ledger
         self._cells = ledger.cells
@@ -108,10 +109,14 @@ class Pool:
             for backend, at in zip(self.backends, in_flight, strict=True)
         ]
         placing = policy or LeastConnections(SmoothRoundRobin(ledger.cells, slots))
+        if (ended := placing.ended) is not None:
+            for index, lease in enumerate(self._leases):
+                lease.told = partial(ended, index)
         self._selection = Selection(backends, placing, ledger.cells, self._fail_open)
         alike = {(backend.weight > 0, backend.weight, backend.tier, backend.max_connections) for backend in backends}
         quick = NATIVE or len(slots) <= FEW
-        self._everyday = quick and not self.keyed and policy is None and alike == {(True, backends[0].weight, backends[0].tier, 0)}
+        unasked = quick and not self.keyed and type(placing) is LeastConnections
+        self._everyday = unasked and alike == {(True, backends[0].weight, backends[0].tier, 0)}
         self._readers: dict[int, Callable[[memoryview], tuple[int, ...]]] = {}
 
     def _lease(self, backend: Backend, cells: memoryview, in_flight: int, live: int, failures: int) -> Lease:

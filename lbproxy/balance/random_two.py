@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from lbproxy.balance.policy import Ground
+
 
 class RandomTwo:
     """See policy.Policy."""
 
     __slots__ = ("_chance",)
+
+    ended = None
 
     def __init__(self, chance: Callable[[], float]) -> None:
         """`chance`: uniform in 0 <= chance < 1."""
@@ -46,3 +50,8 @@ def draw(left: float, among: Sequence[int], weights: Sequence[int], but: int) ->
                 return index
             last = index
     return last  # floating point's last bit
+
+
+def make(ground: Ground) -> RandomTwo:
+    """See policy.py."""
+    return RandomTwo(ground.chance)

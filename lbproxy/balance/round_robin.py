@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lbproxy.balance.policy import Ground
 from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 
 
 class RoundRobin:
     """See policy.Policy."""
+
+    ended = None
 
     def __init__(self, smooth: SmoothRoundRobin) -> None:
         self._smooth = smooth
@@ -16,3 +19,8 @@ class RoundRobin:
     def choose(self, usable: Sequence[int], loads: Sequence[int], weights: Sequence[int]) -> int:
         """See Policy."""
         return self._smooth.next(usable, weights)
+
+
+def make(ground: Ground) -> RoundRobin:
+    """See policy.py."""
+    return RoundRobin(SmoothRoundRobin(ground.cells, ground.slots))

@@ -21,6 +21,10 @@ from array import array
 from collections.abc import Sequence
 from hashlib import blake2b
 
+from lbproxy.balance.least_connections import LeastConnections
+from lbproxy.balance.policy import Ground
+from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
+
 BOUND = (5, 4)
 """A backend takes up to 5/4 of its share (and always at least one request)."""
 POINTS = 64
@@ -152,3 +156,8 @@ def _first_from(points: memoryview[int], count: int, place: int) -> int:
         else:
             high = middle
     return low if low < count else 0
+
+
+def make(ground: Ground) -> LeastConnections:
+    """See policy.py. It places requests that do not say their source; a Ring places the others (keyed_pool.py)."""
+    return LeastConnections(SmoothRoundRobin(ground.cells, ground.slots))

@@ -2,6 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+
+class Policy(NamedTuple):
+    """One of BALANCE."""
+
+    module: str
+    """In lbproxy/balance; it has a function `make`, see balance/policy.py there."""
+    about: str
+
+
+BALANCE = {
+    "least_conn": Policy("least_connections", "the fewest requests in progress, measured by weight"),
+    "round_robin": Policy("round_robin", "everybody in turn, by weight"),
+    "random_two": Policy("random_two", "the idler of two that chance picks"),
+    "source_hash": Policy("source_hash", "the same source to the same backend, see hash"),
+    "least_time": Policy("least_time", "the smallest product of requests in progress and mean time to an answer's head, by weight"),
+}
+"""The words of a pool's `balance`, each with the file that it stands for."""
+
 TOLERABLE = {
     "bare_lf": "lines that end with LF alone: in the head, around chunks, in trailers",
     "field_lines": "lines of the head that are no fields are dropped, and blanks in front of a colon",

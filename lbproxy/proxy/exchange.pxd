@@ -57,7 +57,7 @@ cdef class Exchange:
         answer=ResponseHead, body=RequestBody, clean=bint, destination=Destination, downstream=Downstream, head_bytes=bytes,
         known=KnownHead, stream=Stream, out=bytes
     )
-    cdef _converse(self, Upstream upstream)
+    cdef _converse(self, Upstream upstream, Lease lease)
     @cython.locals(downstream=Downstream, body=RequestBody, now=double)
     cdef _pass_on(self, Upstream upstream, ResponseHead answer, bytes out, bint clean)
     @cython.locals(sink=Sink, silence=double)

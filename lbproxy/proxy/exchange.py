@@ -10,6 +10,7 @@ from __future__ import annotations
 from lbproxy.balance.lease import Lease
 from lbproxy.balance.ledger import SLOTS, PerSlot
 from lbproxy.balance.pick_result import ASK, Unavailable
+from lbproxy.balance.policy import Outcome
 from lbproxy.balance.pool import Pool
 from lbproxy.errors import ClientGone, ClientStalled, ConnectionLost, RequestError, StreamError, TimedOut, UpstreamError
 from lbproxy.http.endless import endless, unbuffered
@@ -203,7 +204,7 @@ class Exchange:
                     upstream = self._kept(lease, pool)
                 if upstream is None:
                     upstream = self._dial(lease, pool)
-                self._converse(upstream)
+                self._converse(upstream, lease)
                 return None
             except UpstreamError as error:
                 failure, verdict = error, self._judge(error, upstream, pool)
@@ -219,6 +220,8 @@ class Exchange:
                 reuse = False
                 continue
             self._service.counters.note_failure(failure.kind, lease.slot)
+            if lease.told is not None:
+                lease.told(self._service.clock() - self._leased, Outcome.FAILED)
             self._status, self._reason = failure.status, failure.reason
             if verdict is Verdict.GIVE_UP:
                 self._refuse(failure.status, failure.reason)
@@ -266,7 +269,7 @@ class Exchange:
 
     # ---------------------------------------------------------------- the conversation
 
-    def _converse(self, upstream: Upstream) -> None:
+    def _converse(self, upstream: Upstream, lease: Lease) -> None:
         """Send the request, pass the answer on. Raises UpstreamError while nothing was passed on, later SourceFailed."""
         stream, destination, downstream = upstream.stream, self._destination, self._downstream
         stream.write_stall = destination.write_stall
@@ -296,6 +299,8 @@ class Exchange:
                 known = interim.carry(upstream, known, self._heads)
                 answer, out = known.head, known.out
                 if answer.status == 101:
+                    if lease.told is not None:
+                        lease.told(self._service.clock() - self._leased, Outcome.ANSWERED)
                     self._tunnel(upstream, answer)
                     return
                 clean = not interim.closes
@@ -305,6 +310,8 @@ class Exchange:
             if answer.status >= 500:
                 self._service.counters.note_answer(answer.status, upstream.backend.slot)
         self._answered = self._service.clock()
+        if lease.told is not None and not pumping:  # how long the client took for its body is not the backend's
+            lease.told(self._answered - self._leased, Outcome.ANSWERED if answer.status < 500 else Outcome.ERROR)
         self._status, self._reason = answer.status, ""  # an earlier try's failure is told by `tries`
         self._pass_on(upstream, answer, out, clean)
 

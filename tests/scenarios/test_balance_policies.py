@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 from tests.conftest import Stage
@@ -30,6 +35,45 @@ def test_round_robin_over_all_workers(stage: Stage) -> None:
     counted = Counter(name_of(stage.client(proxy)) for _ in range(12))
     assert counted == {"app0": 4, "app1": 4, "app2": 4}
     assert_books_close(proxy)
+
+
+def test_least_time_leaves_the_slow_one_alone(stage: Stage) -> None:
+    """Once its time is known, to whichever worker; what one worker learnt the other goes by."""
+    fast = stage.app("fast")
+    with slow_server() as slow:
+        proxy = stage.proxy(fast.address, slow, workers=2, app={"balance": "least_time"})
+        proxy.wait_up(fast.address, slow)
+        asked = [name_of(stage.client(proxy)) for _ in range(40)]
+    assert asked.count("slow") in (1, 2), "each worker may ask it before the first answer is there"
+    assert_books_close(proxy)
+
+
+@contextmanager
+def slow_server() -> Iterator[str]:
+    """A backend that thinks for a while: its address."""
+
+    class Slow(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:  # http.server's word
+            time.sleep(1.0)  # as long as it takes; the other one is done in milliseconds
+            body = b'{"name": "slow"}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nobody reads it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_the_same_source_to_the_same_backend(stage: Stage) -> None:

@@ -16,13 +16,10 @@ from lbproxy.config.model.health import Health, Outlier
 from lbproxy.config.model.listeners import KEY_MODE, KEY_MODE_ABOUT
 from lbproxy.config.model.timeouts import NearTimeouts
 from lbproxy.config.units import parse_backend_address
-from lbproxy.config.vocabulary import FAILURES, TOLERABLE
+from lbproxy.config.vocabulary import BALANCE, FAILURES, TOLERABLE
 
 MOST_IN_MEMORY = 256 * MIB
 """Of one body: each of thousands may take so much."""
-BALANCE = ("least_conn", "round_robin", "random_two", "source_hash")
-"""The policies there are."""
-
 _ADDRESS = Kind(
     "address",
     parse_backend_address,
@@ -141,8 +138,7 @@ class Pool:
     balance: str = key(
         choice(*BALANCE),
         "least_conn",
-        'the fewest requests in progress, measured by weight; or "round_robin", "random_two" (the idler of two that chance picks), '
-        '"source_hash" (the same source to the same backend)',
+        "; ".join(f"{name}: {policy.about}" for name, policy in BALANCE.items()),
         example="random_two",
     )
     tls: PoolTls | None = table_or_none(

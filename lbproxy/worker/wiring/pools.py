@@ -6,16 +6,14 @@ import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from lbproxy.balance import policies
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.keyed_pool import KeyedPool
 from lbproxy.balance.ledger import Ledger, PickLock
-from lbproxy.balance.policy import Policy
+from lbproxy.balance.policy import Ground, Policy
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.queued_pool import QueuedPool
-from lbproxy.balance.random_two import RandomTwo
-from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.shared_queue import SharedQueue
-from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 from lbproxy.balance.source_hash import Ring
 from lbproxy.balance.sticky import Words
 from lbproxy.config import model
@@ -68,13 +66,8 @@ def set_backends(made: Pools, settings: model.Pool, backends: Sequence[Backend],
         admission.backends_moved(_affinity(settings, backends, ledger) or Affinity())
 
 
-def _policy(name: str, ledger: Ledger, backends: Sequence[Backend]) -> Policy | None:
-    """None for least connections, which is also how source_hash places requests that do not say their source."""
-    if name == "round_robin":
-        return RoundRobin(SmoothRoundRobin(ledger.cells, [backend.slot for backend in backends]))
-    if name == "random_two":
-        return RandomTwo(random.random)
-    return None
+def _policy(name: str, ledger: Ledger, backends: Sequence[Backend]) -> Policy:
+    return policies.make(name, Ground(ledger.cells, [backend.slot for backend in backends], random.random))
 
 
 def _affinity(settings: model.Pool, backends: Sequence[Backend], ledger: Ledger) -> Affinity | None:

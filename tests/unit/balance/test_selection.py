@@ -22,6 +22,8 @@ SOURCE = number_of(b"192.0.2.11")
 class First:
     """A policy that takes the first, and remembers who was offered."""
 
+    ended = None
+
     def __init__(self) -> None:
         self.offered: list[int] = []
         self.weights: list[int] = []

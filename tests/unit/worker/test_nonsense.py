@@ -15,6 +15,7 @@ from lbproxy.balance.ledger import (
     COUNT_ROW_CELLS,
     RETIRED,
     WHOLE_SIZE,
+    WORKERS_STATES,
     Header,
     Health,
     Ledger,
@@ -28,14 +29,13 @@ from lbproxy.balance.ledger import (
     state_at,
 )
 from lbproxy.balance.pick_result import Unavailable
-from lbproxy.balance.policy import Policy
+from lbproxy.balance.policies import make
+from lbproxy.balance.policy import Ground, Outcome
 from lbproxy.balance.pool import Pool
 from lbproxy.balance.queued_pool import QueuedPool
-from lbproxy.balance.random_two import RandomTwo
-from lbproxy.balance.round_robin import RoundRobin
 from lbproxy.balance.selection import Preference
 from lbproxy.balance.shared_queue import SharedQueue
-from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
+from lbproxy.config.vocabulary import BALANCE
 from lbproxy.filter.counts import CountTable
 from lbproxy.filter.rates import SPAN, RateTable
 from lbproxy.observe.metrics import exposition
@@ -83,8 +83,8 @@ def house() -> House:
         ledger.open_row(child)
     for at in range(3):
         ledger.cells[state_at(SlotState.HEALTH, at)] = Health.UP
-    in_turn = RoundRobin(SmoothRoundRobin(ledger.cells, [0, 1, 2]))
-    policies: list[Policy | None] = [None, in_turn, RandomTwo(random.Random(1).random)]
+    ground = Ground(ledger.cells, [0, 1, 2], random.Random(1).random)
+    policies = [make(name, ground) for name in BALANCE]
     pools = [Pool("app", some, ledger, lock, GOOD, policy, 50) for policy in policies for some in (backends, alike)]
     line = SharedQueue(ledger, GOOD, 0, 10, lambda: 0.0)
     queueing = QueuedPool("app", backends, ledger, lock, GOOD, None, 50, line, lambda child: None)
@@ -130,7 +130,7 @@ def test_whatever_stands_in_the_ledger(written: list[tuple[int, int]]) -> None:
 @given(WRITES)
 def test_healthy_backends_are_found_whatever_a_worker_writes(written: list[tuple[int, int]]) -> None:
     """It has its row and the slots of turns and tickets, and no more: a pool without limits always has somebody to give."""
-    owned = {state_at(state, at) for state in (SlotState.TIE, SlotState.TICKET, SlotState.ROTOR) for at in range(3)}
+    owned = {state_at(state, at) for state in WORKERS_STATES for at in range(3)}
     row = range(scalar_at(BAD, 0), scalar_at(BAD + 1, 0))
     scene = SHARED
     for at in range(3):
@@ -143,6 +143,8 @@ def test_healthy_backends_are_found_whatever_a_worker_writes(written: list[tuple
     for pool in scene.pools:
         lease = pool.pick()
         assert isinstance(lease, Lease)
+        if lease.told is not None:
+            lease.told(0.1, Outcome.ANSWERED)
         lease.release()
 
 

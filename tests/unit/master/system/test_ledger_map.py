@@ -12,6 +12,7 @@ import pytest
 
 from lbproxy.balance.ledger import (
     WHOLE_SIZE,
+    WORKERS_STATES,
     Header,
     Ledger,
     PerSlot,
@@ -61,7 +62,7 @@ def writes(*cells: int) -> Callable[[Ledger], None]:
 def test_a_worker_writes_its_row_and_what_all_share() -> None:
     """Counts, the state of turns and queues, rates, and what its clients have under way."""
     assert not dies_of(writes(scalar_at(MINE, Scalar.REQUESTS), cell_at(MINE, PerSlot.RETRYING, 1023)))
-    assert not dies_of(writes(*(state_at(state, 5) for state in (SlotState.TIE, SlotState.TICKET, SlotState.ROTOR))))
+    assert not dies_of(writes(*(state_at(state, 5) for state in WORKERS_STATES)))
 
     def count(ledger: Ledger) -> None:
         ledger.rates[0] = ledger.rates[-1] = 1
