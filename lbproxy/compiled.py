@@ -1,4 +1,4 @@
-"""Which form of the hot modules runs: compiled by Cython where they were built, plain Python otherwise. Nobody else asks.
+"""The form in which the hot modules run: compiled by Cython where they were built, plain Python otherwise. Nobody else asks.
 
 Theory of operation. `setup.py` compiles the modules of HOT from the very .py files that stand here, typed by the .pxd beside them.
 (What only C can say stands in a .pyx, which is compiled instead of the .py beside it: net/wire, which decides nothing.) The results

@@ -19,7 +19,7 @@ class LbproxyError(Exception):
 
 
 class Line(int):
-    """A line of an included file: a number that knows which. (A bare number is a line of the configuration file itself.)"""
+    """A line of an included file: a number that knows which. A bare number is a line of the configuration file itself."""
 
     file: str
 
@@ -77,12 +77,12 @@ class ConfigError(LbproxyError):
 
 
 class StartError(LbproxyError):
-    """lbproxy cannot start (exit code 1): port in use, no right to bind, a worker that dies at start."""
+    """Raised when lbproxy cannot start (exit code 1): port in use, no right to bind, a worker that dies at start."""
 
 
 class NotYet(StartError):
-    """lbproxy cannot start now (exit code 75, EX_TEMPFAIL of sysexits.h), and may in a moment, with nothing changed by anybody: the
-    network is not up, name servers do not answer. Whoever supervises it should try again."""
+    """Raised when lbproxy cannot start now (exit code 75, EX_TEMPFAIL of sysexits.h), and may in a moment, with nothing changed by
+    anybody: the network is not up, name servers do not answer. Whoever supervises it should try again."""
 
 
 # ---------------------------------------------------------------- the name servers' fault

@@ -18,7 +18,7 @@ HINT = "pip install 'lbproxy[regex]'"
 
 
 class Unavailable(Exception):
-    """google-re2 is not installed."""
+    """Raised when google-re2 is needed and not installed."""
 
 
 class Malformed(Exception):

@@ -1,4 +1,4 @@
-"""What can be worked out again is remembered within a number of bytes, never within a number of things.
+"""Memory for what can be worked out again, bounded by a number of bytes, never by a number of things.
 
 What a peer sends decides how large a thing is: so many values, or addresses, or heads "at most" is as much memory as a peer likes.
 Memories that are filled by peers therefore draw on a budget. When it is used up, all that draw on it begin anew: that costs whoever

@@ -120,7 +120,7 @@ class Stream:
 
 
 class Dialer(Protocol):
-    """Opens connections to backends."""
+    """Opens connections to backends, by TCP or with TLS."""
 
     def dial(self, ip: str, port: int, pool: str, host: str, patience: float) -> Stream:
         """Connect (and shake hands when `pool` re-encrypts, `host` being the server name) within `patience` seconds; how long

@@ -401,6 +401,34 @@ def test_public_names_are_documented() -> None:
     assert not faults, "no docstring:\n" + "\n".join(faults)
 
 
+_RELATIVE = re.compile(
+    r"(What|Which|Who|Whose|Whom|When|Where|Why|How|Whether|That|If|As|Is|May|Has|Have|Does|Do|Can|Are|Of|From|By|For|To|In|Into|With)\b"
+)
+
+
+def test_module_docstrings_open_with_what_the_module_is() -> None:
+    """A noun of the field first, not a relative clause, a question, or a word that leans on the file's name."""
+    faults = []
+    for path in source_files("lbproxy"):
+        says = ast.get_docstring(tree_of(path)) or ""
+        if not says or _RELATIVE.match(says) or (says[0].islower() and not says.startswith("lbproxy")):
+            faults.append(f"{path.relative_to(ROOT)}: {says.splitlines()[0] if says else 'nothing'}")
+    assert not faults, "\n".join(faults)
+
+
+def test_class_docstrings_are_sentences() -> None:
+    """At least five words with a capital at the beginning and a period at the end, not "One pool's." or "See above."."""
+    faults = []
+    for path in source_files("lbproxy"):
+        for node in ast.walk(tree_of(path)):
+            if not isinstance(node, ast.ClassDef) or (says := ast.get_docstring(node)) is None:
+                continue
+            whole = len(says.split()) >= 5 and says.endswith((".", '."')) and not says[0].islower()
+            if not whole or re.match(r"(Of|See|By)\b", says):
+                faults.append(f"{path.relative_to(ROOT)}:{node.lineno}: {says.splitlines()[0]}")
+    assert not faults, "\n".join(faults)
+
+
 def _has_logic(path: Path) -> bool:
     return any(isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) for node in ast.walk(tree_of(path)))
 

@@ -45,7 +45,7 @@ BOUNDS = {
     "balance.source_hash._circles": CONFIG,
     "balance.source_hash._weights": CONFIG,
     "control.endpoints._made": "one entry for each path that is served",
-    "control.evidence._pools": CONFIG,
+    "control.outlier_watch._pools": CONFIG,
     "control.visitors._there": "by metrics.connections",
     "control.watch._greenlets": SLOTS,
     "control.watch._probers": SLOTS,

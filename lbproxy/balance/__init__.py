@@ -1,1 +1,1 @@
-"""Who gets the next request: policies over the shared ledger. Pure."""
+"""The choice of who gets the next request: policies over the shared ledger. Pure."""

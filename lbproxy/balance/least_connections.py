@@ -32,7 +32,7 @@ def least_loaded(usable: Sequence[int], loads: Sequence[int], weights: Sequence[
 
 
 class LeastConnections:
-    """See policy.Policy."""
+    """The policy (policy.Policy) that chooses the least loaded of all, in turn where loads are equal."""
 
     __slots__ = ("_smooth",)
 

@@ -98,7 +98,7 @@ _SPOKEN = frozenset(map(int, Spoken))
 
 
 class Admin(IntEnum):
-    """The two commonest orders."""
+    """The two commonest orders of an operator, as SlotState.ADMIN has them."""
 
     ENABLED = 0
     DRAINED = 1

@@ -1,4 +1,4 @@
-"""What a pick comes to beside a backend's index: the numbers that stand for "nobody", and what they are told as.
+"""The results of a pick other than a backend's index: the numbers that stand for "nobody", and what they are told as.
 
 Inside balance/ a pick is a number, so that compiled it stays one: 0 and above is the index of a backend, below is one of these.
 """

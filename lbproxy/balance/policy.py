@@ -1,4 +1,4 @@
-"""What a policy is: given who may take a request, say who does; and, where it wants to know, what became of the request.
+"""The interface of a policy: given who may take a request, say who does; and, where it wants to know, what became of the request.
 
 A policy is one file with a class of this interface and a function `make`, and one line in `BALANCE` of config/vocabulary.py, by
 which policies.py finds it, and configuration, example and reference know its name.

@@ -12,7 +12,7 @@ from lbproxy.balance.policy import Ground
 
 
 class RandomTwo:
-    """See policy.Policy."""
+    """The policy (policy.Policy) that chooses the less loaded of two that chance picks."""
 
     __slots__ = ("_chance",)
 

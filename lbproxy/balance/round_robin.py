@@ -9,7 +9,7 @@ from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 
 
 class RoundRobin:
-    """See policy.Policy."""
+    """The policy (policy.Policy) that takes everybody in turn, whatever they have to do."""
 
     ended = None
 

@@ -60,7 +60,7 @@ NO_PREFERENCE = Preference()
 
 
 class Selection:
-    """Of one pool in one worker."""
+    """Decides which backend of a pool takes a request; one for each pool in each worker."""
 
     __slots__ = (
         "_able",

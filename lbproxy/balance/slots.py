@@ -1,4 +1,4 @@
-"""Which slot of the ledger belongs to which backend, or listener.
+"""The assignment of the ledger's slots to backends and listeners.
 
 One that stays over a reload keeps its slot, and so its counts and its health. One that goes away keeps it too, in case it
 comes back, until the slots run out: then the one that went away first gives way. Slots that a living generation still counts in
@@ -15,7 +15,7 @@ from lbproxy.errors import StartError
 
 
 class Assignment(NamedTuple):
-    """What `SlotTable.assign` decided."""
+    """What `SlotTable.assign` has decided for each identity."""
 
     slots: dict[str, int]
     """By identity (Backend.identity)."""

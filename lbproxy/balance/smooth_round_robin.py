@@ -1,4 +1,4 @@
-"""Whose turn is it: smooth weighted round robin, continued by whichever process picks next.
+"""Smooth weighted round robin, continued by whichever process picks next.
 
 Every candidate gains its weight, the richest is chosen and pays the gains of all: with weights 3, 1, 1 the turns are a b a c a, not
 a a a b c. The running weights stand in the ledger (SlotState.TIE), so that all workers walk one round together.

@@ -26,7 +26,7 @@ _FAR_ENOUGH = 1000
 
 
 class Rounds:
-    """Turns of one process."""
+    """Gives out the turns of a split to the requests of one process."""
 
     __slots__ = ("_current", "_total", "_weights")
 

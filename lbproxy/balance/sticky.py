@@ -1,4 +1,4 @@
-"""What a sticky cookie says: a backend, in a word that only we can make and that tells nobody else anything.
+"""The values of sticky cookies: a backend, in a word that only we can make and that tells nobody else anything.
 
 The word is a MAC of the backend's identity under a secret of ours. So a client can neither choose a backend whose word it was not
 given nor learn addresses, and a word of a backend that is gone, or of another secret, means nothing.
@@ -15,7 +15,7 @@ WORD_BYTES = 16
 
 
 class Words:
-    """Of one pool's backends."""
+    """The words that stand for one pool's backends in cookies."""
 
     def __init__(self, secret: bytes, identities: Sequence[str]) -> None:
         self._words = [_word(secret, identity) for identity in identities]

@@ -1,4 +1,4 @@
-"""What the options of several verbs have in common."""
+"""Options that several verbs have in common."""
 
 from __future__ import annotations
 

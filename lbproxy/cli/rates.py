@@ -1,4 +1,4 @@
-"""What happened between two status answers, as lines for a terminal. Pure.
+"""Rates: what happened between two status answers, as lines for a terminal. Pure.
 
 As in table.py nothing is relied on: a master of another version leaves things out, a restarted one begins its counts anew.
 """

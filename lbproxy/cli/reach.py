@@ -42,7 +42,7 @@ class Unreachable(StartError):
 
 
 class NobodyThere(Unreachable):
-    """No control socket is named, or nobody listens on it. (A process may live all the same: see `living_pid`.)"""
+    """No control socket is named, or nobody listens on it. A process may live all the same: see `living_pid`."""
 
 
 class Place(NamedTuple):

@@ -1,4 +1,4 @@
-"""What stands behind one key, where it is more than a number or a text: addresses, networks, rates. Imports nothing of ours."""
+"""Values of single keys that are more than a number or a text: addresses, networks, rates. Imports nothing of ours."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Rate(NamedTuple):
 
 
 class Hsts(NamedTuple):
-    """Strict-Transport-Security (RFC 6797)."""
+    """The value of Strict-Transport-Security (RFC 6797); times are in seconds."""
 
     max_age: int = -1  # seconds; 0 makes browsers forget; -1: the field is not sent
     subdomains: bool = False

@@ -1,4 +1,4 @@
-"""What is wrong only when the parts are seen together: addresses twice, routes never reached, too much of something."""
+"""Complaints about what is wrong only in the parts together: addresses twice, routes never reached, too much of something."""
 
 from __future__ import annotations
 

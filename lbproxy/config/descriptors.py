@@ -1,4 +1,4 @@
-"""What connections cost in open files."""
+"""The cost of connections in open files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between two values of one table, key by key, in the words of the file: "health.interval 2s -> 5s"."""
+"""Differences between two values of one table, key by key, in the words of the file: "health.interval 2s -> 5s"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""conf/example.toml: every key there is, with its default or an example, and the sentence of its declaration.
+"""The maker of conf/example.toml: every key there is, with its default or an example, and the sentence of its declaration.
 
 `BLOCKS` are the tables in the order of the file. Each shows what it says itself and every key of its table that no block before it
 showed and that fits in: what the key needs is there, what it excludes is not. A key that fits nowhere makes a test fail; it wants a

@@ -1,4 +1,4 @@
-"""What header fields' keys accept: names and values of rules, Strict-Transport-Security, names of telltales.
+"""The values that header fields' keys accept: names and values of rules, Strict-Transport-Security, names of telltales.
 
 What may not be touched is refused here, with the reason: where a message ends and how a connection goes on is not said twice.
 """

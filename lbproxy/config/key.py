@@ -1,4 +1,4 @@
-"""What a key of the configuration is declared by: a field of a dataclass in model/, with `key` or one of its kin as its default.
+"""The declaration of a key of the configuration: a field of a dataclass in model/, with `key` or one of its kin as its default.
 
     body_idle: float = key(DURATION, 30.0, "the next piece of a body, either way")
 
@@ -29,7 +29,7 @@ NOTHING: Mapping[str, object] = {}
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key."""
+    """The declaration of one key of the configuration."""
 
     kind: Kind[Any]
     about: str

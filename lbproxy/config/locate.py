@@ -1,4 +1,4 @@
-"""Which line of a TOML text says what.
+"""The lines of a TOML text, and what each says.
 
 `tomllib` gives values without places, and a complaint without its line makes a person search. So after `tomllib` has accepted a
 text, this scanner walks over it a second time and notes where every table, key, list item and key of an inline table begins.

@@ -1,4 +1,4 @@
-"""Which routes moved: two orders of the same names, told as the fewest moves from one to the other.
+"""Routes that moved: two orders of the same names, told as the fewest moves from one to the other.
 
 What stays is a longest common subsequence, which for two orders of the same names is a longest rise of the places that the names
 of one order have in the other. Where there are several (when two neighbours swap, either may be said to have moved), the choice is

@@ -31,7 +31,7 @@ MOST_FILES = 1000
 
 
 class Part(NamedTuple):
-    """One file."""
+    """One file that the configuration is made of."""
 
     source: str
     lines: Lines

@@ -1,4 +1,4 @@
-"""What a reload changes: the running `Config` beside a new one.
+"""The plan of a reload, what it changes: the running `Config` beside a new one.
 
 Both are written in the words of the file first (emit.py: "30s", not 30.0) and compared by those words, each part by the name that
 people know it by: a listener by its address, a route by host and path, a pool by its name, a backend as the ledger names it. Lines,

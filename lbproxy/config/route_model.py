@@ -1,4 +1,4 @@
-"""What a route may say about which requests it is for, where these go, and what becomes of their paths, as typed values.
+"""The typed values of a route: which requests it is for, where these go, and what becomes of their paths.
 
 A part of the configuration (model.py), apart from it because routes say so much more than anything else. Every value is immutable.
 """
@@ -61,7 +61,7 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Respond:
-    """A fixed answer."""
+    """The fixed answer of a route, without any backend."""
 
     status: int = 200
     body: str = ""
@@ -70,7 +70,7 @@ class Respond:
 
 @dataclass(frozen=True, slots=True)
 class PathRules:
-    """strip_prefix, add_prefix, replace_prefix; paths without a slash at their end, "" where nothing is said."""
+    """The keys strip_prefix, add_prefix and replace_prefix; paths without a slash at their end, "" where nothing is said."""
 
     strip: str = ""
     add: str = ""

@@ -1,4 +1,4 @@
-"""What `lbproxy init` prints: a configuration to start from. It passes `check` as it stands, so it names no other file."""
+"""The text that `lbproxy init` prints: a configuration to start from. It passes `check` as it stands, so it names no other file."""
 
 STARTER = """\
 # lbproxy: a configuration to start from.

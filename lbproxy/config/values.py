@@ -1,4 +1,4 @@
-"""What a single key accepts: choices, numbers within bounds, host names, URL paths, files. Each raises `Refused`."""
+"""The values that a single key accepts: choices, numbers within bounds, host names, URL paths, files. Each raises `Refused`."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Policy(NamedTuple):
-    """One of BALANCE."""
+    """One policy of BALANCE, by name."""
 
     module: str
     """In lbproxy/balance; it has a function `make`, see balance/policy.py there."""

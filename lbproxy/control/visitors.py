@@ -1,4 +1,4 @@
-"""Who is connected to the metrics port, and who gives way when there are too many.
+"""The visitors of the metrics port, and who of them gives way when there are too many.
 
 Whoever only connects must not keep the others from asking: a handful of silent connections, renewed now and then, would be a whole
 fleet taken out of service by its own health checks. So nobody waits outside. When all places are taken, the one gives way that has

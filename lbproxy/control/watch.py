@@ -1,4 +1,4 @@
-"""Who is probed, and of whom evidence is taken: the backends of all pools, as they come and go with their names' addresses."""
+"""The watch over the backends of all pools, which are probed and compared, as they come and go with their names' addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the throw-away backends answer, by the first part of the path."""
+"""The answers of the throw-away backends, by the first part of the path."""
 
 from __future__ import annotations
 

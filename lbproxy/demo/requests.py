@@ -34,7 +34,7 @@ class BadRequest(Exception):
 
 
 class Request(NamedTuple):
-    """A head, understood."""
+    """The head of a request, taken apart."""
 
     method: str
     target: str
@@ -105,7 +105,7 @@ def _body_length(request: Request) -> int | None:
 
 
 class Exchange:
-    """One request being answered."""
+    """One request that is being answered, and the body that it brings."""
 
     def __init__(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, who: str, number: int) -> None:
         self.request = request

@@ -21,7 +21,7 @@ _SITE = 64
 
 
 class Client(NamedTuple):
-    """An address."""
+    """The IP address of a client: its family, and the address as a number."""
 
     version: int  # 4 | 6
     number: int

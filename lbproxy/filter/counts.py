@@ -1,4 +1,4 @@
-"""How much each client has under way, over all processes: requests at a route, connections at a listener.
+"""Counts of what each client has under way, over all processes: requests at a route, connections at a listener.
 
 Each worker counts its own clients in a row of its own, in sets like those of the rates (rates.py), and readers add the rows up. A
 worker that dies takes its row with it (the master clears it), so nothing stays counted that nobody works on any more. A place with
@@ -17,7 +17,7 @@ ALONE = -2
 
 
 class CountTable:
-    """One worker's view."""
+    """The table of counts as one worker sees it: it writes its own row and reads all."""
 
     __slots__ = ("_alone", "_cells", "_mine", "_row", "_sets")
 

@@ -1,4 +1,4 @@
-"""Where a client's numbers stand in the shared tables.
+"""Keys: where a client's numbers stand in the shared tables.
 
 A place and a tag come out of a keyed hash. The key is drawn at start and never leaves this machine, so nobody can work out which
 addresses share a place with his own, or with a victim's.

@@ -56,7 +56,7 @@ class Refused(NamedTuple):
 
 
 class Limiter:
-    """One limit's clients."""
+    """Holds the clients of one limit to its rate and its count, over all workers."""
 
     __slots__ = ("_burst", "_concurrency", "_interval", "_keys", "_memory")
 

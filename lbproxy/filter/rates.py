@@ -1,4 +1,4 @@
-"""How often each client came, over all processes: a token bucket per client in a shared table of fixed size.
+"""The rates at which clients come, over all processes: a token bucket per client in a shared table of fixed size.
 
 Theory of operation. A bucket is one number, the *due* time at which it would be full again (the "theoretical arrival time" of GCRA,
 ITU-T I.371): every request admitted moves it on by the interval that a token takes, and a request is refused when the bucket would

@@ -1,1 +1,1 @@
-"""Is a backend fit: outcomes of probes, rise and fall, when to probe next. Pure."""
+"""A backend's fitness: outcomes of probes, rise and fall, outliers, when to probe next. Pure."""

@@ -1,4 +1,4 @@
-"""What a probe found, named by the layer that failed."""
+"""The outcomes of a probe, named by the layer that failed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Outcome(Enum):
 
 
 class Finding(NamedTuple):
-    """One probe's result."""
+    """The result of one probe, and what it says about it."""
 
     outcome: Outcome
     detail: str = ""

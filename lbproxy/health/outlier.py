@@ -38,7 +38,7 @@ class OutlierState(IntEnum):
 
 
 class Rules(NamedTuple):
-    """[pool.NAME.outlier]"""
+    """The settings of [pool.NAME.outlier]; times are in seconds."""
 
     consecutive: int = 5
     rate: int = 50
@@ -53,7 +53,7 @@ class Rules(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """Of one backend since ever; only differences matter."""
+    """Counts of one backend's answers since ever; only differences matter."""
 
     done: int
     """Tries that ended and were not given up by the client."""
@@ -71,7 +71,7 @@ class Counts(NamedTuple):
 
 
 class OutlierChange(NamedTuple):
-    """A backend's state changed."""
+    """The state of a backend has changed, and why."""
 
     backend: int
     """Its index."""

@@ -1,4 +1,4 @@
-"""When to probe next. Clock readings and randomness come in as arguments; seconds throughout.
+"""The schedule of probes. Clock readings and randomness come in as arguments; seconds throughout.
 
 All backends are probed from one process: probes at the same instant would make it late for itself, and machines that restart
 together would probe a shared backend in step. So the first probes are spread, and each interval is varied a little.

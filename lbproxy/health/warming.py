@@ -1,4 +1,4 @@
-"""How much of its weight a backend gets while it warms up after an outage: caches are cold, pools of connections empty. Pure."""
+"""Slow start: the share of its weight that a backend gets after an outage, while caches and pools of connections fill. Pure."""
 
 from __future__ import annotations
 

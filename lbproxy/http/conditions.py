@@ -1,4 +1,4 @@
-"""Which requests a route is for beyond its host and path: [route.match].
+"""Conditions of a route beyond its host and path: [route.match].
 
 A condition is met if any reading of the request meets it. A field that stands there twice, or whose values somebody joined to a
 list, has all of these values; a name that stands in the query several times has each of its values (query.py). So a route that is
@@ -93,7 +93,7 @@ class _Patterns:
 
 
 class Conditions:
-    """Of one route, all of which a request must meet."""
+    """The conditions of one route, all of which a request must meet."""
 
     __slots__ = ("_fields", "_glob", "_methods", "_query", "_regex")
 

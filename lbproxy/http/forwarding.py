@@ -1,4 +1,4 @@
-"""What is taken off a message and what is put on before it goes to the other side.
+"""Forwarding: what is taken off a message and what is put on before it goes to the other side.
 
 Theirs comes off before ours goes on: a client cannot forge X-Forwarded-For or X-Real-IP, nor use Connection to make the backend's
 proxy headers disappear (RFC 9110 7.6.1 lets a sender nominate any field; Host, authentication, framing and forwarding fields are

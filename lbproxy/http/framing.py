@@ -1,4 +1,4 @@
-"""Where a body ends: one function a direction, step by step in the order of RFC 9112 6.3.
+"""The framing of bodies, where each ends: one function a direction, step by step in the order of RFC 9112 6.3.
 
 What the standard merely allows a recipient to repair is refused here.
 """

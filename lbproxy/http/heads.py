@@ -50,7 +50,7 @@ class KnownHead:
 
 
 class ResponseHeads:
-    """Of a worker, or of one of its places that has rules of its own."""
+    """The response heads that are remembered, of a worker or of one of its destinations that has rules of its own."""
 
     __slots__ = ("_budget", "_edits", "_known", "_max_fields", "tolerance", "via")
 

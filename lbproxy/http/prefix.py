@@ -58,7 +58,7 @@ def under(path: bytes, prefix: bytes) -> bool:
 
 
 class Prefix:
-    """Of one route. Knows nothing of single requests."""
+    """Changes the paths of one route's requests, and leads those of its answers back. Knows nothing of single requests."""
 
     __slots__ = ("_hosts", "_names", "back", "front")
 

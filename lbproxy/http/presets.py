@@ -1,4 +1,4 @@
-"""What security_headers and hsts mean in field lines.
+"""The presets security_headers and hsts as field lines.
 
 A preset's fields go onto responses that do not have them: the application knows better. HSTS is said over TLS only (RFC 6797 7.2),
 and also in lbproxy's own answers, since a client believes it in whatever answer it comes (8.1).

@@ -1,4 +1,4 @@
-"""What a query says, for routes that look at it. Nothing here changes a message.
+"""The parameters of a query, for routes that look at it. Nothing here changes a message.
 
 There is no standard for queries, only habits, and the habits differ: some take "+" for a blank, some take ";" for "&", some the
 first value of a name, some the last. Whoever looks is therefore given every value that some reader may see, so that no spelling

@@ -1,4 +1,4 @@
-"""Where a route's `redirect` sends a client: a text with placeholders, filled in per request.
+"""The target of a route's `redirect`: a text with placeholders, filled in per request.
 
 The text is checked where it is read (config): its host is written there, or is the one that was asked, and nothing that a client
 chooses stands where it could become one. What is filled in keeps that so: a path begins with one slash, and what stands behind the
@@ -42,7 +42,7 @@ class _Piece(NamedTuple):
 
 
 class RedirectTarget:
-    """Of one route."""
+    """The target of one route's redirect, ready to be filled in."""
 
     __slots__ = ("_first", "_fragment", "_keeps_query", "_pieces", "_prefix")
 

@@ -1,4 +1,4 @@
-"""What a route refuses by what a request says: its method, path and fields.
+"""Rules by which a route refuses requests for what they say: method, path and fields.
 
 Patterns are texts with stars ("/wp-*", "*curl*"), not regular expressions: Python's `re` backtracks, so that one careless pattern
 and one long field could hold up a worker for minutes. A star stands for any bytes, also none, slashes included; the work is one

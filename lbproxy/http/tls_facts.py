@@ -1,4 +1,4 @@
-"""What is known of a client's TLS connection, for header rules that tell backends."""
+"""Facts about a client's TLS connection, for header rules that tell backends."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _MOST_STATE = 8 * 512
 
 
 class Trace(NamedTuple):
-    """Lower-case hexadecimal digits."""
+    """The trace that a request belongs to; ids are lower-case hexadecimal digits."""
 
     trace_id: str
     span_id: str

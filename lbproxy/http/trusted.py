@@ -1,4 +1,4 @@
-"""What a trusted proxy says about a request: who sent it, by which scheme, to which port.
+"""The word of trusted proxies about a request: who sent it, by which scheme, to which port.
 
 A chain of proxies is read from the nearest one outwards: the first address that is no trusted proxy's is the client's.
 X-Forwarded-For tells it, else Forwarded (RFC 7239), else X-Real-IP, and its members are read as gateways really write them: with a

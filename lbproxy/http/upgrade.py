@@ -1,4 +1,4 @@
-"""Which requests may ask a backend to switch protocols (RFC 9110 7.8), and which 101 means that it did.
+"""Upgrades (RFC 9110 7.8): the requests that may ask a backend to switch protocols, and the 101 that means that it did.
 
 After a 101 this proxy reads nothing any more, so whoever gets one from a backend by other means than a real switch has smuggled: it
 speaks HTTP with the backend past every rule of ours. Hence:

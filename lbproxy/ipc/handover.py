@@ -1,4 +1,5 @@
-"""What a child inherits from the master at fork: everything that needs privileges, files or names, already opened and resolved."""
+"""The handover from the master to a child at fork: everything that needs privileges, files or names, already opened and
+resolved."""
 
 from __future__ import annotations
 

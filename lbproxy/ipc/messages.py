@@ -1,4 +1,4 @@
-"""What master and children say to each other: a fixed schema, checked on arrival.
+"""The messages between master and children: a fixed schema, checked on arrival.
 
 Children are unprivileged and talk to hostile bytes all day; the master may be root. So a frame is small, its fields are typed and
 bounded, unknown kinds and fields are refused, and nothing in it is ever executed or unpickled. The wire form is in codec.py.

@@ -1,5 +1,5 @@
-"""What `control` learns of names, acted on: the ledger gets slots for new addresses, every generation new backends, every child
-the news. No fork, no reload.
+"""Addresses that `control` has learned, acted on: the ledger gets slots for new addresses, every generation new backends, every
+child the news. No fork, no reload.
 
 `control` only says what a name server said; it is unprivileged and may be taken over. So here it is checked that the name is one of
 ours and that the addresses are addresses, in the form that control itself makes. What it can do with a lie is what the name server
@@ -40,7 +40,7 @@ class _Use(NamedTuple):
 
 
 class _Move(NamedTuple):
-    """What became of one."""
+    """The backends that one use of a name has gained and lost."""
 
     use: _Use
     there: list[Endpoint]
@@ -49,7 +49,7 @@ class _Move(NamedTuple):
 
 
 class Names:
-    """One master's."""
+    """Acts on new addresses for all living generations of one master."""
 
     def __init__(
         self,

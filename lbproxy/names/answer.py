@@ -1,5 +1,5 @@
-"""What came of asking for a name, made fit for use: no address that no backend can have, in an order that does not rotate, and not
-too many.
+"""The answer to a question for a name, made fit for use: no address that no backend can have, in an order that does not rotate, and
+not too many.
 
 Answers are foreign bytes. An address that means "this host", "everybody" or "nobody" is left out, whoever says it; an IPv4 address
 in IPv6 clothes counts as what it is. Private and loopback addresses pass: that is where backends are.

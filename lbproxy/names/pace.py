@@ -1,4 +1,4 @@
-"""When to ask for a name again.
+"""The pace of questions: when to ask for a name again.
 
 After an answer: when its time to live is over, but not before FLOOR and not after CEILING, whatever a name server says; spread
 over a tenth of it, so that many names, and many lbproxies, do not ask in step. After a failure: soon, then less and less often.

@@ -35,8 +35,8 @@ _REASONS = {
 
 
 class BackendDialer:
-    """See streams.Dialer. `contexts`: by pool name, for pools that re-encrypt, with the server name to verify (None: the
-    host's)."""
+    """Opens connections to backends over TCP, TLS and Unix sockets (streams.Dialer). `contexts`: by pool name, for pools that
+    re-encrypt, with the server name to verify (None: the host's)."""
 
     def __init__(
         self,

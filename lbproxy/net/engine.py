@@ -1,4 +1,4 @@
-"""What TLS does to the bytes of one connection, between the socket and the stream, by nothing but Python's own `ssl`.
+"""The TLS engine of one connection, between the socket and the stream, by nothing but Python's own `ssl`.
 
 This is the form that works everywhere. Where wire.py is compiled and finds the OpenSSL that `ssl` uses, an engine of its own takes
 this one's place (wire.pyx), which does the same without the memory buffers between. Neither decides anything: floods, ends and

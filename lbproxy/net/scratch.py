@@ -48,7 +48,7 @@ class _Job:
 
 
 class ScratchFile:
-    """See streams.Scratch."""
+    """The scratch file of one worker (streams.Scratch), which a thread reads and writes."""
 
     def __init__(self, fd: int) -> None:
         """Takes over `fd`."""

@@ -1,4 +1,5 @@
-"""What the kernel tells of a TCP connection's progress: how much the peer's kernel has acknowledged, and how much it has not."""
+"""TCP_INFO, the kernel's word on a TCP connection's progress: how much the peer's kernel has acknowledged, and how much it has
+not."""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ EARLY_LIMIT = 16 * 1024
 
 
 class TcpStream(Stream):
-    """See streams.Stream. `write_stall`: seconds without progress after which a write is given up."""
+    """A TCP or Unix connection as a stream (streams.Stream). `write_stall`: seconds without progress after which a write is given
+    up."""
 
     __slots__ = (
         "_arrivals",

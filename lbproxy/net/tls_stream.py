@@ -40,7 +40,7 @@ class SaidNothing(ConnectionLost):
 
 
 class TlsStream(TcpStream):
-    """See streams.Stream; `handshake` comes first."""
+    """A TLS connection as a stream (streams.Stream); `handshake` comes first."""
 
     __slots__ = ("_engine",)
 

@@ -1,4 +1,4 @@
-"""What a turn of the event loop may spend on those who bring much; the others go first.
+"""The work budget: what a turn of the event loop may spend on those who bring much; the others go first.
 
 Theory of operation. A turn of the loop serves whoever has input, in the order of its coming, and looks for more when all are
 served. So a turn lasts as long as everybody's work together, and a newcomer waits for two or three of them: fifty clients whose
@@ -66,7 +66,7 @@ class PutOff(Protocol):
 
 
 class WorkBudget:
-    """One worker's."""
+    """The budget of one worker's event loop, and the queue of streams that were put off."""
 
     __slots__ = (
         "_alert",

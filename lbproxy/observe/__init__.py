@@ -1,1 +1,1 @@
-"""What people get to see: log events, access lines, metrics, process facts."""
+"""Everything that people get to see: log events, access lines, metrics, process facts."""

@@ -28,7 +28,7 @@ Event = MutableMapping[str, Any]
 
 
 class _Stderr:
-    """structlog's idea of a logger: a method per level that takes the finished line."""
+    """What structlog takes for a logger: a method per level that takes the finished line."""
 
     def __init__(self, *_: object) -> None:
         pass

@@ -65,7 +65,7 @@ def drain_all(seconds: float) -> None:
 
 
 class _Raw(io.RawIOBase):
-    """What print() writes to."""
+    """The raw file behind print(), which hands on what is written to an Outlet."""
 
     def __init__(self, to: Outlet) -> None:
         self._to = to

@@ -23,7 +23,7 @@ class Admitted(NamedTuple):
 
 
 class Admission:
-    """One pool's."""
+    """Places the requests of one keyed or queued pool."""
 
     def __init__(self, pool: KeyedPool, affinity: Affinity, queue: Queue | None = None) -> None:
         self._pool = pool

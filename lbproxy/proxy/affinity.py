@@ -1,4 +1,4 @@
-"""Where a request belongs, by what it says: its source (hashed) or the cookie that its client was given.
+"""Affinity: where a request belongs by what it says, its source (hashed) or the cookie that its client was given.
 
 A pool may have both: who comes without a cookie is placed by its source, and then stays by its cookie.
 """
@@ -17,7 +17,7 @@ from lbproxy.proxy.retry import repeatable
 
 
 class Source(NamedTuple):
-    """What is hashed."""
+    """The part of a request that is hashed to place it."""
 
     kind: str  # "address" | "header" | "cookie"
     name: bytes = b""
@@ -33,7 +33,7 @@ class Source(NamedTuple):
 
 
 class Sticky:
-    """A pool's sticky cookie."""
+    """The settings of a pool's sticky cookie, and its words."""
 
     def __init__(self, name: str, words: Words, same_site: str, max_age: int) -> None:
         """`max_age`: seconds; 0 for as long as the browser runs."""
@@ -58,7 +58,7 @@ class Sticky:
 
 
 class Affinity:
-    """One pool's."""
+    """Tells where a request belongs among the backends of one pool."""
 
     def __init__(self, source: Source | None = None, ring: Ring | None = None, sticky: Sticky | None = None) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""Where an answer goes whose pool buffers answers: its backend is free as soon as it has said everything.
+"""The buffered answer, of pools that buffer answers: its backend is free as soon as it has said everything.
 
 Theory of operation. The exchange writes here what it reads from the backend, and waits only when memory and file are full. A strand
 of its own gives it to the client, piece by piece and from the first piece on: buffering delays nothing. When the backend has said
@@ -24,7 +24,7 @@ class _Stopped(BaseException):
 
 
 class Buffered(Sink):
-    """One answer's."""
+    """Takes one answer whole before its client gets it."""
 
     __slots__ = (
         "_begun", "_downstream", "_head", "_interrupt", "_last", "_over", "_parked", "_spool", "_strand", "_told", "_waits",

@@ -54,7 +54,7 @@ _IDLE, _HEAD, _EXCHANGE, _CLOSED = State
 
 
 class ClientConnection(H1Downstream):
-    """See above. Owner of the client's stream."""
+    """One connection of a client: reads heads off its stream, which it owns, and serves one request after another."""
 
     __slots__ = (
         "_about",

@@ -1,4 +1,4 @@
-"""Where the requests of a route go, and what is special about them.
+"""The destination of a route's requests: where they go, and what is special about them.
 
 What a route wants of its requests beyond a pool hangs here, None where nothing was configured: the everyday request pays one test.
 """

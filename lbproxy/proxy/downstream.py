@@ -20,7 +20,7 @@ NO_REDIRECT = -1
 
 
 class Downstream(Sink):
-    """See above."""
+    """What a request's exchange knows of the client that sent it, and how it answers."""
 
     __slots__ = (
         "begun",

@@ -1,4 +1,4 @@
-"""What a route refuses before any backend is asked, in this order: addresses, methods, rules, and limits per client.
+"""The filters of a route, before any backend is asked, in this order: addresses, methods, rules, and limits per client.
 
 The client is the peer, or whom it speaks for when it is one of trusted_proxies (http/trusted.py). One who is unknown because a
 trusted proxy wrote no address for him passes no rule about addresses, and counts as the last one on the way who is known. A request
@@ -46,7 +46,7 @@ _NOTHING = Held()
 
 
 class Filters:
-    """Of one route in one worker."""
+    """Refuses requests of one route, in one worker, before any backend is asked."""
 
     __slots__ = ("_addresses", "_allow", "_budget", "_cells", "_child", "_clock", "_known", "_limiters", "_methods", "_rules")
 

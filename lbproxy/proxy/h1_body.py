@@ -10,7 +10,7 @@ from lbproxy.streams import Stream
 
 
 class H1Body(BodySource):
-    """See BodySource."""
+    """The source of a body that comes over HTTP/1 (BodySource)."""
 
     __slots__ = ("_decoder",)
 

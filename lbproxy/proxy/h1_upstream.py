@@ -16,7 +16,7 @@ from lbproxy.streams import Stream
 
 
 class H1Upstream(Upstream):
-    """See Upstream."""
+    """A connection to a backend that speaks HTTP/1 (Upstream)."""
 
     __slots__ = ("_behind", "_body", "_chunked", "_clock", "_last_head", "_pool")
 

@@ -49,7 +49,7 @@ class _Over(BaseException):
 
 
 class H2Connection(Downstream):
-    """See above. Owner of the client's stream, and the engine's receiver."""
+    """One HTTP/2 connection of a client: owner of its stream, and the engine's receiver."""
 
     __slots__ = (
         "_about", "_about_head", "_draining", "_ending", "_floods", "_fresh", "_idle_since", "_idle_until", "_key",

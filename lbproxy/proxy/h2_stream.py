@@ -42,7 +42,8 @@ class Carrier(Protocol):
 
 
 class H2Stream(Stream):
-    """See above; made for each request, and known to the connection as long as the request is served."""
+    """One HTTP/2 stream as an exchange sees it; made for each request, and known to the connection as long as the request is
+    served."""
 
     __slots__ = ("_carrier", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left", "number")
 

@@ -19,7 +19,7 @@ RATE = 4 * 1024
 
 
 class Interim:
-    """Of one try."""
+    """Passes on the interim responses (1xx) of one try."""
 
     __slots__ = ("_downstream", "_head", "_patience", "closes")
 

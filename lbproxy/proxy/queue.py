@@ -24,7 +24,7 @@ TOO_LATE = Unavailable("queue_timeout")
 
 
 class Waiting:
-    """One request in line."""
+    """One request that waits in a queue, and its greenlet."""
 
     __slots__ = ("answer", "deadline", "parked", "preference", "strand")
 

@@ -67,7 +67,7 @@ class BodySource:
 
 
 class RequestBody:
-    """One request's body."""
+    """The body of one request, taken from its source and passed on to the backend."""
 
     __slots__ = (
         "_body_idle",

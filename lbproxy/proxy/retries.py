@@ -34,7 +34,7 @@ _DEFAULTS = model.Pool("", ())
 
 
 class Retries:
-    """One worker's."""
+    """Counts the further tries of one worker's requests against the budgets of pools."""
 
     def __init__(
         self,

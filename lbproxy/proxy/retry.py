@@ -1,4 +1,4 @@
-"""May this request be tried again? Pure.
+"""The rule of second tries: may this request be tried again? Pure.
 
 A second try is safe when the first cannot have had an effect, or when an effect twice is the same as once:
 

@@ -1,4 +1,4 @@
-"""What a destination does to header fields: a Rewriter of each destination, a Rewriting of each request, from the rules in http/.
+"""The rewriting of header fields: a Rewriter of each destination, a Rewriting of each request, from the rules in http/.
 
 Theory of operation. What can be known before a request comes is folded into a few objects (http/edits.py); of what is left, the
 most is remembered: a destination's response heads by their bytes (http/heads.py), the last request head of a connection beside what
@@ -63,7 +63,7 @@ def everyday_heads(max_fields: int, budget: Budget | None = None) -> ResponseHea
 
 
 class Rewriter:
-    """Of one destination or several in one worker."""
+    """Rewrites the heads of one destination, or of several that want the same, in one worker."""
 
     __slots__ = (
         "_ids",
@@ -139,7 +139,7 @@ def _request_edits(folded: Folded, sends_id: bool, sends_trace: bool) -> Request
 
 
 class Rewriting:
-    """Of one request, over all its tries."""
+    """Rewrites the heads of one request and its answers, over all its tries."""
 
     __slots__ = ("_forwarder", "_head", "_id_line", "_led", "_request_id", "_rewriter", "_trace", "heads", "speaks")
 

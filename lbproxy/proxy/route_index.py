@@ -23,7 +23,7 @@ LAST = 2**62
 
 
 class Entry(Generic[Target]):
-    """One route."""
+    """One route as the index has it."""
 
     __slots__ = ("conditions", "exact", "order", "prefix", "route", "target")
 
@@ -38,7 +38,7 @@ class Entry(Generic[Target]):
 
 
 class _Node(Generic[Target]):
-    """Where some prefix ends."""
+    """The point in a tree of paths where some prefix ends."""
 
     __slots__ = ("below", "children", "here")
 

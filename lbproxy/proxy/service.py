@@ -1,4 +1,4 @@
-"""What all client connections of a worker share: routes, pools, connections to backends, counters, the access log."""
+"""The service that all client connections of a worker share: routes, pools, connections to backends, counters, the access log."""
 
 from __future__ import annotations
 

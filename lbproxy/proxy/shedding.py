@@ -20,7 +20,7 @@ SPARED = 1.0
 
 
 class Sheddable(Protocol):
-    """A client's connection."""
+    """A client's connection that may be closed to make room."""
 
     def idle_since(self) -> float:
         """Monotonic seconds; NEVER (infinite) while it is at work."""

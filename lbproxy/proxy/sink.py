@@ -1,4 +1,4 @@
-"""Where an answer goes: its client, or what stands between (a buffer, later a step that changes it).
+"""The sink of an answer, where it goes: its client, or what stands between (a buffer, later a step that changes it).
 
 An answer is either `whole`, or it has a beginning, pieces and an end. Its head comes as ResponseHead, for whoever lays it out anew,
 and as `out`, the lines of HTTP/1 that it was laid out in once and that are the same bytes each time a backend repeats itself.

@@ -1,4 +1,4 @@
-"""How long a request may take as a whole, where its route says so (`timeouts.request`)."""
+"""The limit on how long a request may take as a whole, where its route has one (`timeouts.request`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Which HTTP a backend speaks, asked when nothing of it was heard yet and a body without a length is on its way to it.
+"""The version of HTTP that a backend speaks, asked when nothing of it was heard yet and a body without a length is on its way to
+it.
 
 OPTIONS with an asterisk changes nothing and is a "ping" by its definition (RFC 9110 9.3.7). Whatever the answer is, it begins with
 the version. It is asked on a connection of its own, which closes: servers differ about what follows their answer.

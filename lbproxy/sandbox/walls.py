@@ -1,4 +1,4 @@
-"""Which walls are built around which process, and the words for those that stand."""
+"""The walls around each process, and the words for those that stand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DNS = 53
 
 
 class Needs(NamedTuple):
-    """Of one process."""
+    """What one process needs in spite of the walls around it."""
 
     ports: frozenset[int]
     """TCP ports that it connects to."""

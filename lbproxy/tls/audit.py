@@ -1,4 +1,4 @@
-"""What is wrong with the certificate, key and authority files of a configuration: everything, at once, in words to act on.
+"""The audit of a configuration's certificate, key and authority files: all that is wrong, at once, in words to act on.
 
 Each file is taken through the questions in the order in which a person would fix them: is it there, may we read it, is it what it
 should be, do the two belong together, is it strong enough. Whether a pair can be used is asked of OpenSSL, on a scratch context,

@@ -1,4 +1,4 @@
-"""Whose certificates a listener takes, told to clients in the handshake (RFC 8446 4.2.4, RFC 5246 7.4.4).
+"""The authorities whose certificates a listener takes, told to clients in the handshake (RFC 8446 4.2.4, RFC 5246 7.4.4).
 
 Browsers show those of their certificates that fit, and programs with several choose by it: without the names they guess, or send
 none. Python's `ssl` has no word for it, so OpenSSL itself is asked, in the library that `ssl` has loaded. The `SSL_CTX *` is the

@@ -39,7 +39,7 @@ class Piece(NamedTuple):
 
 
 class KeyStore:
-    """One generation's. `close` it."""
+    """The keys of one generation, in memory of their own. `close` it."""
 
     def __init__(self, descriptor: int = -1) -> None:
         """`descriptor`: of one that another process filled; it is ours from now on."""

@@ -1,4 +1,4 @@
-"""Which TLS we are willing to speak, by the names people know from Mozilla's server-side TLS guidelines.
+"""Profiles of the TLS we are willing to speak, by the names people know from Mozilla's server-side TLS guidelines.
 
 https://wiki.mozilla.org/Security/Server_Side_TLS, guidelines 5.7. One departure: the three DHE suites of "intermediate" are left
 out. They only serve clients without elliptic curves (our minimum of TLS 1.2 leaves none over that matter), and a server that offers

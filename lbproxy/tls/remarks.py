@@ -1,4 +1,4 @@
-"""What the operator should know about certificates, and nothing that keeps lbproxy from serving.
+"""Remarks about certificates: what the operator should know, and nothing that keeps lbproxy from serving.
 
 A date is no mistake in a file. Yesterday the same file was good; and when the clock is wrong, as on machines that boot without a
 battery, all of them are. Whoever refused to start over one certificate would stop the traffic of all the others, and would not take

@@ -1,4 +1,4 @@
-"""Which certificate a client gets: by the name it asks for (SNI, RFC 6066 section 3).
+"""The choice of a client's certificate by the name it asks for (SNI, RFC 6066 section 3).
 
 The listener's own, *outer* context accepts every connection and carries the session-ticket keys; a chosen certificate's context
 only lends its certificate to the handshake. So tickets stay good whichever certificate is shown and however often it is replaced.

@@ -11,7 +11,7 @@ TOO_SLOW = "the log is too far behind"
 
 
 class AccessLosses:
-    """Of one worker."""
+    """Counts and tells the access lines that one worker has lost."""
 
     def __init__(self, writer: LogWriter, count: Callable[[int], None], noisy: Noisy) -> None:
         """`count` adds to the metric."""

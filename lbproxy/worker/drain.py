@@ -1,4 +1,4 @@
-"""How a worker ends without losing anybody: what is asked of each connection while it drains, and when patience is over.
+"""The drain of a worker, which ends without losing anybody: what is asked of each connection, and when patience is over.
 
 Theory of operation. Three kinds of connections, each with its own limit, all counted from the first Drain:
 

@@ -1,4 +1,4 @@
-"""What is refused before any backend is asked: addresses, rates and counts per client, methods, sizes, [[route.refuse]]."""
+"""All that is refused before any backend is asked: addresses, rates and counts per client, methods, sizes, [[route.refuse]]."""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ _KEPT = ListOf(
 
 @dataclass(frozen=True, slots=True)
 class HeaderRules:
-    """request_headers or response_headers: what comes loses the names of `remove` and `set`, what is left has the beginning of its
-    values replaced by `replace`, then `set` and `add` are put on."""
+    """The tables request_headers and response_headers: what comes loses the names of `remove` and `set`, what is left has the
+    beginning of its values replaced by `replace`, then `set` and `add` are put on."""
 
     set: tuple[tuple[str, str], ...] = key(
         _set(of_requests=False),

@@ -1,4 +1,4 @@
-"""What is known of backends: [pool.NAME.health] checks them, [pool.NAME.outlier] looks at what requests meet."""
+"""The tables about backends' health: [pool.NAME.health] checks them, [pool.NAME.outlier] looks at what requests meet."""
 
 from __future__ import annotations
 

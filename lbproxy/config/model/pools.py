@@ -121,7 +121,7 @@ def _buffers(pool: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """[pool.NAME]"""
+    """The table [pool.NAME]: backends that serve the same."""
 
     name: str
     backends: tuple[Backend, ...] = field(

@@ -1,4 +1,4 @@
-"""What holds for lbproxy as a whole: [proxy], [log], [limits], [metrics]."""
+"""The tables that hold for lbproxy as a whole: [proxy], [log], [limits], [metrics]."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _HEADERS_FOR_ALL = {
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """[proxy]"""
+    """The table [proxy], about lbproxy as a whole."""
 
     workers: int = key(
         _WORKERS,
@@ -159,7 +159,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """[log]"""
+    """The table [log], about events and access lines."""
 
     level: str = key(choice("debug", "info", "warning", "error"), "info", '"debug", "info", "warning", "error": events on stderr')
     format: str = key(
@@ -173,7 +173,7 @@ _SERVED = {"address": "127.0.0.1:9180"}
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """[limits]"""
+    """The table [limits], about what a client may make a worker hold."""
 
     head: int = key(size(1024, MIB), 32 * KIB, "request line and headers", example="64KiB")
     request_line: int = key(size(256, MIB), 8 * KIB, "the request line alone", example="4KiB")
@@ -189,7 +189,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """[metrics]"""
+    """The table [metrics], about the port for scrapers and people."""
 
     address: Address | None = key(_ADDRESS, None, "default: not served")
     hosts: tuple[str, ...] = key(

@@ -1,4 +1,4 @@
-"""How long: [timeouts], and the nearer ones of pools and routes."""
+"""The time-outs: [timeouts], and the nearer ones of pools and routes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What is refused before any backend is asked: files of networks; what holds between the keys of limits and of [[route.refuse]]."""
+"""Rules of what is refused before any backend is asked: files of networks; what holds between the keys of limits and of
+[[route.refuse]]."""
 
 from __future__ import annotations
 

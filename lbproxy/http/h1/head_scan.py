@@ -1,4 +1,4 @@
-"""Whether bytes that are here can still become a response head, asked while more of them come.
+"""A look at the first bytes of a response, while more of them come: can they still become a head?
 
 A device that ends its lines with LF alone, or a server of another protocol, never sends the empty line that is waited for. So what
 has come is followed through the grammar of RFC 9112 4 and 5, each byte once, and the first that fits nowhere tells what is wrong.
@@ -45,7 +45,7 @@ _STAGES = {
 
 
 class HeadScan:
-    """Of one head."""
+    """Looks at the bytes of one head as they come."""
 
     __slots__ = ("_at", "_stage")
 

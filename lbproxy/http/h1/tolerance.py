@@ -32,7 +32,7 @@ _HIGH = re.compile(rb"(HTTP/1\.[01] )([6-9])")
 
 
 class Tolerance:
-    """Of one pool."""
+    """Mends the faults of answers that one pool tolerates."""
 
     __slots__ = ("_high", "_words", "chunks", "line_feeds")
 

@@ -1,4 +1,4 @@
-"""What a peer may send so often and no oftener: frames that cost us more than they cost their sender.
+"""Limits on frames that cost us more than they cost their sender: a peer may send them so often and no oftener.
 
 Each kind has an amount that may come at once, and one that comes back per second. Some kinds are part of an honest dialogue, as
 often as there is something to talk about: who is being sent a body at full speed opens windows and measures the line with PING

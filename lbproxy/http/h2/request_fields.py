@@ -47,7 +47,7 @@ def malformed(reason: str, detail: str) -> RequestError:
 
 
 class RequestFields:
-    """One connection's requests."""
+    """Makes heads of the field blocks of one connection's requests."""
 
     __slots__ = (
         "_authority", "_backslash", "_ended", "_fields", "_head", "_known", "_last", "_lines",

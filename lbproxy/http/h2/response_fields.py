@@ -24,7 +24,7 @@ _DROPPED = frozenset(HOP_BY_HOP)
 
 
 class ResponseFields:
-    """Of a process."""
+    """Makes field lists of the response heads of one process."""
 
     __slots__ = ("_budget", "_known")
 

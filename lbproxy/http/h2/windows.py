@@ -1,4 +1,4 @@
-"""How much of a body is held, in either direction, and how large the windows are that let it come.
+"""Flow control: how much of a body is held, in either direction, and how large the windows are that let it come.
 
 What came and was not taken by the backend is held by us: so a peer's window is a promise of memory. A connection that does
 nothing promises the least that there is (64 KiB, RFC 9113 6.9.2), a stream that somebody reads faster than it comes gets

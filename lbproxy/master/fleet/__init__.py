@@ -1,1 +1,1 @@
-"""Which children should live, and what to do about those that do not: the decisions of the master. Pure: events in, actions out."""
+"""The decisions of the master: which children should live, and what to do about those that do not. Pure: events in, actions out."""

@@ -1,4 +1,4 @@
-"""What happens to the fleet (events), and what the fleet wants done about it (actions). Values only."""
+"""Events, which happen to the fleet, and actions, which the fleet wants done about them. Values only."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class SpawnFailed(NamedTuple):
 
 
 class Said(NamedTuple):
-    """A child's message."""
+    """A message of a child has come over its pipe."""
 
     row: int
     message: Message

@@ -1,4 +1,5 @@
-"""What the master decides: which children should live, and what to do about those that do not. Pure: (event, now) in, actions out.
+"""The fleet decides for the master: which children should live, and what to do about those that do not. Pure: (event, now) in,
+actions out.
 
 The nouns:
 

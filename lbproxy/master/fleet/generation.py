@@ -24,7 +24,7 @@ LIVED = 5.0
 
 
 class Stage(Enum):
-    """Of a generation."""
+    """The stage of a generation's life."""
 
     STARTING = "starting"
     SERVING = "serving"
@@ -133,7 +133,7 @@ class Generation:
 
 @dataclass(slots=True)
 class Stop:
-    """How this lbproxy ends."""
+    """The end of this lbproxy: why, with which exit code, and how long it is waited for."""
 
     code: int
     reason: str

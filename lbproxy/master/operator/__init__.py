@@ -1,1 +1,1 @@
-"""What people and programs may ask of a running master, over the control socket."""
+"""The operator's side of a running master: what people and programs may ask of it over the control socket."""

@@ -1,4 +1,4 @@
-"""What people and programs may ask of a running master (requests.py), carried out; and who waits for the end of a reload.
+"""The operator's requests (requests.py), carried out; and who waits for the end of a reload.
 
 Answers are plain values for JSON. Each tells whether what was changed lasts: the file is the truth after a restart, and after a
 reload for all but the drain of a backend, which an unrelated reload must not undo.

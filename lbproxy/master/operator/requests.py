@@ -1,4 +1,4 @@
-"""What may be asked over the control socket: each request a typed value, and one line of JSON on the wire.
+"""The requests of the control socket: each a typed value, and one line of JSON on the wire.
 
     {"command": "backend", "name": "api/127.0.0.1:9001", "action": "drain"}
 
@@ -29,7 +29,7 @@ class Refused(LbproxyError):
 
 
 class Status(NamedTuple):
-    """How are you?"""
+    """Asks how lbproxy and its backends are."""
 
 
 class Reload(NamedTuple):

@@ -1,4 +1,4 @@
-"""What `status` tells of traffic and backends: a Snapshot as the answer's plain values. Pure."""
+"""The traffic and the backends in a `status` answer: a Snapshot as plain values. Pure."""
 
 from __future__ import annotations
 

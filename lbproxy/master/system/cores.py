@@ -1,4 +1,4 @@
-"""How many workers "auto" means: the cores this process may use, honouring a cgroup's CPU quota."""
+"""The number of workers that "auto" means: the cores this process may use, honouring a cgroup's CPU quota."""
 
 from __future__ import annotations
 

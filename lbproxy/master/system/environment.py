@@ -1,4 +1,5 @@
-"""What children need to know of the environment; the rest is not theirs. Credentials of other programs are kept in variables."""
+"""The environment of children: what they need to know of ours; the rest is not theirs. Credentials of other programs are kept in
+variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the master tells systemd about itself: sd_notify(3), in Python's own words.
+"""The master's notices to systemd about itself: sd_notify(3), in Python's own words.
 
 systemd names a datagram socket in NOTIFY_SOCKET and, with WatchdogSec=, the time within which it wants to hear from us. Under
 another supervisor there is no such variable, and everything here does nothing.

@@ -17,7 +17,7 @@ PR_SET_NO_NEW_PRIVS = 38  # include/uapi/linux/prctl.h
 
 
 class Account(NamedTuple):
-    """Whom the children become."""
+    """The account that children change to."""
 
     name: str
     uid: int

@@ -33,7 +33,7 @@ def bounds(limits: Limits) -> Bounds:
 
 
 class H2Setup:
-    """Of one listener, in one worker."""
+    """What makes HTTP/2 connections of one listener's newcomers, in one worker."""
 
     def __init__(self, service: Service, handover: Handover, noisy: Noisy, port: int, redirect: int) -> None:
         self._service = service

@@ -1,4 +1,4 @@
-"""Why handshakes fail, sorted into a few kinds to count: what an operator can do something about, and what the world does."""
+"""Failures of handshakes, sorted into a few kinds to count: what an operator can do something about, and what the world does."""
 
 from __future__ import annotations
 

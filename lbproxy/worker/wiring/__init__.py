@@ -1,1 +1,1 @@
-"""What the configuration says, made into the objects that a worker runs on."""
+"""The objects that a worker runs on, made from the configuration."""

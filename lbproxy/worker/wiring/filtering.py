@@ -1,4 +1,4 @@
-"""What the configuration refuses, as a worker's objects."""
+"""The filters of routes and listeners as a worker's objects, made from the configuration."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from lbproxy.worker.wakeups import Wakeups
 
 
 class Pools(NamedTuple):
-    """By pool name."""
+    """The pools of a worker, and their admissions, by pool name."""
 
     pools: dict[str, Pool]
     admissions: dict[str, Admission]
