@@ -139,6 +139,14 @@ _HSTS = Kind(
 _SUCH_AS = 'a table such as { set = { "X-Team" = "blue" } }'
 
 
+def _about_requests(headers: Any) -> bool:
+    return bool(headers.request != HeaderRules())
+
+
+def _about_responses(headers: Any) -> bool:
+    return bool(headers.response != HeaderRules())
+
+
 @dataclass(frozen=True, slots=True)
 class Headers:
     """What a route, a pool or [proxy] (which has no rules) wants of header fields. None: as the next wider table says."""
@@ -151,9 +159,14 @@ class Headers:
         called="request_headers",
         changed=_OF_REQUESTS,
         without=("keep",),
+        when=_about_requests,
     )
     response: HeaderRules = table(
-        HeaderRules, "the same for the backends' answers; lbproxy's own errors are not touched", _SUCH_AS, called="response_headers"
+        HeaderRules,
+        "the same for the backends' answers; lbproxy's own errors are not touched",
+        _SUCH_AS,
+        called="response_headers",
+        when=_about_responses,
     )
     security_headers: str | None = key(
         choice(*PRESETS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -11,15 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
+from lbproxy.config.emit import emit
 from lbproxy.config.key import Stand
+from lbproxy.config.model import Config
 from lbproxy.config.schema import schema
 from lbproxy.config.starter import STARTER
+from tests.unit.config.anything import configs
 from tests.unit.config.test_keys import KEYS, LEAST, table_of
 
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed (pip install -e '.[test]')")
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
+ROOT = Path(__file__).resolve().parents[3]
+CONF = ROOT / "conf"
 SCHEMA = schema()
 VALIDATOR: Any = jsonschema.Draft202012Validator(SCHEMA)
 
@@ -75,3 +81,17 @@ def test_every_key(stand: Stand) -> None:
     del table[f"{stand.item.name}x"]
     table[stand.item.name] = 1.5
     assert faults(tree)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # on a busy machine
+@given(configs())
+def test_what_is_in_effect_fits(config: Config) -> None:
+    """Whatever the reader may have made, written out with every key."""
+    assert faults(tomllib.loads(emit(config))) == []
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name)
+def test_the_examples_of_the_pages_fit(page: Path) -> None:
+    """As the reader takes them."""
+    for text in re.findall(r"^```toml\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        assert faults(tomllib.loads(text)) == []
