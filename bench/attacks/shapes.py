@@ -55,8 +55,8 @@ def extensions() -> bytes:
 
 
 def cookies() -> bytes:
-    """Seven thousand, in four fields."""
-    return _request(b"GET /tiny", *[b"Cookie: " + b"a=b;" * 1750] * 4)
+    """As many as nginx takes in a pipeline: of four times as many it refuses the second request, and swallows the rest unread."""
+    return _request(b"GET /tiny", b"Cookie: " + b"a=b;" * 1750)
 
 
 def fields() -> bytes:
@@ -115,7 +115,7 @@ def drip() -> bytes:
 SHAPES: dict[str, Shape] = {
     "chunks": Shape("uploads in chunks of one byte", small_chunks),
     "extensions": Shape("chunks of one byte, extensions of 200", extensions),
-    "cookies": Shape("7,000 cookies a request", cookies),
+    "cookies": Shape("1,750 cookies a request", cookies),
     "fields": Shape("93 fields a request, each to be looked at", fields),
     "escapes": Shape("paths of %41", escapes),
     "dots": Shape("paths of a/../", dots),

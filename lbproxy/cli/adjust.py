@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from lbproxy.cli import reach
-from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say
+from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say, show
 from lbproxy.master.operator.requests import LEVELS, LogLevel, Workers
 
 
@@ -38,7 +38,7 @@ def tell(arguments: argparse.Namespace, answer: dict[str, Any], done: str) -> in
     if arguments.json:
         print_json(answer)
     elif answer["ok"]:
-        print(f"{done} ({answer['note']})" if answer.get("note") else done)
+        show(f"{done} ({answer['note']})" if answer.get("note") else done)
     else:
         say(*str(answer.get("error", "no reason given")).splitlines())
     return 0 if answer["ok"] else 1

@@ -20,7 +20,20 @@ Verbs = argparse._SubParsersAction  # argparse has no public name for what add_s
 def say(*lines: str) -> None:
     """To a person, on stderr."""
     for line in lines:
-        print(f"lbproxy: {line}", file=sys.stderr)
+        print(f"lbproxy: {printable(line)}", file=sys.stderr)
+
+
+def show(*lines: str) -> None:
+    """What was asked for, to a person, on stdout."""
+    for line in lines:
+        print(printable(line))
+
+
+def printable(line: str) -> str:
+    """With what steers a terminal escaped: words of backends, and of a worker in which somebody else runs, end up in answers."""
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
 
 
 def print_json(value: object) -> None:

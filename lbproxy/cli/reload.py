@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 from lbproxy.cli import reach
-from lbproxy.cli.options import DURATION, Verbs, add_reach, add_verb, print_json, say
+from lbproxy.cli.options import DURATION, Verbs, add_reach, add_verb, print_json, say, show
 from lbproxy.master.operator.requests import Reload
 
 PATIENCE = 120.0
@@ -41,7 +41,7 @@ def reload(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(answer)
     elif answer["ok"]:
-        print(*success(answer), sep="\n")
+        show(*success(answer))
     else:
         serving = answer.get("serving")
         say(*str(answer.get("error", "no reason given")).splitlines())

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from lbproxy.cli import reach
-from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say
+from lbproxy.cli.options import Verbs, add_reach, add_verb, print_json, say, show
 from lbproxy.master.operator.requests import Status
 
 LOOKS = 20
@@ -34,7 +34,7 @@ def status(arguments: argparse.Namespace) -> int:
     elif answer["ok"]:
         from lbproxy.cli.table import overview
 
-        print(*overview(answer, time.time()), sep="\n")
+        show(*overview(answer, time.time()))
         if arguments.verify and not faults:
             print("", "the counts of all processes agree", sep="\n")
     else:

@@ -8,7 +8,7 @@ import sys
 import time
 
 from lbproxy.cli import reach
-from lbproxy.cli.options import DURATION, Verbs, add_reach, add_verb, say
+from lbproxy.cli.options import DURATION, Verbs, add_reach, add_verb, printable, say
 from lbproxy.master.operator.requests import Status
 
 HOME = "\x1b[H"
@@ -46,7 +46,7 @@ def top(arguments: argparse.Namespace) -> int:
             if arguments.json:
                 print(json.dumps(now), flush=True)
             else:
-                _show(screen(before, now, looked - since))
+                _show(list(map(printable, screen(before, now, looked - since))))
             shown += 1
             if shown == arguments.count:
                 return 0

@@ -3,7 +3,7 @@
 cimport cython
 
 from lbproxy.net.arrivals cimport Arrivals
-from lbproxy.net.wire cimport monotonic, receive, send, unsent
+from lbproxy.net.wire cimport monotonic, receive, reset, send, unsent
 from lbproxy.net.work_budget cimport WorkBudget
 from lbproxy.streams cimport Stream
 

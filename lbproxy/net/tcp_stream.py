@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
 import time
 from collections.abc import Callable
 from functools import partial
@@ -34,7 +33,7 @@ from lbproxy.errors import ConnectionLost, TimedOut
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.lingering import Linger
 from lbproxy.net.tcp_info import acknowledged, unacknowledged
-from lbproxy.net.wire import LEAST, monotonic, receive, send, unsent
+from lbproxy.net.wire import LEAST, monotonic, receive, reset, send, unsent
 from lbproxy.net.work_budget import BULK
 from lbproxy.streams import NEVER, Buffer, Stream
 
@@ -42,7 +41,6 @@ from lbproxy.streams import NEVER, Buffer, Stream
 _switch_to = greenlet.switch
 
 READ, WRITE = 1, 2  # libev's EV_READ and EV_WRITE
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with zero time-out
 FAIR = 2
 """Reads without a wait: 256 KiB of a body, about half a millisecond with TLS."""
 _FAIR, _MUCH = FAIR, BULK  # typed in the .pxd: every read compares with them
@@ -437,8 +435,5 @@ class TcpStream(Stream):
     def abort(self) -> None:
         """See Stream."""
         if not self.closed:
-            try:
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            except OSError:
-                pass  # the peer was faster; closing is all that is left
+            reset(self._fd)
         TcpStream.close(self)

@@ -5,6 +5,7 @@ from lbproxy.net.engine cimport Engine
 cpdef bytes receive(int fd, Py_ssize_t limit)
 cpdef Py_ssize_t send(int fd, data) except -1
 cpdef Py_ssize_t unsent(int fd) except -1
+cpdef reset(int fd)
 cpdef double monotonic()
 cpdef tuple accept(listening)
 cpdef Engine make_engine(context, server_name)

@@ -7,6 +7,7 @@ Descriptors are bare numbers and must be non-blocking; they belong to the caller
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import socket
@@ -18,6 +19,7 @@ from lbproxy.net.engine import Engine
 from lbproxy.streams import LOCAL, Buffer
 
 SIOCOUTQNSD = 0x894B  # linux/sockios.h
+_connect = ctypes.CDLL(None).connect
 NATIVE = False
 """This is wire.pyx."""
 LEAST = 0
@@ -58,6 +60,13 @@ def accept(listening: socket.socket) -> tuple[socket.socket, str]:
     sock, address = listening.accept()
     fcntl.fcntl(sock, fcntl.F_SETFL, os.O_NONBLOCK)  # setblocking asks by FIONBIO, which workers may not (sandbox/filter.py)
     return sock, LOCAL if sock.family == socket.AF_UNIX else address[0]
+
+
+def reset(fd: int) -> None:
+    """End a connection for its peer as broken off (RFC 9293 3.10.5), at once: what was not sent is forgotten. It is the caller's to
+    close. By a connect to nowhere, as connect(2) has it: SO_LINGER would do as well, but workers may not ask for that, which on a
+    listener would be everybody's."""
+    _connect(fd, bytes(16), 16)
 
 
 def make_engine(context: ssl.SSLContext, server_name: str | None) -> Engine:

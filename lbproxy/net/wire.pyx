@@ -25,7 +25,7 @@ from cpython.exc cimport PyErr_SetFromErrno
 from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from lbproxy.net.engine import AT_ONCE as _AT_ONCE, RECORD as _RECORD, session
 
@@ -63,6 +63,7 @@ cdef extern from "sys/socket.h" nogil:
     ctypedef struct sockaddr "struct sockaddr":
         pass
     int accept4(int, sockaddr *, socklen_t *, int)
+    int c_connect "connect"(int, const sockaddr *, socklen_t)
     ctypedef struct sockaddr_storage "struct sockaddr_storage":
         unsigned short ss_family
     int AF_INET6, AF_UNIX, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC
@@ -163,6 +164,13 @@ cpdef Py_ssize_t unsent(int fd) except -1:
     """See wire.py."""
     cdef int told = 0
     return told if ioctl(fd, SIOCOUTQNSD, &told) == 0 else 0
+
+
+cpdef reset(int fd):
+    """See wire.py."""
+    cdef sockaddr_storage nowhere
+    memset(&nowhere, 0, sizeof(nowhere))  # AF_UNSPEC
+    c_connect(fd, <sockaddr *>&nowhere, 16)
 
 
 cpdef double monotonic():

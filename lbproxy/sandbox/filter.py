@@ -35,9 +35,11 @@ FIONBIO = 0x5421
 """O_NONBLOCK by another name, of which a filter does not see whether it is set or taken away."""
 NAMES_IOCTL = (0x8933, 0x8910)
 """SIOCGIFINDEX, SIOCGIFNAME: name servers at link-local addresses."""
-OPTIONS = {1: (2, 7, 8, 9, 13, 20, 21), 6: (1, 3, 4, 5, 6, 12, 18, 25), 0: (10, 11), 41: (25, 26)}
-"""Of sockets, by level: buffers, times, keep-alive, linger, and what the C library's resolver wants to be told. Others (filters,
-devices, hops, keys) would turn clients away from a listener that all workers and their successors share."""
+OPTIONS = {6: (1, 25)}
+"""Of sockets, by level: TCP_NODELAY, TCP_NOTSENT_LOWAT. Others (filters, devices, hops, keys; buffers, time-outs and SO_LINGER,
+which accepted connections inherit) would turn clients away from a listener that all workers and their successors share."""
+NAMES_OPTIONS = {0: (10, 11), 41: (25, 26)}
+"""What the C library's resolver wants to be told of."""
 
 REFUSED: dict[str, tuple[int, int]] = {
     # name: number on x86-64, on aarch64 (-1: not there); include/uapi/asm-generic/unistd.h
@@ -122,7 +124,7 @@ def _rules(wants: Wants) -> dict[str, Program]:
         "fcntl": [_argument(1), *_one_of(HARMLESS_FCNTL, allow), *_flags(), refuse],
         "ioctl": [_argument(1), *_one_of(HARMLESS_IOCTL, allow), *_one_of(_more_ioctl(wants), allow), refuse],
         "shutdown": [_argument(1), (EQUAL, 0, 1, SHUT_WR), allow, refuse],  # reading is shut for all who share a listener
-        "setsockopt": _options(),
+        "setsockopt": _options({**OPTIONS, **NAMES_OPTIONS} if wants.binds else OPTIONS),
     }
     if not wants.writes:
         rules["openat"] = [_argument(2), (ANY_BIT, 0, 1, WRITING), refuse, allow]
@@ -153,9 +155,9 @@ def _sockets(wanted: Mapping[int, Sequence[int]]) -> Program:
     return [*rule, _refuse()]
 
 
-def _options() -> Program:
+def _options(allowed: Mapping[int, Sequence[int]]) -> Program:
     rule: Program = []
-    for level, options in OPTIONS.items():
+    for level, options in allowed.items():
         inside: Program = [_argument(2), *_one_of(options, (RETURN, 0, 0, ALLOW)), _refuse()]
         rule += [_argument(1), (EQUAL, 0, len(inside), level), *inside]
     return [*rule, _refuse()]

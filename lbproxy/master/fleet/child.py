@@ -122,9 +122,11 @@ class Child:
 
     def ready(self, said: Ready, now: float) -> bool:
         """It said Ready; False when it may not, or no more."""
+        if self.move(Cue.READY, now) is None:
+            return False
         self.form = said.form
         self.walls = said.walls.split()
-        return self.move(Cue.READY, now) is not None
+        return True
 
     def heard(self, beat: Heartbeat, now: float) -> bool:
         """A heartbeat came; whether it says something to be told: that the child's loop turns slowly."""

@@ -35,6 +35,22 @@ def test_the_pid_is_known_to_the_socket(tmp_path: Path, capsys: Capture) -> None
     assert json.loads(capsys.readouterr().out)["pid"] == os.getpid()
 
 
+def test_nothing_of_it_steers_the_terminal(tmp_path: Path, capsys: Capture) -> None:
+    """A hostile backend's words are among the reasons, a worker's own among what it is."""
+    escape = "\x1b]0;mine\x07\x9b2J\u202e"
+    backend = {"name": "b" + escape, "health": "down", "why": escape, "health_since": 1.0}
+    pools = [{"name": escape, "usable": 1, "backends": [backend]}]
+    generations = [{"number": 1, "stage": "serving", "workers": [{"form": escape, "walls": [escape], "phase": "serving"}]}]
+    answers = iter([{**ANSWER, "pools": pools, "generations": generations}, {"ok": False, "error": f"one{escape}\ntwo"}])
+    with Controlled(tmp_path / "c", lambda _: next(answers)):
+        assert cli.main(["status", "--control", str(tmp_path / "c")]) == 0
+        assert cli.main(["status", "--control", str(tmp_path / "c")]) == 1
+    out, err = capsys.readouterr()
+    for said in (out, err):
+        assert all(line.isprintable() for line in said.splitlines()), said
+        assert "\\x1b]0;mine" in said
+
+
 def test_a_no_is_told(tmp_path: Path, capsys: Capture) -> None:
     with Controlled(tmp_path / "c", lambda _: {"ok": False, "error": "one\ntwo"}):
         assert cli.main(["status", "--control", str(tmp_path / "c")]) == 1

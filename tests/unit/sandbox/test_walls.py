@@ -141,6 +141,11 @@ def test_a_listener_of_all_cannot_be_stopped_by_one() -> None:
             lambda: shared.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, nothing_passes),
             lambda: shared.setsockopt(socket.SOL_SOCKET, SO_ATTACH_BPF, 0),
             lambda: shared.setsockopt(socket.SOL_SOCKET, SO_LOCK_FILTER, 1),
+            lambda: shared.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)),  # accepted ones inherit these
+            lambda: shared.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1),
+            lambda: shared.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 0, 1)),
+            lambda: shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 1),
+            lambda: shared.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1),
         ):
             assert inside(NOTHING, attempt) == "errno EPERM"
         assert shared.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from lbproxy.ipc.messages import SILENCE_LIMIT, Heartbeat
+from lbproxy.ipc.messages import SILENCE_LIMIT, Heartbeat, Ready
 from lbproxy.master.fleet.child import LIMITS, MOVES, SIGNALS, SLOW_MS, Child, Cue, Phase, Role
 
 HARDNESS = [Phase.STARTING, Phase.SERVING, Phase.DRAINING, Phase.LEAVING, Phase.ABORTED, Phase.KILLED]
@@ -74,6 +74,14 @@ def test_a_slow_loop_is_told_now_and_then() -> None:
     assert not child.heard(Heartbeat(SLOW_MS - 1, 2, 3, 4), 500.0)
     told = [second for second in range(500, 530) if child.heard(Heartbeat(SLOW_MS, 2, 3, 4), float(second))]
     assert told == [500, 510, 520]
+
+
+def test_what_a_child_is_made_of_is_told_once() -> None:
+    """By itself, before it has met anybody: whoever has taken it over may say what he likes."""
+    child = child_in(Phase.STARTING)
+    assert child.ready(Ready(1, "compiled", "memory calls"), 150.0)
+    assert not child.ready(Ready(1, "another", "none"), 160.0)
+    assert (child.form, child.walls, child.ready_at) == ("compiled", ["memory", "calls"], 150.0)
 
 
 def test_how_long_it_served_counts_from_ready() -> None:
