@@ -44,7 +44,7 @@ BOUNDS = {
     "balance.slots._slots": SLOTS,
     "balance.source_hash._circles": CONFIG,
     "balance.source_hash._weights": CONFIG,
-    "control.endpoints._made": "one entry for each path that is served",
+    "control.metrics_port._made": "one entry for each path that is served",
     "control.outlier_watch._pools": CONFIG,
     "control.visitors._there": "by metrics.connections",
     "control.watch._greenlets": SLOTS,

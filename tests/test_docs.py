@@ -85,6 +85,22 @@ def test_the_way_of_a_request() -> None:
             found = fitting[0].body
 
 
+def test_the_glossary_tells_each_term_once_and_where_it_lives() -> None:
+    """In order; each with a file that exists (test_links_lead_somewhere), whose name, code or docstrings use the word."""
+    page = (ROOT / "docs/reference/glossary.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^(\S.*)\n: (.*(?:\n  .*)*)", page, re.MULTILINE)
+    terms = [term for term, _ in entries]
+    assert len(terms) >= 50
+    assert terms == sorted(set(terms), key=str.lower)
+    for term, says in entries:
+        files = re.findall(r"`(lbproxy/[\w/]+\.py)`", says)
+        assert files, f"{term}: where does it live?"
+        text = " ".join(f"{file} {(ROOT / file).read_text(encoding='utf-8')}" for file in files).lower()
+        for word in term.lower().split(", "):
+            spellings = {word, word.replace(" ", "_"), word.replace(" ", ""), word.replace("-", "")}
+            assert any(spelling in text for spelling in spellings), f"{word}: not a word of {files}"
+
+
 def test_sphinx_builds_them(tmp_path: Path) -> None:
     """Without a warning."""
     pytest.importorskip("sphinx", reason="Sphinx is not installed (pip install -e '.[docs]')")

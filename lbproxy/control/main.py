@@ -16,7 +16,7 @@ from gevent.event import Event
 from gevent.hub import get_hub
 from gevent.pool import Group
 
-from lbproxy.control.endpoints import Endpoints
+from lbproxy.control.metrics_port import MetricsPort
 from lbproxy.control.names import Names
 from lbproxy.control.watch import Watch
 from lbproxy.errors import FrameError, StreamError
@@ -42,7 +42,7 @@ def build(handover: Handover) -> None:
     """All that control would run, which never gets its turn: a rehearsal, in a process that ends then."""
     Watch(handover, Group(), lambda message: None).start()
     if handover.metrics_socket is not None:
-        Endpoints(handover)
+        MetricsPort(handover)
 
 
 class Control:
@@ -58,7 +58,7 @@ class Control:
         self._uplink = Uplink(self._pipe, get_hub().loop, self._lost)
         self._watch = Watch(handover, self._group, self._uplink.send)
         self._names = Names(handover, self._group, self._uplink.send)
-        self._endpoints: Endpoints | None = None
+        self._metrics_port: MetricsPort | None = None
 
     def run(self) -> int:
         """Returns the exit code."""
@@ -76,14 +76,14 @@ class Control:
         self._watch.start()
         self._names.start()
         if self._handover.metrics_socket is not None:
-            self._endpoints = Endpoints(self._handover)
-            self._endpoints.start()
+            self._metrics_port = MetricsPort(self._handover)
+            self._metrics_port.start()
 
     def _stop(self) -> None:
         self._readable.close()
         self._uplink.close()
-        if self._endpoints is not None:
-            self._endpoints.stop()
+        if self._metrics_port is not None:
+            self._metrics_port.stop()
         self._group.kill()
         self._pipe.close()
 

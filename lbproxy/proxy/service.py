@@ -11,7 +11,7 @@ from lbproxy.config.model import Config
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.admission import Admission
 from lbproxy.proxy.destination import Destination
-from lbproxy.proxy.retries import Retries
+from lbproxy.proxy.retry_budget import RetryBudgets
 from lbproxy.proxy.rewriter import Rewriter, everyday_heads
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.upstream_pool import UpstreamPool
@@ -153,7 +153,7 @@ class Service:
         access: AccessLog | None,
         clock: Callable[[], float],
         on_fault: Callable[[BaseException], None],
-        retries: Retries,
+        retries: RetryBudgets,
         https_port: int = 443,
         admissions: Mapping[str, Admission] | None = None,
         rewriter: Rewriter | None = None,

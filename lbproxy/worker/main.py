@@ -49,7 +49,7 @@ from lbproxy.observe.log import Noisy, get_logger, set_level
 from lbproxy.observe.process import rss_kib
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.h2_connection import H2Connection
-from lbproxy.proxy.retries import Retries
+from lbproxy.proxy.retry_budget import RetryBudgets
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.proxy.shedding import shed_oldest
@@ -155,7 +155,7 @@ class Worker:
             access=AccessLog(offset, _stamp, self._flush_lines) if self._writer is not None else None,
             clock=time.monotonic,
             on_fault=self._on_fault,
-            retries=Retries(handover.ledger.cells, handover.child, self._lock, strands.sleep, config.pools),
+            retries=RetryBudgets(handover.ledger.cells, handover.child, self._lock, strands.sleep, config.pools),
             https_port=tls_ports[0] if tls_ports else 443,
             admissions=pools.admissions,
             rewriter=destinations.rewriter,

@@ -27,7 +27,7 @@ from lbproxy.http.forwarding import Forwarder
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.downstream import NO_REDIRECT
-from lbproxy.proxy.retries import Retries
+from lbproxy.proxy.retry_budget import RetryBudgets
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.proxy.upstream_pool import UpstreamPool
@@ -338,7 +338,7 @@ class World:
             access=self.access_log,
             clock=self.clock,
             on_fault=self.faults.append,
-            retries=Retries(self.ledger.cells, 0, pick_lock, self.sleep, () if pool is None else (pool,)),
+            retries=RetryBudgets(self.ledger.cells, 0, pick_lock, self.sleep, () if pool is None else (pool,)),
             scratch=scratch,
             on_buffer_failed=self.troubles.append,
         )

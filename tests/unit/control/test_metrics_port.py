@@ -14,8 +14,8 @@ import pytest
 
 from lbproxy.balance.ledger import Admin, Health, Ledger, Scalar, SlotState, scalar_at, state_at
 from lbproxy.config import model
-from lbproxy.control import endpoints
-from lbproxy.control.endpoints import ENDPOINTS, Answer, Asked, Endpoints, may_ask, parse
+from lbproxy.control import metrics_port
+from lbproxy.control.metrics_port import PAGES, Answer, Asked, MetricsPort, may_ask, parse
 from lbproxy.observe.metrics import Snapshot
 from tests.support.waiting import FOREVER, PATIENCE
 from tests.unit.control.backends import handover, new_ledger, pool_of
@@ -24,7 +24,7 @@ OFF = model.Health(type="off")
 
 
 class Monitor:
-    """Endpoints on a loopback port over a ledger that the test writes."""
+    """MetricsPort on a loopback port over a ledger that the test writes."""
 
     def __init__(self) -> None:
         listening = socket.create_server(("127.0.0.1", 0))
@@ -33,7 +33,7 @@ class Monitor:
         self.pipe, other = socket.socketpair()
         self._other = other
         pools = (pool_of("api", 8001, 8002, health=OFF), pool_of("web", 8003, health=OFF))
-        self.served = Endpoints(handover(*pools, ledger=self.ledger, pipe=other, metrics=listening))
+        self.served = MetricsPort(handover(*pools, ledger=self.ledger, pipe=other, metrics=listening))
         self.served.start()
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ def test_the_page_needs_nothing_from_elsewhere(monitor: Monitor) -> None:
 
 def test_head_is_get_without_the_body(monitor: Monitor) -> None:
     """Same length told, nothing sent."""
-    for path in ENDPOINTS:
+    for path in PAGES:
         status, headers, body = monitor.get(path, "HEAD")
         assert (status, body) == (monitor.get(path)[0], b"")
         assert int(headers["Content-Length"]) > 0
@@ -129,7 +129,7 @@ def test_other_methods_and_paths(monitor: Monitor) -> None:
     assert (status, headers["Allow"]) == (405, "GET, HEAD")
     status, _, body = monitor.get("/metrics/")
     assert status == 404
-    assert body.decode().split() == list(ENDPOINTS)
+    assert body.decode().split() == list(PAGES)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_other_methods_and_paths(monitor: Monitor) -> None:
         b"GET  /livez HTTP/1.1\r\n\r\n",
         b"GET /li\x00vez HTTP/1.1\r\n\r\n",
         b"GET /" + b"a" * 2000 + b" HTTP/1.1\r\n\r\n",
-        b"GET /livez HTTP/1.1\r\nX: " + b"a" * endpoints.MAX_HEAD,
+        b"GET /livez HTTP/1.1\r\nX: " + b"a" * metrics_port.MAX_HEAD,
         b"\r\n\r\n",
         b"GET /livez HTTP/1.1\r\n\r\n",
         b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nHost: evil.example\r\n\r\n",
@@ -211,7 +211,7 @@ def test_addresses_and_localhost_are_answered(monitor: Monitor, host: str) -> No
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "lb1", "x.127.0.0.1"])
 def test_a_foreign_host_learns_nothing(monitor: Monitor, host: str) -> None:
     """DNS rebinding: a browser was sent here by a page whose name suddenly means our address."""
-    for path in (*ENDPOINTS, "/nothing"):
+    for path in (*PAGES, "/nothing"):
         status, _, body = monitor.get(path, host=host)
         assert (status, body.decode()) == (421, f"{host} is none of [metrics] hosts\n")
 
@@ -235,9 +235,9 @@ def test_whoever_asks_without_end_gets_a_tenth_of_the_process(monitor: Monitor, 
         begun = time.thread_time()
         while time.thread_time() - begun < 0.05:
             pass
-        return Answer(HTTPStatus.OK, endpoints.TEXT, f"{len(asked)}\n")
+        return Answer(HTTPStatus.OK, metrics_port.TEXT, f"{len(asked)}\n")
 
-    monkeypatch.setitem(ENDPOINTS, "/metrics", slow)
+    monkeypatch.setitem(PAGES, "/metrics", slow)
     first = monitor.get("/metrics")
     made = monitor.served._made["/metrics"]
     monitor.served._made["/metrics"] = made._replace(until=made.until + 60)  # however busy the machine is
@@ -252,4 +252,4 @@ def test_without_a_socket_there_is_nothing_to_serve() -> None:
     with mine, theirs:
         inheritance = replace(handover(ledger=new_ledger(), pipe=theirs), metrics_socket=None)
         with pytest.raises(ValueError, match="no metrics socket"):
-            Endpoints(inheritance)
+            MetricsPort(inheritance)

@@ -11,7 +11,7 @@ from lbproxy.balance.ledger import SIZE, Ledger, PerSlot, PickLock, cell_at
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
 from lbproxy.http.h1.request import parse_request
-from lbproxy.proxy.retries import LEAST, LONGEST, PATIENCE, SHORTEST, Retries
+from lbproxy.proxy.retry_budget import LEAST, LONGEST, PATIENCE, SHORTEST, RetryBudgets
 from tests.unit.balance.locks import Lock
 from tests.unit.proxy.world import EOF, World, get, ok, post
 
@@ -30,7 +30,8 @@ class Fleet:
         for child, requests in enumerate(live):
             self.ledger.open_row(child)
             self.ledger.cells[cell_at(child, PerSlot.IN_FLIGHT, 4 + child % 2)] = requests
-        self.of = [Retries(self.ledger.cells, child, lock, self.slept.append, pools, chance) for child, lock in enumerate(locks)]
+        cells, slept = self.ledger.cells, self.slept.append
+        self.of = [RetryBudgets(cells, child, lock, slept, pools, chance) for child, lock in enumerate(locks)]
 
     def retrying(self) -> int:
         return self.ledger.slot_total(PerSlot.RETRYING, 4)
@@ -92,7 +93,7 @@ def test_a_key_against_doubles(allowed: bool, field: str, method: bytes) -> None
 
 def with_pool(world: World, settings: model.Pool) -> None:
     """Second tries as this pool has them."""
-    world.service.retries = Retries(world.ledger.cells, 0, world.pick_lock, world.sleep, (settings,))
+    world.service.retries = RetryBudgets(world.ledger.cells, 0, world.pick_lock, world.sleep, (settings,))
 
 
 @pytest.mark.parametrize(("retries", "dials"), [(0, 1), (1, 3), (2, 4)])

@@ -1,4 +1,4 @@
-"""/metrics, /livez, /readyz, /status.json and the status page, on the metrics socket.
+"""The metrics port: /metrics, /livez, /readyz, /status.json and the status page.
 
 A responder of its own, tiny and strict, because a monitoring port is asked by scrapers, browsers and scanners alike: GET and HEAD
 only, no body, one request per connection, a small head, one deadline for everything, few connections at a time, of which the oldest
@@ -78,7 +78,7 @@ class Asked(NamedTuple):
     """In lower case, without port; "" when nothing was said."""
 
 
-class Endpoints:
+class MetricsPort:
     """Serves on the handover's metrics socket from `start` to `stop`; `stop` closes our descriptor, not the master's."""
 
     def __init__(self, handover: Handover) -> None:
@@ -132,8 +132,8 @@ class Endpoints:
             return render(Answer(HTTPStatus.MISDIRECTED_REQUEST, TEXT, f"{asked.host} is none of [metrics] hosts\n"), True)
         if asked.method not in ("GET", "HEAD"):
             return render(Answer(HTTPStatus.METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n", "Allow: GET, HEAD\r\n"), True)
-        if asked.path not in ENDPOINTS:
-            return render(Answer(HTTPStatus.NOT_FOUND, TEXT, "".join(f"{known}\n" for known in ENDPOINTS)), asked.method == "GET")
+        if asked.path not in PAGES:
+            return render(Answer(HTTPStatus.NOT_FOUND, TEXT, "".join(f"{known}\n" for known in PAGES)), asked.method == "GET")
         return render(self._answer(asked.path), asked.method == "GET")
 
     def _answer(self, path: str) -> Answer:
@@ -141,7 +141,7 @@ class Endpoints:
         if made is not None and time.monotonic() < made.until:
             return made.answer
         begun = time.thread_time()
-        answer = ENDPOINTS[path](self._snapshot())
+        answer = PAGES[path](self._snapshot())
         took = time.thread_time() - begun
         if took >= COSTLY:
             self._made[path] = Made(answer, time.monotonic() + SHARE * took)
@@ -179,7 +179,7 @@ def _page(now: Snapshot) -> Answer:
     return Answer(HTTPStatus.OK, "text/html; charset=utf-8", page(now))
 
 
-ENDPOINTS: dict[str, Callable[[Snapshot], Answer]] = {
+PAGES: dict[str, Callable[[Snapshot], Answer]] = {
     "/": _page,
     "/metrics": _metrics,
     "/livez": _livez,

@@ -33,7 +33,7 @@ PATIENCE = 8
 _DEFAULTS = model.Pool("", ())
 
 
-class Retries:
+class RetryBudgets:
     """Counts the further tries of one worker's requests against the budgets of pools."""
 
     def __init__(
