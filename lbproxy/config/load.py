@@ -53,6 +53,9 @@ _ELSEWHERE = {
 """What other proxies call it."""
 
 
+MOST_BYTES = 16 * 2**20
+"""Of one file; a device has no end."""
+
 NOTHING_SET: Mapping[str, str] = MappingProxyType({})
 
 
@@ -72,10 +75,14 @@ def load_bytes(content: bytes, source: str, base: Path, environ: Mapping[str, st
 
 def _read_file(path: Path, name: str) -> str:
     try:
-        return _decoded(path.read_bytes(), name)
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError([Complaint(name, 0, "", f"cannot be read: {reason}", _file_hint(error))]) from error
+    if len(content) > MOST_BYTES:
+        raise ConfigError([Complaint(name, 0, "", f"is longer than {MOST_BYTES // 2**20} MiB", "is it the right file?")])
+    return _decoded(content, name)
 
 
 def _decoded(content: bytes, name: str) -> str:

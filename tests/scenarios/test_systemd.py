@@ -24,7 +24,7 @@ from lbproxy.config.units import parse_duration
 from tests.conftest import Stage
 from tests.support.command import Command
 from tests.support.ports import free_port
-from tests.support.process import ROOT
+from tests.support.process import ROOT, run_cli_under
 from tests.support.tools import need
 from tests.support.waiting import PATIENCE, eventually
 from tests.support.wire import Client
@@ -169,6 +169,17 @@ def test_a_socket_that_no_listener_wants_is_told_and_not_kept(stage: Stage, tmp_
         command.wait_line(f'"socket.unused".*{spare}')
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", int(spare.rpartition(":")[2])), 60)
+
+
+def test_fewer_sockets_than_promised(stage: Stage, tmp_path: Path) -> None:
+    """Something in between closed them: the reason is said, though what we opened ourselves has their numbers."""
+    file = tmp_path / "lbproxy.toml"
+    file.write_text(toml.dumps(stage.config("127.0.0.1:9")))
+    under = ("sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=3 exec "$@" 3>&- 4>&- 5>&-', "sh")
+    ended = run_cli_under(under, "start", "-c", str(file))
+    assert ended.returncode == 1
+    said = [line.partition(": wanted")[0] for line in ended.stderr.splitlines()]
+    assert said == [f"lbproxy: LISTEN_FDS: descriptor {fd}" for fd in (3, 4, 5)], ended
 
 
 def test_a_socket_that_takes_both_families_is_refused(stage: Stage, tmp_path: Path) -> None:

@@ -37,10 +37,15 @@ def _listed(table: Table, key: str, path: Path | None) -> tuple[Network, ...] | 
     if path is None:
         return ()
     try:
-        if path.stat().st_size > LIST_LIMIT:
-            table.complain(key, f"wanted a file of at most {LIST_LIMIT} bytes, got {path.stat().st_size}")
+        if path.exists() and not path.is_file():  # a FIFO would hold whoever reads it, a device feed us for ever
+            table.complain(key, f"{path} is no regular file", "it should hold one network a line")
             return None
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(LIST_LIMIT + 1)
+        if len(content) > LIST_LIMIT:
+            table.complain(key, f"wanted a file of at most {LIST_LIMIT} bytes, {path} is longer")
+            return None
+        text = content.decode()
     except OSError as error:
         table.complain(key, f"{path} cannot be read: {error.strerror or error}")
         return None

@@ -107,6 +107,8 @@ def _require_socket(fd: int) -> None:
         mode = os.fstat(fd).st_mode
     except OSError as error:
         raise Refused(f"wanted a listening stream socket, came none: {error.strerror}") from error
+    if not os.get_inheritable(fd):  # then it did not come through exec(2): we have opened it, and need it
+        raise Refused("wanted a listening stream socket, came none")
     if not stat.S_ISSOCK(mode):
         os.close(fd)
         raise Refused(f"wanted a listening stream socket, came {KINDS.get(stat.S_IFMT(mode), 'something else')}")

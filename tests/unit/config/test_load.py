@@ -179,3 +179,10 @@ def test_the_readmes_example_passes() -> None:
         (80, 0, True),
     ]
     assert [backend.weight for backend in config.pool("app").backends] == [1, 2]
+
+
+def test_a_file_without_end() -> None:
+    """A device, or the wrong file: read up to a limit, and refused."""
+    with pytest.raises(ConfigError) as refused:
+        load_file(Path("/dev/zero"))
+    assert "is longer than 16 MiB" in str(refused.value)

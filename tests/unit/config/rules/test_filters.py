@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -143,6 +144,22 @@ def test_files_are_read_with_the_configuration(tmp_path: Path) -> None:
     assert "nobody could come in" in found.message
     [found] = faults(tmp_path, route('deny_file = "binary.txt"'))
     assert "is no text" in found.message
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    """A pipe that nobody writes into would hold a start, and the master at a reload; a device would never end."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("pipe", "/dev/zero", "/dev/null", "."):
+        [found] = faults(tmp_path, route(f'deny_file = "{path}"'))
+        assert "is no regular file" in found.message
+
+
+def test_a_list_that_grew_while_it_was_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is read up to the limit."""
+    monkeypatch.setattr("lbproxy.config.rules.filters.LIST_LIMIT", 100)
+    (tmp_path / "long.txt").write_text("10.0.0.1\n" * 100)
+    [found] = faults(tmp_path, route('deny_file = "long.txt"'))
+    assert "wanted a file of at most 100 bytes" in found.message
 
 
 # ---------------------------------------------------------------- what a reload tells

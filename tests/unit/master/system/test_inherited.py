@@ -191,6 +191,15 @@ def test_a_descriptor_that_is_not_open(manager: Manager) -> None:
     assert manager.refused() == "LISTEN_FDS: descriptor FIRST: wanted a listening stream socket, came none: Bad file descriptor"
 
 
+def test_a_descriptor_of_our_own(manager: Manager) -> None:
+    """Where fewer came than were promised, what we opened has the number: it is named, and stays ours."""
+    manager.hand_over(manager.listener())
+    os.set_inheritable(manager.first, False)  # as all that Python opens
+    with pytest.raises(StartError, match="wanted a listening stream socket, came none"):
+        manager.inherit()
+    os.fstat(manager.first)
+
+
 def test_two_sockets_for_one_address(manager: Manager) -> None:
     sock = manager.listener()
     manager.hand_over(sock, sock)
