@@ -172,9 +172,10 @@ class Fleet:
 
     def _pipe_broken(self, event: events.PipeBroken) -> None:
         child = self._children[event.row]
-        child.reason = child.reason or event.why
-        self._log("error", child, "untrusted", why=event.why)
-        self._move(child, Cue.KILL)
+        if child.phase is not Phase.KILLED:  # told once, not once a message of the same read
+            child.reason = child.reason or event.why
+            self._log("error", child, "untrusted", why=event.why)
+            self._move(child, Cue.KILL)
 
     def _died(self, event: events.Died) -> None:
         child = self._children[event.row]
