@@ -13,7 +13,7 @@ from lbproxy.config.example import toml_value
 from lbproxy.config.key import Key, Shape, shape_of
 from lbproxy.config.model import Config
 from lbproxy.config.parts import INCLUDE, INCLUDE_ABOUT
-from lbproxy.observe.metrics import BackendFacts, Snapshot, Totals, exposition
+from lbproxy.observe.metrics import STATUS_CLASSES, BackendFacts, Snapshot, Totals, exposition
 
 
 def generate(folder: Path) -> None:
@@ -33,7 +33,8 @@ def _tables(shape: Shape, above: str) -> Iterator[str]:
     """A heading and a list of keys for each table inside."""
     for item, what in shape.tables():
         path = f"{above}{item.name}" + (".NAME" if what.how == "named" else "")
-        yield f"## {f'[[{path}]]' if what.how == 'tables' else f'[{path}]'}\n\n{_escaped(what.about.capitalize())}.\n"
+        header = f"[[{path}]]" if what.how == "tables" else f"[{path}]"
+        yield f"## {header}\n\n{_escaped(what.about[0].upper() + what.about[1:])}.\n"
         yield "| key | kind | default | |\n|---|---|---|---|"
         for each in what.shape.own_keys():
             assert isinstance(each.what, Key)
@@ -75,7 +76,7 @@ def _verbs() -> Iterator[str]:
 def _metrics() -> Iterator[str]:
     facts = BackendFacts("pool", "backend", "up", *[0] * (len(BackendFacts._fields) - 4))  # type: ignore[arg-type]  # numbers all
     counted = {name: (0,) * 24 if name == "latency" else 0 for name in Totals._fields if name not in Totals._field_defaults}
-    counted["statuses"] = (0,) * 5
+    counted["statuses"] = (0,) * len(STATUS_CLASSES)
     yield "| name | kind | what it tells |\n|---|---|---|"
     kinds: dict[str, str] = {}
     helps: dict[str, str] = {}

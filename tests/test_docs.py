@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from lbproxy.cli.command_line import parser
+from lbproxy.config.key import every_key, shape_of
 from lbproxy.config.load import load_text
+from lbproxy.config.model import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if not path.parts[-2].startswith("_"))
@@ -99,6 +102,18 @@ def test_the_glossary_tells_each_term_once_and_where_it_lives() -> None:
         for word in term.lower().split(", "):
             spellings = {word, word.replace(" ", "_"), word.replace(" ", ""), word.replace("-", "")}
             assert any(spelling in text for spelling in spellings), f"{word}: not a word of {files}"
+
+
+def test_what_comes_out_of_the_code(tmp_path: Path) -> None:
+    """Every key with what it does, every verb, every metric; also where Sphinx is not installed."""
+    runpy.run_path(str(ROOT / "docs/generate.py"))["generate"](tmp_path)
+    keys, listed, metrics = ((tmp_path / f"{name}.md").read_text(encoding="utf-8") for name in ("keys", "verbs", "metrics"))
+    for stand in every_key(shape_of(Config)):
+        table = keys.partition(f"[{stand.path.rpartition('.')[0]}]")[2]
+        assert f"| `{stand.item.name}` |" in table
+        assert stand.key.about.replace("|", "\\|").replace("*", "") in table.replace("\\*", "").replace("*", "")
+    assert "## check\n" in listed
+    assert "| `lbproxy_" in metrics
 
 
 def test_sphinx_builds_them(tmp_path: Path) -> None:

@@ -109,7 +109,8 @@ class ListOf(Kind[tuple[T, ...]]):
     def __init__(self, item: Kind[T], wanted: str, *, empty: tuple[str, str] | None = None, ordered: bool = False) -> None:
         """`wanted`: how it should look. `empty`: what there is none of in an empty list, and what to do instead; None: it may be.
         `ordered`: the order of the items means something."""
-        super().__init__(f"list of {item.name}s", lambda value: (), {"type": "array", "items": item.schema}, examples=())
+        name = f"list of {item.name}s" if item.name.isalpha() else f"list, each {item.name}"
+        super().__init__(name, lambda value: (), {"type": "array", "items": item.schema}, examples=())
         if empty:
             self.schema["minItems"] = 1
         self.examples = ([item.examples[0]], [item.examples[1]])
