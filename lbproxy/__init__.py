@@ -12,9 +12,12 @@ How a request travels through the folders below::
     http/            decides: what the bytes mean, where a body ends, what is refused, what is forwarded
     proxy/router     host and path -> destination: the pool, and what the route wants beyond (proxy/destination)
     balance/         pool -> backend: least connections over the shared ledger; the lease counts until the last byte
-    proxy/exchange   one request's journey: reuse or dial, send, read the answer, try elsewhere when that is safe
-    proxy/relay      bodies, both ways, with bounded buffers; proxy/tunnel: bytes both ways after a 101; proxy/buffered and
-                     proxy/spool: bodies that a pool wants whole, in memory and net/scratch, a file that a thread writes
+    proxy/exchange   one request's journey, which knows no protocol: route, steps (proxy/steps), tries, line in the log
+    proxy/tries      lease, connection (proxy/connect), send, answer; elsewhere when that is safe
+    proxy/downstream whoever asked, and where the answer goes (proxy/sink): h1_downstream; proxy/request_body what it sends
+    proxy/upstream   a connection to a backend, which returns its answer: h1_upstream; idle ones in proxy/upstream_pool
+    proxy/relay      bodies from one to the other, a piece at a time; proxy/tunnel: bytes both ways after a 101; proxy/buffered
+                     and proxy/spool: bodies that a pool wants whole, in memory and net/scratch, a file that a thread writes
     observe/access   one line for the log
 
 Around it::

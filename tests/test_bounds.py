@@ -26,7 +26,7 @@ from lbproxy.http.h2.response_fields import KEPT, ResponseFields
 from lbproxy.http.heads import HEADS_KEPT, ResponseHeads
 from lbproxy.http.message import FIELDS_KEPT
 from lbproxy.observe.access import AccessLog
-from lbproxy.proxy.filters import Filters
+from lbproxy.proxy.steps.filters import Filters
 from lbproxy.remembered import Budget
 from tests.test_architecture import PACKAGE, module_name, source_files
 
@@ -111,9 +111,9 @@ BOUNDS = {
     "proxy.h2_connection._wakes": "by what came in one read",
     "proxy.h2_stream._inbox": "by a stream's window",
     "proxy.bound.bound": SLOTS,
-    "proxy.filters._known": "a Budget, measured below",
-    "proxy.filters._limiters": CONFIG,
-    "proxy.filters._tickets": "by the limits of a route",
+    "proxy.steps.filters._known": "a Budget, measured below",
+    "proxy.steps.filters._limiters": CONFIG,
+    "proxy.steps.filters._tickets": "by the limits of a route",
     "proxy.queue._line": "by a pool's queue",
     "proxy.upstream_pool._shelves": SLOTS,
     "proxy.upstream_pool.idle": CONNECTIONS,

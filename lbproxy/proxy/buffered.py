@@ -10,8 +10,10 @@ What goes wrong with the client is thrown into the exchange, wherever it waits.
 from __future__ import annotations
 
 from lbproxy.errors import ClientGone, ClientStalled, RequestError, ScratchError, StreamError, TimedOut
+from lbproxy.http.endless import unbuffered
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import ResponseHead
+from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.request_body import Interrupt
 from lbproxy.proxy.sink import Sink
@@ -21,6 +23,18 @@ from lbproxy.streams import SWIFT_READ, Strand, Strands
 
 class _Stopped(BaseException):
     """Nobody wants the rest. Not an Exception, so that nothing on its way takes it for a failure."""
+
+
+def buffered(downstream: Downstream, answer: ResponseHead, destination: Destination, interrupt: Interrupt) -> Buffered | None:
+    """A buffer for the answer, where its pool wants that; `interrupt` throws into the exchange. None: it is passed on as it comes.
+
+    Not where the request goes on behind the answer: its backend is not free before that.
+    """
+    body, service = downstream.body, downstream.service
+    if not destination.buffer_responses or (body is not None and body.goes_on) or unbuffered(answer):
+        return None
+    spool = Spool(service.scratch, destination.buffer_responses, destination.buffer_file, service.on_buffer_failed)
+    return Buffered(downstream, spool, interrupt)
 
 
 class Buffered(Sink):

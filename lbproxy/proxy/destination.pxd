@@ -10,11 +10,11 @@ cdef class Destination:
     cdef public long long buffer_requests
     cdef public long long buffer_responses
     cdef public double connect
-    cdef public object filters
     cdef public long long max_body
     cdef public object pool
     cdef public double request
     cdef public double response_head
     cdef public Rewriter rewriter
+    cdef public tuple steps
     cdef public double tunnel
     cdef public double write_stall

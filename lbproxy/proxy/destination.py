@@ -5,10 +5,14 @@ What a route wants of its requests beyond a pool hangs here, None where nothing 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
-from lbproxy.proxy.filters import Filters
 from lbproxy.proxy.rewriter import Rewriter
+
+if TYPE_CHECKING:
+    from lbproxy.proxy.steps.step import Step
 
 
 class Destination:
@@ -21,12 +25,12 @@ class Destination:
         "buffer_requests",
         "buffer_responses",
         "connect",
-        "filters",
         "max_body",
         "pool",
         "request",
         "response_head",
         "rewriter",
+        "steps",
         "tunnel",
         "write_stall",
     )
@@ -37,11 +41,11 @@ class Destination:
         timeouts: model.Timeouts,
         rewriter: Rewriter | None = None,
         max_body: int = 0,
-        filters: Filters | None = None,
+        steps: tuple[Step, ...] | None = None,
         answers: bool = False,
     ) -> None:
         """`timeouts`: what holds here, wider tables included; `rewriter`: what is done to header fields beyond the everyday;
-        `max_body`: bytes of a request's body, 0: any number; `filters`: what is refused; `answers`: also
+        `max_body`: bytes of a request's body, 0: any number; `steps`: in their order, None for none; `answers`: also
         clients that end their side while they wait."""
         self.answers = answers
         self.connect = timeouts.connect  # each by itself, and no other object to go through: every request asks for them
@@ -54,7 +58,7 @@ class Destination:
         self.pool = pool
         self.rewriter = rewriter
         self.max_body = max_body
-        self.filters = filters
+        self.steps = steps
 
     def buffers(self, settings: model.Pool) -> Destination:
         """Itself, buffering what the pool says."""

@@ -36,6 +36,7 @@ cdef class RequestBody:
     cdef public bint _taking_in
     cdef public Upstream _upstream
     cdef public double _waited
+    cdef public tuple _watches
     cdef public object _waiter
     cdef public bint _whole
     cdef public bint awaits_client

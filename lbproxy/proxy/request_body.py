@@ -35,6 +35,10 @@ Interrupt = Callable[[Exception], None]
 """Called from the pump's greenlet: the request cannot go on, and why."""
 
 
+Watch = Callable[[bytes, bool], None]
+"""Told of a piece of a body, and whether it is the last. May raise RequestError."""
+
+
 class _Stopped(BaseException):
     """The pump is needed no more. Not an Exception, so that nothing on its way takes it for a failure."""
 
@@ -91,6 +95,7 @@ class RequestBody:
         "_upstream",
         "_waited",
         "_waiter",
+        "_watches",
         "_whole",
         "awaits_client",
         "chunked",
@@ -146,6 +151,7 @@ class RequestBody:
         self._pause = 0.0
         self._came = 0
         self._waited = 0.0
+        self._watches: tuple[Watch, ...] | None = None
         self._take(first)
 
     def allow(self, destination: Destination, repeatable: bool) -> None:
@@ -156,6 +162,12 @@ class RequestBody:
         self._limit = limit = destination.max_body
         if limit and self.received + self._source.left > limit:
             raise RequestError(413, "body_too_large", f"a body of {self.received + self._source.left} bytes, at most {limit}")
+
+    def watch(self, watch: Watch) -> None:
+        """Show each piece to `watch`, and whether it is the last, before a backend gets it; what is here already at once."""
+        self._watches = (*(self._watches or ()), watch)
+        if self._kept:
+            watch(b"".join(self._kept), self.done)
 
     def take_in(self, spool: Spool, pause: float = 0.0) -> None:
         """From the exchange's own greenlet, while there is no backend: receive all of it into `spool`, or as much as that takes.
@@ -389,6 +401,9 @@ class RequestBody:
             self._payload = payload
         if self._limit and self.received > self._limit:
             raise RequestError(413, "body_too_large", f"a body of more than {self._limit} bytes")
+        if self._watches is not None:
+            for watch in self._watches:
+                watch(payload, self.done)
         if (payload or (self.done and self.chunked)) and not self._taking_in:
             self._kept.append(payload)
             self._kept_size += len(payload) + PIECE_COST

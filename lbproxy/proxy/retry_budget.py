@@ -22,8 +22,11 @@ from collections.abc import Callable, Iterable
 from lbproxy.balance.ledger import PerSlot, PickLock, at_once, cell_at, rows_of
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
+from lbproxy.errors import UpstreamError
 from lbproxy.http import fields
 from lbproxy.http.message import RequestHead
+from lbproxy.proxy.retry import IDEMPOTENT, Verdict, judge
+from lbproxy.proxy.upstream import Upstream
 
 LEAST = 3
 SHORTEST, LONGEST = 0.025, 0.25
@@ -93,6 +96,27 @@ class RetryBudgets:
         """Further tries that a request gets after a failure of this kind (see UpstreamError)."""
         wanted = self._of(pool)
         return wanted.retries if kind in wanted.retry_on else 0
+
+    def judge(
+        self, pool: Pool, head: RequestHead, error: UpstreamError, upstream: Upstream | None, replayable: bool, tries: int
+    ) -> Verdict:
+        """What becomes of a request after so many `tries`, the last of which failed with `error` on `upstream` (None: none was
+        opened); `replayable`: its body can be sent once more."""
+        died_unanswered = error.reason == "response_closed"
+        return judge(
+            method=self.method(pool, head),
+            nothing_sent=error.nothing_sent,
+            reused=upstream is not None and upstream.served > 0,
+            died_unanswered=died_unanswered,
+            unseen=died_unanswered and upstream is not None and upstream.stream.unseen(upstream.mark),
+            replayable=replayable,
+            tries=tries,
+            retries=self.most(pool, error.kind),
+        )
+
+    def repeatable(self, pool: Pool, head: RequestHead) -> bool:
+        """Whether it may be sent twice whatever its backend did (RFC 9110 9.2.2)."""
+        return head.method == b"GET" or self.method(pool, head) in IDEMPOTENT
 
     def method(self, pool: Pool, head: RequestHead) -> bytes:
         """The method by whose rules the request may be sent twice: its own, or PUT when its sender gave it a key against doubles

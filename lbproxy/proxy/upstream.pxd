@@ -14,6 +14,7 @@ cdef class Upstream:
     cdef public bytes first
     cdef public long long mark
     cdef public bint over
+    cdef public bint private
     cdef public long long served
     cdef public double since
     cdef public Stream stream

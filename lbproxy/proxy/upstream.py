@@ -26,7 +26,8 @@ class Upstream:
     `send` (and `more`), `answer`, `piece` until `over`, `settle`."""
 
     __slots__ = (
-        "_bound", "_idle", "_retires", "_shelf", "backend", "first", "mark", "over", "served", "since", "stream", "surplus",
+        "_bound", "_idle", "_retires", "_shelf", "backend", "first", "mark", "over", "private", "served", "since", "stream",
+        "surplus",
     )  # fmt: skip
 
     def __init__(self, stream: Stream, backend: Backend) -> None:
@@ -42,6 +43,8 @@ class Upstream:
         """Behind the head of a final answer: the bytes of its body that came along."""
         self.over = False
         """All of the body is here: in `first`, or in what `piece` has given."""
+        self.private = False
+        """It belongs to one client connection: somebody has logged in on it, or is about to."""
         self.surplus = False
         """Bytes came that belong to no answer that we asked for."""
         self._bound: dict[int, Upstream] | None = None
@@ -100,6 +103,7 @@ class Upstream:
         the pool says of idle connections."""
         self.served += 1
         self.stream.deadline = NEVER
+        self.private = True
         self._bound = kept
         kept[self.backend.slot] = self
 

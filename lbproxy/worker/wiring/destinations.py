@@ -11,9 +11,9 @@ from lbproxy.config.model import Config, HeaderRules, Route
 from lbproxy.http.heads import HEADS_KEPT
 from lbproxy.http.trace_context import Ids
 from lbproxy.proxy.destination import Destination
-from lbproxy.proxy.filters import Filters
 from lbproxy.proxy.rewriter import UNTOUCHED, Rewriter, RewriteSettings
 from lbproxy.proxy.service import most_response_fields
+from lbproxy.proxy.steps.filters import Filters
 from lbproxy.remembered import Budget
 
 
@@ -45,7 +45,8 @@ def make_destination(
     """Of one route."""
     answers = route.client_close == "answer"
     timeouts, body = config.timeouts_of(route), most_body(config, route)
-    return Destination(pools[route.pool], timeouts, rewriter, body, filters, answers).buffers(config.pool(route.pool))
+    steps = None if filters is None else (filters,)
+    return Destination(pools[route.pool], timeouts, rewriter, body, steps, answers).buffers(config.pool(route.pool))
 
 
 def most_body(config: Config, route: Route) -> int:

@@ -11,7 +11,7 @@ from lbproxy.filter.counts import CountTable
 from lbproxy.filter.limiter import CLIENTS_KEPT, Limiter, Memory
 from lbproxy.filter.rates import RateTable
 from lbproxy.ipc.handover import Handover
-from lbproxy.proxy.filters import Filters
+from lbproxy.proxy.steps.filters import Filters
 from lbproxy.remembered import Budget
 
 _NO_LIMIT = ClientLimit()

@@ -9,7 +9,7 @@ import pytest
 from lbproxy.balance.ledger import Scalar
 from lbproxy.config.model import AddressList, ClientLimit, Limits, Rate, Refuse, Route, RouteFilters
 from lbproxy.filter.limiter import CLIENTS_KEPT
-from lbproxy.proxy.filters import SIZE
+from lbproxy.proxy.steps.filters import SIZE, Filters
 from tests.unit.http.heads import asking
 from tests.unit.proxy.world import World, get, ok, post
 
@@ -43,7 +43,7 @@ def ask(there: World, *fields: str, peer: str = "192.0.2.1", method: str = "GET"
 def test_what_is_not_configured_is_not_there() -> None:
     destination = world(RouteFilters()).service.router.match(asking(b"h", b"/"))
     assert destination is not None
-    assert destination.filters is None
+    assert destination.steps is None
 
 
 @pytest.mark.parametrize(("peer", "forwarded", "admitted"), [
@@ -207,8 +207,8 @@ def test_invented_clients_cannot_fill_the_memory() -> None:
     there = world(RouteFilters(AddressList(deny=(ip_network("192.0.2.0/24"),))))
     destination = there.service.router.match(asking(b"h", b"/"))
     assert destination is not None
-    filters = destination.filters
-    assert filters is not None
+    [filters] = destination.steps or ()
+    assert isinstance(filters, Filters)
     for number in range(CLIENTS_KEPT // SIZE + 100):
         filters._site(f"198.51.{number >> 8}.{number & 255}")
     assert len(filters._known) == 100

@@ -17,14 +17,15 @@ from lbproxy.filter.limiter import CLIENTS_KEPT, SECOND, Limiter, Refused, Ticke
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
 from lbproxy.http.rules import make_rule
+from lbproxy.proxy.steps.step import Course, Journey, Step
 from lbproxy.remembered import Budget
 
 SIZE = 384
 """Bytes of a client's address that is remembered, as text and number."""
 
 
-class Held:
-    """What a request is counted in, until the context that this is ends."""
+class Held(Course):
+    """What a request is counted in, until its end, or that of the context that this is."""
 
     __slots__ = ("_tickets",)
 
@@ -38,6 +39,10 @@ class Held:
         pass
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """See Course."""
         while self._tickets:
             self._tickets.pop().release()
 
@@ -45,7 +50,7 @@ class Held:
 _NOTHING = Held()
 
 
-class Filters:
+class Filters(Step):
     """Refuses requests of one route, in one worker, before any backend is asked."""
 
     __slots__ = ("_addresses", "_allow", "_budget", "_cells", "_child", "_clock", "_known", "_limiters", "_methods", "_rules")
@@ -73,6 +78,11 @@ class Filters:
         self._cells = ledger.cells
         self._child = child
         self._clock = clock
+
+    def begin(self, journey: Journey) -> Course | None:
+        """See Step. Raises Filtered."""
+        held = self.admit(journey.head, journey.downstream.forwarder)
+        return None if held is _NOTHING else held
 
     def admit(self, head: RequestHead, forwarder: Forwarder) -> Held:
         """A context to serve the request in. Raises Filtered when it is refused."""

@@ -1,0 +1,34 @@
+"""A connection to the backend that was leased: one that is idle, or a new one."""
+
+from __future__ import annotations
+
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import SLOTS, PerSlot
+from lbproxy.proxy import bound
+from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.h1_upstream import H1Upstream
+from lbproxy.proxy.service import Service
+from lbproxy.proxy.upstream import Upstream
+
+_TO_CONNECTS = (PerSlot.CONNECTS - PerSlot.FAILURES) * SLOTS
+"""From the cell that counts a backend's failures to the one that counts connections to it."""
+
+
+def idle(downstream: Downstream, lease: Lease, repeatable: bool, now: float) -> Upstream | None:
+    """An idle connection to the leased backend, the client's own first. `repeatable`: the request may be sent twice; for others a
+    connection that may just be closing is none, and some time may be waited for one that is not."""
+    service = downstream.service
+    if downstream.bound is not None and (own := bound.take(downstream, lease)) is not None:
+        return own
+    if repeatable:
+        return service.idle.take(lease.slot)
+    return service.idle.take_settled(lease.slot, now, service.strands.sleep)
+
+
+def dial(service: Service, destination: Destination, lease: Lease, pool: str) -> Upstream:
+    """A new connection to it; `pool`: its name, which says how its backends are spoken to. Raises UpstreamError(nothing_sent)."""
+    backend = lease.backend
+    stream = service.dialer.dial(backend.ip, backend.port, pool, backend.host, destination.connect)
+    service.counters.cells[lease.failures + _TO_CONNECTS] += 1
+    return H1Upstream(stream, backend, service.idle, service.clock)

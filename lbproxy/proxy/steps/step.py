@@ -1,0 +1,68 @@
+"""The interface of a step: one thing that a route does between choosing the route and the backend, and between answer and client.
+
+A Step belongs to a route in one worker. Each request that the route serves is shown to its steps in their order, and what a step
+has to do about that request is a Course. A step may
+
+1. pass: return no Course, or one that only wants to hear of the end;
+2. refuse: raise RequestError, or answer itself: raise Answered;
+3. look at the request's body as it comes: `watch` of the downstream's body; what looks may raise RequestError in the middle of it;
+4. look at or change the answer, head and pieces: Course.around stands in front of the client as a Sink;
+5. ask somebody else first: subrequest.ask, from the request's own greenlet, as long as it takes.
+
+Whoever holds something for a request gives it back in Course.end, which is called whatever became of it, last step first. A route
+without steps costs its requests one test.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from lbproxy.errors import LbproxyError
+from lbproxy.http.message import RequestHead, ResponseHead
+from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.replies import OwnAnswer
+from lbproxy.proxy.sink import Sink
+
+
+class Answered(LbproxyError):
+    """A step answers the request itself; `reason` stands in the access log."""
+
+    def __init__(self, answer: OwnAnswer, reason: str) -> None:
+        super().__init__(reason)
+        self.answer = answer
+        self.reason = reason
+
+
+class Journey(Protocol):
+    """One request, as a step sees it."""
+
+    @property
+    def head(self) -> RequestHead:
+        """As it was routed."""
+
+    @property
+    def downstream(self) -> Downstream:
+        """Whoever asked."""
+
+
+class Course:
+    """What a step does about one request. The defaults do nothing."""
+
+    __slots__ = ()
+
+    def around(self, answer: ResponseHead, sink: Sink) -> Sink:
+        """A final answer is about to go to `sink`: where it goes instead, which passes on to that what it lets through."""
+        return sink
+
+    def end(self) -> None:
+        """The exchange is over."""
+
+
+class Step:
+    """See above."""
+
+    __slots__ = ()
+
+    def begin(self, journey: Journey) -> Course | None:
+        """A request came for the route. None: it passes, and nobody need come back to it. Raises RequestError, Answered."""
+        raise NotImplementedError

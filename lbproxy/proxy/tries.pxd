@@ -1,0 +1,55 @@
+# Types for the compiled form of tries.py. See lbproxy/compiled.py.
+
+cimport cython
+
+from lbproxy.balance.lease cimport Lease
+from lbproxy.balance.pool cimport Pool
+from lbproxy.http.heads cimport KnownHead, ResponseHeads
+from lbproxy.http.message cimport RequestHead, ResponseHead
+from lbproxy.proxy.connect cimport dial, idle
+from lbproxy.proxy.destination cimport Destination
+from lbproxy.proxy.downstream cimport Downstream
+from lbproxy.proxy.relay cimport relay
+from lbproxy.proxy.request_body cimport RequestBody
+from lbproxy.proxy.rewriter cimport Rewriter, Rewriting
+from lbproxy.proxy.service cimport Service
+from lbproxy.proxy.sink cimport Sink
+from lbproxy.proxy.upstream cimport Upstream
+from lbproxy.streams cimport Stream
+
+
+cdef class Tries:
+    cdef double _answered
+    cdef str _backend
+    cdef bint _binds
+    cdef object _buffered
+    cdef list _courses
+    cdef Destination _destination
+    cdef ResponseHeads _heads
+    cdef double _leased
+    cdef object _limit
+    cdef bytes _lines
+    cdef double _parsed
+    cdef str _reason
+    cdef Rewriting _rewriting
+    cdef Service _service
+    cdef Py_ssize_t _size
+    cdef long _status
+    cdef long _tries
+    cdef public Downstream downstream
+    cdef public RequestHead head
+
+    @cython.locals(lease=Lease, downstream=Downstream)
+    cdef _serve(self, Pool pool)
+    @cython.locals(downstream=Downstream, upstream=Upstream, body=RequestBody)
+    cdef _attempt(self, Lease lease, Pool pool)
+    @cython.locals(
+        answer=ResponseHead, body=RequestBody, clean=bint, destination=Destination, downstream=Downstream, head_bytes=bytes,
+        known=KnownHead, stream=Stream, out=bytes
+    )
+    cdef _converse(self, Upstream upstream, Lease lease)
+    @cython.locals(downstream=Downstream, body=RequestBody, now=double)
+    cdef _pass_on(self, Upstream upstream, ResponseHead answer, bytes out, bint clean)
+    @cython.locals(sink=Sink, silence=double, downstream=Downstream)
+    cdef _relay(self, Upstream upstream, ResponseHead answer, bytes out)
+    cdef _unlimited(self)

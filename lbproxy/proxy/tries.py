@@ -1,0 +1,291 @@
+"""One request's tries at its pool's backends: lease, connection, send, answer, relay; elsewhere again when that is safe.
+
+The lease is held from the pick to the last byte of the response, whatever happens in between. Nothing here knows a protocol: see
+upstream.py and downstream.py for the two seams.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from lbproxy.balance.lease import Lease
+from lbproxy.balance.ledger import PerSlot
+from lbproxy.balance.pick_result import ASK, Unavailable
+from lbproxy.balance.policy import Outcome
+from lbproxy.balance.pool import Pool
+from lbproxy.errors import ConnectionLost, RequestError, TimedOut, UpstreamError
+from lbproxy.http.endless import endless
+from lbproxy.http.heads import ResponseHeads
+from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
+from lbproxy.proxy import bound
+from lbproxy.proxy.buffered import Buffered, buffered
+from lbproxy.proxy.connect import dial, idle
+from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.interim import Interim
+from lbproxy.proxy.relay import relay
+from lbproxy.proxy.response_body import SourceFailed
+from lbproxy.proxy.retry import Verdict, preference
+from lbproxy.proxy.rewriter import Rewriting
+from lbproxy.proxy.service import Service
+from lbproxy.proxy.sink import Sink
+from lbproxy.proxy.steps.step import Course
+from lbproxy.proxy.time_limit import TimeLimit
+from lbproxy.proxy.tunnel import Tunnel
+from lbproxy.proxy.unmeasured import measured, take_in
+from lbproxy.proxy.upstream import Upstream
+from lbproxy.streams import NEVER
+
+
+class Tries:
+    """The half of an Exchange that deals with backends; the other half sets all of this: a call more would cost each request."""
+
+    __slots__ = (
+        "_answered", "_backend", "_binds", "_buffered", "_courses", "_destination", "_heads", "_leased", "_limit", "_lines",
+        "_parsed", "_reason", "_rewriting", "_service", "_size", "_status", "_tries", "downstream", "head",
+    )  # fmt: skip
+
+    downstream: Downstream
+    head: RequestHead
+    """As it is sent on; others are made of it on its way."""
+    _service: Service
+    _destination: Destination
+    """Since it was routed."""
+    _parsed: float
+    """When the head was whole; the next two: when a backend was chosen, and when its answer's head was here."""
+    _leased: float
+    _answered: float
+    _status: int
+    _reason: str
+    """Of the last answer or failure; "" for an answer of a backend."""
+    _backend: str
+    _tries: int
+    _size: int
+    """Bytes of the head, and of what a tunnel brought."""
+    _binds: bool
+    """The connection to the backend belongs to this client from now on."""
+    _heads: ResponseHeads
+    _lines: bytes
+    """Fields for the answer, each with its CRLF in front."""
+    _rewriting: Rewriting | None
+    _limit: TimeLimit | None
+    _buffered: Buffered | None
+    _courses: list[Course] | None
+    """What the route's steps do about this request."""
+
+    def interrupt(self, error: Exception) -> None:
+        """From a greenlet that works for this one: the request cannot go on."""
+        raise NotImplementedError
+
+    def _serve(self, pool: Pool) -> None:
+        """Until the client has a backend's answer. Raises RequestError when none is to be had, SourceFailed when it breaks off."""
+        downstream = self.downstream
+        if downstream.body is not None and self._destination.buffer_requests:
+            self.head = take_in(downstream, self.head, self._destination)
+            self._parsed = self._leased = self._answered = self._service.clock()
+        tried: tuple[int, ...] = ()
+        budgeted = -1
+        while True:
+            picked = pool.pick(tried) if downstream.bound is None or tried else bound.pick(downstream, pool)
+            if not isinstance(picked, Lease):
+                picked = self._admit(pool, picked, tried)
+                if not isinstance(picked, Lease):
+                    self._service.retries.end(budgeted)
+                    # Say what went wrong at the last one, or that there was none.
+                    raise RequestError(self._status, self._reason) if tried else RequestError(503, picked.reason)
+            lease = picked
+            if tried:  # the first pick follows the parse at once: there is no queue to wait in
+                self._leased = self._answered = self._service.clock()
+            self._tries += 1
+            self._backend = lease.name
+            try:
+                failure = self._attempt(lease, pool)
+            finally:
+                lease.release()
+                if tried:
+                    self._service.retries.end(budgeted)
+            if failure is None:
+                if self._buffered is not None:
+                    self._buffered.deliver()
+                    downstream.finished()
+                return
+            tried = (*tried, lease.slot)
+            if (budgeted := self._service.retries.begin(pool, self._tries, failure.nothing_sent)) < 0:
+                raise RequestError(self._status, self._reason)
+
+    def _admit(self, pool: Pool, why: Unavailable, tried: tuple[int, ...]) -> Lease | Unavailable:
+        """The everyday pick did not give a lease: perhaps the pool only wants to know more of the request."""
+        admission = self._service.admissions.get(pool.name)
+        if admission is None:
+            return pool.pick(tried, preference(self.head)) if why is ASK else why
+        admitted = admission.admit(self.head, self.downstream.forwarder, tried)
+        if isinstance(admitted, Unavailable):
+            return admitted
+        self._leased = self._answered = self._service.clock()  # it may have waited
+        self._lines = admitted.lines
+        return admitted.lease
+
+    def _attempt(self, lease: Lease, pool: Pool) -> UpstreamError | None:
+        """Try the leased backend; None when the client has its answer, else the failure after which another may be tried."""
+        downstream = self.downstream
+        reuse = True
+        while True:
+            upstream = None
+            try:
+                if downstream.body is not None and self.head.body == CHUNKED:
+                    self._measure(lease, pool)
+                if reuse:
+                    upstream = idle(downstream, lease, self._service.retries.repeatable(pool, self.head), self._leased)
+                if upstream is None:
+                    upstream = dial(self._service, self._destination, lease, pool.name)
+                self._converse(upstream, lease)
+                return None
+            except UpstreamError as error:
+                failure, body = error, downstream.body
+                if body is not None:
+                    body.pause()
+                replayable = body is None or body.replayable
+                verdict = self._service.retries.judge(pool, self.head, error, upstream, replayable, self._tries)
+                if upstream is not None:
+                    upstream.stream.abort()
+            except BaseException:
+                if not downstream.begun:
+                    self._service.counters.note(PerSlot.GIVEN_UP, lease.slot)
+                if upstream is not None:
+                    upstream.stream.abort()
+                raise
+            if verdict is Verdict.SAME_BACKEND:
+                reuse = False
+                continue
+            self._service.counters.note_failure(failure.kind, lease.slot)
+            if lease.told is not None:
+                lease.told(self._service.clock() - self._leased, Outcome.FAILED)
+            self._status, self._reason = failure.status, failure.reason
+            if verdict is Verdict.GIVE_UP:
+                raise RequestError(failure.status, failure.reason)
+            self._service.counters.retries += 1
+            return failure
+
+    def _measure(self, lease: Lease, pool: Pool) -> None:
+        service, destination = self._service, self._destination
+        ask = partial(dial, service, destination, lease, pool.name)
+        head = measured(self.downstream, self.head, destination, lease.slot, ask)
+        if head is not self.head:
+            self.head = head
+            self._leased = self._answered = self._service.clock()
+
+    # ---------------------------------------------------------------- the conversation
+
+    def _converse(self, upstream: Upstream, lease: Lease) -> None:
+        """Send the request, pass the answer on. Raises UpstreamError while nothing was passed on, later SourceFailed."""
+        stream, destination, downstream = upstream.stream, self._destination, self.downstream
+        stream.write_stall = destination.write_stall
+        upstream.mark = stream.wired
+        head_bytes = downstream.forwarder.request(self.head)
+        if self._rewriting is not None:
+            head_bytes = self._rewriting.request(head_bytes)
+        body = downstream.body
+        try:
+            if body is None:
+                stream.write(head_bytes)
+            else:
+                body.begin(upstream, head_bytes)
+        except TimedOut as error:
+            raise UpstreamError(504, "write_timeout", "the backend takes no data") from error
+        except ConnectionLost:
+            pass  # it may have answered before it closed (413 to a long upload); reading tells
+        # While the body is on its way the client's and the backend's progress are limited, and then the pump sets this deadline.
+        pumping = body is not None and body.pumping
+        stream.deadline = NEVER if pumping else self._leased + destination.response_head
+        known = upstream.answer(self._heads, self.head.method)
+        answer, out = known.head, known.out
+        clean = True
+        if answer.noteworthy:
+            if answer.status < 200:
+                interim = Interim(downstream, self.head, destination.response_head)
+                known = interim.carry(upstream, known, self._heads)
+                answer, out = known.head, known.out
+                if answer.status == 101:
+                    if lease.told is not None:
+                        lease.told(self._service.clock() - self._leased, Outcome.ANSWERED)
+                    self._tunnel(upstream, answer)
+                    return
+                clean = not interim.closes
+            self._binds = self._binds or answer.binds
+            if answer.undated:
+                out = known.dated(self._service.date)
+            if answer.status >= 500:
+                self._service.counters.note_answer(answer.status, upstream.backend.slot)
+        self._answered = self._service.clock()
+        if lease.told is not None and not pumping:  # how long the client took for its body is not the backend's
+            lease.told(self._answered - self._leased, Outcome.ANSWERED if answer.status < 500 else Outcome.ERROR)
+        self._status, self._reason = answer.status, ""  # an earlier try's failure is told by `tries`
+        self._pass_on(upstream, answer, out, clean)
+
+    def _pass_on(self, upstream: Upstream, answer: ResponseHead, out: bytes, clean: bool) -> None:
+        """Pass on the answer, of which the head is here (`out`); `clean`: nothing was amiss so far."""
+        downstream, body, now = self.downstream, self.downstream.body, self._answered
+        if body is not None:
+            body.outlives(answer, self.head.expect_continue)
+        if self._rewriting is not None:
+            self._lines += self._rewriting.lines(self._backend)
+        if upstream.over and self._courses is None and not self._destination.buffer_responses:
+            downstream.whole(answer, out, upstream.first, self._lines)
+        else:
+            self._relay(upstream, answer, out)
+        if body is not None:
+            if body.goes_on and not upstream.surplus:
+                body.finish()
+                now = self._service.clock()
+            clean = clean and body.sent and not self.head.upgrade
+        if self._buffered is None:
+            downstream.finished()
+        if upstream.settle(answer, clean):
+            if self._binds or upstream.private:
+                bound.keep(downstream, upstream)
+            else:
+                self._service.idle.put(upstream, now)
+
+    def _relay(self, upstream: Upstream, answer: ResponseHead, out: bytes) -> None:
+        """An answer whose body did not come with its head, or that a buffer or a step stands in front of."""
+        downstream = self.downstream
+        silence = self._destination.body_idle
+        sink: Sink = downstream
+        if answer.body < 0 and endless(answer):
+            self._unlimited()
+            downstream.streaming = True
+            silence = self._destination.tunnel
+        else:
+            self._buffered = buffered(downstream, answer, self._destination, self.interrupt)
+            sink = downstream if self._buffered is None else self._buffered
+        for course in reversed(self._courses or ()):
+            sink = course.around(answer, sink)
+        try:
+            relay(upstream, sink, answer, out, self._lines, silence)
+        except SourceFailed as failed:
+            self._service.counters.note_failure(failed.kind, upstream.backend.slot)
+            if self._buffered is not None:
+                self._buffered.deliver()  # what there was, before the cut
+            raise
+        finally:
+            downstream.streaming = False
+
+    def _tunnel(self, upstream: Upstream, answer: ResponseHead) -> None:
+        """Pass the 101 on, and then bytes until one side, or the worker, ends it. The lease is held for so long."""
+        downstream = self.downstream
+        self._status, self._reason = 101, ""
+        self._answered = self._service.clock()
+        if self._rewriting is not None:
+            self._lines += self._rewriting.lines(self._backend)
+        self._unlimited()
+        tunnel = Tunnel(self._service, downstream.stream, upstream.stream, self._destination.tunnel)
+        try:
+            downstream.upgrade(answer, self._lines, self._heads.via, tunnel, upstream.first)
+        finally:
+            self._reason = tunnel.reason
+            self._size += tunnel.bytes_up
+
+    def _unlimited(self) -> None:
+        """From here on it is as long as it is, or over but for some last words."""
+        if self._limit is not None:
+            self._limit.stop()
