@@ -44,6 +44,7 @@ cdef class TcpStream(Stream):
     cpdef _pause(self)
     cpdef _resume(self)
     cpdef _wait_input(self)
+    @cython.locals(least=Py_ssize_t)
     cpdef bytes read(self, Py_ssize_t limit)
     cpdef bytes _read_raw(self, long limit)
     cdef _await_input(self)

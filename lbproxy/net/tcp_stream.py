@@ -232,7 +232,8 @@ class TcpStream(Stream):
             if self._paused:
                 self._resume()
             return data
-        return self._read_raw(limit if limit > LEAST else LEAST)
+        least = LEAST
+        return self._read_raw(limit if limit > least else least)
 
     def _read_raw(self, limit: int) -> bytes:
         while True:

@@ -1,5 +1,7 @@
 # Types for the compiled form of tls_stream.py. See lbproxy/compiled.py.
 
+cimport cython
+
 from lbproxy.net.engine cimport Engine
 from lbproxy.net.tcp_stream cimport TcpStream
 from lbproxy.net.wire cimport make_engine, send
@@ -9,6 +11,8 @@ cdef class TlsStream(TcpStream):
     cdef public Engine _engine
 
     cdef bytes _next_flight(self)
+    @cython.locals(engine=Engine, barren=long, least=Py_ssize_t, overhead=Py_ssize_t, data=bytes)
+    cpdef bytes read(self, Py_ssize_t limit)
     cdef bytes _receive(self, Py_ssize_t limit)
     cdef _push(self, data, bint last)
     cpdef bint unseen(self, long long since) except -1

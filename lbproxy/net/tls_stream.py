@@ -124,10 +124,10 @@ class TlsStream(TcpStream):
                 self._resume()
             return data
         engine = self._engine
-        barren = 0
+        barren, least, overhead = 0, LEAST, OVERHEAD
         while not engine.ended:
             try:
-                data = engine.decrypt() if engine.again else self._receive((limit if limit > LEAST else LEAST) + OVERHEAD)
+                data = engine.decrypt() if engine.again else self._receive((limit if limit > least else least) + overhead)
             except ssl.SSLError as error:
                 self._flush_alert()
                 raise ConnectionLost(_reason(error)) from error

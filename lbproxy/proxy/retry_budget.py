@@ -116,7 +116,7 @@ class RetryBudgets:
 
     def repeatable(self, pool: Pool, head: RequestHead) -> bool:
         """Whether it may be sent twice whatever its backend did (RFC 9110 9.2.2)."""
-        return head.method == b"GET" or self.method(pool, head) in IDEMPOTENT
+        return self.method(pool, head) in IDEMPOTENT
 
     def method(self, pool: Pool, head: RequestHead) -> bytes:
         """The method by whose rules the request may be sent twice: its own, or PUT when its sender gave it a key against doubles

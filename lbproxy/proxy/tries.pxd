@@ -41,7 +41,7 @@ cdef class Tries:
 
     @cython.locals(lease=Lease, downstream=Downstream)
     cdef _serve(self, Pool pool)
-    @cython.locals(downstream=Downstream, upstream=Upstream, body=RequestBody)
+    @cython.locals(downstream=Downstream, upstream=Upstream, body=RequestBody, repeatable=bint)
     cdef _attempt(self, Lease lease, Pool pool)
     @cython.locals(
         answer=ResponseHead, body=RequestBody, clean=bint, destination=Destination, downstream=Downstream, head_bytes=bytes,

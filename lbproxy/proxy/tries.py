@@ -135,7 +135,8 @@ class Tries:
                 if downstream.body is not None and self.head.body == CHUNKED:
                     self._measure(lease, pool)
                 if reuse:
-                    upstream = idle(downstream, lease, self._service.retries.repeatable(pool, self.head), self._leased)
+                    repeatable = self.head.method == b"GET" or self._service.retries.repeatable(pool, self.head)
+                    upstream = idle(downstream, lease, repeatable, self._leased)
                 if upstream is None:
                     upstream = dial(self._service, self._destination, lease, pool.name)
                 self._converse(upstream, lease)

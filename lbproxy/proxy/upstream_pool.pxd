@@ -31,8 +31,8 @@ cdef class UpstreamPool:
     cpdef Upstream take(self, slot)
     @cython.locals(shelf=Shelf, upstream=Upstream)
     cpdef Upstream take_settled(self, slot, double now, sleep)
-    @cython.locals(shelf=Shelf, idle=list, tired=double)
     cpdef heard(self, Py_ssize_t slot, int minor)
     cpdef int speaks(self, Py_ssize_t slot) except -1
+    @cython.locals(shelf=Shelf, idle=list, tired=double)
     cpdef put(self, Upstream upstream, double now)
     cdef Shelf _shelf(self, backend)
