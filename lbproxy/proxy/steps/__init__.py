@@ -1,1 +1,1 @@
-"""What a route does to its requests and answers on their way, one file each, behind the interface of step.py."""
+"""The steps of a route: what it does to requests and answers on their way, one file each, behind the interface of step.py."""
