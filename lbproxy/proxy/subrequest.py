@@ -26,7 +26,7 @@ MOST_INTERIM = 8
 
 
 class Answer(NamedTuple):
-    """What somebody else said."""
+    """The whole answer to a request of our own."""
 
     head: ResponseHead
     body: bytes

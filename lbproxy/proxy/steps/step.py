@@ -59,7 +59,7 @@ class Course:
 
 
 class Step:
-    """See above."""
+    """One thing that a route does to its requests, in one worker; shown each of them."""
 
     __slots__ = ()
 
