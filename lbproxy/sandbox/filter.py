@@ -77,6 +77,10 @@ ASKED = {
     "openat": (257, 56), "open": (2, -1), "bind": (49, 200), "listen": (50, 201), "prlimit64": (302, 261), "fcntl": (72, 25),
     "ioctl": (16, 29), "shutdown": (48, 210), "setsockopt": (54, 208),
 }  # fmt: skip
+SENDING = {"sendto": (44, 206, 3), "sendmsg": (46, 211, 2), "sendmmsg": (307, 269, 3)}
+"""With the place of their flags. They come first, since every answer is sent."""
+MSG_FASTOPEN = 0x20000000
+"""A connect by another name, which Landlock does not hear of (Linux 6.18)."""
 ARCHITECTURES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 
 Program = list[tuple[int, int, int, int]]
@@ -104,6 +108,9 @@ def program(machine: str, wants: Wants) -> bytes | None:
     column, arch = ARCHITECTURES[machine]
     made: Program = [(LOAD, 0, 0, ARCH), (EQUAL, 1, 0, arch), (RETURN, 0, 0, KILL)]
     made += [(LOAD, 0, 0, NUMBER), (AT_LEAST, 0, 1, LAST), _refuse(errno.ENOSYS)]
+    fast_open: Program = [(ANY_BIT, 0, 1, MSG_FASTOPEN), _refuse(), (RETURN, 0, 0, ALLOW)]
+    for *numbers, place in SENDING.values():
+        made += _when(numbers[column], [_argument(place), *fast_open])
     made += [step for numbers in MISSING.values() for step in _when(numbers[column], [_refuse(errno.ENOSYS)])]
     made += [step for numbers in REFUSED.values() for step in _when(numbers[column], [_refuse()])]
     for name, rule in _rules(wants).items():

@@ -30,6 +30,7 @@ F_SETSIG, F_SETOWN_EX = 10, 15
 SO_ATTACH_FILTER, SO_LOCK_FILTER, SO_ATTACH_BPF = 26, 44, 50
 SCHED_SETATTR, IOPRIO_SET = (314, 251) if platform.machine() == "x86_64" else (274, 30)
 FCHMODAT2 = 452
+TCP_FASTOPEN_CONNECT = 30
 NOTHING = walls.Needs(frozenset(), unix=False, names=False)
 
 
@@ -235,6 +236,29 @@ def test_connections_go_to_configured_ports() -> None:
 
         assert inside(needs, lambda: reach(backend)) == "reached"
         assert inside(needs, lambda: reach(other)) == "errno EACCES"
+
+
+@pytest.mark.skipif(not FILTERED, reason="no filter for this machine")
+def test_sending_is_no_connecting() -> None:
+    """TCP Fast Open: the first bytes go along with a connect that nobody asked for by its name."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def fast_open(send: Callable[[socket.socket], object]) -> object:
+            with socket.socket() as sock:
+                return send(sock)
+
+        address = other.getsockname()
+        for send in (
+            lambda sock: sock.sendto(b"x", socket.MSG_FASTOPEN, address),
+            lambda sock: sock.sendto(b"x", socket.MSG_FASTOPEN | socket.MSG_NOSIGNAL, address),
+            lambda sock: sock.sendmsg([b"x"], [], socket.MSG_FASTOPEN, address),
+            lambda sock: sock.setsockopt(socket.IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1),
+        ):
+            assert inside(NOTHING, lambda send=send: fast_open(send)) == "errno EPERM"  # type: ignore[misc]
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert inside(NOTHING, lambda: ours.send(b"x", socket.MSG_NOSIGNAL) + ours.sendmsg([b"y"])) == 2
+        assert theirs.recv(10) == b"xy"
 
 
 def test_what_goes_on(tmp_path: Path) -> None:
