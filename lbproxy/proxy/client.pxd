@@ -10,6 +10,12 @@ from lbproxy.proxy.service cimport Service
 from lbproxy.streams cimport Stream
 
 
+cdef bytes _AFTER
+cdef int _ROW, _IMPOSSIBLE
+cdef int _IDLE, _HEAD, _EXCHANGE, _CLOSED
+cdef int _BEGUN, _REQUEST, _ANSWERED, _OVER
+
+
 cdef class ClientConnection(H1Downstream):
     cdef public str _about
     cdef public RequestHead _about_head
@@ -19,7 +25,10 @@ cdef class ClientConnection(H1Downstream):
     cdef public double _idle_until
     cdef public bytes _rest
     cdef public object count
-    cdef public object state
+    cdef public int state
+
+    @cython.locals(after=int)
+    cdef _move(self, int event)
 
     @cython.locals(
         service=Service, end=Py_ssize_t, begun=double, parsed=double, exchange=Exchange, patience=double, head=bytes, rest=bytes,

@@ -10,7 +10,6 @@ if it is the end, ClientGone is raised inside the exchange: the backend's work i
 
 from __future__ import annotations
 
-import enum
 from typing import Protocol
 
 from lbproxy.errors import ClientGone, RequestError, StreamError, TimedOut
@@ -19,9 +18,11 @@ from lbproxy.http.grammar import END, has_bare_lf
 from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.http.message import RequestHead
 from lbproxy.observe.access import Timing
-from lbproxy.proxy import bound
+from lbproxy.proxy import bound, connection_state
+from lbproxy.proxy.connection_state import Event, State
 from lbproxy.proxy.exchange import Exchange
 from lbproxy.proxy.h1_downstream import H1Downstream
+from lbproxy.proxy.moves import IMPOSSIBLE, ROW, impossible
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.service import Service
@@ -40,17 +41,9 @@ class ConnectionCount(Protocol):
         """One less."""
 
 
-class State(enum.Enum):
-    """What the connection is doing; decides what input, its end, or a drain means."""
-
-    IDLE = 1  # between requests, with or without a greenlet
-    HEAD = 2  # reading a head
-    EXCHANGE = 3
-    CLOSED = 4
-
-
-# Python 3.11 looks an Enum's members up through a hook that costs as much as twenty plain names.
-_IDLE, _HEAD, _EXCHANGE, _CLOSED = State
+_AFTER, _ROW, _IMPOSSIBLE = connection_state.AFTER, ROW, IMPOSSIBLE
+_IDLE, _HEAD, _EXCHANGE, _CLOSED = map(int, State)
+_BEGUN, _REQUEST, _ANSWERED, _OVER = map(int, Event)
 
 
 class ClientConnection(H1Downstream):
@@ -88,10 +81,11 @@ class ClientConnection(H1Downstream):
         self.redirect = redirect
         self.tls_seconds = tls_seconds
         self.count = count
-        self.state: State = _IDLE
+        self.state: int = _IDLE
         self._rest = self.rest = b""
         self.body = None
-        self.begun = self.keep = self.broken = self.unread = False
+        self.answer_state = 0
+        self.keep = self.broken = self.unread = False
         self.bytes_out = 0
         self._empty_lines = 0
         self._fields = LastFields()
@@ -127,14 +121,24 @@ class ClientConnection(H1Downstream):
             self._about = access.describe(self.forwarder.client(head), head.method, head.authority, head.target)
         return self._about
 
+    def __repr__(self) -> str:
+        return f"<ClientConnection of {self.peer}: {State(self.state).name}{' on' if self.strand is not None else ''}>"
+
+    def _move(self, event: int) -> None:
+        """What it is doing changes, as connection_state.MOVES has it."""
+        after = _AFTER[self.state * _ROW + event]
+        if after == _IMPOSSIBLE:
+            raise impossible(self, State(self.state), Event(event))
+        self.state = after
+
     # ---------------------------------------------------------------- from the event loop
 
     def on_readable(self) -> None:
         """See StreamOwner."""
         if self.strand is None:
-            if self.state is _IDLE:
+            if self.state == _IDLE:
                 self.service.strands.start(self.serve)
-        elif self.state is _EXCHANGE:
+        elif self.state == _EXCHANGE:
             if self.stream.read_early():
                 self.pipelined = True
             elif self.destination is None or not self.destination.answers or not self.stream.half_closed:
@@ -142,12 +146,12 @@ class ClientConnection(H1Downstream):
 
     def on_expired(self) -> None:
         """See StreamOwner."""
-        if self.strand is None and self.state is _IDLE:
+        if self.strand is None and self.state == _IDLE:
             self._finish()
 
     def drain(self, now: float, grace: float) -> None:
         """The worker drains: an idle connection is kept `grace` seconds more, for a request that is on the wire already."""
-        if self.state is _IDLE:
+        if self.state == _IDLE:
             self._idle_until = min(self._idle_until, now + grace)
             self.stream.deadline = min(self.stream.deadline, self._idle_until)
 
@@ -158,7 +162,7 @@ class ClientConnection(H1Downstream):
 
     def idle_since(self) -> float:
         """See shedding.Sheddable. A connection that has a greenlet, though idle, is busy enough."""
-        return self._idle_since if self.strand is None and self.state is _IDLE else NEVER
+        return self._idle_since if self.strand is None and self.state == _IDLE else NEVER
 
     def shed(self) -> None:
         """See shedding.Sheddable."""
@@ -168,7 +172,7 @@ class ClientConnection(H1Downstream):
         """The drain took too long: whoever has no response yet gets 503, whoever has a part of one sees it break off."""
         if self.open_tunnel is not None:
             self.open_tunnel.cut("tunnel_drained")
-        elif self.strand is not None and self.state is not _IDLE:
+        elif self.strand is not None and self.state != _IDLE:
             self.strand.throw(RequestError(503, "drain_timeout", "the worker had to end"))
 
     # ---------------------------------------------------------------- in the greenlet
@@ -207,7 +211,7 @@ class ClientConnection(H1Downstream):
                     head = self._behind_empty_lines(head)
                     if not head or head == b"\r":
                         return self._still_idle(head)
-                    self.state = _HEAD
+                    self._move(_BEGUN)
                     head = self._rest_of_head(head, begun)
                 except RequestError as error:
                     return self._refuse(error, begun)
@@ -216,7 +220,7 @@ class ClientConnection(H1Downstream):
             rest = head[end + 4 :]
             head = head[: end + 4]
         self.stream.deadline = NEVER
-        self.state = _EXCHANGE
+        self._move(_REQUEST)
         if request is None:
             limits = service.config.limits
             try:
@@ -240,7 +244,7 @@ class ClientConnection(H1Downstream):
             return False
         self._rest = self.rest
         self.rest = b""
-        self.state = _IDLE
+        self._move(_ANSWERED)
         self._idle_since = exchange.ended
         # Draining began after the response's head, which promised to go on: the next request may be on its way.
         patience = service.idle_grace if service.draining else service.keepalive
@@ -347,14 +351,14 @@ class ClientConnection(H1Downstream):
 
     def _drop(self) -> None:
         """The client is gone, or takes nothing any more. Should it still look, it must not take a cut response for a whole one."""
-        if self.state is _EXCHANGE:
+        if self.state == _EXCHANGE:
             self.stream.abort()
         else:
             self.stream.close()
         self._forget()
 
     def _forget(self) -> None:
-        self.state = _CLOSED
+        self._move(_OVER)
         if self.bound is not None:
             bound.close(self)
         self.service.connections.discard(self)

@@ -11,8 +11,12 @@ from lbproxy.proxy.sink cimport Sink
 from lbproxy.streams cimport Stream
 
 
+cdef bytes _AFTER
+cdef int _ROW, _IMPOSSIBLE, _AWAITED
+
+
 cdef class Downstream(Sink):
-    cdef public bint begun
+    cdef public int answer_state
     cdef public RequestBody body
     cdef public long long bytes_out
     cdef public dict bound
@@ -29,6 +33,8 @@ cdef class Downstream(Sink):
     cdef public bint streaming
     cdef public double tls_seconds
 
+    @cython.locals(after=int)
+    cpdef answering(self, int event)
     @cython.locals(service=Service, forwarder=Forwarder)
     cpdef RequestHead find_destination(self, RequestHead head)
     cpdef open_body(self, interrupt)

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead, ResponseHead
+from lbproxy.proxy import answer_state
+from lbproxy.proxy.answer_state import Event, State
 from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.moves import IMPOSSIBLE, ROW, impossible
 from lbproxy.proxy.replies import OwnAnswer
 from lbproxy.proxy.request_body import Interrupt, RequestBody
 from lbproxy.proxy.service import Service
@@ -17,13 +20,14 @@ from lbproxy.proxy.upstream import Upstream
 from lbproxy.streams import Strand, Stream
 
 NO_REDIRECT = -1
+_AFTER, _ROW, _IMPOSSIBLE, _AWAITED = answer_state.AFTER, ROW, IMPOSSIBLE, int(State.AWAITED)
 
 
 class Downstream(Sink):
     """What a request's exchange knows of the client that sent it, and how it answers."""
 
     __slots__ = (
-        "begun",
+        "answer_state",
         "body",
         "bound",
         "bytes_out",
@@ -41,8 +45,8 @@ class Downstream(Sink):
         "tls_seconds",
     )
 
-    begun: bool
-    """The client has got something of the answer."""
+    answer_state: int
+    """What the client has got of the answer; see answer_state.py."""
     body: RequestBody | None
     """Of the present request."""
     bytes_out: int
@@ -66,6 +70,18 @@ class Downstream(Sink):
     """It is being given a response without an end of its own (http/endless.py): there is no use in waiting for that."""
     pipelined: bool
     """More came while a request was served, and was not read yet: as a rule the next one."""
+
+    @property
+    def begun(self) -> bool:
+        """The client has got something of the answer."""
+        return self.answer_state != _AWAITED
+
+    def answering(self, event: int) -> None:
+        """One of the calls below, as answer_state.MOVES allows them."""
+        after = _AFTER[self.answer_state * _ROW + event]
+        if after == _IMPOSSIBLE:
+            raise impossible(self, State(self.answer_state), Event(event))
+        self.answer_state = after
 
     def open_body(self, interrupt: Interrupt) -> None:
         """The request has a `body`: begin to receive it. Raises RequestError 400."""

@@ -8,6 +8,10 @@ from lbproxy.proxy.downstream cimport Downstream
 from lbproxy.proxy.request_body cimport RequestBody
 
 
+cdef int _AWAITED
+cdef int _INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK
+
+
 cdef class H1Downstream(Downstream):
     cdef bint _closes
     cdef RequestHead _head

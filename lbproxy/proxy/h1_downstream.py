@@ -17,6 +17,7 @@ from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.taken_in import CONTINUE
 from lbproxy.http.upgrade import upgrade_lines
+from lbproxy.proxy.answer_state import Event, State
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.h1_body import H1Body
 from lbproxy.proxy.replies import OwnAnswer, laid_out
@@ -27,6 +28,8 @@ from lbproxy.streams import BODY_READ, SWIFT_READ
 KEEP_ALIVE = b"\r\nConnection: keep-alive"  # a 1.0 client keeps its connection only if it is told so
 _CLOSE = b"\r\nConnection: close"
 _CHUNKED = b"\r\nTransfer-Encoding: chunked"
+_AWAITED = int(State.AWAITED)
+_INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK = map(int, Event)
 
 
 class H1Downstream(Downstream):
@@ -57,7 +60,8 @@ class H1Downstream(Downstream):
         self.bytes_out = 0
         self._closes = not head.keep_alive or (self.service.draining and not rest and not self.pipelined)
         self._special = self._closes or not head.minor
-        self.begun = self.keep = self.broken = self.unread = False
+        self.answer_state = _AWAITED
+        self.keep = self.broken = self.unread = False
 
     def open_body(self, interrupt: Interrupt) -> None:
         """See Downstream."""
@@ -74,13 +78,14 @@ class H1Downstream(Downstream):
 
     def interim(self, known: KnownHead) -> None:
         """See Sink. RFC 9110 15.2: a 1.0 client does not know 1xx."""
+        self.answering(_INTERIM)
         if self._head.minor == 1:
             self.stream.write(known.out)
             self.bytes_out += len(known.out)
 
     def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
         """See Sink."""
-        self.begun = True
+        self.answering(_WHOLE)
         if not self._special and self.body is None and not lines and not self.service.draining and answer.body >= 0:
             # The everyday case: nothing is to be added to it. It leaves in one write.
             self.bytes_out += len(out) + len(body)
@@ -93,7 +98,7 @@ class H1Downstream(Downstream):
         """See Sink."""
         out = self._laid_out(answer, out, lines)
         self._stalls = self.stream.stalls
-        self.begun = True
+        self.answering(_BEGIN)
         out += self._coded(first.pop())
         self._write(out)
 
@@ -104,10 +109,12 @@ class H1Downstream(Downstream):
 
     def piece(self, data: bytes) -> None:
         """See Sink."""
+        self.answering(_PIECE)
         self._write(self._coded(data))
 
     def end(self, data: bytes) -> None:
         """See Sink."""
+        self.answering(_END)
         self._write(self._coded(data) + LAST_CHUNK if self._in_chunks else data)
 
     def _laid_out(self, answer: ResponseHead, out: bytes, lines: bytes) -> bytes:
@@ -153,13 +160,14 @@ class H1Downstream(Downstream):
 
     def upgrade(self, answer: ResponseHead, lines: bytes, via: bytes, tunnel: Tunnel, early: bytes) -> None:
         """See Downstream."""
-        self.begun = True
+        self.answering(_BEGIN)
         head = response(answer, upgrade_lines(answer.block) + lines, via)
         self.open_tunnel = tunnel
         try:
             tunnel.run(head, self.rest if self.body is None else self.body.rest, early)
         finally:
             self.open_tunnel = None
+            self.answering(_BREAK if tunnel.broken else _END)
             self.broken = tunnel.broken
             self.bytes_out += tunnel.bytes_down
 
@@ -173,7 +181,7 @@ class H1Downstream(Downstream):
         self._closes = self._closes or unread or (self.service.draining and not self._more_is_here())
         if not self._closes and head.minor == 0:
             extra = KEEP_ALIVE + extra
-        self.begun = True
+        self.answering(_WHOLE)
         self._write_last(laid_out(answer, close=self._closes, body=head.method != b"HEAD", extra=extra))
         self.finished()
         self.unread = unread and answer.status != 408
@@ -193,4 +201,5 @@ class H1Downstream(Downstream):
 
     def break_off(self) -> None:
         """See Downstream."""
+        self.answering(_BREAK)
         self.broken, self.keep = True, False

@@ -18,6 +18,7 @@ from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
 from lbproxy.http.taken_in import CONTINUE
 from lbproxy.observe.access import Timing
 from lbproxy.proxy import bound
+from lbproxy.proxy.answer_state import Event, State
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.exchange import Exchange
@@ -89,7 +90,7 @@ class H2Downstream(Downstream):
         self._stalls = 0
         self.broken = False
         self.h2 = H2Stream(bearer, number, ended)
-        self.begun = False
+        self.answer_state = int(State.AWAITED)
         self.body = None
         self.bytes_out = 0
         self.service = client.service
@@ -210,6 +211,7 @@ class H2Downstream(Downstream):
 
     def interim(self, known: KnownHead) -> None:
         """See Sink."""
+        self.answering(Event.INTERIM)
         self._interim(known.out)
 
     def _interim(self, out: bytes) -> None:
@@ -220,6 +222,7 @@ class H2Downstream(Downstream):
 
     def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
         """See Sink."""
+        self.answering(Event.WHOLE)
         self._begin(answer, out, lines, not body)
         if body:
             self.bytes_out += len(body)
@@ -230,6 +233,7 @@ class H2Downstream(Downstream):
     def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
         """See Sink."""
         self._stalls = self.h2.stalls
+        self.answering(Event.BEGIN)
         self._begin(answer, out, lines, False)
         self.piece(first.pop())
 
@@ -247,7 +251,6 @@ class H2Downstream(Downstream):
 
     def _respond(self, fields: Fields, ended: bool) -> None:
         h2 = self.h2
-        self.begun = True
         h2.check(self._bearer.engine.respond(h2.number, fields, ended))
         if ended:
             h2.answered()
@@ -259,6 +262,7 @@ class H2Downstream(Downstream):
 
     def piece(self, data: bytes) -> None:
         """See Sink."""
+        self.answering(Event.PIECE)
         if data:
             self.bytes_out += len(data)
             self.h2.send(data, False)
@@ -267,11 +271,13 @@ class H2Downstream(Downstream):
 
     def end(self, data: bytes) -> None:
         """See Sink."""
+        self.answering(Event.END)
         self.bytes_out += len(data)
         self.h2.send(data, True)
 
     def upgrade(self, answer: ResponseHead, lines: bytes, via: bytes, tunnel: Tunnel, early: bytes) -> None:
         """See Downstream. RFC 8441 5.1: to whoever has asked by CONNECT the tunnel is open with 200."""
+        self.answering(Event.BEGIN)
         fields: list[Field] = [(b":status", b"200")]
         fields += (field for field in taken_apart(response(answer, lines, via))[1:] if field[0] != b"sec-websocket-accept")
         self._respond(tuple(fields), False)
@@ -281,6 +287,7 @@ class H2Downstream(Downstream):
             tunnel.run(b"", b"", early)
         finally:
             self.open_tunnel = None
+            self.answering(Event.BREAK if tunnel.broken else Event.END)
             self.broken = tunnel.broken
             self.bytes_out += tunnel.bytes_down
 
@@ -291,6 +298,7 @@ class H2Downstream(Downstream):
         self._own(answer, extra, head_only=self._head is not None and self._head.method == b"HEAD")
 
     def _own(self, answer: OwnAnswer, extra: bytes, *, head_only: bool) -> None:
+        self.answering(Event.WHOLE)
         text = b"" if head_only else answer.text
         status = (b":status", b"%d" % answer.status)
         self._respond((status, *regular((answer.lines + extra).split(b"\r\n")[1:])), not text)
@@ -305,4 +313,5 @@ class H2Downstream(Downstream):
 
     def break_off(self) -> None:
         """See Downstream."""
+        self.answering(Event.BREAK)
         self.broken = True

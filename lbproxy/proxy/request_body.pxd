@@ -6,6 +6,12 @@ from lbproxy.proxy.upstream cimport Upstream
 from lbproxy.streams cimport Stream
 
 
+cdef bytes _AFTER
+cdef int _ROW, _IMPOSSIBLE
+cdef int _HELD, _PUMPING, _SENT
+cdef int _TRY, _GIVEN_ALL, _GIVEN_PART, _PAUSED, _WHOLE, _STOPPED
+
+
 cdef class BodySource:
     cdef public bint done
     cdef public long long left
@@ -44,16 +50,16 @@ cdef class RequestBody:
     cdef public bint done
     cdef public bint goes_on
     cdef public bint invited
-    cdef public bint pumping
     cdef public long long received
     cdef public bint replayable
-    cdef public bint sent
+    cdef public int sending
 
     cpdef begin(self, Upstream upstream, bytes head)
     cpdef pause(self)
     cpdef bint outlives(self, ResponseHead answer, bint invited_only) except -1
     cpdef finish(self)
     cpdef stop(self)
+    cdef _move(self, int event)
     cdef _pump_into(self, Upstream upstream)
     cdef bytes _read(self)
     cdef _take(self, bytes raw)

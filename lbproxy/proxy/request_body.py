@@ -16,8 +16,11 @@ from collections.abc import Callable
 
 from lbproxy.errors import ClientGone, RequestError, ScratchError, StreamError, TimedOut
 from lbproxy.http.message import ResponseHead
+from lbproxy.proxy import sending_state
 from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.moves import IMPOSSIBLE, ROW, impossible
 from lbproxy.proxy.retry import REPLAY_LIMIT
+from lbproxy.proxy.sending_state import Event, State
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.spool import Spool
 from lbproxy.proxy.upstream import Upstream
@@ -30,6 +33,10 @@ PIECE_COST = 64
 
 DRIP = 4096
 """Bytes of a body that come at once: whoever sends fewer may wait for a moment when many do."""
+
+_AFTER, _ROW, _IMPOSSIBLE = sending_state.AFTER, ROW, IMPOSSIBLE
+_HELD, _PUMPING, _SENT = map(int, State)
+_TRY, _GIVEN_ALL, _GIVEN_PART, _PAUSED, _WHOLE, _STOPPED = map(int, Event)
 
 Interrupt = Callable[[Exception], None]
 """Called from the pump's greenlet: the request cannot go on, and why."""
@@ -102,10 +109,9 @@ class RequestBody:
         "done",
         "goes_on",
         "invited",
-        "pumping",
         "received",
         "replayable",
-        "sent",
+        "sending",
     )
 
     def __init__(self, interrupt: Interrupt, service: Service, source: BodySource, chunked: bool, first: bytes) -> None:
@@ -131,9 +137,8 @@ class RequestBody:
         self.received = 0
         self.done = False
         """All of it was received."""
-        self.sent = False
-        """All of it was handed to the present backend's stream; unless it was, the next request cannot follow it there."""
-        self.pumping = False
+        self.sending: int = _HELD
+        """What the present backend has of it; see sending_state.py."""
         self.goes_on = False
         """Also behind the answer."""
         self.invited = False
@@ -153,6 +158,23 @@ class RequestBody:
         self._waited = 0.0
         self._watches: tuple[Watch, ...] | None = None
         self._take(first)
+
+    @property
+    def sent(self) -> bool:
+        """The present backend's stream has all of it."""
+        return self.sending == _SENT
+
+    @property
+    def pumping(self) -> bool:
+        """The rest of it is being brought to the present backend."""
+        return self.sending == _PUMPING
+
+    def _move(self, event: int) -> None:
+        """What the backend has of it changes, as sending_state.MOVES has it."""
+        after = _AFTER[self.sending * _ROW + event]
+        if after == _IMPOSSIBLE:
+            raise impossible(self, State(self.sending), Event(event))
+        self.sending = after
 
     def allow(self, destination: Destination, repeatable: bool) -> None:
         """As its route allows; `repeatable`: it may be sent again whatever the backend did. Raises RequestError 413."""
@@ -200,7 +222,7 @@ class RequestBody:
 
     def begin(self, upstream: Upstream, head: bytes) -> None:
         """Send `head` and what is here of the body, then pump what is to come. Raises StreamError (the backend's)."""
-        self.sent = False
+        self._move(_TRY)
         self._mark = upstream.stream.wired
         self._payload = b""
         if self._spool is None:
@@ -214,15 +236,15 @@ class RequestBody:
         self._next = pieces
         self._next_spooled = 1
         if self.done and self._next == len(self._kept) and (self._spool is None or len(self._spool) <= 1):
-            self.sent = True
+            self._move(_GIVEN_ALL)
         else:
-            self.pumping = True
+            self._move(_GIVEN_PART)
             self._service.strands.later(self._start)
 
     def pause(self) -> None:
         """The try failed: stop pumping. What the client sent so far is kept, if `replayable`."""
         self._upstream = None
-        self.pumping = False
+        self._move(_PAUSED)
         pump, self._pump = self._pump, None
         if pump is not None:
             self._service.strands.throw_later(pump, _Stopped())
@@ -300,7 +322,7 @@ class RequestBody:
             if self._pump is pump:
                 self._source.stream.patient = False
                 self._pump = None
-                self.pumping = False
+                self._move(_STOPPED)
                 self._service.strands.later(self.on_readable)
                 if upstream is not None:  # from now on the backend owes the answer
                     upstream.stream.deadline = self._service.clock() + self._response_head
@@ -329,7 +351,7 @@ class RequestBody:
                 self._kept.clear()
                 self._next = 0
             if self.done:
-                self.sent = True
+                self._move(_WHOLE)
                 return
             try:
                 self._take(self._read())

@@ -1,0 +1,48 @@
+"""The states of a client's HTTP/1 connection, and what leads from one to the other.
+
+What the event loop wants of a connection (input, a time-out, a drain, shedding, a cut) depends on the state and changes none by
+itself; see client.py.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from lbproxy.proxy.moves import table
+
+
+class State(IntEnum):
+    """What the connection is doing."""
+
+    IDLE = 0
+    """Between requests, with or without a greenlet."""
+    HEAD = 1
+    """A head has begun, and is not whole."""
+    EXCHANGE = 2
+    """A request is served, or what was none is refused."""
+    CLOSED = 3
+
+
+class Event(IntEnum):
+    """What happens to a connection that changes its state."""
+
+    BEGUN = 0
+    """Bytes came that are no whole head."""
+    REQUEST = 1
+    """A head is whole."""
+    ANSWERED = 2
+    """The client has its answer, and its connection goes on."""
+    OVER = 3
+    """It has ended, or was ended."""
+
+
+MOVES: dict[tuple[int, int], int] = {
+    (State.IDLE, Event.BEGUN): State.HEAD,
+    (State.IDLE, Event.REQUEST): State.EXCHANGE,  # as a rule: a head comes at once
+    (State.IDLE, Event.OVER): State.CLOSED,
+    (State.HEAD, Event.REQUEST): State.EXCHANGE,
+    (State.HEAD, Event.OVER): State.CLOSED,
+    (State.EXCHANGE, Event.ANSWERED): State.IDLE,
+    (State.EXCHANGE, Event.OVER): State.CLOSED,
+}
+AFTER = table(State, Event, MOVES)
