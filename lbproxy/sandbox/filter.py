@@ -68,7 +68,13 @@ REFUSED: dict[str, tuple[int, int]] = {
     # what one process of a user may do to the others without a signal
     "setpriority": (141, 140), "sched_setparam": (142, 118), "sched_setscheduler": (144, 119), "sched_setaffinity": (203, 122),
     "sched_setattr": (314, 274), "ioprio_set": (251, 30), "migrate_pages": (256, 238), "move_pages": (279, 239),
-    "process_mrelease": (448, 448),
+    "process_mrelease": (448, 448), "shmctl": (31, 195), "semctl": (66, 191), "semop": (65, 193), "semtimedop": (220, 192),
+    "msgctl": (71, 187), "msgsnd": (69, 189), "msgrcv": (70, 188), "mq_unlink": (241, 181),
+    # what is counted by user, and what makes a whole machine wait for its disks
+    "inotify_init": (253, -1), "inotify_init1": (294, 26), "sync": (162, 81), "syncfs": (306, 267),
+    # of root's, where workers stay root
+    "setdomainname": (171, 162), "clock_adjtime": (305, 266), "swapoff": (168, 225), "vhangup": (153, 58),
+    "quotactl_fd": (443, 443), "uselib": (134, -1),
 }  # fmt: skip
 MISSING = {"clone3": (435, 435), "openat2": (437, 437)}
 """Their arguments stand where a filter cannot look: as if the kernel did not have them."""
