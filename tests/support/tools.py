@@ -18,8 +18,9 @@ def need(program: str, *others: str) -> str:
 
 
 def curl(ca: Path, *arguments: str, within: float = 60.0) -> subprocess.CompletedProcess[bytes]:
-    """curl with verification on; the test fails unless it exits 0."""
-    always = ["--silent", "--show-error", "--noproxy", "*", "--cacert", str(ca), "--max-time", str(within)]
+    """curl with verification on; the test fails unless it exits 0. It speaks HTTP/1.1 unless it is told otherwise."""
+    version = [] if any(argument.startswith("--http") for argument in arguments) else ["--http1.1"]
+    always = [*version, "--silent", "--show-error", "--noproxy", "*", "--cacert", str(ca), "--max-time", str(within)]
     command = [need("curl"), *always, *arguments]
     ended = subprocess.run(command, capture_output=True, timeout=within + 5, check=False)
     assert ended.returncode == 0, f"{' '.join(command)}: exit {ended.returncode}: {ended.stderr.decode()}"

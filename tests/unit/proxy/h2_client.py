@@ -11,7 +11,6 @@ from lbproxy.proxy.downstream import NO_REDIRECT
 from lbproxy.proxy.h2_connection import H2Connection
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import DATA, GET, GOAWAY, HEADERS, RST_STREAM, Frame
-from tests.unit.http.h2.dialogue import Heard
 from tests.unit.proxy.world import FakeStream, World
 
 KEY = b"AAAAAAAAAAAAAAAAAAAAAA=="
@@ -40,8 +39,6 @@ class H2Client:
             lambda: KEY, lambda peer, failure: self.floods.append(failure),
         )  # fmt: skip
         self.connection.await_first()
-        self.heads = 0
-        self._decoder = Heads()
         if greet:
             self.say(wire.PREFACE + settings + wire.settings(ack=True))
 
@@ -57,30 +54,6 @@ class H2Client:
     def ask(self, stream: int = 1, fields: tuple[wire.Field, ...] = GET, *, end: bool = True) -> list[Frame]:
         """A request."""
         return self.say(wire.headers(stream, fields, end))
-
-
-class Heads:
-    """Reads responses' fields off frames, with one table for a connection, as a client does."""
-
-    def __init__(self) -> None:
-        from lbproxy.http.h2.engine import Engine
-
-        self._heard = Heard()
-        self._engine = Engine(self._heard, server=False)
-        self._asked = 0
-
-    def read(self, frames: list[Frame]) -> list[tuple[object, ...]]:
-        """What a client's engine tells of them; requests for their streams are made first."""
-        while self._asked < max([frame.stream for frame in frames], default=0):
-            self._asked = self._engine.request(GET, True)
-        while self._engine.output(1 << 20):
-            pass
-        if not any(frame.kind == wire.SETTINGS for frame in frames) and not self._heard.told:
-            self._engine.receive(wire.settings())
-        for frame in frames:
-            self._engine.receive(wire.frame(frame.kind, frame.stream, frame.payload, frame.flags))
-        told, self._heard.told = self._heard.told, [("known",)]
-        return [each for each in told if each[0] in ("response", "interim", "data", "trailers", "reset", "closed")]
 
 
 def kinds(frames: list[Frame]) -> list[tuple[int, int]]:

@@ -8,7 +8,8 @@ from lbproxy.config import model
 from lbproxy.http.h2.vocabulary import Code, Failure
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import GET, POST, data, headers, ping, reset, settings, window
-from tests.unit.proxy.h2_client import H2Client, Heads, body, ends, resets
+from tests.support.h2_peer import Heads
+from tests.unit.proxy.h2_client import H2Client, body, ends, resets
 from tests.unit.proxy.world import CHUNKED, EOF, LOST, World, ok
 
 
@@ -252,6 +253,6 @@ def test_a_drain_that_takes_too_long_is_cut() -> None:
     world.settle()
     frames = client.heard()
     assert [each.stream for each in frames if each.kind == wire.RST_STREAM] == [3]
-    statuses = [dict(each[2])[b":status"] for each in heads.read(frames) if each[0] == "response"]  # type: ignore[call-overload]
+    statuses = [dict(each[2])[b":status"] for each in heads.read(frames) if each[0] == "response"]
     assert statuses == [b"200", b"503"] or statuses == [b"503", b"200"]
     world.at_rest()
