@@ -31,6 +31,7 @@ F_SETSIG, F_SETOWN_EX = 10, 15
 SO_ATTACH_FILTER, SO_LOCK_FILTER, SO_ATTACH_BPF = 26, 44, 50
 SCHED_SETATTR, IOPRIO_SET = (314, 251) if platform.machine() == "x86_64" else (274, 30)
 FCHMODAT2 = 452
+CLONE = 56 if platform.machine() == "x86_64" else 220
 TCP_FASTOPEN_CONNECT = 30
 NOTHING = walls.Needs(frozenset(), unix=False, names=False)
 
@@ -87,6 +88,7 @@ def test_what_stands_here() -> None:
     lambda: os.kill(os.getppid(), 0),
     lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).close(),
     lambda: socket.socket(socket.AF_UNIX).close(),
+    lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM),  # which another connect leads to any path
     lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW).close(),
     lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close(),
     lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262).close(),  # MPTCP, which Landlock does not see
@@ -94,9 +96,11 @@ def test_what_stands_here() -> None:
     lambda: os.close(os.open("/dev/null", os.O_WRONLY)),
     lambda: call("prctl", 4, 1, 0, 0, 0),  # PR_SET_DUMPABLE
     lambda: call("unshare", 0x10000000),  # CLONE_NEWUSER
+    lambda: call("syscall", CLONE, 0x00010000 | 0x40000000, 0, 0, 0, 0),  # CLONE_THREAD | CLONE_NEWNET
     lambda: os.unlink("/nothing"),
 ], ids=[
-    "exec", "fork", "ptrace", "kill", "udp", "unix", "netlink", "packet", "mptcp", "listen", "write", "dumpable", "namespace",
+    "exec", "fork", "ptrace", "kill", "udp", "unix", "datagrams", "netlink", "packet", "mptcp", "listen", "write", "dumpable",
+    "namespace", "network",
     "unlink",
 ])  # fmt: skip
 def test_what_an_intruder_would_try(attempt: Callable[[], object]) -> None:
