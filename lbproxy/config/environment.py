@@ -19,7 +19,7 @@ from lbproxy.config.units import FromEnvironment
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\{")
 TELLING = 4
-"""Characters from which on a value is recognised wherever it stands; shorter ones only as a whole text."""
+"""Characters from which on a value is recognised wherever it stands; shorter ones only as a whole text, or a part of an address."""
 
 
 class Reference(NamedTuple):
@@ -45,6 +45,7 @@ class Variables(NamedTuple):
                 text = text.replace(value, shown)
             elif value:
                 text = text.replace(json.dumps(value, ensure_ascii=False), f'"{shown}"')
+                text = re.sub(rf'(?<=["\[:]){re.escape(value)}(?=["\]:])', shown, text)  # in an address
         return text
 
 

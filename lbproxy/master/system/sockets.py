@@ -160,7 +160,7 @@ def explain_file(error: Exception, listen: Listen) -> tuple[str, str]:
             return f"{what}: another process listens there", "stop that process or choose another path"
         return f"{what}: a file that is no socket is in its place", "take it away or choose another path"
     if isinstance(error, UnknownAccount):
-        return f"{what}: there is no account or group {error}", "see `owner` and `group` of the listener"
+        return f"{what}: {error}", "see `owner` and `group` of the listener"
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.EACCES, errno.EPERM):
         return f"{what}: permission denied", "the folder must be writable; `owner` and another's `group` need root"

@@ -11,10 +11,14 @@ import grp
 import os
 import pwd
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from lbproxy.config.model import Listen, SocketAccess
 from lbproxy.master.system import socketfile
+
+_NOBODYS = 2**32 - 1
+"""The number that chown(2) takes for "as it is"."""
 
 
 class UnknownAccount(OSError):
@@ -67,11 +71,18 @@ def discard(sock: socket.socket) -> None:
 def account_of(access: SocketAccess) -> tuple[int, int]:
     """(user, group) as chown wants them. Raises UnknownAccount."""
     user, group = socketfile.UNCHANGED
-    try:
-        if access.owner is not None:
-            user = pwd.getpwnam(access.owner).pw_uid
-        if access.group is not None:
-            group = grp.getgrnam(access.group).gr_gid
-    except KeyError as error:
-        raise UnknownAccount(str(error.args[0])) from error
+    if access.owner is not None:
+        user = _number(access.owner, lambda name: pwd.getpwnam(name).pw_uid, "account")
+    if access.group is not None:
+        group = _number(access.group, lambda name: grp.getgrnam(name).gr_gid, "group")
     return user, group
+
+
+def _number(name: str, known: Callable[[str], int], kind: str) -> int:
+    """By its name, or as chown takes it: in a container that has no names."""
+    try:
+        return known(name)
+    except KeyError as error:
+        if name.isascii() and name.isdigit() and int(name) < _NOBODYS:
+            return int(name)
+        raise UnknownAccount(f'there is no {kind} "{name}"') from error

@@ -127,6 +127,12 @@ def test_short_values_are_hidden_where_they_are_the_whole() -> None:
     assert hide('got "7", wanted 1 to 7; 1234567') == 'got "${SHORT}", wanted 1 to 7; ${LONG}'
 
 
+def test_short_values_are_hidden_in_addresses() -> None:
+    """Hints put them together with what was missing."""
+    hide = Variables((("PORT", "80"), ("HOST", "a.b"))).hide
+    assert hide('e.g. "a.b:8080", "10.0.0.1:80", "[a.b]:80"') == 'e.g. "${HOST}:8080", "10.0.0.1:${PORT}", "[${HOST}]:${PORT}"'
+
+
 anything = st.recursive(
     st.text(max_size=8) | st.integers() | st.booleans(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
 )

@@ -158,10 +158,19 @@ def test_explained() -> None:
     assert "no folder /no/such" in explain_file(FileNotFoundError(2, "No such file"), listen)[0]
     assert "permission denied" in explain_file(PermissionError(13, "Permission denied"), listen)[0]
     assert "strange" in explain_file(OSError(5, "strange"), listen)[0]
-    with pytest.raises(UnknownAccount) as caught:
-        account_of(SocketAccess(group="no-such-group"))
-    assert "no account or group" in explain_file(caught.value, listen)[0]
-    assert "no-such-group" in explain_file(caught.value, listen)[0]
+    for access, why in (
+        (SocketAccess(owner="nosuch"), 'there is no account "nosuch"'),
+        (SocketAccess(group="no-such-group"), 'there is no group "no-such-group"'),
+        (SocketAccess(group="4294967295"), 'there is no group "4294967295"'),
+    ):
+        with pytest.raises(UnknownAccount) as caught:
+            account_of(access)
+        assert explain_file(caught.value, listen)[0].endswith(why)
+
+
+def test_accounts_by_number() -> None:
+    """Containers often have no names."""
+    assert account_of(SocketAccess(owner="12345", group="54321")) == (12345, 54321)
 
 
 def test_a_reload_finds_its_own(tmp_path: Path) -> None:
