@@ -397,9 +397,9 @@ class H2Connection(Downstream):
         """See Carrier."""
         self._waiting_for_room[stream.number] = stream
 
-    def waits_for_input(self, stream: int, left: int) -> None:
+    def waits_for_input(self, stream: int, left: int, came: int) -> None:
         """See Carrier."""
-        wider, whole = self._windows.waited(stream, left)
+        wider, whole = self._windows.waited(stream, left, came)
         if wider:
             self.engine.widen(stream, wider)
             if whole:

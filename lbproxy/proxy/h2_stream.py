@@ -34,8 +34,9 @@ class Carrier(Protocol):
     def await_room(self, stream: H2Stream) -> None:
         """It waits until it may write: `wake_writer` is called then."""
 
-    def waits_for_input(self, stream: int, left: int) -> None:
-        """Its reader has taken everything there was; `left`: bytes still to come, -1 when nobody knows."""
+    def waits_for_input(self, stream: int, left: int, came: int) -> None:
+        """Its reader has taken everything there was, `came` bytes since it last waited; `left`: bytes still to come, -1 when nobody
+        knows."""
 
     def stalled(self) -> None:
         """A stream is given up because its client takes nothing of it."""
@@ -45,7 +46,7 @@ class H2Stream(Stream):
     """One HTTP/2 stream as an exchange sees it; made for each request, and known to the connection as long as the request is
     served."""
 
-    __slots__ = ("_carrier", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left", "number")
+    __slots__ = ("_came", "_carrier", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left", "number")
 
     def __init__(self, carrier: Carrier, number: int, ended: bool) -> None:
         """`ended`: the request has no body."""
@@ -64,6 +65,7 @@ class H2Stream(Stream):
         """Bytes of the body that are still to be read; -1 when nobody knows."""
         self._carrier = carrier
         self._inbox: deque[bytes] = deque()
+        self._came = 0
         self._lost: StreamError | None = None
         self._output_ended = False
         self._reader: Strand | None = None
@@ -156,11 +158,13 @@ class H2Stream(Stream):
                 return b""
             if self._lost is not None:
                 raise ConnectionLost(str(self._lost))
-            self._carrier.waits_for_input(self.number, self.left)
+            self._carrier.waits_for_input(self.number, self.left, self._came)
+            self._came = 0
             self._wait_for_input()
 
     def _take_piece(self) -> bytes:
         piece = self._inbox.popleft()
+        self._came += len(piece)
         if self.left > 0:
             self.left -= len(piece)
         if self._carrier.engine.taken(self.number, len(piece)):

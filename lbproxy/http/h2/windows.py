@@ -30,12 +30,13 @@ class Windows:
         self._streams: dict[int, int] = {}
         """Those that were widened."""
 
-    def waited(self, stream: int, left: int) -> tuple[int, int]:
-        """A reader of `stream` has taken all there was, and waits for more; `left`: bytes that are still to come, -1 when nobody
-        knows. (the stream's window, the connection's) if they are to be another now; 0: as it is."""
+    def waited(self, stream: int, left: int, came: int) -> tuple[int, int]:
+        """A reader of `stream` has taken all there was, `came` bytes since it last waited, and waits for more; `left`: bytes that
+        are still to come, -1 when nobody knows. (the stream's window, the connection's) if they are to be another now; 0: as it
+        is. Who sends less at a time than a sixteenth of its window is not held up by it."""
         known = self._streams.get(stream, FIRST)
         wanted = min(STREAM, 2 * known + 2)
-        if known >= STREAM or 0 <= left <= known:
+        if known >= STREAM or 0 <= left <= known or came < known // 16:
             return 0, 0
         self._streams[stream] = wanted
         whole = min(CONNECTION, FIRST + sum(self._streams.values()))

@@ -43,7 +43,7 @@ class Notes:
     def await_room(self, stream: H2Stream) -> None:
         raise AssertionError("there is room")
 
-    def waits_for_input(self, stream: int, left: int) -> None:
+    def waits_for_input(self, stream: int, left: int, came: int) -> None:
         raise AssertionError("nobody waits here")
 
     def stalled(self) -> None:

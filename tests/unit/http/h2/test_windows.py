@@ -8,7 +8,7 @@ from lbproxy.http.h2.windows import CONNECTION, FIRST, STEP, STREAM, Windows, ma
 def test_who_waits_for_more_gets_more_up_to_a_bound() -> None:
     """By doubling, and the connection with it."""
     windows = Windows()
-    seen = [windows.waited(1, -1) for _ in range(4)]
+    seen = [windows.waited(1, -1, 65_536) for _ in range(4)]
     assert [stream for stream, _ in seen] == [2 * FIRST + 2, STREAM, 0, 0]
     assert [whole for _, whole in seen] == [FIRST + 2 * FIRST + 2, FIRST + STREAM, 0, 0]
 
@@ -19,26 +19,33 @@ def test_all_streams_together_stay_within_the_connections_bound() -> None:
     largest = 0
     for stream in range(1, 201, 2):
         for _ in range(4):
-            largest = max(largest, windows.waited(stream, -1)[1])
+            largest = max(largest, windows.waited(stream, -1, 65_536)[1])
     assert largest == CONNECTION
 
 
 def test_what_fits_needs_no_more() -> None:
     """A body whose rest is known to fit has its window already."""
-    assert Windows().waited(1, 10_000) == (0, 0)
-    assert Windows().waited(1, 100_000) != (0, 0)
+    assert Windows().waited(1, 10_000, 65_536) == (0, 0)
+    assert Windows().waited(1, 100_000, 65_536) != (0, 0)
+
+
+def test_who_sends_little_at_a_time_needs_no_more() -> None:
+    """As in a WebSocket: what it waits for is somebody who types."""
+    windows = Windows()
+    assert windows.waited(1, -1, 100) == (0, 0)
+    assert windows.waited(1, -1, FIRST // 16) != (0, 0)
 
 
 def test_an_idle_connection_promises_little_again() -> None:
     """When the last stream that needed more has ended."""
     windows = Windows()
-    windows.waited(1, -1)
-    windows.waited(3, -1)
+    windows.waited(1, -1, 65_536)
+    windows.waited(3, -1, 65_536)
     assert windows.ended(5) == 0
     assert windows.ended(1) == 0
     assert windows.ended(3) == FIRST
     assert windows.ended(3) == 0
-    assert windows.waited(5, -1)[1] > FIRST
+    assert windows.waited(5, -1, 65_536)[1] > FIRST
 
 
 def test_what_may_be_put_before_a_peer_that_takes_nothing() -> None:
