@@ -10,7 +10,8 @@ How a request travels through the folders below::
     proxy/client     reads heads off a client's stream, one request after another; proxy/h2_connection does so for HTTP/2, over
                      http/h2 (frames by libnghttp2), with a greenlet for each request under way
     http/            decides: what the bytes mean, where a body ends, what is refused, what is forwarded
-    proxy/router     host and path -> destination: the pool, and what the route wants beyond (proxy/destination)
+    proxy/router     host, path and more -> destination: the pool, or what else, and what the route wants (proxy/destination);
+                     proxy/route_index finds one of thousands, proxy/split shares out, proxy/route_answer answers itself
     balance/         pool -> backend: least connections over the shared ledger; the lease counts until the last byte
     proxy/exchange   one request's journey, which knows no protocol: route, steps (proxy/steps), tries, line in the log
     proxy/tries      lease, connection (proxy/connect), send, answer; elsewhere when that is safe
@@ -44,8 +45,8 @@ drain (worker/drain.py).
 Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, names.lookup, observe.log, observe.outlet,
 observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.handover, sandbox; 1 (pure: no socket, clock,
 randomness, logging) http, balance, health, filter, names, config, ipc.messages, ipc.codec, ipc.strict_json, observe.access,
-observe.metrics; 0 errors, streams, remembered, regex, compiled, and of config what keys are declared with: atoms, header_values,
-key, kinds, model, route_model, units, values, vocabulary. Folders on one floor do not know each other.
+observe.metrics; 0 errors, streams, remembered, compiled, and of config what keys are declared with: atoms, header_values,
+key, kinds, model, route_values, units, values, vocabulary; below them globs and regex. Folders on one floor do not know each other.
 
 The modules that a request runs through are compiled where that can be done (compiled.py), from the same files.
 """

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 from itertools import pairwise
 
 from lbproxy.config.model import Address, Config, Pool, Route
+from lbproxy.config.reach import never_reached
 from lbproxy.config.rules.headers import silent_variables
 from lbproxy.config.tables import Report
 from lbproxy.errors import Complaint
@@ -56,26 +57,11 @@ def _overlap(one: Address, other: Address) -> bool:
 def _routes(source: str, routes: tuple[Route, ...]) -> list[Complaint]:
     """A route behind one that matches all it could match is a mistake in the order."""
     complaints = []
-    for index, route in enumerate(routes):
-        for earlier in routes[:index]:
-            if _covers_host(earlier.host, route.host) and _covers_path(earlier.path, route.path):
-                message = f"this route is never reached: the one on line {earlier.line} matches first"
-                same = (earlier.host, earlier.path) == (route.host, route.path)
-                hint = "take one of them out" if same else "move this one above it"
-                complaints.append(Complaint(source, route.line, "route", message, hint))
-                break
+    for route, earlier in never_reached(routes):
+        message = f"this route is never reached: the one on line {earlier.line} matches first"
+        hint = "take one of them out" if route.name == earlier.name else "move this one above it"
+        complaints.append(Complaint(source, route.line, "route", message, hint))
     return complaints
-
-
-def _covers_host(earlier: str | None, later: str | None) -> bool:
-    if earlier is None or earlier == later:
-        return True
-    return later is not None and earlier.startswith("*.") and later.partition(".")[2] == earlier[2:]
-
-
-def _covers_path(earlier: str, later: str) -> bool:
-    """Whether every path under `later` is under `earlier`; "/api" leaves "/apis" alone."""
-    return earlier == later or later.startswith(earlier if earlier.endswith("/") else earlier + "/")
 
 
 def _backends_twice(source: str, pool: Pool) -> list[Complaint]:

@@ -79,6 +79,8 @@ class Nested:
     names: Parse[str] = str
     """Of `named`: what names there may be."""
     needs: Mapping[str, object] = field(default_factory=lambda: NOTHING)
+    never_with: tuple[str, ...] = ()
+    """As of a Key."""
 
 
 class Item(NamedTuple):
@@ -196,9 +198,9 @@ def table(
     return found
 
 
-def table_or_none(of: type[T], about: str, header: str) -> T | None:
-    """A table inside this one; where nobody wrote it, there is none."""
-    found: T | None = _field(Nested("table", shape_of(of), about, header, optional=True), default=None)
+def table_or_none(of: type[T], about: str, header: str, **more: Any) -> T | None:
+    """A table inside this one; where nobody wrote it, there is none. `more`: other attributes of Nested."""
+    found: T | None = _field(Nested("table", shape_of(of), about, header, optional=True, **more), default=None)
     return found
 
 

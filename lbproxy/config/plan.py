@@ -234,7 +234,7 @@ def _renewal(cert: Path | None, key: Path | None, touched: Collection[Path]) -> 
 
 
 def _routes(old: tuple[Route, ...], new: tuple[Route, ...]) -> Iterator[Change]:
-    before, after = ({(route.host or "") + route.path: route for route in side} for side in (old, new))
+    before, after = ({route.name: route for route in side} for side in (old, new))
     places = moved([name for name in before if name in after], [name for name in after if name in before])
     for name, was, now in _matched(before, after):
         if was is None:
@@ -248,7 +248,7 @@ def _routes(old: tuple[Route, ...], new: tuple[Route, ...]) -> Iterator[Change]:
 
 
 def _leads_to(route: Route | None) -> tuple[str, ...]:
-    return () if route is None else (f"pool {route.pool}",)
+    return () if route is None else (route.leads_to,)
 
 
 # ---------------------------------------------------------------- filters

@@ -5,7 +5,7 @@ list, has all of these values; a name that stands in the query several times has
 there to hold something up is not passed by saying a thing twice, once for the router and once for the backend. The path is looked
 at in its normal form (target.py), the one that is forwarded; a field's name and values without regard to case, the query with it.
 
-The work is bounded by the request's size times the conditions that look at it: a star is one search (rules.Glob), a regular
+The work is bounded by the request's size times the conditions that look at it: a star is one search (globs.py), a regular
 expression is RE2's (regex.py), and more values of one name than MOST_VALUES are refused.
 """
 
@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from lbproxy.config.route_model import Match
+from lbproxy.config.model import Match
 from lbproxy.errors import RequestError
+from lbproxy.globs import Glob
 from lbproxy.http.fields import values
 from lbproxy.http.message import RequestHead
 from lbproxy.http.query import values_by_name
-from lbproxy.http.rules import Glob
 from lbproxy.regex import searcher
 
 MOST_VALUES = 256

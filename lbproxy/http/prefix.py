@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from lbproxy.config.route_model import PathRules
+from lbproxy.config.model import PathRules
 from lbproxy.http.grammar import END
 
 FORWARDED_PREFIX = b"X-Forwarded-Prefix"

@@ -10,11 +10,13 @@ cdef class Destination:
     cdef public long long buffer_requests
     cdef public long long buffer_responses
     cdef public double connect
+    cdef public bytes lines
     cdef public long long max_body
     cdef public object pool
     cdef public double request
     cdef public double response_head
     cdef public Rewriter rewriter
+    cdef public object split
     cdef public tuple steps
     cdef public double tunnel
     cdef public double write_stall

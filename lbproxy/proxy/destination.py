@@ -5,14 +5,23 @@ What a route wants of its requests beyond a pool hangs here, None where nothing 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
+from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.message import RequestHead
 from lbproxy.proxy.rewriter import Rewriter
 
 if TYPE_CHECKING:
     from lbproxy.proxy.steps.step import Step
+
+
+class Chooser(Protocol):
+    """What a route has whose requests are shared out (split.py)."""
+
+    def choose(self, head: RequestHead, forwarder: Forwarder, before: Destination | None) -> Destination:
+        """One that has no chooser. `before`: where the connection belongs, if it belongs to a backend."""
 
 
 class Destination:
@@ -25,11 +34,13 @@ class Destination:
         "buffer_requests",
         "buffer_responses",
         "connect",
+        "lines",
         "max_body",
         "pool",
         "request",
         "response_head",
         "rewriter",
+        "split",
         "steps",
         "tunnel",
         "write_stall",
@@ -37,16 +48,21 @@ class Destination:
 
     def __init__(
         self,
-        pool: Pool,
+        pool: Pool | None,
         timeouts: model.Timeouts,
         rewriter: Rewriter | None = None,
         max_body: int = 0,
         steps: tuple[Step, ...] | None = None,
         answers: bool = False,
+        lines: bytes = b"",
+        split: Chooser | None = None,
     ) -> None:
-        """`timeouts`: what holds here, wider tables included; `rewriter`: what is done to header fields beyond the everyday;
-        `max_body`: bytes of a request's body, 0: any number; `steps`: in their order, None for none; `answers`: also
-        clients that end their side while they wait."""
+        """`pool`: None where a step answers instead of a backend, or `split` chooses another destination for each request;
+        `timeouts`: what holds here, wider tables included; `rewriter`: what is done to header fields beyond the everyday;
+        `max_body`: bytes of a request's body, 0: any number; `steps`: in their order, None for none; `answers`: also clients that
+        end their side while they wait; `lines`: what each answer is given, with a CRLF in front."""
+        self.split = split
+        self.lines = lines
         self.answers = answers
         self.connect = timeouts.connect  # each by itself, and no other object to go through: every request asks for them
         self.response_head = timeouts.response_head
@@ -55,7 +71,7 @@ class Destination:
         self.tunnel = timeouts.tunnel
         self.request = timeouts.request
         self.buffer_requests = self.buffer_responses = self.buffer_file = 0
-        self.pool = pool
+        self.pool: Pool = pool  # type: ignore[assignment]  # where there is none nobody asks
         self.rewriter = rewriter
         self.max_body = max_body
         self.steps = steps

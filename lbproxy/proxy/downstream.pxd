@@ -41,4 +41,5 @@ cdef class Downstream(Sink):
     cpdef own(self, answer, bytes extra)
     cpdef finished(self)
     cpdef break_off(self)
+    cpdef say_nothing(self)
     cpdef str about(self, RequestHead head)

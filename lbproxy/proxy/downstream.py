@@ -107,10 +107,14 @@ class Downstream(Sink):
         """The answer cannot be brought to its end: the client must see that."""
         raise NotImplementedError
 
+    def say_nothing(self) -> None:
+        """There is no answer, and will be none: the connection ends here. (One that others use as well loses this request.)"""
+        raise NotImplementedError
+
     def find_destination(self, head: RequestHead) -> RequestHead:
         """Look for the `destination` of a request; the head, which its route may want otherwise. Raises RequestError(400)."""
         service, forwarder = self.service, self.forwarder
-        router = service.router
+        router, before = service.router, self.destination
         known = True
         if forwarder.trusted and (unread := forwarder.unread(head)):
             service.note_unread(self.peer, unread)
@@ -120,6 +124,10 @@ class Downstream(Sink):
         else:
             self.destination = router.match(head)
             self.routed_head = head if known else None
+        chosen = self.destination
+        if chosen is not None and chosen.split is not None:
+            self.destination = chosen.split.choose(head, forwarder, before if self.bound is not None else None)
+            self.routed_head = None  # the next request may go elsewhere
         return head
 
     def about(self, head: RequestHead) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from lbproxy.errors import ClientGone, ClientStalled, RequestError, StreamError, TimedOut
 from lbproxy.http.message import NO_BODY, RequestHead
 from lbproxy.proxy.downstream import Downstream
-from lbproxy.proxy.replies import OwnAnswer, https_location, redirect, refusal
+from lbproxy.proxy.replies import CLOSED, OwnAnswer, https_location, redirect, refusal, ruled
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.steps.step import Answered, Course, Step
@@ -110,7 +110,9 @@ class Exchange(Tries):
         body = downstream.body
         if destination.request:
             self._limit = TimeLimit(downstream, body, self._begun + destination.request)
-        if body is not None:
+        if destination.lines:
+            self._lines = destination.lines
+        if body is not None and destination.pool is not None:
             body.allow(destination, self._service.retries.repeatable(destination.pool, head))
         if destination.steps is None:
             return self._serve(destination.pool)
@@ -127,7 +129,7 @@ class Exchange(Tries):
             self._courses = courses or None
             self._serve(self._destination.pool)
         except Answered as answered:
-            self._own(answered.answer, answered.reason)
+            self._say(answered)
         finally:
             while courses:
                 courses.pop().end()
@@ -136,6 +138,20 @@ class Exchange(Tries):
 
     def _refuse(self, status: int, reason: str, lines: bytes = b"") -> None:
         self._own(refusal(status, reason, lines), reason)
+
+    def _say(self, said: Answered) -> None:
+        """What a step says instead of a backend, or that it says nothing."""
+        if said.answer is None:
+            self._status, self._reason = CLOSED, said.reason
+            self.downstream.say_nothing()
+        elif not said.ruled:
+            self._own(said.answer, said.reason)
+        else:
+            self._unlimited()
+            self._status, self._reason = said.answer.status, said.reason
+            answer, undated = ruled(said.answer, self._heads)
+            date = self._service.date if undated else b""
+            self.downstream.own(answer, date if self._rewriting is None else date + self._rewriting.lines(""))
 
     def _own(self, answer: OwnAnswer, reason: str) -> None:
         self._unlimited()

@@ -40,3 +40,4 @@ cdef class H1Downstream(Downstream):
     @cython.locals(body=RequestBody)
     cpdef finished(self)
     cpdef break_off(self)
+    cpdef say_nothing(self)

@@ -199,6 +199,10 @@ class H1Downstream(Downstream):
             self.rest = body.rest
         self.keep = not self._closes
 
+    def say_nothing(self) -> None:
+        """See Downstream. What was answered before is not lost: the connection is closed as any other."""
+        self.keep = False
+
     def break_off(self) -> None:
         """See Downstream."""
         self.answering(_BREAK)

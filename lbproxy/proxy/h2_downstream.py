@@ -311,6 +311,11 @@ class H2Downstream(Downstream):
     def finished(self) -> None:
         """See Downstream."""
 
+    def say_nothing(self) -> None:
+        """See Downstream."""
+        self.broken = True
+        self.h2.give_up(Code.CANCEL)  # not one that says that nothing was done: clients would come again
+
     def break_off(self) -> None:
         """See Downstream."""
         self.answering(Event.BREAK)

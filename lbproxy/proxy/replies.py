@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from lbproxy.http.forwarding import Forwarder
+from lbproxy.http.heads import ResponseHeads
 from lbproxy.http.message import RequestHead
 
 _RFC_9209 = {
@@ -46,6 +47,10 @@ RETRY_AFTER = 1
 """Seconds that 503 asks a client to wait: health is known anew by then (fast probes run every second)."""
 
 
+CLOSED = 444
+"""In the log alone, of a connection that was closed without a word; nginx's number for it."""
+
+
 class OwnAnswer(NamedTuple):
     """An answer of lbproxy's own, whatever protocol it leaves in."""
 
@@ -69,6 +74,15 @@ def laid_out(own: OwnAnswer, *, close: bool, body: bool = True, extra: bytes = b
     return b"".join((_status_line(own.status), own.lines, last, extra, b"\r\n\r\n", own.text if body else b""))
 
 
+def ruled(own: OwnAnswer, heads: ResponseHeads) -> tuple[OwnAnswer, bool]:
+    """(what becomes of a route's own answer when its rules for backends' answers are applied, whether it has no Date yet).
+
+    Read as an answer to HEAD, which nobody remembers: a redirect's Location is the client's to choose.
+    """
+    known = heads.read(laid_out(own, close=False, body=False), b"HEAD")
+    return own._replace(lines=known.out[known.out.index(b"\r\n") : -4]), known.head.undated
+
+
 def reply(status: int, reason: str, *, close: bool, body: bool = True, extra: bytes = b"") -> bytes:
     """Both in one, where no request was understood."""
     return laid_out(refusal(status, reason), close=close, body=body, extra=extra)
@@ -76,7 +90,11 @@ def reply(status: int, reason: str, *, close: bool, body: bool = True, extra: by
 
 @lru_cache(maxsize=256)
 def _status_line(status: int) -> bytes:
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}".encode()
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:  # a route's own answer may have any
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}".encode()
 
 
 @lru_cache(maxsize=256)

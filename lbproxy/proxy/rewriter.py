@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from lbproxy.config.model import HeaderRules, Hsts
-from lbproxy.config.route_model import AS_THEY_ARE, PathRules
+from lbproxy.config.model import AS_THEY_ARE, HeaderRules, Hsts, PathRules
 from lbproxy.http import trace_context
 from lbproxy.http.edits import (
     Folded,

@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from lbproxy.config.model import Route
-from lbproxy.config.route_model import Match
 from lbproxy.http.conditions import Asked, Conditions, conditions_of
 
 Target = TypeVar("Target")
@@ -27,8 +26,9 @@ class Entry(Generic[Target]):
 
     __slots__ = ("conditions", "exact", "order", "prefix", "route", "target")
 
-    def __init__(self, order: int, route: Route, match: Match, target: Target) -> None:
+    def __init__(self, order: int, route: Route, target: Target) -> None:
         """`order`: its place in the configuration."""
+        match = route.match
         self.order = order
         self.route = route
         self.target = target

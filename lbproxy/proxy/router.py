@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from lbproxy.config.model import Route
-from lbproxy.config.route_model import ANYTHING, Match
 from lbproxy.errors import RequestError
 from lbproxy.http.conditions import Asked
 from lbproxy.http.message import RequestHead
@@ -32,15 +31,15 @@ def _passes_backslash(route: Route) -> bool:
 class Router(Generic[Target]):
     """Immutable; a reload makes a new one. Nothing is remembered of what clients ask for."""
 
-    def __init__(self, routes: Sequence[tuple[Route, Target]], matches: Sequence[Match] | None = None) -> None:
-        """In the order of the configuration; `matches`: what each asks for beyond host and path, None: none of them anything."""
+    def __init__(self, routes: Sequence[tuple[Route, Target]]) -> None:
+        """In the order of the configuration. Raises regex.Unavailable, which the configuration's reader has seen before."""
         self._by_host: dict[bytes, RouteIndex[Target]] = {}
         self._by_domain: dict[bytes, RouteIndex[Target]] = {}
         """Of hosts with a star, by what is behind it."""
         self._for_all: RouteIndex[Target] = RouteIndex()
         self._conditional = False
-        for order, ((route, target), match) in enumerate(zip(routes, matches or [ANYTHING] * len(routes), strict=True)):
-            entry = Entry(order, route, match, target)
+        for order, (route, target) in enumerate(routes):
+            entry = Entry(order, route, target)
             self._index(route.host).add(entry)
             self._conditional = self._conditional or entry.conditions is not None
         self._twins = any(route.underscores == "pass" for route, _ in routes)

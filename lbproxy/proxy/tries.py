@@ -122,7 +122,7 @@ class Tries:
         if isinstance(admitted, Unavailable):
             return admitted
         self._leased = self._answered = self._service.clock()  # it may have waited
-        self._lines = admitted.lines
+        self._lines = self._destination.lines + admitted.lines
         return admitted.lease
 
     def _attempt(self, lease: Lease, pool: Pool) -> UpstreamError | None:

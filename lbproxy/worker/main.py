@@ -140,7 +140,7 @@ class Worker:
         idle = UpstreamPool(time.monotonic, settings, handover.ledger.spoken)
         self._relocation = Relocation(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
-        destinations = make_destinations(config, pools.pools, filters)
+        destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child)
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
         offset = time.time() - time.monotonic()

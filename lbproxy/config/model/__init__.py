@@ -19,10 +19,13 @@ from lbproxy.config.model.listeners import Certificate, Listen, ListenTls, Socke
 from lbproxy.config.model.pools import Backend, Connections, Pool, PoolTls, Sticky
 from lbproxy.config.model.process import Limits, Log, Metrics, Process
 from lbproxy.config.model.routes import Route
+from lbproxy.config.model.routing import ANYTHING, AS_THEY_ARE, Match, PathRules, Patterns, Respond, SplitSticky
 from lbproxy.config.model.timeouts import NEAR_TIMEOUTS, NearTimeouts, Timeouts
 from lbproxy.config.values import pool_name, short_name
 
 __all__ = [
+    "ANYTHING",
+    "AS_THEY_ARE",
     "GIB",
     "HEADER_WORDS",
     "KIB",
@@ -46,18 +49,23 @@ __all__ = [
     "Listen",
     "ListenTls",
     "Log",
+    "Match",
     "Metrics",
     "NearTimeouts",
     "Network",
     "Outlier",
+    "PathRules",
+    "Patterns",
     "Pool",
     "PoolTls",
     "Process",
     "Rate",
     "Refuse",
+    "Respond",
     "Route",
     "RouteFilters",
     "SocketAccess",
+    "SplitSticky",
     "Sticky",
     "Timeouts",
 ]
@@ -119,9 +127,12 @@ class Config:
         """The pool of that name; every route's pool exists (load.py checks)."""
         return next(pool for pool in self.pools if pool.name == name)
 
-    def timeouts_of(self, route: Route) -> Timeouts:
-        """What holds for its requests: the nearest table that says something wins, route before pool before [timeouts]."""
-        return self.timeouts.nearer(self.pool(route.pool).timeouts).nearer(route.timeouts)
+    def timeouts_of(self, route: Route, pool: str = "") -> Timeouts:
+        """What holds for its requests to that pool (`route.pool` unless told otherwise): the nearest table that says something
+        wins, route before pool before [timeouts]."""
+        pool = pool or route.pool
+        wider = self.timeouts.nearer(self.pool(pool).timeouts) if pool else self.timeouts
+        return wider.nearer(route.timeouts)
 
     @property
     def buffers_on_disk(self) -> bool:
@@ -130,4 +141,5 @@ class Config:
 
     def longest_tunnel(self) -> float:
         """Seconds that a tunnel of any route may be silent."""
-        return max([self.timeouts.tunnel, *(self.timeouts_of(route).tunnel for route in self.routes)])
+        found = (self.timeouts_of(route, pool).tunnel for route in self.routes for pool in route.pools)
+        return max([self.timeouts.tunnel, *found])

@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from lbproxy.config import values
-from lbproxy.config.key import key, part, table
+from lbproxy.config.key import key, part, table, table_or_none
 from lbproxy.config.kinds import BOOLEAN, TEXT, Kind, choice, text_schema
 from lbproxy.config.model.filters import RouteFilters
 from lbproxy.config.model.headers import Headers
+from lbproxy.config.model.routing import REDIRECT, REDIRECT_STATUS, SHARES, Match, PathRules, Respond, SplitSticky
 from lbproxy.config.model.timeouts import NearTimeouts
+from lbproxy.config.route_values import prefix
 
 _HOST = Kind("host", values.route_host, {"type": "string", "minLength": 1}, examples=("example.com", "*.example.com"))
-_PATH = Kind("path", values.route_path, text_schema("^/[!-~]*$"), examples=("/api/", "/app/"))
+_PATH = Kind("path", prefix, text_schema("^/[!-~]*$"), examples=("/api/", "/app/"))
+
+
+def _redirects(route: Any) -> bool:
+    return bool(route.redirect)
+
+
+def _closes(route: Any) -> bool:
+    return bool(route.close)
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """[[route]]; the first match wins."""
 
-    pool: str = key(TEXT, "", "where its requests go: the name of a [pool.NAME]", example="api")
+    pool: str = key(
+        TEXT, "", "where its requests go: the name of a [pool.NAME]. Or split, redirect, respond or close instead", example="api"
+    )
     host: str | None = key(
         _HOST, None, 'exact, or "*.example.com" for exactly one label more. Default: every host', example="example.com"
     )
@@ -51,3 +64,68 @@ class Route:
         'a client that ends its side while it waits has gone, and its request is cancelled; "answer": it may be reading still (nc, '
         "some old tools); whether it is gone is seen late then",
     )
+    match: Match = table(Match, "what a request must meet beyond host and path: all of it", 'a table such as { methods = ["GET"] }')
+    split: tuple[tuple[str, int], ...] = key(
+        SHARES,
+        (),
+        "several pools, each for its share of the requests, by turns, exact in each process: { blue = 95, green = 5 }; 0: nobody",
+        never_with=("pool",),
+    )
+    sticky: SplitSticky | None = table_or_none(
+        SplitSticky,
+        "with split: who keeps the pool that he was given; one that is gone, or at 0, is given anew",
+        'a table such as { cookie = "shop" } or { header = "X-User" }',
+        needs={"split": {"app": 95, "api": 5}},
+        never_with=("pool",),
+    )
+    redirect: str = key(
+        REDIRECT,
+        "",
+        "clients are sent there. {path}, {host}, {query} and {scheme} are filled in; the client's query goes along unless it has a "
+        '"?" of its own',
+        never_with=("pool", "split"),
+    )
+    status: int = key(
+        REDIRECT_STATUS,
+        308,
+        "of redirect: 308 and 307 keep method and body, 301, 302 and 303 turn a POST into a GET; 308 and 301 are kept by browsers",
+        needs={"redirect": "https://new.example{path}"},
+        never_with=("pool", "split"),
+        when=_redirects,
+    )
+    respond: Respond | None = table_or_none(
+        Respond,
+        "without this table: none. With it: a fixed answer, to which response_headers apply",
+        'a table such as { status = 503, body = "back soon" }',
+        never_with=("pool", "split", "redirect"),
+    )
+    close: bool = key(
+        BOOLEAN,
+        False,
+        "true: the connection is closed without a word; 444 and closed_by_route in the access log",
+        never_with=("pool", "split", "redirect", "respond"),
+        when=_closes,
+    )
+    paths: PathRules = part(PathRules)
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The names of those that its requests may go to."""
+        return (self.pool,) if self.pool else tuple(name for name, _ in self.split)
+
+    @property
+    def name(self) -> str:
+        """What people know it by: host, path, and in braces what else it asks for; no two routes of a file have the same."""
+        more = str(self.match)
+        return f"{self.host or ''}{self.path}" + (f" {{{more}}}" if more else "")
+
+    @property
+    def leads_to(self) -> str:
+        """Its destination in a few words."""
+        if self.split:
+            return "split " + ", ".join(f"{name} {weight}" for name, weight in self.split)
+        if self.redirect:
+            return f"redirect {self.redirect}"
+        if self.respond is not None:
+            return f"respond {self.respond.status}"
+        return "close" if self.close else f"pool {self.pool}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 from lbproxy.config.header_values import VARIABLE
-from lbproxy.config.model import Config, HeaderRules
+from lbproxy.config.model import Config, HeaderRules, Headers
 from lbproxy.config.read import Context
 from lbproxy.config.tables import Report, Table
 from lbproxy.errors import Complaint
@@ -25,26 +28,40 @@ def _texts(rules: HeaderRules) -> list[str]:
     return [*(value for _, value in (*rules.set, *rules.add)), *(new for _, _, new in rules.replace)]
 
 
+class _Rules(NamedTuple):
+    """Header rules of one table."""
+
+    where: str
+    line: int
+    headers: Headers
+    words: list[Headers]
+    """What request_id and trace say wherever these rules hold; empty: nowhere."""
+
+
+def _all_rules(report: Report, config: Config) -> Iterator[_Rules]:
+    wider = {pool.name: pool.headers.over(config.proxy.headers) for pool in config.pools}
+    for pool in config.pools:
+        words = [route.headers.over(wider[pool.name]) for route in config.routes if pool.name in route.pools]
+        yield _Rules(f"pool.{pool.name}", report.lines.of(("pool", pool.name)), pool.headers, words)
+    for route in config.routes:
+        around = [wider[name] for name in route.pools if name in wider] or [config.proxy.headers]
+        yield _Rules("route", route.line, route.headers, [route.headers.over(each) for each in around])
+
+
 def silent_variables(report: Report, config: Config) -> list[Complaint]:
     """Complaints about variables that never have anything to say, because what they tell of is switched off."""
     certificates = any(listen.tls.client_auth != "none" for listen in config.listen)
     complaints = []
-    for pool in config.pools:
-        routes = [route for route in config.routes if route.pool == pool.name]
-        words = [route.headers.over(pool.headers.over(config.proxy.headers)) for route in routes]
-        for where, line, rules, heard in (
-            (f"pool.{pool.name}", report.lines.of(("pool", pool.name)), pool.headers, words),
-            *(("route", route.line, route.headers, [said]) for route, said in zip(routes, words, strict=True)),
-        ):
-            used = {name for table in (rules.request, rules.response) for value in _texts(table)
-                    for name in VARIABLE.findall(value)}  # fmt: skip
-            for variable, key in (("request_id", "request_id"), ("trace_id", "trace")):
-                if variable in used and heard and all(getattr(said, key) == "off" for said in heard):
-                    message = f"{{{variable}}} says nothing while {key} is off"
-                    complaints.append(Complaint(report.source, line, where, message, f'add {key} = "make"'))
-            about = sorted(used & CERTIFICATE_VARIABLES)
-            if about and not certificates:
-                message = f"{{{about[0]}}} says nothing: no listener asks clients for certificates"
-                hint = 'add tls = { client_ca = "ca.pem", client_auth = "optional" } to one'
-                complaints.append(Complaint(report.source, line, where, message, hint))
+    for where, line, headers, words in _all_rules(report, config):
+        used = {name for table in (headers.request, headers.response) for value in _texts(table)
+                for name in VARIABLE.findall(value)}  # fmt: skip
+        for variable, key in (("request_id", "request_id"), ("trace_id", "trace")):
+            if variable in used and words and all(getattr(said, key) == "off" for said in words):
+                message = f"{{{variable}}} says nothing while {key} is off"
+                complaints.append(Complaint(report.source, line, where, message, f'add {key} = "make"'))
+        about = sorted(used & CERTIFICATE_VARIABLES)
+        if about and not certificates:
+            message = f"{{{about[0]}}} says nothing: no listener asks clients for certificates"
+            hint = 'add tls = { client_ca = "ca.pem", client_auth = "optional" } to one'
+            complaints.append(Complaint(report.source, line, where, message, hint))
     return complaints

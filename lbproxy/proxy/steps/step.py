@@ -25,12 +25,15 @@ from lbproxy.proxy.sink import Sink
 
 
 class Answered(LbproxyError):
-    """A step answers the request itself; `reason` stands in the access log."""
+    """A step answers the request itself."""
 
-    def __init__(self, answer: OwnAnswer, reason: str) -> None:
+    def __init__(self, answer: OwnAnswer | None, reason: str, ruled: bool = False) -> None:
+        """`answer`: None: nothing is said, and the connection ends; `reason`: in the access log; `ruled`: what the route does to
+        the fields of its backends' answers is done to these, too."""
         super().__init__(reason)
         self.answer = answer
         self.reason = reason
+        self.ruled = ruled
 
 
 class Journey(Protocol):

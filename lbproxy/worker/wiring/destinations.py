@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from lbproxy.balance.pool import Pool
-from lbproxy.config.model import Config, HeaderRules, Route
+from lbproxy.balance.sticky import Words
+from lbproxy.config import model
+from lbproxy.config.model import AS_THEY_ARE, Config, HeaderRules, Route
 from lbproxy.http.heads import HEADS_KEPT
 from lbproxy.http.trace_context import Ids
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.rewriter import UNTOUCHED, Rewriter, RewriteSettings
 from lbproxy.proxy.service import most_response_fields
+from lbproxy.proxy.split import Share, Split, cookie_line
+from lbproxy.proxy.steps.answer import answer_of
 from lbproxy.proxy.steps.filters import Filters
+from lbproxy.proxy.steps.step import Step
 from lbproxy.remembered import Budget
 
 
@@ -23,30 +28,73 @@ class Destinations(NamedTuple):
     """For requests without a route."""
 
 
-def make_destinations(config: Config, pools: Mapping[str, Pool], filters: Sequence[Filters | None]) -> Destinations:
+class Material(NamedTuple):
+    """What destinations of one worker are made of."""
+
+    config: Config
+    pools: Mapping[str, Pool]
+    rewriter: Callable[[RewriteSettings], Rewriter | None]
+    secret: bytes
+    """For the words of cookies: the same in all workers."""
+    child: int
+    """The worker's own number."""
+
+
+def make_destinations(
+    config: Config, pools: Mapping[str, Pool], filters: Sequence[Filters | None], secret: bytes = b"", child: int = 0
+) -> Destinations:
     """`pools`: by name; `filters`: by the number of the route. Destinations that want the same of header fields share a
     rewriter, those that want nothing have none."""
-    of_routes = [rewrite_settings(config, route) for route in config.routes]
-    without_route = rewrite_settings(config, None)
-    different = {settings for settings in (without_route, *of_routes) if settings != UNTOUCHED}
     ids = Ids(os.urandom)
     budget = Budget(HEADS_KEPT)  # one, however many routes have rules of their own
-    rewriters = {settings: Rewriter(settings, most_response_fields(config), budget, ids) for settings in different}
-    routes = [
-        (route, make_destination(config, route, pools, rewriters.get(settings), asked))
-        for route, settings, asked in zip(config.routes, of_routes, filters, strict=True)
-    ]
-    return Destinations(routes, rewriters.get(without_route))
+    made: dict[RewriteSettings, Rewriter | None] = {UNTOUCHED: None}
+
+    def rewriter(settings: RewriteSettings) -> Rewriter | None:
+        if settings not in made:
+            made[settings] = Rewriter(settings, most_response_fields(config), budget, ids)
+        return made[settings]
+
+    of = Material(config, pools, rewriter, secret, child)
+    routes = [(route, make_destination(of, route, asked)) for route, asked in zip(config.routes, filters, strict=True)]
+    return Destinations(routes, rewriter(rewrite_settings(config, None)))
 
 
-def make_destination(
-    config: Config, route: Route, pools: Mapping[str, Pool], rewriter: Rewriter | None, filters: Filters | None
-) -> Destination:
+def make_destination(of: Material, route: Route, filters: Filters | None) -> Destination:
     """Of one route."""
-    answers = route.client_close == "answer"
-    timeouts, body = config.timeouts_of(route), most_body(config, route)
-    steps = None if filters is None else (filters,)
-    return Destination(pools[route.pool], timeouts, rewriter, body, steps, answers).buffers(config.pool(route.pool))
+    if route.pool:
+        return _to_pool(of, route, route.pool, filters)
+    if route.split:
+        return Destination(None, of.config.timeouts_of(route), split=_split(of, route, filters))
+    rewriter = of.rewriter(rewrite_settings(of.config, route))
+    timeouts = of.config.timeouts_of(route)
+    return Destination(None, timeouts, rewriter, most_body(of.config, route), _steps(filters, answer_of(route)))
+
+
+def _to_pool(of: Material, route: Route, pool: str, filters: Filters | None, lines: bytes = b"") -> Destination:
+    config, answers = of.config, route.client_close == "answer"
+    rewriter = of.rewriter(rewrite_settings(config, route, pool))
+    timeouts, body = config.timeouts_of(route, pool), most_body(config, route)
+    made = Destination(of.pools[pool], timeouts, rewriter, body, _steps(filters), answers, lines)
+    return made.buffers(config.pool(pool))
+
+
+def _steps(*steps: Step | None) -> tuple[Step, ...] | None:
+    return tuple(step for step in steps if step is not None) or None
+
+
+def _split(of: Material, route: Route, filters: Filters | None) -> Split:
+    names = [name for name, _ in route.split]
+    cookie, header = ("", "") if route.sticky is None else (route.sticky.cookie, route.sticky.header)
+    words = Words(of.secret, [f"split {name}" for name in names]) if cookie else None
+    shares = []
+    for index, (name, weight) in enumerate(route.split):
+        plain = _to_pool(of, route, name, filters)
+        told = (plain, plain)
+        if words is not None:
+            clear, secure = (cookie_line(cookie, words.of(index), secure=secure) for secure in (False, True))
+            told = (_to_pool(of, route, name, filters, clear), _to_pool(of, route, name, filters, secure))
+        shares.append(Share(name, weight, plain, told))
+    return Split(shares, of.child, cookie, words, header)
 
 
 def most_body(config: Config, route: Route) -> int:
@@ -55,12 +103,16 @@ def most_body(config: Config, route: Route) -> int:
     return config.limits.body if own is None else own
 
 
-def rewrite_settings(config: Config, route: Route | None) -> RewriteSettings:
-    """Of a route, or of requests that have none. The nearest table that says something wins: route, pool, [proxy]."""
-    tables = () if route is None else (config.pool(route.pool).headers, route.headers)
+def rewrite_settings(config: Config, route: Route | None, pool: str = "") -> RewriteSettings:
+    """Of a route and the pool that it leads to, if there is one, or of requests that have no route. The nearest table that says
+    something wins: route, pool, [proxy]."""
+    settings = config.pool(pool) if pool else None
+    tables = [] if settings is None else [settings.headers]
+    tables += [] if route is None else [route.headers]
     words = config.proxy.headers
     for table in tables:
         words = table.over(words)
+    paths = AS_THEY_ARE if route is None or settings is None else route.paths
     return RewriteSettings(
         requests=tuple(table.request for table in tables if table.request != HeaderRules()),
         responses=tuple(table.response for table in tables if table.response != HeaderRules()),
@@ -68,5 +120,13 @@ def rewrite_settings(config: Config, route: Route | None) -> RewriteSettings:
         hsts=words.hsts or UNTOUCHED.hsts,
         request_id=words.request_id or UNTOUCHED.request_id,
         trace=words.trace or UNTOUCHED.trace,
-        tolerate=() if route is None else tuple(sorted(config.pool(route.pool).tolerate)),
+        tolerate=() if settings is None else tuple(sorted(settings.tolerate)),
+        paths=paths if paths else AS_THEY_ARE,
+        names=tuple(sorted(_names(settings))) if paths and settings is not None else (),
     )
+
+
+def _names(pool: model.Pool) -> set[str]:
+    """What its backends may call themselves: the hosts that are written there, and whose certificates they show."""
+    found = {str(backend.address) for backend in pool.backends if not backend.address.path}
+    return found | ({pool.tls.server_name} if pool.tls is not None and pool.tls.server_name else set())

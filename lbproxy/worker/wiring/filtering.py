@@ -38,7 +38,7 @@ def make_filters(config: Config, ledger: Ledger, child: int, memory: Memory, clo
         settings = route.filters
         limiters = [shared[name] for name in settings.client_limits]
         if settings.limit != _NO_LIMIT:
-            limiters.append(Limiter(f"route {route.host or ''}{route.path}", settings.limit, memory))
+            limiters.append(Limiter(f"route {route.name}", settings.limit, memory))
         made.append(Filters(settings, limiters, ledger, child, clock, memory.budget) if _wanted(settings) else None)
     return made
 

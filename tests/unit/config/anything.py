@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -161,6 +163,41 @@ paths_as_they_come = st.builds(
     lambda slash, kind: {"encoded_slash": slash, "merge_slashes": kind == "merge", "raw_path": kind == "raw"},
     st.sampled_from(["pass", "refuse"]), st.sampled_from(["", "merge", "raw"]),
 )  # fmt: skip
+patterns = st.lists(
+    st.tuples(tokens, st.lists(st.sampled_from(["1", "*", "a*"]), min_size=1, max_size=2).map(tuple)),
+    max_size=2, unique_by=lambda pair: pair[0].lower(),
+).map(tuple)  # fmt: skip
+matches = st.builds(
+    lambda methods, headers, query: {"methods": methods, "headers": headers, "query": query},
+    st.sampled_from([(), ("GET",), ("PUT", "POST")]), patterns, patterns,
+)  # fmt: skip
+
+
+@st.composite
+def lead(draw: st.DrawFn, prefix: str, pool: str, pools: list[str]) -> dict[str, object]:
+    """Where a route leads, what it asks for beyond its path, and what becomes of that."""
+    others = st.lists(st.sampled_from(pools), min_size=1, max_size=2, unique=True)
+    shares = others.map(lambda names: tuple((name, 7 - index) for index, name in enumerate(names)))
+    sticky = st.sampled_from([None, model.SplitSticky("c"), model.SplitSticky(header="X-U")])
+    more: dict[str, object] = draw(st.one_of(
+        st.builds(lambda split, sticky: {"split": split, "sticky": sticky}, shares, sticky),
+        st.builds(lambda status: {"redirect": "/x{path}", "status": status}, st.sampled_from([308, 301])),
+        st.builds(lambda body: {"respond": model.Respond(418, body, "text/html" if body else model.Respond().type)},
+         names | st.just("")),
+        st.just({"close": True}), st.just({"pool": pool}), st.just({"pool": pool}),
+    ))  # fmt: skip
+    said = draw(matches)
+    kinds: list[dict[str, str]] = [{}, {"glob": f"{prefix}/*x"},
+     {"exact": prefix}] + ([{"regex": "^/[0-9]+"}] if find_spec("re2") else [])
+    where: dict[str, Any] = draw(st.sampled_from(kinds))
+    found = {**more, "path": "/" if "exact" in where else prefix, "match": model.Match(**where, **said)}
+    if not {"respond", "close"} & more.keys():
+        rules = [model.PathRules(), model.PathRules(prefix, "/v1"), model.PathRules(add="/v1"),
+                 model.PathRules(replace=(prefix, "/new"))]  # fmt: skip
+        found["paths"] = draw(st.sampled_from(rules))
+    return found
+
+
 words_for_all = st.builds(
     lambda presets, hsts, request_id, trace: model.Headers(
         security_headers=presets, hsts=hsts or model.Hsts(0), request_id=request_id or "off", trace=trace or "off"
@@ -193,6 +230,12 @@ def processes(draw: st.DrawFn) -> model.Process:
     )
 
 
+def _without_raw_prefixes(**keys: Any) -> model.Route:
+    """A path that is forwarded as it came keeps its prefix."""
+    route = model.Route(**keys)
+    return replace(route, raw_path=False) if route.paths else route
+
+
 @st.composite
 def configs(draw: st.DrawFn) -> Config:
     """Any configuration that load could have made, lines aside."""
@@ -203,10 +246,9 @@ def configs(draw: st.DrawFn) -> Config:
     named = tuple(replace(limit, name=f"l{index}") for index, limit in enumerate(shared))
     used = st.just(()) | st.just(tuple(limit.name for limit in named))
     routes = tuple(
-        model.Route(
-            pool,
-            host,
-            f"/{index}",
+        _without_raw_prefixes(
+            host=host,
+            **draw(lead(f"/{index}", pool, [pool.name for pool in found])),
             headers=draw(headers),
             filters=replace(filters[index], client_limits=draw(used)),
             **draw(paths_as_they_come),
@@ -227,6 +269,7 @@ def configs(draw: st.DrawFn) -> Config:
         st.integers(0, 2**40),
         st.integers(1, 9),
         st.integers(0, 2**20),
+        streams=st.integers(1, 1000),
     )
     metrics = st.builds(
         model.Metrics,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
@@ -20,6 +21,8 @@ ELSEWHERE = {
     **dict.fromkeys(("allow_file", "deny_file", "allow_listed", "deny_listed"), "files of networks would have to be there"),
 }
 """Fields that are no keys, by name."""
+if find_spec("re2") is None:
+    ELSEWHERE["regex"] = "google-re2 is not installed"
 
 _seen: set[str] = set()
 _there: set[str] = set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.route_model import Match
+from lbproxy.config.model import Match
 from lbproxy.errors import RequestError
 from lbproxy.http.conditions import MOST_VALUES, Asked, conditions_of
 from lbproxy.http.message import RequestHead

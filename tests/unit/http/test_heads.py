@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.route_model import PathRules
+from lbproxy.config.model import PathRules
 from lbproxy.errors import UpstreamError
 from lbproxy.http.forwarding import response
 from lbproxy.http.h1.response import parse_response

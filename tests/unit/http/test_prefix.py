@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.config.route_model import PathRules
+from lbproxy.config.model import PathRules
 from lbproxy.http.prefix import Prefix, Request, resolved, under
 
 STRIP = Prefix(PathRules(strip="/app"), ["10.0.0.1:8080", "app.internal:80", "[fd00::1]:8080"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.config.route_model import PathRules
+from lbproxy.config.model import PathRules
 from lbproxy.config.vocabulary import PLACEHOLDERS
 from lbproxy.http.prefix import Prefix
 from lbproxy.http.redirect import RedirectTarget, Told

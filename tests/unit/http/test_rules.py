@@ -2,46 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from fnmatch import translate
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lbproxy.config.model import Refuse
 from lbproxy.http.h1.request import parse_request
 from lbproxy.http.message import RequestHead
-from lbproxy.http.rules import Glob, make_rule
+from lbproxy.http.rules import make_rule
 
 
 def request(head: bytes) -> RequestHead:
     return parse_request(head, 8192, 100)
-
-
-few = st.text("ab*", max_size=8)
-
-
-@given(few, st.text("ab", max_size=12))
-def test_a_pattern_matches_what_its_stars_may_stand_for(pattern: str, text: str) -> None:
-    wanted = re.match(translate(pattern), text) is not None
-    assert Glob(pattern.encode()).matches(text.encode()) is wanted
-
-
-class Counting(bytes):
-    """Counts the searches in it."""
-
-    searches = 0
-
-    def find(self, *arguments: object) -> int:
-        type(self).searches += 1
-        return bytes.find(self, *arguments)  # type: ignore[arg-type]
-
-
-def test_a_pattern_that_would_hold_up_a_regular_expression_is_a_few_searches() -> None:
-    """ "(.*a){20}b" against many a's: `re` would try them in every combination."""
-    assert not Glob(b"*a" * 20 + b"*b*").matches(Counting(b"a" * 10_000))
-    assert Counting.searches == 21
 
 
 @pytest.mark.parametrize(("rule", "head", "refused"), [

@@ -9,8 +9,7 @@ from ipaddress import ip_network
 import pytest
 
 from lbproxy.config import model
-from lbproxy.config.model import HeaderRules, Hsts
-from lbproxy.config.route_model import PathRules
+from lbproxy.config.model import HeaderRules, Hsts, PathRules
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.heads import COPIES, HEADS_KEPT, OBJECTS
 from lbproxy.http.trace_context import Ids

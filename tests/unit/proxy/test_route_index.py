@@ -8,8 +8,7 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.config.model import Route
-from lbproxy.config.route_model import ANYTHING, Match
+from lbproxy.config.model import ANYTHING, Match, Route
 from lbproxy.http.conditions import Asked
 from lbproxy.proxy.route_index import LAST, Entry, RouteIndex
 from tests.unit.http.heads import asking
@@ -31,7 +30,7 @@ def index(*wishes: Wish) -> RouteIndex[int]:
 
 
 def entry_of(order: int, wish: Wish) -> Entry[int]:
-    return Entry(order, Route("p", path=wish.path), wish.match, order)
+    return Entry(order, Route("p", path=wish.path, match=wish.match), order)
 
 
 def found(made: RouteIndex[int], target: bytes, *lines: bytes) -> int | None:

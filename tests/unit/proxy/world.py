@@ -34,7 +34,7 @@ from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.remembered import Budget
 from lbproxy.streams import NEVER, Buffer, Strand, Stream
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
-from lbproxy.worker.wiring.destinations import make_destination
+from lbproxy.worker.wiring.destinations import make_destinations
 from lbproxy.worker.wiring.filtering import make_filters
 from tests.unit.proxy.fakes import FakeScratch
 from tests.unit.proxy.no_crowd import NoLock, NoWakeups
@@ -314,7 +314,7 @@ class World:
             source="",
             listen=(),
             routes=(route,),
-            pools=(pool or model.Pool("app", ()),),
+            pools=(pool,) if pool is not None else tuple(model.Pool(name, ()) for name in route.pools or ("app",)),
             timeouts=timeouts or model.Timeouts(),
             limits=limits or model.Limits(),
             client_limits=client_limits,
@@ -323,7 +323,7 @@ class World:
         memory = Memory(RateTable(_cells()), counts, nullcontext(), lambda: [0], bytes(32), Budget(CLIENTS_KEPT))
         [filters] = make_filters(self.config, self.ledger, 0, memory, self.clock)
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
-        self.routed = [(route, make_destination(self.config, route, {route.pool: balanced}, None, filters))]
+        self.routed = make_destinations(self.config, dict.fromkeys(route.pools, balanced), [filters], bytes(32)).routes
         self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)
         for slot in range(backends if heard else 0):
             self.idle.heard(slot, 1)

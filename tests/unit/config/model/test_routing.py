@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.config.route_model import ANYTHING, AS_THEY_ARE, Match, PathRules
+from lbproxy.config.model import ANYTHING, AS_THEY_ARE, Match, PathRules
 
 
 def test_get_stands_for_head() -> None:

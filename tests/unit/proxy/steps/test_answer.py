@@ -1,0 +1,128 @@
+"""Answers of a route's own: redirects, fixed ones, none at all; as a client sees them, and the log."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbproxy.config.model import HeaderRules, Headers, Hsts, Match, PathRules, Respond, Route, RouteFilters
+from tests.unit.http.heads import values
+from tests.unit.proxy.world import World, get, post
+
+
+def asked(route: Route, *requests: bytes) -> tuple[World, bytes]:
+    """The world, and all that a client got."""
+    world = World(route=route)
+    client = world.connect()
+    for request in requests:
+        client.feed(request)
+    return world, client.take()
+
+
+@pytest.mark.parametrize(("status", "line"), [
+    (301, b"HTTP/1.1 301 Moved Permanently\r\n"), (302, b"HTTP/1.1 302 Found\r\n"), (303, b"HTTP/1.1 303 See Other\r\n"),
+    (307, b"HTTP/1.1 307 Temporary Redirect\r\n"), (308, b"HTTP/1.1 308 Permanent Redirect\r\n"),
+])  # fmt: skip
+def test_redirects(status: int, line: bytes) -> None:
+    """With the client's query, on a connection that goes on; HEAD without a body."""
+    route = Route(redirect="https://new.example{path}", status=status)
+    world, answer = asked(route, get("/a/b?c=d"), get("/x", method="HEAD"))
+    first, _, second = answer.partition(b"\n" + line)
+    assert first.startswith(line)
+    assert values(answer[: answer.index(b"\r\n\r\n") + 4], "location") == [b"https://new.example/a/b?c=d"]
+    assert b"\r\nVia: 1.1 lbproxy\r\n" in first
+    assert second.endswith(b"\r\n\r\n")
+    assert b"https://new.example/x\r\n" in second
+    assert [(each["status"], each["reason"], each["backend"]) for each in world.lines()] == [(status, "redirect", "")] * 2
+    assert not world.dials
+
+
+def test_a_redirect_takes_a_prefix_off() -> None:
+    """As it would be for a backend, and nothing comes out that names another host."""
+    _, answer = asked(Route(redirect="/new{path}", path="/old", paths=PathRules("/old")), get("/old//evil.example/x"))
+    assert b"\r\nLocation: /new/evil.example/x\r\n" in answer
+
+
+def test_a_redirect_of_what_names_no_host() -> None:
+    """HTTP/1.0: where it came to; and on which connection it goes on is said as for a backend's answer."""
+    _, answer = asked(Route(redirect="{scheme}://{host}/"), b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    assert b"\r\nLocation: https://localhost/\r\n" in answer
+    assert b"\r\nConnection: keep-alive\r\n" in answer
+
+
+@pytest.mark.parametrize(("respond", "line", "type_", "length", "body"), [
+    (Respond(), b"HTTP/1.1 200 OK", [], [b"0"], b""), (Respond(204), b"HTTP/1.1 204 No Content", [], [], b""),
+    (Respond(205), b"HTTP/1.1 205 Reset Content", [], [b"0"], b""), (Respond(304), b"HTTP/1.1 304 Not Modified", [], [], b""),
+    (Respond(503, "soon\n"), b"HTTP/1.1 503 Service Unavailable", [b"text/plain; charset=utf-8"], [b"5"], b"soon\n"),
+    (Respond(418, '{"\xe4": 1}', "application/json"), b"HTTP/1.1 418 I'm a Teapot", [b"application/json"], [b"9"],
+     b'{"\xc3\xa4": 1}'),
+    (Respond(599, "x"), b"HTTP/1.1 599 ", [b"text/plain; charset=utf-8"], [b"1"], b"x"),
+])  # fmt: skip
+def test_fixed_answers(respond: Respond, line: bytes, type_: list[bytes], length: list[bytes], body: bytes) -> None:
+    """What is written, and no body where there is none."""
+    world, answer = asked(Route(respond=respond), get())
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    assert head.partition(b"\r\n")[0] == line
+    assert (values(head + b"\r\n\r\n", "content-type"), values(head + b"\r\n\r\n", "content-length")) == (type_, length)
+    assert rest == body
+    assert [(each["status"], each["reason"]) for each in world.lines()] == [(respond.status, "respond")]
+    _, answer = asked(Route(respond=respond), get(method="HEAD"))
+    assert answer.partition(b"\r\n\r\n")[0] == head
+    assert answer.partition(b"\r\n\r\n")[2] == b""
+
+
+def test_rules_hold_for_them_as_for_a_backends_answers() -> None:
+    """Fields that are set, presets, ids; the date once."""
+    rules = HeaderRules(set=(("Access-Control-Allow-Origin", "*"), ("X-Id", "{request_id}")))
+    headers = Headers(response=rules, security_headers="basic", hsts=Hsts(60), request_id="make")
+    world = World(route=Route(respond=Respond(204), headers=headers))
+    world.service.date = b"\r\nDate: today"
+    client = world.connect()
+    client.feed(get())
+    answer = client.take()
+    assert values(answer, "access-control-allow-origin") == [b"*"]
+    assert values(answer, "x-content-type-options") == [b"nosniff"]
+    assert values(answer, "x-id") == values(answer, "x-request-id") != []
+    assert values(answer, "date") == [b"today"]
+
+
+def test_filters_come_first() -> None:
+    """Who may not come in is not told where else to go."""
+    world, answer = asked(Route(redirect="/x", filters=RouteFilters(methods=("GET",))), get(method="DELETE"))
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert [each["reason"] for each in world.lines()] == ["method_not_allowed"]
+
+
+def test_a_body_that_nobody_wants() -> None:
+    """The answer is the last one: where the next request begins is not sure."""
+    world = World(route=Route(respond=Respond(200, "ok")))
+    client = world.connect()
+    client.feed(post(b"", length=100000))
+    assert b"\r\nConnection: close\r\n" in client.take()
+    assert client.end == "finish"
+
+
+def test_closed_without_a_word() -> None:
+    """Not a byte, whatever came; the log tells, and nothing is reset that was on its way."""
+    route = Route(close=True)
+    for request in (get(), get(method="HEAD"), post(b"body"), post(b"", length=100000)):
+        world = World(route=route)
+        client = world.connect()
+        client.feed(request)
+        assert (client.take(), client.end) == (b"", "finish")
+        assert [(each["status"], each["reason"], each["bytes_out"]) for each in world.lines()] == [(444, "closed_by_route", 0)]
+        assert not world.service.connections
+        assert not world.faults
+
+
+def test_closed_on_a_connection_that_was_kept() -> None:
+    """Those before it were answered, and those behind it are nobody's."""
+    world = World(route=Route(respond=Respond(200, "ok")))
+    closed = World(route=Route(close=True)).routed[0][1]
+    respond = world.routed[0]
+    world.service.router = type(world.service.router)([(Route(close=True, match=Match(exact="/x")), closed), respond])
+    client = world.connect()
+    client.feed(get("/a"))
+    assert client.take().endswith(b"\r\n\r\nok")
+    client.feed(get("/x") + get("/b"))
+    assert (client.take(), client.end) == (b"", "finish")
+    assert [each["reason"] for each in world.lines()] == ["respond", "closed_by_route"]
