@@ -253,7 +253,7 @@ def hosts() -> list[object]:
 def hosts_in_the_log() -> list[object]:
     log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
     for number in range(3000):
-        log.describe("192.0.2.1", b"GET", b"x" * 250 + b"%d" % number, b"/")
+        log.describe("192.0.2.1", b"GET", b"x" * 250 + b"%d" % number, b"/", "HTTP/1.1")
     return [log]
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.macro import certificate
+from bench.micro import h2
 from bench.micro.instructions import CASES
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.keyed_pool import KeyedPool
@@ -174,7 +175,7 @@ def rewrite(forwarder: Forwarder, head: RequestHead) -> bytes:
 def access_line() -> Piece:
     """One line of the log."""
     log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
-    who = log.describe("192.0.2.1", b"GET", b"bench.test", b"/tiny")
+    who = log.describe("192.0.2.1", b"GET", b"bench.test", b"/tiny", "HTTP/1.1")
 
     def record() -> bytes:
         log.record(who, 200, "", 100, 1200, "10.0.0.1:9000", 1, 0.0, 1000.0, 1000.0001, 1000.0002, 1000.001, 1000.0011)
@@ -290,6 +291,7 @@ def pieces() -> dict[str, Piece]:
         "lease taken and given back": lease(),
         "access line": access_line(),
         "relay ten pieces of 64 KiB": relay_step(),
+        "HTTP/2, 16 requests in and out of the engine": h2.Server().step,
         "TLS, 500 bytes there and back": tls_step(500),
         "TLS, 16 KiB there and back": tls_step(16_384),
     }

@@ -19,7 +19,7 @@ cdef class AccessLog:
     cdef public Py_ssize_t _size
     cdef public object _stamp
 
-    cpdef str describe(self, str client, bytes method, bytes host, bytes path)
+    cpdef str describe(self, str client, bytes method, bytes host, bytes path, str protocol)
 
     @cython.locals(now=double, second=long, millisecond=long, middle=str, line=str)
     cpdef record(

@@ -15,6 +15,7 @@ from typing import NamedTuple
 FIELDS = (
     "time",
     "client",
+    "protocol",
     "method",
     "host",
     "path",
@@ -97,15 +98,17 @@ class AccessLog:
         backend: str,
         tries: int,
         timing: Timing,
+        protocol: str = "HTTP/1.1",
     ) -> None:
         """Format one request. Byte strings come from the wire and are escaped here.
 
-        `reason`: why lbproxy answered by itself or gave up; "" when the backend's answer was passed on whole.
+        `reason`: why lbproxy answered by itself or gave up; "" when the backend's answer was passed on whole; `protocol`: what the
+        client spoke, as far as that is known.
         """
-        about = self.describe(client, method, host, path)
+        about = self.describe(client, method, host, path, protocol)
         self.record(about, status, reason, bytes_in, bytes_out, backend, tries, *timing)
 
-    def describe(self, client: str, method: bytes, host: bytes, path: bytes) -> str:
+    def describe(self, client: str, method: bytes, host: bytes, path: bytes, protocol: str) -> str:
         """The part of a line that is the same for every time a client asks for the same."""
         host_text = self._hosts.get(host)
         if host_text is None:
@@ -113,7 +116,8 @@ class AccessLog:
                 self._hosts.clear()
             host_text = self._hosts[host] = text(host)
         # A method is a token: nothing to escape.
-        return f'"client":"{client}","method":"{method.decode("latin-1")}","host":"{host_text}","path":"{text(path)}"'
+        asked = f'"method":"{method.decode("latin-1")}","host":"{host_text}","path":"{text(path)}"'
+        return f'"client":"{client}","protocol":"{protocol}",{asked}'
 
     def record(
         self,

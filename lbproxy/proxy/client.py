@@ -118,7 +118,8 @@ class ClientConnection(H1Downstream):
             access = self.service.access
             assert access is not None
             self._about_head = head
-            self._about = access.describe(self.forwarder.client(head), head.method, head.authority, head.target)
+            protocol = "HTTP/1.1" if head.minor else "HTTP/1.0"
+            self._about = access.describe(self.forwarder.client(head), head.method, head.authority, head.target, protocol)
         return self._about
 
     def __repr__(self) -> str:

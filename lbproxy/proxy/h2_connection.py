@@ -362,7 +362,7 @@ class H2Connection(Downstream):
             access = self.service.access
             assert access is not None
             self._about_head = head
-            self._about = access.describe(self.forwarder.client(head), head.method, head.authority, head.target)
+            self._about = access.describe(self.forwarder.client(head), head.method, head.authority, head.target, "HTTP/2")
         return self._about
 
     def websocket_key(self) -> bytes:

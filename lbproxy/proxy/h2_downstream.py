@@ -189,7 +189,7 @@ class H2Downstream(Downstream):
         if service.access is not None:
             timing = Timing(self.tls_seconds, self._came, ended, ended, ended, ended)
             service.access.add(
-                self.peer, b"-", b"", b"", error.status, error.reason, 0, self.bytes_out, "", 0, timing
+                self.peer, b"-", b"", b"", error.status, error.reason, 0, self.bytes_out, "", 0, timing, "HTTP/2"
             )  # fmt: skip
         self.h2.finish()
         self.h2.await_end()

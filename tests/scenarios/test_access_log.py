@@ -17,7 +17,7 @@ from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 FIELDS = {
-    *("time", "client", "method", "host", "path", "status", "reason", "bytes_in", "bytes_out", "backend", "tries"),
+    *("time", "client", "protocol", "method", "host", "path", "status", "reason", "bytes_in", "bytes_out", "backend", "tries"),
     *("tls_ms", "head_ms", "queue_ms", "backend_head_ms", "total_ms"),
 }
 
@@ -32,6 +32,7 @@ def test_fields(stage: Stage) -> None:
     first, second = proxy.wait_access(count=2)
     assert set(first) >= FIELDS, FIELDS - set(first)
     assert (first["client"], first["method"], first["host"], first["status"]) == ("127.0.0.1", "POST", "site.test", 200)
+    assert first["protocol"] == "HTTP/1.1"
     assert first["path"].partition("?")[0] == "/mirror"
     assert (first["backend"], first["tries"]) == (app.address, 1)
     assert first["bytes_in"] >= 5000

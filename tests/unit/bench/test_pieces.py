@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.micro import h2
 from bench.micro.command import LIMITS, table
 from bench.micro.pieces import SIZES, pieces
 from lbproxy.balance.lease import Lease
@@ -23,6 +24,9 @@ def test_each_does_its_work(name: str) -> None:
             assert len(made) in (500, 16_384)
         elif name.startswith("relay"):
             assert made == 10 * 65_536
+        elif name.startswith("HTTP/2"):
+            assert isinstance(made, bytes)
+            assert made.count(b"hello") == h2.AT_ONCE
         elif name == "access line":
             assert isinstance(made, bytes)
             assert made.count(b"\n") == 1

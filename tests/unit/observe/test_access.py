@@ -52,6 +52,7 @@ def test_a_line() -> None:
     assert told == {
         "time": "second-6.500Z",
         "client": "192.0.2.9",
+        "protocol": "HTTP/1.1",
         "method": "GET",
         "host": "example.com",
         "path": "/a?b=c",

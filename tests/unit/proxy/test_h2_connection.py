@@ -79,6 +79,7 @@ def test_a_body_with_a_length() -> None:
     assert body(client.heard()) == b"ok"
     [line] = world.lines()
     assert line["bytes_in"] >= 6
+    assert line["protocol"] == "HTTP/2"
     world.at_rest()
 
 
