@@ -7,6 +7,7 @@ cause.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -193,3 +194,25 @@ class HandshakeFailed(StreamError):
 
 class FrameError(LbproxyError):
     """A pipe message between our own processes is malformed; the pipe cannot be trusted any more."""
+
+
+# ---------------------------------------------------------------- what the machine lacks
+
+_MEMORY = "more memory is needed: ulimit -v, MemoryMax= in systemd, the container's limit"
+_PROCESSES = "more processes and threads are needed: ulimit -u, TasksMax= in systemd, the container's pids limit"
+_WAYS_OUT = {
+    errno.EMFILE: "more open files are needed: ulimit -n, LimitNOFILE= in systemd",
+    errno.ENFILE: "the machine has no more open files: sysctl fs.file-max",
+    errno.EFBIG: "what processes share is a file of some hundred MiB, hardly written: ulimit -f, LimitFSIZE= in systemd",
+    errno.ENOMEM: _MEMORY,
+    errno.EAGAIN: _PROCESSES,
+}
+
+
+def shortage(error: BaseException) -> str:
+    """The way out where the machine, or a limit on us, lacks something: where that was noticed tells nobody anything. "" else."""
+    if isinstance(error, OSError):
+        return _WAYS_OUT.get(error.errno or 0, "")
+    if isinstance(error, MemoryError):
+        return _MEMORY
+    return _PROCESSES if isinstance(error, RuntimeError) and "new thread" in str(error) else ""

@@ -10,7 +10,7 @@ from lbproxy import __version__, compiled
 from lbproxy.cli import adjust, backend, check, quick, reload, start, status, stop, top
 from lbproxy.cli.options import Verb, say
 from lbproxy.cli.standard_streams import occupy
-from lbproxy.errors import ConfigError, NotYet, StartError
+from lbproxy.errors import ConfigError, NotYet, StartError, shortage
 
 TRY_AGAIN = 75
 """EX_TEMPFAIL of sysexits.h."""
@@ -36,7 +36,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:  # of a system that lacks what every system has: descriptors, memory, processes, /proc
         what = f"{error.filename}: " if error.filename is not None else ""
-        say(f"cannot go on: {what}{error.strerror or error}")
+        way = shortage(error)
+        say(f"cannot go on: {what}{error.strerror or error}" + (f" ({way})" if way else ""))
+        return 1
+    except MemoryError as error:
+        say(f"cannot go on: no memory ({shortage(error)})")
         return 1
 
 

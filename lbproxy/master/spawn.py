@@ -22,7 +22,7 @@ from setproctitle import setproctitle
 from lbproxy.balance.endpoints import names_in
 from lbproxy.balance.ledger import writable
 from lbproxy.config.model import UNIX, Config
-from lbproxy.errors import FrameError, LbproxyError
+from lbproxy.errors import FrameError, LbproxyError, shortage
 from lbproxy.ipc.codec import encode
 from lbproxy.ipc.handover import BoundListener, ChildLoader, ChildMain, Handover
 from lbproxy.ipc.messages import Failed
@@ -269,9 +269,11 @@ def _bound(listening: Listening) -> BoundListener:
 
 
 def _confess(error: BaseException, pipe: socket.socket) -> None:
-    """Tell why this child dies: the whole story to the log, one line to the master."""
+    """Tell why this child dies: the whole story to the log, one line to the master. What the machine lacks has no story."""
     reason = str(error) if isinstance(error, LbproxyError) else f"{type(error).__name__}: {error}"
-    log.get_logger().error("crashed", reason=reason, exc_info=None if isinstance(error, LbproxyError) else error)
+    if way := shortage(error):
+        reason = f"{reason} ({way})"
+    log.get_logger().error("crashed", reason=reason, exc_info=None if way or isinstance(error, LbproxyError) else error)
     try:
         pipe.send(encode(Failed(reason)))
     except (OSError, FrameError):

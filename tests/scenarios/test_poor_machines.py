@@ -82,6 +82,13 @@ def test_too_few_of_something(stage: Stage, limit: str) -> None:
     assert "Traceback" not in done.stderr, done.stderr
 
 
+def test_files_of_a_limited_length(stage: Stage) -> None:
+    """`ulimit -f`: what is wanted, and where to say so."""
+    line = refusal(stage, "sh", "-c", 'ulimit -f 1000; exec "$@"', "sh")
+    assert "cannot go on: File too large" in line
+    assert "LimitFSIZE=" in line
+
+
 @pytest.mark.usefixtures("namespaces")
 def test_a_full_disk_for_the_pid_file(stage: Stage) -> None:
     """No number would stand in it: refused, and nothing is left aside."""

@@ -79,6 +79,8 @@ class Behaviour:
             os._exit(7)
         if self.how == "cannot" and handover.worker == 0:
             raise StartError("the moon is in the wrong house")
+        if self.how == "no thread" and handover.worker == 0:
+            raise RuntimeError("can't start new thread")
 
     def tell(self, handover: Handover) -> None:
         if not self.facts:

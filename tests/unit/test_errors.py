@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import pickle
 
 import pytest
@@ -36,3 +37,12 @@ def test_a_line_knows_its_file() -> None:
     assert copy.deepcopy(line).file == pickle.loads(pickle.dumps(line)).file == "sites/a.toml"
     main = errors.Complaint("lb.toml", 3, "route", "wanted another")
     assert errors.by_place([main, complaint]) == [complaint, main]
+
+
+def test_what_the_machine_lacks_has_a_way_out() -> None:
+    """Limits on files, memory, processes and threads; nothing else is taken for one."""
+    lacks = [OSError(number, "") for number in (errno.EMFILE, errno.ENFILE, errno.EFBIG, errno.ENOMEM, errno.EAGAIN)]
+    for error in (*lacks, MemoryError(), RuntimeError("can't start new thread")):
+        assert errors.shortage(error)
+    for other in (OSError(errno.ENOENT, ""), OSError("?"), RuntimeError("?"), ValueError(), KeyboardInterrupt()):
+        assert errors.shortage(other) == ""

@@ -42,12 +42,15 @@ def test_version(capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(("error", "told"), [
-    (OSError(24, "Too many open files"), "lbproxy: cannot go on: Too many open files\n"),
+    (OSError(24, "Too many open files"), "lbproxy: cannot go on: Too many open files (more open files are needed: ulimit -n, "
+                                         "LimitNOFILE= in systemd)\n"),
+    (MemoryError(), "lbproxy: cannot go on: no memory (more memory is needed: ulimit -v, MemoryMax= in systemd, the container's "
+                    "limit)\n"),
     (FileNotFoundError(2, "No such file or directory", "/proc/self/fd"), "lbproxy: cannot go on: /proc/self/fd: No such file or "
                                                                          "directory\n"),
 ])  # fmt: skip
 def test_what_a_poor_system_denies_is_a_sentence(
-    error: OSError, told: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
+    error: Exception, told: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture, tmp_path: Path
 ) -> None:
     """And no traceback, whatever was denied."""
 
