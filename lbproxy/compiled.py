@@ -33,6 +33,7 @@ HOT = (
     "lbproxy.http.framing",
     "lbproxy.http.grammar",
     "lbproxy.http.h1.chunks",
+    "lbproxy.http.h1.deciding_fields",
     "lbproxy.http.h1.request",
     "lbproxy.http.h1.response",
     "lbproxy.http.heads",

@@ -19,9 +19,9 @@ import gevent.socket
 from lbproxy.config.model import UNIX
 from lbproxy.control.probe_stream import READ_SIZE, ProbeStream, TlsClient
 from lbproxy.errors import LbproxyError
-from lbproxy.health import http_check
-from lbproxy.health.http_check import BadAnswer
 from lbproxy.health.outcome import PASSED, Finding, Outcome
+from lbproxy.http.h1 import health_check
+from lbproxy.http.h1.health_check import BadAnswer
 from lbproxy.net.unix_socket import connect_unix
 
 OUR_TROUBLE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
@@ -52,7 +52,7 @@ class Target(NamedTuple):
     """TLS, with or without a request; needs a server_name."""
     server_name: str = ""
     body: bytes | None = None
-    """What must stand in the body's first http_check.BODY_LIMIT bytes."""
+    """What must stand in the body's first health_check.BODY_LIMIT bytes."""
     line_feeds: bool = False
     """Lines of the answer may end with LF alone."""
 
@@ -137,7 +137,7 @@ def _connect(target: Target) -> gevent.socket.socket:
 def _judge(stream: ProbeStream, target: Target, heard: Callable[[int], None]) -> Finding:
     """Read as much of the answer as the target cares for. Raises BadAnswer, OSError."""
     answer, status = _read_status(stream, target.line_feeds)
-    heard(http_check.minor(answer))
+    heard(health_check.minor(answer))
     low, high = target.expect
     if not low <= status <= high:
         return Finding(Outcome.BAD_STATUS, f"{status}")
@@ -153,17 +153,17 @@ def _read_status(stream: ProbeStream, line_feeds: bool) -> tuple[bytes, int]:
             raise BadAnswer("closed in the middle of the response head" if answer else "closed without a response")
         answer += data
         if line_feeds:
-            answer, whole = http_check.with_crlf(answer)
+            answer, whole = health_check.with_crlf(answer)
             if not whole:
                 continue
-        status = http_check.final_status(answer)
+        status = health_check.final_status(answer)
         if status is not None:
             return answer, status
 
 
 def _has(stream: ProbeStream, answer: bytes, wanted: bytes, line_feeds: bool) -> bool:
     """Whether `wanted` stands in the body. Raises BadAnswer, OSError."""
-    search = http_check.BodySearch(wanted, line_feeds=line_feeds)
+    search = health_check.BodySearch(wanted, line_feeds=line_feeds)
     while (found := search.feed(answer)) is None:
         answer = stream.recv(READ_SIZE)
         if not answer:

@@ -18,9 +18,10 @@ from lbproxy.balance.backend import Backend
 from lbproxy.config.model import Address, Pool
 from lbproxy.control.backend_health import BackendHealth
 from lbproxy.control.probe import OutOfMeans, Target, probe
-from lbproxy.health import http_check, schedule
+from lbproxy.health import schedule
 from lbproxy.health.outcome import PASSED, Finding, Outcome
 from lbproxy.health.rise_and_fall import CheckState, RiseAndFall
+from lbproxy.http.h1 import health_check
 from lbproxy.ipc.messages import HealthChanged
 from lbproxy.observe.log import get_logger
 
@@ -143,7 +144,7 @@ def target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> T
     if health.type == "tls":
         return Target(backend.ip, port, health.timeout, context=context, server_name=server_name)
     host = health.host or (UNIX_HOST if backend.written.path else str(Address(backend.host.removesuffix("."), port)))
-    request = http_check.request(health.method, health.path, host, health.headers)
+    request = health_check.request(health.method, health.path, host, health.headers)
     body = None if health.body is None else health.body.encode()
     line_feeds = "bare_lf" in pool.tolerate
     return Target(backend.ip, port, health.timeout, request, health.expect, context, server_name, body, line_feeds)

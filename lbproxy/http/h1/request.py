@@ -12,6 +12,7 @@ from ipaddress import IPv6Address
 from lbproxy.errors import RequestError
 from lbproxy.http.framing import request_body
 from lbproxy.http.grammar import BARE_CR, HOP_BY_HOP, HOST, SAID_BY_PROXIES, TCHAR, TOKEN, count_fields, has_bare_lf, scanner
+from lbproxy.http.h1.deciding_fields import MAX_OPTIONS, NOTHING, gather, keeps_alive, nominated_fields, options_of
 from lbproxy.http.message import FIELDS_KEPT, NO_BODY, RequestHead, Special
 from lbproxy.http.target import split_target
 from lbproxy.http.upgrade import wanted
@@ -46,16 +47,9 @@ _REFUSED_METHODS = {
     b"CONNECT": ("method_connect", "CONNECT is for forward proxies"),
     b"TRACE": ("method_trace", "TRACE would show a client what proxies add"),
 }
-# Fields that Connection may not make disappear: dropping them would change who the client is or where the message ends.
-_NOT_NOMINABLE = re.compile(
-    rb"(?:x-forwarded-.*|x-real-ip|forwarded|host|authorization|cookie|content-length|transfer-encoding|via|expect)\Z"
-)
-NOTHING: tuple[bytes, ...] = ()
 MAX_ROUNDS = 4
 """Times a message may have come through one of us. An edge, a region and a service may each have an lbproxy; four in a row are a
 loop that would go round until something breaks."""
-MAX_OPTIONS = 64
-"""Of Connection; each is looked for in every field, so that a head full of them would cost a hundred ordinary requests."""
 _HOSTS_KEPT = 512
 _hosts: dict[bytes, bytes] = {}
 """Checked Host values of this process and what they route on: hosts repeat, and a look-up is a tenth of the match."""
@@ -153,33 +147,17 @@ def _meaning(method: bytes, target: bytes, minor_digit: bytes, block: bytes, bac
 
 def _decide(specials: list[Special], minor: int) -> tuple[int, bool, bool, bytes, tuple[bytes, ...]]:
     """(body, keep_alive, expect_continue, upgrade, nominated) from the fields that decide them."""
-    lengths: list[bytes] = []
-    codings: list[bytes] = []
-    expects = connection = upgrade = b""
-    rounds = 0
-    for name, raw in specials:
-        if name == b"connection":
-            connection = connection + b"," + raw if connection else raw
-        elif name == b"content-length":
-            lengths.append(raw.rstrip(b" \t"))
-        elif name == b"transfer-encoding":
-            codings.append(raw.rstrip(b" \t"))
-        elif name == b"expect":
-            expects = expects + b"," + raw
-        elif name == b"upgrade":
-            upgrade = upgrade + b"," + raw.rstrip(b" \t") if upgrade else raw.rstrip(b" \t")
-        elif name == b"via":
-            rounds += raw.count(b"1.1 lbproxy")  # forwarding.VIA, in lower case
+    lengths, codings, connection, upgrade, expects, rounds = gather(specials)
     if rounds >= MAX_ROUNDS:
         raise RequestError(508, "loop", "the request has been here before (Via)")
     expect = expects != b"" and _expects_continue(expects)
     body = request_body(lengths, codings, minor) if lengths or codings else NO_BODY
     if minor and (not connection or connection == b"keep-alive"):
         return body, True, expect, b"", NOTHING
-    if connection.count(b",") >= MAX_OPTIONS:
+    options = options_of(connection)
+    if options is None:
         raise RequestError(400, "connection_options", f"more than {MAX_OPTIONS} options in Connection")
-    options = [option.strip(b" \t") for option in connection.split(b",")]
-    keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+    keep_alive = keeps_alive(options, minor)
     if b"upgrade" not in options or minor == 0:
         upgrade = b""
     return body, keep_alive, expect and minor == 1, upgrade, nominated_fields(options)
@@ -191,15 +169,6 @@ def _expects_continue(values: bytes) -> bool:
     if members - {b"100-continue"}:
         raise RequestError(417, "expectation", "an expectation other than 100-continue")
     return bool(members)
-
-
-def nominated_fields(options: list[bytes]) -> tuple[bytes, ...]:
-    """Which fields a Connection field makes hop-by-hop, beyond the standard ones; those it may not touch are left out."""
-    return tuple(
-        option
-        for option in options
-        if option not in (b"", b"close", b"keep-alive", b"upgrade", b"te") and _NOT_NOMINABLE.match(option) is None
-    )
 
 
 def _authority(specials: list[Special], minor: int, target: bytes) -> bytes:

@@ -11,8 +11,8 @@ from lbproxy.errors import RefusedAnswer
 from lbproxy.http.forwarding import without
 from lbproxy.http.framing import misplaced, response_body
 from lbproxy.http.grammar import CONTENT_LENGTH, FIELD_BYTES, count_fields, scanner
+from lbproxy.http.h1.deciding_fields import MAX_OPTIONS, NOTHING, gather, keeps_alive, nominated_fields, options_of
 from lbproxy.http.h1.head_scan import HeadScan
-from lbproxy.http.h1.request import MAX_OPTIONS, NOTHING, nominated_fields
 from lbproxy.http.message import UNTIL_CLOSE, ResponseHead, Special
 
 # RFC 9112 4: the reason phrase may be absent, and then so is its space in what many servers send; that hides nothing.
@@ -64,29 +64,25 @@ def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
                 return ResponseHead(
                     status, reason or b"", minor, int(length), True, b"", block, lowered, specials, NOTHING, True, bad, undated
                 )
-    lengths: list[bytes] = []
-    codings: list[bytes] = []
-    connection, upgrade = b"", b""
-    for name, raw in specials:
-        if name == b"content-length":
-            lengths.append(raw.rstrip(b" \t"))
-        elif name == b"transfer-encoding":
-            codings.append(raw.rstrip(b" \t"))
-        elif name == b"connection":
-            connection = connection + b"," + raw if connection else raw
-        elif name == b"upgrade":
-            upgrade = upgrade + b"," + raw.rstrip(b" \t") if upgrade else raw.rstrip(b" \t")
-    body = response_body(method == b"HEAD", status, lengths, codings, minor)
+    return _by_all_fields(minor, status, reason or b"", method == b"HEAD", block, lowered, specials, undated)
+
+
+def _by_all_fields(
+    minor: int, status: int, reason: bytes, to_head: bool, block: bytes, lowered: bytes, specials: list[Special], undated: bool
+) -> ResponseHead:
+    """What the head says when every field that decides something is looked at. Raises RefusedAnswer."""
+    lengths, codings, connection, upgrade, _, _ = gather(specials)
+    body = response_body(to_head, status, lengths, codings, minor)
     keep_alive, nominated = minor == 1, NOTHING
-    if connection.count(b",") >= MAX_OPTIONS:
-        raise RefusedAnswer("response_connection_options", f"more than {MAX_OPTIONS} options in the response's Connection")
-    if connection and connection != b"keep-alive":
-        options = [option.strip(b" \t") for option in connection.split(b",")]
-        keep_alive = b"close" not in options and (minor == 1 or b"keep-alive" in options)
+    if connection == b"keep-alive":
+        keep_alive = True
+    elif connection:
+        options = options_of(connection)
+        if options is None:
+            raise RefusedAnswer("response_connection_options", f"more than {MAX_OPTIONS} options in the response's Connection")
+        keep_alive = keeps_alive(options, minor)
         nominated = nominated_fields(options)
         undated = undated or (status >= 200 and b"date" in nominated)  # it is about to lose it
-    elif connection:
-        keep_alive = True
     if body == UNTIL_CLOSE:
         keep_alive = False
     elif (status == 204 or status == 304) and misplaced(status, lengths, codings):
@@ -96,5 +92,5 @@ def parse_response(head: bytes, method: bytes, max_fields: int) -> ResponseHead:
             lowered = block.lower()
     noted = not 200 <= status < 500
     return ResponseHead(
-        status, reason or b"", minor, body, keep_alive, upgrade, block, lowered, specials, nominated, False, noted, undated
+        status, reason, minor, body, keep_alive, upgrade, block, lowered, specials, nominated, False, noted, undated
     )

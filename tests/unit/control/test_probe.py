@@ -11,8 +11,8 @@ import trustme
 
 from lbproxy.config.model import Pool, PoolTls
 from lbproxy.control.probe import BODY_MISSES, OutOfMeans, Target, probe
-from lbproxy.health.http_check import request
 from lbproxy.health.outcome import PASSED, Finding, Outcome
+from lbproxy.http.h1.health_check import request
 from lbproxy.tls.contexts import client_context
 from tests.support.waiting import FOREVER, PATIENCE
 from tests.unit.control.backends import OK, Script, Scripted, answering, closed_port, hang_up, reset, silent

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from lbproxy.errors import RequestError
 from lbproxy.http.h1 import request as module
-from lbproxy.http.h1.request import MAX_OPTIONS, LastFields, nominated_fields, parse_request
+from lbproxy.http.h1.deciding_fields import MAX_OPTIONS
+from lbproxy.http.h1.request import LastFields, parse_request
 from lbproxy.http.message import CHUNKED, FIELDS_KEPT, RequestHead
 from tests.corpus.http1.vectors import vectors
 from tests.unit.http.heads import MAX_FIELDS, MAX_LINE, request
@@ -74,11 +75,6 @@ def test_not_nominable(name: bytes, option: bytes) -> None:
     """Nobody makes the fields that tell who the client is disappear."""
     head = request(b"Connection: " + option % name)
     assert name.lower() not in head.nominated
-
-
-def test_nominated_fields() -> None:
-    """What is taken off anyway, or is no field, needs no second look."""
-    assert nominated_fields([b"", b"close", b"keep-alive", b"upgrade", b"te", b"x", b"cookie", b"via", b"y z"]) == (b"x", b"y z")
 
 
 def test_hosts_are_remembered_within_bounds() -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from lbproxy.errors import UpstreamError
 from lbproxy.http.forwarding import response as forwarded
+from lbproxy.http.h1.deciding_fields import MAX_OPTIONS
 from lbproxy.http.h1.head_scan import HeadScan
-from lbproxy.http.h1.request import MAX_OPTIONS
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import CHUNKED, NO_BODY, UNTIL_CLOSE
 from tests.unit.http.heads import MAX_FIELDS, response

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.health.http_check import BODY_LIMIT, MAX_ANSWER, BadAnswer, BodySearch, final_status, request, with_crlf
+from lbproxy.http.h1.health_check import BODY_LIMIT, MAX_ANSWER, BadAnswer, BodySearch, final_status, request, with_crlf
 
 GOOD: list[tuple[bytes, int]] = [
     (b"HTTP/1.1 200 OK\r\n", 200),

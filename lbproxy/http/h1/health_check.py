@@ -1,14 +1,16 @@
-"""The HTTP probe as bytes: one request, and a strict look at the status line that comes back.
+"""The HTTP health check as bytes: one request, and a strict look at the status line that comes back.
 
 HTTP/1.1 with `Connection: close`: some backends refuse 1.0, and each probe is a connection of its own on purpose, because "does it
-still accept" is half of the question. The answer is read by its own few rules and not by the proxy's parser: a probe wants one
-number and must not depend on what traffic may do.
+still accept" is half of the question. The answer's head is read by its own few rules and not by the proxy's parser: a probe wants
+one number. Chunks are taken off as those of traffic are (chunks.py).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+
+from lbproxy.http.h1.chunks import LENIENT, LENIENT_LF, ChunkDecoder, ChunkError
 
 USER_AGENT = "lbproxy-health"
 
@@ -28,10 +30,6 @@ _HEAD_LIMIT = 64 * 1024
 _LAX_HEAD_END = re.compile(rb"\n\r?\n")
 _CODING = re.compile(rb"\r\ntransfer-encoding:[ \t]*(\S[^\r]*)\r\n", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*\r\n", re.IGNORECASE)
-_CHUNK = rb"[ \t]*0*([0-9A-Fa-f]{1,8})(?![0-9A-Fa-f])[^\r\n]{0,1024}"  # servers pad sizes with blanks or zeros
-_CRLF = (re.compile(_CHUNK + rb"\r\n"), re.compile(rb"\r\n"), re.compile(rb"\r?\Z"))
-_LF = (re.compile(_CHUNK + rb"\r?\n"), re.compile(rb"\r?\n"), re.compile(rb"\r?\Z"))
-"""A chunk's first line, its end, and what can still become its end."""
 
 
 class BadAnswer(ValueError):
@@ -111,82 +109,63 @@ def _interim(head: bytes) -> bool:
 class BodySearch:
     """Looks for a text in the body of an answer, which is fed to it from its first byte on, in pieces.
 
-    `feed` says True (found), False (the body, or what is searched of it, is over without) or None (more is needed). Chunks are
-    taken apart, so that a text is found across their borders; like the status, by a few rules of its own.
+    `feed` says True (found), False (the body, or what is searched of it, is over without) or None (more is needed).
     """
 
     def __init__(self, wanted: bytes, *, line_feeds: bool = False) -> None:
         """`line_feeds`: lines around chunks may end with LF alone (those of the head: see with_crlf)."""
         self._wanted = wanted
-        self._line, self._end, self._unended = _LF if line_feeds else _CRLF
-        self._answer = b""
+        self._moves = LENIENT_LF if line_feeds else LENIENT
+        self._head = b""
         self._body = b""
-        self._chunked = False
+        self._chunks: ChunkDecoder | None = None
         self._length = -1
         self._in_body = False
 
     def feed(self, data: bytes) -> bool | None:
         """Take the next bytes of the answer. Raises BadAnswer."""
-        self._answer += data
-        if not self._in_body and not self._enter():
-            return None
-        over = self._unchunk() if self._chunked else self._plain()
+        if not self._in_body:
+            self._head += data
+            if not self._enter():
+                return None
+            self._head, data = b"", self._head
+        over = self._take(data)
         if self._wanted in self._body[:BODY_LIMIT]:
             return True
         return False if over or len(self._body) >= BODY_LIMIT else None
 
     def ended(self) -> bool:
         """The connection ended. True when that was the body's own end and the text stood in it; raises BadAnswer when it is cut."""
-        if not self._in_body or self._chunked or self._length >= 0:
+        if not self._in_body or self._chunks is not None or self._length >= 0:
             raise BadAnswer("closed in the middle of the response")
         return self._wanted in self._body[:BODY_LIMIT]
 
     def _enter(self) -> bool:
         """Step over the heads; whether the final one is whole."""
-        while (end := self._answer.find(b"\r\n\r\n")) >= 0:
-            head, self._answer = self._answer[: end + 4], self._answer[end + 4 :]
+        while (end := self._head.find(b"\r\n\r\n")) >= 0:
+            head, self._head = self._head[: end + 4], self._head[end + 4 :]
             if _interim(head):
                 continue
             said, length = _CODING.search(head), _LENGTH.search(head)
             coding = b"identity" if said is None else said[1].strip().lower()
-            self._chunked = coding == b"chunked"
+            self._chunks = ChunkDecoder(self._moves) if coding == b"chunked" else None
             self._length = int(length[1]) if length is not None and coding == b"identity" else -1
             self._in_body = True
             return True
-        if len(self._answer) > _HEAD_LIMIT:
+        if len(self._head) > _HEAD_LIMIT:
             raise BadAnswer("no end of the response head in sight")
         return False
 
-    def _plain(self) -> bool:
+    def _take(self, data: bytes) -> bool:
         """Whether the body is over."""
-        self._body += self._answer
-        self._answer = b""
+        if self._chunks is not None:
+            try:
+                self._body += self._chunks.feed(data)
+            except ChunkError as error:
+                raise BadAnswer(f"a broken chunk: {error}") from None
+            return self._chunks.done
+        self._body += data
         if 0 <= self._length <= len(self._body):
             self._body = self._body[: self._length]
             return True
         return False
-
-    def _unchunk(self) -> bool:
-        """Whether the body is over."""
-        while True:
-            line = self._line.match(self._answer)
-            if line is None:
-                if b"\n" in self._answer or len(self._answer) > _LONGEST_LINE + 16:
-                    raise BadAnswer("a broken chunk")
-                return False
-            size = int(line[1], 16)
-            if size == 0:
-                return True
-            begin, end = line.end(), line.end() + size
-            over = self._end.match(self._answer, end)
-            if over is None:
-                if size > BODY_LIMIT and len(self._answer) - begin >= BODY_LIMIT:
-                    self._body += self._answer[begin:end]
-                    return True
-                if len(self._answer) >= end and self._unended.match(self._answer, end) is None:
-                    raise BadAnswer("a broken chunk")
-                return False
-            self._body += self._answer[begin:end]
-            self._answer = self._answer[over.end() :]
-            if len(self._body) >= BODY_LIMIT:
-                return True
