@@ -134,6 +134,7 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
         for room in ("filters", "headers", "health", "listeners", "pools", "timeouts", "process")
     },
     "proxy/downstream.py": "attributes, and a method that proxy/client.py has",
+    "master/fleet/children.py": "the half of fleet.py that acts on one child; its tests try both",
     "master/rotation.py": "master/test_main.py and test_main_reloads.py rotate logs of real processes",
     "ipc/messages.py": "values; ipc/test_codec.py carries each of them over the wire",
     "ipc/handover.py": "values",

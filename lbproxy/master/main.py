@@ -19,22 +19,23 @@ from typing import Any
 from setproctitle import setproctitle
 
 from lbproxy import __version__, compiled
-from lbproxy.balance.ledger import Header, PickLock, Scalar, scalar_at
+from lbproxy.balance.ledger import Header, Scalar, scalar_at
 from lbproxy.config.model import Config
 from lbproxy.config.plan import Plan, effective, lines, plan
-from lbproxy.errors import ConfigError, ConnectionLost, FrameError, StartError, StreamError
+from lbproxy.errors import ConfigError, StartError
 from lbproxy.ipc.handover import ChildLoader
-from lbproxy.ipc.messages import Drain, Message, Resolved, SetLogLevel
-from lbproxy.ipc.pipe import MasterPipe
+from lbproxy.ipc.messages import Drain, SetLogLevel
 from lbproxy.master import rotation
+from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
-from lbproxy.master.fleet.fleet import ABANDON_AFTER, DRAIN_GRACE, Fleet
+from lbproxy.master.fleet.children import DRAIN_GRACE
+from lbproxy.master.fleet.fleet import ABANDON_AFTER, Fleet
 from lbproxy.master.names import Names
 from lbproxy.master.operator.control_socket import ControlSocket
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.prepare import GenerationResources, prepare, provide
-from lbproxy.master.spawn import Running, Start, spawn
+from lbproxy.master.spawn import Start, spawn
 from lbproxy.master.system.inherited import inherit
 from lbproxy.master.system.notify import Notifier
 from lbproxy.master.system.signals import TERMINATE, Signals, unblock
@@ -50,8 +51,6 @@ SETTLE_TIME = 0.5
 SETTLE_LOOK = 0.005
 LOG_LOOK = 0.1
 """Seconds until a reader of our events who slept is looked after again."""
-LAST_WORDS = 64
-"""Reads of a dead child's pipe, at most: its buffer holds far fewer, but something it left behind might go on writing."""
 
 
 def run(
@@ -114,7 +113,6 @@ class Master:
         self._shared = legacy.shared
         self._resources = legacy.resources
         self._fleet = legacy.fleet
-        self._running = {running.row: running for running in legacy.running}
         self._plans: dict[int, Plan] = {}
         self._settling: tuple[events.Serving, float] | None = None
         """A reload that is done but for older workers that have not read their Drain; until when to wait for them."""
@@ -128,31 +126,12 @@ class Master:
         self._outcome: int | None = None
         self._events: deque[events.Event] = deque()
         self._feeding = False
+        self._pipes = ChildPipes(self._selector, legacy.running, self._shared, self._feed, lambda told: self._names.heard(told))
         self._operator = Operator(self._shared, self._fleet, self._resources, self._feed, self._set_level)
-        self._names = Names(self._shared, self._resources, self._tell_generation, self._fleet.health_news.forget)
+        self._names = Names(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
         where = self._serving_resources.config.proxy.control
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self.signals = Signals()
-        self._do: dict[type[events.Action], Callable[[Any], None]] = {
-            events.Spawn: self._spawn,
-            events.Send: self._send,
-            events.TellDrain: self._tell_drain,
-            events.Kill: self._kill,
-            events.Log: self._log,
-            events.Prepare: self._prepare,
-            events.Serving: self._serving,
-            events.Rejected: self._rejected,
-            events.Forget: self._forget,
-            events.StopListening: self._stop_listening,
-            events.Exit: self._exit,
-        }
-        self._on: dict[signal.Signals, Callable[[signal.Signals], None]] = {
-            **dict.fromkeys(TERMINATE, self._on_terminate),
-            signal.SIGCHLD: self._on_child,
-            signal.SIGHUP: self._on_reload,
-            signal.SIGUSR1: self._on_reopen,
-            signal.SIGUSR2: self._on_upgrade,
-        }
 
     @property
     def served(self) -> bool:
@@ -195,17 +174,15 @@ class Master:
 
     def _succeed(self) -> None:
         """We are new in an old process: its children are here, and a generation of ours is to follow them."""
-        for running in self._running.values():
-            self._selector.register(running.pipe, selectors.EVENT_READ, partial(self._on_pipe, running))
-        self._on_child(signal.SIGCHLD)  # whoever died meanwhile
+        self._pipes.watch_all()
+        self._pipes.reap()  # whoever died meanwhile
         self._feed(events.ReloadWanted())
 
     def close(self) -> None:
         """Close everything. Children that still live see the end of their pipes, drain and go."""
         if self._control is not None:
             self._control.close()
-        for running in self._running.values():
-            running.pipe.close()
+        self._pipes.close()
         self._selector.close()
         self.signals.close()
         for resources in self._resources.values():
@@ -231,7 +208,7 @@ class Master:
         try:
             while self._events:
                 for action in self._fleet.handle(self._events.popleft(), time.monotonic()):
-                    self._do[type(action)](action)
+                    ACTIONS[type(action)](self, action)
         finally:
             self._feeding = False
 
@@ -244,17 +221,15 @@ class Master:
         except OSError as error:
             self._feed(events.SpawnFailed(order.row, error.strerror or str(error)))
             return
-        self._running[order.row] = running
-        self._selector.register(running.pipe, selectors.EVENT_READ, partial(self._on_pipe, running))
+        self._pipes.add(running)
         self._feed(events.Spawned(order.row, running.pid))
         if level := self._operator.level_of(order.generation):  # it takes the place of one that was told
-            self._talk(running, lambda pipe: pipe.send(SetLogLevel(level)))
+            self._pipes.tell(order.row, SetLogLevel(level))
 
     def _close_in_child(self, own: GenerationResources) -> None:
         self._selector.close()
         self.signals.close()
-        for running in self._running.values():
-            running.pipe.close()
+        self._pipes.close()
         for resources in self._resources.values():
             if resources is not own:
                 resources.close()
@@ -264,13 +239,11 @@ class Master:
             os.close(self._shared.pid_file.fileno())
 
     def _send(self, order: events.Send) -> None:
-        running = self._running.get(order.row)
-        if running is not None:  # else it could not be forked, and the fleet is about to be told
-            self._talk(running, lambda pipe: pipe.send(order.message))
+        self._pipes.tell(order.row, order.message)
 
     def _tell_drain(self, order: events.TellDrain) -> None:
         """What the master does not listen on any more closes with the last worker: it takes the queue along."""
-        running = self._running.get(order.row)
+        running = self._pipes.running.get(order.row)
         if running is None:
             return
         listeners = self._resources[running.generation].listeners
@@ -280,7 +253,7 @@ class Master:
         self._send(events.Send(order.row, Drain(timeout, idle, tunnel, ",".join(closing))))
 
     def _kill(self, order: events.Kill) -> None:
-        running = self._running.get(order.row)
+        running = self._pipes.running.get(order.row)
         if running is not None:
             os.kill(running.pid, order.signal)  # not reaped yet, so the number is still its own
 
@@ -331,7 +304,7 @@ class Master:
             return
         order, until = self._settling
         cells = self._shared.ledger.cells
-        older = [one.row for one in self._running.values() if one.role is Role.WORKER and one.generation < order.generation]
+        older = [one.row for one in self._pipes.running.values() if one.role is Role.WORKER and one.generation < order.generation]
         if patient and time.monotonic() < until and any(cells[scalar_at(row, Scalar.ACCEPTING)] for row in older):
             return
         self._settling = None
@@ -363,8 +336,7 @@ class Master:
 
     def _set_level(self, message: SetLogLevel) -> None:
         log.set_level(message.level)
-        for running in list(self._running.values()):
-            self._talk(running, lambda pipe: pipe.send(message))
+        self._pipes.tell_all(message)
 
     def _exit(self, order: events.Exit) -> None:
         level = "info" if order.code == 0 else "error"
@@ -373,99 +345,17 @@ class Master:
             raise StartError(order.reason)
         self._outcome = order.code
 
-    # ---- pipes
-
-    def _on_pipe(self, running: Running, mask: int) -> None:
-        if self._running.get(running.row) is not running:
-            return  # reaped earlier in this turn
-        if mask & selectors.EVENT_READ:
-            self._hear(running)
-        if mask & selectors.EVENT_WRITE:
-            self._talk(running, MasterPipe.flush)
-
-    def _hear(self, running: Running) -> bool:
-        """One read of the pipe; whether anything came."""
-        try:
-            messages = running.pipe.receive()
-            for name in [name for name in messages or () if isinstance(name, Resolved) and running.role is Role.CONTROL]:
-                self._names.heard(name)
-        except FrameError as error:
-            self._stop_watching(running)
-            self._feed(events.PipeBroken(running.row, str(error)))
-            return False
-        if messages is None:
-            self._stop_watching(running)
-            self._feed(events.PipeEnded(running.row))
-            return False
-        for message in messages:
-            if not isinstance(message, Resolved) or running.role is not Role.CONTROL:  # a breach, if it is no control's
-                self._feed(events.Said(running.row, message))
-        return bool(messages)
-
-    def _tell_generation(self, number: int, message: Message) -> None:
-        for running in list(self._running.values()):
-            if running.generation == number:
-                self._talk(running, lambda pipe: pipe.send(message))
-
-    def _talk(self, running: Running, say: Callable[[MasterPipe], None]) -> None:
-        """Write to a pipe, and watch it for room as long as something is left to write."""
-        try:
-            say(running.pipe)
-        except ConnectionLost:
-            self._stop_watching(running)
-            self._feed(events.PipeEnded(running.row))
-        except StreamError as error:
-            self._stop_watching(running)
-            self._feed(events.PipeBroken(running.row, str(error)))
-        else:
-            if running.pipe in self._selector.get_map():
-                wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if running.pipe.queued else 0)
-                self._selector.modify(running.pipe, wanted, partial(self._on_pipe, running))
-
-    def _stop_watching(self, running: Running) -> None:
-        if running.pipe in self._selector.get_map():
-            self._selector.unregister(running.pipe)
-
     # ---- signals
 
     def _on_signals(self, _: int) -> None:
         for number in sorted(self.signals.take(), key=lambda number: number is signal.SIGUSR2):  # what comes after that one is lost
-            self._on[number](number)
+            SIGNALS[number](self, number)
 
     def _on_terminate(self, number: signal.Signals) -> None:
         self._feed(events.Terminate(number.name))
 
     def _on_child(self, _: signal.Signals) -> None:
-        """Reap everybody who is dead: several deaths may share one signal, and as process 1 we inherit strangers."""
-        rows = {running.pid: row for row, running in self._running.items()}
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if pid in rows:
-                self._bury(self._running[rows[pid]], status)
-
-    def _bury(self, running: Running, status: int) -> None:
-        for _ in range(LAST_WORDS):
-            if not self._hear(running):
-                break
-        self._stop_watching(running)
-        running.pipe.close()
-        del self._running[running.row]
-        self._settle_accounts(running.row)
-        rows = (other.row for other in self._running.values() if other.role is Role.WORKER)
-        self._shared.ledger.set_children(max(rows, default=-1) + 1)
-        self._feed(events.Died(running.row, status))
-
-    def _settle_accounts(self, row: int) -> None:
-        """A dead child's lock, gauges and counts. Its row is what it wrote: numbers that do not add up must not bring us down."""
-        ledger = self._shared.ledger
-        PickLock.forgive(self._shared.pick_lock, ledger, row)
-        if not ledger.retire_row(row):
-            log.get_logger().error("ledger.corrupt", child=row, why="it counted what cannot be")
+        self._pipes.reap()
 
     def _on_reload(self, _: signal.Signals) -> None:
         self._feed(events.ReloadWanted())
@@ -477,7 +367,7 @@ class Master:
             why = "started without a configuration file"
         elif self._fleet.stop is not None or self._fleet.busy:
             why = "a reload or a stop is under way"
-        elif any(running.pipe.queued or running.pipe.pending for running in self._running.values()):
+        elif any(running.pipe.queued or running.pipe.pending for running in self._pipes.running.values()):
             why = "messages of children are on their way: try again"
         else:
             why = trial(commands.check)
@@ -488,7 +378,8 @@ class Master:
         self._notifier.reloading(time.monotonic_ns() // 1000, "upgrading")
         kept, noted = self._notifier.environment, self.signals.take
         try:
-            execute(commands, self._shared, self._resources, self._fleet, self._running.values(), kept, noted, time.monotonic())
+            children = self._pipes.running.values()
+            execute(commands, self._shared, self._resources, self._fleet, children, kept, noted, time.monotonic())
         except OSError as error:
             log.get_logger().error("upgrade.failed", why=error.strerror or str(error))
             self._notifier.ready("an upgrade failed")
@@ -496,5 +387,28 @@ class Master:
     def _on_reopen(self, _: signal.Signals) -> None:
         """The access log was rotated: workers get a descriptor of the new file, which they may have no right to open."""
         for number, resources in self._resources.items():
-            workers = [one for one in self._running.values() if one.role is Role.WORKER and one.generation == number]
-            rotation.reopen(number, resources, workers, self._talk)
+            workers = [one for one in self._pipes.running.values() if one.role is Role.WORKER and one.generation == number]
+            rotation.reopen(number, resources, workers, self._pipes.talk)
+
+
+ACTIONS: dict[type[events.Action], Callable[[Master, Any], None]] = {
+    events.Spawn: Master._spawn,
+    events.Send: Master._send,
+    events.TellDrain: Master._tell_drain,
+    events.Kill: Master._kill,
+    events.Log: Master._log,
+    events.Prepare: Master._prepare,
+    events.Serving: Master._serving,
+    events.Rejected: Master._rejected,
+    events.Forget: Master._forget,
+    events.StopListening: Master._stop_listening,
+    events.Exit: Master._exit,
+}
+
+SIGNALS: dict[signal.Signals, Callable[[Master, signal.Signals], None]] = {
+    **dict.fromkeys(TERMINATE, Master._on_terminate),
+    signal.SIGCHLD: Master._on_child,
+    signal.SIGHUP: Master._on_reload,
+    signal.SIGUSR1: Master._on_reopen,
+    signal.SIGUSR2: Master._on_upgrade,
+}

@@ -23,7 +23,7 @@ from typing import NamedTuple
 from lbproxy.balance import endpoints
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import RETIRED, SECRET_CELLS, WHOLE_SIZE, Ledger, RawLock
-from lbproxy.balance.slots import SlotTable
+from lbproxy.balance.slots import Assignment, SlotTable
 from lbproxy.config.descriptors import wanted
 from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import Complaint, StartError, by_place
@@ -220,6 +220,25 @@ def prepare(
         return shared, resources
 
 
+class _Opened(NamedTuple):
+    """What was opened and read for a generation; nobody has it yet."""
+
+    outers: dict[contexts.OuterKey, ssl.SSLContext]
+    contexts_of: list[ssl.SSLContext | None]
+    """The outer one of each listener; None where it speaks no TLS."""
+    store: KeyStore
+    shown: list[contexts.Credentials | None]
+    pool_pems: dict[str, contexts.PoolPem]
+    pool_contexts: dict[str, ssl.SSLContext]
+    resolution: resolve.Resolution
+    pools: dict[str, tuple[Backend, ...]]
+    """Their backends, without slots."""
+    bound: list[socket.socket]
+    metrics_socket: socket.socket | None
+    access_fd: int
+    assignment: Assignment
+
+
 def provide(
     shared: MasterResources,
     config: Config,
@@ -231,70 +250,86 @@ def provide(
     `living`: older generations, whose slots of the ledger are taken. `serving`: the one of them that is taken over from.
     """
     workers = count_workers(config)
+    with ExitStack() as undo:
+        opened = _open(shared, config, living, undo)
+        undo.pop_all()  # all is well: nothing to undo
+    slots = frozenset(opened.assignment.slots.values())
+    backends = endpoints.placed(opened.pools, opened.assignment.slots)
+    for slot in opened.assignment.fresh:
+        shared.ledger.forget_slot(slot)
+    everybody = [backend for pool in backends.values() for backend in pool]
+    shared.name_state.begin(shared.ledger, everybody, serving.slots if serving is not None else slots)
+    listeners = _take_in(shared, config, opened, living)
+    return GenerationResources(
+        config,
+        workers,
+        listeners,
+        backends,
+        opened.pool_contexts,
+        opened.metrics_socket,
+        opened.access_fd,
+        digests(config),
+        slots,
+        remarks(config),
+        opened.store,
+        opened.pool_pems,
+        tuple(opened.resolution.notes),
+    )
+
+
+def _open(shared: MasterResources, config: Config, living: Collection[GenerationResources], undo: ExitStack) -> _Opened:
+    """Open and read everything that may be refused; `undo` closes what is new of it."""
     keys = [contexts.outer_key(listen) if listen.certificates else None for listen in config.listen]
     outers = {
         key: shared.outers.get(key) or contexts.outer_context(listen)
         for key, listen in zip(keys, config.listen, strict=True)
         if key is not None
     }
-    with ExitStack() as undo:
-        store = KeyStore()
-        undo.callback(store.close)
-        with overwriting():
-            shown = [_credentials(listen, store) for listen in config.listen]
-            pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
-            pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
-        addresses, notes = resolve.resolve(config, shared.name_state.addresses)
-        pools = endpoints.unplaced(config, addresses)
-        bound = sockets.open_listeners(config, sys.executable, shared.sockets)
-        for sock in bound:
-            if sock not in shared.sockets.values():
-                undo.callback(discard, sock)
-        metrics_socket = sockets.open_metrics(config, sys.executable, shared.sockets)
-        if metrics_socket is not None and metrics_socket not in shared.sockets.values():
-            undo.callback(metrics_socket.close)
-        scratch.try_out(config)
-        access_fd = access_log.open_access_log(config)
-        if access_fd >= 0:
-            undo.callback(os.close, access_fd)
-        busy = shared.name_state.taken(shared.ledger, living, time.monotonic())
-        counted = endpoints.identities(config, pools) + list(map(_identity, config.listen))
-        assignment = shared.slot_table.assign(counted, busy)
-        undo.pop_all()  # all is well: nothing to undo
-    slots = frozenset(assignment.slots.values())
-    backends = endpoints.placed(pools, assignment.slots)
-    for slot in assignment.fresh:
-        shared.ledger.forget_slot(slot)
-    everybody = [backend for pool in backends.values() for backend in pool]
-    shared.name_state.begin(shared.ledger, everybody, serving.slots if serving is not None else slots)
+    store = KeyStore()
+    undo.callback(store.close)
+    with overwriting():
+        shown = [_credentials(listen, store) for listen in config.listen]
+        pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
+        pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
+    resolution = resolve.resolve(config, shared.name_state.addresses)
+    pools = endpoints.unplaced(config, resolution.addresses)
+    bound = sockets.open_listeners(config, sys.executable, shared.sockets)
+    for sock in bound:
+        if sock not in shared.sockets.values():
+            undo.callback(discard, sock)
+    metrics_socket = sockets.open_metrics(config, sys.executable, shared.sockets)
+    if metrics_socket is not None and metrics_socket not in shared.sockets.values():
+        undo.callback(metrics_socket.close)
+    scratch.try_out(config)
+    access_fd = access_log.open_access_log(config)
+    if access_fd >= 0:
+        undo.callback(os.close, access_fd)
+    busy = shared.name_state.taken(shared.ledger, living, time.monotonic())
+    counted = endpoints.identities(config, pools) + list(map(_identity, config.listen))
+    assignment = shared.slot_table.assign(counted, busy)
+    contexts_of = [outers[key] if key is not None else None for key in keys]
+    return _Opened(
+        outers, contexts_of, store, shown, pems, pool_contexts, resolution, pools, bound, metrics_socket, access_fd, assignment
+    )
+
+
+def _take_in(
+    shared: MasterResources, config: Config, opened: _Opened, living: Collection[GenerationResources]
+) -> tuple[Listening, ...]:
+    """From now on the master has what was opened; the generation's listeners."""
     held = {one.outer for resources in living for one in resources.listeners}
-    shared.outers = {key: outer for key, outer in shared.outers.items() if outer in held} | outers
-    for listen, sock in zip(config.listen, bound, strict=True):
+    shared.outers = {key: outer for key, outer in shared.outers.items() if outer in held} | opened.outers
+    for listen, sock in zip(config.listen, opened.bound, strict=True):
         if isinstance(sock, UnixListener) and shared.sockets.get(listen.address) is sock:
             shared.warnings += _granted(sock, listen)
-    shared.sockets |= dict(zip((listen.address for listen in config.listen), bound, strict=True))
-    if metrics_socket is not None and config.metrics.address is not None:
-        shared.sockets[config.metrics.address] = metrics_socket
-    contexts_of = [outers[key] if key is not None else None for key in keys]
-    seats = [assignment.slots[_identity(listen)] for listen in config.listen]
-    listeners = tuple(map(Listening, config.listen, bound, contexts_of, shown, seats))
+    shared.sockets |= dict(zip((listen.address for listen in config.listen), opened.bound, strict=True))
+    if opened.metrics_socket is not None and config.metrics.address is not None:
+        shared.sockets[config.metrics.address] = opened.metrics_socket
     in_use = {name for resources in living for name in endpoints.names_in(resources.config)}
-    shared.name_state.addresses = {name: known for name, known in shared.name_state.addresses.items() if name in in_use} | addresses
-    return GenerationResources(
-        config,
-        workers,
-        listeners,
-        backends,
-        pool_contexts,
-        metrics_socket,
-        access_fd,
-        digests(config),
-        slots,
-        remarks(config),
-        store,
-        pems,
-        tuple(notes),
-    )
+    known = {name: addresses for name, addresses in shared.name_state.addresses.items() if name in in_use}
+    shared.name_state.addresses = known | opened.resolution.addresses
+    slots = [opened.assignment.slots[_identity(listen)] for listen in config.listen]
+    return tuple(map(Listening, config.listen, opened.bound, opened.contexts_of, opened.shown, slots))
 
 
 def _identity(listen: Listen) -> str:

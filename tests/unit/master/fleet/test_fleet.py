@@ -7,8 +7,9 @@ import pytest
 from lbproxy.ipc.messages import Drain, Drained, Failed, HealthChanged, Heartbeat, Message, Quit, Ready, ReopenLogs
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
+from lbproxy.master.fleet.children import DRAIN_GRACE
 from lbproxy.master.fleet.events import Died, PipeBroken, PipeEnded, ReloadWanted, Said, SpawnFailed, Terminate, TimePassed
-from lbproxy.master.fleet.fleet import DRAIN_GRACE, FRESH
+from lbproxy.master.fleet.fleet import FRESH
 from lbproxy.master.fleet.generation import BACK_OFF_MOST
 from tests.unit.master.fleet.play import ABORTED, CONTROL, KILLED, Play, exited
 

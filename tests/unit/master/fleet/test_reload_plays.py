@@ -7,8 +7,9 @@ import pytest
 from lbproxy.ipc.messages import Drained, Failed, Heartbeat, Quit, Ready
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
+from lbproxy.master.fleet.children import DRAIN_GRACE, REPLACE_PAUSE
 from lbproxy.master.fleet.events import Died, ReloadWanted, Said, Scale, Terminate, TimePassed
-from lbproxy.master.fleet.fleet import DRAIN_GRACE, MOST_GENERATIONS, REPLACE_PAUSE
+from lbproxy.master.fleet.fleet import MOST_GENERATIONS
 from lbproxy.master.fleet.generation import Stage
 from lbproxy.master.fleet.generation_limit import ALL_HURRY_AFTER
 from lbproxy.master.fleet.pending_reload import CALM, PATIENCE, QUIET
