@@ -71,7 +71,10 @@ def test_links_lead_somewhere(page: Path) -> None:
     """To pages, pictures and files of the project."""
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
         if "://" not in target:
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+            aim = (page.parent / target).resolve()
+            assert aim.exists(), f"{page.name}: {target}"
+            inside = aim.is_relative_to(ROOT / "docs")
+            assert inside or (aim.is_file() and aim.suffix != ".md"), f"{page.name}: {target} is no page that Sphinx knows"
     for named in re.findall(r"`((?:lbproxy|tests|conf|scripts|bench)/[\w./-]+)`", page.read_text(encoding="utf-8")):
         assert (ROOT / named).exists(), f"{page.name}: {named}"
 

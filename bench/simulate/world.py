@@ -25,11 +25,9 @@ from typing import NamedTuple
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.lease import Lease
 from lbproxy.balance.ledger import SIZE, Health, Ledger, PickLock, SlotState, state_at
-from lbproxy.balance.policy import Policy
+from lbproxy.balance.policies import make
+from lbproxy.balance.policy import Ground, Outcome, Policy
 from lbproxy.balance.pool import Pool
-from lbproxy.balance.random_two import RandomTwo
-from lbproxy.balance.round_robin import RoundRobin
-from lbproxy.balance.smooth_round_robin import SmoothRoundRobin
 
 LOAD = 0.8
 LONG_SHARE, SHORT_MEAN, LONG_MEAN = 0.1, 0.5, 5.5
@@ -46,31 +44,24 @@ class Request(NamedTuple):
 
 
 class Policies(NamedTuple):
-    """A way to choose. `make` gives the policy for a pool over that ledger; None is least connections."""
+    """A way to choose. `make` gives the policy for a pool over that ledger."""
 
     name: str
-    make: Callable[[Ledger, Sequence[Backend], random.Random], Policy | None]
+    make: Callable[[Ledger, Sequence[Backend], random.Random], Policy]
     shared: bool
     """All workers count together."""
 
 
-def _least(ledger: Ledger, backends: Sequence[Backend], chance: random.Random) -> Policy | None:
-    return None
+def _named(name: str) -> Callable[[Ledger, Sequence[Backend], random.Random], Policy]:
+    """One of those that a configuration can name."""
+    return lambda ledger, backends, chance: make(name, Ground(ledger.cells, [backend.slot for backend in backends], chance.random))
 
 
-def _two(ledger: Ledger, backends: Sequence[Backend], chance: random.Random) -> Policy | None:
-    return RandomTwo(chance.random)
-
-
-def _turns(ledger: Ledger, backends: Sequence[Backend], chance: random.Random) -> Policy | None:
-    return RoundRobin(SmoothRoundRobin(ledger.cells, [backend.slot for backend in backends]))
-
-
-EXACT = Policies("least_conn exact", _least, True)
-TWO = Policies("random_two exact", _two, True)
-ROUND = Policies("round_robin", _turns, True)
-LEAST_EACH = Policies("least_conn per worker", _least, False)
-TWO_EACH = Policies("random_two per worker", _two, False)
+EXACT = Policies("least_conn exact", _named("least_conn"), True)
+TWO = Policies("random_two exact", _named("random_two"), True)
+ROUND = Policies("round_robin", _named("round_robin"), True)
+LEAST_EACH = Policies("least_conn per worker", _named("least_conn"), False)
+TWO_EACH = Policies("random_two per worker", _named("random_two"), False)
 TOGETHER = (EXACT, TWO, ROUND)
 EACH = (LEAST_EACH, TWO_EACH)
 
@@ -119,17 +110,20 @@ def simulate(policy: Policies, backends: int, workers: int, seed: int, count: in
     count = count or max(LEAST_REQUESTS, PER_BACKEND * backends)
     chosen_by = pools(policy, backends, workers, seed)
     free_at = [0.0] * backends
-    under_way: list[tuple[float, int, Lease]] = []
+    under_way: list[tuple[float, int, Lease, float]] = []
     waits = []
     for number, request in enumerate(requests(count, LOAD * backends, seed)):
         now = request.arrives
         while under_way and under_way[0][0] <= now:
-            heappop(under_way)[2].release()
+            ended, _, done, began = heappop(under_way)
+            if done.told is not None:
+                done.told(ended - began, Outcome.ANSWERED)
+            done.release()
         lease = chosen_by[int(request.worker * len(chosen_by))].pick()
         assert isinstance(lease, Lease), "all backends are up"
         begins = max(now, free_at[lease.slot])
         free_at[lease.slot] = ends = begins + request.service
-        heappush(under_way, (ends, number, lease))
+        heappush(under_way, (ends, number, lease, now))
         if number * 2 >= count:
             waits.append(begins - now)
     waits.sort()

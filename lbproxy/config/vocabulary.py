@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Policy(NamedTuple):
+class PolicyFile(NamedTuple):
     """One policy of BALANCE, by name."""
 
     module: str
@@ -14,11 +14,11 @@ class Policy(NamedTuple):
 
 
 BALANCE = {
-    "least_conn": Policy("least_connections", "the fewest requests in progress, measured by weight"),
-    "round_robin": Policy("round_robin", "everybody in turn, by weight"),
-    "random_two": Policy("random_two", "the idler of two that chance picks"),
-    "source_hash": Policy("source_hash", "the same source to the same backend, see hash"),
-    "least_time": Policy("least_time", "the smallest product of requests in progress and mean time to an answer's head, by weight"),
+    "least_conn": PolicyFile("least_connections", "the fewest requests in progress, measured by weight"),
+    "round_robin": PolicyFile("round_robin", "everybody in turn, by weight"),
+    "random_two": PolicyFile("random_two", "the idler of two that chance picks"),
+    "source_hash": PolicyFile("source_hash", "the same source to the same backend, see hash"),
+    "least_time": PolicyFile("least_time", "the smallest product of requests in progress and mean time to a head, by weight"),
 }
 """The words of a pool's `balance`, each with the file that it stands for."""
 
