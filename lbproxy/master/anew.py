@@ -84,8 +84,20 @@ class Bequest(NamedTuple):
 def program(module: str, ready: Callable[[], Callable[[Config], ChildMain]]) -> Program:
     """One that calls `main(descriptor)` of a module, found where we find it."""
     path = [os.path.abspath(place) for place in sys.path]
-    code = f"import sys; sys.path[:] = {path!r}; from {module} import main; main(int(sys.argv[1]))"
+    code = _START.format(path=path, module=module)
     return Program([sys.executable, "-P", "-c", code], ready)
+
+
+_START = """
+import sys
+sys.path[:] = {path!r}
+try:
+    from {module} import main
+except Exception as error:
+    sys.exit(f"lbproxy: what is on disk cannot be loaded any more ({{error!r}}): control comes back with SIGUSR2, or a restart")
+main(int(sys.argv[1]))
+"""
+"""Its successor may not be there, or be half there: somebody is just replacing it, and a traceback would say nothing else."""
 
 
 # ---------------------------------------------------------------- in the fork

@@ -103,7 +103,7 @@ def test_fresh_clone(tmp_path: Path) -> None:
     environment = {**kept, "HOME": str(home), "LANG": "C.UTF-8"}
     environment.setdefault("PIP_CACHE_DIR", str(Path.home() / ".cache" / "pip"))
     with Command(["scripts/demo", "--from", f"127.0.0.1:{free_port()}"], cwd=clone, env=environment) as demo:
-        printed = demo.wait_line("try +(curl .*)", within=240)[1]
+        printed = demo.wait_line("try +(curl .*)", within=600)[1]
         assert str(home) in printed, "the certificate is kept below HOME"
         assert _run_printed(printed)
         assert demo.stop() == 0

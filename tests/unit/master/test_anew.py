@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +104,18 @@ def test_a_program_is_found_where_we_are() -> None:
     command = anew.program("lbproxy.cli.control", unused).command
     assert command[:3] == [sys.executable, "-P", "-c"]
     assert str(Path(lbproxy.__file__).parent.parent) in command[3]
+
+
+@pytest.mark.parametrize("left", ["", "raise ImportError('half of it')", "("])
+def test_a_program_that_was_taken_away_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str) -> None:
+    """Gone from disk, or half replaced: what brings control back, and no traceback."""
+    if left:
+        (tmp_path / "gone.py").write_text(left)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    ended = subprocess.run([*anew.program("gone", unused).command, "0"], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 1
+    said = r"lbproxy: what is on disk cannot be loaded any more \(.*\): control comes back with SIGUSR2, or a restart\n"
+    assert re.fullmatch(said, ended.stderr)
 
 
 def test_only_what_is_named_stays_open() -> None:
