@@ -16,6 +16,8 @@ HEAD = (
 _SETTINGS = b"\0\0\0\4\0\0\0\0\0"
 # :authority and user-agent into the table; what follows names all by their numbers (RFC 7541 6.1).
 _FIRST = b"\x82\x87\x84\x41\x0abench.test\x7a\x05bench"
+_TAKEN = b"\0\0\4\x08\0\0\0\0\0" + (5 * AT_ONCE).to_bytes(4, "big")
+"""The connection's window opens by what was answered."""
 _AGAIN = b"\x82\x87\x84\xbf\xbe"
 
 
@@ -39,7 +41,7 @@ class Server:
     def step(self) -> bytes:
         """Sixteen requests, and their answers."""
         self.heads.clear()
-        self.engine.receive(b"".join([self._request(_AGAIN) for _ in range(AT_ONCE)]))
+        self.engine.receive(b"".join([self._request(_AGAIN) for _ in range(AT_ONCE)]) + _TAKEN)
         return self.engine.output(1 << 20)
 
     def on_request(self, stream: int, fields: Fields, ended: bool) -> None:

@@ -16,7 +16,10 @@ from lbproxy.errors import ConnectionLost, StreamError, TimedOut
 from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.vocabulary import Code
 from lbproxy.proxy.service import Service
-from lbproxy.streams import NEVER, Buffer, Strand, Stream
+from lbproxy.streams import NEVER, Alarm, Buffer, Strand, Stream
+
+SWEEP = 5.0
+"""Seconds after which a reader's deadline is looked at again."""
 
 
 class Carrier(Protocol):
@@ -46,7 +49,7 @@ class H2Stream(Stream):
     """One HTTP/2 stream as an exchange sees it; made for each request, and known to the connection as long as the request is
     served."""
 
-    __slots__ = ("_came", "_carrier", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left", "number")
+    __slots__ = ("_alarm", "_came", "_carrier", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left", "number")
 
     def __init__(self, carrier: Carrier, number: int, ended: bool) -> None:
         """`ended`: the request has no body."""
@@ -66,6 +69,7 @@ class H2Stream(Stream):
         self._carrier = carrier
         self._inbox: deque[bytes] = deque()
         self._came = 0
+        self._alarm: Alarm
         self._lost: StreamError | None = None
         self._output_ended = False
         self._reader: Strand | None = None
@@ -174,17 +178,22 @@ class H2Stream(Stream):
     def _wait_for_input(self) -> None:
         strands = self._carrier.service.strands
         self._reader = strands.current()
-        alarm = None
-        if self.deadline != NEVER:
-            alarm = strands.alarm(max(0.0, self.deadline - self._carrier.service.clock()), self._late)
+        self._look_later()
         try:
             strands.park()
         finally:
             self._reader = None
-            if alarm is not None:
-                alarm.stop()
+            self._alarm.stop()
 
-    def _late(self) -> None:
+    def _look_later(self) -> None:
+        """At the deadline, or before: somebody may set a nearer one meanwhile."""
+        service = self._carrier.service
+        self._alarm = service.strands.alarm(min(max(0.0, self.deadline - service.clock()), SWEEP), self._look)
+
+    def _look(self) -> None:
+        if self._carrier.service.clock() < self.deadline:
+            self._look_later()
+            return
         reader = self._take_reader()
         if reader is not None:
             reader.throw(TimedOut("read timed out"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.http.h2.vocabulary import Code
+from lbproxy.proxy.h2_stream import SWEEP
+from lbproxy.proxy.tunnel import HALF_CLOSED
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import DATA, GET, HEADERS, POST, WINDOW_UPDATE, data, headers, reset
 from tests.support.h2_peer import Heads
@@ -277,6 +279,24 @@ def test_a_websocket() -> None:
     world.upstreams[0].feed(EOF)
     frames = client.heard()
     assert frames[-1].flags & 1
+    world.at_rest()
+
+
+def test_half_of_a_websocket() -> None:
+    """A client that goes on saying nothing after the backend has ended its side is not waited for as long as a whole tunnel is."""
+    world = World(backends=1)
+    client = H2Client(world)
+    client.say(headers(1, ((b":method", b"CONNECT"), (b":protocol", b"websocket"), *GET[1:]), end=False))
+    world.upstream.feed(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n"
+    )
+    world.pass_time(100.0)
+    assert world.outcomes() == []
+    world.upstream.feed(EOF)
+    assert client.heard()[-1].flags & 1
+    world.pass_time(HALF_CLOSED + SWEEP)
+    assert world.outcomes() == [(101, "tunnel_half_closed")]
     world.at_rest()
 
 
