@@ -7,8 +7,10 @@ import pytest
 from lbproxy.config.model import Match
 from lbproxy.errors import RequestError
 from lbproxy.http.conditions import MOST_VALUES, Asked, conditions_of
+from lbproxy.http.h1.request import parse_request
 from lbproxy.http.message import RequestHead
 from tests.unit.http.heads import asking, request
+from tests.unit.http.work import growth
 
 
 def met(match: Match, head: RequestHead, twins: bool = False) -> bool:
@@ -120,3 +122,22 @@ def test_more_values_than_can_be_looked_at() -> None:
         met(DEBUG, asking(b"h", query))
     assert (caught.value.status, caught.value.reason) == (400, "query_values")
     assert met(Match(query=(("a", ("*",)),)), asking(b"h", query + b"&a", many))
+
+
+@pytest.mark.parametrize(("name", "begin", "piece", "small"), [
+    ("list", b"X-Beta: ", b"ab,", 60), ("lines", b"", b"X-Beta: ab\r\n", 60), ("no such field", b"", b"A: b\r\n", 400),
+])  # fmt: skip
+def test_the_work_on_fields_is_linear(name: str, begin: bytes, piece: bytes, small: int) -> None:
+    """Eight times as much takes about eight times as long."""
+    assert growth(lambda lines: met(BETA, parse(begin + lines)), piece * small, piece * small * 8) < 24, name
+
+
+@pytest.mark.parametrize("piece", [b"debug=0&", b"a=b&", b"a;", b"%64ebug=%32&", b"&", b"a+b=c+d&"])
+def test_the_work_on_queries_is_linear(piece: bytes) -> None:
+    """So does a query of anything."""
+    assert growth(lambda query: met(DEBUG, asking(b"h", b"/?" + query)), piece * 80, piece * 640) < 24
+
+
+def parse(lines: bytes) -> RequestHead:
+    """A head of any size."""
+    return parse_request(b"GET / HTTP/1.1\r\nHost: h\r\n" + lines.rstrip(b"\r\n") + b"\r\n\r\n", 8192, 10_000)

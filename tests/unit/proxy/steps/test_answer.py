@@ -126,3 +126,23 @@ def test_closed_on_a_connection_that_was_kept() -> None:
     client.feed(get("/x") + get("/b"))
     assert (client.take(), client.end) == (b"", "finish")
     assert [each["reason"] for each in world.lines()] == ["respond", "closed_by_route"]
+
+
+def test_over_http2() -> None:
+    """The same answers; one that is closed without a word loses its stream, and others on the connection go on."""
+    pytest.importorskip("ngh2")
+    from tests.support.h2_frames import GET
+    from tests.support.h2_peer import Heads
+    from tests.unit.proxy.h2_client import H2Client, resets
+
+    world = World(route=Route(redirect="https://new.example{path}"))
+    closed = World(route=Route(close=True)).routed[0][1]
+    world.service.router = type(world.service.router)([(Route(close=True, match=Match(exact="/x")), closed), world.routed[0]])
+    client, heads = H2Client(world), Heads()
+    told = heads.read(client.ask(1))
+    assert set(told[0][2]) >= {(b":status", b"308"), (b"location", b"https://new.example/")}
+    gone = client.ask(3, tuple((name, b"/x" if name == b":path" else value) for name, value in GET))
+    assert [stream for stream, _ in resets(gone)] == [3]
+    assert client.ask(5)
+    assert world.outcomes() == [(308, "redirect"), (444, "closed_by_route"), (308, "redirect")]
+
