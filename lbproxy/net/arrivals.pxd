@@ -1,4 +1,4 @@
-# Types for the compiled form of arrivals.py. See lbproxy/compiled.py.
+# Types for arrivals.pyx. See lbproxy/compiled.py.
 
 
 cdef class Arrivals:

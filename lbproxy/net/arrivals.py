@@ -5,12 +5,16 @@ watchers from the top. So of thirty requests that wait, the one that came last i
 them, now and, as often as not, again when the answer comes: the median hardly changes, and one in a hundred waits twice as long.
 A stream that is told of input while others are still to be told is therefore noted, and all that were noted are served when
 everybody has been told, from the other end. One that is alone is served at once.
+
+arrivals.pyx is the same in C's terms, and takes this file's place where it was compiled.
 """
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
+NATIVE = False
+"""This is arrivals.pyx."""
 BEHIND_ALL = -1
 """Priority: when all watchers of input have been called, and before what waits for that (work_budget.LAST)."""
 
@@ -31,7 +35,7 @@ class Arrivals:
         """`loop`: gevent's."""
         self._loop = loop
         self._noted: list[Arrived] = []
-        self._all_told = loop.timer(0.0, priority=BEHIND_ALL)  # never started: it is put on the stack of this turn by hand
+        self._all_told = loop.async_(priority=BEHIND_ALL)  # never started: it is put on the stack of this turn by hand
 
     def alone(self, stream: Arrived) -> bool:
         """Whether it may go on at once. False: it is noted and will be served in this turn."""
@@ -39,7 +43,7 @@ class Arrivals:
         if not noted:
             if not self._loop.pendingcnt:
                 return True
-            self._all_told.feed(0, self._serve)
+            self._all_told.feed(0, self.serve)
         noted.append(stream)
         return False
 
@@ -47,11 +51,12 @@ class Arrivals:
         """Stop for good."""
         self._all_told.close()
 
-    def _serve(self) -> None:
+    def serve(self) -> None:
+        """Those that are noted have their turn: when all have been told, and before what relies on all input having been read."""
         noted = self._noted
         try:
             while noted:
                 noted.pop().serve()
         finally:
             if noted:  # somebody raised, which the loop tells; the others still have their turn
-                self._all_told.feed(0, self._serve)
+                self._all_told.feed(0, self.serve)

@@ -63,6 +63,7 @@ class Deadlines:
 
     def sweep(self) -> None:
         """Cut every stream whose time is up, and when they are many, the others at the next turns."""
+        self.arrivals.serve()  # whose input is here is not late
         now = self._clock()
         late, streams = self._late, self.streams
         if not late:

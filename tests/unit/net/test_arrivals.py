@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import gevent
 import pytest
 from gevent import socket as gsocket
+from gevent.hub import get_hub
 
 from lbproxy.errors import ConnectionLost
-from lbproxy.net.arrivals import Arrivals
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tcp_stream import TcpStream
-from tests.unit.net.loopback import Watched, loop_rests, sockets, start, until
+from lbproxy.net.work_budget import LAST
+from tests.unit.net.loopback import Watched, loop, loop_rests, result, sockets, start, until
 
 Pair = tuple[TcpStream, gsocket.socket]
 MANY = 8
@@ -80,54 +81,34 @@ def test_one_that_was_closed_or_put_aside_meanwhile_is_passed_over(pairs: list[P
     assert loop_rests()
 
 
-class Noted:
-    def __init__(self, name: str, served: list[str], error: bool = False) -> None:
-        self.name, self.served, self.error = name, served, error
+def test_what_one_lets_out_costs_nobody_his_turn(pairs: list[Pair], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop hears of it, as of what a watcher lets out."""
+    told, errors = list[int](), list[object]()
 
-    def serve(self) -> None:
-        self.served.append(self.name)
-        if self.error:
+    def tell(number: int) -> None:
+        told.append(number)
+        if number == 1:
             raise RuntimeError("of one")
 
-
-class Stack:
-    """A loop of which one turn is told: how many are still to be called."""
-
-    def __init__(self) -> None:
-        self.pendingcnt = 0
-        self.callbacks: list[object] = []
-
-    def timer(self, after: float, priority: int) -> Stack:
-        assert (after, priority) == (0.0, -1)
-        return self
-
-    def feed(self, events: int, callback: object) -> None:
-        assert events == 0
-        self.callbacks.append(callback)
-
-    def close(self) -> None:
-        self.callbacks.clear()
+    owners = [Watched(stream, take=True) for stream, _ in pairs]
+    for number, owner in enumerate(owners):
+        monkeypatch.setattr(owner, "on_readable", lambda number=number: tell(number))
+    monkeypatch.setattr(get_hub(), "handle_error", lambda *facts: errors.append(facts[2]))
+    for _, peer in pairs:
+        peer.send(b"x")
+    until(lambda: len(set(told)) == MANY, "all are told")
+    assert list(dict.fromkeys(told)) == list(range(MANY))
+    assert "of one" in str(errors[0])
 
 
-def test_who_comes_alone_waits_for_nobody() -> None:
-    stack, served = Stack(), list[str]()
-    arrivals = Arrivals(stack)
-    assert arrivals.alone(Noted("a", served))
-    assert not stack.callbacks
-    arrivals.stop()
-
-
-def test_what_one_lets_out_costs_nobody_his_turn() -> None:
-    stack, served = Stack(), list[str]()
-    arrivals = Arrivals(stack)
-    for left, name in ((2, "c"), (1, "b"), (0, "a")):
-        stack.pendingcnt = left
-        assert not arrivals.alone(Noted(name, served, error=name == "b"))
-    (all_told,) = stack.callbacks
-    stack.callbacks.clear()
-    with pytest.raises(RuntimeError):
-        all_told()  # type: ignore[operator]
-    assert served == ["a", "b"]
-    (again,) = stack.callbacks
-    again()  # type: ignore[operator]
-    assert served == ["a", "b", "c"]
+def test_who_is_late_has_been_read_before(deadlines: Deadlines, pairs: list[Pair]) -> None:
+    """Whatever else waits for the end of a turn: a sweep that comes with the input finds nobody late whose input is here."""
+    jobs = [start(lambda stream=stream: stream.read(100)) for stream, _ in pairs]  # type: ignore[misc]
+    for stream, peer in pairs:
+        stream.deadline = 0.0
+        peer.send(b"x")
+    last = loop().timer(0.0, priority=LAST)
+    last.start(deadlines.sweep)
+    until(lambda: all(job.over for job in jobs), "all are served")
+    assert [result(job) for job in jobs] == [b"x"] * MANY
+    last.close()
