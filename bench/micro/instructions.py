@@ -208,10 +208,9 @@ def annotated(path: Path, *, inclusive: bool = False) -> str:
 def timers(table: str) -> int:
     """What runs by the clock (heartbeats, flushes, sweeps), from an inclusive table.
 
-    It is left out: under valgrind requests are slow, and each would carry twenty times its share of it. Requests of a turn in which
-    several came are served behind a timer's watcher, too (net/arrivals.py); they are no matter of the clock.
+    It is left out: under valgrind requests are slow, and each would carry twenty times its share of it.
     """
-    return _most(table, r"gevent_callback_timer\b") - _most(table, r"__pyx_pw_\w+arrivals_8Arrivals_\d+_serve\b")
+    return _most(table, r"gevent_callback_timer\b")
 
 
 def _most(table: str, function: str) -> int:

@@ -9,7 +9,6 @@ import pytest
 from bench.macro.errors import BenchError
 from bench.micro import instructions
 from lbproxy.http.h1.request import LastFields, parse_request
-from lbproxy.net.arrivals import Arrivals
 
 
 @pytest.mark.parametrize("name", instructions.CASES)
@@ -54,15 +53,6 @@ Ir                    file:function
 def test_timers() -> None:
     assert instructions.timers(TABLE) == 2_730_240
     assert instructions.timers("nothing of the kind") == 0
-
-
-def test_requests_behind_a_timers_watcher_are_counted() -> None:
-    """Those of a turn in which several came: what is left is the clock's."""
-    serve = "2,700,000 ( 5.00%)  ???:__pyx_pw_7lbproxy_3net_8arrivals_8Arrivals_7_serve [/venv/lbproxy/_compiled/hot.so]\n"
-    assert instructions.timers(TABLE + serve) == 30_240
-    assert Arrivals.__qualname__ == "Arrivals"
-    assert Arrivals.__module__ == "lbproxy.net.arrivals"
-    assert hasattr(Arrivals, "_serve"), "the count knows it by this name"
 
 
 def test_by_library() -> None:

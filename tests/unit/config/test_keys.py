@@ -100,6 +100,8 @@ def test_a_key_is_read_written_and_seen(stand: Stand, folder: Path) -> None:
 @pytest.mark.parametrize("stand", KEYS, ids=lambda stand: stand.path)
 def test_a_key_says_what_it_does(stand: Stand) -> None:
     """In a sentence for the reference; its examples are of its kind; nonsense in its place has a complaint where it stands."""
+    if stand.item.name == "regex":
+        pytest.importorskip("re2", reason="google-re2 is not installed")
     assert len(stand.key.about) >= 6
     assert not stand.key.about.endswith(".")
     told: list[tuple[str | int, ...]] = []
