@@ -35,6 +35,7 @@ from lbproxy.master.system.cores import auto_workers
 from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.sockets import explain_file
 from lbproxy.master.system.unix_listener import UnixListener, discard
+from lbproxy.names.lookup import lookup_all
 from lbproxy.net.no_newcomers import drop_newcomers
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import contexts
@@ -244,14 +245,16 @@ def provide(
     config: Config,
     living: Collection[GenerationResources] = (),
     serving: GenerationResources | None = None,
+    lookup: resolve.Lookup = lookup_all,
 ) -> GenerationResources:
     """What a generation with this configuration needs; `shared` changes only when all of it can be had. Raises StartError.
 
-    `living`: older generations, whose slots of the ledger are taken. `serving`: the one of them that is taken over from.
+    `living`: older generations, whose slots of the ledger are taken. `serving`: the one of them that is taken over from. `lookup`:
+    how names are asked for.
     """
     workers = count_workers(config)
     with ExitStack() as undo:
-        opened = _open(shared, config, living, undo)
+        opened = _open(shared, config, living, undo, lookup)
         undo.pop_all()  # all is well: nothing to undo
     slots = frozenset(opened.assignment.slots.values())
     backends = endpoints.placed(opened.pools, opened.assignment.slots)
@@ -277,7 +280,9 @@ def provide(
     )
 
 
-def _open(shared: MasterResources, config: Config, living: Collection[GenerationResources], undo: ExitStack) -> _Opened:
+def _open(
+    shared: MasterResources, config: Config, living: Collection[GenerationResources], undo: ExitStack, lookup: resolve.Lookup
+) -> _Opened:
     """Open and read everything that may be refused; `undo` closes what is new of it."""
     keys = [contexts.outer_key(listen) if listen.certificates else None for listen in config.listen]
     outers = {
@@ -291,7 +296,7 @@ def _open(shared: MasterResources, config: Config, living: Collection[Generation
         shown = [_credentials(listen, store) for listen in config.listen]
         pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
         pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
-    resolution = resolve.resolve(config, shared.name_state.addresses)
+    resolution = resolve.resolve(config, shared.name_state.addresses, lookup)
     pools = endpoints.unplaced(config, resolution.addresses)
     bound = sockets.open_listeners(config, sys.executable, shared.sockets)
     for sock in bound:

@@ -41,14 +41,31 @@ def resolve(config: Config, known: Mapping[str, Sequence[str]], lookup: Lookup =
     names = names_in(config)
     if names:
         preload()  # children inherit it, and could not load it themselves
-    in_use = {name: tuple(known[name]) for name in names if tuple(known.get(name, UNRESOLVED)) != UNRESOLVED}
-    answers = lookup([name for name in names if name not in in_use], config.proxy.resolvers)
+    asked = unknown(config, known)
+    in_use = {name: tuple(known[name]) for name in names if name not in asked}
+    answers = lookup(asked, config.proxy.resolvers)
     faults, notes = judge(config, answers)
     if faults:
         lasting = any(isinstance(answer, Unknown) for answer in answers.values())
         raise (StartError if lasting else NotYet)("\n".join(map(str, faults)))
     fresh = {name: answer.addresses for name, answer in answers.items() if isinstance(answer, Answer)}
     return Resolution({name: in_use.get(name) or fresh.get(name) or UNRESOLVED for name in names}, notes)
+
+
+def unknown(config: Config, known: Mapping[str, Sequence[str]]) -> list[str]:
+    """The names of the configuration that have to be looked up."""
+    return [name for name in names_in(config) if tuple(known.get(name, UNRESOLVED)) == UNRESOLVED]
+
+
+def among(answers: Answers) -> Lookup:
+    """A look-up that has happened; what was not asked then is asked now."""
+
+    def lookup(names: Iterable[str], resolvers: Sequence[Address]) -> Answers:
+        wanted = list(names)
+        missing = [name for name in wanted if name not in answers]
+        return {name: answers[name] for name in wanted if name in answers} | dict(lookup_all(missing, resolvers))
+
+    return lookup
 
 
 def judge(config: Config, answers: Answers) -> tuple[list[Complaint], list[Complaint]]:

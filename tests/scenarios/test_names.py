@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -181,3 +182,32 @@ def test_a_start_that_may_succeed_in_a_moment_says_so(stage: Stage, world: World
     for how in ([], ["--daemon"]):
         ended = run_cli("start", "-c", str(file), *how)
         assert (ended.returncode, f'cannot resolve "{NAME}"' in ended.stderr) == (code, True), ended
+
+
+def test_name_servers_that_do_not_answer_hold_nobody(stage: Stage) -> None:
+    """A reload with new names waits for them, and the master goes on meanwhile: it replaces a worker, answers, and stops."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        control = str(stage.directory / "c.sock")
+        resolvers = [f"127.0.0.1:{deaf.getsockname()[1]}"]
+        proxies = {"control": control, "resolvers": resolvers, "on_unknown_name": "start"}
+        config = stage.config(stage.app().address, proxy=proxies)
+        proxy = stage.run(config)
+        config["pool"]["app"]["backends"] += [f"new-{number}.test:80" for number in range(10)]
+        proxy.file.write_text(toml.dumps(config))
+        [worker] = proxy.wait_workers(1)
+        proxy.signal(signal.SIGHUP)
+        proxy.wait_event("reload.begun")
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda: proxy.workers() not in ([], [worker]), "another worker")
+        assert run_cli("status", "--control", control).returncode == 0
+        assert stage.client(proxy).request("GET", "/echo").status == 200
+        assert not proxy.events("reloaded"), "that was in the middle of it"
+        proxy.wait_event("reloaded")
+        assert [one["why"] for one in proxy.events("config.warning") if "new-9.test" in one["why"]]
+        config["pool"]["app"]["backends"].append("newer.test:80")
+        proxy.file.write_text(toml.dumps(config))
+        proxy.signal(signal.SIGHUP)
+        proxy.wait_event("reload.begun", skip=1)
+        assert proxy.stop() == 0
+        assert len(proxy.events("reloaded")) == 1

@@ -1,0 +1,78 @@
+"""Names are looked up beside the master: what comes back is what was found, whatever became of the process."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from lbproxy.config.model import Address
+from lbproxy.errors import Unknown, Unresolved
+from lbproxy.master.asking import Answers, Asking
+from lbproxy.names.answer import NEVER, Answer
+from tests.support.waiting import FOREVER, PATIENCE
+
+FOUND: dict[str, Answer | Unresolved] = {
+    "a.test": Answer(("10.0.0.1", "fd00::1"), 30.0, "a note", 6),
+    "b.test": Answer(("10.0.0.2",), NEVER),
+    "c.test": Unknown("no such name"),
+    "d.test": Unresolved("no answer within 5 s"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _reaped() -> Iterator[None]:
+    """By the master, in real life."""
+    yield
+    while True:
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def outcome(asking: Asking) -> Answers:
+    """What it says, once it has."""
+    while (answers := asking.hear()) is None:
+        assert select.select([asking], [], [], PATIENCE)[0]
+    return answers
+
+
+def test_what_was_found_comes_back() -> None:
+    """Addresses, notes, and two kinds of not knowing."""
+    asking = Asking(list(FOUND), [], lambda names, resolvers: {name: FOUND[name] for name in names})
+    answers = outcome(asking)
+    asking.close()
+    assert {name: (type(answer), str(answer)) for name, answer in answers.items()} == {
+        name: (type(answer), str(answer)) for name, answer in FOUND.items()
+    }
+    assert answers["a.test"] == FOUND["a.test"]
+
+
+def test_nobody_waits() -> None:
+    """While it asks there is nothing to hear, and who gives it up ends it."""
+
+    def ask(names: Sequence[str], resolvers: Sequence[Address]) -> Answers:
+        time.sleep(FOREVER)
+        return {}
+
+    asking = Asking(["a.test"], [], ask)
+    assert asking.hear() is None
+    assert PATIENCE > asking.until - time.monotonic() > 1.0
+    asking.close()
+    pid, status = os.waitpid(-1, 0)
+    assert pid > 0
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+
+
+def test_a_process_that_dies_is_no_answer() -> None:
+    """Killed, out of memory, or by a fault."""
+    for end in (lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: os._exit(0), lambda: 1 / 0):
+        asking = Asking(["a.test"], [], lambda names, resolvers, end=end: end())  # type: ignore[misc]
+        with pytest.raises(Unresolved, match="ended without an answer"):
+            outcome(asking)
+        asking.close()
