@@ -43,10 +43,11 @@ opened (master/prepare.py), a generation of children is forked, and when all its
 drain (worker/drain.py).
 
 Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, names.lookup, observe.log, observe.outlet,
-observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.handover, sandbox; 1 (pure: no socket, clock,
-randomness, logging) http, balance, health, filter, names, config, ipc.messages, ipc.codec, ipc.strict_json, observe.access,
-observe.metrics; 0 errors, streams, remembered, compiled, and of config what keys are declared with: atoms, header_values,
-key, kinds, model, route_values, units, values, vocabulary; below them globs and regex. Folders on one floor do not know each other.
+observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.master_link, ipc.handover, sandbox; 1 (pure: no
+socket, clock, randomness, logging) http, balance, health, filter, names, config, ipc.messages, ipc.codec, ipc.strict_json,
+observe.access, observe.metrics; 0 errors, streams, remembered, compiled, and of config what keys are declared with: atoms,
+header_values, key, kinds, model, route_values, units, values, vocabulary; below them globs and regex. Folders on one floor do not
+know each other.
 
 The modules that a request runs through are compiled where that can be done (compiled.py), from the same files.
 """

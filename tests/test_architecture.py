@@ -43,6 +43,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.observe.snapshot": 2,
     "lbproxy.ipc.pipe": 2,
     "lbproxy.ipc.uplink": 2,
+    "lbproxy.ipc.master_link": 2,
     "lbproxy.ipc.handover": 2,
     "lbproxy.http": 1,
     "lbproxy.balance": 1,

@@ -21,13 +21,10 @@ from lbproxy.control.names import Names
 from lbproxy.control.watch import Watch
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.ipc.handover import Handover
-from lbproxy.ipc.messages import HEARTBEAT_INTERVAL, Drain, Heartbeat, Message, Placed, Quit, Ready, SetLogLevel
-from lbproxy.ipc.pipe import ChildPipe
-from lbproxy.ipc.uplink import Uplink
+from lbproxy.ipc.master_link import MasterLink
+from lbproxy.ipc.messages import Drain, Heartbeat, Message, Placed, Quit, Ready, SetLogLevel
 from lbproxy.observe.log import flush, get_logger, set_level
 from lbproxy.observe.process import rss_kib
-
-READ = 1  # libev's EV_READ
 
 CLEAN = 0
 BROKEN = 1
@@ -50,14 +47,12 @@ class Control:
 
     def __init__(self, handover: Handover) -> None:
         self._handover = handover
-        self._pipe = ChildPipe(handover.pipe)
         self._group = Group()
         self._over = Event()
         self._code = CLEAN
-        self._readable = get_hub().loop.io(self._pipe.fileno(), READ)
-        self._uplink = Uplink(self._pipe, get_hub().loop, self._lost)
-        self._watch = Watch(handover, self._group, self._uplink.send)
-        self._names = Names(handover, self._group, self._uplink.send)
+        self._link = MasterLink(handover.pipe, get_hub().loop, self)
+        self._watch = Watch(handover, self._group, self._link.send)
+        self._names = Names(handover, self._group, self._link.send)
         self._metrics_port: MetricsPort | None = None
 
     def run(self) -> int:
@@ -70,8 +65,8 @@ class Control:
             self._stop()
 
     def _start(self) -> None:
-        self._readable.start(self._on_readable)
-        self._uplink.send(Ready(os.getpid(), walls=" ".join(self._handover.walls)))
+        self._link.start(time.monotonic())
+        self._link.send(Ready(os.getpid(), walls=" ".join(self._handover.walls)))
         self._group.spawn(self._beat)
         self._watch.start()
         self._names.start()
@@ -80,42 +75,35 @@ class Control:
             self._metrics_port.start()
 
     def _stop(self) -> None:
-        self._readable.close()
-        self._uplink.close()
         if self._metrics_port is not None:
             self._metrics_port.stop()
         self._group.kill()
-        self._pipe.close()
+        self._link.close()
 
     # ---- talking to the master
 
     def _beat(self) -> None:
         """A heartbeat at each interval; how late it comes is the loop's lag."""
-        due = time.monotonic() + HEARTBEAT_INTERVAL
         while True:
-            gevent.sleep(max(0.0, due - time.monotonic()))
-            now = time.monotonic()
+            gevent.sleep(max(0.0, self._link.next_beat() - time.monotonic()))
             flush()
-            self._uplink.send(Heartbeat(int(max(0.0, now - due) * 1000), rss_kib(), 0, 0))
-            due = now + HEARTBEAT_INTERVAL
+            self._link.send(Heartbeat(self._link.lag_ms(time.monotonic()), rss_kib(), 0, 0))
 
-    def _lost(self, message: Message, error: StreamError) -> None:
+    def on_lost(self, message: Message, error: StreamError) -> None:
+        """See ipc.master_link.Child."""
         get_logger().debug("message to the master lost", kind=type(message).__name__, why=str(error))
 
-    def _on_readable(self) -> None:
-        try:
-            messages = self._pipe.receive()
-        except FrameError as error:
-            get_logger().error("the pipe to the master cannot be trusted", why=str(error))
-            self._leave(BROKEN)
-            return
-        if messages is None:
-            self._leave(CLEAN)
-            return
-        for message in messages:
-            self._obey(message)
+    def on_malformed(self, error: FrameError) -> None:
+        """See ipc.master_link.Child."""
+        get_logger().error("the pipe to the master cannot be trusted", why=str(error))
+        self._leave(BROKEN)
 
-    def _obey(self, message: Message) -> None:
+    def on_master_gone(self) -> None:
+        """See ipc.master_link.Child."""
+        self._leave(CLEAN)
+
+    def obey(self, message: Message) -> None:
+        """See ipc.master_link.Child."""
         if isinstance(message, Quit):
             self._leave(CLEAN)
         elif isinstance(message, Drain):
@@ -131,6 +119,6 @@ class Control:
         self._leave(CLEAN)
 
     def _leave(self, code: int) -> None:
-        self._readable.stop()
+        self._link.stop_hearing()
         self._code = code
         self._over.set()

@@ -22,6 +22,7 @@ from lbproxy.balance.ledger import PickLock, Scalar, scalar_at
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.http.date import date_line
 from lbproxy.ipc.handover import BoundListener, Handover
+from lbproxy.ipc.master_link import MasterLink
 from lbproxy.ipc.messages import (
     HEARTBEAT_INTERVAL,
     Drain,
@@ -35,8 +36,6 @@ from lbproxy.ipc.messages import (
     Serve,
     SetLogLevel,
 )
-from lbproxy.ipc.pipe import ChildPipe
-from lbproxy.ipc.uplink import Uplink
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.dial import BackendDialer
 from lbproxy.net.lingering import cut_lingering
@@ -70,7 +69,6 @@ from lbproxy.worker.wiring.filtering import limit_memory, make_filters
 from lbproxy.worker.wiring.pools import make_pools
 from lbproxy.worker.wiring.relocation import Relocation
 
-READ = 1  # libev's EV_READ
 URGENT = 2  # libev's EV_MAXPRI: no number of clients comes before the master
 CLEAN, BROKEN = 0, 1
 
@@ -119,16 +117,13 @@ class Worker:
         limit = handover.config.limits.connections_per_worker
         self._balance = AcceptBalance(handover.ledger, handover.child, limit, descriptors, self._deadlines.streams)
         self._acceptors = [self._acceptor(listener) for listener in handover.listeners]
-        self._pipe = ChildPipe(handover.pipe)
-        self._readable = self._loop.io(self._pipe.fileno(), READ, priority=URGENT)
-        self._uplink = Uplink(self._pipe, self._loop, self._lost)
+        self._link = MasterLink(handover.pipe, self._loop, self, URGENT)
         self._beat_timer = self._loop.timer(HEARTBEAT_INTERVAL, HEARTBEAT_INTERVAL, priority=URGENT)
         self._flush_timer = self._loop.timer(FLUSH_INTERVAL, FLUSH_INTERVAL)
         self._batch_timer = self._loop.timer(BATCH_INTERVAL, BATCH_INTERVAL)
         self._empty_batches = RESTS
         self._drain_timer = self._loop.timer(DRAIN_CHECK, DRAIN_CHECK)
         self._drainage: Drainage | None = None
-        self._beat_due = 0.0
         self._over = Event()
         self._code = CLEAN
 
@@ -211,8 +206,7 @@ class Worker:
         gc.freeze()  # what is here now stays; the collector need not look at it again
         gc.set_threshold(20_000, 20, 50)  # connections come and go by reference count, cycles are rare
         self._deadlines.start()
-        self._readable.start(self._on_message)
-        self._beat_due = time.monotonic() + HEARTBEAT_INTERVAL
+        self._link.start(time.monotonic())
         self._beat_timer.start(self._beat)
         self._flush_timer.start(self._flush)
         FirstRound(self._handover, self._loop, time.monotonic, self._say_ready).start()
@@ -220,7 +214,7 @@ class Worker:
         return self._stop()
 
     def _say_ready(self) -> None:
-        self._uplink.send(Ready(os.getpid(), compiled.loaded(), " ".join(self._handover.walls)))
+        self._link.send(Ready(os.getpid(), compiled.loaded(), " ".join(self._handover.walls)))
 
     def _serve(self) -> None:
         if self._drainage is None:
@@ -235,8 +229,7 @@ class Worker:
             self._writer.close(timeout=2.0)
         if self._losses is not None:
             self._losses.look()
-        self._uplink.close()
-        self._pipe.close()
+        self._link.close()
         return self._code
 
     def _end(self, code: int) -> None:
@@ -271,7 +264,7 @@ class Worker:
         self._drain_timer.stop()
         if drainage.cut:
             get_logger().warning("drain.cut", connections=drainage.cut)
-        self._uplink.send(Drained(drainage.cut))
+        self._link.send(Drained(drainage.cut))
         self._end(CLEAN)
 
     # ---------------------------------------------------------------- timers
@@ -279,14 +272,12 @@ class Worker:
     def _beat(self) -> None:
         """On time, or from within a turn that has become long: only a loop that does not turn at all is silent."""
         self._deadlines.budget.watch(self._beat)
-        now = time.monotonic()
-        lag = max(0.0, now - self._beat_due)
-        self._beat_due = now + HEARTBEAT_INTERVAL
+        lag = self._link.lag_ms(time.monotonic())
         cells, child = self._handover.ledger.cells, self._handover.child
         live = cells[scalar_at(child, Scalar.LIVE_REQUESTS)]
         connections = cells[scalar_at(child, Scalar.CONNECTIONS)]
         requests = sum(self._service.counters.statuses)
-        self._uplink.send(Heartbeat(int(lag * 1000), rss_kib(), connections, live, requests))
+        self._link.send(Heartbeat(lag, rss_kib(), connections, live, requests))
 
     def _flush(self) -> None:
         log.flush()
@@ -321,25 +312,20 @@ class Worker:
 
     # ---------------------------------------------------------------- the master
 
-    def _on_message(self) -> None:
-        try:
-            messages = self._pipe.receive()
-        except FrameError as error:
-            get_logger().error("pipe.malformed", why=str(error))
-            self._readable.stop()
-            self._end(BROKEN)
-            return
-        if messages is None:
-            self._readable.stop()
-            if self._drainage is None:
-                get_logger().warning("master.gone", then="drain")
-            limits = DrainLimits.orphaned(self._handover.config.proxy.drain_timeout, len(self._acceptors))
-            self._drain(limits, orphaned=True)
-            return
-        for message in messages:
-            self._obey(message)
+    def on_malformed(self, error: FrameError) -> None:
+        """See ipc.master_link.Child."""
+        get_logger().error("pipe.malformed", why=str(error))
+        self._end(BROKEN)
 
-    def _obey(self, message: Message) -> None:
+    def on_master_gone(self) -> None:
+        """See ipc.master_link.Child: drain, and let others have the ports at once."""
+        if self._drainage is None:
+            get_logger().warning("master.gone", then="drain")
+        limits = DrainLimits.orphaned(self._handover.config.proxy.drain_timeout, len(self._acceptors))
+        self._drain(limits, orphaned=True)
+
+    def obey(self, message: Message) -> None:
+        """See ipc.master_link.Child."""
         if isinstance(message, Serve):
             self._serve()
         elif isinstance(message, Drain):
@@ -351,12 +337,13 @@ class Worker:
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         elif isinstance(message, ReopenLogs):
-            fd = self._pipe.take_fd()
+            fd = self._link.take_fd()
             if fd >= 0 and self._writer is not None:
                 self._flush()
                 self._writer.reopen(fd)
 
-    def _lost(self, message: Message, error: StreamError) -> None:
+    def on_lost(self, message: Message, error: StreamError) -> None:
+        """See ipc.master_link.Child."""
         get_logger().debug("message to the master lost", kind=type(message).__name__, why=str(error))
 
     # ---------------------------------------------------------------- the rest
