@@ -17,8 +17,9 @@ from greenlet import getcurrent, greenlet
 
 from lbproxy.streams import Alarm, Strand
 
-IDLE_STRANDS = 32
-"""Greenlets that wait for work at most: what comes and goes within a moment; each keeps some 20 KiB."""
+IDLE_STRANDS = 256
+"""Greenlets that wait for work at most: what comes and goes within a moment, as sixteen requests over each of sixteen connections
+of HTTP/2 do; each keeps some 20 KiB."""
 
 _switch_to = greenlet.switch  # see tcp_stream
 

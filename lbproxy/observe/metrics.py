@@ -277,5 +277,6 @@ def totals(counted: Totals) -> dict[str, object]:
         "refused_requests": dict(zip(REFUSALS, counted.refused_requests, strict=True)),
         "refused_connections": dict(zip(DENIALS, counted.refused_connections, strict=True)),
         "failed_handshakes": dict(zip(FAILURES, counted.failed_handshakes, strict=True)),
+        "h2_ended": dict(zip(H2_ENDS, counted.h2_ended, strict=True)),
     }
     return {**counted._asdict(), **named, "latency": latency}

@@ -154,7 +154,7 @@ class H2Downstream(Downstream):
         bearer, h2 = self._bearer, self.h2
         fields, self._fields = self._fields, ()
         try:
-            head = bearer.request_fields.read(fields, h2.exhausted, bearer.websocket_key())
+            head = bearer.request_fields.read(fields, h2.exhausted, bearer.websocket_key)
         except RequestError as error:
             self._refuse(error, fields)
             return

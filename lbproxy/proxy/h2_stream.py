@@ -235,8 +235,9 @@ class H2Stream(Stream):
             self._wait_for_room(self._carrier.may_write)
 
     def await_end(self) -> None:
-        """After the whole response: wait until the client's windows have let it go. Raises as `write` does."""
-        if self._lost is None and self._carrier.engine.held(self.number):
+        """After the whole response: wait until the client's windows have let it go, as they do at once as a rule. Raises as
+        `write` does."""
+        if self._lost is None and not self._carrier.engine.will_leave(self.number):
             self._wait_for_room(self._all_gone)
 
     def _all_gone(self, number: int) -> bool:

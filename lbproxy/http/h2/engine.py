@@ -303,6 +303,16 @@ class Engine:
         size: int = self._conn.queued_body_size()
         return size
 
+    def will_leave(self, stream: int) -> bool:
+        """Whether the peer's windows let go what is held of a stream, and of all others: the next `output` has it."""
+        try:
+            return bool(
+                self._conn.queued_body_size(stream) <= self._conn.stream_remote_window_size(stream)
+                and self._conn.queued_body_size() <= self._conn.remote_window_size
+            )
+        except ngh2.NGH2Error:
+            return True  # the stream is gone, and all of it
+
     def room(self, stream: int) -> int:
         """Bytes that the peer would take of a stream now, as its window and the connection's are; 0 when it is gone."""
         room: int

@@ -16,6 +16,7 @@ steps recognise; when only the path differs, the lines are those of last time.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from lbproxy.errors import RequestError
 from lbproxy.http.grammar import TCHAR, count_fields
@@ -39,6 +40,11 @@ _lines: dict[bytes, bytes] = {}
 
 _CHUNKED = b"\r\nTransfer-Encoding: chunked"
 _WEBSOCKET = b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: "
+
+
+def no_key() -> bytes:
+    """No WebSockets are served."""
+    return b""
 
 
 def malformed(reason: str, detail: str) -> RequestError:
@@ -73,10 +79,10 @@ class RequestFields:
         self._lines = b""
         self._known = False
 
-    def read(self, fields: Fields, ended: bool, key: bytes = b"") -> RequestHead:
+    def read(self, fields: Fields, ended: bool, key: Callable[[], bytes] = no_key) -> RequestHead:
         """What they mean; `ended`: there is no body. Raises RequestError.
 
-        `key`: what is to be said as Sec-WebSocket-Key if they ask for a WebSocket (RFC 8441 5); b"": that is not served.
+        `key`: makes what is said as Sec-WebSocket-Key if they ask for a WebSocket (RFC 8441 5); b"": that is not served.
         """
         head = self._head
         if head is not None and ended == self._ended and fields == self._fields:
@@ -85,7 +91,7 @@ class RequestFields:
         method, target, authority, protocol = _request_line(pseudo)
         regular = fields[count:]
         if protocol:
-            return self._tunnel(target, authority, regular, key)
+            return self._tunnel(target, authority, regular, key())
         if not self._lines or regular != self._regular or authority != self._authority:
             self._lay_out(authority, regular)
         lines = self._lines if ended or self._known else self._lines + _CHUNKED

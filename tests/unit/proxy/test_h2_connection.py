@@ -348,7 +348,8 @@ def test_a_fault_of_ours_is_the_streams_alone() -> None:
         raise RuntimeError("made by the test")
 
     client.connection._key = fails
-    assert resets(client.ask()) == [(1, Code.INTERNAL_ERROR)]
+    asked = ((b":method", b"CONNECT"), (b":protocol", b"websocket"), *GET[1:])
+    assert resets(client.say(headers(1, asked, end=False))) == [(1, Code.INTERNAL_ERROR)]
     assert [str(fault) for fault in world.faults] == ["made by the test"]
     world.faults.clear()
     world.at_rest()

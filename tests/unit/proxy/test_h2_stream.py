@@ -34,6 +34,9 @@ class Notes:
     def held(self, stream: int) -> int:
         return 0
 
+    def will_leave(self, stream: int) -> bool:
+        return True
+
     def flush(self) -> None:
         pass
 

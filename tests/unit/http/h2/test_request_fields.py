@@ -17,7 +17,10 @@ from lbproxy.http.message import CHUNKED, RequestHead
 from tests.corpus.http2.vectors import Vector, vectors
 from tests.support.h2_frames import GET, POST
 
-KEY = b"AAAAAAAAAAAAAAAAAAAAAA=="
+
+def key() -> bytes:
+    return b"AAAAAAAAAAAAAAAAAAAAAA=="
+
 ACCEPT, REJECT = vectors("accept"), vectors("reject")
 
 
@@ -28,7 +31,7 @@ def reader(max_line: int = 8192, max_fields: int = 100, max_head: int = 32768) -
 def refusal(fields: Fields, fresh: RequestFields | None = None, ended: bool = True) -> tuple[int, str]:
     """(status, reason) of what must be refused."""
     with pytest.raises(RequestError) as caught:
-        (fresh or reader()).read(fields, ended, KEY)
+        (fresh or reader()).read(fields, ended, key)
     return caught.value.status, caught.value.reason
 
 
@@ -50,7 +53,7 @@ def test_accepted(vector: Vector) -> None:
     """As the index says, and a backend's parser reads the forwarded head as the same request."""
     expected = vector.expected
     ended = expected.get("body", 0) == 0 and not expected.get("upgrade")
-    head = reader().read(vector.fields, ended, KEY)
+    head = reader().read(vector.fields, ended, key)
     for name in ("method", "target", "path", "host", "upgrade"):
         if name in expected:
             assert getattr(head, name) == expected[name].encode(), name
@@ -130,7 +133,7 @@ def test_a_websocket_without_a_key_is_not_served() -> None:
 
 def as_head(fields: Fields) -> RequestHead | None:
     try:
-        return reader().read(fields, True, KEY)
+        return reader().read(fields, True, key)
     except RequestError:
         return None
 
