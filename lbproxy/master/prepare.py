@@ -200,6 +200,8 @@ def prepare(
 
     `inherited`: listening sockets that are there already; they are the master's from now on.
     """
+    if not os.path.isdir("/proc/self/fd"):  # children map the ledger anew by it, among others
+        raise StartError("there is no /proc here, by which a process finds its own descriptors (mount -t proc proc /proc)")
     with ExitStack() as undo:
         account = privileges.account_for(config)
         if account is not None:

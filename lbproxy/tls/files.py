@@ -89,6 +89,8 @@ def no_file(path: Path) -> Fault:
 def os_fault(error: OSError, path: Path) -> Fault:
     """Why a file cannot be read."""
     if isinstance(error, FileNotFoundError):
+        if path.exists():  # what was not found is /proc/self/fd: OpenSSL reads keys from memory by that name
+            return Fault(f"{path} cannot be loaded without /proc", "mount -t proc proc /proc")
         return Fault(f"{path} does not exist")
     if isinstance(error, PermissionError):
         return Fault(f"{path} may not be read by {_who_am_i()}")

@@ -82,6 +82,17 @@ def test_too_few_of_something(stage: Stage, limit: str) -> None:
     assert "Traceback" not in done.stderr, done.stderr
 
 
+@pytest.mark.usefixtures("namespaces")
+@pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
+def test_no_proc(stage: Stage, tls: bool) -> None:
+    """A bare chroot: where to get one, before anything is forked."""
+    config = stage.config("127.0.0.1:9", proxy={"user": "root"})
+    if not tls:
+        del config["listen"][0]["certificates"]
+    line = refusal(stage, *MOUNTS, 'mount -t tmpfs none /proc && exec "$@"', "sh", config=config)
+    assert "mount -t proc proc /proc" in line
+
+
 def test_files_of_a_limited_length(stage: Stage) -> None:
     """`ulimit -f`: what is wanted, and where to say so."""
     line = refusal(stage, "sh", "-c", 'ulimit -f 1000; exec "$@"', "sh")
