@@ -27,6 +27,7 @@ from lbproxy.balance.slots import Assignment, SlotTable
 from lbproxy.config.descriptors import wanted
 from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import Complaint, StartError, by_place
+from lbproxy.http.h2 import engine as h2
 from lbproxy.master import resolve
 from lbproxy.master.fleet.events import Terms
 from lbproxy.master.name_state import NameState
@@ -417,4 +418,6 @@ def _warnings(config: Config) -> list[tuple[str, str]]:
         warnings.append(("limits.files", why))
     if config.proxy.user is not None and os.geteuid() != 0:
         warnings.append(("user.ignored", f'proxy.user = "{config.proxy.user}" has no effect: not started as root'))
+    if h2.MISSING and any("h2" in listen.speaks for listen in config.listen):
+        warnings.append(("h2.missing", f"{h2.MISSING}; clients get HTTP/1.1"))
     return warnings

@@ -26,6 +26,7 @@ from lbproxy.config.model import (
     Route,
 )
 from lbproxy.errors import StartError
+from lbproxy.http.h2 import engine as h2
 from lbproxy.master.fleet.events import Terms
 from lbproxy.master.prepare import (
     MOST_WORKERS,
@@ -129,6 +130,20 @@ def test_too_few_descriptors_are_a_warning(tmp_path: Path) -> None:
     [(event, why)] = shared.warnings
     assert event == "limits.files"
     assert "open files" in why
+
+
+@pytest.mark.parametrize(("missing", "warned"), [("HTTP/2 is not offered: No module named 'ngh2'", ["h2.missing"]), ("", [])])
+def test_without_its_library_http2_is_not_offered_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str, warned: list[str]
+) -> None:
+    """Where a listener would have offered it."""
+    monkeypatch.setattr(h2, "MISSING", missing)
+    certificate, port = pair(tmp_path, "a.test"), free_port()
+    config = replace(config_of(tmp_path), listen=(Listen(Address("127.0.0.1", port), (certificate,)),))
+    shared, resources = prepare(config)
+    resources.close()
+    shared.close()
+    assert [event for event, _ in shared.warnings] == warned
 
 
 def test_the_ledger_is_shared_with_a_fork_and_cannot_be_shrunk() -> None:
