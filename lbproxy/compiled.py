@@ -62,6 +62,7 @@ HOT = (
     "lbproxy.proxy.response_body",
     "lbproxy.proxy.response_head",
     "lbproxy.proxy.rewriter",
+    "lbproxy.proxy.route_index",
     "lbproxy.proxy.router",
     "lbproxy.proxy.service",
     "lbproxy.proxy.sink",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lbproxy.config.model import Route
+from lbproxy.config.model import Match, Route
 from lbproxy.errors import RequestError
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h1.request import LastFields, parse_request
@@ -226,3 +226,57 @@ def test_underscores_pass_where_a_route_wants_them() -> None:
         block = out[: out.index(b"\r\nX-Real-IP")]
         assert [line.partition(b": ")[2] for line in block.split(b"\r\n")[2:] if b"_" in line.partition(b":")[0]] == kept
         assert b"\r\nA: b_c" in block
+
+
+# ---------------------------------------------------------------- no way round what a route asks for
+
+GUARD = Router(
+    [
+        (Route("strict", "example.com", match=Match(exact="/admin")), "path"),
+        (Route("strict", "example.com", match=Match(glob="/files/*.key")), "glob"),
+        (Route("strict", match=Match(headers=(("X-Role", ("root",)),))), "field"),
+        (Route("strict", match=Match(query=(("as", ("root",)),))), "query"),
+        (Route("strict", match=Match(methods=("GET",)), path="/get"), "method"),
+        (Route("open"), "open"),
+    ]
+)
+
+
+@pytest.mark.parametrize(("host", "target", "lines", "found"), [
+    (b"example.com", b"/admin", (), "path"), (b"EXAMPLE.com", b"/admin", (), "path"), (b"example.com.", b"/admin", (), "path"),
+    (b"example.com:8443", b"/admin", (), "path"), (b"example.com", b"/x/%2e%2e/admin", (), "path"),
+    (b"example.com", b"/./admin", (), "path"), (b"example.com", b"/%61dmin", (), "path"),
+    (b"example.com", b"/%61%64min?x", (), "path"),
+    (b"example.com", b"http://example.com/admin", (), "path"), (b"example.com", b"/files/a.%6bey", (), "glob"),
+    (b"example.com", b"/files/x/../a.key?.png", (), "glob"), (b"h", b"/", (b"x-ROLE:ROOT",), "field"),
+    (b"h", b"/", (b"X-Role: user", b"X-Role: root"), "field"), (b"h", b"/", (b"X-Role: root", b"X-Role: user"), "field"),
+    (b"h", b"/", (b"X-Role: user,root",), "field"), (b"h", b"/?as=user&as=root", (), "query"),
+    (b"h", b"/?as=root&as=user", (), "query"),
+    (b"h", b"/?%61s=%72oot", (), "query"), (b"h", b"/?x=1;as=root", (), "query"), (b"h", b"/?&&as=root", (), "query"),
+    (b"h", b"/get", (), "method"), (b"h", b"/", (), "open"), (b"h", b"/admin", (), "open"), (b"h", b"/?as=user", (), "open"),
+    # As with prefixes: what is not the same path is not the same path, unless a route merges slashes.
+    (b"example.com", b"//admin", (), "open"), (b"example.com", b"/admin/", (), "open"), (b"example.com", b"/Admin", (), "open"),
+])  # fmt: skip
+def test_no_spelling_passes_a_condition(host: bytes, target: bytes, lines: tuple[bytes, ...], found: str) -> None:
+    """Each way to say what a backend would understand as well."""
+    assert GUARD.match(asking(host, target, *lines)) == found
+
+
+def test_head_goes_where_get_goes() -> None:
+    """A route for GET is one for HEAD."""
+    assert GUARD.match(request(line=b"HEAD /get HTTP/1.1")) == "method"
+    assert GUARD.match(request(line=b"POST /get HTTP/1.1")) == "open"
+
+
+def test_merged_slashes_meet_conditions() -> None:
+    """The path that is forwarded is the one that is asked for."""
+    routes = [Route("strict", match=Match(exact="/admin")), Route("app", merge_slashes=True)]
+    assert follow(routes, b"//admin") == (0, b"/admin", b"/admin")
+
+
+def test_underscores_meet_conditions_where_they_are_passed() -> None:
+    """A backend that reads X_Role as X-Role finds it where the router did."""
+    strict = Route("strict", match=Match(headers=(("X-Role", ("root",)),)))
+    passing = Router([(strict, 0), (Route("app", underscores="pass"), 1)])
+    assert passing.follow(request(b"X_Role: root"))[0] == 0
+    assert Router([(strict, 0), (Route("app"), 1)]).match(request(b"X_Role: root")) == 1
