@@ -62,7 +62,6 @@ HOT = (
     "lbproxy.proxy.response_body",
     "lbproxy.proxy.response_head",
     "lbproxy.proxy.rewriter",
-    "lbproxy.proxy.route_index",
     "lbproxy.proxy.router",
     "lbproxy.proxy.service",
     "lbproxy.proxy.sink",
