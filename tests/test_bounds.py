@@ -80,7 +80,7 @@ BOUNDS = {
     "master.fleet.generation.leaving": CHILDREN,
     "master.fleet.generation.posts": CHILDREN,
     "master.main._events": CHILDREN,
-    "master.main._plans": "three",
+    "master.preparation.plans": "three",
     "master.system.notify._kept": "by messages of ours",
     "master.operator.operator._wait_for_next": OPERATOR,
     "master.operator.operator._wait_for_this": OPERATOR,

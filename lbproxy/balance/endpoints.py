@@ -117,13 +117,6 @@ def in_order(config: Config, pools: Mapping[str, Iterable[Backend]]) -> list[Bac
     return [backend for pool in config.pools for backend in pools.get(pool.name, ())]
 
 
-def slots_of(pools: Mapping[str, Iterable[Backend]]) -> frozenset[int]:
-    """All of the ledger that these count in."""
-    return frozenset(
-        slot for backends in pools.values() for backend in backends for slot in (backend.slot, backend.pool_slot) if slot >= 0
-    )
-
-
 def endpoints_as_text(endpoints: Iterable[Endpoint]) -> str:
     """For a message: "10.0.0.1=5,fd00::1=6"."""
     return ",".join(f"{ip}={slot}" for ip, slot in endpoints)

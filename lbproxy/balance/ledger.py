@@ -97,13 +97,6 @@ class Spoken(IntEnum):
 _SPOKEN = frozenset(map(int, Spoken))
 
 
-class Admin(IntEnum):
-    """The two commonest orders of an operator, as SlotState.ADMIN has them."""
-
-    ENABLED = 0
-    DRAINED = 1
-
-
 def admin_cell(drained: bool, weight: int | None) -> int:
     """An operator's orders for a backend as one cell: bit 0 drained, above it 1 + the weight that replaces the configured one.
 

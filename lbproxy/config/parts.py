@@ -27,7 +27,6 @@ INCLUDE_ABOUT = (
 )
 LISTS = ("listen", "route")
 NAMED = ("pool", "client_limit")
-MOST_FILES = 1000
 
 
 class Part(NamedTuple):

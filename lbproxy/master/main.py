@@ -12,22 +12,20 @@ import selectors
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from setproctitle import setproctitle
 
 from lbproxy import __version__, compiled
 from lbproxy.balance.ledger import Header, Scalar, scalar_at
 from lbproxy.config.model import Config
-from lbproxy.config.plan import Plan, effective, lines, plan
-from lbproxy.errors import ConfigError, StartError, Unresolved
+from lbproxy.config.plan import lines
+from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildLoader
 from lbproxy.ipc.messages import Drain, SetLogLevel
-from lbproxy.master import resolve, rotation
-from lbproxy.master.asking import Asking
+from lbproxy.master import rotation
 from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
@@ -36,7 +34,8 @@ from lbproxy.master.fleet.fleet import ABANDON_AFTER, Fleet
 from lbproxy.master.names import Names
 from lbproxy.master.operator.control_socket import ControlSocket
 from lbproxy.master.operator.operator import Operator
-from lbproxy.master.prepare import GenerationResources, prepare, provide
+from lbproxy.master.preparation import Preparation
+from lbproxy.master.prepare import GenerationResources, prepare
 from lbproxy.master.spawn import Start, spawn
 from lbproxy.master.system.inherited import inherit
 from lbproxy.master.system.notify import Notifier
@@ -100,15 +99,6 @@ def run(
         master.close()
 
 
-class _Asked(NamedTuple):
-    """A reload up to its names."""
-
-    asking: Asking
-    order: events.Prepare
-    wanted: Config
-    config: Config
-
-
 class Master:
     """Owns the resources, the selector and the children's pipes; `close` it."""
 
@@ -124,21 +114,20 @@ class Master:
         self._shared = legacy.shared
         self._resources = legacy.resources
         self._fleet = legacy.fleet
-        self._plans: dict[int, Plan] = {}
-        self._asking: _Asked | None = None
-        """A reload that waits for what its names stand for."""
         self._settling: tuple[events.Serving, float] | None = None
         """A reload that is done but for older workers that have not read their Drain; until when to wait for them."""
         self._mains = mains
         self._notifier = notifier
         self._on_ready = on_ready
-        self._reread = reread
         self._commands = commands
         self._served = self._adopts = legacy.fleet.last > 0
         self._selector = selectors.DefaultSelector()
         self._outcome: int | None = None
         self._events: deque[events.Event] = deque()
         self._feeding = False
+        self._preparation = Preparation(
+            self._shared, self._resources, lambda: self._serving_resources, reread, self._selector, self._feed
+        )
         self._pipes = ChildPipes(self._selector, legacy.running, self._shared, self._feed, lambda told: self._names.heard(told))
         self._operator = Operator(self._shared, self._fleet, self._resources, self._feed, self._set_level)
         self._names = Names(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
@@ -176,7 +165,7 @@ class Master:
             for key, mask in self._selector.select(max(0.0, min(self._next_deadline() - time.monotonic(), LONGEST_WAIT))):
                 key.data(mask)
             self._feed(events.TimePassed())
-            self._look_after_asking()
+            self._preparation.look_after(stopping=self._fleet.stop is not None)
             self._settle()
             now = time.monotonic()
             self._shared.inspect_sockets(now)
@@ -194,7 +183,7 @@ class Master:
 
     def close(self) -> None:
         """Close everything. Children that still live see the end of their pipes, drain and go."""
-        self._ask_no_more()
+        self._preparation.close()
         if self._control is not None:
             self._control.close()
         self._pipes.close()
@@ -242,8 +231,7 @@ class Master:
             self._pipes.tell(order.row, SetLogLevel(level))
 
     def _close_in_child(self, own: GenerationResources) -> None:
-        if self._asking is not None:
-            os.close(self._asking.asking.fileno())
+        self._preparation.close_in_child()
         self._selector.close()
         self.signals.close()
         self._pipes.close()
@@ -282,68 +270,7 @@ class Master:
         self._operator.reload_begins()
         self._notifier.reloading(time.monotonic_ns() // 1000, "reloading")
         log.get_logger().info("reload.begun", generation=order.number)
-        with self._refusing(order):
-            wanted = self._reread()
-            config = effective(self._serving_resources.config, wanted)
-            unknown = resolve.unknown(config, self._shared.name_state.addresses)
-            if unknown:
-                self._asking = _Asked(Asking(unknown, config.proxy.resolvers), order, wanted, config)
-                self._selector.register(self._asking.asking, selectors.EVENT_READ, self._on_answers)
-            else:
-                self._go_on(order, wanted, config, {})
-
-    @contextmanager
-    def _refusing(self, order: events.Prepare) -> Iterator[None]:
-        """Whatever goes wrong in here refuses the reload."""
-        try:
-            yield
-        except ConfigError as error:
-            self._feed(events.PrepareFailed(order.number, "\n".join(map(str, error.complaints))))
-        except (StartError, OSError) as error:
-            self._feed(events.PrepareFailed(order.number, str(error)))
-        except Exception as error:  # a fault of ours, and no reason to end what serves
-            log.get_logger().error("reload.fault", exc_info=error)
-            self._feed(events.PrepareFailed(order.number, f"{type(error).__name__}: {error}"))
-
-    def _go_on(self, order: events.Prepare, wanted: Config, config: Config, answers: resolve.Answers) -> None:
-        """With the answers that are here: the rest of what `_prepare` begins."""
-        serving = self._serving_resources
-        fresh = provide(self._shared, config, self._resources.values(), serving, resolve.among(answers))
-        touched = [path for path, digest in fresh.digests.items() if serving.digests.get(path, digest) != digest]
-        self._plans[order.number] = plan(serving.config, wanted, touched)
-        self._resources[order.number] = fresh
-        warn(*fresh.warnings())
-        self._feed(events.Prepared(order.number, fresh.terms))
-
-    def _on_answers(self, _: int) -> None:
-        asked = self._asking
-        assert asked is not None
-        try:
-            answers = asked.asking.hear()
-        except Unresolved as error:
-            self._give_up_asking(str(error))
-            return
-        if answers is not None:
-            self._ask_no_more()
-            with self._refusing(asked.order):
-                self._go_on(asked.order, asked.wanted, asked.config, answers)
-
-    def _look_after_asking(self) -> None:
-        if self._asking is not None and self._fleet.stop is not None:
-            self._give_up_asking("lbproxy stops")
-        elif self._asking is not None and time.monotonic() >= self._asking.asking.until:
-            self._give_up_asking("the process that looks up names does not answer")
-
-    def _give_up_asking(self, why: str) -> None:
-        if (asked := self._ask_no_more()) is not None:
-            self._feed(events.PrepareFailed(asked.order.number, why))
-
-    def _ask_no_more(self) -> _Asked | None:
-        asked, self._asking = self._asking, None
-        if asked is not None:
-            self._selector.unregister(asked.asking)
-            asked.asking.close()
-        return asked
+        self._preparation.begin(order.number)
 
     def _serving(self, order: events.Serving) -> None:
         resources = self._resources[order.generation]
@@ -370,12 +297,12 @@ class Master:
         if patient and time.monotonic() < until and any(cells[scalar_at(row, Scalar.ACCEPTING)] for row in older):
             return
         self._settling = None
-        done = self._plans.pop(order.generation)
+        done = self._preparation.plans.pop(order.generation)
         log.get_logger().info("reloaded", generation=order.generation, milliseconds=order.milliseconds, changes=lines(done))
         self._operator.reload_served(order.generation, done, order.milliseconds)
 
     def _rejected(self, order: events.Rejected) -> None:
-        self._plans.pop(order.number, None)
+        self._preparation.plans.pop(order.number, None)
         if self._fleet.stop is None:
             self._shared.discard_sockets(self._serving_resources.addresses)
             self._notifier.ready(f"a reload failed: {order.why}")

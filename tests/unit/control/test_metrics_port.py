@@ -12,7 +12,7 @@ import gevent
 import gevent.socket
 import pytest
 
-from lbproxy.balance.ledger import Admin, Health, Ledger, Scalar, SlotState, scalar_at, state_at
+from lbproxy.balance.ledger import Health, Ledger, Scalar, SlotState, admin_cell, scalar_at, state_at
 from lbproxy.config import model
 from lbproxy.control import metrics_port
 from lbproxy.control.metrics_port import PAGES, Answer, Asked, MetricsPort, may_ask, parse
@@ -81,7 +81,7 @@ def test_readyz_names_the_pools_without_a_usable_backend(monitor: Monitor) -> No
     assert monitor.get("/readyz")[::2] == (503, b"pool api has no usable backend\npool web has no usable backend\n")
     monitor.health(Health.DOWN, Health.UP, Health.UP)
     assert monitor.get("/readyz")[::2] == (200, b"ready\n")
-    monitor.ledger.cells[state_at(SlotState.ADMIN, 2)] = Admin.DRAINED
+    monitor.ledger.cells[state_at(SlotState.ADMIN, 2)] = admin_cell(True, None)
     assert monitor.get("/readyz")[::2] == (503, b"pool web has no usable backend\n")
 
 

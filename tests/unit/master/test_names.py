@@ -58,9 +58,9 @@ class Desk:
         pools = endpoints.unplaced(config, self.shared.name_state.addresses)
         slots = self.shared.slot_table.assign(endpoints.identities(config, pools)).slots
         placed = endpoints.placed(pools, slots)
-        for slot in endpoints.slots_of(placed):
+        for slot in slots.values():
             self.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
-        counted = endpoints.slots_of(placed) | {LISTENERS}
+        counted = frozenset(slots.values()) | {LISTENERS}
         return GenerationResources(config, 2, (), placed, {}, None, -1, {}, counted)
 
     def hear(self, *addresses: str, name: str = "app.test") -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from lbproxy import __version__
-from lbproxy.balance.ledger import Admin, Health, PerSlot, Scalar, SlotState, admin_cell, cell_at, scalar_at, state_at
+from lbproxy.balance.ledger import Health, PerSlot, Scalar, SlotState, admin_cell, cell_at, scalar_at, state_at
 from lbproxy.config import model
 from lbproxy.observe.snapshot import facts, snapshot, totals
 from tests.unit.control.backends import new_ledger, pool_of, resolved
@@ -52,7 +52,7 @@ def test_facts_of_each_backend_come_from_its_own_slot() -> None:
                 ledger.cells[cell_at(child, what, backend.slot)] = 1000 * child + 10 * backend.slot + what
     ledger.cells[state_at(SlotState.HEALTH, 41)] = Health.UP
     ledger.cells[state_at(SlotState.HEALTH_SINCE_MS, 41)] = 1_500
-    ledger.cells[state_at(SlotState.ADMIN, 42)] = Admin.DRAINED
+    ledger.cells[state_at(SlotState.ADMIN, 42)] = admin_cell(True, None)
     ledger.cells[state_at(SlotState.CHECKS, 42)] = 9
     ledger.cells[state_at(SlotState.CHECK_FAILURES, 42)] = 4
     found = facts(ledger, backends)
