@@ -29,6 +29,8 @@ from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.streams import BODY_READ, SWIFT_READ, Stream
 
+_INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK = map(int, Event)  # Python 3.11 looks an Enum's members up through a hook
+
 
 class Bearer(Carrier, Protocol):
     """The connection, as its requests need it."""
@@ -211,7 +213,7 @@ class H2Downstream(Downstream):
 
     def interim(self, known: KnownHead) -> None:
         """See Sink."""
-        self.answering(Event.INTERIM)
+        self.answering(_INTERIM)
         self._interim(known.out)
 
     def _interim(self, out: bytes) -> None:
@@ -222,7 +224,7 @@ class H2Downstream(Downstream):
 
     def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
         """See Sink."""
-        self.answering(Event.WHOLE)
+        self.answering(_WHOLE)
         self._begin(answer, out, lines, not body)
         if body:
             self.bytes_out += len(body)
@@ -233,7 +235,7 @@ class H2Downstream(Downstream):
     def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
         """See Sink."""
         self._stalls = self.h2.stalls
-        self.answering(Event.BEGIN)
+        self.answering(_BEGIN)
         self._begin(answer, out, lines, False)
         self.piece(first.pop())
 
@@ -262,7 +264,7 @@ class H2Downstream(Downstream):
 
     def piece(self, data: bytes) -> None:
         """See Sink."""
-        self.answering(Event.PIECE)
+        self.answering(_PIECE)
         if data:
             self.bytes_out += len(data)
             self.h2.send(data, False)
@@ -271,13 +273,13 @@ class H2Downstream(Downstream):
 
     def end(self, data: bytes) -> None:
         """See Sink."""
-        self.answering(Event.END)
+        self.answering(_END)
         self.bytes_out += len(data)
         self.h2.send(data, True)
 
     def upgrade(self, answer: ResponseHead, lines: bytes, via: bytes, tunnel: Tunnel, early: bytes) -> None:
         """See Downstream. RFC 8441 5.1: to whoever has asked by CONNECT the tunnel is open with 200."""
-        self.answering(Event.BEGIN)
+        self.answering(_BEGIN)
         fields: list[Field] = [(b":status", b"200")]
         fields += (field for field in taken_apart(response(answer, lines, via))[1:] if field[0] != b"sec-websocket-accept")
         self._respond(tuple(fields), False)
@@ -287,7 +289,7 @@ class H2Downstream(Downstream):
             tunnel.run(b"", b"", early)
         finally:
             self.open_tunnel = None
-            self.answering(Event.BREAK if tunnel.broken else Event.END)
+            self.answering(_BREAK if tunnel.broken else _END)
             self.broken = tunnel.broken
             self.bytes_out += tunnel.bytes_down
 
@@ -298,7 +300,7 @@ class H2Downstream(Downstream):
         self._own(answer, extra, head_only=self._head is not None and self._head.method == b"HEAD")
 
     def _own(self, answer: OwnAnswer, extra: bytes, *, head_only: bool) -> None:
-        self.answering(Event.WHOLE)
+        self.answering(_WHOLE)
         text = b"" if head_only else answer.text
         status = (b":status", b"%d" % answer.status)
         self._respond((status, *regular((answer.lines + extra).split(b"\r\n")[1:])), not text)
@@ -318,5 +320,5 @@ class H2Downstream(Downstream):
 
     def break_off(self) -> None:
         """See Downstream."""
-        self.answering(Event.BREAK)
+        self.answering(_BREAK)
         self.broken = True
