@@ -140,6 +140,7 @@ class ChunkDecoder:
         kinds, values, moves, most = _KINDS, _VALUES, self._moves, self._most
         begin, digits, size_lf, in_data, data_end, trailer, over = _BEGIN, _DIGITS, _SIZE_LF, _DATA, _DATA_END, _TRAILER, _DONE
         short, size, largest = SHORT, len(data), LARGEST
+        line, trailers = MAX_SIZE_LINE, MAX_TRAILERS + 2  # with the CRLF behind them; in C, since every byte is compared with them
         state, left, length = self._state, self._left, self._length
         at = 0
         small = bytearray()
@@ -177,13 +178,13 @@ class ChunkDecoder:
                     if left >= largest:
                         raise ChunkError(_malformed(before))
             elif state >= trailer:
-                if length > MAX_TRAILERS + 2:  # with the CRLF behind them
+                if length > trailers:
                     raise ChunkError("trailers too long")
                 if state == over:
                     self.done = True
                     self.rest = data[at:]
                     break
-            elif length > MAX_SIZE_LINE:
+            elif length > line:
                 raise ChunkError("chunk size line too long")
             elif state == size_lf:
                 state = in_data if left else trailer
