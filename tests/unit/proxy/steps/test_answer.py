@@ -128,6 +128,21 @@ def test_closed_on_a_connection_that_was_kept() -> None:
     assert [each["reason"] for each in world.lines()] == ["respond", "closed_by_route"]
 
 
+def test_a_connection_that_repeats_itself() -> None:
+    """The same head goes where it went without being routed again, another one is routed by all that it says."""
+    world = World(route=Route(respond=Respond(200, "plain")))
+    beta = World(route=Route(respond=Respond(200, "beta"))).routed[0][1]
+    conditional = Route(respond=Respond(200, "beta"), match=Match(headers=(("X-Beta", ("1",)),), methods=("GET",)))
+    world.service.router = type(world.service.router)([(conditional, beta), world.routed[0]])
+    client = world.connect()
+    plain, asking = get(), get("/", "X-Beta: 1")
+    said = []
+    for request in (plain, plain, asking, asking, plain, post(b"", "X-Beta: 1", length=0), asking):
+        client.feed(request)
+        said.append(client.take().rpartition(b"\n")[2])
+    assert said == [b"plain", b"plain", b"beta", b"beta", b"plain", b"plain", b"beta"]
+
+
 def test_over_http2() -> None:
     """The same answers; one that is closed without a word loses its stream, and others on the connection go on."""
     pytest.importorskip("ngh2")
