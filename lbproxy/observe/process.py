@@ -7,14 +7,22 @@ import os
 import psutil
 
 _self: psutil.Process | None = None
+_last = 0
 
 
 def rss_kib() -> int:
-    """Resident memory of this process, KiB; one read of /proc/self/statm (about 30 us)."""
-    global _self
-    if _self is None or _self.pid != os.getpid():  # forked since
-        _self = psutil.Process()
-    return int(_self.memory_info().rss) // 1024
+    """Resident memory of this process, KiB; one read of /proc/self/statm (about 30 us).
+
+    What it was last where /proc may not be read any more; 0 where it never could.
+    """
+    global _last, _self
+    try:
+        if _self is None or _self.pid != os.getpid():  # forked since
+            _self = psutil.Process()
+        _last = int(_self.memory_info().rss) // 1024
+    except psutil.Error:
+        pass
+    return _last
 
 
 def cpu_count() -> int:

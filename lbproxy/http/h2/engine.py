@@ -28,7 +28,9 @@ MISSING = ""
 """Why there is no HTTP/2 here; "" where there is."""
 try:
     import ngh2
-except ImportError as _why:
+
+    ngh2.Connection  # noqa: B018  # an empty folder of that name on the path can be imported, too
+except (ImportError, AttributeError) as _why:
     MISSING = f"HTTP/2 is not offered: {_why}"
 
 ANSWERS = 256

@@ -5,6 +5,9 @@ from __future__ import annotations
 import mmap
 import os
 
+import psutil
+import pytest
+
 from lbproxy.observe import process
 
 
@@ -17,6 +20,17 @@ def test_resident_memory_is_ours_in_kib() -> None:
     grown = process.rss_kib() - before
     block.close()
     assert 31 * 1024 < grown < 40 * 1024
+
+
+def test_memory_that_may_not_be_read_is_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A heartbeat without it is better than none."""
+    before = process.rss_kib()
+
+    def refused(self: psutil.Process) -> None:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil.Process, "memory_info", refused)
+    assert process.rss_kib() == before
 
 
 def test_a_fork_asks_about_itself() -> None:
