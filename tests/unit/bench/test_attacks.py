@@ -48,7 +48,7 @@ def test_what_the_peers_would_cut_is_below_their_limits() -> None:
         head = SHAPES[name].message().partition(b"\r\n\r\n")[0]
         assert max(len(line) for line in head.split(b"\r\n")) < 8 * 1024
         assert len(head) < 32 * 1024
-    assert SHAPES["cookies"].message().count(b"=") == 7000
+    assert SHAPES["cookies"].message().count(b"=") == 1750  # four times as many nginx takes once, and not in a pipeline
 
 
 def test_the_hello_is_tls() -> None:
