@@ -1,5 +1,6 @@
 # Types for the compiled form of request.py. See lbproxy/compiled.py.
 
+from lbproxy.http.h1.deciding_fields cimport gather, keeps_alive, options_of
 from lbproxy.http.message cimport RequestHead
 
 
