@@ -46,5 +46,6 @@ MOVES: dict[tuple[int, int], int] = {
     (State.BEGUN, Event.END): State.ENDED,
     (State.BEGUN, Event.BREAK): State.BROKEN,
     (State.ENDED, Event.BREAK): State.BROKEN,  # all of it was handed over, and the client could not take it
+    (State.BROKEN, Event.BREAK): State.BROKEN,  # a tunnel that was cut, by a body that could not be brought
 }
 AFTER = table(State, Event, MOVES)

@@ -60,8 +60,11 @@ class Exchange(Tries):
                 self._refuse(error.status, error.reason, error.lines)
                 self._reason = error.logged
         except SourceFailed as failed:
-            self._reason = failed.reason
-            downstream.break_off()
+            if downstream.begun:
+                self._reason = failed.reason
+                downstream.break_off()
+            else:  # a step kept it back
+                self._refuse(502, failed.reason)
         except (ClientGone, StreamError) as gone:
             self._reason = "client_timeout" if isinstance(gone, (TimedOut, ClientStalled)) else "client_closed"
             self._status = 499

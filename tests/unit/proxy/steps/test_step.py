@@ -83,6 +83,33 @@ class Loud(Step, Course):
         """Nothing is held."""
 
 
+class Keeping(Shouting):
+    """Keeps an answer back until all of it is here."""
+
+    def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
+        self.head, self.kept = (answer, out, lines), [first.pop()]
+
+    def piece(self, data: bytes) -> None:
+        self.kept.append(data)
+
+    def room(self) -> int:
+        return 100
+
+    def end(self, data: bytes) -> None:
+        answer, out, lines = self.head
+        self.behind.whole(answer, out, b"".join([*self.kept, data]), lines)
+
+
+class Patient(Step, Course):
+    """Passes only whole answers on."""
+
+    def begin(self, journey: Journey) -> Course | None:
+        return self
+
+    def around(self, answer: ResponseHead, sink: Sink) -> Sink:
+        return Keeping(sink)
+
+
 class Watching(Step):
     """Looks at request bodies, and refuses one word."""
 
@@ -195,6 +222,21 @@ def test_a_step_changes_an_answer(come: str) -> None:
     assert body == (b"2\r\nHE\r\n3\r\nLLO\r\n0\r\n\r\n" if come == "chunks" else b"HELLO")
     assert world.outcomes() == [(200, "")]
     assert len(world.service.idle) == 1
+    world.at_rest()
+
+
+def test_an_answer_that_was_kept_back_and_breaks_off_is_another_one() -> None:
+    """Nothing of it has gone out: the client is told instead of cut off."""
+    world = stepping(Patient())
+    client = world.connect()
+    client.feed(get())
+    world.upstream.feed(ok(b"hello")[:-2], b"lo")
+    assert client.take().endswith(END + b"hello")
+    client.feed(get())
+    world.upstream.feed(ok(b"hello")[:-2], EOF)
+    assert client.take().startswith(b"HTTP/1.1 502 ")
+    assert world.outcomes() == [(200, ""), (502, "response_truncated")]
+    assert client.is_open()
     world.at_rest()
 
 
