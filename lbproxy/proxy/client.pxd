@@ -28,7 +28,7 @@ cdef class ClientConnection(H1Downstream):
     cdef public int state
 
     @cython.locals(after=int)
-    cdef _move(self, int event)
+    cpdef _move(self, int event)
 
     @cython.locals(
         service=Service, end=Py_ssize_t, begun=double, parsed=double, exchange=Exchange, patience=double, head=bytes, rest=bytes,

@@ -175,7 +175,8 @@ class H2Connection(Downstream):
     def _say_goodbye(self) -> None:
         self._refused_more = True
         self.engine.refuse_more()
-        self.service.strands.start(self._write_out)
+        if not self._writing:  # else it goes out behind what is waiting there, or is lost with that
+            self.service.strands.start(self._write_out)
 
     def _carry_out(self) -> None:
         """What the last bytes asked for."""

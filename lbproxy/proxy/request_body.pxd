@@ -59,7 +59,7 @@ cdef class RequestBody:
     cpdef bint outlives(self, ResponseHead answer, bint invited_only) except -1
     cpdef finish(self)
     cpdef stop(self)
-    cdef _move(self, int event)
+    cpdef _move(self, int event)
     cdef _pump_into(self, Upstream upstream)
     cdef bytes _read(self)
     cdef _take(self, bytes raw)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lbproxy.config import model
@@ -63,6 +63,7 @@ STEPS = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=20), st.booleans())
+@example(steps=[("room", 0), ("drain", False), ("wait", 3.0)], whole=False)  # idle for too long behind a goodbye that nobody takes
 def test_anything(steps: list[tuple[str, object]], whole: bool) -> None:
     """As the title says. `whole`: the client goes away at the end; else it is only silent."""
     world = World(backends=2, timeouts=model.Timeouts(write_stall=5.0))
