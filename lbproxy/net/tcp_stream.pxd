@@ -28,6 +28,7 @@ cdef class TcpStream(Stream):
     cdef public object _reader
     cdef public bint _reset
     cdef public object _sock
+    cdef public bint _told
     cdef public long _unwaited
     cdef public object _watcher
     cdef public object _write_watcher

@@ -74,6 +74,7 @@ class TcpStream(Stream):
         "_reader",
         "_reset",
         "_sock",
+        "_told",
         "_unwaited",
         "_watcher",
         "_write_watcher",
@@ -97,6 +98,8 @@ class TcpStream(Stream):
         self._reader: greenlet | None = None
         self._writer: greenlet | None = None
         self._write_watcher: Any = None
+        self._told = False
+        """The loop has told of input that nobody has looked at since."""
         self.unread = False
         self._unwaited = 0
         self._paused = False
@@ -120,13 +123,15 @@ class TcpStream(Stream):
     # ---------------------------------------------------------------- reading
 
     def _on_input(self) -> None:
+        self._told = True
         if self._arrivals.alone(self):
             self.serve()
 
     def serve(self) -> None:
-        """See arrivals.Arrived. Since it was noted somebody may have closed it or left its input where it is."""
-        if self.closed or self._paused:
+        """See arrivals.Arrived. Since it was noted somebody may have closed it, read its input, or left that where it is."""
+        if not self._told or self.closed or self._paused:
             return
+        self._told = False
         reader = self._reader
         if reader is not None:
             if self.patient or self._bulk or self._costly:
@@ -260,6 +265,7 @@ class TcpStream(Stream):
     def _note_read(self, got: int, limit: int) -> None:
         """After a read of `got` bytes, of `limit` that were asked for."""
         self.unread = got == limit or not got
+        self._told = False  # what the loop told of was this
         self._bulk = got >= _MUCH
         if not got:
             self._ended = True
@@ -279,6 +285,7 @@ class TcpStream(Stream):
             self.half_closed = True
             return False
         self._early += data
+        self._told = False
         self.unread = len(self._early) >= EARLY_LIMIT  # enough: the caller pauses the watcher
         return True
 

@@ -170,6 +170,7 @@ class TlsStream(TcpStream):
             self.unread = False
             return True
         self._early += data
+        self._told = False
         # Not everybody who ends his side says so in TLS: what he has sent is a whole request, of which nothing can be missing.
         self.half_closed = not engine.got or engine.ended
         if not engine.got or engine.ended or engine.owed() > RECORD:  # floods of KeyUpdate that nobody needs

@@ -232,6 +232,7 @@ class ClientConnection(H1Downstream):
                 return self._refuse(error, begun)
         exchange = Exchange.__new__(Exchange)
         self.receive(request, rest)
+        rest = b""  # from here on it is for others to keep or to forget
         exchange.begin(self, request, len(head), begun, parsed)
         exchange.run()
         self.body = None
