@@ -47,7 +47,6 @@ AT_A_TURN = 16
 class _Over(BaseException):
     """The reader is needed no more. Not an Exception, so that nothing on its way takes it for a failure."""
 
-
 class H2Connection(Downstream):
     """One HTTP/2 connection of a client: owner of its stream, and the engine's receiver."""
 
@@ -379,6 +378,7 @@ class H2Connection(Downstream):
         number, stream = request.h2.number, request.h2
         if self._requests.pop(number, None) is None:
             return
+        self._floods.answered()
         narrower = self._windows.ended(number)
         if narrower:
             self.engine.widen(0, narrower)

@@ -104,6 +104,11 @@ class Floods:
             if found is not None:
                 self._left[kind] = (min(self._limits[kind].burst, found[0] + count), found[1])
 
+    def answered(self) -> None:
+        """A request is over: however small its answer was, many clients open the windows of stream and connection behind it."""
+        if self._left:
+            self.earn(2)
+
     def given_up(self, now: float, count: int) -> Failure | None:
         """So many requests were reset by the client before they had their whole answer. As `note`."""
         self._resets += count

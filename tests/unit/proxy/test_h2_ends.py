@@ -75,6 +75,19 @@ def test_who_is_sent_much_may_ask_much() -> None:
     world.at_rest()
 
 
+def test_who_opens_its_windows_behind_each_small_answer_is_no_flood() -> None:
+    """As many clients do, however fast they ask."""
+    world = World(backends=1)
+    client = H2Client(world)
+    for number in range(1, 2 * 1200, 2):
+        client.ask(number)
+        world.upstream.feed(ok(b"x"))
+        client.say(window(0, 100) * 2)
+    assert client.floods == []
+    assert len(world.outcomes()) == 1200
+    world.at_rest()
+
+
 def test_a_client_whose_window_is_shut_holds_up_its_backend_and_nobody_else() -> None:
     """Not more than a share is held of the answer, and another stream goes on."""
     world = World(backends=2)
