@@ -86,6 +86,10 @@ class Stream:
         """From `on_readable`: take in what came, for the next `read`. False: the peer is gone (end of input, reset, goodbye)."""
         raise NotImplementedError
 
+    def has_early(self) -> bool:
+        """Whether `read_early` has taken in anything that was not read yet."""
+        raise NotImplementedError
+
     def taken(self, since: int) -> bool:
         """Whether the peer is known to have got something of what was written from when `wired` was `since`."""
         raise NotImplementedError

@@ -171,18 +171,20 @@ class TcpStream(Stream):
         if self._put_off:
             self._pause()  # it takes longer than a turn: the watcher need not ask for ever
         elif self._budget.admits():
+            self._told = True
             self.go_on()
         else:
-            self._put_off = True
+            self._put_off = self._told = True
             self._budget.put_off(self)
 
     def go_on(self) -> None:
-        """See work_budget.PutOff. Who was put off may have been woken by something else meanwhile."""
+        """See work_budget.PutOff. Who was put off may have been woken by something else meanwhile, and have read."""
         self._put_off = False
         reader = self._reader
         if reader is not None:
             self._measure(reader)
-        elif not self.closed:
+        elif self._told and not self.closed:
+            self._told = False
             self._tell_owner()
 
     def _measure(self, reader: greenlet) -> None:
@@ -363,6 +365,10 @@ class TcpStream(Stream):
         if error.errno == errno.ECONNRESET:
             self._reset = True
         return ConnectionLost(error.strerror or str(error))
+
+    def has_early(self) -> bool:
+        """See Stream."""
+        return bool(self._early)
 
     def taken(self, since: int) -> bool:
         """See Stream."""

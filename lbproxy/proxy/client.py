@@ -141,7 +141,7 @@ class ClientConnection(H1Downstream):
                 self.service.strands.start(self.serve)
         elif self.state == _EXCHANGE:
             if self.stream.read_early():
-                self.pipelined = True
+                self.pipelined = self.pipelined or self.stream.has_early()
             elif self.destination is None or not self.destination.answers or not self.stream.half_closed:
                 self.strand.throw(ClientGone("client closed"))
 

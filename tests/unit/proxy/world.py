@@ -55,12 +55,10 @@ class FakeStream(Stream):
         self.deadline = NEVER
         self.write_deadline = NEVER
         self.owner = None
-        self.half_closed = False
-        self.patient = False
+        self.half_closed = self.patient = self.unread = False
         self.stalls = 0
         self.write_stall = 30.0
-        self.unread = False
-        self.sent = b""
+        self.sent = self._early = b""
         self.wired = 0
         self.heard = 0
         """How much of it the peer had got when it ended its side."""
@@ -75,7 +73,6 @@ class FakeStream(Stream):
         self.broken: Exception | None = None
         """Raised at writes."""
         self._inbox: deque[bytes | Exception] = deque()
-        self._early = b""
         self._reader: greenlet | None = None
         self._writer: greenlet | None = None
         world.streams.append(self)
@@ -208,6 +205,9 @@ class FakeStream(Stream):
         finally:
             self._writer = None
             self.write_deadline = NEVER
+
+    def has_early(self) -> bool:
+        return bool(self._early)
 
     def taken(self, since: int) -> bool:
         """The test's peer has always got what was written."""
