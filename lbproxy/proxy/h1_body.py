@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lbproxy.errors import RequestError
 from lbproxy.http.h1.chunks import ChunkDecoder, ChunkError
-from lbproxy.http.message import CHUNKED, RequestHead
+from lbproxy.http.message import CHUNKED
 from lbproxy.proxy.request_body import BodySource
 from lbproxy.streams import Stream
 
@@ -14,10 +14,11 @@ class H1Body(BodySource):
 
     __slots__ = ("_decoder",)
 
-    def __init__(self, stream: Stream, head: RequestHead) -> None:
+    def __init__(self, stream: Stream, length: int) -> None:
+        """`length`: in bytes, or CHUNKED."""
         self.stream = stream
-        self._decoder = ChunkDecoder() if head.body == CHUNKED else None
-        self.left = max(0, head.body)
+        self._decoder = ChunkDecoder() if length == CHUNKED else None
+        self.left = max(0, length)
         self.rest = b""
         self.done = False
 

@@ -14,10 +14,12 @@ cdef int _INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK
 
 cdef class H1Downstream(Downstream):
     cdef bint _closes
-    cdef RequestHead _head
     cdef bint _in_chunks
+    cdef long long _length
+    cdef int _minor
     cdef bint _special
     cdef long _stalls
+    cdef bint _wordless
     cdef public bint broken
     cdef public bint keep
     cdef public bytes rest

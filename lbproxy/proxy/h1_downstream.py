@@ -35,9 +35,16 @@ _INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK = map(int, Event)
 class H1Downstream(Downstream):
     """One connection's; `receive` begins each request."""
 
-    __slots__ = ("_closes", "_head", "_in_chunks", "_special", "_stalls", "broken", "keep", "rest", "unread")
+    __slots__ = (
+        "_closes", "_in_chunks", "_length", "_minor", "_special", "_stalls", "_wordless", "broken", "keep", "rest",
+        "unread",
+    )  # fmt: skip
 
-    _head: RequestHead
+    _length: int
+    """Of the request's body, as RequestHead has it. An idle connection keeps no head, but what is needed of it in these three."""
+    _minor: int
+    _wordless: bool
+    """HEAD: an answer of ours has no body."""
     rest: bytes
     """What arrived behind the request, and is read already."""
     keep: bool
@@ -54,7 +61,9 @@ class H1Downstream(Downstream):
 
     def receive(self, head: RequestHead, rest: bytes) -> None:
         """A request came; `rest`: what is here behind its head."""
-        self._head = head
+        self._length = head.body
+        self._minor = head.minor
+        self._wordless = head.method == b"HEAD"
         self.rest = rest
         self.body = None
         self.bytes_out = 0
@@ -65,8 +74,8 @@ class H1Downstream(Downstream):
 
     def open_body(self, interrupt: Interrupt) -> None:
         """See Downstream."""
-        head = self._head
-        self.body = RequestBody(interrupt, self.service, H1Body(self.stream, head), head.body == CHUNKED, self.rest)
+        length = self._length
+        self.body = RequestBody(interrupt, self.service, H1Body(self.stream, length), length == CHUNKED, self.rest)
         self.rest = b""  # the body's now: to keep or to forget
 
     def invite(self) -> None:
@@ -79,7 +88,7 @@ class H1Downstream(Downstream):
     def interim(self, known: KnownHead) -> None:
         """See Sink. RFC 9110 15.2: a 1.0 client does not know 1xx."""
         self.answering(_INTERIM)
-        if self._head.minor == 1:
+        if self._minor == 1:
             self.stream.write(known.out)
             self.bytes_out += len(known.out)
 
@@ -119,7 +128,7 @@ class H1Downstream(Downstream):
 
     def _laid_out(self, answer: ResponseHead, out: bytes, lines: bytes) -> bytes:
         """The head with what it has to say about the body and the connection."""
-        body, minor = self.body, self._head.minor
+        body, minor = self.body, self._minor
         if body is not None and not body.goes_on and not body.done:
             self._closes = True  # the answer came before the request was over: where the next one begins is not sure
         if self.service.draining and not self._more_is_here():  # asked again: it may have begun while the backend was at work
@@ -175,14 +184,14 @@ class H1Downstream(Downstream):
 
     def own(self, answer: OwnAnswer, extra: bytes) -> None:
         """See Downstream."""
-        head, body = self._head, self.body
+        body = self.body
         # The rest of the body may be on its way, and nobody will read it. Who is cut for being slow with it has had his time.
-        unread = head.body != NO_BODY and (body is None or not body.done)
+        unread = self._length != NO_BODY and (body is None or not body.done)
         self._closes = self._closes or unread or (self.service.draining and not self._more_is_here())
-        if not self._closes and head.minor == 0:
+        if not self._closes and not self._minor:
             extra = KEEP_ALIVE + extra
         self.answering(_WHOLE)
-        self._write_last(laid_out(answer, close=self._closes, body=head.method != b"HEAD", extra=extra))
+        self._write_last(laid_out(answer, close=self._closes, body=not self._wordless, extra=extra))
         self.finished()
         self.unread = unread and answer.status != 408
         if self.keep and self.rest:

@@ -106,6 +106,7 @@ class H1Upstream(Upstream):
     def settle(self, answer: ResponseHead, clean: bool) -> bool:
         """See Upstream."""
         self._body = None
+        self.first = b""  # the client's by now: thousands of idle connections hold nothing
         # `unread`: while the client was slow to take the answer more came than the answer, or the backend's end.
         if self.surplus or not clean or not answer.keep_alive or self.stream.unread:
             self.stream.close()

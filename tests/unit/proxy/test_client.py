@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from sys import getrefcount
 
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from lbproxy.balance.ledger import Scalar
 from lbproxy.config import model
-from lbproxy.proxy.client import IDLE_IN_GREENLET
+from lbproxy.proxy.client import IDLE_IN_GREENLET, ClientConnection
+from lbproxy.proxy.upstream import Upstream
 from lbproxy.streams import NEVER
 from tests.unit.proxy.world import EOF, LOST, FakeStream, World, get, ok, post
 
@@ -455,4 +457,22 @@ def test_a_pipeline_before_the_end_of_input_is_answered() -> None:
     assert client.take().count(b"HTTP/1.1 200 ") == 2
     assert client.end == "close"
     assert world.outcomes() == [(200, "")] * 2
+    world.at_rest()
+
+
+def test_who_is_idle_holds_nothing_of_what_was_said() -> None:
+    """Neither the client's connection its request, nor the backend's its answer: there are thousands of them."""
+    world = World(backends=1)
+    client = world.connect()
+    client.feed(get("/once"))
+    world.upstream.feed(ok(b"a whole answer"))
+    [connection] = world.service.connections
+    assert isinstance(connection, ClientConnection)
+    head = connection.routed_head
+    assert head is not None
+    upstream = world.upstream.owner
+    assert isinstance(upstream, Upstream)
+    world.pass_time(2.0)
+    assert getrefcount(head) == 2, "the test's, and the call's"
+    assert upstream.first == b""
     world.at_rest()
