@@ -150,17 +150,19 @@ class Exchange(Tries):
         elif not said.ruled:
             self._own(said.answer, said.reason)
         else:
-            self._unlimited()
-            self._status, self._reason = said.answer.status, said.reason
             answer, undated = ruled(said.answer, self._heads)
             date = self._service.date if undated else b""
-            self.downstream.own(answer, date if self._rewriting is None else date + self._rewriting.lines(""))
+            self._give(answer, said.reason, date if self._rewriting is None else date + self._rewriting.lines(""))
 
     def _own(self, answer: OwnAnswer, reason: str) -> None:
+        service, forwarder = self._service, self.downstream.forwarder
+        extra = service.date + own_lines(self._rewriting, service.rewriter, forwarder, self.head)
+        self._give(answer, reason, extra)
+
+    def _give(self, answer: OwnAnswer, reason: str, extra: bytes) -> None:
         self._unlimited()
         self._status, self._reason = answer.status, reason
-        service, forwarder = self._service, self.downstream.forwarder
-        self.downstream.own(answer, service.date + own_lines(self._rewriting, service.rewriter, forwarder, self.head))
+        self.downstream.own(answer, extra)
 
     def _log(self) -> None:
         service, downstream = self._service, self.downstream

@@ -40,6 +40,7 @@ class H1Upstream(Upstream):
     def send(self, head: bytes, payload: bytes, chunked: bool, last: bool) -> None:
         """See Upstream."""
         self._chunked = chunked
+        self.mark = self.stream.wired
         self.stream.write(head + self._coded(payload, last) if payload or chunked else head)
 
     def more(self, payload: bytes, last: bool) -> None:

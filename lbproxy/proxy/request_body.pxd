@@ -28,7 +28,6 @@ cdef class RequestBody:
     cdef public list _kept
     cdef public long long _kept_size
     cdef public object _limit
-    cdef public long long _mark
     cdef public Py_ssize_t _next
     cdef public Py_ssize_t _next_spooled
     cdef public double _pause

@@ -87,7 +87,6 @@ class RequestBody:
         "_kept",
         "_kept_size",
         "_limit",
-        "_mark",
         "_next",
         "_next_spooled",
         "_pause",
@@ -130,7 +129,6 @@ class RequestBody:
         self._kept: list[bytes] = []
         self._kept_size = 0
         self._next = 0
-        self._mark = 0
         self._repeatable = True
         self.replayable = True
         """All that was sent so far is kept."""
@@ -223,7 +221,6 @@ class RequestBody:
     def begin(self, upstream: Upstream, head: bytes) -> None:
         """Send `head` and what is here of the body, then pump what is to come. Raises StreamError (the backend's)."""
         self._move(_TRY)
-        self._mark = upstream.stream.wired
         self._payload = b""
         if self._spool is None:
             pieces, payload = len(self._kept), b"".join(self._kept)
@@ -345,7 +342,7 @@ class RequestBody:
                 except StreamError:
                     return  # the backend takes no more; what it answers, or that it does not, is the exchange's business
                 continue
-            if self.replayable and self._kept_size > LITTLE and not self._repeatable and upstream.stream.taken(self._mark):
+            if self.replayable and self._kept_size > LITTLE and not self._repeatable and upstream.stream.taken(upstream.mark):
                 self.replayable = False  # it can only be sent again while it is proved that the backend got nothing
             if not self.replayable:
                 self._kept.clear()

@@ -74,7 +74,6 @@ class Subrequest(NamedTuple):
     def _converse(self, service: Service, upstream: Upstream, method: bytes, head: bytes, body: bytes) -> Answer:
         stream, destination = upstream.stream, self.destination
         stream.write_stall = destination.write_stall
-        upstream.mark = stream.wired
         try:
             try:
                 upstream.send(head, body, False, True)

@@ -51,5 +51,6 @@ cdef class Tries:
     @cython.locals(downstream=Downstream, body=RequestBody, now=double)
     cdef _pass_on(self, Upstream upstream, ResponseHead answer, bytes out, bint clean)
     @cython.locals(sink=Sink, silence=double, downstream=Downstream)
-    cdef _relay(self, Upstream upstream, ResponseHead answer, bytes out)
+    cdef _relay(self, Upstream upstream, ResponseHead answer, bytes out, bytes lines)
+    cdef bytes _added(self)
     cdef _unlimited(self)

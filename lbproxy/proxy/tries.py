@@ -181,14 +181,13 @@ class Tries:
         """Send the request, pass the answer on. Raises UpstreamError while nothing was passed on, later SourceFailed."""
         stream, destination, downstream = upstream.stream, self._destination, self.downstream
         stream.write_stall = destination.write_stall
-        upstream.mark = stream.wired
         head_bytes = downstream.forwarder.request(self.head)
         if self._rewriting is not None:
             head_bytes = self._rewriting.request(head_bytes)
         body = downstream.body
         try:
             if body is None:
-                stream.write(head_bytes)
+                upstream.send(head_bytes, b"", False, True)
             else:
                 body.begin(upstream, head_bytes)
         except TimedOut as error:
@@ -228,12 +227,11 @@ class Tries:
         downstream, body, now = self.downstream, self.downstream.body, self._answered
         if body is not None:
             body.outlives(answer, self.head.expect_continue)
-        if self._rewriting is not None:
-            self._lines += self._rewriting.lines(self._backend)
+        lines = self._added()
         if upstream.over and self._courses is None and not self._destination.buffer_responses:
-            downstream.whole(answer, out, upstream.first, self._lines)
+            downstream.whole(answer, out, upstream.first, lines)
         else:
-            self._relay(upstream, answer, out)
+            self._relay(upstream, answer, out, lines)
         if body is not None:
             if body.goes_on and not upstream.surplus:
                 body.finish()
@@ -247,7 +245,11 @@ class Tries:
             else:
                 self._service.idle.put(upstream, now)
 
-    def _relay(self, upstream: Upstream, answer: ResponseHead, out: bytes) -> None:
+    def _added(self) -> bytes:
+        """What the answer is given on its way beyond what is the same for all answers of the destination."""
+        return self._lines if self._rewriting is None else self._lines + self._rewriting.lines(self._backend)
+
+    def _relay(self, upstream: Upstream, answer: ResponseHead, out: bytes, lines: bytes) -> None:
         """An answer whose body did not come with its head, or that a buffer or a step stands in front of."""
         downstream = self.downstream
         silence = self._destination.body_idle
@@ -262,7 +264,7 @@ class Tries:
         for course in reversed(self._courses or ()):
             sink = course.around(answer, sink)
         try:
-            relay(upstream, sink, answer, out, self._lines, silence)
+            relay(upstream, sink, answer, out, lines, silence)
         except SourceFailed as failed:
             self._service.counters.note_failure(failed.kind, upstream.backend.slot)
             if self._buffered is not None:
@@ -276,12 +278,10 @@ class Tries:
         downstream = self.downstream
         self._status, self._reason = 101, ""
         self._answered = self._service.clock()
-        if self._rewriting is not None:
-            self._lines += self._rewriting.lines(self._backend)
         self._unlimited()
         tunnel = Tunnel(self._service, downstream.stream, upstream.stream, self._destination.tunnel)
         try:
-            downstream.upgrade(answer, self._lines, self._heads.via, tunnel, upstream.first)
+            downstream.upgrade(answer, self._added(), self._heads.via, tunnel, upstream.first)
         finally:
             self._reason = tunnel.reason
             self._size += tunnel.bytes_up

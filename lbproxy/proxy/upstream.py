@@ -36,7 +36,7 @@ class Upstream:
         self.served = 0
         """Requests so far. If it dies before the first byte of a later answer, it was probably closed as idle."""
         self.mark = 0
-        """`stream.wired` when the present request began."""
+        """`stream.wired` when the present request began; `send` notes it."""
         self.since = 0.0
         """When it became idle."""
         self.first = b""
