@@ -17,8 +17,6 @@ cdef int _BEGUN, _REQUEST, _ANSWERED, _OVER
 
 
 cdef class ClientConnection(H1Downstream):
-    cdef public str _about
-    cdef public RequestHead _about_head
     cdef public long _empty_lines
     cdef public LastFields _fields
     cdef public double _idle_since

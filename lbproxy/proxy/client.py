@@ -26,8 +26,7 @@ from lbproxy.proxy.moves import IMPOSSIBLE, ROW, impossible
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.service import Service
-from lbproxy.proxy.tunnel import Tunnel
-from lbproxy.streams import HEAD_READ, NEVER, Strand, Stream
+from lbproxy.streams import HEAD_READ, NEVER, Stream
 
 IDLE_IN_GREENLET = 1.0
 MAX_EMPTY_LINES = 64
@@ -50,8 +49,6 @@ class ClientConnection(H1Downstream):
     """One connection of a client: reads heads off its stream, which it owns, and serves one request after another."""
 
     __slots__ = (
-        "_about",
-        "_about_head",
         "_empty_lines",
         "_fields",
         "_idle_since",
@@ -74,30 +71,13 @@ class ClientConnection(H1Downstream):
         """`redirect`: see Downstream; `tls_seconds`: what the handshake took; `count`: what counts it, and is
         this object's to release from here on.
         """
-        self.service = service
-        self.stream = stream
-        self.peer = peer
-        self.forwarder = forwarder
-        self.redirect = redirect
-        self.tls_seconds = tls_seconds
+        super().__init__(service, stream, peer, forwarder, redirect, tls_seconds)
         self.count = count
         self.state: int = _IDLE
         self._rest = self.rest = b""
-        self.body = None
-        self.answer_state = 0
-        self.keep = self.broken = self.unread = False
-        self.bytes_out = 0
+        self.keep = self.unread = False
         self._empty_lines = 0
         self._fields = LastFields()
-        self._about_head: RequestHead | None = None
-        self._about = ""
-        self.routed_head = None
-        self.destination = None
-        self.bound = None
-        self.open_tunnel: Tunnel | None = None
-        self.streaming = False
-        self.pipelined = False
-        self.strand: Strand | None = None
         self._idle_since = service.clock()
         self._idle_until = self._idle_since + service.config.timeouts.request_head  # a new client has something to say
         service.connections.add(self)
@@ -112,15 +92,9 @@ class ClientConnection(H1Downstream):
         """A connection with no greenlet yet: the first input starts one, silence ends it."""
         self.stream.deadline = self._idle_until
 
-    def about(self, head: RequestHead) -> str:
-        """Who asked for what, as the access log tells it (which must be on); made anew only when the request is another one."""
-        if head is not self._about_head:
-            access = self.service.access
-            assert access is not None
-            self._about_head = head
-            protocol = "HTTP/1.1" if head.minor else "HTTP/1.0"
-            self._about = access.describe(self.forwarder.client(head), head.method, head.authority, head.target, protocol)
-        return self._about
+    def protocol(self, head: RequestHead) -> str:
+        """See Downstream."""
+        return "HTTP/1.1" if head.minor else "HTTP/1.0"
 
     def __repr__(self) -> str:
         return f"<ClientConnection of {self.peer}: {State(self.state).name}{' on' if self.strand is not None else ''}>"
@@ -263,9 +237,8 @@ class ClientConnection(H1Downstream):
         except TimedOut:
             if self._idle_until > self.service.clock():
                 stream.deadline = self._idle_until
-                self._about_head = self.routed_head = None
-                self._fields = LastFields()  # thousands of idle clients hold as little as can be
-                self.forwarder.forget()
+                self.forget()
+                self._fields = LastFields()
             else:
                 self._finish()
             return b""

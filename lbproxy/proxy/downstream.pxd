@@ -13,10 +13,14 @@ from lbproxy.streams cimport Stream
 
 cdef bytes _AFTER
 cdef int _ROW, _IMPOSSIBLE, _AWAITED
+cdef int _END, _BREAK
 
 
 cdef class Downstream(Sink):
+    cdef public str _about
+    cdef public RequestHead _about_head
     cdef public int answer_state
+    cdef public bint broken
     cdef public RequestBody body
     cdef public long long bytes_out
     cdef public dict bound
@@ -43,3 +47,5 @@ cdef class Downstream(Sink):
     cpdef break_off(self)
     cpdef say_nothing(self)
     cpdef str about(self, RequestHead head)
+    cpdef str protocol(self, RequestHead head)
+    cpdef forget(self)

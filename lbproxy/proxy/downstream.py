@@ -21,15 +21,19 @@ from lbproxy.streams import Strand, Stream
 
 NO_REDIRECT = -1
 _AFTER, _ROW, _IMPOSSIBLE, _AWAITED = answer_state.AFTER, ROW, IMPOSSIBLE, int(State.AWAITED)
+_END, _BREAK = int(Event.END), int(Event.BREAK)
 
 
 class Downstream(Sink):
     """What a request's exchange knows of the client that sent it, and how it answers."""
 
     __slots__ = (
+        "_about",
+        "_about_head",
         "answer_state",
         "body",
         "bound",
+        "broken",
         "bytes_out",
         "destination",
         "forwarder",
@@ -60,6 +64,8 @@ class Downstream(Sink):
     redirect: int
     """The port that redirect_to_https names; 0: the one that the client would find; NO_REDIRECT: requests are served."""
     tls_seconds: float
+    broken: bool
+    """It must be cut, so that the client sees that something is missing."""
     strand: Strand | None
     open_tunnel: Tunnel | None
     routed_head: RequestHead | None
@@ -70,6 +76,23 @@ class Downstream(Sink):
     """It is being given a response without an end of its own (http/endless.py): there is no use in waiting for that."""
     pipelined: bool
     """More came while a request was served, and was not read yet: as a rule the next one."""
+
+    def __init__(
+        self, service: Service, stream: Stream, peer: str, forwarder: Forwarder, redirect: int, tls_seconds: float
+    ) -> None:
+        """`peer`: the client's address; `redirect`: see there; `tls_seconds`: what the handshake took."""
+        self.service = service
+        self.stream = stream
+        self.peer = peer
+        self.forwarder = forwarder
+        self.redirect = redirect
+        self.tls_seconds = tls_seconds
+        self.answer_state = _AWAITED
+        self.body = self.bound = self.destination = self.open_tunnel = self.routed_head = self.strand = None
+        self.bytes_out = 0
+        self.broken = self.pipelined = self.streaming = False
+        self._about_head: RequestHead | None = None
+        self._about = ""
 
     @property
     def begun(self) -> bool:
@@ -130,6 +153,32 @@ class Downstream(Sink):
             self.routed_head = None  # the next request may go elsewhere
         return head
 
+    def carry(self, tunnel: Tunnel, head: bytes, early_up: bytes, early_down: bytes) -> None:
+        """What `upgrade` ends in: bytes both ways for as long as the tunnel lasts; see Tunnel.run."""
+        self.open_tunnel = tunnel
+        try:
+            tunnel.run(head, early_up, early_down)
+        finally:
+            self.open_tunnel = None
+            self.answering(_BREAK if tunnel.broken else _END)
+            self.broken = tunnel.broken
+            self.bytes_out += tunnel.bytes_down
+
     def about(self, head: RequestHead) -> str:
-        """Who asked for what, as the access log tells it."""
+        """Who asked for what, as the access log tells it (which must be on); made anew only when the request is another one."""
+        if head is not self._about_head:
+            access = self.service.access
+            assert access is not None
+            self._about_head = head
+            client, protocol = self.forwarder.client(head), self.protocol(head)
+            self._about = access.describe(client, head.method, head.authority, head.target, protocol)
+        return self._about
+
+    def protocol(self, head: RequestHead) -> str:
+        """What the request came in, for the access log."""
         raise NotImplementedError
+
+    def forget(self) -> None:
+        """It is idle: thousands of them hold as little as can be of what was said."""
+        self._about_head = self.routed_head = None
+        self.forwarder.forget()

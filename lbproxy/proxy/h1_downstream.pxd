@@ -20,7 +20,6 @@ cdef class H1Downstream(Downstream):
     cdef bint _special
     cdef long _stalls
     cdef bint _wordless
-    cdef public bint broken
     cdef public bint keep
     cdef public bytes rest
     cdef public bint unread

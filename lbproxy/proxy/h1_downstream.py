@@ -36,7 +36,7 @@ class H1Downstream(Downstream):
     """One connection's; `receive` begins each request."""
 
     __slots__ = (
-        "_closes", "_in_chunks", "_length", "_minor", "_special", "_stalls", "_wordless", "broken", "keep", "rest",
+        "_closes", "_in_chunks", "_length", "_minor", "_special", "_stalls", "_wordless", "keep", "rest",
         "unread",
     )  # fmt: skip
 
@@ -48,7 +48,6 @@ class H1Downstream(Downstream):
     rest: bytes
     """What arrived behind the request, and is read already."""
     keep: bool
-    broken: bool
     unread: bool
     _closes: bool
     """The answer is the last one on the connection."""
@@ -171,14 +170,7 @@ class H1Downstream(Downstream):
         """See Downstream."""
         self.answering(_BEGIN)
         head = response(answer, upgrade_lines(answer.block) + lines, via)
-        self.open_tunnel = tunnel
-        try:
-            tunnel.run(head, self.rest if self.body is None else self.body.rest, early)
-        finally:
-            self.open_tunnel = None
-            self.answering(_BREAK if tunnel.broken else _END)
-            self.broken = tunnel.broken
-            self.bytes_out += tunnel.bytes_down
+        self.carry(tunnel, head, self.rest if self.body is None else self.body.rest, early)
 
     # ---------------------------------------------------------------- answers of our own
 

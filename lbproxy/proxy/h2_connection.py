@@ -31,7 +31,6 @@ from lbproxy.http.h2.vocabulary import Code, Failure, Fields
 from lbproxy.http.h2.windows import Windows, may_write
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.client import ConnectionCount
-from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.h2_downstream import H2Downstream
 from lbproxy.proxy.h2_stream import H2Stream
@@ -51,7 +50,7 @@ class H2Connection(Downstream):
     """One HTTP/2 connection of a client: owner of its stream, and the engine's receiver."""
 
     __slots__ = (
-        "_about", "_about_head", "_draining", "_ending", "_floods", "_fresh", "_idle_since", "_idle_until", "_key",
+        "_draining", "_ending", "_floods", "_fresh", "_idle_since", "_idle_until", "_key",
         "_last",
         "_lost", "_now", "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_resets", "_turning",
         "_waiting_for_room", "_wakes", "_windows", "_writing", "count", "engine", "request_fields", "response_fields",
@@ -73,19 +72,7 @@ class H2Connection(Downstream):
     ) -> None:
         """`key`: makes a Sec-WebSocket-Key; `on_flood`: told of the peer, and why its connection was ended; the others: see
         ClientConnection."""
-        self.service = service
-        self.stream = stream
-        self.peer = peer
-        self.forwarder = forwarder
-        self.redirect = redirect
-        self.tls_seconds = tls_seconds
-        self.bound = None
-        self.open_tunnel = None
-        self.streaming = False
-        self.pipelined = False
-        self.strand = None
-        self.routed_head: RequestHead | None = None
-        self.destination: Destination | None = None
+        super().__init__(service, stream, peer, forwarder, redirect, tls_seconds)
         limits = service.config.limits
         self.engine = Engine(self, server=True, bounds=bounds)
         self.response_fields = response_fields
@@ -102,8 +89,6 @@ class H2Connection(Downstream):
         self._resets: set[int] = set()
         """Streams whose request goes on behind its answer, for nobody."""
         self._waiting_for_room: dict[int, H2Stream] = {}
-        self._about_head: RequestHead | None = None
-        self._about = ""
         self._last = 0
         self._now = service.clock()
         self._idle_since = self._now
@@ -264,9 +249,8 @@ class H2Connection(Downstream):
             return True
         if self._idle_until > self.service.clock():
             self.stream.deadline = self._idle_until
-            self._about_head = self.routed_head = None
+            self.forget()
             self.request_fields.forget()
-            self.forwarder.forget()
         else:
             self._refused_more = True
             self.engine.refuse_more()
@@ -356,14 +340,9 @@ class H2Connection(Downstream):
 
     # ---------------------------------------------------------------- for requests and their streams
 
-    def about(self, head: RequestHead) -> str:
+    def protocol(self, head: RequestHead) -> str:
         """See Downstream."""
-        if head is not self._about_head:
-            access = self.service.access
-            assert access is not None
-            self._about_head = head
-            self._about = access.describe(self.forwarder.client(head), head.method, head.authority, head.target, "HTTP/2")
-        return self._about
+        return "HTTP/2"
 
     def websocket_key(self) -> bytes:
         """See Bearer."""

@@ -18,7 +18,7 @@ from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
 from lbproxy.http.taken_in import CONTINUE
 from lbproxy.observe.access import Timing
 from lbproxy.proxy import bound
-from lbproxy.proxy.answer_state import Event, State
+from lbproxy.proxy.answer_state import Event
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.exchange import Exchange
@@ -27,7 +27,7 @@ from lbproxy.proxy.replies import OwnAnswer, refusal
 from lbproxy.proxy.request_body import BodySource, Interrupt, RequestBody
 from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.tunnel import Tunnel
-from lbproxy.streams import BODY_READ, SWIFT_READ, Stream
+from lbproxy.streams import BODY_READ, SWIFT_READ
 
 _INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK = map(int, Event)  # Python 3.11 looks an Enum's members up through a hook
 
@@ -80,34 +80,20 @@ class H2Body(BodySource):
 class H2Downstream(Downstream):
     """Made by the connection; `run` once."""
 
-    __slots__ = ("_bearer", "_came", "_fields", "_head", "_over", "_stalls", "broken", "h2")
+    __slots__ = ("_bearer", "_came", "_fields", "_head", "_over", "_stalls", "h2")
 
     def __init__(self, bearer: Bearer, client: Downstream, number: int, fields: Fields, ended: bool, came: float) -> None:
         """`client`: whom it is of, for what all requests of the connection have in common; `came`: when it did."""
+        self.h2 = H2Stream(bearer, number, ended)
+        super().__init__(client.service, self.h2, client.peer, client.forwarder, client.redirect, client.tls_seconds)
         self._bearer = bearer
         self._fields = fields
         self._came = came
         self._head: RequestHead | None = None
         self._over = False
         self._stalls = 0
-        self.broken = False
-        self.h2 = H2Stream(bearer, number, ended)
-        self.answer_state = int(State.AWAITED)
-        self.body = None
-        self.bytes_out = 0
-        self.service = client.service
-        self.stream: Stream = self.h2
-        self.peer = client.peer
-        self.forwarder = client.forwarder
-        self.redirect = client.redirect
-        self.tls_seconds = client.tls_seconds
         self.routed_head = bearer.routed_head
         self.destination = bearer.destination
-        self.bound = None
-        self.open_tunnel = None
-        self.streaming = False
-        self.pipelined = False
-        self.strand = None
 
     def __repr__(self) -> str:
         return f"<H2Downstream {self.h2!r} {'running' if self.strand is not None else 'waiting'}>"
@@ -284,14 +270,7 @@ class H2Downstream(Downstream):
         fields += (field for field in taken_apart(response(answer, lines, via))[1:] if field[0] != b"sec-websocket-accept")
         self._respond(tuple(fields), False)
         self._bearer.flush()
-        self.open_tunnel = tunnel
-        try:
-            tunnel.run(b"", b"", early)
-        finally:
-            self.open_tunnel = None
-            self.answering(_BREAK if tunnel.broken else _END)
-            self.broken = tunnel.broken
-            self.bytes_out += tunnel.bytes_down
+        self.carry(tunnel, b"", b"", early)
 
     # ---------------------------------------------------------------- answers of our own, and the end
 

@@ -33,10 +33,8 @@ class Relayed:
         self.source = FakeStream(self.world, "source")
         self.sink = FakeStream(self.world, "sink", room)
         self.upstream = H1Upstream(self.source, self.world.pool.backends[0], self.world.service.idle, self.world.clock)
-        self.client = H1Downstream()
-        self.client.service, self.client.stream = self.world.service, self.sink
-        self.client.pipelined, self.client.redirect = False, NO_REDIRECT
-        self.client.forwarder = Forwarder("192.0.2.9", "https", 443, ())
+        forwarder = Forwarder("192.0.2.9", "https", 443, ())
+        self.client = H1Downstream(self.world.service, self.sink, "192.0.2.9", forwarder, NO_REDIRECT, 0.0)
         self.client.receive(parse_request(get(minor=minor), 8192, 100), b"")
         self.head = f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode()
         self.source._inbox.append(self.head + first)
