@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lbproxy.errors import ConnectionLost, RequestError, StreamError, TimedOut
+from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.h2.engine import Bounds, Engine
 from lbproxy.http.h2.floods import SMALL_WINDOW, Floods
@@ -431,9 +431,11 @@ class H2Connection(Downstream):
             self._end("stalled")
         except StreamError:
             self._end("abort")
-        except Exception as error:
+        except BaseException as error:
+            self._end("abort")  # a frame may be torn
+            if not isinstance(error, Exception) or isinstance(error, (ClientGone, RequestError)):
+                raise  # thrown at the request in whose strand this is (`flush`): it has to hear of it
             self.service.on_fault(error)
-            self._end("abort")
         finally:
             self._writing = False
         if engine.failure is not None or engine.over:

@@ -64,6 +64,14 @@ STEPS = st.one_of(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=20), st.booleans())
 @example(steps=[("room", 0), ("drain", False), ("wait", 3.0)], whole=False)  # idle for too long behind a goodbye that nobody takes
+@example(  # the last request, which writes for all, is told that the client is gone
+    steps=[
+        ("say", wire.headers(1, wire.GET, False) * 2 + wire.headers(3, wire.GET, False)),
+        ("room", 0),
+        ("answer", (1, ok(b"hello"))),
+    ],
+    whole=True,
+)
 def test_anything(steps: list[tuple[str, object]], whole: bool) -> None:
     """As the title says. `whole`: the client goes away at the end; else it is only silent."""
     world = World(backends=2, timeouts=model.Timeouts(write_stall=5.0))
