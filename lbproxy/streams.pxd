@@ -15,6 +15,7 @@ cdef class Stream:
     cpdef await_room(self)
     cpdef write_last(self, data)
     cpdef give_way(self)
+    cpdef bint has_turn(self, waiting) except -1
     cpdef bint read_early(self) except -1
     cpdef bint unseen(self, long long since) except -1
     cpdef end_output(self)

@@ -38,6 +38,13 @@ class StreamOwner(Protocol):
         """`deadline` passed and nobody waits."""
 
 
+class PutOff(Protocol):
+    """Whoever may bring much waits for a turn of the loop that has time for it (net/work_budget.py)."""
+
+    def go_on(self) -> None:
+        """From the event loop: its turn has come."""
+
+
 class Stream:
     """A byte stream to a client or a backend, TLS or not.
 
@@ -80,6 +87,11 @@ class Stream:
 
     def give_way(self) -> None:
         """From whoever would read next: go on when it is this stream's turn, which may be at once. Raises as `read` does."""
+        raise NotImplementedError
+
+    def has_turn(self, waiting: PutOff) -> bool:
+        """From the event loop: whether more may be done for this stream's client in this turn. False: `waiting` is told in one of
+        the next."""
         raise NotImplementedError
 
     def read_early(self) -> bool:

@@ -42,6 +42,7 @@ cdef class TcpStream(Stream):
     cpdef go_on(self)
     cdef _measure(self, reader)
     cpdef give_way(self)
+    cpdef bint has_turn(self, waiting) except -1
     cpdef _pause(self)
     cpdef _resume(self)
     cpdef _wait_input(self)

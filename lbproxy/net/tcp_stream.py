@@ -35,7 +35,7 @@ from lbproxy.net.lingering import Linger
 from lbproxy.net.tcp_info import acknowledged, unacknowledged
 from lbproxy.net.wire import LEAST, monotonic, receive, reset, send, unsent
 from lbproxy.net.work_budget import BULK
-from lbproxy.streams import NEVER, Buffer, Stream
+from lbproxy.streams import NEVER, Buffer, PutOff, Stream
 
 # Hub.switch looks for a hook on the greenlet that leaves; ours have none, and the search costs as much as the switch.
 _switch_to = greenlet.switch
@@ -209,6 +209,13 @@ class TcpStream(Stream):
             _switch_to(self._hub)
         finally:
             self._reader = None
+
+    def has_turn(self, waiting: PutOff) -> bool:
+        """See Stream."""
+        if self._budget.admits():
+            return True
+        self._budget.put_off(waiting)
+        return False
 
     def _pause(self) -> None:
         """Nobody takes the input: stop the level-triggered watcher from firing for ever."""

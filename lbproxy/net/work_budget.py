@@ -24,9 +24,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from itertools import repeat
-from typing import Any, Protocol
+from typing import Any
 
 from lbproxy.net.wire import monotonic
+from lbproxy.streams import PutOff
 
 A_TURN = 0.001
 """Seconds of a turn for all who bring much, together. One of them may exceed it by what it does at a time: a read of 64 KiB at
@@ -56,13 +57,6 @@ def costly_here(clock: Callable[[], float] = monotonic) -> float:
         took = clock() - begun
         best = took if attempt == 0 or took < best else best
     return max(COSTLY, _YARDS * best)
-
-
-class PutOff(Protocol):
-    """What the queue needs of a stream."""
-
-    def go_on(self) -> None:
-        """It is the stream's turn."""
 
 
 class WorkBudget:

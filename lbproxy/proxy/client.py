@@ -225,6 +225,8 @@ class ClientConnection(H1Downstream):
         # Draining began after the response's head, which promised to go on: the next request may be on its way.
         patience = service.idle_grace if service.draining else service.keepalive
         self._idle_until = exchange.ended + patience
+        if self._rest or self.pipelined:
+            self.stream.give_way()  # its next request is here already: who comes with one at a time goes first
         return True
 
     def _first_bytes(self) -> bytes:

@@ -186,8 +186,6 @@ class H1Downstream(Downstream):
         self._write_last(laid_out(answer, close=self._closes, body=not self._wordless, extra=extra))
         self.finished()
         self.unread = unread and answer.status != 408
-        if self.keep and self.rest:
-            self.stream.give_way()  # no backend was waited for: a pipeline of such requests would keep the loop to itself
 
     # ---------------------------------------------------------------- the end
 

@@ -19,6 +19,7 @@ reader can be thrown out first.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut
@@ -40,9 +41,6 @@ from lbproxy.streams import BODY_READ, NEVER, Stream
 IDLE_IN_GREENLET = 1.0
 OUTPUT = 64 * 1024
 """Bytes that are taken out of the engine at once: what an urgent stream has to wait for."""
-AT_A_TURN = 16
-"""Requests that begin before others have their turn."""
-
 class _Over(BaseException):
     """The reader is needed no more. Not an Exception, so that nothing on its way takes it for a failure."""
 
@@ -52,7 +50,7 @@ class H2Connection(Downstream):
     __slots__ = (
         "_draining", "_ending", "_floods", "_fresh", "_idle_since", "_idle_until", "_key",
         "_last",
-        "_lost", "_now", "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_resets", "_turning",
+        "_lost", "_now", "_on_flood", "_planned", "_put_off", "_read", "_refused_more", "_requests", "_resets", "_turning",
         "_waiting_for_room", "_wakes", "_windows", "_writing", "count", "engine", "request_fields", "response_fields",
     )  # fmt: skip
 
@@ -83,7 +81,7 @@ class H2Connection(Downstream):
         self._floods = Floods()
         self._windows = Windows()
         self._requests: dict[int, H2Downstream] = {}
-        self._fresh: list[H2Downstream] = []
+        self._fresh: deque[H2Downstream] = deque()
         self._wakes: list[H2Stream] = []
         self._lost: list[H2Downstream] = []
         self._resets: set[int] = set()
@@ -94,7 +92,7 @@ class H2Connection(Downstream):
         self._idle_since = self._now
         self._idle_until = self._now + service.config.timeouts.request_head
         self._draining = self._refused_more = False
-        self._planned = self._turning = self._writing = False
+        self._planned = self._put_off = self._turning = self._writing = False
         self._ending = ""
         self._read = b""
         service.connections.add(self)
@@ -171,14 +169,26 @@ class H2Connection(Downstream):
         wakes, self._wakes = self._wakes, []
         for stream in wakes:
             stream.wake_reader()
-        begin, self._fresh = self._fresh[:AT_A_TURN], self._fresh[AT_A_TURN:]
-        if self._fresh:
-            self._turn_soon()
-        for request in begin:
+        if not self._put_off:
+            self._begin_some()
+
+    def _begin_some(self) -> None:
+        """One request, as others with a connection for each have it; those behind it while the turn's budget lasts."""
+        fresh = self._fresh
+        for behind in range(len(fresh)):
+            if behind and not self.stream.has_turn(self):
+                self._put_off = True
+                return
+            request = fresh.popleft()
             if request.h2.lost or self._ending:
                 self.served(request)
             else:
                 self.service.strands.start(request.run)
+
+    def go_on(self) -> None:
+        """See PutOff."""
+        self._put_off = False
+        self._begin_some()
 
     def _turn_soon(self) -> None:
         if not self._turning:

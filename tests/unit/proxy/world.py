@@ -32,7 +32,7 @@ from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.remembered import Budget
-from lbproxy.streams import NEVER, Buffer, Strand, Stream
+from lbproxy.streams import NEVER, Buffer, PutOff, Strand, Stream
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from lbproxy.worker.wiring.destinations import make_destinations
 from lbproxy.worker.wiring.filtering import make_filters
@@ -72,6 +72,10 @@ class FakeStream(Stream):
         """Finished, and not yet closed in the background."""
         self.broken: Exception | None = None
         """Raised at writes."""
+        self.turns: int | None = None
+        """How much may still be done in this turn; None: the budget is not spent."""
+        self.waiting: list[PutOff] = []
+        """Who was put off."""
         self._inbox: deque[bytes | Exception] = deque()
         self._reader: greenlet | None = None
         self._writer: greenlet | None = None
@@ -160,6 +164,15 @@ class FakeStream(Stream):
 
     def give_way(self) -> None:
         self.world.sleep(0.0)
+
+    def has_turn(self, waiting: PutOff) -> bool:
+        if self.turns is None:
+            return True
+        if self.turns:
+            self.turns -= 1
+            return True
+        self.waiting.append(waiting)
+        return False
 
     def read_early(self) -> bool:
         while self._inbox and len(self._early) < 16384:
