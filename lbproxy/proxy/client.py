@@ -158,7 +158,7 @@ class ClientConnection(H1Downstream):
         try:
             while self._next_request():
                 pass
-        except (StreamError, ClientGone):
+        except (StreamError, ClientGone, RequestError):
             self._drop()
         except Exception as error:
             self.service.on_fault(error)
@@ -212,11 +212,7 @@ class ClientConnection(H1Downstream):
         self.body = None
         self.tls_seconds = 0.0
         if not self.keep:
-            if self.broken:
-                self.stream.abort()
-                self._forget()
-            else:
-                self._finish(busy=self.unread)
+            self._close()
             return False
         self._rest = self.rest
         self.rest = b""
@@ -321,6 +317,14 @@ class ClientConnection(H1Downstream):
         return False
 
     # ---------------------------------------------------------------- ends
+
+    def _close(self) -> None:
+        """Behind an exchange that is the last."""
+        if self.broken:
+            self.stream.abort()
+            self._forget()
+        else:
+            self._finish(busy=self.unread)
 
     def _finish(self, busy: bool = False) -> None:
         self.stream.finish(busy)

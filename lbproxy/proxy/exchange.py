@@ -46,7 +46,8 @@ class Exchange(Tries):
         self._over = False
 
     def run(self) -> None:
-        """Carry the request out to the end and log it. Raises nothing but ClientGone and the client stream's StreamError."""
+        """Carry the request out to the end and log it. Raises nothing but ClientGone, the client stream's StreamError, and
+        RequestError when it is cut while its client takes an answer of ours."""
         downstream = self.downstream
         try:
             if self.head.body != NO_BODY:

@@ -19,7 +19,6 @@ reader can be thrown out first.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut
@@ -33,6 +32,7 @@ from lbproxy.http.h2.windows import Windows, may_write
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.client import ConnectionCount
 from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.h2_beginnings import H2Beginnings
 from lbproxy.proxy.h2_downstream import H2Downstream
 from lbproxy.proxy.h2_stream import H2Stream
 from lbproxy.proxy.service import Service
@@ -48,9 +48,9 @@ class H2Connection(Downstream):
     """One HTTP/2 connection of a client: owner of its stream, and the engine's receiver."""
 
     __slots__ = (
-        "_draining", "_ending", "_floods", "_fresh", "_idle_since", "_idle_until", "_key",
+        "_beginnings", "_draining", "_ending", "_floods", "_idle_since", "_idle_until", "_key",
         "_last",
-        "_lost", "_now", "_on_flood", "_planned", "_put_off", "_read", "_refused_more", "_requests", "_resets", "_turning",
+        "_lost", "_now", "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_resets", "_turning",
         "_waiting_for_room", "_wakes", "_windows", "_writing", "count", "engine", "request_fields", "response_fields",
     )  # fmt: skip
 
@@ -81,7 +81,7 @@ class H2Connection(Downstream):
         self._floods = Floods()
         self._windows = Windows()
         self._requests: dict[int, H2Downstream] = {}
-        self._fresh: deque[H2Downstream] = deque()
+        self._beginnings = H2Beginnings(stream, service.strands, self.served)
         self._wakes: list[H2Stream] = []
         self._lost: list[H2Downstream] = []
         self._resets: set[int] = set()
@@ -92,7 +92,7 @@ class H2Connection(Downstream):
         self._idle_since = self._now
         self._idle_until = self._now + service.config.timeouts.request_head
         self._draining = self._refused_more = False
-        self._planned = self._put_off = self._turning = self._writing = False
+        self._planned = self._turning = self._writing = False
         self._ending = ""
         self._read = b""
         service.connections.add(self)
@@ -169,26 +169,7 @@ class H2Connection(Downstream):
         wakes, self._wakes = self._wakes, []
         for stream in wakes:
             stream.wake_reader()
-        if not self._put_off:
-            self._begin_some()
-
-    def _begin_some(self) -> None:
-        """One request, as others with a connection for each have it; those behind it while the turn's budget lasts."""
-        fresh = self._fresh
-        for behind in range(len(fresh)):
-            if behind and not self.stream.has_turn(self):
-                self._put_off = True
-                return
-            request = fresh.popleft()
-            if request.h2.lost or self._ending:
-                self.served(request)
-            else:
-                self.service.strands.start(request.run)
-
-    def go_on(self) -> None:
-        """See PutOff."""
-        self._put_off = False
-        self._begin_some()
+        self._beginnings.begin()
 
     def _turn_soon(self) -> None:
         if not self._turning:
@@ -245,7 +226,7 @@ class H2Connection(Downstream):
         self._judge()
         if self.service.draining and not self._draining:
             self.drain(self._now, self.service.idle_grace)
-        if self._fresh or self._wakes or self._lost:
+        if self._beginnings or self._wakes or self._lost:
             self._turn_soon()
         self._plan()
         return True
@@ -282,7 +263,7 @@ class H2Connection(Downstream):
         request = H2Downstream(self, self, stream, fields, ended, self._now)
         self.tls_seconds = 0.0
         self._requests[stream] = request
-        self._fresh.append(request)
+        self._beginnings.add(request)
 
     def on_data(self, stream: int, data: bytes, ended: bool) -> None:
         """See Receiver."""
@@ -404,7 +385,7 @@ class H2Connection(Downstream):
 
     def flush(self) -> None:
         """See Carrier."""
-        if len(self._requests) == 1 and not self._fresh and not self._writing and not self._ending:
+        if len(self._requests) == 1 and not self._beginnings and not self._writing and not self._ending:
             self._write_out()  # nobody else has anything to send along
         else:
             self._plan()
@@ -470,6 +451,7 @@ class H2Connection(Downstream):
         if self._ending:
             return
         self._ending = how
+        self._beginnings.over = True
         failure = self.engine.failure
         if failure is not None:
             self._on_flood(self.peer, failure)

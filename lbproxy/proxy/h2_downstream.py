@@ -127,7 +127,7 @@ class H2Downstream(Downstream):
         try:
             if not self.h2.lost:
                 self._serve()
-        except (StreamError, ClientGone):
+        except (StreamError, ClientGone, RequestError):
             self.h2.abort()
         except Exception as error:
             self.service.on_fault(error)

@@ -288,35 +288,6 @@ def test_the_client_leaves(gone: bytes | Exception, when: str) -> None:
     world.at_rest()
 
 
-def test_a_pipeline_of_requests_that_need_no_backend_lets_others_have_their_turn() -> None:
-    """Nothing is waited for on their way: four clients that flooded us with them made everybody else wait for 1.6 s."""
-    world = World()
-    client = world.connect(redirect=True)
-    client.feed(get() * 20)
-    assert client.take().count(b"HTTP/1.1 308 ") == 20
-    assert world.slept == [0.0] * 19
-    world.at_rest()
-
-
-@pytest.mark.parametrize("pieces", [1, 3])
-def test_a_pipelined_request_waits_for_its_turn_behind_those_of_others(pieces: int) -> None:
-    """A backend's answer was followed at once by the next long head that was here: fifty clients that pipeline were one turn of the
-    loop, and a newcomer waited for three of them. In one piece with the first request, or read while that was answered."""
-    world = World(1)
-    client = world.connect()
-    request = get("/", "Cookie: " + "a=b;" * 1000)
-    if pieces == 1:
-        client.feed(request * 3)
-    else:
-        for _ in range(3):
-            client.feed(request)
-    for turns in range(1, 4):
-        world.upstream.feed(ok())
-        assert world.slept == [0.0] * min(turns, 2)
-    assert client.take().count(b"HTTP/1.1 200 ") == 3
-    world.at_rest()
-
-
 def test_connection_close_is_honoured() -> None:
     world = World()
     client = world.connect()
@@ -415,6 +386,18 @@ def cut(world: World) -> None:
     for connection in list(world.service.connections):
         connection.cut()
     world.settle()
+
+
+def test_cut_while_a_client_takes_a_refusal() -> None:
+    """That is no fault of ours: the connection ends, and the access log has what it was refused for."""
+    world = World(backends=1)
+    world.refuse(0)
+    client = world.connect(room=10)
+    client.feed(get("/"))
+    cut(world)
+    assert client.end == "abort"
+    assert [status for status, _ in world.outcomes()] == [502]
+    world.at_rest()
 
 
 def test_what_is_cut_at_the_limit_is_told() -> None:

@@ -72,6 +72,9 @@ STEPS = st.one_of(
     ],
     whole=True,
 )
+@example(  # cut while its client takes the refusal that it was cut with
+    steps=[("room", 0), ("say", wire.headers(1)), ("drain", True), ("say", wire.ping()), ("drain", True)], whole=False
+)
 def test_anything(steps: list[tuple[str, object]], whole: bool) -> None:
     """As the title says. `whole`: the client goes away at the end; else it is only silent."""
     world = World(backends=2, timeouts=model.Timeouts(write_stall=5.0))

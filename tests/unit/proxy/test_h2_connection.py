@@ -48,45 +48,6 @@ def test_many_at_once_and_in_any_order() -> None:
     world.at_rest()
 
 
-def test_requests_behind_the_first_wait_for_a_turn_that_has_time() -> None:
-    """A hundred requests in one piece are not a hundred clients: others go first, and all are served in the end, in their order."""
-    world = World(backends=1)
-    client = H2Client(world)
-    client.stream.turns = 1
-    client.say(b"".join(headers(stream) for stream in (1, 3, 5, 7)))
-    assert len(world.upstreams) == 2
-    [waiting] = client.stream.waiting
-    client.say(headers(9))
-    assert len(world.upstreams) == 2, "who waits is not passed by"
-    client.stream.turns = 0
-    for served in (3, 4):
-        client.stream.waiting.clear()
-        waiting.go_on()
-        world.settle()
-        assert len(world.upstreams) == served
-    client.stream.turns = None
-    waiting.go_on()
-    world.settle()
-    for upstream, stream in zip(list(world.upstreams), (1, 3, 5, 7, 9), strict=True):
-        upstream.feed(ok(b"to %d" % stream))
-        assert body(client.heard(), stream) == b"to %d" % stream
-    world.at_rest()
-
-
-def test_who_goes_while_its_requests_wait_for_a_turn() -> None:
-    """They begin no more."""
-    world = World(backends=1)
-    client = H2Client(world)
-    client.stream.turns = 0
-    client.say(b"".join(headers(stream) for stream in (1, 3, 5)))
-    assert len(world.upstreams) == 1
-    client.stream.feed(EOF)
-    client.stream.waiting[0].go_on()
-    world.settle()
-    assert len(world.upstreams) == 1
-    world.at_rest()
-
-
 def test_answers_of_one_turn_leave_in_one_write() -> None:
     """What backends say at the same time costs one record and one system call."""
     world = World(backends=2)

@@ -1,0 +1,55 @@
+"""Requests of one HTTP/2 connection that have come and not begun: each turn of the loop begins as many as it has time for.
+
+One begins at once, as that of a client with a connection for each request would. Those behind it are work that one client brings
+all together, and take their turns with whatever else is much (net/work_budget.py).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from lbproxy.proxy.h2_downstream import H2Downstream
+from lbproxy.streams import Strands, Stream
+
+
+class H2Beginnings:
+    """The queue of one connection, in the order of coming."""
+
+    __slots__ = ("_put_off", "_served", "_strands", "_stream", "_waiting", "over")
+
+    def __init__(self, stream: Stream, strands: Strands, served: Callable[[H2Downstream], None]) -> None:
+        """`stream`: the connection's, which knows whose turn it is; `served`: told of requests that their client has given up
+        before they began."""
+        self._stream = stream
+        self._strands = strands
+        self._served = served
+        self._waiting: deque[H2Downstream] = deque()
+        self._put_off = False
+        self.over = False
+        """The connection has ended: none begins any more."""
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, request: H2Downstream) -> None:
+        """It begins when its turn comes; `begin` has to be called."""
+        self._waiting.append(request)
+
+    def begin(self) -> None:
+        """From the event loop. Who was put off already waits for `go_on`."""
+        if not self._put_off:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """See PutOff."""
+        self._put_off = False
+        for behind in range(len(self._waiting)):
+            if behind and not self._stream.has_turn(self):
+                self._put_off = True
+                return
+            request = self._waiting.popleft()
+            if self.over or request.h2.lost:
+                self._served(request)
+            else:
+                self._strands.start(request.run)
