@@ -33,8 +33,8 @@ Around it::
     config/   TOML -> typed values; each key is declared once, in config/model
     tls/      contexts, SNI, key-file checks
     health/   rise and fall
-    names/    backends' DNS names to addresses: control asks (control/names.py), the master gives new ones their slots
-              (master/names.py), workers follow without a reload (worker/wiring/relocation.py)
+    names/    backends' DNS names to addresses: control asks (control/name_watch.py), the master gives new ones their slots
+              (master/address_updates.py), workers follow without a reload (worker/wiring/relocation.py)
     sandbox/  walls around workers and control: what the kernel refuses them, whoever runs in them
     filter/   who may come in, and how often: networks, rates and counts per client over all processes
 

@@ -10,7 +10,7 @@ from lbproxy.balance.policy import Outcome
 
 _TO_REQUESTS = (PerSlot.REQUESTS - PerSlot.IN_FLIGHT) * SLOTS
 
-Told = Callable[[float, Outcome], None]
+OnOutcome = Callable[[float, Outcome], None]
 """policy.Ended of this backend."""
 
 
@@ -28,7 +28,7 @@ class Lease:
         self.slot = backend.slot
         self.failures = failures
         """The cell that counts failed tries at this backend."""
-        self.told: Told | None = None
+        self.told: OnOutcome | None = None
         """The pool's policy, where it wants to know what becomes of its picks."""
         self._cells = cells
         self._in_flight = in_flight

@@ -17,7 +17,7 @@ from gevent.hub import get_hub
 from gevent.pool import Group
 
 from lbproxy.control.metrics_port import MetricsPort
-from lbproxy.control.names import Names
+from lbproxy.control.name_watch import NameWatch
 from lbproxy.control.watch import Watch
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.ipc.handover import Handover
@@ -52,7 +52,7 @@ class Control:
         self._code = CLEAN
         self._link = MasterLink(handover.pipe, get_hub().loop, self)
         self._watch = Watch(handover, self._group, self._link.send)
-        self._names = Names(handover, self._group, self._link.send)
+        self._names = NameWatch(handover, self._group, self._link.send)
         self._metrics_port: MetricsPort | None = None
 
     def run(self) -> int:

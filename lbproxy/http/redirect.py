@@ -20,8 +20,8 @@ _IN_VALUE = re.compile(rb"[^A-Za-z0-9._~/-]")
 """A value's own signs, the percent sign among them, are not those of the query around it."""
 
 
-class Told(NamedTuple):
-    """What the placeholders of one request are."""
+class Values(NamedTuple):
+    """What stands in one request for the placeholders of a target."""
 
     scheme: bytes
     host: bytes
@@ -60,11 +60,11 @@ class RedirectTarget:
             self._pieces.append(_Piece(name, "?" in before and not whole_query, text.encode()))
             before += text
 
-    def render(self, told: Told) -> bytes:
+    def render(self, values: Values) -> bytes:
         """The value of Location: ASCII without blanks or control bytes, since a request's line has none."""
         out = [self._first.encode()]
         for piece in self._pieces:
-            said = self._said(piece.name, told)
+            said = self._said(piece.name, values)
             if piece.as_value:
                 said = _encoded(said, _IN_VALUE)
             elif piece.name == "path":
@@ -72,12 +72,12 @@ class RedirectTarget:
             elif piece.name == "query":
                 said = _encoded(said, _IN_QUERY)
             out += (said, piece.text)
-        if self._keeps_query and told.query:
-            out += (b"?", _encoded(told.query, _IN_QUERY))
+        if self._keeps_query and values.query:
+            out += (b"?", _encoded(values.query, _IN_QUERY))
         return b"".join(out) + self._fragment
 
-    def _said(self, name: str, told: Told) -> bytes:
+    def _said(self, name: str, values: Values) -> bytes:
         if name == "path":
-            path = told.path if told.path[:1] == b"/" else b"/"  # "*" is none
+            path = values.path if values.path[:1] == b"/" else b"/"  # "*" is none
             return path if self._prefix is None else self._prefix.forward(path)
-        return told.host if name == "host" else told.scheme if name == "scheme" else told.query
+        return values.host if name == "host" else values.scheme if name == "scheme" else values.query

@@ -26,12 +26,12 @@ from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildLoader
 from lbproxy.ipc.messages import Drain, SetLogLevel
 from lbproxy.master import rotation
+from lbproxy.master.address_updates import AddressUpdates
 from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.children import DRAIN_GRACE
 from lbproxy.master.fleet.fleet import ABANDON_AFTER, Fleet
-from lbproxy.master.names import Names
 from lbproxy.master.operator.control_socket import ControlSocket
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.preparation import Preparation
@@ -130,7 +130,7 @@ class Master:
         )
         self._pipes = ChildPipes(self._selector, legacy.running, self._shared, self._feed, lambda told: self._names.heard(told))
         self._operator = Operator(self._shared, self._fleet, self._resources, self._feed, self._set_level)
-        self._names = Names(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
+        self._names = AddressUpdates(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
         where = self._serving_resources.config.proxy.control
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self.signals = Signals()

@@ -1,4 +1,5 @@
-"""The first addresses of the configuration's names. From then on `control` asks (control/names.py), and names.py here acts on it.
+"""The first addresses of the configuration's names. From then on `control` asks (control/name_watch.py), and address_updates.py
+acts on what it learns.
 
 A name that nobody knows keeps lbproxy from starting, and a reload from being carried out: that is how spelling mistakes are found.
 Where `on_unknown_name = "start"` it is a backend that is down until somebody knows it. A name that is in use already keeps its

@@ -143,7 +143,7 @@ class Downstream(Sink):
             service.note_unread(self.peer, unread)
             known = False  # the same again is to be told again
         if router.has_rules:
-            self.destination, head = router.follow(head)
+            self.destination, head = router.match_as_forwarded(head)
         else:
             self.destination = router.match(head)
             self.routed_head = head if known else None

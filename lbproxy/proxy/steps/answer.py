@@ -11,7 +11,7 @@ from http import HTTPStatus
 from lbproxy.config.model import Respond, Route
 from lbproxy.config.route_values import BODILESS
 from lbproxy.http.prefix import Prefix
-from lbproxy.http.redirect import RedirectTarget, Told
+from lbproxy.http.redirect import RedirectTarget, Values
 from lbproxy.proxy.replies import OwnAnswer
 from lbproxy.proxy.steps.step import Answered, Course, Journey, Step
 
@@ -43,13 +43,13 @@ class RedirectAnswer(Step):
     def begin(self, journey: Journey) -> Course | None:
         """See Step."""
         head, forwarder = journey.head, journey.downstream.forwarder
-        told = Told(
+        values = Values(
             scheme=b"https" if forwarder.secure(head) else b"http",
             host=head.host or forwarder.here().encode("ascii"),
             path=head.path,
             query=head.target.partition(b"?")[2],
         )
-        lines = b"\r\nLocation: " + self._target.render(told) + self._lines
+        lines = b"\r\nLocation: " + self._target.render(values) + self._lines
         raise Answered(OwnAnswer(self._status, lines, self._text), "redirect", ruled=True)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lbproxy.config import route_values as values
 from lbproxy.config.units import Refused
-from lbproxy.http.redirect import RedirectTarget, Told
+from lbproxy.http.redirect import RedirectTarget, Values
 
 
 def refused(parse: Callable[[object], object], value: object) -> Refused:
@@ -107,7 +107,7 @@ TARGETS = [
 def test_what_is_accepted_lets_nobody_choose_the_host(target: str, said: str) -> None:
     """But for the Host of the request itself."""
     assert values.redirect(target) == target
-    told = Told(b"https", b"asked.example", b"/" + said.encode(), said.encode())
-    plain = Told(b"https", b"asked.example", b"/", b"")
+    told = Values(b"https", b"asked.example", b"/" + said.encode(), said.encode())
+    plain = Values(b"https", b"asked.example", b"/", b"")
     location, usual = (urlsplit(RedirectTarget(target).render(each).decode()) for each in (told, plain))
     assert (location.scheme, location.netloc) == (usual.scheme, usual.netloc)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from lbproxy.config.model import PathRules
 from lbproxy.config.vocabulary import PLACEHOLDERS
 from lbproxy.http.prefix import Prefix
-from lbproxy.http.redirect import RedirectTarget, Told
+from lbproxy.http.redirect import RedirectTarget, Values
 
-ASKED = Told(b"https", b"www.example.com", b"/a/b%2Fc", b"x=1&y")
+ASKED = Values(b"https", b"www.example.com", b"/a/b%2Fc", b"x=1&y")
 
 
 @pytest.mark.parametrize(("to", "location"), [
@@ -50,8 +50,8 @@ def test_what_is_asked_of_the_server() -> None:
 def test_a_prefix_is_taken_off_first() -> None:
     """As it would be for a backend."""
     target = RedirectTarget("https://new.example{path}", Prefix(PathRules(strip="/old")))
-    assert target.render(Told(b"http", b"h", b"/old/x", b"")) == b"https://new.example/x"
-    assert target.render(Told(b"http", b"h", b"/old//evil.example", b"")) == b"https://new.example/evil.example"
+    assert target.render(Values(b"http", b"h", b"/old/x", b"")) == b"https://new.example/x"
+    assert target.render(Values(b"http", b"h", b"/old//evil.example", b"")) == b"https://new.example/evil.example"
 
 
 VISIBLE = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="?#"), max_size=12).map(str.encode)
@@ -64,7 +64,7 @@ VISIBLE = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_cha
 )
 def test_nobody_chooses_where(to: str, path: bytes, query: bytes) -> None:
     """Whatever path and query say, the host is the one that is written, and a value is one value."""
-    asked = Told(b"https", b"h", b"/" + path, query)
+    asked = Values(b"https", b"h", b"/" + path, query)
     location = RedirectTarget(to).render(asked).decode()
     found = urlsplit(location)
     assert found.netloc == ("new.example" if to.startswith("https") else "")
@@ -77,4 +77,4 @@ def test_nobody_chooses_where(to: str, path: bytes, query: bytes) -> None:
 
 def test_every_placeholder_is_filled_in() -> None:
     """Those that the configuration offers."""
-    assert set(PLACEHOLDERS) == set(Told._fields)
+    assert set(PLACEHOLDERS) == set(Values._fields)

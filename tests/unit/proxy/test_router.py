@@ -99,7 +99,7 @@ def follow(routes: list[Route], target: bytes) -> tuple[int | None, bytes, bytes
     """(the route's destination, the path that was matched last, the target that is forwarded)"""
     careful = Router([(route, destination) for destination, route in enumerate(routes)])
     assert careful.has_rules
-    destination, head = careful.follow(request(line=b"GET " + target + b" HTTP/1.1"))
+    destination, head = careful.match_as_forwarded(request(line=b"GET " + target + b" HTTP/1.1"))
     return destination, head.path, head.target
 
 
@@ -189,7 +189,7 @@ def test_encoded_backslashes_pass(rules: dict[str, Any], target: bytes, forwarde
     careful = Router([(Route("app", **rules), 0)])
     assert careful.backslash
     raw = b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n"
-    destination, head = careful.follow(parse_request(raw, 8192, 100, None, careful.backslash))
+    destination, head = careful.match_as_forwarded(parse_request(raw, 8192, 100, None, careful.backslash))
     assert (destination, head.target) == (0, forwarded)
 
 
@@ -200,7 +200,7 @@ def test_encoded_backslashes_are_refused_elsewhere() -> None:
     for target in (b"/a/%5C", b"/c%5C"):
         head = parse_request(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n", 8192, 100, None, True)
         with pytest.raises(RequestError) as caught:
-            careful.follow(head)
+            careful.match_as_forwarded(head)
         assert (caught.value.status, caught.value.reason) == (400, "target_escape")
 
 
@@ -221,7 +221,7 @@ def test_underscores_pass_where_a_route_wants_them() -> None:
     forwarder, last = Forwarder("192.0.2.9", "https", 443, ()), LastFields()
     for path, kept in [(b"/u", [b"1", b"2"]), (b"/", []), (b"/u", [b"1", b"2"]), (b"/", []), (b"/x", [])]:
         raw = b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n" + fields + b"\r\n"
-        _, head = careful.follow(parse_request(raw, 8192, 100, last))
+        _, head = careful.match_as_forwarded(parse_request(raw, 8192, 100, last))
         out = forwarder.request(head)
         block = out[: out.index(b"\r\nX-Real-IP")]
         assert [line.partition(b": ")[2] for line in block.split(b"\r\n")[2:] if b"_" in line.partition(b":")[0]] == kept
@@ -278,5 +278,5 @@ def test_underscores_meet_conditions_where_they_are_passed() -> None:
     """A backend that reads X_Role as X-Role finds it where the router did."""
     strict = Route("strict", match=Match(headers=(("X-Role", ("root",)),)))
     passing = Router([(strict, 0), (Route("app", underscores="pass"), 1)])
-    assert passing.follow(request(b"X_Role: root"))[0] == 0
+    assert passing.match_as_forwarded(request(b"X_Role: root"))[0] == 0
     assert Router([(strict, 0), (Route("app"), 1)]).match(request(b"X_Role: root")) == 1

@@ -14,7 +14,7 @@ from gevent.pool import Group
 from lbproxy.balance import endpoints
 from lbproxy.balance.endpoints import Endpoint
 from lbproxy.config import model
-from lbproxy.control.names import Names
+from lbproxy.control.name_watch import NameWatch
 from lbproxy.errors import Unresolved
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import Resolved
@@ -42,7 +42,7 @@ class Scene:
         self.asked: list[tuple[str, Sequence[model.Address], bool]] = []
         self.told: list[Resolved] = []
         self.group = Group()
-        self.names = Names(self.inheritance, self.group, self.told.append, self._lookup)
+        self.names = NameWatch(self.inheritance, self.group, self.told.append, self._lookup)
 
     def _lookup(self, name: str, resolvers: Sequence[model.Address]) -> Answer | Unresolved:
         self.asked.append((name, resolvers, threading.current_thread() is threading.main_thread()))
@@ -78,7 +78,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, object]
 
         warning = error = info
 
-    monkeypatch.setattr("lbproxy.control.names.get_logger", Logger)
+    monkeypatch.setattr("lbproxy.control.name_watch.get_logger", Logger)
     return said
 
 

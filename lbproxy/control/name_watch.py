@@ -30,7 +30,7 @@ from lbproxy.observe.log import get_logger
 Lookup = Callable[[str, Sequence[Address]], Answer | Unresolved]
 
 
-class Names:
+class NameWatch:
     """All of the configuration. Its greenlets are the group's."""
 
     def __init__(self, handover: Handover, group: Group, tell: Callable[[Resolved], None], lookup: Lookup = attempt) -> None:

@@ -10,7 +10,7 @@ from lbproxy.balance.slots import SlotTable
 from lbproxy.config.model import Address, Backend, Config, Pool
 from lbproxy.errors import FrameError
 from lbproxy.ipc.messages import Placed, Resolved
-from lbproxy.master.names import Names
+from lbproxy.master.address_updates import AddressUpdates
 from lbproxy.master.prepare import GenerationResources, MasterResources
 from tests.unit.balance.locks import Lock
 
@@ -47,7 +47,7 @@ class Desk:
         self.resources = {number: self._serving_resources(config) for number, config in enumerate(configs, start=1)}
         self.told: list[tuple[int, Placed]] = []
         self.forgotten: list[tuple[str, list[str]]] = []
-        self.names = Names(
+        self.names = AddressUpdates(
             self.shared,
             self.resources,
             lambda *told: self.told.append(told),
@@ -73,7 +73,7 @@ class Desk:
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch) -> Events:
     said = Events()
-    monkeypatch.setattr("lbproxy.master.names.log.get_logger", lambda: said)
+    monkeypatch.setattr("lbproxy.master.address_updates.log.get_logger", lambda: said)
     return said
 
 

@@ -48,7 +48,7 @@ class _Move(NamedTuple):
     removed: list[Backend]
 
 
-class Names:
+class AddressUpdates:
     """Acts on new addresses for all living generations of one master."""
 
     def __init__(
