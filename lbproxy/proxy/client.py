@@ -115,7 +115,8 @@ class ClientConnection(H1Downstream):
                 self.service.strands.start(self.serve)
         elif self.state == _EXCHANGE:
             if self.stream.read_early():
-                self.pipelined = self.pipelined or self.stream.has_early()
+                whole = self.body is None or self.body.done  # else it is more of the body, which nobody can take at the moment
+                self.pipelined = self.pipelined or (whole and self.stream.has_early())
             elif self.destination is None or not self.destination.answers or not self.stream.half_closed:
                 self.strand.throw(ClientGone("client closed"))
 
