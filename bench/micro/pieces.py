@@ -221,7 +221,7 @@ def relay_step() -> Piece:
     stream = Still(piece)
 
     def relay() -> int:
-        body = ResponseBody(stream, lambda: 0.0, 10 * len(piece), LENIENT)
+        body = ResponseBody(stream, lambda: 0.0, 10 * len(piece), LENIENT, 200)
         passed_on = 0
         while not body.over:
             stream.write(taken := body.piece(SWIFT_READ, 30.0))

@@ -17,10 +17,14 @@ from lbproxy.config.model import Network
 from lbproxy.http.grammar import HOP_BY_HOP, SAID_BY_PROXIES, line_finder
 from lbproxy.http.message import CHUNKED, FIELDS_KEPT, RequestHead, ResponseHead
 from lbproxy.http.tls_facts import TlsFacts
+from lbproxy.http.trailers import wanted
 from lbproxy.http.trusted import ClientFacts, among, client_facts, fields_said, plain_address
 from lbproxy.http.upgrade import asked, upgrade_lines
 
 VIA = b"\r\nVia: 1.1 lbproxy"  # RFC 9110 7.6.3; the name is fixed, so that a loop through two of us is seen
+
+TRAILERS_WANTED = b"\r\nTE: trailers\r\nConnection: TE"
+"""RFC 9110 10.1.4. Over HTTP/2 the first is said alone."""
 
 _FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-real-ip", b"forwarded")
 _REQUEST_DROPS = line_finder((*HOP_BY_HOP, *SAID_BY_PROXIES, b"proxy", b"expect", b"x-forwarded-*", b"x-real-ip", b"forwarded"))
@@ -185,6 +189,8 @@ class Forwarder:
                 block = without(block, head.nominated)
             if head.upgrade and asked(head):
                 block += upgrade_lines(head.block)
+            elif head.minor and head.lowered.find(b"\r\nte:") >= 0 and wanted(head.specials):
+                block += TRAILERS_WANTED
         if head.expect_continue:
             block += _EXPECT
         if head.body == CHUNKED:

@@ -20,7 +20,7 @@ cdef class ResponseHeads:
     cdef public object _budget
     cdef public object _edits
     cdef public dict _known
-    cdef public long _max_fields
+    cdef public long max_fields
     cdef readonly object tolerance
     cdef readonly bytes via
 

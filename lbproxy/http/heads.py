@@ -52,7 +52,7 @@ class KnownHead:
 class ResponseHeads:
     """The response heads that are remembered, of a worker or of one of its destinations that has rules of its own."""
 
-    __slots__ = ("_budget", "_edits", "_known", "_max_fields", "tolerance", "via")
+    __slots__ = ("_budget", "_edits", "_known", "max_fields", "tolerance", "via")
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class ResponseHeads:
     ) -> None:
         """`max_fields`: more in one head are refused; `edits`: what is done to each; `budget`: for what is remembered;
         None: its own; `tolerance`: of heads that are refused otherwise."""
-        self._max_fields = max_fields
+        self.max_fields = max_fields
         self._edits = edits
         self.tolerance = tolerance
         self.via = VIA if edits is None or edits.via else b""
@@ -89,7 +89,7 @@ class ResponseHeads:
         return known
 
     def _parse(self, raw: bytes, method: bytes) -> ResponseHead:
-        head = parse_response(raw, method, self._max_fields) if self.tolerance is None else self._lenient(raw, method)
+        head = parse_response(raw, method, self.max_fields) if self.tolerance is None else self._lenient(raw, method)
         return head if self._edits is None else self._edits.apply(head)
 
     def _lenient(self, raw: bytes, method: bytes) -> ResponseHead:
@@ -101,10 +101,10 @@ class ResponseHeads:
     def _mended(self, tolerance: Tolerance, raw: bytes, method: bytes) -> ResponseHead:
         if raw.endswith(END):
             try:
-                return parse_response(raw, method, self._max_fields)
+                return parse_response(raw, method, self.max_fields)
             except RefusedAnswer:
                 pass
-        return parse_response(tolerance.mended(raw), method, self._max_fields + 1)
+        return parse_response(tolerance.mended(raw), method, self.max_fields + 1)
 
 
 class HeadsLedBack(ResponseHeads):
@@ -120,6 +120,7 @@ class HeadsLedBack(ResponseHeads):
         self._prefix = prefix
         self.request = request
         self.tolerance = heads.tolerance
+        self.max_fields = heads.max_fields
         self.via = heads.via
 
     def read(self, raw: bytes, method: bytes) -> KnownHead:

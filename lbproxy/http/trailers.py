@@ -4,7 +4,14 @@ RFC 9110 6.5.1: a trailer must not say what is decided before the body: where th
 how the body is to be read. Somewhere a recipient merges trailers into the head, and one that "Host", "Content-Length" or
 "X-Forwarded-For" could be slipped into that way would be served past every rule about them. So the names that may not stand
 there are listed, and all that rules about a head list as well; what is left is the application's (`grpc-status`, digests,
-`server-timing`).
+`server-timing`). What such a field announces (`Trailer`) is of one hop, and is not passed on: it may name what does not arrive.
+
+Some recipients do not read trailers at all and take them for the next message (CVE-2025-53643, CVE-2025-58068). A line of the
+grammar is no request line to anybody strict; what looks like one all the same is not passed on either.
+
+Both versions of HTTP bring them as pairs, names in lower case. They are passed to whatever speaks HTTP/1.1 or 2, `TE: trailers` or
+not: RFC 9110 6.5.1 leaves it to their author what he says to whom, and everybody who reads chunks reads what is behind them
+(RFC 9112 7.1.2). HTTP/1.0, and a body of HTTP/1.1 that has a length, have no place for them.
 """
 
 from __future__ import annotations
@@ -12,9 +19,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from lbproxy.http.grammar import HOP_BY_HOP, SAID_BY_PROXIES
+from lbproxy.http.grammar import FIELD_BYTES, HOP_BY_HOP, SAID_BY_PROXIES, TCHAR
 
 Field = tuple[bytes, bytes]
+Trailers = tuple[Field, ...]
+"""In order; names in lower case. As a rule there are none."""
+
+NONE: Trailers = ()
 
 _NEVER = (
     # where the message ends, and whom it is for
@@ -53,8 +64,52 @@ _NEVER = (
     b"retry-after",
     b"vary",
     b"warning",
+    # what we or others on the way say ourselves
+    b"traceparent",
+    b"tracestate",
+    b"x-request-id",
 )
 _FORBIDDEN = re.compile(rb"(?:" + rb"|".join(re.escape(name).replace(rb"\*", rb".*") for name in sorted(_NEVER)) + rb")\Z")
+
+
+_NAME = re.compile(rb"[" + TCHAR.replace(b"A-Z", b"") + rb"]++\Z")
+_VALUE = re.compile(rb"(?:[" + FIELD_BYTES.replace(rb"\t ", rb"!") + rb"](?:[" + FIELD_BYTES + rb"]*+(?<![\t ]))?)?\Z")
+_LIKE_A_REQUEST_LINE = re.compile(rb"(?i)(?:.*[\t ])?https?/[0-9.]++\Z", re.DOTALL)
+
+
+def read(section: bytes) -> Trailers:
+    """What stands behind the last chunk, in the grammar of http/h1/chunks.py: lines, of which the last is empty."""
+    fields = []
+    for line in section.split(b"\n"):
+        name, colon, value = line.rstrip(b"\r").partition(b":")
+        if colon:
+            fields.append((name.lower(), value.strip(b" \t")))
+    return tuple(fields)
+
+
+def written(fields: Trailers) -> bytes:
+    """As lines of HTTP/1, each with its CRLF behind it. `fields`: sound ones."""
+    return b"".join([b"%b: %b\r\n" % (name, value) for name, value in fields])
+
+
+def size(fields: Trailers) -> int:
+    """Bytes of them as lines."""
+    return sum([len(name) + len(value) + 4 for name, value in fields])
+
+
+def sound(fields: Trailers) -> bool:
+    """Whether they keep to the grammar: what came over HTTP/2 may end in lines of HTTP/1, where CRLF in a value would be two."""
+    return all(_NAME.match(name) is not None and _VALUE.match(value) is not None for name, value in fields)
+
+
+def wanted(specials: Iterable[Field]) -> bool:
+    """Whether a request with these fields, in lower case, says that trailers of its answer are kept (RFC 9110 10.1.4). TE is of one
+    hop, and counts only where Connection says so; over HTTP/2 both are said with `te` alone."""
+    said: dict[bytes, list[bytes]] = {b"te": [], b"connection": []}
+    for name, value in specials:
+        if name in said:
+            said[name] += [member.strip(b" \t") for member in value.split(b",")]
+    return b"trailers" in said[b"te"] and b"te" in said[b"connection"]
 
 
 def passable(name: bytes) -> bool:
@@ -62,6 +117,6 @@ def passable(name: bytes) -> bool:
     return name[:1] != b":" and name.find(b"_") < 0 and _FORBIDDEN.match(name) is None
 
 
-def passed_on(fields: Iterable[Field]) -> tuple[Field, ...]:
+def passed_on(fields: Iterable[Field]) -> Trailers:
     """Those that may stand there, in order; names in lower case."""
-    return tuple(field for field in fields if passable(field[0]))
+    return tuple(field for field in fields if passable(field[0]) and _LIKE_A_REQUEST_LINE.match(field[1]) is None)

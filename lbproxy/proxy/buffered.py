@@ -13,6 +13,7 @@ from lbproxy.errors import ClientGone, ClientStalled, RequestError, ScratchError
 from lbproxy.http.endless import unbuffered
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import ResponseHead
+from lbproxy.http.trailers import NONE, Trailers
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.request_body import Interrupt
@@ -41,8 +42,8 @@ class Buffered(Sink):
     """Takes one answer whole before its client gets it."""
 
     __slots__ = (
-        "_begun", "_downstream", "_head", "_interrupt", "_last", "_over", "_parked", "_spool", "_strand", "_told", "_waits",
-        "_whole",
+        "_begun", "_downstream", "_head", "_interrupt", "_last", "_over", "_parked", "_spool", "_strand", "_told", "_trailers",
+        "_waits", "_whole",
     )  # fmt: skip
 
     def __init__(self, downstream: Downstream, spool: Spool, interrupt: Interrupt) -> None:
@@ -52,6 +53,7 @@ class Buffered(Sink):
         self._interrupt = interrupt
         self._head: tuple[ResponseHead, bytes, bytes] | None = None
         """The answer's head and what is added to it."""
+        self._trailers = NONE
         self._told = False
         """The client was given the head."""
         self._begun = False
@@ -98,9 +100,10 @@ class Buffered(Sink):
             self._spool.put(data)
             self._go_on()
 
-    def end(self, data: bytes) -> None:
+    def end(self, data: bytes, trailers: Trailers) -> None:
         """See Sink."""
         self._whole = True
+        self._trailers = trailers
         if data:
             self._spool.put(data)
         self._go_on()
@@ -196,7 +199,7 @@ class Buffered(Sink):
             self._downstream.begin(answer, out, lines, [piece])
             piece = b""
         if last:
-            self._downstream.end(piece)
+            self._downstream.end(piece, self._trailers)
         elif piece:
             self._downstream.piece(piece)
 

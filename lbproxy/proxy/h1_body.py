@@ -5,6 +5,7 @@ from __future__ import annotations
 from lbproxy.errors import RequestError
 from lbproxy.http.h1.chunks import ChunkDecoder, ChunkError
 from lbproxy.http.message import CHUNKED
+from lbproxy.http.trailers import NONE, read
 from lbproxy.proxy.request_body import BodySource
 from lbproxy.streams import Stream
 
@@ -20,6 +21,7 @@ class H1Body(BodySource):
         self._decoder = ChunkDecoder() if length == CHUNKED else None
         self.left = max(0, length)
         self.rest = b""
+        self.trailers = NONE
         self.done = False
 
     def take(self, raw: bytes) -> bytes:
@@ -37,6 +39,8 @@ class H1Body(BodySource):
             raise RequestError(400, "bad_chunk", str(error)) from error
         self.rest = decoder.rest
         self.done = decoder.done
+        if len(decoder.section) > 2 and decoder.done:
+            self.trailers = read(decoder.section)
         return payload
 
     def ended(self) -> None:

@@ -31,7 +31,7 @@ cdef class H1Downstream(Downstream):
     cpdef begin(self, ResponseHead answer, bytes out, bytes lines, list first)
     cpdef Py_ssize_t room(self) except -1
     cpdef piece(self, bytes data)
-    cpdef end(self, bytes data)
+    cpdef end(self, bytes data, tuple trailers)
     @cython.locals(body=RequestBody, minor=int)
     cdef bytes _laid_out(self, ResponseHead answer, bytes out, bytes lines)
     cdef bytes _coded(self, bytes payload)

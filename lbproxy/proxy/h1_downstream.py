@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from lbproxy.http.forwarding import response
 from lbproxy.http.grammar import END
-from lbproxy.http.h1.chunks import LAST_CHUNK, encode_chunk
+from lbproxy.http.h1.chunks import LAST_CHUNK, encode_chunk, last_chunk
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.taken_in import CONTINUE
+from lbproxy.http.trailers import Trailers, written
 from lbproxy.http.upgrade import upgrade_lines
 from lbproxy.proxy.answer_state import Event, State
 from lbproxy.proxy.downstream import Downstream
@@ -120,10 +121,12 @@ class H1Downstream(Downstream):
         self.answering(_PIECE)
         self._write(self._coded(data))
 
-    def end(self, data: bytes) -> None:
-        """See Sink."""
+    def end(self, data: bytes, trailers: Trailers) -> None:
+        """See Sink. A body that is not in chunks has no place for trailers."""
         self.answering(_END)
-        self._write(self._coded(data) + LAST_CHUNK if self._in_chunks else data)
+        if self._in_chunks:
+            data = self._coded(data) + (last_chunk(written(trailers)) if trailers else LAST_CHUNK)
+        self._write(data)
 
     def _laid_out(self, answer: ResponseHead, out: bytes, lines: bytes) -> bytes:
         """The head with what it has to say about the body and the connection."""

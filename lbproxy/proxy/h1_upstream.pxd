@@ -21,6 +21,7 @@ cdef class H1Upstream(Upstream):
 
     cpdef send(self, bytes head, bytes payload, bint chunked, bint last)
     cpdef more(self, bytes payload, bint last)
+    cpdef conclude(self, tuple trailers)
     cdef bytes _coded(self, bytes payload, bint last)
     @cython.locals(stream=Stream, last=KnownHead, known=KnownHead, data=bytes, answer=ResponseHead)
     cpdef KnownHead answer(self, ResponseHeads heads, bytes method)

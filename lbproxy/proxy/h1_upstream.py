@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lbproxy.balance.backend import Backend
-from lbproxy.http.h1.chunks import LAST_CHUNK, LENIENT, encode_chunk
+from lbproxy.http import trailers as behind
+from lbproxy.http.h1.chunks import LAST_CHUNK, LENIENT, encode_chunk, last_chunk
 from lbproxy.http.heads import KnownHead, ResponseHeads
 from lbproxy.http.message import ResponseHead
+from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.response_body import ResponseBody
 from lbproxy.proxy.response_head import next_head, read_piece
 from lbproxy.proxy.upstream import Upstream
@@ -46,6 +48,11 @@ class H1Upstream(Upstream):
     def more(self, payload: bytes, last: bool) -> None:
         """See Upstream."""
         self.stream.write(self._coded(payload, last))
+
+    def conclude(self, trailers: Trailers) -> None:
+        """See Upstream."""
+        if self._chunked:
+            self.stream.write(last_chunk(behind.written(trailers)))
 
     def _coded(self, payload: bytes, last: bool) -> bytes:
         if not self._chunked:
@@ -90,17 +97,18 @@ class H1Upstream(Upstream):
                 self._behind = data
             return
         moves = LENIENT if heads.tolerance is None else heads.tolerance.chunks
-        self._body = body = ResponseBody(self.stream, self._clock, answer.body, moves)
+        self._body = body = ResponseBody(self.stream, self._clock, answer.body, moves, heads.max_fields)
         self.first = body.begin(data)
-        self.over = body.over
+        self.over = body.over and not body.trailers
         self.surplus = body.surplus
 
     def piece(self, limit: int, silence: float) -> bytes:
         """See Upstream."""
         body = self._body
         assert body is not None
-        data = body.piece(limit, silence)
+        data = b"" if body.over else body.piece(limit, silence)  # over: it was with the head, trailers and all
         self.over = body.over
+        self.trailers = body.trailers
         self.surplus = body.surplus
         return data
 

@@ -48,10 +48,9 @@ class H2Connection(Downstream):
     """One HTTP/2 connection of a client: owner of its stream, and the engine's receiver."""
 
     __slots__ = (
-        "_beginnings", "_draining", "_ending", "_floods", "_idle_since", "_idle_until", "_key",
-        "_last",
-        "_lost", "_now", "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_resets", "_turning",
-        "_waiting_for_room", "_wakes", "_windows", "_writing", "count", "engine", "request_fields", "response_fields",
+        "_beginnings", "_draining", "_ending", "_floods", "_idle_since", "_idle_until", "_key", "_last", "_lost", "_now",
+        "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_resets", "_turning", "_waiting_for_room", "_wakes",
+        "_windows", "_writing", "count", "engine", "request_fields", "response_fields",
     )  # fmt: skip
 
     def __init__(
@@ -91,8 +90,7 @@ class H2Connection(Downstream):
         self._now = service.clock()
         self._idle_since = self._now
         self._idle_until = self._now + service.config.timeouts.request_head
-        self._draining = self._refused_more = False
-        self._planned = self._turning = self._writing = False
+        self._draining = self._refused_more = self._planned = self._turning = self._writing = False
         self._ending = ""
         self._read = b""
         service.connections.add(self)
@@ -278,6 +276,8 @@ class H2Connection(Downstream):
 
     def on_trailers(self, stream: int, fields: Fields) -> None:
         """See Receiver."""
+        if (request := self._requests.get(stream)) is not None:
+            request.h2.trailers = fields
         self.on_data(stream, b"", True)
 
     def on_reset(self, stream: int, code: int) -> None:

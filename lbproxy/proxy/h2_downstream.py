@@ -16,6 +16,7 @@ from lbproxy.http.h2.vocabulary import Code, Field, Fields
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
 from lbproxy.http.taken_in import CONTINUE
+from lbproxy.http.trailers import NONE, Trailers, size
 from lbproxy.observe.access import Timing
 from lbproxy.proxy import bound
 from lbproxy.proxy.answer_state import Event
@@ -62,15 +63,15 @@ class H2Body(BodySource):
         self.stream = self._h2 = stream
         self.left = max(0, head.body)
         self.rest = b""
+        self.trailers = NONE
         self.done = False
 
     def take(self, raw: bytes) -> bytes:
         """See BodySource."""
-        if self.left:
-            self.left -= len(raw)
-            self.done = self.left <= 0
-        else:
-            self.done = self._h2.exhausted
+        self.left = max(0, self.left - len(raw))
+        if self._h2.exhausted:  # not before, even if the length has come: trailers may follow
+            self.done = True
+            self.trailers = self._h2.trailers
         return raw
 
     def ended(self) -> None:
@@ -257,11 +258,15 @@ class H2Downstream(Downstream):
         else:
             self._bearer.flush()
 
-    def end(self, data: bytes) -> None:
+    def end(self, data: bytes, trailers: Trailers) -> None:
         """See Sink."""
         self.answering(_END)
         self.bytes_out += len(data)
-        self.h2.send(data, True)
+        if trailers:
+            self.bytes_out += size(trailers)
+            self.h2.conclude(data, trailers)
+        else:
+            self.h2.send(data, True)
 
     def upgrade(self, answer: ResponseHead, lines: bytes, via: bytes, tunnel: Tunnel, early: bytes) -> None:
         """See Downstream. RFC 8441 5.1: to whoever has asked by CONNECT the tunnel is open with 200."""

@@ -15,6 +15,7 @@ from typing import Protocol
 from lbproxy.errors import ConnectionLost, StreamError, TimedOut
 from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.vocabulary import Code
+from lbproxy.http.trailers import NONE, Trailers
 from lbproxy.proxy.service import Service
 from lbproxy.streams import NEVER, Alarm, Buffer, Strand, Stream
 
@@ -49,7 +50,10 @@ class H2Stream(Stream):
     """One HTTP/2 stream as an exchange sees it; made for each request, and known to the connection as long as the request is
     served."""
 
-    __slots__ = ("_alarm", "_came", "_carrier", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left", "number")
+    __slots__ = (
+        "_alarm", "_came", "_carrier", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left", "number",
+        "trailers",
+    )  # fmt: skip
 
     def __init__(self, carrier: Carrier, number: int, ended: bool) -> None:
         """`ended`: the request has no body."""
@@ -64,6 +68,8 @@ class H2Stream(Stream):
         self.number = number
         self.ended = ended
         """All of the request has come."""
+        self.trailers: Trailers = NONE
+        """When all of it has come: what came behind its body."""
         self.left = -1
         """Bytes of the body that are still to be read; -1 when nobody knows."""
         self._carrier = carrier
@@ -219,6 +225,15 @@ class H2Stream(Stream):
         self.check(self._lost is None)
         self._output_ended = self._output_ended or ended
         self.check(self._carrier.engine.send(self.number, data, ended))
+        self.wired += len(data)
+        self._carrier.flush()
+
+    def conclude(self, data: bytes, trailers: Trailers) -> None:
+        """The end of a body that has trailers. Raises ConnectionLost."""
+        self.check(self._lost is None)
+        self._output_ended = True
+        engine = self._carrier.engine
+        self.check((not data or engine.send(self.number, data, False)) and engine.trailers(self.number, trailers))
         self.wired += len(data)
         self._carrier.flush()
 

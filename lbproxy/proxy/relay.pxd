@@ -7,5 +7,5 @@ from lbproxy.proxy.sink cimport Sink
 from lbproxy.proxy.upstream cimport Upstream
 
 
-@cython.locals(limit=Py_ssize_t, piece=bytes, first=list)
+@cython.locals(limit=Py_ssize_t, piece=bytes, first=list, trailers=tuple)
 cpdef relay(Upstream upstream, Sink sink, ResponseHead answer, bytes out, bytes lines, double silence)

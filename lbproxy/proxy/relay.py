@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from lbproxy.http.message import ResponseHead
+from lbproxy.http.trailers import NONE, passed_on, sound
+from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.upstream import Upstream
 
@@ -25,4 +27,9 @@ def relay(upstream: Upstream, sink: Sink, answer: ResponseHead, out: bytes, line
         piece = upstream.piece(limit, silence)
         if not upstream.over:
             sink.piece(piece)
-    sink.end(piece)
+    trailers, upstream.trailers = upstream.trailers, NONE
+    if trailers:
+        if not sound(trailers):
+            raise SourceFailed("response_bad_trailers")
+        trailers = passed_on(trailers)
+    sink.end(piece, trailers)

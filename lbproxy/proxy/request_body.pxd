@@ -17,6 +17,7 @@ cdef class BodySource:
     cdef public long long left
     cdef public bytes rest
     cdef public Stream stream
+    cdef public tuple trailers
 
     cpdef bytes take(self, bytes raw)
 
@@ -24,6 +25,7 @@ cdef class BodySource:
 cdef class RequestBody:
     cdef public double _body_idle
     cdef public long long _came
+    cdef public bint _ends
     cdef public object _interrupt
     cdef public list _kept
     cdef public long long _kept_size
@@ -52,6 +54,7 @@ cdef class RequestBody:
     cdef public long long received
     cdef public bint replayable
     cdef public int sending
+    cdef public tuple trailers
 
     cpdef begin(self, Upstream upstream, bytes head)
     cpdef pause(self)

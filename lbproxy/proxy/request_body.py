@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lbproxy.config.model import Limits
 from lbproxy.errors import ClientGone, RequestError, ScratchError, StreamError, TimedOut
 from lbproxy.http.message import ResponseHead
+from lbproxy.http.trailers import NONE, Trailers, passed_on, size, sound
 from lbproxy.proxy import sending_state
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.moves import IMPOSSIBLE, ROW, impossible
@@ -57,7 +59,7 @@ class _Paused(Exception):
 class BodySource:
     """Where a body comes from: payload taken off what the client's stream brings."""
 
-    __slots__ = ("done", "left", "rest", "stream")
+    __slots__ = ("done", "left", "rest", "stream", "trailers")
 
     stream: Stream
     """To wait for, with its deadline; what is read of it is for `take`."""
@@ -65,6 +67,8 @@ class BodySource:
     """Bytes that are still to come, where their number was told; else 0."""
     rest: bytes
     """After `done`: the bytes behind the body, which belong to the next request."""
+    trailers: Trailers
+    """After `done`: what came behind the body."""
     done: bool
     """All of it was taken."""
 
@@ -81,37 +85,11 @@ class RequestBody:
     """The body of one request, taken from its source and passed on to the backend."""
 
     __slots__ = (
-        "_body_idle",
-        "_came",
-        "_interrupt",
-        "_kept",
-        "_kept_size",
-        "_limit",
-        "_next",
-        "_next_spooled",
-        "_pause",
-        "_payload",
-        "_pump",
-        "_repeatable",
-        "_response_head",
-        "_service",
-        "_source",
-        "_spool",
-        "_taking_in",
-        "_upstream",
-        "_waited",
-        "_waiter",
-        "_watches",
-        "_whole",
-        "awaits_client",
-        "chunked",
-        "done",
-        "goes_on",
-        "invited",
-        "received",
-        "replayable",
-        "sending",
-    )
+        "_body_idle", "_came", "_ends", "_interrupt", "_kept", "_kept_size", "_limit", "_next", "_next_spooled", "_pause",
+        "_payload", "_pump", "_repeatable", "_response_head", "_service", "_source", "_spool", "_taking_in", "_upstream",
+        "_waited", "_waiter", "_watches", "_whole", "awaits_client", "chunked", "done", "goes_on", "invited", "received",
+        "replayable", "sending", "trailers",
+    )  # fmt: skip
 
     def __init__(self, interrupt: Interrupt, service: Service, source: BodySource, chunked: bool, first: bytes) -> None:
         """`chunked`: no length was told; `first`: the bytes behind the head that are here already. Raises RequestError 400.
@@ -135,6 +113,10 @@ class RequestBody:
         self.received = 0
         self.done = False
         """All of it was received."""
+        self.trailers: Trailers = NONE
+        """Then: what is passed on of what came behind it."""
+        self._ends = False
+        """All of it was received, and nothing is passed on that came behind it."""
         self.sending: int = _HELD
         """What the present backend has of it; see sending_state.py."""
         self.goes_on = False
@@ -218,21 +200,25 @@ class RequestBody:
             self._taking_in = False
         self._whole = self.done
 
+    def drop_trailers(self) -> None:
+        """All of it is here, and the backend has no place for what came behind it."""
+        self.trailers, self._ends = NONE, self.done
+
     def begin(self, upstream: Upstream, head: bytes) -> None:
         """Send `head` and what is here of the body, then pump what is to come. Raises StreamError (the backend's)."""
         self._move(_TRY)
         self._payload = b""
         if self._spool is None:
             pieces, payload = len(self._kept), b"".join(self._kept)
-            last = self.done
+            last = self._ends
         else:
             pieces, payload = 0, self._spooled(0)
-            last = self.done and not self._kept and len(self._spool) <= 1
-        upstream.send(head, payload, self.chunked and not self._whole, last)
+            last = self._ends and not self._kept and len(self._spool) <= 1
+        upstream.send(head, payload, self.chunked and not (self._whole and self._ends), last)
         self._upstream = upstream  # not before: until then a start that an earlier try asked for must find nothing to do
         self._next = pieces
         self._next_spooled = 1
-        if self.done and self._next == len(self._kept) and (self._spool is None or len(self._spool) <= 1):
+        if self._ends and self._next == len(self._kept) and (self._spool is None or len(self._spool) <= 1):
             self._move(_GIVEN_ALL)
         else:
             self._move(_GIVEN_PART)
@@ -338,7 +324,7 @@ class RequestBody:
             if self._next < len(self._kept):
                 self._next += 1
                 try:
-                    upstream.more(self._kept[self._next - 1], self.done and self._next == len(self._kept))
+                    upstream.more(self._kept[self._next - 1], self._ends and self._next == len(self._kept))
                 except StreamError:
                     return  # the backend takes no more; what it answers, or that it does not, is the exchange's business
                 continue
@@ -348,7 +334,8 @@ class RequestBody:
                 self._kept.clear()
                 self._next = 0
             if self.done:
-                self._move(_WHOLE)
+                if not self.trailers or _concluded(upstream, self.trailers):
+                    self._move(_WHOLE)
                 return
             try:
                 self._take(self._read())
@@ -365,7 +352,7 @@ class RequestBody:
         if self._upstream is not upstream:
             return False
         try:
-            upstream.more(piece, self.done and not self._kept and self._next_spooled == len(spool))
+            upstream.more(piece, self._ends and not self._kept and self._next_spooled == len(spool))
         except StreamError:
             return False
         return True
@@ -414,7 +401,11 @@ class RequestBody:
         """Account for what the client sent and keep it. Raises RequestError 400, 413."""
         source = self._source
         payload = source.take(raw)
-        self.done = source.done
+        if source.done:
+            if source.trailers:
+                self.trailers = _checked(source.trailers, self._service.config.limits)
+            self._ends = not self.trailers
+            self.done = True
         self.received += len(payload)
         if self._upstream is None:
             self._payload = payload
@@ -423,8 +414,28 @@ class RequestBody:
         if self._watches is not None:
             for watch in self._watches:
                 watch(payload, self.done)
-        if (payload or (self.done and self.chunked)) and not self._taking_in:
+        if (payload or (self._ends and self.chunked)) and not self._taking_in:
             self._kept.append(payload)
             self._kept_size += len(payload) + PIECE_COST
             if self._kept_size > REPLAY_LIMIT:
                 self.replayable = False
+
+
+def _checked(trailers: Trailers, limits: Limits) -> Trailers:
+    """Those that are passed on. Raises RequestError: their sum is limited as a head is, and what is malformed there is so here."""
+    if not sound(trailers):
+        raise RequestError(400, "bad_trailers", "trailers that break the grammar of fields")
+    if len(trailers) > limits.fields:
+        raise RequestError(431, "too_many_trailers", f"{len(trailers)} trailers, at most {limits.fields} fields")
+    if size(trailers) > limits.head:
+        raise RequestError(431, "trailers_too_large", f"trailers of {size(trailers)} bytes, at most {limits.head}")
+    return passed_on(trailers)
+
+
+def _concluded(upstream: Upstream, trailers: Trailers) -> bool:
+    """The backend has them; False: it takes no more."""
+    try:
+        upstream.conclude(trailers)
+    except StreamError:
+        return False
+    return True

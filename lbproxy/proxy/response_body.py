@@ -12,6 +12,7 @@ from collections.abc import Callable
 from lbproxy.errors import LbproxyError, RefusedAnswer, StreamError, TimedOut
 from lbproxy.http.h1.chunks import LENIENT_LF, ChunkDecoder, ChunkError
 from lbproxy.http.message import CHUNKED
+from lbproxy.http.trailers import NONE, Trailers, read
 from lbproxy.streams import NEVER, Stream
 
 
@@ -31,17 +32,21 @@ class SourceFailed(LbproxyError):
 class ResponseBody:
     """One body, on its way."""
 
-    __slots__ = ("_clock", "_decoder", "_left", "_moves", "_source", "over", "surplus")
+    __slots__ = ("_clock", "_decoder", "_left", "_max_fields", "_moves", "_source", "over", "surplus", "trailers")
 
-    def __init__(self, source: Stream, clock: Callable[[], float], body: int, moves: bytes) -> None:
-        """`body`: its length in bytes, CHUNKED or UNTIL_CLOSE; `moves`: how chunks are read, LENIENT or LENIENT_LF."""
+    def __init__(self, source: Stream, clock: Callable[[], float], body: int, moves: bytes, max_fields: int) -> None:
+        """`body`: its length in bytes, CHUNKED or UNTIL_CLOSE; `moves`: how chunks are read, LENIENT or LENIENT_LF;
+        `max_fields`: more trailers are refused."""
         self._source = source
         self._clock = clock
         self._left = body
         self._moves = moves
+        self._max_fields = max_fields
         self._decoder = ChunkDecoder(moves) if body == CHUNKED else None
         self.over = False
         """All of it was read."""
+        self.trailers: Trailers = NONE
+        """Then: what came behind it."""
         self.surplus = False
         """More came than that, or where it ends was told by a lenient reader: the connection cannot be trusted any more."""
 
@@ -81,6 +86,8 @@ class ResponseBody:
             if decoder.done:
                 self.over = True
                 self.surplus = bool(decoder.rest) or self._moves is LENIENT_LF
+                if len(decoder.section) > 2:
+                    self._read_trailers(decoder.section)
             return payload
         if self._left >= 0:
             if len(data) > self._left:
@@ -89,3 +96,8 @@ class ResponseBody:
             self._left -= len(data)
             self.over = not self._left
         return data
+
+    def _read_trailers(self, section: bytes) -> None:
+        self.trailers = read(section)
+        if len(self.trailers) > self._max_fields:
+            raise ChunkError(f"{len(self.trailers)} trailers")

@@ -10,4 +10,4 @@ cdef class Sink:
     cpdef begin(self, ResponseHead answer, bytes out, bytes lines, list first)
     cpdef Py_ssize_t room(self) except -1
     cpdef piece(self, bytes data)
-    cpdef end(self, bytes data)
+    cpdef end(self, bytes data, tuple trailers)

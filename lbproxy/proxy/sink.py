@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import ResponseHead
+from lbproxy.http.trailers import Trailers
 
 
 class Sink:
@@ -36,6 +37,7 @@ class Sink:
         """More of the body, which is not its end."""
         raise NotImplementedError
 
-    def end(self, data: bytes) -> None:
-        """The last bytes of the body, which may be none."""
+    def end(self, data: bytes, trailers: Trailers) -> None:
+        """The last bytes of the body, which may be none, and what stands behind it: none as a rule, else what may stand there (see
+        http/trailers.py). An answer that has trailers is never `whole`."""
         raise NotImplementedError

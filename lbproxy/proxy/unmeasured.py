@@ -13,6 +13,7 @@ from lbproxy.http.message import CHUNKED, RequestHead
 from lbproxy.http.taken_in import taken_in
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.request_body import RequestBody
 from lbproxy.proxy.retry import REPLAY_LIMIT
 from lbproxy.proxy.spool import Spool
 from lbproxy.proxy.upstream import Upstream
@@ -28,15 +29,21 @@ PAUSE = 0.5
 def take_in(downstream: Downstream, head: RequestHead, destination: Destination, pause: float = 0.0) -> RequestHead:
     """Before a backend hears of the request all of its body is wanted, or what comes before a `pause` of so many seconds.
 
-    The head that it has then. Raises as RequestBody.take_in does.
+    The head that it has then: with a length, unless more is to come, or trailers, which only stand behind chunks. Raises as
+    RequestBody.take_in does.
     """
+    body = _received(downstream, head, destination, pause)
+    return taken_in(head, body.received if body.done and not body.trailers else CHUNKED)
+
+
+def _received(downstream: Downstream, head: RequestHead, destination: Destination, pause: float) -> RequestBody:
     body, service = downstream.body, downstream.service
     assert body is not None
     if head.expect_continue and not body.received:
         downstream.invite()
     memory = destination.buffer_requests or (UNFILED if service.scratch is None else REPLAY_LIMIT)
     body.take_in(Spool(service.scratch, memory, destination.buffer_file, service.on_buffer_failed), pause)
-    return taken_in(head, body.received if body.done else CHUNKED)
+    return body
 
 
 def measured(
@@ -57,7 +64,8 @@ def measured(
         ask(dial(), head, service, destination)
         if service.idle.speaks(slot) == CURRENT:
             return head
-    head = take_in(downstream, head, destination)
-    if head.body == CHUNKED:
+    body = _received(downstream, head, destination, 0.0)
+    if not body.done:
         raise RequestError(411, "length_unknown", "the body has no length, and is more than may be buffered for HTTP/1.0")
-    return head
+    body.drop_trailers()  # HTTP/1.0 has no place for them
+    return taken_in(head, body.received)

@@ -19,9 +19,11 @@ cdef class Upstream:
     cdef public double since
     cdef public Stream stream
     cdef public bint surplus
+    cdef public tuple trailers
 
     cpdef send(self, bytes head, bytes payload, bint chunked, bint last)
     cpdef more(self, bytes payload, bint last)
+    cpdef conclude(self, tuple trailers)
     cpdef KnownHead answer(self, ResponseHeads heads, bytes method)
     cpdef bytes piece(self, Py_ssize_t limit, double silence)
     cpdef bint settle(self, ResponseHead answer, bint clean) except -1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from lbproxy.balance.backend import Backend
 from lbproxy.http.heads import KnownHead, ResponseHeads
 from lbproxy.http.message import ResponseHead
+from lbproxy.http.trailers import NONE, Trailers
 from lbproxy.streams import NEVER, Stream
 
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ SETTLED = 0.05
 
 class Upstream:
     """One connection; owner of its stream while idle. One exchange at a time calls the methods of the seam, in their order:
-    `send` (and `more`), `answer`, `piece` until `over`, `settle`."""
+    `send` (and `more`, and `conclude` for a body that has trailers), `answer`, `piece` until `over`, `settle`."""
 
     __slots__ = (
         "_bound", "_idle", "_retires", "_shelf", "backend", "first", "mark", "over", "private", "served", "since", "stream",
-        "surplus",
+        "surplus", "trailers",
     )  # fmt: skip
 
     def __init__(self, stream: Stream, backend: Backend) -> None:
@@ -42,7 +43,10 @@ class Upstream:
         self.first = b""
         """Behind the head of a final answer: the bytes of its body that came along."""
         self.over = False
-        """All of the body is here: in `first`, or in what `piece` has given."""
+        """All of the body is here: in `first`, or in what `piece` has given. With its head comes none that has trailers: `piece` is
+        asked then."""
+        self.trailers: Trailers = NONE
+        """What came behind the body, when `piece` has said that it is `over`: all of it, for whoever asks for pieces to take."""
         self.private = False
         """It belongs to one client connection: somebody has logged in on it, or is about to."""
         self.surplus = False
@@ -64,6 +68,11 @@ class Upstream:
 
     def more(self, payload: bytes, last: bool) -> None:
         """More of the body. Raises StreamError."""
+        raise NotImplementedError
+
+    def conclude(self, trailers: Trailers) -> None:
+        """The end of a body that has trailers, of which nothing was the `last`. Where they have no place they are left out. Raises
+        StreamError."""
         raise NotImplementedError
 
     def answer(self, heads: ResponseHeads, method: bytes) -> KnownHead:

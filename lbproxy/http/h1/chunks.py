@@ -2,8 +2,8 @@
 """The chunked coding, taken off strictly and put on again (RFC 9112 7.1).
 
 Theory: a body is never passed on in the sender's own chunks. The decoder accepts the narrow grammar below and gives payload; the
-encoder writes chunks of ours. So chunk extensions (where parsers differ about quotes, bare LF and length), leading zeros, and
-trailers die here.
+encoder writes chunks of ours. So chunk extensions (where parsers differ about quotes, bare LF and length) and leading zeros die
+here. Of trailers the decoder keeps the lines; which of them are passed on is for http/trailers.py to say.
 
     size-line   1*8HEXDIG [BWS ";" ext] CRLF     ext: visible bytes, HTAB, SP, obs-text; the line at most 1 KiB
     data        that many bytes, then exactly CRLF
@@ -123,7 +123,7 @@ STRICT, LENIENT, LENIENT_LF = _table(MOVES), _table(PADDED), _table(LINE_FEEDS)
 class ChunkDecoder:
     """Feed it what arrives; it gives the payload back. After `done`, `rest` holds the bytes behind the body."""
 
-    __slots__ = ("_left", "_length", "_most", "_moves", "_state", "done", "rest")
+    __slots__ = ("_left", "_length", "_most", "_moves", "_state", "done", "rest", "section")
 
     def __init__(self, moves: bytes = STRICT) -> None:
         """`moves`: STRICT for requests; for answers LENIENT, or LENIENT_LF."""
@@ -134,6 +134,8 @@ class ChunkDecoder:
         self._length = 0  # of the size line so far, or of all trailers
         self.done = False
         self.rest = b""
+        self.section = b""
+        """What came behind the last chunk, up to the end of the body: trailers, each with its line's end, and the empty line."""
 
     def feed(self, data: bytes) -> bytes:
         """Take `data`, return the payload in it (perhaps none). Raises ChunkError."""
@@ -142,7 +144,7 @@ class ChunkDecoder:
         short, size, largest = SHORT, len(data), LARGEST
         line, trailers = MAX_SIZE_LINE, MAX_TRAILERS + 2  # with the CRLF behind them; in C, since every byte is compared with them
         state, left, length = self._state, self._left, self._length
-        at = 0
+        at = behind = 0  # `behind`: where the section of trailers begins, or goes on
         small = bytearray()
         pieces: list[bytes | bytearray] = []
         while at < size:
@@ -189,6 +191,9 @@ class ChunkDecoder:
             elif state == size_lf:
                 state = in_data if left else trailer
                 length = 0
+                behind = at
+        if state >= trailer:
+            self.section += data[behind:at]
         self._state, self._left, self._length = state, left, length
         if not pieces:
             return bytes(small)
@@ -202,6 +207,11 @@ def _malformed(state: int) -> str:
     if state in (_DATA_END, _DATA_CR):
         return "chunk data is not followed by CRLF"
     return "trailer malformed" if state >= _TRAILER else "chunk size line malformed"
+
+
+def last_chunk(lines: bytes) -> bytes:
+    """The end of a body that has trailers; `lines`: each with its CRLF behind it."""
+    return b"0\r\n%b\r\n" % lines
 
 
 def encode_chunk(payload: bytes) -> bytes:

@@ -38,6 +38,7 @@ _LONGEST_KEPT = 64
 _lines: dict[bytes, bytes] = {}
 """Names that were found sound in this process, and how a line of theirs begins: they repeat, a look-up is a tenth of the match."""
 
+_TE = b"\r\nconnection: TE\r\nte: "
 _CHUNKED = b"\r\nTransfer-Encoding: chunked"
 _WEBSOCKET = b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: "
 
@@ -182,6 +183,7 @@ def _lay_out(fields: Fields) -> tuple[bytes | None, bytes, bool]:
     cookies: list[bytes] = []
     host = None
     known = False
+    wants_trailers = 0
     for name, value in fields:
         begin = _lines.get(name)
         if begin is None:
@@ -196,8 +198,11 @@ def _lay_out(fields: Fields) -> tuple[bytes | None, bytes, bool]:
                 raise malformed("host_repeated", "more than one Host")
             host = value
             continue
-        if name == b"te" and value.lower() != b"trailers":
-            raise malformed("te", "TE says more than trailers")
+        if name == b"te":
+            if value.lower() != b"trailers":
+                raise malformed("te", "TE says more than trailers")
+            begin = _TE  # as HTTP/1 has it: for this hop
+            wants_trailers += 1
         known = known or name == b"content-length"
         laid.append(begin)
         laid.append(value)
@@ -205,7 +210,7 @@ def _lay_out(fields: Fields) -> tuple[bytes | None, bytes, bool]:
         laid.append(b"\r\ncookie: ")
         laid.append(b"; ".join(cookies))
     block = b"".join(laid)
-    if count_fields(block) != len(laid) // 2:
+    if count_fields(block) != len(laid) // 2 + wants_trailers:
         raise malformed("field_value", "a control byte in a field value")
     return host, block, known
 

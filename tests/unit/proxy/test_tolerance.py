@@ -32,7 +32,7 @@ def test_line_feeds_everywhere(step: int) -> None:
     head, _, body = said.partition(b"\r\n\r\n")
     assert b"\n" not in head.replace(b"\r\n", b"")
     assert b"\r\nX-A: b\r\n" in head
-    assert body.replace(b"3\r\nabc\r\n4\r\n\r\n\r\n\r\n", b"7\r\nabc\r\n\r\n\r\n").endswith(b"0\r\n\r\n")
+    assert body.replace(b"3\r\nabc\r\n4\r\n\r\n\r\n\r\n", b"7\r\nabc\r\n\r\n\r\n").endswith(b"0\r\nx-t: u\r\n\r\n")
     assert world.outcomes() == [(200, "")]
     assert world.upstream.end == "close"
     world.at_rest()

@@ -158,6 +158,22 @@ def test_limit_of_the_trailers(whole: bool) -> None:
         feed(MAX_TRAILERS + 1)
 
 
+@pytest.mark.parametrize("moves", [STRICT, LENIENT, LENIENT_LF])
+def test_the_section_of_trailers_is_kept(moves: bytes) -> None:
+    """From the last chunk to the end of the body, wherever the pieces end; nothing of the body, nothing of what follows."""
+    section = b"A: 0\r\nb:\r\n\r\n"
+    whole = b"5;x=y\r\n0\r\n\r\n\r\n0;z\r\n" + section + b"GET /"
+    for cut in range(len(whole) + 1):
+        decoder = ChunkDecoder(moves)
+        assert decoder.section == b""
+        assert decoder.feed(whole[:cut]) + (b"" if decoder.done else decoder.feed(whole[cut:])) == b"0\r\n\r\n"
+        assert decoder.done
+        assert decoder.section == section
+    plain = ChunkDecoder(moves)
+    plain.feed(LAST_CHUNK)
+    assert len(plain.section) == 2
+
+
 def test_largest_chunk() -> None:
     """Eight digits; its payload passes while it comes."""
     decoder = ChunkDecoder()

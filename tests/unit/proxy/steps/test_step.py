@@ -7,6 +7,7 @@ import pytest
 from lbproxy.errors import RequestError, UpstreamError
 from lbproxy.http.grammar import END
 from lbproxy.http.message import ResponseHead
+from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.replies import OwnAnswer
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.steps.step import Answered, Course, Journey, Step
@@ -66,8 +67,8 @@ class Shouting(Sink):
     def piece(self, data: bytes) -> None:
         self.behind.piece(data.upper())
 
-    def end(self, data: bytes) -> None:
-        self.behind.end(data.upper())
+    def end(self, data: bytes, trailers: Trailers) -> None:
+        self.behind.end(data.upper(), trailers)
 
 
 class Loud(Step, Course):
@@ -95,7 +96,7 @@ class Keeping(Shouting):
     def room(self) -> int:
         return 100
 
-    def end(self, data: bytes) -> None:
+    def end(self, data: bytes, trailers: Trailers) -> None:
         answer, out, lines = self.head
         self.behind.whole(answer, out, b"".join([*self.kept, data]), lines)
 
