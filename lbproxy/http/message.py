@@ -17,8 +17,9 @@ Special = tuple[bytes, bytes]
 """A field that decides something: (name, value), both in lower case."""
 
 
-# RFC 4559, MS-NTHT: schemes that authenticate the connection, not the request. "nego2" and "kerberos" are seen beside them.
-_SCHEMES = rb"(?:ntlm|negotiate|nego2|kerberos)(?![a-z0-9!#$%&'*+.^_`|~-])"
+# RFC 4559, MS-NTHT, MS-WSMV (CredSSP, to Windows' remote management): schemes that authenticate the connection, not the request.
+# "nego2" and "kerberos" are seen beside them.
+_SCHEMES = rb"(?:ntlm|negotiate|nego2|kerberos|credssp)(?![a-z0-9!#$%&'*+.^_`|~-])"
 # Credentials are one, but whoever joins fields makes a list of them, and some read a list.
 _CREDENTIALS = re.compile(rb"\r\nauthorization:(?:[^\r]*,)?[ \t]*+" + _SCHEMES)
 _CHALLENGE = re.compile(rb"\r\nwww-authenticate:(?:[^\r]*[, \t])?" + _SCHEMES)

@@ -1,9 +1,10 @@
 """Connections to backends that belong to one client connection.
 
-NTLM and Negotiate authenticate the connection, not the request (RFC 4559, MS-NTHT): whoever comes over it later is taken for the
-user who logged in. So from the first such challenge or credential on a connection to a backend carries the requests of one client
-connection only, is kept whatever the pool says of idle ones, and closes with it. It has no lease while it is idle: requests over it
-are counted, limited and drained as any others are, and when its backend may not be used, another one asks for credentials anew.
+NTLM, Negotiate and CredSSP authenticate the connection, not the request (RFC 4559, MS-NTHT): whoever comes over it later is taken
+for the user who logged in. So from the first such challenge or credential on a connection to a backend carries the requests of
+one client connection only, is kept whatever the pool says of idle ones, and closes with it. It has no lease while it is idle:
+requests over it are counted, limited and drained as any others are, and when its backend may not be used, another one asks for
+credentials anew.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import pytest
 from lbproxy.balance.ledger import Health, PerSlot, SlotState, state_at
 from tests.unit.proxy.world import EOF, FakeStream, World, get, ok
 
-SCHEMES = ["NTLM", "Negotiate", "negotiate", "Kerberos", "Nego2"]
+SCHEMES = ["NTLM", "Negotiate", "negotiate", "Kerberos", "Nego2", "CredSSP"]
 
 
 def refusal(*challenges: str) -> bytes:
