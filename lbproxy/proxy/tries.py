@@ -32,7 +32,7 @@ from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.steps.step import Course
 from lbproxy.proxy.time_limit import TimeLimit
 from lbproxy.proxy.tunnel import Tunnel
-from lbproxy.proxy.unmeasured import measured, take_in
+from lbproxy.proxy.unmeasured import invite_for, measured, take_in
 from lbproxy.proxy.upstream import Upstream
 from lbproxy.streams import NEVER
 
@@ -185,6 +185,8 @@ class Tries:
         if self._rewriting is not None:
             head_bytes = self._rewriting.request(head_bytes)
         body = downstream.body
+        if body is not None and self.head.expect_continue:
+            invite_for(upstream, downstream)
         try:
             if body is None:
                 upstream.send(head_bytes, b"", False, True)

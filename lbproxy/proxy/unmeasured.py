@@ -1,7 +1,7 @@
-"""Bodies without a length, for backends that may not know chunks.
+"""Bodies for servers of HTTP/1.0: those without a length, and those that wait to be asked for.
 
-They are for servers that are known to speak HTTP/1.1 (RFC 9112 6.1): others take such a body for none, and say 200. So it is taken
-in before others hear of it, and gets a length. A backend of which nothing is known yet is asked once it takes longer.
+The former are for servers that are known to speak HTTP/1.1 (RFC 9112 6.1): others take such a body for none, and say 200. So it
+is taken in before others hear of it, and gets a length. A backend of which nothing is known yet is asked once it takes longer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lbproxy.proxy.request_body import RequestBody
 from lbproxy.proxy.retry import REPLAY_LIMIT
 from lbproxy.proxy.spool import Spool
 from lbproxy.proxy.upstream import Upstream
-from lbproxy.proxy.upstream_pool import CURRENT, UNHEARD
+from lbproxy.proxy.upstream_pool import CURRENT, OLD, UNHEARD
 from lbproxy.proxy.version import ask
 
 UNFILED = 1024 * 1024
@@ -44,6 +44,18 @@ def _received(downstream: Downstream, head: RequestHead, destination: Destinatio
     memory = destination.buffer_requests or (UNFILED if service.scratch is None else REPLAY_LIMIT)
     body.take_in(Spool(service.scratch, memory, destination.buffer_file, service.on_buffer_failed), pause)
     return body
+
+
+def invite_for(upstream: Upstream, downstream: Downstream) -> None:
+    """The client waits to be asked for its body (RFC 9110 10.1.1), which a server of HTTP/1.0 never does: we do.
+
+    Raises the client's StreamError.
+    """
+    body = downstream.body
+    assert body is not None
+    if not body.received and not body.invited and downstream.service.idle.speaks(upstream.backend.slot) == OLD:
+        body.invited = True
+        downstream.invite()
 
 
 def measured(

@@ -225,3 +225,34 @@ def test_a_slot_that_changes_hands_is_unknown_again() -> None:
     world.idle.heard(0, 1)
     world.idle.backends_moved([0], [])
     assert world.idle.speaks(0) == 0
+
+
+@pytest.mark.parametrize("known", ["by an answer", "by a check", "no"])
+def test_who_waits_to_be_asked_is_asked_by_us(known: str) -> None:
+    """HTTP/1.0 knows no 100: its servers wait for the body, and the client for them."""
+    world = unheard()
+    client = world.connect()
+    if known == "by an answer":
+        of_old(world, client)
+    elif known == "by a check":
+        world.ledger.cells[state_at(SlotState.SPOKEN, 0)] = Spoken.OLD
+    client.feed(get("/", "Content-Length: 5", "Expect: 100-continue", method="PUT"))
+    assert client.take() == (b"" if known == "no" else b"HTTP/1.1 100 Continue\r\n\r\n")
+    client.feed(b"hello")
+    assert world.upstream.take().endswith(b"\r\n\r\nhello")
+    world.upstream.feed(ok(minor=0))
+    assert client.take().endswith(b"ok")
+    assert world.outcomes() == [(200, "")]
+    world.at_rest()
+
+
+@pytest.mark.parametrize("spoken", ["1.0", "1.1"])
+def test_who_is_not_waiting_is_not_asked(spoken: str) -> None:
+    """Its body has begun, or the server asks for itself."""
+    world = unheard()
+    client = world.connect()
+    client.feed(get())
+    world.upstream.feed(ok(minor=int(spoken[-1])))
+    client.take()
+    client.feed(get("/", "Content-Length: 5", "Expect: 100-continue", method="PUT") + (b"h" if spoken == "1.0" else b""))
+    assert client.take() == b""
