@@ -20,7 +20,8 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="exit 1 for warnings, too: for pipelines. lbproxy starts in spite of them: certificates out of date or never shown",
+        help="exit 1 for warnings, too: for pipelines. lbproxy starts in spite of them: certificates out of date, never shown, or "
+        "for none of the routes' hosts",
     )
     output = parser.add_mutually_exclusive_group()
     answer = '{"ok": ..., "complaints": [{file, line, key, message, hint}], "warnings": [the same]}'
@@ -62,7 +63,7 @@ class Found(NamedTuple):
 def look_at(file: str) -> Found:
     """Raises nothing. "-": what comes on standard input, beside which files are looked for in the current folder."""
     from lbproxy.config.load import load_bytes, load_file
-    from lbproxy.tls.audit import audit
+    from lbproxy.tls.audit import audit, audit_folder, without_unusable
     from lbproxy.tls.remarks import remarks
 
     try:
@@ -73,7 +74,8 @@ def look_at(file: str) -> Found:
     except ConfigError as error:
         return Found(None, error.complaints, [])
     unresolved, odd = _names(config)
-    complaints = [*audit(config), *unresolved]
+    config, none_left = without_unusable(config, [audit_folder(listen) for listen in config.listen])
+    complaints = [*audit(config), *none_left, *unresolved]
     if not complaints:
         from lbproxy.cli import rehearsal
 

@@ -21,6 +21,7 @@ from lbproxy.ipc.pipe import socket_pair
 from lbproxy.master import prepare
 from lbproxy.tls import contexts
 from lbproxy.tls.apart import apart, patience
+from lbproxy.tls.showcase import server_context
 
 ANY_ADDRESS = "192.0.2.1"
 """RFC 5737: for a name that was not asked for."""
@@ -72,4 +73,4 @@ def _listener(listen: Listen, slot: int) -> BoundListener:
     """Unbound, in fact."""
     sock = socket.socket(socket.AF_UNIX if listen.address.path else socket.AF_INET)
     sock.setblocking(False)
-    return BoundListener(listen, sock, contexts.server_context(listen) if listen.certificates else None, slot)
+    return BoundListener(listen, sock, server_context(listen) if listen.secure else None, slot)

@@ -47,8 +47,8 @@ def start(arguments: argparse.Namespace) -> int:
     place = file.absolute()  # a daemon changes its folder, and a reload comes after that
 
     def read() -> Config:
-        config = load_file(place, arguments.config, os.environ)
-        if complaints := audit_apart(config):
+        config, complaints = audit_apart(load_file(place, arguments.config, os.environ))
+        if complaints:
             raise ConfigError(complaints)
         return config
 

@@ -56,6 +56,7 @@ BLOCKS = (
     Block("listen", {"address": "0.0.0.0:443"}, aside=_LISTS, above="the client's side"),
     Block("listen.certificates"),
     Block("listen.tls", {"client_auth": "required"}),
+    Block("listen", {"address": "0.0.0.0:8443", "certificates": "certs"}, aside=("certificates", "key_mode")),
     Block("listen", {"address": "0.0.0.0:80", "redirect_to_https": True}),
     Block("listen", {"address": "unix:/run/lbproxy/http.sock"}),
     Block("route", {"host": "*.example.com", "path": "/api/", "pool": "api"}, aside=_LISTS),
@@ -122,7 +123,7 @@ def example() -> str:
             sign = "# " if each.item.name in block.aside else ""
             lines += _commented(f"{sign}{each.item.name} = {toml_value(each.value)}", comment)
         for item, what in inner.shape.tables():
-            if item.name in block.says:  # in short
+            if item.name in block.says and not what.or_text:  # in short
                 comment = "; ".join(part for part in ("required", _once(what.about, told)) if part)
                 lines += _commented(f"{item.name} = {toml_value(block.says[item.name])}", comment)
     return "\n".join(lines) + "\n"
@@ -195,7 +196,7 @@ def _candidate(block: Block, item: Item, seen: set[str]) -> _Shown | None:
         return _Shown(item, said or item.example(), "required")
     if said is not None:
         return _Shown(item, said, "" if said == usual else "example")
-    if f"{general(block.path)}.{item.name}" in seen:
+    if f"{general(block.path)}.{item.name}" in seen or what.or_list:
         return None
     return _Shown(item, item.example(), "example") if usual in (None, [], {}) else _Shown(item, usual, "")
 

@@ -52,6 +52,8 @@ class Key:
     """Whether a plan hides what it says."""
     written: bool = True
     """False: another key says the same, and is the one that is written."""
+    or_list: bool = False
+    """A list under this name is another item's: `or_text` of tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,8 @@ class Nested:
     """Of `tables`: how the list is written."""
     empty: str = ""
     """Of `tables`: what to do instead of an empty list; "": it may be empty."""
+    or_text: bool = False
+    """Of `tables`: a text under this name is another item's: `or_list` of a key."""
     names: Parse[str] = str
     """Of `named`: what names there may be."""
     needs: Mapping[str, object] = field(default_factory=lambda: NOTHING)

@@ -46,6 +46,8 @@ ONLY_BY_RESTART = {item.name: item.what.restart for item in _PROXY.items if isin
 ONCE: tuple[Kind, ...] = ("proxy", "log", "timeouts", "limits")
 """Tables that are there in any case."""
 NOTHING = "nothing changed"
+MOST_TOLD = 20
+"""Pairs of a folder that came and went, one by one."""
 _SIGNS: dict[How, str] = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -190,7 +192,12 @@ def _listeners(old: tuple[Listen, ...], new: tuple[Listen, ...], touched: Collec
 
 def _listeneredits(old: Listen, new: Listen) -> Iterator[Edit]:
     yield from edits(old, new, _within("listen"))
-    yield from _certificates(*({str(pair.cert): _key(pair) for pair in side.certificates} for side in (old, new)))
+    if old.folder is not None and old.folder == new.folder:
+        come, gone = set(new.listed) - set(old.listed), set(old.listed) - set(new.listed)
+        if len(come) + len(gone) > MOST_TOLD:  # a line for each could be thousands
+            yield Edit("certificates", f"{len(old.listed)} pairs", f"{len(new.listed)} pairs")
+            return
+    yield from _certificates(*({str(pair.cert): _key(pair) for pair in side.pairs} for side in (old, new)))
 
 
 def _key(pair: Certificate) -> str:
@@ -215,8 +222,9 @@ def _certificates(old: dict[str, str], new: dict[str, str]) -> Iterator[Edit]:
 
 
 def _listener_renewals(old: Listen, new: Listen, touched: Collection[Path]) -> Iterator[str]:
-    for pair in new.certificates:
-        if pair in old.certificates:
+    before = set(old.pairs)
+    for pair in new.pairs:
+        if pair in before:
             yield from _renewal(pair.cert, pair.key, touched)
     if old.tls.client_ca == new.tls.client_ca and new.tls.client_ca in touched:
         yield f"client_ca {new.tls.client_ca} renewed"

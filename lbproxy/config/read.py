@@ -72,6 +72,8 @@ def _key(table: Table, item: Item, what: Key, usual: Any, context: Context) -> A
         if item.usual is None:
             table.complain("", f'"{item.name}" is missing', what.hint)
         return usual
+    if what.or_list and not isinstance(value, str):
+        return usual
     read = what.kind.read(value, Place(table.at(item.name), context.base, table.report.complain))
     return usual if read is None else read
 
@@ -86,7 +88,10 @@ def _table(table: Table, item: Item, what: Nested, usual: Any, context: Context)
 
 
 def _tables(table: Table, item: Item, what: Nested, usual: Any, context: Context) -> tuple[Any, ...]:
-    found = []
+    found: list[Any] = []
+    if what.or_text and isinstance(table.value(item.name), str):
+        table.ask(item.name)
+        return ()
     if what.empty and table.value(item.name) == []:
         table.complain(item.name, f"wanted {what.wanted}, got an empty list", what.empty)
     for each in table.items(item.name, what.wanted):

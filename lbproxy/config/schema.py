@@ -38,7 +38,9 @@ def schema() -> Schema:
 def _table(shape: Shape) -> Schema:
     """What may stand in a table, and what must."""
     properties = {item.name: _key(item, item.what) for item in shape.own_keys() if isinstance(item.what, Key)}
-    properties |= {item.name: _nested(item, what) for item, what in shape.tables()}
+    for item, what in shape.tables():
+        as_tables = _nested(item, what)
+        properties[item.name] = {"anyOf": [properties[item.name], as_tables]} if item.name in properties else as_tables
     table: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
     whole = shape.of is Config  # any part of it may stand in another file
     required = [

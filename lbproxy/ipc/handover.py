@@ -7,10 +7,21 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Ledger, RawLock
 from lbproxy.config.model import Config, Listen
+
+
+class Shows(Protocol):
+    """What a TLS listener shows (tls/showcase.py)."""
+
+    on_fault: Callable[[str], None]
+
+    @property
+    def addressed(self) -> bool: ...
+    def at_address(self, address: str, /) -> ssl.SSLContext | None: ...
 
 
 @dataclass(slots=True)
@@ -22,6 +33,7 @@ class BoundListener:
     context: ssl.SSLContext | None
     slot: int
     """Its slot in the ledger."""
+    shows: Shows | None = None
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,7 @@ from lbproxy.observe.log import get_logger
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore, digest, overwriting
 from lbproxy.tls.remarks import NO_REMARKS, Remarks, remarks
+from lbproxy.tls.sni import Candidate
 
 LEDGER_NAME = "lbproxy-ledger"
 MOST_WORKERS = RETIRED - 1
@@ -274,9 +275,9 @@ def provide(
         opened.pool_contexts,
         opened.metrics_socket,
         opened.access_fd,
-        digests(config),
+        digests(config, opened.store.digests),
         slots,
-        remarks(config),
+        remarks(config, _candidates(opened.shown)),
         opened.store,
         opened.pool_pems,
         tuple(opened.resolution.notes),
@@ -287,7 +288,7 @@ def _open(
     shared: MasterResources, config: Config, living: Collection[GenerationResources], undo: ExitStack, lookup: resolve.Lookup
 ) -> _Opened:
     """Open and read everything that may be refused; `undo` closes what is new of it."""
-    keys = [contexts.outer_key(listen) if listen.certificates else None for listen in config.listen]
+    keys = [contexts.outer_key(listen) if listen.secure else None for listen in config.listen]
     outers = {
         key: shared.outers.get(key) or contexts.outer_context(listen)
         for key, listen in zip(keys, config.listen, strict=True)
@@ -355,20 +356,25 @@ def _granted(sock: UnixListener, listen: Listen) -> list[tuple[str, str]]:
 
 
 def _credentials(listen: Listen, keys: KeyStore) -> contexts.Credentials | None:
-    if not listen.certificates:
+    if not listen.secure:
         return None
-    return contexts.credentials(listen, [contexts.read_pem(files, keys) for files in listen.certificates])
+    return contexts.credentials(listen, [contexts.read_pem(files, keys) for files in listen.pairs])
 
 
-def digests(config: Config) -> dict[Path, bytes]:
-    """What each file of certificates, keys and authorities holds now; b"" for one that cannot be read."""
+def _candidates(shown: Sequence[contexts.Credentials | None]) -> dict[Path, Candidate]:
+    """By file of the certificate: what they stand for."""
+    return {one.pem.files.cert: one.candidate for each in shown if each is not None for one in each.held}
+
+
+def digests(config: Config, read: Mapping[Path, bytes]) -> dict[Path, bytes]:
+    """What each file of certificates, keys and authorities held when it was read, or holds now; b"" for one that cannot be read."""
     files: set[Path | None] = set()
     for listen in config.listen:
-        files |= {path for pair in listen.certificates for path in (pair.cert, pair.key)} | {listen.tls.client_ca}
+        files |= {path for pair in listen.pairs for path in (pair.cert, pair.key)} | {listen.tls.client_ca}
     for pool in config.pools:
         if pool.tls is not None:
             files |= {pool.tls.ca, pool.tls.cert, pool.tls.key}
-    return {path: digest(path) for path in files if path is not None}
+    return {path: read.get(path) or digest(path) for path in files if path is not None}
 
 
 def count_workers(config: Config) -> int:

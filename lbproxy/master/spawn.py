@@ -41,8 +41,8 @@ from lbproxy.observe.outlet import unshared
 from lbproxy.observe.process import rss_kib
 from lbproxy.sandbox import kernel, walls
 from lbproxy.sandbox.names import LEDGER, PRIVILEGES
-from lbproxy.tls import contexts
 from lbproxy.tls.keystore import overwriting
+from lbproxy.tls.showcase import arm
 
 STDERR = 2
 LAST_WORDS = 0.5
@@ -241,7 +241,7 @@ def _handover(order: Spawn, shared: MasterResources, resources: GenerationResour
         shared.mute()
     with overwriting():
         listeners = tuple(map(_bound, resources.listeners)) if worker else ()
-    if resources.keys is not None:
+    if resources.keys is not None and not any(one.shows for one in listeners):  # who has nothing to show needs no key
         resources.keys.close()
     protect(shared.ledger, shared.memory, writable(order.row, worker=worker))
     return Handover(
@@ -263,9 +263,10 @@ def _handover(order: Spawn, shared: MasterResources, resources: GenerationResour
 
 def _bound(listening: Listening) -> BoundListener:
     """With its context armed, in this process: the master's stays as it is."""
+    shows = None
     if listening.outer is not None and listening.shown is not None:
-        contexts.arm(listening.outer, listening.shown)
-    return BoundListener(listening.listen, listening.socket, listening.outer, listening.slot)
+        shows = arm(listening.outer, listening.shown)
+    return BoundListener(listening.listen, listening.socket, listening.outer, listening.slot, shows)
 
 
 def _confess(error: BaseException, pipe: socket.socket) -> None:

@@ -14,33 +14,52 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, StartError
 from lbproxy.tls import selfsigned
-from lbproxy.tls.audit import audit
+from lbproxy.tls.audit import Unusable, audit, audit_folder, without_unusable
 
 PATIENCE = 10.0
 """Seconds for an answer."""
 PER_PAIR = 0.1
 """Seconds more for each listener's certificate, with its key, and for each pool: large configurations are read for longer."""
 GLANCE = 0.001
+MOST_AT_ONCE = 8
+WORTH_A_PROCESS = 1000
+"""Pairs of a folder."""
 
 
 def patience(config: Config) -> float:
     """Seconds for all that its files hold."""
-    return PATIENCE + PER_PAIR * (sum(len(listen.certificates) for listen in config.listen) + len(config.pools))
+    return PATIENCE + PER_PAIR * (sum(len(listen.pairs) for listen in config.listen) + len(config.pools))
 
 
-def audit_apart(config: Config) -> list[Complaint]:
-    """audit.audit. Raises StartError."""
-    if not any(listen.certificates for listen in config.listen) and not any(pool.tls for pool in config.pools):
-        return []
-    return [Complaint(*each) for each in apart(lambda: [list(each) for each in audit(config)], patience(config))]
+def audit_apart(config: Config) -> tuple[Config, list[Complaint]]:
+    """See audit.audit; and the configuration without what cannot be used of its folders. Raises StartError."""
+    if not any(listen.secure for listen in config.listen) and not any(pool.tls for pool in config.pools):
+        return config, []
+
+    slices = [(number, span) for number, listen in enumerate(config.listen) for span in _slices(len(listen.listed))]
+    works: list[Callable[[], object]] = [lambda: [list(each) for each in audit(config)]]
+    works += [partial(audit_folder, config.listen[number], span) for number, span in slices]
+    told, *found = all_apart(works, patience(config))
+    unusable: list[Unusable] = [[] for _ in config.listen]
+    for (number, _), some in zip(slices, found, strict=True):
+        unusable[number] += [(index, why) for index, why in some]
+    config, none_left = without_unusable(config, unusable)
+    return config, [*(Complaint(*each) for each in told), *none_left]
+
+
+def _slices(count: int) -> list[range]:
+    """Of the pairs of a folder, for as many processes as there are cores, if it is worth while."""
+    parts = min(MOST_AT_ONCE, len(os.sched_getaffinity(0)), 1 + count // WORTH_A_PROCESS)
+    return [range(count * part // parts, count * (part + 1) // parts) for part in range(parts)] if count else []
 
 
 def ensure_apart(directory: Path, names: list[str], now: datetime) -> selfsigned.SelfSigned:
@@ -57,7 +76,22 @@ def ensure_apart(directory: Path, names: list[str], now: datetime) -> selfsigned
 def apart(work: Callable[[], object], within: float = PATIENCE) -> Any:
     """What `work` returns, as JSON carries it. Raises OSError as it does, and StartError for whatever else goes wrong, no answer
     within that many seconds included."""
+    return all_apart([work], within)[0]
+
+
+def all_apart(works: Sequence[Callable[[], object]], within: float = PATIENCE) -> list[Any]:
+    """The same for several at once, each in a process of its own."""
     deadline = time.monotonic() + within
+    begun: list[tuple[int, int]] = []
+    try:
+        begun.extend(map(_begin, works))
+    finally:
+        outcomes = [_outcome(pid, heard, deadline) for pid, heard in begun]
+    return [_value(told, status, within) for told, status in outcomes]
+
+
+def _begin(work: Callable[[], object]) -> tuple[int, int]:
+    """The process's number, and what to hear it by. Raises OSError."""
     heard, said = os.pipe()
     try:
         pid = os.fork()
@@ -68,11 +102,17 @@ def apart(work: Callable[[], object], within: float = PATIENCE) -> Any:
     if pid == 0:
         _tell(work, said)
     os.close(said)
+    return pid, heard
+
+
+def _outcome(pid: int, heard: int, deadline: float) -> tuple[bytes | None, int | None]:
     try:
-        told = _hear(heard, deadline)
-        status = _ended(pid, deadline)
+        return _hear(heard, deadline), _ended(pid, deadline)
     finally:
         os.close(heard)
+
+
+def _value(told: bytes | None, status: int | None, within: float) -> Any:
     if told is None or status is None:
         raise StartError(f"the process that looks at keys did not answer within {within:g} s")
     if not told:

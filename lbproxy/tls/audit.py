@@ -14,13 +14,16 @@ import os
 import ssl
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lbproxy.config.model import Certificate, Config, PoolTls
+from lbproxy.config.model import Certificate, Config, Listen, PoolTls
 from lbproxy.errors import Complaint, StartError
 from lbproxy.tls import contexts
+from lbproxy.tls.contexts import TRIED
 from lbproxy.tls.files import PRIVATE, Chain, Fault, Place, os_fault, read, read_chain, subject, what_it_holds
+from lbproxy.tls.keystore import overwriting
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 MIN_RSA_BITS = 2048
 """NIST SP 800-57: shorter ones are below 112 bits of security; browsers refuse them (CA/Browser Forum baseline, 6.1.5)."""
 MIN_EC_BITS = 224
+MOST_SIBLINGS = 100
+"""Certificates among which a key may have been mixed up."""
 
 ENCRYPTED = (b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
 
@@ -35,23 +40,57 @@ ENCRYPTED = (b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
 def audit(config: Config) -> list[Complaint]:
     """Everything that start would refuse about TLS files, in the order of the configuration. Raises nothing."""
     complaints: list[Complaint] = []
-    served = [certificate for listen in config.listen for certificate in listen.certificates]
-    for number, listen in enumerate(config.listen):
-        for index, certificate in enumerate(listen.certificates):
-            place = Place(config.source, listen.line, f"listen[{number}].certificates[{index}]")
-            complaints += _pair(place, certificate, served)
-        if listen.tls.client_ca is not None:
-            complaints += _authorities(Place(config.source, listen.line, f"listen[{number}].tls.client_ca"), listen.tls.client_ca)
-    for pool in config.pools:
-        if pool.tls is None:
-            continue
-        place = Place(config.source, pool.line, f"pool.{pool.name}.tls")
-        if pool.tls.ca is not None:
-            complaints += _authorities(place._replace(key=f"{place.key}.ca"), pool.tls.ca)
-        if pool.tls.cert is not None and pool.tls.key is not None:
-            complaints += _pair(place, Certificate(pool.tls.cert, pool.tls.key, pool.tls.key_mode), served)
-        complaints += _ciphers(place, pool.tls)
+    served = [certificate for listen in config.listen for certificate in listen.pairs]
+    with overwriting():
+        for number, listen in enumerate(config.listen):
+            for index, certificate in enumerate(listen.certificates):
+                place = Place(config.source, listen.line, f"listen[{number}].certificates[{index}]")
+                look = _pair if index < TRIED else _pair_at_a_glance
+                complaints += look(place, certificate, served)
+            if listen.tls.client_ca is not None:
+                place = Place(config.source, listen.line, f"listen[{number}].tls.client_ca")
+                complaints += _authorities(place, listen.tls.client_ca)
+        for pool in config.pools:
+            if pool.tls is None:
+                continue
+            place = Place(config.source, pool.line, f"pool.{pool.name}.tls")
+            if pool.tls.ca is not None:
+                complaints += _authorities(place._replace(key=f"{place.key}.ca"), pool.tls.ca)
+            if pool.tls.cert is not None and pool.tls.key is not None:
+                complaints += _pair(place, Certificate(pool.tls.cert, pool.tls.key, pool.tls.key_mode), served)
+            complaints += _ciphers(place, pool.tls)
     return complaints
+
+
+Unusable = list[tuple[int, str]]
+"""Numbers of a listener's `listed` pairs, each with the reason."""
+
+
+def audit_folder(listen: Listen, span: range | None = None) -> Unusable:
+    """Which pairs of a listener's folder, or of some of them, cannot be used. Raises nothing."""
+    found: Unusable = []
+    look = _pair if len(listen.listed) <= TRIED else _pair_at_a_glance
+    siblings = listen.listed[:MOST_SIBLINGS]
+    with overwriting():
+        for index in span or range(len(listen.listed)):
+            faults = list(look(Place("", 0, ""), listen.listed[index], siblings))
+            if faults:
+                found.append((index, faults[0].message + (f" ({faults[0].hint})" if faults[0].hint else "")))
+    return found
+
+
+def without_unusable(config: Config, unusable: Sequence[Unusable]) -> tuple[Config, list[Complaint]]:
+    """The configuration with what can be used of each listener's folder, and a complaint about each of which that is nothing."""
+    listens, complaints = [], []
+    for number, (listen, found) in enumerate(zip(config.listen, unusable, strict=True)):
+        out = {index for index, _ in found}
+        kept = tuple(pair for index, pair in enumerate(listen.listed) if index not in out)
+        if found and not kept:
+            first = f"none of the certificates in {listen.folder} can be used: {found[0][1]}"
+            complaints.append(Complaint(config.source, listen.line, f"listen[{number}].certificates", first))
+        why = tuple(f"{listen.listed[index].cert} is left out: {reason}" for index, reason in found)
+        listens.append(replace(listen, listed=kept, left_out=(*listen.left_out, *why)) if found else listen)
+    return replace(config, listen=tuple(listens)), complaints
 
 
 # ---------------------------------------------------------------- a certificate and its key
@@ -79,11 +118,35 @@ def _pair(place: Place, pair: Certificate, siblings: Sequence[Certificate]) -> I
         yield from map(key_place.complaint, _togetherness(pair, chain, siblings))
 
 
+def _pair_at_a_glance(place: Place, pair: Certificate, _: Sequence[Certificate]) -> Iterator[Complaint]:
+    """The same for one among very many: whether key and certificate belong together is seen by their public halves, which takes a
+    tenth of what OpenSSL needs to load them."""
+    chain = read_chain(pair.cert)
+    if isinstance(chain, Fault):
+        yield place.complaint(chain)
+        return
+    yield from map(place.complaint, _weakness(chain[0]))
+    content = read(pair.key)
+    fault = content if isinstance(content, Fault) else _key_fault(pair.key, content)
+    if fault is not None or isinstance(content, Fault):
+        yield from map(place.complaint, [fault] if fault else [])
+        return
+    yield from map(place.complaint, _exposure(pair.key, pair.key_mode))
+    public = _public_half(content)
+    if chain[0] is None or public is None:  # one that OpenSSL understands, or nobody does
+        yield from map(place.complaint, _togetherness(pair, chain, ()))
+    elif not _same_key(chain[0], public):
+        why = f"{pair.key} does not match {pair.cert} ({subject(chain[0])})"
+        yield place.complaint(Fault(why, "is it the key of another one?"))
+
+
 def _key_file(path: Path) -> Fault | None:
     """Why this is no key that we can use, if it is none."""
     content = read(path)
-    if isinstance(content, Fault):
-        return content
+    return content if isinstance(content, Fault) else _key_fault(path, content)
+
+
+def _key_fault(path: Path, content: bytes) -> Fault | None:
     if any(mark in content for mark in ENCRYPTED):
         return Fault(
             f"{path} is encrypted with a pass phrase, and nobody is there to type it when lbproxy starts by itself",
@@ -149,7 +212,7 @@ def _explain(error: ssl.SSLError, pair: Certificate, chain: Chain, siblings: Seq
                 f"{pair.key} belongs to certificate {position} of {len(chain)} in {pair.cert}, not to the first",
                 "the site's own certificate comes first in the file, then the one that signed it, and so on",
             )
-    for sibling in siblings:
+    for sibling in siblings[:MOST_SIBLINGS]:
         other = read_chain(sibling.cert)
         if not isinstance(other, Fault) and _same_key(other[0], public):
             return Fault(f"{pair.key} does not match {pair.cert}; it belongs to {sibling.cert}", "have two keys been mixed up?")
@@ -209,14 +272,22 @@ def _authorities(place: Place, path: Path) -> Iterator[Complaint]:
 
 def _public_key(path: Path) -> bytes | None:
     """The public half of a private key's file as DER, None when it cannot be told."""
+    try:
+        return _public_half(path.read_bytes())
+    except OSError:
+        return None  # OpenSSL already refused the pair; this only was to say more
+
+
+def _public_half(content: bytes) -> bytes | None:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
     try:
-        public = load_pem_private_key(path.read_bytes(), None).public_key()
+        # Whether its numbers are good is OpenSSL's to say: for RSA that takes longer than all the rest.
+        public = load_pem_private_key(content, None, unsafe_skip_rsa_key_validation=True).public_key()
         return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, TypeError, UnsupportedAlgorithm, OSError):
-        return None  # OpenSSL already refused the pair; this only was to say more
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
 
 
 def _same_key(certificate: x509.Certificate | None, public: bytes) -> bool:

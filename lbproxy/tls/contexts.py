@@ -6,8 +6,8 @@ client that comes back resumes with whichever of them, before and after a reload
 
 Certificates change with reloads, and a reload may fail. So the master never loads one into an outer context: it reads the files
 into a store (keystore.py), tries them on a scratch context, and each child *arms* its own copy of the outer context with those of
-its generation, before it drops its privileges. What another generation shows does not change with that, nor does a child that is
-replaced a week later depend on files that somebody is editing.
+its generation (showcase.py), before it drops its privileges. What another generation shows does not change with that, nor does a
+child that is replaced a week later depend on files that somebody is editing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lbproxy.http.h2 import engine as h2
 from lbproxy.tls import pem, profiles, session_cache
 from lbproxy.tls.client_names import announce
 from lbproxy.tls.keystore import KeyStore, Piece, overwriting
-from lbproxy.tls.sni import NO_NAMES, Candidate, CertificateChooser, Names, candidate, install, preferred
+from lbproxy.tls.sni import Arrangement, Candidate, arrange, candidate
 
 ALPN = ["http/1.1"]
 """What backends are told that we speak."""
@@ -119,71 +119,74 @@ def offered(listen: Listen) -> tuple[str, ...]:
     return found
 
 
-def outer_context(listen: Listen) -> ssl.SSLContext:
-    """Everything of a TLS listener but its certificates. Raises StartError."""
+class Authorities(NamedTuple):
+    """Who signs clients' certificates, as the file was when it was read."""
+
+    path: Path
+    store: KeyStore
+    piece: Piece
+
+
+def outer_context(listen: Listen, authorities: Authorities | None = None) -> ssl.SSLContext:
+    """Everything of a TLS listener but its certificates; `authorities`: of clients, else what their file holds now. Raises
+    StartError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     profiles.apply(context, listen.tls.profile)
     context.set_alpn_protocols(list(offered(listen)))
     context.num_tickets = TICKETS
     session_cache.switch_off(context)
-    if listen.tls.client_ca is not None:
+    if authorities is not None:
+        with authorities.store.as_file(authorities.piece) as held:
+            _trust(context, authorities.path, held)
+        with authorities.store.shown(authorities.piece) as content:
+            announce(context, pem.ders(bytes(content)))
+    elif listen.tls.client_ca is not None:
         trust(context, listen.tls.client_ca)
         announce(context, _authorities(listen.tls.client_ca))
     context.verify_mode = CLIENT_AUTH[listen.tls.client_auth]
     return context
 
 
+class Held(NamedTuple):
+    """A pair, and what it stands for."""
+
+    pem: Pem
+    candidate: Candidate
+
+
 class Credentials(NamedTuple):
     """What a listener shows, of one generation."""
 
-    default: Pem
-    names: Names
-    """Of the default; only read when there are others."""
-    others: tuple[tuple[Names, ssl.SSLContext], ...]
-    """More certificates: the names of each, and a context that lends it to the handshake. Of two with the same name the first."""
+    listen: Listen
+    held: tuple[Held, ...]
+    arranged: Arrangement
+    """Of those, by number."""
+    authorities: Authorities | None = None
+
+
+TRIED = 64
+"""Pairs of a listener that are tried in OpenSSL before anybody is forked for them. It takes 0.6 ms each; of more, the default
+alone: that a key fits was seen before (audit.py)."""
 
 
 def credentials(listen: Listen, pems: Sequence[Pem], now: datetime | None = None) -> Credentials:
-    """`pems`: of listen.certificates, in order. Raises StartError.
-
-    All of a listener's contexts are made alike: after SNI, ALPN and the client's chain are judged by the chosen one, while
-    versions, ciphers, tickets and whether a client certificate is asked for stay those of the outer one.
+    """`pems`: of listen.pairs, in order. Raises StartError.
 
     `now`: an aware time to judge dates by; None is the system's clock. What is out of date is shown all the same where nothing
     better can be: a person sees why, and who does not care about dates is served.
     """
+    ca = listen.tls.client_ca
+    try:
+        authorities = None if ca is None else Authorities(ca, pems[0].store, pems[0].store.take(ca))
+    except OSError as error:
+        raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
+    held = tuple(Held(each, _candidate(each)) for each in pems)
+    arranged = arrange([each.candidate for each in held], now or datetime.now(UTC))
     with overwriting():
-        if len(pems) == 1:
-            _load(outer_context(listen), pems[0])  # a trial: children could only die of it
-            return Credentials(pems[0], NO_NAMES, ())
-        candidates = list(map(_candidate, pems))
-        default, *more = preferred(candidates, now or datetime.now(UTC))
-        _load(outer_context(listen), pems[default])
-        others = []
-        for index in more:
-            inner = outer_context(listen)
-            _load(inner, pems[index])
-            others.append((candidates[index].names, inner))
-        return Credentials(pems[default], candidates[default].names, tuple(others))
-
-
-def arm(outer: ssl.SSLContext, shown: Credentials) -> None:
-    """Let this process's copy of a listener's outer context show these certificates. Raises StartError.
-
-    With one certificate no SNI callback is set: a handshake then never enters Python.
-    """
-    with overwriting():
-        _load(outer, shown.default)
-    if shown.others:
-        install(outer, CertificateChooser([(shown.names, outer), *shown.others]))
-
-
-def server_context(listen: Listen) -> ssl.SSLContext:
-    """An armed context of its own, with what the files hold now. Raises StartError; tls.audit says more."""
-    context = outer_context(listen)
-    with closing(KeyStore()) as store:
-        arm(context, credentials(listen, [read_pem(files, store) for files in listen.certificates]))
-    return context
+        scratch = outer_context(listen, authorities)
+        for index in range(len(held)) if len(held) <= TRIED else arranged.default:
+            load(scratch, held[index].pem)  # a trial: children could only die of it
+    return Credentials(listen, held, arranged, authorities)
 
 
 def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
@@ -218,7 +221,7 @@ def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if read.pair is not None:
         with overwriting():
-            _load(context, read.pair)
+            load(context, read.pair)
     return context
 
 
@@ -245,10 +248,11 @@ def limit(context: ssl.SSLContext, settings: PoolTls) -> None:
 def load_pair(context: ssl.SSLContext, certificate: Certificate) -> None:
     """Put a certificate chain and its key into `context`. Raises StartError."""
     with closing(KeyStore()) as store, overwriting():
-        _load(context, read_pem(certificate, store))
+        load(context, read_pem(certificate, store))
 
 
-def _load(context: ssl.SSLContext, pem: Pem) -> None:
+def load(context: ssl.SSLContext, pem: Pem) -> None:
+    """Put a pair into `context`, where it takes the place of one with the same kind of key. Raises StartError."""
     files = pem.files
     try:
         with pem.store.as_file(pem.cert) as cert, pem.store.as_file(pem.key) as key:

@@ -45,6 +45,8 @@ class KeyStore:
         """`descriptor`: of one that another process filled; it is ours from now on."""
         self._memory = descriptor if descriptor >= 0 else os.memfd_create(NAME, os.MFD_CLOEXEC)
         self._size = os.fstat(self._memory).st_size
+        self.digests: dict[Path, bytes] = {}
+        """What each file held that was read, as SHA-256."""
 
     def fileno(self) -> int:
         """For whoever is executed anew and gets it."""
@@ -53,6 +55,7 @@ class KeyStore:
     def take(self, path: Path) -> Piece:
         """Read a PEM file. Raises OSError."""
         with content_of(path) as content, memoryview(content) as view:
+            self.digests[path] = hashlib.sha256(content).digest()
             begin = self._size
             at = 0
             for seam in pem.seams(content):
@@ -65,6 +68,7 @@ class KeyStore:
     def take_certificates(self, path: Path) -> Piece:
         """Only those of a file: a key may stand beside them. Raises OSError, and ValueError for what is none."""
         with content_of(path) as content:
+            self.digests[path] = hashlib.sha256(content).digest()
             return self._append(memoryview(pem.chain(content)))
 
     def copy(self, other: KeyStore, piece: Piece) -> Piece:
@@ -162,8 +166,9 @@ def wiped(size: int) -> Iterator[bytearray]:
 
 
 @contextmanager
-def overwriting() -> Iterator[None]:
-    """Memory that OpenSSL and the C library give back meanwhile is overwritten.
+def overwriting(*, sweep: bool = True) -> Iterator[None]:
+    """Memory that OpenSSL and the C library give back meanwhile is overwritten; without `sweep` all but small pieces, which whoever
+    allocates next gets.
 
     OpenSSL clears what it knows to be secret, but not the PEM text in the buffer of the file it reads, nor every step on the way to
     a key: of an RSA key all numbers and half of the text were found in free memory afterwards (OpenSSL 3.0). Does nothing with a C
@@ -178,7 +183,8 @@ def overwriting() -> Iterator[None]:
     try:
         yield
     finally:
-        _sweep(libc)
+        if sweep:
+            _sweep(libc)
         libc.mallopt(M_PERTURB, 0)
         _nested.clear()
 

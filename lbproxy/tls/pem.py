@@ -18,6 +18,7 @@ CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
 """What OpenSSL's PEM_read_bio_X509_AUX takes for a certificate."""
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_BEGIN, _PLAIN = b"-----BEGIN ", b"-----BEGIN CERTIFICATE-----"
 _JOINED = re.compile(rb"(-----END [A-Z0-9 ]+-----)(?=-----BEGIN )")
 
 
@@ -31,8 +32,20 @@ def ders(content: Text) -> list[bytes]:
     return [_first_element(_decoded(match[2])) for match in _BLOCK.finditer(content) if match[1] in CERTIFICATES]
 
 
-def chain(content: Text) -> bytes:
+def first(content: Text) -> bytes | None:
+    """The first of them; None when there is none. Raises ValueError as `ders`."""
+    for match in _BLOCK.finditer(content):
+        if match[1] in CERTIFICATES:
+            return _first_element(_decoded(match[2]))
+    return None
+
+
+def chain(content: Text) -> bytes | Text:
     """The certificates alone, as plain CERTIFICATE blocks. Raises ValueError."""
+    if content.count(_BEGIN) == content.count(_PLAIN) and not seams(content):  # as most files are
+        for match in _BLOCK.finditer(content):
+            _decoded(match[2])
+        return content
     return b"".join(ssl.DER_cert_to_PEM_cert(der).encode("ascii") for der in ders(content))
 
 

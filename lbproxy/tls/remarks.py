@@ -8,37 +8,47 @@ client can get to see: a mistake, most likely, and no reason to stop.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import ip_address
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lbproxy.config.model import Certificate, Config, Listen
 from lbproxy.errors import Complaint, by_place
 from lbproxy.tls.files import Fault, Place, read_chain, subject, validity
-from lbproxy.tls.sni import UNKNOWN, Candidate, names_of, preferred
+from lbproxy.tls.sni import UNKNOWN, Arrangement, Candidate, arrange, candidate_of, kind_of
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 AFFORDABLE_RSA_BITS = 3072
 """Signing takes 0.24 ms with 2048 bits, 1.8 with 3072, 4.0 with 4096, and 0.02 with EC P-256 (openssl speed, 2026-11-28)."""
+
+
+MOST_TOLD = 20
+"""Of one kind, about one listener: more are told of when these are mended."""
 
 
 class Dated(NamedTuple):
     """Something that is good for a time."""
 
     place: Place
-    what: str
+    what: str | Callable[[], str]
     start: datetime
     end: datetime
 
     def fault(self, now: datetime) -> Fault | None:
         """What is wrong with it at that time."""
+        if self.start <= now <= self.end:
+            return None
+        what = self.what if isinstance(self.what, str) else self.what()
         if now > self.end:
-            return Fault(f"{self.what} expired on {self.end:%Y-%m-%d %H:%M} UTC", "renew it")
-        if now < self.start:
-            when = f"{self.start:%Y-%m-%d %H:%M} UTC; it is {now:%Y-%m-%d %H:%M} UTC now"
-            return Fault(f"{self.what} is not valid before {when}", "is this machine's clock right?")
-        return None
+            return Fault(f"{what} expired on {self.end:%Y-%m-%d %H:%M} UTC", "renew it")
+        when = f"{self.start:%Y-%m-%d %H:%M} UTC; it is {now:%Y-%m-%d %H:%M} UTC now"
+        return Fault(f"{what} is not valid before {when}", "is this machine's clock right?")
 
 
 class Shown(NamedTuple):
@@ -54,7 +64,7 @@ class Remarks(NamedTuple):
 
     dated: tuple[Dated, ...] = ()
     listeners: tuple[tuple[Listen, tuple[Shown, ...]], ...] = ()
-    """Those with several certificates."""
+    """Those with certificates."""
     notes: tuple[Complaint, ...] = ()
 
     def at(self, now: datetime | None = None) -> list[Complaint]:
@@ -70,22 +80,25 @@ class Remarks(NamedTuple):
 NO_REMARKS = Remarks()
 
 
-def remarks(config: Config) -> Remarks:
-    """Raises nothing: files that cannot be read are `audit`'s to tell."""
+def remarks(config: Config, known: Mapping[Path, Candidate] | None = None) -> Remarks:
+    """Raises nothing: files that cannot be read are `audit`'s to tell. `known`: what is known already of what stands in files."""
     dated: list[Dated] = []
     notes: list[Complaint] = []
     listeners = []
     for number, listen in enumerate(config.listen):
         at = Place(config.source, listen.line, f"listen[{number}]")
         shown = []
-        for index, pair in enumerate(listen.certificates):
-            place = at._replace(key=f"{at.key}.certificates[{index}].cert")
+        notes += [at._replace(key=f"{at.key}.certificates").complaint(Fault(why)) for why in listen.left_out[:MOST_TOLD]]
+        for index, pair in enumerate(listen.pairs):
+            place = at._replace(key=f"{at.key}.certificates" + ("" if listen.folder else f"[{index}].cert"))
             chain = _Chain(place, pair.cert)
             dated += chain.dated()
             notes += chain.notes()
             notes += chain.cost()
-            shown.append(Shown(place, pair, chain.candidate()))
-        if len(shown) > 1:
+            notes += chain.order()
+            notes += chain.demands()
+            shown.append(Shown(place, pair, (known or {}).get(pair.cert) or chain.candidate()))
+        if shown:
             listeners.append((listen, tuple(shown)))
         if listen.tls.client_ca is not None:
             dated += _authorities(at._replace(key=f"{at.key}.tls.client_ca"), listen.tls.client_ca)
@@ -99,6 +112,7 @@ def remarks(config: Config) -> Remarks:
             chain = _Chain(at._replace(key=f"{at.key}.cert"), pool.tls.cert)
             dated += chain.dated()
             notes += chain.notes()
+    notes += _uncovered(config, listeners)
     return Remarks(tuple(dated), tuple(listeners), tuple(notes))
 
 
@@ -113,8 +127,7 @@ class _Chain:
 
     def candidate(self) -> Candidate:
         """For the choice among several."""
-        leaf = self._chain[0] if self._chain else None
-        return UNKNOWN if leaf is None else Candidate(names_of(leaf), *validity(leaf))
+        return candidate_of(self._chain[0] if self._chain else None)
 
     def dated(self) -> Iterator[Dated]:
         """The certificate, and whoever signed it. Further up a chain may carry an expired root on purpose (Let's Encrypt did for
@@ -122,9 +135,9 @@ class _Chain:
         leaf, signer = (*self._chain[:2], None, None)[:2]
         if leaf is None:
             return
-        yield Dated(self._place, f"the certificate of {subject(leaf)}", *validity(leaf))
+        yield Dated(self._place, partial(_called, leaf), *validity(leaf))
         if signer is not None and signer.subject == leaf.issuer and signer.issuer != signer.subject:
-            what = f"the intermediate {subject(signer)} behind the certificate of {subject(leaf)}"
+            what = partial(_behind, signer, leaf)
             yield Dated(self._place, what, *validity(signer))
 
     def notes(self) -> Iterator[Complaint]:
@@ -133,13 +146,41 @@ class _Chain:
             why = f"the certificate in {self._path} breaks a rule of X.509: OpenSSL takes it, clients may not, its dates are unread"
             yield self._place.complaint(Fault(why, "issue it anew"))
 
+    def order(self) -> Iterator[Complaint]:
+        """What clients, who get the file as it is, make of it."""
+        known = [each for each in self._chain if each is not None]
+        if len(known) < len(self._chain) or not known:
+            return
+        leaf, path = known[0], self._path
+        for position, (one, after) in enumerate(pairwise(known), start=2):
+            if one.issuer == one.subject:  # nobody needs what stands behind a root
+                break
+            if one.issuer != after.subject:
+                why = f"certificate {position} of {len(known)} in {path} is not the one that signed the one before it"
+                yield self._place.complaint(Fault(why, "the site's own comes first, then whoever signed it, and so on"))
+                break
+        if len(known) == 1 and leaf.issuer != leaf.subject and _from_a_public_authority(leaf):
+            why = f"{path} holds the certificate of {subject(leaf)} alone, without the one of {leaf.issuer.rfc4514_string()}"
+            yield self._place.complaint(Fault(why, "many clients cannot verify it: use the file that is called fullchain"))
+
+    def demands(self) -> Iterator[Complaint]:
+        """What clients demand of it, or it of them."""
+        leaf = self._chain[0] if self._chain else None
+        if leaf is None:
+            return
+        if (weak := _weak_signature(leaf)) is not None:
+            yield self._place.complaint(Fault(f"{_called(leaf)} is signed with {weak}: clients refuse it", "renew it"))
+        if _must_staple(leaf):
+            why = f"{_called(leaf)} demands a stapled OCSP answer, which lbproxy does not send: some clients refuse it"
+            yield self._place.complaint(Fault(why, "have it issued without must-staple"))
+
     def cost(self) -> Iterator[Complaint]:
         """What each handshake with it costs us: clients make us pay, at no cost of theirs."""
         from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric import rsa
 
         leaf = self._chain[0] if self._chain else None
-        if leaf is None:
+        if leaf is None or kind_of(leaf) != "RSA":
             return
         try:
             public = leaf.public_key()
@@ -148,6 +189,46 @@ class _Chain:
         if isinstance(public, rsa.RSAPublicKey) and public.key_size > AFFORDABLE_RSA_BITS:
             why = f"the RSA key of {subject(leaf)} has {public.key_size} bits: each handshake costs many times one with 2048"
             yield self._place.complaint(Fault(why, "EC P-256 is as strong as anybody needs, and costs next to nothing"))
+
+
+def _called(leaf: x509.Certificate) -> str:
+    return f"the certificate of {subject(leaf)}"
+
+
+def _behind(signer: x509.Certificate, leaf: x509.Certificate) -> str:
+    return f"the intermediate {subject(signer)} behind the certificate of {subject(leaf)}"
+
+
+def _from_a_public_authority(leaf: x509.Certificate) -> bool:
+    """Those say where their own certificate is to be had (RFC 5280 4.2.2.1); in private ones the root often signs for itself."""
+    from cryptography import x509
+    from cryptography.x509.oid import AuthorityInformationAccessOID
+
+    try:
+        access = leaf.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    return any(each.access_method == AuthorityInformationAccessOID.CA_ISSUERS for each in access)
+
+
+def _weak_signature(leaf: x509.Certificate) -> str | None:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        found = leaf.signature_hash_algorithm
+    except (UnsupportedAlgorithm, ValueError):
+        return None
+    return found.name.upper() if found is not None and found.name in ("md5", "sha1") else None
+
+
+def _must_staple(leaf: x509.Certificate) -> bool:
+    """RFC 7633."""
+    from cryptography import x509
+
+    try:
+        return x509.TLSFeatureType.status_request in leaf.extensions.get_extension_for_class(x509.TLSFeature).value
+    except (x509.ExtensionNotFound, ValueError):
+        return False
 
 
 def _authorities(place: Place, path: Path) -> Iterator[Dated]:
@@ -162,28 +243,22 @@ def _authorities(place: Place, path: Path) -> Iterator[Dated]:
 
 def _never_shown(listen: Listen, shown: tuple[Shown, ...], now: datetime) -> Iterator[Complaint]:
     """The default is shown to whoever asks for nothing known; any other has to be asked for."""
-    owners: dict[str, Shown] = {}
-    default, *more = preferred([one.candidate for one in shown], now)
-    _own(owners, shown[default])
-    for index in more:
-        one = shown[index]
-        if one.candidate is UNKNOWN:
+    if len(shown) < 2:
+        return
+    arranged = arrange([one.candidate for one in shown], now)
+    asked = {index for together in arranged.by_name.values() for index in together}
+    asked |= {index for ip, together in arranged.by_address.items() if _reachable(listen, ip) for index in together}
+    told = 0
+    for index, one in enumerate(shown):
+        if index in arranged.default or index in asked or one.candidate is UNKNOWN:
             continue
-        names = one.candidate.names
-        wanted = [*names.dns, *(ip for ip in names.ips if _reachable(listen, ip))]
-        taken = [name for name in wanted if name in owners]
-        _own(owners, one)
-        if wanted and len(taken) < len(wanted):
-            continue
-        yield one.place.complaint(Fault(f"{one.files.cert} is never shown: {_why(listen, one, taken, owners)}", _HINT))
+        told += 1
+        if told <= MOST_TOLD:
+            why = _why(listen, one, arranged, shown)
+            yield one.place.complaint(Fault(f"{one.files.cert} is never shown: {why}", _HINT))
 
 
 _HINT = "take it out, or have it issued for the name that clients ask for"
-
-
-def _own(owners: dict[str, Shown], one: Shown) -> None:
-    for name in (*one.candidate.names.dns, *one.candidate.names.ips):
-        owners.setdefault(name, one)
 
 
 def _reachable(listen: Listen, ip: str) -> bool:
@@ -194,9 +269,32 @@ def _reachable(listen: Listen, ip: str) -> bool:
     return here == there or (here.is_unspecified and here.version == there.version)
 
 
-def _why(listen: Listen, one: Shown, taken: Iterable[str], owners: dict[str, Shown]) -> str:
-    if told := [f"{name} is served by {owners[name].files.cert}" for name in taken]:
+def _why(listen: Listen, one: Shown, arranged: Arrangement, shown: tuple[Shown, ...]) -> str:
+    names = one.candidate.names
+    owners = [(name, arranged.by_name[name]) for name in names.dns if name in arranged.by_name]
+    owners += [(ip, arranged.by_address[ip]) for ip in names.ips if ip in arranged.by_address and _reachable(listen, ip)]
+    if told := [f"{name} is served by {shown[together[0]].files.cert}" for name, together in owners]:
         return ", ".join(told[:3]) + (" and so on" if len(told) > 3 else "")
-    if one.candidate.names.ips:
-        return f"it stands for {', '.join(one.candidate.names.ips[:3])}, and this listener is at {listen.address}"
+    if names.ips:
+        return f"it stands for {', '.join(names.ips[:3])}, and this listener is at {listen.address}"
     return "there is no name in it that a client could ask for"
+
+
+# ---------------------------------------------------------------- hosts without a certificate
+
+
+def _uncovered(config: Config, listeners: Sequence[tuple[Listen, tuple[Shown, ...]]]) -> Iterator[Complaint]:
+    """Hosts of routes that no certificate of any listener stands for: who asks for them is shown another one."""
+    candidates = [one.candidate for _, shown in listeners for one in shown]
+    if not candidates or UNKNOWN in candidates:
+        return
+    names = {name for each in candidates for name in (*each.names.dns, *each.names.ips)}
+    lost: dict[str, int] = {}
+    for route in config.routes:
+        if route.host is not None and route.host not in names and f"*.{route.host.partition('.')[2]}" not in names:
+            lost.setdefault(route.host, route.line)
+    for host, line in [*lost.items()][:MOST_TOLD]:
+        place = Place(config.source, line, "route.host")
+        refused = all(listen.tls.unknown_name == "refuse" for listen, _ in listeners)
+        what = "over TLS its clients are refused" if refused else "over TLS its clients are shown another"
+        yield place.complaint(Fault(f"no certificate stands for {host}: {what}", "have one issued for it, too"))

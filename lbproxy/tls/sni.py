@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import ssl
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
@@ -69,6 +69,8 @@ class Candidate(NamedTuple):
     names: Names
     start: datetime
     end: datetime
+    kind: str = ""
+    """Of its key: "RSA", "EC", "Ed25519" and so on. Of several kinds each client gets one that it can check."""
 
     def current(self, now: datetime) -> bool:
         """Whether clients take it."""
@@ -81,11 +83,33 @@ UNKNOWN = Candidate(NO_NAMES, datetime.min.replace(tzinfo=UTC), datetime.max.rep
 
 def candidate(content: bytes) -> Candidate:
     """The first certificate in a PEM text. Raises ValueError when there is none."""
-    found = pem.ders(content)
-    if not found:
+    found = pem.first(content)
+    if found is None:
         raise ValueError("no certificate in PEM form")
-    leaf = parsed(found[0])
-    return UNKNOWN if leaf is None else Candidate(names_of(leaf), *validity(leaf))
+    return candidate_of(parsed(found))
+
+
+def candidate_of(leaf: x509.Certificate | None) -> Candidate:
+    """Of a certificate; None: one that only OpenSSL understands."""
+    return UNKNOWN if leaf is None else Candidate(names_of(leaf), *validity(leaf), kind_of(leaf))
+
+
+_KINDS = {
+    "1.2.840.113549.1.1.1": "RSA",
+    "1.2.840.113549.1.1.10": "RSA-PSS",
+    "1.2.840.10045.2.1": "EC",
+    "1.3.101.112": "Ed25519",
+    "1.3.101.113": "Ed448",
+}
+
+
+def kind_of(leaf: x509.Certificate) -> str:
+    """Of its key, as one that OpenSSL keeps apart from the others."""
+    try:
+        oid = leaf.public_key_algorithm_oid.dotted_string
+    except (AttributeError, ValueError):  # before version 43 of cryptography
+        return type(leaf.public_key()).__name__
+    return _KINDS.get(oid, oid)
 
 
 def preferred(candidates: Sequence[Candidate], now: datetime) -> list[int]:
@@ -101,48 +125,112 @@ def preferred(candidates: Sequence[Candidate], now: datetime) -> list[int]:
 
 
 def _stands_in(one: Candidate, first: Candidate, now: datetime) -> bool:
-    wanted = {*first.names.dns, *first.names.ips}
-    return one is first if first.current(now) else bool(wanted) and one.current(now) and wanted <= {*one.names.dns, *one.names.ips}
+    return one is first if first.current(now) else one.current(now) and _covers(one, first)
+
+
+def _covers(one: Candidate, other: Candidate) -> bool:
+    """Whether it has all names of the other, which has some."""
+    wanted = {*other.names.dns, *other.names.ips}
+    return bool(wanted) and wanted <= {*one.names.dns, *one.names.ips}
+
+
+Together = tuple[int, ...]
+"""Numbers of the certificates that are shown together, one of each kind of key at most; the client's hello decides."""
+
+
+class Arrangement(NamedTuple):
+    """Which certificates are shown to whom."""
+
+    default: Together
+    """To who asks for nothing known."""
+    by_name: dict[str, Together]
+    by_address: dict[str, Together]
+
+    def named(self, name: str) -> Together | None:
+        """For the name a client asks for; None: there is none.
+
+        An exact name wins over a wildcard; a wildcard stands for exactly one label, the leftmost.
+        """
+        name = name.lower().removesuffix(".")  # some clients send the root's dot, against RFC 6066; nginx forgives it too
+        exact = self.by_name.get(name)
+        if exact is not None:
+            return exact
+        label, dot, parent = name.partition(".")
+        return self.by_name.get(f"*.{parent}") if label and dot else None
+
+
+def arrange(candidates: Sequence[Candidate], now: datetime) -> Arrangement:
+    """A name in two certificates of the same kind belongs to the preferred one, and one that is out of date is shown beside none
+    that is not: clients that can check both would get it."""
+    order = preferred(candidates, now)
+    current = [each.current(now) for each in candidates]
+    by_name: dict[str, Together] = {}
+    by_address: dict[str, Together] = {}
+    for index in order:
+        for where, names in ((by_name, candidates[index].names.dns), (by_address, candidates[index].names.ips)):
+            for name in names:
+                where[name] = _joined(where.get(name, ()), index, candidates, current)
+    default: Together = (order[0],)
+    for index in order[1:]:
+        if _covers(candidates[index], candidates[order[0]]) and (current[index] or not current[order[0]]):
+            default = _joined(default, index, candidates, current)
+    return Arrangement(default, by_name, by_address)
+
+
+def _joined(together: Together, index: int, candidates: Sequence[Candidate], current: Sequence[bool]) -> Together:
+    if not together:
+        return (index,)
+    if current[index] and not current[together[0]]:
+        return (index,)
+    if current[together[0]] and not current[index]:
+        return together
+    kinds = {candidates[other].kind for other in together}
+    return together if candidates[index].kind in kinds else tuple(sorted((*together, index)))
 
 
 class CertificateChooser:
     """The `sni_callback` of a listener with several certificates.
 
-    An exact name wins over a wildcard; a wildcard stands for exactly one label, the leftmost. A name in two certificates belongs to
-    the one that comes first. For an unknown name the outer context's own certificate is shown (as nginx does): refusing would tell
-    scanners which names exist, and the request's Host decides about routes anyway.
+    For an unknown name the default is shown, as nginx does, unless the listener refuses: that tells scanners which names exist,
+    and the request's Host decides about routes anyway.
 
-    Who asks for no name has asked for an address (RFC 6066 section 3: a literal address is no name): `by_address` tells which
-    certificate stands for it. OpenSSL cannot ask for that, it knows no address; whoever begins a handshake looks there before.
+    Who asks for no name has asked for an address (RFC 6066 section 3: a literal address is no name): `at_address` tells which
+    context stands for it. OpenSSL cannot ask for that, it knows no address; whoever begins a handshake looks there before.
     """
 
-    __slots__ = ("_by_name", "by_address")
+    __slots__ = ("_lend", "_refuse", "arranged")
 
-    def __init__(self, certificates: Iterable[tuple[Names, ssl.SSLContext]]) -> None:
-        self._by_name: dict[str, ssl.SSLContext] = {}
-        self.by_address: dict[str, ssl.SSLContext] = {}
-        for names, context in certificates:
-            for name in names.dns:
-                self._by_name.setdefault(name, context)
-            for ip in names.ips:
-                self.by_address.setdefault(ip, context)
+    def __init__(self, arranged: Arrangement, lend: Callable[[Together], ssl.SSLContext], *, refuse: bool = False) -> None:
+        """`lend`: the context that shows these. `refuse`: unknown names, and who asks for none."""
+        self.arranged = arranged
+        self._lend = lend
+        self._refuse = refuse
 
     def choose(self, name: str) -> ssl.SSLContext | None:
         """The context for the name a client asked for, None for the default."""
-        name = name.lower().removesuffix(".")  # some clients send the root's dot, against RFC 6066; nginx forgives it too
-        exact = self._by_name.get(name)
-        if exact is not None:
-            return exact
-        label, dot, parent = name.partition(".")
-        return self._by_name.get(f"*.{parent}") if label and dot else None
+        together = self.arranged.named(name)
+        return None if together is None else self._lend(together)
 
-    def __call__(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, outer: ssl.SSLContext) -> None:
+    def at_address(self, address: str) -> ssl.SSLContext | None:
+        """The context for who connected to that address and may ask for no name."""
+        together = self.arranged.by_address.get(address)
+        return None if together is None else self._lend(together)
+
+    def __call__(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, outer: ssl.SSLContext) -> int | None:
         """OpenSSL's question during the handshake; None as the answer means "go on"."""
         if name is None:
-            return  # what was chosen by its address stays
-        chosen = self.choose(name) or outer
+            if connection.context is not outer:
+                return None  # what was chosen by its address stays
+            chosen = None
+        else:
+            chosen = self.choose(name)
+        if chosen is None:
+            if self._refuse:
+                return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+            chosen = self._lend(self.arranged.default)
         if chosen is not connection.context:
             connection.context = chosen
+        return None
 
 
 def install(outer: ssl.SSLContext, chooser: CertificateChooser) -> None:

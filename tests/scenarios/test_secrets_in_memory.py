@@ -82,16 +82,23 @@ def test_of_client_keys_control_has_those_it_checks_with(stage: Stage) -> None:
 
 
 def test_several_certificates_of_a_listener(stage: Stage) -> None:
-    """Contexts of all but the first are made by the master, once for all workers: it has their numbers, and no text."""
+    """The master has none of them, in no form; a worker that of the default, and of any other when somebody has asked for it: its
+    numbers, and no text."""
     config = stage.config(stage.app().address)
     pairs = config["listen"][0]["certificates"]
     pairs.append(stage.authority.issue("second.test"))
     proxy = stage.run(config)
     control = control_of(proxy)
-    for pair in pairs:
-        needles = traces(Path(pair["key"]))
-        assert found_in(control, needles) == set()
-        assert all(name.endswith("little end first") for name in found_in(proxy.pid, needles))
+    first, second = (traces(Path(pair["key"])) for pair in pairs)
+    [worker] = _serving(proxy, 1)
+    assert found_in(worker, first)
+    assert found_in(worker, second) == set()
+    assert stage.client(proxy, name="second.test").request("GET", "/").status == 200
+    found = found_in(worker, second)
+    assert found
+    assert all(name.endswith(NUMBERS) for name in found), found
+    for pid in (control, proxy.pid):
+        assert found_in(pid, {**first, **{f"second {name}": each for name, each in second.items()}}) == set()
 
 
 def test_other_programs_credentials_stay_with_the_master(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

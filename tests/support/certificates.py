@@ -33,6 +33,10 @@ class Authority:
             self._issued[names] = {"cert": str(cert), "key": str(key)}
         return dict(self._issued[names])
 
+    def fresh(self, name: str, kind: trustme.KeyType = trustme.KeyType.ECDSA) -> trustme.LeafCert:
+        """Another leaf with each call."""
+        return self._root.issue_cert(name, key_type=kind)
+
 
 def public_key_pin(certificate: Path) -> str:
     """Base64 of the sha256 of the leaf's public key, as browsers and curl pin it."""

@@ -60,6 +60,12 @@ class ListenTls:
         needs={"client_ca": "clients-ca.pem"},
         example="required",
     )
+    unknown_name: str = key(
+        choice("first", "refuse"),
+        "first",
+        "what a client gets that asks for a name of which there is no certificate, or for none: the first; "
+        '"refuse": the alert unrecognized_name',
+    )
 
 
 _UNIX = {"address": "unix:/run/lbproxy/http.sock"}
@@ -79,7 +85,11 @@ def _of_unix(listen: Any) -> bool:
 
 
 def _with_certificates(listen: Any) -> bool:
-    return bool(listen.certificates)
+    return bool(listen.certificates or listen.folder)
+
+
+def _with_folder(listen: Any) -> bool:
+    return listen.folder is not None
 
 
 PROTOCOLS = ("h2", "http/1.1")
@@ -121,8 +131,9 @@ class Listen:
         Certificate,
         "none at all: plain HTTP. Several: chosen by the name the client asks for (SNI), else the first",
         'a table { cert = "a.crt", key = "a.key" }',
-        wanted='a list such as [{ cert = "a.crt", key = "a.key" }]',
+        wanted='a list such as [{ cert = "a.crt", key = "a.key" }], or a folder',
         empty="leave the key out for plain HTTP",
+        or_text=True,
     )
     tls: ListenTls = table(
         ListenTls,
@@ -157,11 +168,42 @@ class Listen:
         'what clients may speak, best first: "h2" (HTTP/2), "http/1.1" (and 1.0). Default: both with certificates, where TLS tells '
         "which one it is (ALPN), and http/1.1 without. Without certificates h2 is for clients that know (h2c by prior knowledge)",
     )
+    folder: Path | None = key(
+        FILE,
+        None,
+        "a folder of pairs instead of a list: NAME.crt and NAME.key, NAME.pem with both, certbot's live/, acme.sh's. What cannot "
+        "be used is left out, and told",
+        called="certificates",
+        example="certs",
+        or_list=True,
+    )
+    folder_key_mode: str = key(
+        KEY_MODE,
+        "private",
+        "of the keys in a folder, as that of a pair",
+        called="key_mode",
+        when=_with_folder,
+        needs={"certificates": "certs"},
+    )
+    listed: tuple[Certificate, ...] = ()
+    """What is in the folder and can be used, in the order of the names."""
+    left_out: tuple[str, ...] = ()
+    """What is in the folder and cannot, and why."""
+
+    @property
+    def pairs(self) -> tuple[Certificate, ...]:
+        """All that it may show, in order."""
+        return self.certificates or self.listed
+
+    @property
+    def secure(self) -> bool:
+        """It speaks TLS."""
+        return bool(self.certificates or self.folder)
 
     @property
     def speaks(self) -> tuple[str, ...]:
         """What clients may speak here, best first."""
-        return self.protocols or (PROTOCOLS if self.certificates else ("http/1.1",))
+        return self.protocols or (PROTOCOLS if self.secure else ("http/1.1",))
 
     @property
     def redirect_port(self) -> int:

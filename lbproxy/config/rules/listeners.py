@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from lbproxy.config.certificate_folder import Found, pairs_in
 from lbproxy.config.model import Listen, ListenTls
 from lbproxy.config.read import Context
 from lbproxy.config.rules.filters import OF_LISTENERS, client_limit
@@ -24,7 +25,28 @@ def listener(table: Table, listen: Listen, context: Context) -> Listen:
     if "tls" in table and not has_certificates:
         hint = 'add certificates = [{ cert = "...", key = "..." }]'
         table.complain("tls", "a listener without certificates speaks plain HTTP", hint)
-    return replace(listen, line=table.report.lines.of(table.at("address")))
+    line = table.report.lines.of(table.at("address"))
+    found = _in_folder(table, listen)
+    return replace(listen, line=line, listed=found.pairs, left_out=found.odd)
+
+
+def _in_folder(table: Table, listen: Listen) -> Found:
+    """What is in the folder now."""
+    folder = listen.folder
+    if folder is None:
+        return Found()
+    hint = "NAME.crt and NAME.key, NAME.pem with both, or NAME/fullchain.pem and NAME/privkey.pem"
+    try:
+        found = pairs_in(folder, listen.folder_key_mode)
+    except NotADirectoryError:
+        table.complain("certificates", f"{folder} is no folder", f'{hint}; a single pair is [{{ cert = "...", key = "..." }}]')
+    except OSError as error:
+        table.complain("certificates", f"wanted a folder that can be read, {folder}: {error.strerror or error}", hint)
+    else:
+        if not found.pairs:
+            table.complain("certificates", f"there is no certificate with its key in {folder}", hint)
+        return found
+    return Found()
 
 
 def tls(table: Table, tls: ListenTls, context: Context) -> ListenTls:

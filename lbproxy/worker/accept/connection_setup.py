@@ -24,7 +24,6 @@ from lbproxy.proxy.downstream import NO_REDIRECT
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.service import Service
 from lbproxy.tls.contexts import offered
-from lbproxy.tls.sni import CertificateChooser
 from lbproxy.worker.accept.connection_filter import ConnectionFilter, Denied
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from lbproxy.worker.accept.h2_setup import H2Setup, PriorKnowledge
@@ -46,8 +45,9 @@ class ConnectionSetup:
     ) -> None:
         """`connection_filter`: asked before anything else; None: everybody may come."""
         self._context = bound.context
-        chooser = bound.context.sni_callback if bound.context is not None else None
-        self._by_address = chooser.by_address if isinstance(chooser, CertificateChooser) else {}
+        self._shows = bound.shows
+        if bound.shows is not None:
+            bound.shows.on_fault = lambda why: noisy.warning("certificate.unusable", listener=str(bound.listen.address), why=why)
         self._limit = limit
         self._filter = connection_filter
         # A Unix socket has no port: what its clients' clients use is the scheme's, as far as anybody knows.
@@ -112,8 +112,12 @@ class ConnectionSetup:
         stream.deadline = begun + self._timeouts.handshake
         stream.patient = True  # thousands of hellos at once: others' requests go first, and newcomers one after the other
         try:
-            if self._by_address:
-                self._choose_by_address(stream, sock)
+            shows = self._shows
+            if shows is not None and shows.addressed:
+                where = sock.getsockname()
+                showing = shows.at_address(where[0]) if isinstance(where, tuple) else None  # a Unix socket's is no tuple
+                if showing is not None:
+                    stream.show(showing)
             stream.handshake()
         except StreamError as error:
             self._turn_away(stream, peer, error, count)
@@ -135,13 +139,6 @@ class ConnectionSetup:
             count.release()
             stream.finish()
 
-    def _choose_by_address(self, stream: TlsStream, sock: socket.socket) -> None:
-        """Who has asked for an address, and not for a name, gets the certificate of that address."""
-        where = sock.getsockname()
-        context = self._by_address.get(where[0]) if isinstance(where, tuple) else None  # a Unix socket's is no tuple
-        if context is not None:
-            stream.show(context)
-
     def _turn_away(self, stream: TlsStream, peer: str, error: StreamError, count: ConnectionCount) -> None:
         count.release()
         if isinstance(error, SaidNothing):  # each second, for ever, from each balancer and monitor: no event
@@ -150,6 +147,8 @@ class ConnectionSetup:
             return
         self._cells[self._failures] += 1
         reason = error.reason if isinstance(error, HandshakeFailed) else str(error)
+        if reason == "callback_failed":  # OpenSSL's word for it
+            reason = "unrecognized_name"
         if isinstance(error, TimedOut):
             reason = "handshake_timeout"
         kind = kind_of(error, reason)

@@ -23,7 +23,10 @@ ports = st.integers(1, 65535)
 networks = st.builds(lambda ip, prefix: ip_network(f"{ip}/{prefix}", strict=False), st.ip_addresses(), st.integers(0, 32))
 certificates = st.builds(model.Certificate, files, files, st.sampled_from(["private", "any"]))
 auth = st.one_of(st.tuples(st.none(), st.just("none")), st.tuples(files, st.sampled_from(["none", "optional", "required"])))
-listen_tls = st.builds(lambda profile, auth: model.ListenTls(profile, *auth), st.sampled_from(["modern", "intermediate"]), auth)
+listen_tls = st.builds(
+    lambda profile, auth, unknown: model.ListenTls(profile, auth[0], auth[1], unknown),
+    st.sampled_from(["modern", "intermediate"]), auth, st.sampled_from(["first", "refuse"]),
+)  # fmt: skip
 tls_side = st.builds(
     lambda pairs, tls, protocols: {"certificates": tuple(pairs), "tls": tls, "protocols": protocols},
     st.lists(certificates, min_size=1, max_size=2), listen_tls, st.sampled_from([None, ("h2",), ("http/1.1", "h2")]),

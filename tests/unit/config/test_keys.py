@@ -40,9 +40,12 @@ FILLED = {"refuse": {"path": "/a*"}, "certificates": {"cert": "c.pem", "key": "k
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the files of networks are that examples name."""
+    """Where the files are that examples name and that are read with the configuration."""
     for name in ("friends.txt", "blocked.txt"):
         (tmp_path / name).write_text("192.0.2.0/24\n")
+    (tmp_path / "certs").mkdir()
+    for name in ("a.crt", "a.key"):
+        (tmp_path / "certs" / name).touch()
     return tmp_path
 
 

@@ -78,7 +78,7 @@ def test_an_answer_longer_than_a_pipe() -> None:
 
 def test_an_audit_says_the_same_apart(tmp_path: Path) -> None:
     config = Config("x.toml", (Listen(Address("127.0.0.1", 1), (Certificate(tmp_path / "a", tmp_path / "b"),), line=7),), (), ())
-    complaints = audit_apart(config)
+    _, complaints = audit_apart(config)
     assert complaints == audit(config)
     assert len(complaints) == 2
 

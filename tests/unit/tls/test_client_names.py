@@ -14,7 +14,7 @@ import pytest
 from lbproxy.config.model import Address, Listen, ListenTls
 from lbproxy.tls import client_names
 from lbproxy.tls.client_names import announce
-from lbproxy.tls.contexts import server_context
+from lbproxy.tls.showcase import server_context
 from tests.support.tools import need
 from tests.unit.tls.files import certificate, ec_key, pair, trusted, write
 

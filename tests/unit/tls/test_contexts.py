@@ -19,7 +19,7 @@ from lbproxy.errors import StartError
 from lbproxy.http.h2 import engine
 from lbproxy.tls.contexts import (
     Credentials,
-    arm,
+    Held,
     client_context,
     credentials,
     load_pair,
@@ -27,11 +27,11 @@ from lbproxy.tls.contexts import (
     outer_context,
     outer_key,
     read_pem,
-    server_context,
 )
 from lbproxy.tls.keystore import KeyStore
-from lbproxy.tls.sni import NO_NAMES, CertificateChooser
-from tests.unit.tls.files import ec_key, key_pem, pair, write
+from lbproxy.tls.showcase import arm, server_context
+from lbproxy.tls.sni import UNKNOWN, CertificateChooser, arrange
+from tests.unit.tls.files import NOW, ec_key, key_pem, pair, write
 from tests.unit.tls.wire import Ends, connect, talk
 
 HERE = Address("127.0.0.1", 0)
@@ -209,7 +209,7 @@ def visit(outer: ssl.SSLContext, shows: Credentials, client: ssl.SSLContext, nam
 def test_a_key_is_in_no_text_that_somebody_might_log(leaf: Certificate) -> None:
     pem = read_pem(leaf, KeyStore())
     secrets = leaf.key.read_bytes().splitlines()[1:-1]
-    given = Credentials(pem, NO_NAMES, ())
+    given = Credentials(listen(leaf), (Held(pem, UNKNOWN),), arrange([UNKNOWN], NOW))
     for text in (repr(pem), str(pem), f"{pem}", repr([pem]), repr(given), str(given)):
         assert not any(secret.decode() in text for secret in secrets)
         assert "PRIVATE" not in text
@@ -447,12 +447,12 @@ def test_who_asks_for_an_address_gets_its_certificate(tmp_path: Path, version: s
     server = server_context(listen(named, numbered, other))
     chooser = server.sni_callback
     assert isinstance(chooser, CertificateChooser)
-    assert list(chooser.by_address) == ["10.0.0.5"]
+    assert chooser.at_address("10.0.0.6") is None
     client = unverified()
     client.maximum_version = version
 
     def visited(name: str | None, session: ssl.SSLSession | None = None) -> Ends:
-        return connect(client, server, name, session, chooser.by_address["10.0.0.5"])
+        return connect(client, server, name, session, chooser.at_address("10.0.0.5"))
 
     for name, expected in ((None, numbered), ("a.test", named), ("b.test", other), ("unknown.test", named)):
         assert visited(name).client.getpeercert(binary_form=True) == der(expected)

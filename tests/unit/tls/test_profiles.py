@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lbproxy.config.model import Address, Listen, ListenTls
-from lbproxy.tls.contexts import server_context
 from lbproxy.tls.profiles import PROFILES
+from lbproxy.tls.showcase import server_context
 from tests.unit.tls.files import pair
 from tests.unit.tls.wire import connect
 

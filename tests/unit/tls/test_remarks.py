@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
-from lbproxy.config.model import Address, Certificate, Config, Listen, ListenTls, Pool, PoolTls
+from lbproxy.config.model import Address, Certificate, Config, Listen, ListenTls, Pool, PoolTls, Route
 from lbproxy.errors import Complaint
 from lbproxy.tls import files
 from lbproxy.tls.audit import audit
@@ -162,3 +167,80 @@ def test_what_only_openssl_understands(tmp_path: Path, monkeypatch: pytest.Monke
     for module in ("files", "sni"):
         monkeypatch.setattr(f"lbproxy.tls.{module}.parsed", lambda this: None if this == der else understand(this))
     assert "breaks a rule of X.509" in only(told(good, odd)).message
+
+
+# ---------------------------------------------------------------- chains, hosts, demands
+
+
+def issued(*, extension: x509.ExtensionType | None = None) -> tuple[bytes, bytes, bytes]:
+    """A certificate for a.test, the one that signed it, and the key."""
+    key, signer = ec_key(), ec_key()
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "signer")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([]))
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(7)
+        .not_valid_before(NOW)
+        .not_valid_after(NOW + timedelta(days=30))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("a.test")]), critical=False)
+    )
+    if extension is not None:
+        builder = builder.add_extension(extension, critical=False)
+    leaf = builder.sign(signer, hashes.SHA256()).public_bytes(Encoding.PEM)
+    return leaf, certificate(signer, common="signer", issuer=("root", ec_key())), key_pem(key)
+
+
+def noted(tmp_path: Path, content: bytes, key: bytes) -> list[str]:
+    files = Certificate(write(tmp_path / "c.pem", content), write(tmp_path / "k.pem", key))
+    return [each.message for each in remarks(config(files)).at(NOW)]
+
+
+def test_the_order_of_a_chain(tmp_path: Path) -> None:
+    """The one that signed it comes next; what is behind a root is nobody's business."""
+    leaf, signer, key = issued()
+    stranger = certificate(ec_key(), common="stranger")
+    assert noted(tmp_path, leaf + signer, key) == []
+    assert noted(tmp_path, leaf, key) == []  # a private root may have signed it
+    [told] = noted(tmp_path, leaf + stranger + signer, key)
+    assert "certificate 2 of 3 in" in told
+    assert "is not the one that signed the one before it" in told
+
+
+def test_a_chain_without_the_one_that_signed_it(tmp_path: Path) -> None:
+    """Public authorities sign with intermediates; they tell where those are."""
+    place = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier("http://ca.test/1.crt"))
+    leaf, signer, key = issued(extension=x509.AuthorityInformationAccess([place]))
+    [told] = noted(tmp_path, leaf, key)
+    assert "holds the certificate of a.test alone, without the one of CN=signer" in told
+    assert noted(tmp_path, leaf + signer, key) == []
+
+
+def test_must_staple_is_told(tmp_path: Path) -> None:
+    leaf, signer, key = issued(extension=x509.TLSFeature([x509.TLSFeatureType.status_request]))
+    [told] = noted(tmp_path, leaf + signer, key)
+    assert "demands a stapled OCSP answer, which lbproxy does not send" in told
+
+
+def test_hosts_of_routes_without_a_certificate(tmp_path: Path) -> None:
+    """Exact, by a wildcard, and the wildcard itself; a host that no listener has one for is told at its route."""
+    whole = config(pair(tmp_path, "a.test", "*.b.test"))
+    hosts = ("a.test", "www.b.test", "*.b.test", None, "x.www.b.test", "c.test", "c.test")
+    whole = replace(whole, routes=tuple(Route("api", host, line=30 + number) for number, host in enumerate(hosts)))
+    found = remarks(whole).at(NOW)
+    assert [(each.line, each.key) for each in found] == [(34, "route.host"), (35, "route.host")]
+    assert found[1].message == "no certificate stands for c.test: over TLS its clients are shown another"
+    plain = replace(whole, listen=(Listen(Address("0.0.0.0", 80)),))
+    assert remarks(plain) == NO_REMARKS
+
+
+def test_what_was_left_out_of_a_folder_is_told(tmp_path: Path) -> None:
+    """Twenty of them at most."""
+    whole = config()
+    good = pair(tmp_path, "a.test")
+    why = tuple(f"{number} is left out" for number in range(30))
+    listen = replace(whole.listen[0], folder=tmp_path, listed=(good,), left_out=why)
+    found = remarks(replace(whole, listen=(listen,))).at(NOW)
+    assert [each.message for each in found] == [f"{number} is left out" for number in range(20)]
+    assert {each.key for each in found} == {"listen[0].certificates"}

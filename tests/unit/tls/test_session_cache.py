@@ -9,7 +9,7 @@ import pytest
 
 from lbproxy.config.model import Address, Listen, ListenTls
 from lbproxy.tls import session_cache
-from lbproxy.tls.contexts import server_context
+from lbproxy.tls.showcase import server_context
 from tests.unit.tls.files import pair
 from tests.unit.tls.wire import Ends, connect, talk
 

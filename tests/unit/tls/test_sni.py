@@ -8,15 +8,29 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa as rsa_keys
 
-from lbproxy.tls.sni import NO_NAMES, UNKNOWN, Candidate, CertificateChooser, Names, candidate, preferred
+from lbproxy.tls.sni import (
+    NO_NAMES,
+    UNKNOWN,
+    Arrangement,
+    Candidate,
+    CertificateChooser,
+    Names,
+    Together,
+    arrange,
+    candidate,
+    preferred,
+)
 from tests.unit.http.work import growth
 from tests.unit.tls.files import NOW, certificate, ec_key, pair
 
 
 def chooser(**names: list[str]) -> tuple[CertificateChooser, dict[str, ssl.SSLContext]]:
     contexts = {label: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for label in names}
-    return CertificateChooser((Names(tuple(listed)), contexts[label]) for label, listed in names.items()), contexts
+    by_number = list(contexts.values())
+    arranged = arrange([made(*listed) for listed in names.values()], NOW)
+    return CertificateChooser(arranged, lambda together: by_number[together[0]]), contexts
 
 
 @pytest.mark.parametrize(
@@ -78,9 +92,9 @@ def test_names_of_what_is_no_certificate() -> None:
     assert UNKNOWN.current(NOW)
 
 
-def made(*alternative: str, good: bool = True) -> Candidate:
+def made(*alternative: str, good: bool = True, kind: str = "EC") -> Candidate:
     end = timedelta(days=1) if good else timedelta(seconds=-1)
-    return Candidate(Names(alternative), NOW - timedelta(days=1), NOW + end)
+    return Candidate(Names(alternative), NOW - timedelta(days=1), NOW + end, kind)
 
 
 @pytest.mark.parametrize(
@@ -100,12 +114,66 @@ def test_what_is_out_of_date_gives_way(candidates: list[Candidate], order: list[
     assert preferred(candidates, NOW) == order
 
 
+def rsa(*alternative: str, good: bool = True) -> Candidate:
+    return made(*alternative, good=good, kind="RSA")
+
+
+@pytest.mark.parametrize(
+    ("candidates", "asked", "together"),
+    [
+        ([made("a.test"), rsa("a.test")], "a.test", (0, 1)),
+        ([rsa("a.test"), made("a.test")], None, (0, 1)),
+        ([rsa("a.test"), made("a.test"), made("a.test")], "a.test", (0, 1)),
+        ([rsa("a.test", "b.test"), made("a.test")], None, (0,)),
+        ([rsa("a.test", "b.test"), made("a.test")], "b.test", (0,)),
+        ([rsa("a.test", "b.test"), made("a.test")], "a.test", (0, 1)),
+        ([made("a.test", good=False), rsa("a.test")], "a.test", (1,)),
+        ([rsa("a.test"), made("a.test", good=False)], "a.test", (0,)),
+        ([made("a.test", good=False), rsa("a.test", good=False)], "a.test", (0, 1)),
+        ([made("a.test", good=False), rsa("b.test")], None, (0,)),
+        ([UNKNOWN, made("a.test")], None, (0,)),
+        ([made("*.a.test"), rsa("www.a.test")], "www.a.test", (1,)),
+    ],
+)
+def test_kinds_of_keys_stand_together(candidates: list[Candidate], asked: str | None, together: Together) -> None:
+    """One of each, where they have the name in common; what is out of date stands beside nothing that is not."""
+    arranged = arrange(candidates, NOW)
+    assert (arranged.default if asked is None else arranged.named(asked)) == together
+
+
+def test_kinds_are_told_apart(tmp_path: Path) -> None:
+    """As OpenSSL does, which has room for one of each in a context."""
+    small = rsa_keys.generate_private_key(65537, 2048)
+    assert candidate(certificate(ec_key(), "a.test")).kind == "EC"
+    assert candidate(certificate(small, "a.test")).kind == "RSA"
+
+
+def test_who_asks_for_nothing_known_is_refused_where_that_is_wanted() -> None:
+    """With the alert for it; who came to an address of which there is a certificate is served without a name."""
+
+    class Connection:
+        context: object = None
+
+    outer, inner = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    arranged = Arrangement((0,), {"a.test": (0,)}, {"10.0.0.5": (0,)})
+    for refuse, answer in ((True, ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME), (False, None)):
+        choose = CertificateChooser(arranged, lambda _: inner, refuse=refuse)
+        for name in ("b.test", None):
+            connection = Connection()
+            connection.context = outer
+            assert choose(connection, name, outer) == answer  # type: ignore[arg-type]  # all that is asked of one
+        connection.context = choose.at_address("10.0.0.5")
+        assert choose(connection, None, outer) is None  # type: ignore[arg-type]
+        assert choose(connection, "A.test", outer) is None  # type: ignore[arg-type]
+        assert connection.context is inner
+
+
 BAD_NAME = """
 import ssl, sys
 from collections.abc import Callable
 from pathlib import Path
 from lbproxy.config.model import Address, Certificate, Listen
-from lbproxy.tls.contexts import server_context
+from lbproxy.tls.showcase import server_context
 
 pairs = tuple(Certificate(Path(path + ".crt"), Path(path + ".key")) for path in sys.argv[1:])
 server = server_context(Listen(Address("127.0.0.1", 0), pairs))
@@ -152,7 +220,8 @@ def test_a_look_up_costs_the_same_among_many() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
     def choose(count: int) -> Callable[[], None]:
-        choosing = CertificateChooser((Names((f"{number}.test", f"*.{number}.test")), context) for number in range(count))
+        arranged = arrange([made(f"{number}.test", f"*.{number}.test") for number in range(count)], NOW)
+        choosing = CertificateChooser(arranged, lambda together: context)
 
         def ask() -> None:
             for number in range(1000):

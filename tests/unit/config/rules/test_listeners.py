@@ -36,7 +36,7 @@ def test_redirects(written: str, redirects: bool, port: int) -> None:
 @pytest.mark.parametrize(("listener", "key", "message", "hint"), [
     ("", "listen[0]", '"address" is missing', 'add address = "0.0.0.0:443"'),
     ('address = ":1"\ncertificates = []', "listen[0].certificates", "got an empty list", "leave the key out for plain HTTP"),
-    ('address = ":1"\ncertificates = "a.pem"', "listen[0].certificates", 'got "a.pem"', ""),
+    ('address = ":1"\ncertificates = "a.pem"', "listen[0].certificates", "wanted a folder that can be read, ", "NAME.crt and"),
     ('address = ":1"\ncertificates = ["a.pem"]', "listen[0].certificates[0]", 'got "a.pem"', ""),
     ('address = ":1"\ncertificates = [{ cert = "a" }]', "listen[0].certificates[0]", '"key" is missing', 'add key = "..."'),
     (f'{PLAIN}{TLS}redirect_to_https = true', "listen[0].redirect_to_https", "HTTPS already", "put it into"),

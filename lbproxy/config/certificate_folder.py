@@ -1,0 +1,85 @@
+"""A folder of certificates: which pairs of files are in it, by the layouts that people's tools leave behind.
+
+    NAME.crt (.cer, .pem) and NAME.key      what openssl, mkcert and lego write
+    NAME.pem                                both in one file, as HAProxy wants it
+    NAME/fullchain.pem and privkey.pem      certbot's "live" folder
+    NAME/fullchain.cer and NAME.key         acme.sh's, with NAME_ecc/ beside it for the other kind of key
+
+What is in the files is judged elsewhere (tls/): here names are looked at, and nothing is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from lbproxy.config.model import Certificate
+
+CERTIFICATES = (".crt", ".cer", ".pem")
+"""In this order, where one key has several beside it."""
+CERTBOT = ("fullchain.pem", "privkey.pem")
+ACME_SH = "fullchain.cer"
+_ECC = "_ecc"
+
+
+class Found(NamedTuple):
+    """What a folder holds, by the names of its files."""
+
+    pairs: tuple[Certificate, ...] = ()
+    """In the order of their names: the first is the default."""
+    odd: tuple[str, ...] = ()
+    """What looks like half of one, in words."""
+
+
+def pairs_in(folder: Path, key_mode: str = "private") -> Found:
+    """Raises OSError when the folder cannot be read; one inside it that cannot is told of."""
+    names = _listed(folder)
+    pairs: list[tuple[str, Certificate]] = []
+    odd: list[str] = []
+    for stem, cert, key in _beside(names):
+        if cert is None:
+            continue  # keys of other things
+        pairs.append((stem, Certificate(folder / cert, folder / (key or cert), key_mode)))
+    for name in names:
+        if not Path(name).suffix or (folder / name).is_dir():
+            try:
+                inside = _inside(folder / name, key_mode)
+            except NotADirectoryError:
+                continue
+            except OSError as error:
+                odd.append(f"{folder / name} cannot be read: {error.strerror or error}")
+                continue
+            if inside is not None:
+                pairs.append((name, inside))
+    found = tuple(pair for _, pair in sorted(pairs, key=lambda each: each[0]))
+    without = (f"{one.cert} has no key beside it" for one in found if one.cert == one.key and one.cert.suffix != ".pem")
+    kept = tuple(one for one in found if one.cert != one.key or one.cert.suffix == ".pem")
+    return Found(kept, (*odd, *without))
+
+
+def _listed(folder: Path) -> list[str]:
+    """Hidden files are nobody's: editors and Kubernetes leave some."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and not path.name.endswith("~"))
+
+
+def _beside(names: Iterable[str]) -> Iterator[tuple[str, str | None, str | None]]:
+    """By stem: the certificate's file and the key's."""
+    stems: dict[str, dict[str, str]] = {}
+    for name in names:
+        stem, dot, ending = name.rpartition(".")
+        if dot and stem:
+            stems.setdefault(stem, {})["." + ending] = name
+    for stem, files in stems.items():
+        yield stem, next((files[ending] for ending in CERTIFICATES if ending in files), None), files.get(".key")
+
+
+def _inside(folder: Path, key_mode: str) -> Certificate | None:
+    """One that has a folder to itself. Raises OSError."""
+    names: Mapping[str, None] = dict.fromkeys(path.name for path in folder.iterdir())
+    if all(name in names for name in CERTBOT):
+        return Certificate(folder / CERTBOT[0], folder / CERTBOT[1], key_mode)
+    key = f"{folder.name.removesuffix(_ECC)}.key"
+    if ACME_SH in names and key in names:
+        return Certificate(folder / ACME_SH, folder / key, key_mode)
+    return None

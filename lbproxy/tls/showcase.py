@@ -1,0 +1,116 @@
+"""The certificates that a listener shows, in one worker, as they are asked for.
+
+The default is loaded into the worker's own copy of the outer context before privileges go. All others wait in the store, which the
+worker has a descriptor of, until somebody asks for one of their names: then a context is made that lends the certificate to the
+handshake, and kept as long as it is among the MOST that were asked for last. So ten thousand certificates cost a start nothing but
+their names, and a worker's memory is bounded, whatever clients ask for.
+
+All of a listener's contexts are made alike: after SNI, ALPN and the client's chain are judged by the chosen one, while versions,
+ciphers, tickets and whether a client certificate is asked for stay those of the outer one.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+from lbproxy.config.model import Listen
+from lbproxy.errors import StartError
+from lbproxy.tls.contexts import TRIED, Credentials, credentials, load, outer_context, read_pem
+from lbproxy.tls.keystore import KeyStore, overwriting
+from lbproxy.tls.sni import CertificateChooser, Together, install
+
+MOST = 1000
+"""Contexts of a listener that a worker keeps beside the outer one: some 20 KiB each, half a millisecond to make one anew."""
+SWEEP_EVERY = 1.0
+
+
+class Showcase:
+    """One listener's in one worker; `arm` comes first."""
+
+    def __init__(self, outer: ssl.SSLContext, shown: Credentials) -> None:
+        self._outer = outer
+        self._shown = shown
+        self._refuses = shown.listen.tls.unknown_name == "refuse"
+        self._in_outer: Together = ()
+        self._made: dict[Together, ssl.SSLContext] = {}
+        """The one asked for last comes last."""
+        self._chooser: CertificateChooser | None = None
+        self._swept = 0.0
+        self.on_fault: Callable[[str], None] = lambda why: None
+        """Told of a certificate that cannot be shown; the default is shown instead."""
+
+    def arm(self) -> None:
+        """Let the outer context show them. Raises StartError.
+
+        With one certificate no SNI callback is set: a handshake then never enters Python.
+        """
+        arranged = self._shown.arranged
+        with overwriting():
+            for index in arranged.default:
+                load(self._outer, self._shown.held[index].pem)
+        self._in_outer = arranged.default
+        others = {*arranged.by_name.values(), *arranged.by_address.values()} - {arranged.default}
+        if others or self._refuses:
+            self._chooser = CertificateChooser(arranged, self._lend, refuse=self._refuses)
+            install(self._outer, self._chooser)
+
+    @property
+    def addressed(self) -> bool:
+        """Whether there are certificates for addresses, to choose among before the handshake."""
+        return self._chooser is not None and bool(self._chooser.arranged.by_address)
+
+    def at_address(self, address: str) -> ssl.SSLContext | None:
+        """The context for who connected to that address and may ask for no name."""
+        return None if self._chooser is None else self._chooser.at_address(address)
+
+    def make_all(self) -> None:
+        """Without waiting for anybody to ask, TRIED at most: the store may be closed then. Raises StartError."""
+        arranged = self._shown.arranged
+        for together in [*{*arranged.by_name.values(), *arranged.by_address.values()}][:TRIED]:
+            if together not in self._made:
+                self._made[together] = self._make(together)
+
+    def _lend(self, together: Together) -> ssl.SSLContext:
+        """The context that shows these."""
+        if together == self._in_outer and not self._refuses:  # who refuses tells by it whether one was chosen by its address
+            return self._outer
+        context = self._made.pop(together, None)
+        if context is None:
+            try:
+                context = self._make(together)
+            except (StartError, OSError, ValueError) as error:
+                self.on_fault(str(error))
+                context = self._outer  # and so from now on
+            while len(self._made) >= MOST:
+                del self._made[next(iter(self._made))]  # a connection that was lent it keeps it
+        self._made[together] = context
+        return context
+
+    def _make(self, together: Together) -> ssl.SSLContext:
+        now = time.monotonic()
+        sweep = now - self._swept > SWEEP_EVERY  # which takes longer than all the rest
+        if sweep:
+            self._swept = now
+        context = outer_context(self._shown.listen, self._shown.authorities)
+        with overwriting(sweep=sweep):
+            for index in together:
+                load(context, self._shown.held[index].pem)
+        return context
+
+
+def arm(outer: ssl.SSLContext, shown: Credentials) -> Showcase:
+    """Let this process's copy of a listener's outer context show these certificates. Raises StartError."""
+    made = Showcase(outer, shown)
+    made.arm()
+    return made
+
+
+def server_context(listen: Listen) -> ssl.SSLContext:
+    """An armed context of its own, with what the files hold now. Raises StartError; tls.audit says more."""
+    context = outer_context(listen)
+    with closing(KeyStore()) as store:
+        arm(context, credentials(listen, [read_pem(files, store) for files in listen.pairs])).make_all()
+    return context
