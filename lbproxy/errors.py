@@ -161,6 +161,21 @@ class RefusedAnswer(UpstreamError):
         return "refused"
 
 
+class Unprocessed(UpstreamError):
+    """The backend has said that it did nothing with the request, and never will (RFC 9113 8.7): it may be sent again, whatever it
+    is."""
+
+    def __init__(self, reason: str, detail: str = "", *, leaving: bool) -> None:
+        """`leaving`: it is the connection that ends, which says nothing about the backend."""
+        super().__init__(502, reason, detail)
+        self.leaving = leaving
+
+    @property
+    def kind(self) -> str:
+        """See UpstreamError."""
+        return "connect"
+
+
 # ---------------------------------------------------------------- nobody's fault: the wire
 
 

@@ -69,6 +69,10 @@ class Stream:
     wired: int
     """Bytes handed to the kernel so far, in the form in which they left."""
 
+    def protocol(self) -> str:
+        """What was agreed on by ALPN; "" where nothing was."""
+        return ""
+
     def read(self, limit: int) -> bytes:
         """Wait for the next bytes, about `limit` or 64 KiB at most; b"" at the end. Raises TimedOut, ConnectionLost."""
         raise NotImplementedError
@@ -138,9 +142,10 @@ class Stream:
 class Dialer(Protocol):
     """Opens connections to backends, by TCP or with TLS."""
 
-    def dial(self, ip: str, port: int, pool: str, host: str, patience: float) -> Stream:
+    def dial(self, ip: str, port: int, pool: str, host: str, patience: float, http_1: bool = False) -> Stream:
         """Connect (and shake hands when `pool` re-encrypts, `host` being the server name) within `patience` seconds; how long
-        writes may stall is the caller's to say afterwards. Raises UpstreamError(nothing_sent)."""
+        writes may stall is the caller's to say afterwards. `http_1`: offer nothing but HTTP/1.1, whatever the pool offers. Raises
+        UpstreamError(nothing_sent)."""
 
 
 class Strand(Protocol):

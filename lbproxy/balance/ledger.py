@@ -159,7 +159,8 @@ class Scalar(IntEnum):
     H2_CONNECTIONS = 63  # that began to speak HTTP/2
     H2_REQUESTS = 64
     H2_ENDED = 65  # 16 kinds of floods and faults that ended a connection or a stream (observe.metrics.H2_ENDS)
-    LAST_COUNTER = 80
+    H2_BACKENDS_ENDED = 81  # the same of connections to backends (observe.metrics.H2_BACKEND_ENDS)
+    LAST_COUNTER = 96
     COUNTS_CLIENTS = 511  # 1: something was written into this child's part of the client counts
 
 
@@ -181,9 +182,15 @@ class PerSlot(IntEnum):
     OPEN = 9  # gauge, of a listener's slot: connections that came through it; there QUEUED is 1 while the child waits for a place
     RETRYING = 10  # gauge, of a pool's first backend: requests on a further try
     REFUSED_ANSWERS = 11  # counter: answers that were refused for their form
+    H2_OPEN = 12  # gauge: connections to it that speak HTTP/2
+    H2_STREAMS = 13  # gauge: streams on them
+    H2_CONNECTS = 14  # counter: those of CONNECTS that speak HTTP/2
+    H2_REQUESTS = 15  # counter: requests that were sent on them
 
 
-GAUGES_PER_SLOT = (PerSlot.IN_FLIGHT, PerSlot.QUEUED, PerSlot.LINE_HEAD, PerSlot.OPEN, PerSlot.RETRYING)
+GAUGES_PER_SLOT = (
+    PerSlot.IN_FLIGHT, PerSlot.QUEUED, PerSlot.LINE_HEAD, PerSlot.OPEN, PerSlot.RETRYING, PerSlot.H2_OPEN, PerSlot.H2_STREAMS
+)  # fmt: skip
 
 ROW_CELLS = SCALAR_CELLS + len(PerSlot) * SLOTS
 STATES_AT = HEADER_CELLS

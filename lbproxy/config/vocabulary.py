@@ -40,8 +40,11 @@ PLACEHOLDERS = {
 }
 """What may stand in braces in a route's `redirect`."""
 
+SPOKEN = {"http/1.1": ["http/1.1"], "h2": ["h2"], "auto": ["h2", "http/1.1"]}
+"""The words of a pool's `protocol`, and what its backends are offered by ALPN, best first."""
+
 FAILURES = {
-    "connect": "no connection: refused, late, TLS failed; nothing was sent",
+    "connect": "no connection: refused, late, TLS failed; or (HTTP/2) a request refused on one; nothing was done",
     "closed": "the connection ended before the answer's head was whole",
     "timeout": "no answer in the time of response_head",
     "refused": "an answer that is refused for its form",

@@ -59,6 +59,11 @@ def wanted(upgrade: bytes, body: int, keep_alive: bool, specials: Iterable[Speci
     return upgrade
 
 
+def is_websocket(head: RequestHead) -> bool:
+    """A WebSocket is asked for."""
+    return head.upgrade == _WEBSOCKET and asked(head)
+
+
 def asked(head: RequestHead) -> bool:
     """The backend is asked to switch to `head.upgrade`."""
     if not head.upgrade:
@@ -77,7 +82,7 @@ def fault(head: RequestHead, answer: ResponseHead, sent: bool = True) -> str:
     if answer.minor == 0 or not nominated or switched_to != [head.upgrade]:
         return "response_other_101"
     accepts = [value.rstrip(b" \t") for value in _ACCEPT.findall(answer.block)]
-    if head.upgrade == _WEBSOCKET and accepts != [_digest(head.block)]:
+    if head.upgrade == _WEBSOCKET and accepts != [digest(head.block)]:
         return "response_forged_101"
     return ""
 
@@ -99,7 +104,7 @@ def _key(block: bytes) -> bytes | None:
     return key if _SOUND_KEY.match(key) is not None else None
 
 
-def _digest(block: bytes) -> bytes:
+def digest(block: bytes) -> bytes:
+    """What a 101 has to say as Sec-WebSocket-Accept to these fields; b"" to those without a sound key."""
     key = _key(block)
-    assert key is not None, "checked before"
-    return b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
+    return b"" if key is None else b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())

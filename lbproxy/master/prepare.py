@@ -298,6 +298,8 @@ def _open(
     undo.callback(store.close)
     with overwriting():
         shown = [_credentials(listen, store) for listen in config.listen]
+        for pool in config.pools:
+            contexts.spoken(pool)
         pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
         pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
     resolution = resolve.resolve(config, shared.name_state.addresses, lookup)

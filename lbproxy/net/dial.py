@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import gevent
 
 from lbproxy.config.model import UNIX
+from lbproxy.config.vocabulary import SPOKEN
 from lbproxy.errors import ConnectionLost, HandshakeFailed, StreamError, TimedOut, UpstreamError
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tcp_stream import TcpStream
@@ -46,14 +47,14 @@ class BackendDialer:
         self._deadlines = deadlines
         self._contexts = contexts
 
-    def dial(self, ip: str, port: int, pool: str, host: str, patience: float) -> TcpStream:
+    def dial(self, ip: str, port: int, pool: str, host: str, patience: float, http_1: bool = False) -> TcpStream:
         """See Dialer."""
         try:
             sock, waiting = _connect_unix(ip, patience) if ip.startswith(UNIX) else _begin_tcp(ip, port)
         except OSError as error:
             raise _failed(error.errno or 0) from error
         try:
-            stream = self._wrap(sock, pool, host, patience)
+            stream = self._wrap(sock, pool, host, patience, http_1)
         except ValueError as error:  # a server name that OpenSSL refuses, e.g. one with a leading dot
             sock.close()
             raise UpstreamError(502, "tls_failure", f"TLS to the backend: {error}", nothing_sent=True) from error
@@ -64,12 +65,19 @@ class BackendDialer:
             raise
         return stream
 
-    def _wrap(self, sock: socket.socket, pool: str, host: str, patience: float) -> TcpStream:
+    def _wrap(self, sock: socket.socket, pool: str, host: str, patience: float, http_1: bool) -> TcpStream:
         entry = self._contexts.get(pool)
         if entry is None:
             return TcpStream(sock, self._deadlines, patience)
         context, server_name = entry
-        return TlsStream(sock, self._deadlines, patience, context, (server_name or host).removesuffix("."))
+        name = (server_name or host).removesuffix(".")
+        if not http_1:
+            return TlsStream(sock, self._deadlines, patience, context, name)
+        context.set_alpn_protocols(SPOKEN["http/1.1"])  # a connection takes what it offers from its context as it is made
+        try:
+            return TlsStream(sock, self._deadlines, patience, context, name)
+        finally:
+            context.set_alpn_protocols(SPOKEN["auto"])
 
     def _establish(self, stream: TcpStream, patience: float, *, waiting: bool) -> None:
         deadline = time.monotonic() + patience

@@ -23,6 +23,12 @@ H2_ENDS = (
     "h2_large_heads", "h2_continuations", "h2_answers", "h2_header_size", "h2_header_count", "h2_glitches", "h2_stalled", "other",
 )  # fmt: skip
 """Why connections of HTTP/2 (or, "h2_stalled", streams) are ended by us, as the log has it."""
+H2_BACKEND_ENDS = (
+    "h2_settings", "h2_pings", "h2_empty_data", "h2_windows", "h2_unasked", "h2_continuations", "h2_answers", "h2_header_size",
+    "h2_header_count", "h2_glitches", "h2_protocol", "h2_flow_control", "h2_frame_size", "h2_compression", "h2_ping_timeout",
+    "other",
+)  # fmt: skip
+"""Why connections to backends of HTTP/2 are."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")
 
 
@@ -51,6 +57,11 @@ class BackendFacts(NamedTuple):
     """What its last check found wrong, or that requests failed there; "" when all is well."""
     next_check: float = 0.0
     """Wall clock, seconds: when it is asked next; 0 when nobody knows."""
+    h2_connections: int = 0
+    """Open, and they speak HTTP/2; the next: streams on them. Then the same, counted since the start."""
+    h2_streams: int = 0
+    h2_connects: int = 0
+    h2_requests: int = 0
 
     @property
     def usable(self) -> bool:
@@ -83,6 +94,7 @@ class Totals(NamedTuple):
     h2_connections: int = 0
     h2_requests: int = 0
     h2_ended: tuple[int, ...] = (0,) * len(H2_ENDS)
+    h2_backends_ended: tuple[int, ...] = (0,) * len(H2_BACKEND_ENDS)
     silent: int = 0
     """Connections to TLS listeners that ended before a byte came: somebody looked whether the port is open."""
     unread_clients: int = 0
@@ -161,6 +173,8 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield _one("lbproxy_http2_requests_total", "counter", "Requests that came over HTTP/2.", totals.h2_requests)
     ended = [("", {"reason": name}, count) for name, count in zip(H2_ENDS, totals.h2_ended, strict=True)]
     yield Family("lbproxy_http2_ended_total", "counter", "HTTP/2 connections (or stalled streams) ended, by reason.", ended)
+    ended = [("", {"reason": name}, count) for name, count in zip(H2_BACKEND_ENDS, totals.h2_backends_ended, strict=True)]
+    yield Family("lbproxy_http2_backends_ended_total", "counter", "HTTP/2 connections to backends ended, by reason.", ended)
     yield _one("lbproxy_requests_total", "counter", "Requests answered.", totals.requests)
     responses = [("", {"class": name}, count) for name, count in zip(STATUS_CLASSES, totals.statuses, strict=True)]
     yield Family("lbproxy_responses_total", "counter", "Responses sent, by class of status.", responses)
@@ -216,6 +230,10 @@ def _backends(backends: Sequence[BackendFacts]) -> Iterable[Family]:
     yield family("failures_total", "counter", "Tries that ended without a whole answer.", "failures")
     yield family("refused_answers_total", "counter", "Answers that were refused for their form.", "refused_answers")
     yield family("connects_total", "counter", "Fresh connections.", "connects")
+    yield family("http2_connections", "gauge", "Open connections that speak HTTP/2.", "h2_connections")
+    yield family("http2_streams", "gauge", "Streams on them.", "h2_streams")
+    yield family("http2_connects_total", "counter", "Fresh connections that speak HTTP/2.", "h2_connects")
+    yield family("http2_requests_total", "counter", "Tries over HTTP/2.", "h2_requests")
     yield family("checks_total", "counter", "Health checks run.", "checks")
     yield family("check_failures_total", "counter", "Health checks failed.", "check_failures")
 
@@ -278,5 +296,6 @@ def totals(counted: Totals) -> dict[str, object]:
         "refused_connections": dict(zip(DENIALS, counted.refused_connections, strict=True)),
         "failed_handshakes": dict(zip(FAILURES, counted.failed_handshakes, strict=True)),
         "h2_ended": dict(zip(H2_ENDS, counted.h2_ended, strict=True)),
+        "h2_backends_ended": dict(zip(H2_BACKEND_ENDS, counted.h2_backends_ended, strict=True)),
     }
     return {**counted._asdict(), **named, "latency": latency}

@@ -18,7 +18,7 @@ from lbproxy.balance.ledger import (
     state_at,
 )
 from lbproxy.health.outcome import words_of
-from lbproxy.observe.metrics import H2_ENDS, BackendFacts, Snapshot, Totals
+from lbproxy.observe.metrics import H2_BACKEND_ENDS, H2_ENDS, BackendFacts, Snapshot, Totals
 
 REFUSALS = (
     Scalar.REFUSED_ADDRESS,
@@ -62,6 +62,7 @@ def totals(ledger: Ledger) -> Totals:
         h2_connections=total(Scalar.H2_CONNECTIONS),
         h2_requests=total(Scalar.H2_REQUESTS),
         h2_ended=tuple(total(Scalar.H2_ENDED + kind) for kind in range(len(H2_ENDS))),
+        h2_backends_ended=tuple(total(Scalar.H2_BACKENDS_ENDED + kind) for kind in range(len(H2_BACKEND_ENDS))),
         silent=total(Scalar.SILENT),
         requests=sum(statuses),  # what Scalar.REQUESTS is as well, but that one is only brought up to date with each heartbeat
         statuses=statuses,
@@ -109,6 +110,10 @@ def _facts(ledger: Ledger, backend: Backend, sums: dict[PerSlot, list[int]], fir
         failures=sums[PerSlot.FAILURES][slot],
         refused_answers=sums[PerSlot.REFUSED_ANSWERS][slot],
         connects=sums[PerSlot.CONNECTS][slot],
+        h2_connections=sums[PerSlot.H2_OPEN][slot],
+        h2_streams=sums[PerSlot.H2_STREAMS][slot],
+        h2_connects=sums[PerSlot.H2_CONNECTS][slot],
+        h2_requests=sums[PerSlot.H2_REQUESTS][slot],
         checks=cells[state_at(SlotState.CHECKS, slot)],
         check_failures=cells[state_at(SlotState.CHECK_FAILURES, slot)],
         written=str(backend.written),

@@ -3,6 +3,7 @@
 cimport cython
 
 from lbproxy.balance.lease cimport Lease
+from lbproxy.http.message cimport RequestHead
 from lbproxy.proxy.destination cimport Destination
 from lbproxy.proxy.downstream cimport Downstream
 from lbproxy.proxy.service cimport Service
@@ -10,5 +11,6 @@ from lbproxy.proxy.upstream cimport Upstream
 
 
 @cython.locals(service=Service)
-cpdef Upstream idle(Downstream downstream, Lease lease, bint repeatable, double now)
-cpdef Upstream dial(Service service, Destination destination, Lease lease, str pool)
+cpdef Upstream idle(Downstream downstream, Lease lease, RequestHead head, bint repeatable, double now)
+cpdef Upstream dial(Service service, Destination destination, Lease lease, str pool, RequestHead head=*)
+cpdef Upstream _open(Service service, Destination destination, Lease lease, str pool, bint http_1)

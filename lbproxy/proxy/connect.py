@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from lbproxy.balance.lease import Lease
 from lbproxy.balance.ledger import SLOTS, PerSlot
+from lbproxy.http.message import RequestHead
 from lbproxy.proxy import bound
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
@@ -15,20 +18,32 @@ _TO_CONNECTS = (PerSlot.CONNECTS - PerSlot.FAILURES) * SLOTS
 """From the cell that counts a backend's failures to the one that counts connections to it."""
 
 
-def idle(downstream: Downstream, lease: Lease, repeatable: bool, now: float) -> Upstream | None:
+def idle(downstream: Downstream, lease: Lease, head: RequestHead, repeatable: bool, now: float) -> Upstream | None:
     """An idle connection to the leased backend, the client's own first. `repeatable`: the request may be sent twice; for others a
-    connection that may just be closing is none, and some time may be waited for one that is not."""
+    connection that may just be closing is none, and some time may be waited for one that is not. Raises RequestError for one that
+    cannot go there."""
     service = downstream.service
     if downstream.bound is not None and (own := bound.take(downstream, lease)) is not None:
         return own
+    shared = service.idle.shared
+    if shared is not None and (stream := shared.take(lease, head)) is not None:
+        return stream
     if repeatable:
         return service.idle.take(lease.slot)
     return service.idle.take_settled(lease.slot, now, service.strands.sleep)
 
 
-def dial(service: Service, destination: Destination, lease: Lease, pool: str) -> Upstream:
-    """A new connection to it; `pool`: its name, which says how its backends are spoken to. Raises UpstreamError(nothing_sent)."""
+def dial(service: Service, destination: Destination, lease: Lease, pool: str, head: RequestHead | None = None) -> Upstream:
+    """A new connection to it; `pool`: its name, which says how its backends are spoken to; `head`: of the request that is to go
+    over it. Raises UpstreamError(nothing_sent), RequestError as `idle`."""
+    shared = service.idle.shared
+    if shared is not None and shared.knows(pool):
+        return shared.dial(lease, head, destination.connect, partial(_open, service, destination, lease, pool))
+    return _open(service, destination, lease, pool, False)
+
+
+def _open(service: Service, destination: Destination, lease: Lease, pool: str, http_1: bool) -> Upstream:
     backend = lease.backend
-    stream = service.dialer.dial(backend.ip, backend.port, pool, backend.host, destination.connect)
+    stream = service.dialer.dial(backend.ip, backend.port, pool, backend.host, destination.connect, http_1)
     service.counters.cells[lease.failures + _TO_CONNECTS] += 1
     return H1Upstream(stream, backend, service.idle, service.clock)

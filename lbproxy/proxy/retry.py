@@ -3,7 +3,8 @@
 A second try is safe when the first cannot have had an effect, or when an effect twice is the same as once:
 
 1. Nothing was sent: always.
-2. It is proved that the backend got nothing of what was sent (Stream.unseen): it had closed its side before.
+2. It is proved that the backend got nothing of what was sent (Stream.unseen): it had closed its side before. Or it has said that
+   it did nothing with it (errors.Unprocessed).
 3. The method is idempotent (RFC 9110 9.2.2).
 
 That a reused connection died before its first response byte is no proof: nearly always the backend closed it as idle while our
@@ -55,7 +56,7 @@ def judge(
     retries: int,
 ) -> Verdict:
     """`tries`: backends tried so far, this one included; `retries`: further ones that the pool allows; `died_unanswered`: the
-    connection ended before its first response byte; `unseen`: and before the backend got anything of the request."""
+    connection ended before its first response byte; `unseen`: the backend got nothing of the request, or has not looked at it."""
     if not retries:
         return Verdict.GIVE_UP
     if nothing_sent:

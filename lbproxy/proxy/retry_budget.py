@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from lbproxy.balance.ledger import PerSlot, PickLock, at_once, cell_at, rows_of
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
-from lbproxy.errors import UpstreamError
+from lbproxy.errors import Unprocessed, UpstreamError
 from lbproxy.http import fields
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.retry import IDEMPOTENT, Verdict, judge
@@ -102,13 +102,14 @@ class RetryBudgets:
     ) -> Verdict:
         """What becomes of a request after so many `tries`, the last of which failed with `error` on `upstream` (None: none was
         opened); `replayable`: its body can be sent once more."""
-        died_unanswered = error.reason == "response_closed"
+        proved = isinstance(error, Unprocessed)
+        died_unanswered = error.leaving if isinstance(error, Unprocessed) else error.reason == "response_closed"
         return judge(
             method=self.method(pool, head),
             nothing_sent=error.nothing_sent,
             reused=upstream is not None and upstream.served > 0,
             died_unanswered=died_unanswered,
-            unseen=died_unanswered and upstream is not None and upstream.stream.unseen(upstream.mark),
+            unseen=proved or (died_unanswered and upstream is not None and upstream.stream.unseen(upstream.mark)),
             replayable=replayable,
             tries=tries,
             retries=self.most(pool, error.kind),

@@ -48,12 +48,13 @@ class Subrequest(NamedTuple):
         pool = self.destination.pool
         lease = self._lease(pool)
         try:
-            idle = service.idle.take(lease.slot)
+            shared = service.idle.shared
+            idle = service.idle.take(lease.slot) if shared is None else shared.take(lease, None) or service.idle.take(lease.slot)
             if idle is not None:
                 try:
                     return self._converse(service, idle, method, head, body)
                 except UpstreamError as error:
-                    if error.reason not in ("response_closed", "connection_reset"):
+                    if error.reason not in ("response_closed", "connection_reset", "h2_goaway"):
                         raise
             return self._converse(service, dial(service, self.destination, lease, pool.name), method, head, body)
         except UpstreamError as error:

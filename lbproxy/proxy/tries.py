@@ -136,9 +136,9 @@ class Tries:
                     self._measure(lease, pool)
                 if reuse:
                     repeatable = self.head.method == b"GET" or self._service.retries.repeatable(pool, self.head)
-                    upstream = idle(downstream, lease, repeatable, self._leased)
+                    upstream = idle(downstream, lease, self.head, repeatable, self._leased)
                 if upstream is None:
-                    upstream = dial(self._service, self._destination, lease, pool.name)
+                    upstream = dial(self._service, self._destination, lease, pool.name, self.head)
                 self._converse(upstream, lease)
                 return None
             except UpstreamError as error:
@@ -169,6 +169,8 @@ class Tries:
 
     def _measure(self, lease: Lease, pool: Pool) -> None:
         service, destination = self._service, self._destination
+        if service.idle.shared is not None and service.idle.shared.speak_nothing_else(pool.name):
+            return
         ask = partial(dial, service, destination, lease, pool.name)
         head = measured(self.downstream, self.head, destination, lease.slot, ask)
         if head is not self.head:

@@ -15,10 +15,13 @@ name) never see each other's connections.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from lbproxy.balance.backend import Backend
+from lbproxy.balance.lease import Lease
 from lbproxy.balance.ledger import SLOTS, Spoken
 from lbproxy.config.model import Connections
+from lbproxy.http.message import RequestHead
 from lbproxy.proxy.upstream import SETTLED, Upstream
 from lbproxy.streams import NEVER
 
@@ -66,10 +69,34 @@ class Shelf:
             upstream.stream.close()
 
 
+class Shared(Protocol):
+    """Connections that requests share, of backends that speak HTTP/2 (h2_backends.py)."""
+
+    def knows(self, pool: str) -> bool:
+        """That pool's backends are asked here."""
+
+    def speak_nothing_else(self, pool: str) -> bool:
+        """And never in HTTP/1."""
+
+    def take(self, lease: Lease, head: RequestHead | None) -> Upstream | None:
+        """A stream of one that has room. Raises RequestError for a request that cannot go there."""
+
+    def dial(self, lease: Lease, head: RequestHead | None, patience: float, otherwise: Callable[[bool], Upstream]) -> Upstream:
+        """The same where there is none. Raises UpstreamError(nothing_sent), RequestError."""
+
+    def close(self) -> None:
+        """Close those that are idle."""
+
+    def gone(self, slots: Iterable[int]) -> None:
+        """The backends of these slots have left."""
+
+    def __len__(self) -> int: ...
+
+
 class UpstreamPool:
     """All idle connections of a worker, and which HTTP each backend speaks."""
 
-    __slots__ = ("_checked", "_clock", "_gone", "_settings", "_shelves", "_spoken")
+    __slots__ = ("_checked", "_clock", "_gone", "_settings", "_shelves", "_spoken", "shared")
 
     def __init__(
         self,
@@ -84,6 +111,8 @@ class UpstreamPool:
         self._settings = settings or {}
         self._shelves: dict[int, Shelf] = {}
         self._spoken = bytearray(SLOTS)
+        self.shared: Shared | None = None
+        """Those that requests share; None where no pool wants any."""
         self._gone: set[int] | None = None
         """Slots whose backends have left. Their slots may get new owners later, who must not meet these connections."""
 
@@ -151,12 +180,17 @@ class UpstreamPool:
             if shelf is not None:
                 shelf.clear()
                 shelf.limit = 0
+        if self.shared is not None:
+            self.shared.gone(closed)
         self._gone = ((self._gone or set()) | closed).difference(there) or None
 
     def close(self) -> None:
         """Close all of them."""
         for shelf in self._shelves.values():
             shelf.clear()
+        if self.shared is not None:
+            self.shared.close()
 
     def __len__(self) -> int:
-        return sum(len(shelf.idle) for shelf in self._shelves.values())
+        shared = 0 if self.shared is None else len(self.shared)
+        return shared + sum(len(shelf.idle) for shelf in self._shelves.values())

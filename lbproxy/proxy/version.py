@@ -10,6 +10,7 @@ from __future__ import annotations
 from lbproxy.errors import StreamError, UpstreamError
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.h1_upstream import H1Upstream
 from lbproxy.proxy.response_head import next_head
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.upstream import Upstream
@@ -21,6 +22,9 @@ PATIENCE = 5.0
 def ask(upstream: Upstream, head: RequestHead, service: Service, destination: Destination) -> None:
     """`upstream`: fresh; `head`: of the request in question. What is heard is remembered; no answer says nothing."""
     stream = upstream.stream
+    if not isinstance(upstream, H1Upstream):  # it was heard already, or there would be no stream
+        stream.abort()
+        return
     stream.write_stall = destination.write_stall
     stream.deadline = service.clock() + min(PATIENCE, destination.response_head)
     host = head.authority or upstream.backend.host.encode("ascii", "replace")

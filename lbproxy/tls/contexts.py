@@ -22,15 +22,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lbproxy.config.model import Certificate, Listen, Pool, PoolTls
+from lbproxy.config.vocabulary import SPOKEN
 from lbproxy.errors import StartError
 from lbproxy.http.h2 import engine as h2
 from lbproxy.tls import pem, profiles, session_cache
 from lbproxy.tls.client_names import announce
 from lbproxy.tls.keystore import KeyStore, Piece, overwriting
 from lbproxy.tls.sni import Arrangement, Candidate, arrange, candidate
-
-ALPN = ["http/1.1"]
-"""What backends are told that we speak."""
 
 CLIENT_AUTH = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
@@ -189,6 +187,15 @@ def credentials(listen: Listen, pems: Sequence[Pem], now: datetime | None = None
     return Credentials(listen, held, arranged, authorities)
 
 
+def spoken(pool: Pool) -> list[str]:
+    """What a pool's backends are offered, as far as it can be spoken here. Raises StartError."""
+    wanted = SPOKEN[pool.protocol]
+    found = [protocol for protocol in wanted if protocol != "h2" or not h2.MISSING]
+    if not found:
+        raise StartError(f"pool {pool.name}: protocol: {h2.MISSING}")
+    return found
+
+
 def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
     """The context for connections to the backends of a pool that re-encrypts; `read`: of its files, else what they hold now. Raises
     StartError as above.
@@ -208,7 +215,7 @@ def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
     except ssl.SSLError as error:
         raise StartError(f"pool {pool.name}: tls.ciphers {settings.ciphers}: {error}") from error
     profiles.harden(context)
-    context.set_alpn_protocols(ALPN)
+    context.set_alpn_protocols(spoken(pool))
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -104,6 +104,9 @@ def remarks(config: Config, known: Mapping[Path, Candidate] | None = None) -> Re
             dated += _authorities(at._replace(key=f"{at.key}.tls.client_ca"), listen.tls.client_ca)
     for pool in config.pools:
         if pool.tls is None:
+            if pool.protocol == "auto":
+                fault = Fault('without tls there is no ALPN to choose by: "auto" is HTTP/1.1', 'say "h2" for HTTP/2 without TLS')
+                notes.append(Place(config.source, pool.line, f"pool.{pool.name}.protocol").complaint(fault))
             continue
         at = Place(config.source, pool.line, f"pool.{pool.name}.tls")
         if pool.tls.ca is not None:

@@ -18,6 +18,7 @@ from gevent.hub import get_hub
 from setproctitle import getproctitle, setproctitle
 
 from lbproxy import compiled
+from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import PickLock, Scalar, scalar_at
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.http.date import date_line
@@ -45,8 +46,10 @@ from lbproxy.net.strands import GeventStrands
 from lbproxy.observe import log
 from lbproxy.observe.access import AccessLog
 from lbproxy.observe.log import Noisy, get_logger, set_level
+from lbproxy.observe.metrics import H2_BACKEND_ENDS
 from lbproxy.observe.process import rss_kib
 from lbproxy.proxy.client import ClientConnection
+from lbproxy.proxy.h2_backends import H2Backends, wants_http_2
 from lbproxy.proxy.h2_connection import H2Connection
 from lbproxy.proxy.retry_budget import RetryBudgets
 from lbproxy.proxy.router import Router
@@ -140,7 +143,7 @@ class Worker:
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
         offset = time.time() - time.monotonic()
         tls_ports = [port for bound in handover.listeners if bound.context is not None and (port := bound.listen.address.port)]
-        return Service(
+        service = Service(
             config=config,
             router=Router(destinations.routes),
             idle=idle,
@@ -158,6 +161,9 @@ class Worker:
             scratch=self._scratch,
             on_buffer_failed=self._on_buffer_failed,
         )
+        if any(map(wants_http_2, config.pools)):
+            idle.shared = H2Backends(service, config.pools, self._on_backend_ended)
+        return service
 
     def _acceptor(self, bound: BoundListener) -> Acceptor:
         # Accepted sockets inherit them, which saves two system calls a connection.
@@ -356,6 +362,11 @@ class Worker:
 
     def _on_fault(self, error: BaseException) -> None:
         self._noisy.warning("request.fault", exc_info=error)
+
+    def _on_backend_ended(self, backend: Backend, reason: str) -> None:
+        kind = H2_BACKEND_ENDS.index(reason) if reason in H2_BACKEND_ENDS else len(H2_BACKEND_ENDS) - 1
+        self._handover.ledger.cells[scalar_at(self._handover.child, Scalar.H2_BACKENDS_ENDED) + kind] += 1
+        self._noisy.warning("h2.backend_ended", backend=backend.identity, reason=reason)
 
     def _on_unread(self, peer: str, text: bytes) -> None:
         self._noisy.warning("client.unknown", proxy=peer, wrote=text[:MOST_TOLD].decode("latin-1"))

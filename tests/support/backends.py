@@ -143,8 +143,9 @@ class App(Server):
         self.ask("/release")
 
 
-def nginx(directory: Path) -> Server:
-    """nginx serving `directory`/www; skips the test where it is not installed."""
+def nginx(directory: Path, listen: str = "", more: str = "") -> Server:
+    """nginx serving `directory`/www; skips the test where it is not installed. `listen`: what it says behind the port, such as
+    "http2"; `more`: directives of the server."""
     program = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if program is None:
         pytest.skip("nginx is not installed, and could not be (scripts/test installs it as root on Debian)")
@@ -163,7 +164,7 @@ def nginx(directory: Path) -> Server:
             {temporary}
             types {{ text/html html; text/css css; text/javascript js; application/octet-stream bin; }}
             access_log off; sendfile on; client_max_body_size 0; keepalive_timeout 60s; keepalive_requests 100000;
-            server {{ listen 127.0.0.1:{port}; root {directory}/www; }}
+            server {{ listen 127.0.0.1:{port} {listen}; root {directory}/www; {more} }}
         }}
         """
     )
@@ -187,10 +188,19 @@ def gunicorn(
     return Server([*command, "--no-control-socket", application], port, directory)
 
 
-def uvicorn(directory: Path) -> Server:
-    """uvicorn with the ASGI application of tests/support/web.py."""
+def uvicorn(directory: Path, certificate: dict[str, str] | None = None) -> Server:
+    """uvicorn with the ASGI application of tests/support/web.py, over TLS with a `certificate` (files by "cert" and "key")."""
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--port", str(port), "--log-level", "warning", "--lifespan", "off"]
+    command += ["--ssl-certfile", certificate["cert"], "--ssl-keyfile", certificate["key"]] if certificate else []
+    return Server([*command, "tests.support.web:asgi"], port, directory)
+
+
+def hypercorn(directory: Path, certificate: dict[str, str] | None = None, *options: str) -> Server:
+    """hypercorn with the same application: it speaks HTTP/2 as it is spoken to, over TLS by ALPN."""
+    port = free_port()
+    command = [sys.executable, "-m", "hypercorn", "--bind", f"127.0.0.1:{port}", "--log-level", "warning", *options]
+    command += ["--certfile", certificate["cert"], "--keyfile", certificate["key"]] if certificate else []
     return Server([*command, "tests.support.web:asgi"], port, directory)
 
 

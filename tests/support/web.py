@@ -41,7 +41,10 @@ def wsgi(environ: dict[str, Any], start_response: Callable[[str, list[tuple[str,
 async def asgi(
     scope: dict[str, Any], receive: Callable[[], Awaitable[dict[str, Any]]], send: Callable[[dict[str, Any]], Awaitable[None]]
 ) -> None:
-    """ASGI 3."""
+    """ASGI 3. A WebSocket gets its messages back."""
+    if scope["type"] == "websocket":
+        await _echo(receive, send)
+        return
     assert scope["type"] == "http"
     path = scope["path"]
 
@@ -64,6 +67,15 @@ async def asgi(
         return
     else:
         fields = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
-        answer = json.dumps({"path": path, "query": scope["query_string"].decode(), **fields}).encode()
+        spoken = {"http_version": scope["http_version"], "scheme": scope["scheme"]}
+        answer = json.dumps({"path": path, "query": scope["query_string"].decode(), **spoken, **fields}).encode()
     await start([(b"content-type", b"application/json"), (b"content-length", str(len(answer)).encode())])
     await send({"type": "http.response.body", "body": answer})
+
+
+async def _echo(receive: Callable[[], Awaitable[dict[str, Any]]], send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
+    while (message := await receive())["type"] != "websocket.disconnect":
+        if message["type"] == "websocket.connect":
+            await send({"type": "websocket.accept"})
+        else:
+            await send({"type": "websocket.send", "text": message.get("text"), "bytes": message.get("bytes")})

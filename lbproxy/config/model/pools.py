@@ -16,7 +16,7 @@ from lbproxy.config.model.health import Health, Outlier
 from lbproxy.config.model.listeners import KEY_MODE, KEY_MODE_ABOUT
 from lbproxy.config.model.timeouts import NearTimeouts
 from lbproxy.config.units import parse_backend_address
-from lbproxy.config.vocabulary import BALANCE, FAILURES, TOLERABLE
+from lbproxy.config.vocabulary import BALANCE, FAILURES, SPOKEN, TOLERABLE
 
 MOST_IN_MEMORY = 256 * MIB
 """Of one body: each of thousands may take so much."""
@@ -232,4 +232,11 @@ class Pool:
         "of one body, in the file; what is longer is passed on as it comes. Only with one of the two",
         needs={"buffer_requests": "64KiB"},
         when=_buffers,
+    )
+    protocol: str = key(
+        choice(*SPOKEN),
+        "http/1.1",
+        'how its backends are spoken to: "http/1.1"; "h2": HTTP/2 on connections that requests share, chosen by ALPN with tls, '
+        'without it as they begin (h2c); "auto": what each chooses by ALPN, which wants tls',
+        example="h2",
     )

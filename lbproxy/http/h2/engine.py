@@ -35,6 +35,8 @@ except (ImportError, AttributeError) as _why:
 
 ANSWERS = 256
 """Acknowledgements of SETTINGS and PING that may wait to be fetched by a peer that reads nothing."""
+LONGEST_SENT = 1024 * 1024
+"""Bytes of a list of fields that leaves, beyond what any limit of ours lets through."""
 _UNLIMITED = 1 << 40
 
 
@@ -129,8 +131,10 @@ class Engine:
             glitch_rate_limit=bounds.glitches,
             max_inbound_header_list_size=bounds.list_size,
             max_inbound_header_count=bounds.list_count,
+            max_send_header_block_length=LONGEST_SENT,
         )
-        settings = {3: bounds.streams, 4: bounds.window, 6: bounds.list_size, 9: 1} if server else {2: 0, 4: bounds.window}
+        settings = {4: bounds.window, 6: bounds.list_size}
+        settings |= {3: bounds.streams, 9: 1} if server else {2: 0}
         if server and tunnels:
             settings[8] = 1
         self._conn = ngh2.Connection(ngh2.Role.SERVER if server else ngh2.Role.CLIENT, config)
@@ -332,6 +336,21 @@ class Engine:
         allowed: int = self._conn.remote_settings[3]
         return allowed
 
+    @property
+    def carries_others(self) -> bool:
+        """The peer, a server, lets CONNECT carry other protocols (RFC 8441 3)."""
+        return bool(self._conn.remote_settings[8] == 1)
+
+    @property
+    def has_output(self) -> bool:
+        """Whether `output` has anything to give."""
+        return bool(self._farewell) or (self.failure is None and not self.over and self._conn.want_write)
+
+
+def never_indexed(name: bytes, value: bytes) -> Field:
+    """A field that is never put into the table of compression, here or behind us (RFC 7541 6.2.3)."""
+    return (name, value) if MISSING else ngh2.NeverIndexedHeader(name, value)
+
 
 def goaway_frame(last: int, code: int) -> bytes:
     """RFC 9113 6.8."""
@@ -373,6 +392,11 @@ def _request(engine: Engine, receiver: Receiver, event: Any) -> None:
     receiver.on_request(stream, event.headers, event.end_stream)
 
 
+def _pushed(engine: Engine, receiver: Receiver, event: Any) -> None:
+    """Our SETTINGS came before any request, and forbid it; the library ends the connection by itself once they are acknowledged."""
+    engine.end(Failure(Code.PROTOCOL_ERROR, "h2_protocol"))
+
+
 def _nothing(engine: Engine, receiver: Receiver, event: Any) -> None:
     pass
 
@@ -396,7 +420,7 @@ _TELL: dict[type, Callable[[Engine, Receiver, Any], None]] = (
         ngh2.PriorityUpdateReceived: lambda _, receiver, event: receiver.on_priority(event.prioritized_stream_id),
         ngh2.GoAwayReceived: lambda _, receiver, event: receiver.on_goaway(event.last_stream_id, event.error_code),
         ngh2.ConnectionClosed: lambda engine, _, event: engine.ended(event.error_code),
-        ngh2.PushedStreamReceived: _nothing,  # a server that pushes though our SETTINGS forbid it: the library ends the connection
+        ngh2.PushedStreamReceived: _pushed,
         ngh2.AltSvcReceived: _nothing,
         ngh2.OriginReceived: _nothing,
     }

@@ -33,6 +33,10 @@ def _backend(facts: BackendFacts) -> dict[str, object]:
         "requests": facts.requests,
         "failures": facts.failures,
         "connects": facts.connects,
+        "h2_connections": facts.h2_connections,
+        "h2_streams": facts.h2_streams,
+        "h2_connects": facts.h2_connects,
+        "h2_requests": facts.h2_requests,
         "checks": facts.checks,
         "check_failures": facts.check_failures,
     }

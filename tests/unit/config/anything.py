@@ -151,7 +151,7 @@ outliers = st.builds(
 )  # fmt: skip
 resilience: st.SearchStrategy[dict[str, object]] = st.builds(
     dict, outlier=outliers, fail_open=st.integers(0, 100), slow_start=st.just(0.0) | seconds.filter(lambda wait: wait < 3600),
-    idempotency_key=st.booleans(),
+    idempotency_key=st.booleans(), protocol=st.sampled_from(["http/1.1", "h2", "auto"]),
 )  # fmt: skip
 pools = st.lists(
     st.builds(lambda pool, keys, more: settled(replace(pool, **keys, **more)),

@@ -46,6 +46,8 @@ class FakeStream(Stream):
         """Finished, and not yet closed in the background."""
         self.broken: Exception | None = None
         """Raised at writes."""
+        self.agreed = ""
+        """By ALPN."""
         self.turns: int | None = None
         """How much may still be done in this turn; None: the budget is not spent."""
         self.waiting: list[PutOff] = []
@@ -110,6 +112,9 @@ class FakeStream(Stream):
                 self.owner.on_expired()
 
     # ---- what proxy/ does
+
+    def protocol(self) -> str:
+        return self.agreed
 
     def read(self, limit: int) -> bytes:
         self.asked.append(limit)

@@ -19,6 +19,7 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, PickLock, Scalar, SlotState, cell_at, scalar_at, state_at
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
+from lbproxy.config.vocabulary import SPOKEN
 from lbproxy.errors import UpstreamError
 from lbproxy.filter.counts import CountTable
 from lbproxy.filter.limiter import CLIENTS_KEPT, Memory
@@ -27,6 +28,7 @@ from lbproxy.http.forwarding import Forwarder
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.downstream import NO_REDIRECT
+from lbproxy.proxy.h2_backends import H2Backends, wants_http_2
 from lbproxy.proxy.retry_budget import RetryBudgets
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
@@ -141,6 +143,10 @@ class World:
             scratch=scratch,
             on_buffer_failed=self.troubles.append,
         )
+        self.ended: list[str] = []  # why connections to backends of HTTP/2 were
+        self.alpn = ["h2"]  # what backends choose of, best first
+        if any(map(wants_http_2, self.config.pools)):
+            self.idle.shared = H2Backends(self.service, self.config.pools, lambda backend, reason: self.ended.append(reason))
 
     # ---- time and greenlets
 
@@ -210,7 +216,7 @@ class World:
 
     # ---- backends
 
-    def dial(self, ip: str, port: int, pool: str, host: str, patience: float) -> FakeStream:
+    def dial(self, ip: str, port: int, pool: str, host: str, patience: float, http_1: bool = False) -> FakeStream:
         self.dials.append(port)
         self.patience = patience
         if port in self.hanging:
@@ -219,6 +225,8 @@ class World:
         if port in self.refusing:
             raise self.refusing[port]
         stream = FakeStream(self, f"backend {port} #{len(self.upstreams)}", self.backend_room)
+        offered = ["http/1.1"] if http_1 else SPOKEN[self.config.pool(pool).protocol]
+        stream.agreed = next((protocol for protocol in self.alpn if protocol in offered), "")
         self.upstreams.append(stream)
         return stream
 

@@ -31,6 +31,10 @@ def test_pools_and_backends_keep_their_order_and_their_numbers() -> None:
         "requests": 30,
         "failures": 4,
         "connects": 5,
+        "h2_connections": 0,
+        "h2_streams": 0,
+        "h2_connects": 0,
+        "h2_requests": 0,
         "checks": 6,
         "check_failures": 1,
     }

@@ -1,0 +1,179 @@
+"""One stream of a connection that a backend of HTTP/2 shares among requests: the heads and bytes of one answer, and room for what
+leaves.
+
+It is the stream of one exchange with all that a Stream can do, and knows beside that how it was lost: a stream can be refused, be
+above what the backend's goodbye has promised to look at, be reset, or end with its connection. Whatever came before is read first.
+Deadlines are looked at by the connection, for all of its streams together: an alarm for each wait would cost a request more than
+everything else here does.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
+from lbproxy.http.h2.vocabulary import Code, Fields
+from lbproxy.proxy.h2_stream import Carrier, H2Stream
+
+HEADS, HEADS_SIZE = 64, 64 * 1024
+"""Heads, and bytes in them, that may wait to be read: what brings them has no window that could be shut."""
+
+
+class Lender(Carrier, Protocol):
+    """The connection, as streams to a backend need it."""
+
+    carries_websockets: bool
+
+    def begin(self, stream: BackendStream, number: int, ended: bool) -> None:
+        """Its request has begun; `ended`: it has no body."""
+
+    def left(self, stream: BackendStream) -> None:
+        """Its exchange is over, whatever became of it."""
+
+    def linger(self, stream: BackendStream) -> None:
+        """Likewise, and what was written is to leave before it is given up."""
+
+
+class BackendStream(H2Stream):
+    """One stream to a backend, made for each request; `number` is 0 until there is one."""
+
+    __slots__ = ("_heads", "_heads_size", "_lender", "begun_at", "failure", "has_answer", "returned", "untouched")
+
+    def __init__(self, lender: Lender) -> None:
+        super().__init__(lender, 0, False)
+        self._lender = lender
+        self._heads: deque[tuple[Fields, bool]] = deque()
+        self._heads_size = 0
+        self.has_answer = False
+        """The final head has come."""
+        self.failure: UpstreamError | None = None
+        """Why the answer will not come, or not be whole."""
+        self.returned = False
+        """Its connection has it no more."""
+        self.untouched = False
+        """It is proved that the backend got nothing of the request."""
+        self.begun_at = 0
+        """How much had left on the connection when the request began."""
+
+    # ---------------------------------------------------------------- from the connection
+
+    def bring_head(self, fields: Fields, ended: bool, final: bool) -> bool:
+        """A head came. False: more wait than may."""
+        self._heads.append((fields, ended))
+        self._heads_size += sum(len(name) + len(value) + 32 for name, value in fields)
+        self.has_answer = self.has_answer or final
+        self.ended = self.ended or ended
+        self.unread = True
+        return final or (len(self._heads) <= HEADS and self._heads_size <= HEADS_SIZE)
+
+    def fail(self, failure: UpstreamError, untouched: bool = False) -> None:
+        """No more will come; `wake` lets whoever waits know."""
+        if self._lost is None:
+            self._lost = ConnectionLost(failure.reason)
+            self.unread = True
+            if not self.ended:
+                self.failure = failure
+                self.untouched = untouched
+
+    def wake(self) -> None:
+        """From the event loop: something has changed."""
+        self.wake_reader()
+        self.wake_writer()
+
+    def expire(self, now: float) -> None:
+        """From the event loop, several times a second."""
+        if self.deadline <= now:
+            reader = self._take_reader()
+            if reader is not None:
+                reader.throw(TimedOut("read timed out"))
+
+    # ---------------------------------------------------------------- reading
+
+    def next_head(self) -> tuple[Fields, bool] | None:
+        """Wait for the next head; (its fields, whether it was all of the answer), None when there will be none. Raises TimedOut."""
+        while not self._heads:
+            if self.ended or self._lost is not None:
+                return None
+            self._wait_for_input()
+        fields, ended = self._heads.popleft()
+        self._heads_size = 0 if not self._heads else self._heads_size
+        return fields, ended
+
+    def early(self) -> bytes:
+        """See H2Stream."""
+        return self._take(1 << 30) if self._inbox else b""
+
+    def read(self, limit: int) -> bytes:
+        """See Stream."""
+        while not self._inbox:
+            self.unread = False
+            if self.ended:
+                return b""
+            if self._lost is not None:
+                raise ConnectionLost(str(self._lost))
+            self._carrier.waits_for_input(self.number, self.left, self._came)
+            self._came = 0
+            self._wait_for_input()
+        return self._take(limit)
+
+    def _take(self, limit: int) -> bytes:
+        """What is here, up to about `limit` bytes."""
+        inbox = self._inbox
+        data = inbox.popleft()
+        if inbox and len(data) < limit:
+            pieces, size = [data], len(data)
+            while inbox and size < limit:
+                pieces.append(inbox.popleft())
+                size += len(pieces[-1])
+            data = b"".join(pieces)
+        self._came += len(data)
+        if self.left > 0:
+            self.left -= len(data)
+        self.unread = bool(inbox) or self._lost is not None
+        if self._carrier.engine.taken(self.number, len(data)):
+            self._carrier.flush()
+        return data
+
+    def _wait_for_input(self) -> None:
+        strands = self._carrier.service.strands
+        self._reader = strands.current()
+        try:
+            strands.park()
+        finally:
+            self._reader = None
+
+    # ---------------------------------------------------------------- writing
+
+    def begun(self, number: int, ended: bool, at: int) -> None:
+        """The request has its number; `ended`: it has no body; `at`: bytes that had left on the connection."""
+        self.number = number
+        self._output_ended = ended
+        self.begun_at = at
+
+    def _all_gone(self, number: int) -> bool:
+        return self.has_answer or super()._all_gone(number)
+
+    # ---------------------------------------------------------------- ends
+
+    def finish(self, busy: bool = False) -> None:
+        """See Stream."""
+        if self._lost is None and self.number and not self.ended:
+            self.end_output()
+            self.drop()
+            self._lost = ConnectionLost("finished")
+            self._lender.linger(self)
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """See Stream. The backend need not go on; the connection does."""
+        if self._lost is None and self.number and not (self.ended and self._output_ended):
+            self.give_up(Code.CANCEL)
+        self.drop()
+        self._lost = self._lost or ConnectionLost("given up")
+        self._lender.left(self)
+
+    def unseen(self, since: int) -> bool:
+        """See Stream. Of the connection it was asked when it was lost."""
+        return self.untouched

@@ -1,0 +1,33 @@
+"""Words for how a stream to a backend, or the connection under it, was lost: for the log, and for the rules of second tries."""
+
+from __future__ import annotations
+
+from lbproxy.errors import RefusedAnswer, Unprocessed, UpstreamError
+from lbproxy.http.h2.vocabulary import Code, Failure
+
+
+def of_stream(code: int, *, by_backend: bool) -> UpstreamError:
+    """A stream has ended that has not said so itself; `by_backend`: it was reset there, and not given up here."""
+    if code == Code.REFUSED_STREAM:
+        return Unprocessed("h2_refused_stream", "the backend has refused the stream", leaving=False)
+    if not by_backend:  # libnghttp2 gave it up: lengths that disagree, fields that do not belong there
+        return RefusedAnswer("response_malformed", f"the backend's answer breaks the rules of HTTP/2 (code {code})")
+    return UpstreamError(502, "h2_reset", f"the backend has reset the stream with code {code}")
+
+
+def of_connection(how: str, failure: Failure | None, goaway: tuple[int, int] | None, *, ready: bool) -> UpstreamError:
+    """A connection has ended. `how`: see BackendWire._end; `failure`: what it was given up for; `goaway`: the backend's, last
+    stream and code; `ready`: requests could begin on it."""
+    if not ready:
+        if how == "late":
+            return UpstreamError(504, "connect_timeout", "no SETTINGS in time", nothing_sent=True)
+        return UpstreamError(502, "h2_not_spoken", "the backend does not speak HTTP/2", nothing_sent=True)
+    if goaway is not None and goaway[1]:
+        return UpstreamError(502, "h2_goaway", f"the backend ended the connection with code {goaway[1]}")
+    if failure is not None:
+        return RefusedAnswer(failure.reason, "what the backend sends on its connection is refused")
+    if how == "dead":
+        return UpstreamError(502, "h2_ping_timeout", "the backend does not answer any more")
+    if how == "stalled":
+        return UpstreamError(504, "write_timeout", "the backend takes no data")
+    return UpstreamError(502, "response_closed", "the connection ended")

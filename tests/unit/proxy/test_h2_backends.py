@@ -1,0 +1,199 @@
+"""Which connection a request to a backend of HTTP/2 goes over: a shared one, or one of HTTP/1.1 for itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbproxy.balance.ledger import PerSlot
+from lbproxy.config import model
+from lbproxy.http.h2.vocabulary import Code
+from lbproxy.proxy.h2_backends import wants_http_2
+from tests.support import h2_frames as wire
+from tests.unit.proxy.h2_server import h2_world, server
+from tests.unit.proxy.test_h2_upstream import WEBSOCKET
+from tests.unit.proxy.world import World, get, ok
+
+AUTO = model.Pool("app", (), tls=model.PoolTls(), protocol="auto")
+TLS = model.Pool("app", (), tls=model.PoolTls(), protocol="h2")
+
+
+@pytest.mark.parametrize(("protocol", "tls", "expected"), [
+    ("http/1.1", None, False), ("http/1.1", model.PoolTls(), False), ("h2", None, True), ("h2", model.PoolTls(), True),
+    ("auto", None, False), ("auto", model.PoolTls(), True),
+])  # fmt: skip
+def test_wants_http_2(protocol: str, tls: model.PoolTls | None, expected: bool) -> None:
+    """Where there is nothing to choose by, "auto" is HTTP/1.1."""
+    assert wants_http_2(model.Pool("app", (), tls=tls, protocol=protocol)) is expected
+
+
+def test_over_tls() -> None:
+    """The scheme is that of the connection."""
+    world = h2_world(pool=TLS)
+    client = world.connect()
+    client.feed(get())
+    backend = server(world)
+    [request] = backend.requests()
+    assert request.fields[b":scheme"] == b"https"
+    backend.answer(1)
+    assert client.take().endswith(b"ok")
+    world.at_rest()
+
+
+def test_a_backend_that_does_not_choose_it() -> None:
+    """Is not spoken to where the pool insists."""
+    world = h2_world(backends=1, pool=TLS)
+    world.alpn = []
+    client = world.connect()
+    client.feed(get())
+    assert client.take().startswith(b"HTTP/1.1 502 ")
+    assert world.outcomes() == [(502, "h2_not_chosen")]
+    assert all(stream.end for stream in world.upstreams)
+    world.at_rest()
+
+
+def test_either_by_what_is_chosen() -> None:
+    """HTTP/1.1 connections are kept as any others are; once the backend chooses HTTP/2 its connection is shared."""
+    world = h2_world(pool=AUTO)
+    world.alpn = ["http/1.1"]
+    clients = [world.connect() for _ in range(3)]
+    for client in clients[:2]:
+        client.feed(get())
+    assert len(world.upstreams) == 2
+    for stream in world.upstreams:
+        assert stream.take().startswith(b"GET / HTTP/1.1\r\n")
+        stream.feed(ok())
+    clients[0].feed(get())
+    assert len(world.upstreams) == 2
+    world.alpn = ["h2"]
+    clients[1].feed(get())
+    clients[2].feed(get())
+    assert len(world.upstreams) == 3
+    backend = server(world)
+    [request] = backend.requests()
+    assert request.fields[b":method"] == b"GET"
+    backend.answer(1)
+    assert world.count(PerSlot.CONNECTS, 0) == 3
+    assert world.count(PerSlot.H2_CONNECTS, 0) == 1
+
+
+def test_many_at_once_to_a_backend_that_turns_out_to_speak_http_1() -> None:
+    """Each gets a connection."""
+    world = h2_world(pool=AUTO)
+    world.alpn = ["http/1.1"]
+    world.hanging.add(9000)
+    clients = [world.connect() for _ in range(5)]
+    for client in clients:
+        client.feed(get())
+    assert len(world.dials) == 1
+    world.hanging.clear()
+    world.strands[1].switch()  # the one that dials, for the client before it
+    world.settle()
+    assert len(world.upstreams) == 5
+    for stream in world.upstreams:
+        stream.feed(ok())
+    assert world.outcomes() == [(200, "")] * 5
+    world.at_rest()
+
+
+# ---------------------------------------------------------------- connections that are not shared
+
+
+@pytest.mark.parametrize("credentials", ["NTLM TlRMTVNTUAAB", "Negotiate YII="])
+def test_logins_of_a_connection(credentials: str) -> None:
+    """They are not offered over HTTP/2: where a backend may speak either they go over HTTP/1.1, else they are refused, and the
+    backend is not to blame."""
+    world = h2_world(pool=AUTO)
+    world.alpn = ["h2", "http/1.1"]
+    client = world.connect()
+    client.feed(get("/", f"Authorization: {credentials}"))
+    assert world.upstream.agreed == "http/1.1"
+    assert b"uthorization: " in world.upstream.take()
+    world = h2_world()
+    client = world.connect()
+    client.feed(get("/", f"Authorization: {credentials}"))
+    assert client.take().startswith(b"HTTP/1.1 502 ")
+    assert world.outcomes() == [(502, "h2_login")]
+    assert world.count(PerSlot.FAILURES, 0) == 0
+    world.at_rest()
+
+
+def test_a_websocket_where_either_may_be_spoken() -> None:
+    """Over HTTP/1.1 as long as nothing else is known, over HTTP/2 where the backend carries it there."""
+    world = h2_world(pool=AUTO)
+    world.alpn = ["h2", "http/1.1"]
+    client = world.connect()
+    client.feed(get("/", *WEBSOCKET))
+    assert world.upstream.agreed == "http/1.1"
+    assert b"\r\nUpgrade: websocket\r\n" in world.upstream.take()
+    plain = world.connect()
+    plain.feed(get())
+    backend = server(world, settings=wire.settings((8, 1)))
+    backend.answer(1)
+    other = world.connect()
+    other.feed(get("/", *WEBSOCKET))
+    assert backend.requests()[-1].fields[b":protocol"] == b"websocket"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_websocket_that_the_backend_does_not_carry(known: bool) -> None:
+    """502 with a reason, whether that is known before or turns out; no backend is to blame, and nothing is asked twice."""
+    world = h2_world(backends=1 if known else 2)
+    if known:
+        first = world.connect()
+        first.feed(get())
+        server(world).answer(1)
+        assert world.outcomes() == [(200, "")]
+    client = world.connect()
+    client.feed(get("/", *WEBSOCKET))
+    backend = server(world, settings=None if known else wire.settings())
+    assert client.take().startswith(b"HTTP/1.1 502 ")
+    assert world.outcomes() == [(502, "h2_websocket")]
+    assert len(world.dials) == 1
+    assert [frame for frame in backend.listen() if frame.kind == wire.HEADERS][known:] == []
+    assert world.count(PerSlot.FAILURES, 0) == 0
+    world.at_rest()
+
+
+def test_other_protocols() -> None:
+    """Over HTTP/1.1 where that may be, else they are not asked for."""
+    upgrade = ("Connection: Upgrade", "Upgrade: tcp", "Content-Length: 0")
+    world = h2_world(pool=AUTO)
+    world.alpn = ["h2", "http/1.1"]
+    client = world.connect()
+    client.feed(get("/", *upgrade, method="POST"))
+    assert b"\r\nUpgrade: tcp\r\n" in world.upstream.take()
+    world = h2_world()
+    client = world.connect()
+    client.feed(get("/", *upgrade, method="POST"))
+    backend = server(world)
+    [request] = backend.requests()
+    assert b"upgrade" not in request.fields
+    backend.answer(1)
+    assert client.take().startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_pool_that_speaks_http_1_is_asked_nothing() -> None:
+    """There is nobody to ask."""
+    world = World()
+    assert world.idle.shared is None
+    client = world.connect()
+    client.feed(get())
+    world.upstream.feed(ok())
+    assert client.take().endswith(b"ok")
+    world.at_rest()
+
+
+def test_a_stream_given_up_by_its_client_is_not_the_next_ones() -> None:
+    """What comes late for it is nobody's."""
+    world = h2_world()
+    client = world.connect()
+    client.feed(get())
+    backend = server(world)
+    client.feed(b"")
+    assert backend.resets() == [(1, Code.CANCEL)]
+    other = world.connect()
+    other.feed(get())
+    backend.answer(1, b"late")
+    backend.answer(3, b"in time", ((b":status", b"200"),))
+    assert b"in time" in other.take()
+    world.at_rest()
