@@ -35,6 +35,7 @@ from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.h2_beginnings import H2Beginnings
 from lbproxy.proxy.h2_downstream import H2Downstream
 from lbproxy.proxy.h2_stream import H2Stream
+from lbproxy.proxy.h2_unwanted import Unwanted
 from lbproxy.proxy.service import Service
 from lbproxy.streams import BODY_READ, NEVER, Stream
 
@@ -49,7 +50,7 @@ class H2Connection(Downstream):
 
     __slots__ = (
         "_beginnings", "_draining", "_ending", "_floods", "_idle_since", "_idle_until", "_key", "_last", "_lost", "_now",
-        "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_resets", "_turning", "_waiting_for_room", "_wakes",
+        "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_turning", "_unwanted", "_waiting_for_room", "_wakes",
         "_windows", "_writing", "count", "engine", "request_fields", "response_fields",
     )  # fmt: skip
 
@@ -83,8 +84,7 @@ class H2Connection(Downstream):
         self._beginnings = H2Beginnings(stream, service.strands, self.served)
         self._wakes: list[H2Stream] = []
         self._lost: list[H2Downstream] = []
-        self._resets: set[int] = set()
-        """Streams whose request goes on behind its answer, for nobody."""
+        self._unwanted = Unwanted(self.engine, service, self._plan)
         self._waiting_for_room: dict[int, H2Stream] = {}
         self._last = 0
         self._now = service.clock()
@@ -128,6 +128,7 @@ class H2Connection(Downstream):
             self._draining = True
             self.engine.announce_end()
             self.engine.ping()
+            self._unwanted.hurry()
             self._plan()
         if not self._requests:
             self._idle_until = min(self._idle_until, now + grace)
@@ -271,6 +272,7 @@ class H2Connection(Downstream):
         if request is None or request.h2.lost:
             if data:
                 self.engine.taken(stream, len(data))
+                self._unwanted.came(stream, self._now)
         elif request.h2.feed(data, ended):
             self._wakes.append(request.h2)
 
@@ -287,7 +289,8 @@ class H2Connection(Downstream):
 
     def on_closed(self, stream: int, code: int) -> None:
         """See Receiver."""
-        self._resets.discard(stream)
+        if self._unwanted.any:
+            self._unwanted.closed(stream)
         request = self._requests.get(stream)
         if request is not None:
             if code or not request.h2.complete:
@@ -353,8 +356,7 @@ class H2Connection(Downstream):
         if narrower:
             self.engine.widen(0, narrower)
         if not stream.ended and not stream.lost:
-            self._resets.add(number)
-            self._plan()
+            self._unwanted.add(number)
         if not self._requests and not self._ending:
             self._idle_since = now = self.service.clock()
             self._idle_until = now + (self.service.idle_grace if self.service.draining else self.service.keepalive)
@@ -410,7 +412,7 @@ class H2Connection(Downstream):
                 data = engine.output(OUTPUT)
                 if not data:
                     self._judge()  # what the engine has refused is known only now
-                    if (self._resets and self._reset_answered()) or engine.has_last_words:
+                    if (self._unwanted.any and self._unwanted.reset_late()) or engine.has_last_words:
                         continue
                     break
                 stream.write(data)
@@ -432,14 +434,6 @@ class H2Connection(Downstream):
         if engine.failure is not None or engine.over:
             self._end("finish")
 
-    def _reset_answered(self) -> bool:
-        """RFC 9113 8.1: behind a whole answer the rest of its request is not wanted, and that is no error."""
-        whole = [stream for stream in self._resets if not self.engine.held(stream)]
-        for stream in whole:
-            self._resets.discard(stream)
-            self.engine.reset(stream, Code.NO_ERROR)
-        return bool(whole)
-
     def _wake_writers(self) -> None:
         waiting, self._waiting_for_room = self._waiting_for_room, {}
         self.service.strands.later(lambda: _wake(waiting))
@@ -457,6 +451,7 @@ class H2Connection(Downstream):
             self._on_flood(self.peer, failure)
         elif how == "stalled" and self._requests:
             self.stalled()
+        self._unwanted.forget()
         self.service.connections.discard(self)
         self.count.release()
         self.service.strands.later(self._shut)

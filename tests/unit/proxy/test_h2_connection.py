@@ -197,16 +197,6 @@ def test_malformed_requests_are_answered_and_the_connection_goes_on() -> None:
     world.at_rest()
 
 
-def test_the_rest_of_a_request_that_was_answered_is_not_wanted() -> None:
-    """RFC 9113 8.1: the whole answer, and then RST_STREAM without a fault."""
-    world = World(backends=1)
-    client = H2Client(world)
-    frames = client.say(headers(1, (*POST[:3], (b":path", b"/%00")), end=False))
-    assert resets(frames) == [(1, Code.NO_ERROR)]
-    assert frames[-2].flags & 1
-    world.at_rest()
-
-
 def test_who_gives_a_request_up_ends_its_backends_work() -> None:
     """As a client that closes does over HTTP/1; others are not touched."""
     world = World(backends=2)
