@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from lbproxy.errors import FrameError
 from lbproxy.ipc.messages import (
+    CertificateDates,
     Drain,
     Drained,
     Failed,
@@ -21,6 +22,7 @@ from lbproxy.ipc.messages import (
     Placed,
     Quit,
     Ready,
+    Renewed,
     ReopenLogs,
     Resolved,
     Serve,
@@ -79,7 +81,22 @@ NAME = Text(512)  # a DNS name has at most 253 characters; pools are named by th
 
 KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
-    for kind in (Ready, Heartbeat, HealthChanged, Resolved, Drained, Failed, Serve, Drain, Placed, Quit, ReopenLogs, SetLogLevel)
+    for kind in (
+        Ready,
+        Heartbeat,
+        HealthChanged,
+        Resolved,
+        Drained,
+        Failed,
+        Serve,
+        Drain,
+        Placed,
+        Renewed,
+        CertificateDates,
+        Quit,
+        ReopenLogs,
+        SetLogLevel,
+    )
 }
 RULES: dict[str, dict[str, Rule]] = {
     # PID_MAX_LIMIT of the kernel
@@ -103,6 +120,8 @@ RULES: dict[str, dict[str, Rule]] = {
     "Serve": {},
     "Drain": {"timeout_ms": COUNT, "idle_ms": COUNT, "tunnel_ms": COUNT, "closing": Text(4096)},
     "Placed": {"pool": NAME, "backend": NAME, "endpoints": Text(4096)},  # 64 of 39 characters, with four digits
+    "Renewed": {"listener": Number(2**16), "at": Number(2**48), "size": Number(2**32)},
+    "CertificateDates": {"told": Text(16 * 1024)},
     "Quit": {},
     "ReopenLogs": {},
     "SetLogLevel": {"level": Text(8, one_of=("debug", "info", "warning", "error"))},

@@ -80,6 +80,20 @@ class Placed(NamedTuple):
     endpoints: str  # addresses and their slots: "10.0.0.1=5,10.0.0.2=6", see balance/endpoints.py
 
 
+class Renewed(NamedTuple):
+    """Master -> worker: a listener shows other certificates from now on; where in the store of keys they stand (tls/edition.py)."""
+
+    listener: int  # its number in the configuration
+    at: int
+    size: int
+
+
+class CertificateDates(NamedTuple):
+    """Master -> control: until when certificates are good, those that end first; JSON, for its pages and metrics."""
+
+    told: str  # [[listener, file, name, end in seconds since 1970], ...]
+
+
 class Quit(NamedTuple):
     """Master -> child: exit now."""
 
@@ -94,7 +108,22 @@ class SetLogLevel(NamedTuple):
     level: str  # debug | info | warning | error
 
 
-Message = Ready | Heartbeat | HealthChanged | Resolved | Drained | Failed | Serve | Drain | Placed | Quit | ReopenLogs | SetLogLevel
+Message = (
+    Ready
+    | Heartbeat
+    | HealthChanged
+    | Resolved
+    | Drained
+    | Failed
+    | Serve
+    | Drain
+    | Placed
+    | Renewed
+    | CertificateDates
+    | Quit
+    | ReopenLogs
+    | SetLogLevel
+)
 
 HEARTBEAT_INTERVAL = 0.5
 SILENCE_LIMIT = 5.0

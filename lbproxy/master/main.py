@@ -24,9 +24,10 @@ from lbproxy.config.model import Config
 from lbproxy.config.plan import lines
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildLoader
-from lbproxy.ipc.messages import Drain, SetLogLevel
+from lbproxy.ipc.messages import Drain, Message, SetLogLevel
 from lbproxy.master import rotation
 from lbproxy.master.address_updates import AddressUpdates
+from lbproxy.master.certificate_watch import CertificateWatch
 from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
@@ -133,6 +134,7 @@ class Master:
         self._names = AddressUpdates(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
         where = self._serving_resources.config.proxy.control
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
+        self._certificates = CertificateWatch(self._in_service, self._tell_workers)
         self.signals = Signals()
 
     @property
@@ -169,6 +171,7 @@ class Master:
             self._settle()
             now = time.monotonic()
             self._shared.inspect_sockets(now)
+            self._certificates.look(now)
             self._notifier.watchdog(now)
             if self._control is not None:
                 self._control.expire(now)
@@ -195,7 +198,7 @@ class Master:
         gc.unfreeze()
 
     def _next_deadline(self) -> float:
-        due = min(self._fleet.next_deadline(), self._notifier.next_deadline())
+        due = min(self._fleet.next_deadline(), self._notifier.next_deadline(), self._certificates.next_deadline())
         if self._settling is not None:
             due = min(due, time.monotonic() + SETTLE_LOOK)
         if standard.waiting():
@@ -322,6 +325,15 @@ class Master:
         """What clients meet; before anything serves, the first."""
         serving = self._fleet.serving
         return self._resources[serving.number if serving is not None else min(self._resources)]
+
+    def _in_service(self) -> tuple[int, GenerationResources] | None:
+        serving = self._fleet.serving
+        return None if serving is None or self._fleet.stop is not None else (serving.number, self._resources[serving.number])
+
+    def _tell_workers(self, generation: int, message: Message) -> None:
+        for running in list(self._pipes.running.values()):
+            if running.generation == generation and running.role is Role.WORKER:
+                self._pipes.tell(running.row, message)
 
     def _set_level(self, message: SetLogLevel) -> None:
         log.set_level(message.level)

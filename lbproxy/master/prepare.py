@@ -277,7 +277,7 @@ def provide(
         opened.access_fd,
         digests(config, opened.store.digests),
         slots,
-        remarks(config, _candidates(opened.shown)),
+        remarks(config, candidates_of(opened.shown)),
         opened.store,
         opened.pool_pems,
         tuple(opened.resolution.notes),
@@ -363,7 +363,7 @@ def _credentials(listen: Listen, keys: KeyStore) -> contexts.Credentials | None:
     return contexts.credentials(listen, [contexts.read_pem(files, keys) for files in listen.pairs])
 
 
-def _candidates(shown: Sequence[contexts.Credentials | None]) -> dict[Path, Candidate]:
+def candidates_of(shown: Sequence[contexts.Credentials | None]) -> dict[Path, Candidate]:
     """By file of the certificate: what they stand for."""
     return {one.pem.files.cert: one.candidate for each in shown if each is not None for one in each.held}
 

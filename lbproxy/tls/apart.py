@@ -18,12 +18,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from lbproxy.config.model import Config
+from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.errors import Complaint, StartError
 from lbproxy.tls import selfsigned
 from lbproxy.tls.audit import Unusable, audit, audit_folder, without_unusable
+from lbproxy.tls.keystore import content_of, digest
 
 PATIENCE = 10.0
 """Seconds for an answer."""
@@ -54,6 +55,38 @@ def audit_apart(config: Config) -> tuple[Config, list[Complaint]]:
         unusable[number] += [(index, why) for index, why in some]
     config, none_left = without_unusable(config, unusable)
     return config, [*(Complaint(*each) for each in told), *none_left]
+
+
+class Verdict(NamedTuple):
+    """What was found of a pair."""
+
+    why: str
+    """It cannot be used; "": it can."""
+    digests: tuple[bytes, bytes]
+    """Of certificate and key, as they were judged."""
+
+
+def judge_apart(pairs: Sequence[Certificate]) -> list[Verdict]:
+    """Each pair by itself. Raises StartError and OSError."""
+
+    def look() -> list[object]:
+        before = [(digest(pair.cert), digest(pair.key)) for pair in pairs]
+        faults = dict(audit_folder(Listen(Address("", 0), listed=tuple(pairs))))
+        cut = {number: f"{path} is cut short" for number, pair in enumerate(pairs) for path in (pair.cert, pair.key) if _cut(path)}
+        faults = cut | faults
+        return [[faults.get(number, ""), *(each.hex() for each in both)] for number, both in enumerate(before)]
+
+    told = apart(look, PATIENCE + PER_PAIR * len(pairs))
+    return [Verdict(why, (bytes.fromhex(cert), bytes.fromhex(key))) for why, cert, key in told]
+
+
+def _cut(path: Path) -> bool:
+    """Whether somebody is still writing at it, or never came to an end."""
+    try:
+        with content_of(path) as content:
+            return content.count(b"-----BEGIN ") != content.count(b"-----END ")
+    except OSError:
+        return False  # which is told otherwise
 
 
 def _slices(count: int) -> list[range]:

@@ -178,7 +178,7 @@ def credentials(listen: Listen, pems: Sequence[Pem], now: datetime | None = None
         authorities = None if ca is None else Authorities(ca, pems[0].store, pems[0].store.take(ca))
     except OSError as error:
         raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
-    held = tuple(Held(each, _candidate(each)) for each in pems)
+    held = tuple(map(held_of, pems))
     arranged = arrange([each.candidate for each in held], now or datetime.now(UTC))
     with overwriting():
         scratch = outer_context(listen, authorities)
@@ -297,6 +297,11 @@ def _trust(context: ssl.SSLContext, ca: Path, held: str) -> None:
         raise StartError(f"certificate authority {ca}: {error.reason or error}") from error
     except OSError as error:
         raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
+
+
+def held_of(read: Pem) -> Held:
+    """With what it stands for. Raises StartError."""
+    return Held(read, _candidate(read))
 
 
 def _candidate(read: Pem) -> Candidate:

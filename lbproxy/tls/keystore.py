@@ -24,6 +24,7 @@ NAME = "lbproxy-keys"
 LARGEST = 16 * 1024 * 1024
 """Bytes of one file; the authorities of a whole system have some hundred thousand."""
 
+KEEP_SIZE, PUNCH_HOLE = 1, 2  # linux/falloc.h
 M_PERTURB = -6  # malloc.h of glibc
 PATTERN = 0xA5
 SMALL = range(24, 1048, 16)
@@ -38,6 +39,20 @@ class Piece(NamedTuple):
     size: int
 
 
+class Stamp(NamedTuple):
+    """What tells that a file is another one than it was, without reading it."""
+
+    device: int
+    inode: int
+    size: int
+    modified: int
+
+    @classmethod
+    def of(cls, facts: os.stat_result) -> Stamp:
+        """By what stat(2) says."""
+        return cls(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+
+
 class KeyStore:
     """The keys of one generation, in memory of their own. `close` it."""
 
@@ -47,6 +62,8 @@ class KeyStore:
         self._size = os.fstat(self._memory).st_size
         self.digests: dict[Path, bytes] = {}
         """What each file held that was read, as SHA-256."""
+        self.stamps: dict[Path, Stamp] = {}
+        """Of the same files."""
 
     def fileno(self) -> int:
         """For whoever is executed anew and gets it."""
@@ -54,7 +71,7 @@ class KeyStore:
 
     def take(self, path: Path) -> Piece:
         """Read a PEM file. Raises OSError."""
-        with content_of(path) as content, memoryview(content) as view:
+        with content_of(path, self.stamps) as content, memoryview(content) as view:
             self.digests[path] = hashlib.sha256(content).digest()
             begin = self._size
             at = 0
@@ -67,9 +84,18 @@ class KeyStore:
 
     def take_certificates(self, path: Path) -> Piece:
         """Only those of a file: a key may stand beside them. Raises OSError, and ValueError for what is none."""
-        with content_of(path) as content:
+        with content_of(path, self.stamps) as content:
             self.digests[path] = hashlib.sha256(content).digest()
             return self._append(memoryview(pem.chain(content)))
+
+    def note(self, content: bytes) -> Piece:
+        """Put something of our own there, no secret."""
+        return self._append(memoryview(content))
+
+    def wipe(self, piece: Piece) -> None:
+        """What stood there is gone, and so is its memory, but for what shares a page with others."""
+        if piece.size and _libc().fallocate(self._memory, PUNCH_HOLE | KEEP_SIZE, piece.offset, piece.size) != 0:
+            os.pwrite(self._memory, bytes(piece.size), piece.offset)
 
     def copy(self, other: KeyStore, piece: Piece) -> Piece:
         """Take over a piece of another store."""
@@ -125,14 +151,24 @@ def digest(path: Path) -> bytes:
         return b""
 
 
+@cache
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None)
+    libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    return libc
+
+
 @contextmanager
-def content_of(path: Path) -> Iterator[bytearray]:
-    """What a file holds, wiped when the context is left: copy nothing out of it that is secret. Raises OSError."""
+def content_of(path: Path, stamps: dict[Path, Stamp] | None = None) -> Iterator[bytearray]:
+    """What a file holds, wiped when the context is left: copy nothing out of it that is secret. `stamps` gets its stamp. Raises
+    OSError."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         facts = os.fstat(file)
         if not stat.S_ISREG(facts.st_mode):
             raise NoFile(0, "no regular file")
+        if stamps is not None:
+            stamps[path] = Stamp.of(facts)
         if facts.st_size > LARGEST:
             raise OSError(0, f"more than {LARGEST} bytes")
         with wiped(facts.st_size) as buffer:

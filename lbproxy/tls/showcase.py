@@ -15,11 +15,13 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 
 from lbproxy.config.model import Listen
 from lbproxy.errors import StartError
 from lbproxy.tls.contexts import TRIED, Credentials, credentials, load, outer_context, read_pem
-from lbproxy.tls.keystore import KeyStore, overwriting
+from lbproxy.tls.edition import applied, read
+from lbproxy.tls.keystore import KeyStore, Piece, overwriting
 from lbproxy.tls.sni import CertificateChooser, Together, install
 
 MOST = 1000
@@ -35,6 +37,8 @@ class Showcase:
         self._shown = shown
         self._refuses = shown.listen.tls.unknown_name == "refuse"
         self._in_outer: Together = ()
+        self._kinds: set[str] = set()
+        """Of the keys in the outer context."""
         self._made: dict[Together, ssl.SSLContext] = {}
         """The one asked for last comes last."""
         self._chooser: CertificateChooser | None = None
@@ -47,13 +51,45 @@ class Showcase:
 
         With one certificate no SNI callback is set: a handshake then never enters Python.
         """
-        arranged = self._shown.arranged
         with overwriting():
+            self._load_default()
+
+    def renew(self, at: int, size: int) -> None:
+        """Show from now on what the master wrote there (edition.py). Raises StartError for what cannot be shown; then everything
+        is as it was."""
+        before = self._shown
+        edition = read(before.held[0].pem.store, Piece(at, size))
+        self._shown = applied(before, edition, datetime.now(UTC))
+        touched = set(edition.held)
+        default = self._shown.arranged.default
+        if edition.whole or default != before.arranged.default or touched & {*default}:
+            try:
+                self._make(default)  # a trial: half a change of the outer context could not be taken back
+            except (StartError, OSError) as error:
+                self._shown = before
+                raise StartError(str(error)) from error
+        for together in list(self._made):
+            if edition.whole or touched & {*together}:
+                del self._made[together]
+        if edition.whole or touched & {*default} or default != before.arranged.default:
+            with overwriting():
+                self._load_default()
+        elif self._chooser is not None:
+            self._chooser.arranged = self._shown.arranged
+
+    def _load_default(self) -> None:
+        """Into the outer context, unless that holds a kind of key, which nobody could take out again, that the default has not."""
+        arranged, held = self._shown.arranged, self._shown.held
+        kinds = {held[index].candidate.kind for index in arranged.default}
+        self._in_outer = ()
+        if self._kinds <= kinds:
             for index in arranged.default:
-                load(self._outer, self._shown.held[index].pem)
-        self._in_outer = arranged.default
-        others = {*arranged.by_name.values(), *arranged.by_address.values()} - {arranged.default}
-        if others or self._refuses:
+                load(self._outer, held[index].pem)
+            self._in_outer, self._kinds = arranged.default, kinds
+        others = {*arranged.by_name.values(), *arranged.by_address.values()} - {self._in_outer}
+        if self._chooser is not None:
+            self._chooser.arranged = arranged
+        elif others or self._refuses or not self._in_outer:
             self._chooser = CertificateChooser(arranged, self._lend, refuse=self._refuses)
             install(self._outer, self._chooser)
 

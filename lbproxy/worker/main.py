@@ -20,7 +20,7 @@ from setproctitle import getproctitle, setproctitle
 from lbproxy import compiled
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import PickLock, Scalar, scalar_at
-from lbproxy.errors import FrameError, StreamError
+from lbproxy.errors import FrameError, LbproxyError, StreamError
 from lbproxy.http.date import date_line
 from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.ipc.master_link import MasterLink
@@ -33,6 +33,7 @@ from lbproxy.ipc.messages import (
     Placed,
     Quit,
     Ready,
+    Renewed,
     ReopenLogs,
     Serve,
     SetLogLevel,
@@ -340,6 +341,8 @@ class Worker:
             self._end(CLEAN)
         elif isinstance(message, Placed):
             self._relocation.apply(message)
+        elif isinstance(message, Renewed):
+            self._renew(message)
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         elif isinstance(message, ReopenLogs):
@@ -347,6 +350,14 @@ class Worker:
             if fd >= 0 and self._writer is not None:
                 self._flush()
                 self._writer.reopen(fd)
+
+    def _renew(self, message: Renewed) -> None:
+        bound = self._handover.listeners[message.listener]
+        try:
+            if bound.shows is not None:
+                bound.shows.renew(message.at, message.size)
+        except (LbproxyError, ValueError) as error:
+            get_logger().error("certificate.unusable", listener=str(bound.listen.address), why=str(error), then="the old one stays")
 
     def on_lost(self, message: Message, error: StreamError) -> None:
         """See ipc.master_link.Child."""

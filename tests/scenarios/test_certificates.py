@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import ssl
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import trustme
 
 from tests.conftest import Stage
 from tests.support.certificates import Authority
+from tests.support.load import Load, faults_in
 from tests.support.process import LbProxy
+from tests.support.waiting import eventually
 from tests.support.wire import Client
 
 
@@ -66,3 +70,86 @@ def test_a_folder(stage: Stage) -> None:
         with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
             Client(proxy.port(), context=lenient, name=name)
     assert {event["reason"] for event in proxy.events("tls.handshake_failed")} == {"unrecognized_name"}
+
+
+# ---------------------------------------------------------------- renewals
+
+
+def archive(stage: Stage, folder: Path, number: int) -> bytes:
+    """A renewal as certbot makes it: the next number in its archive, nothing live yet."""
+    return put(stage.authority, folder / f"archive/fullchain{number}.pem", folder / f"archive/privkey{number}.pem", "localhost")
+
+
+def swap(folder: Path, number: int, *names: str) -> None:
+    """Symlinks of the live folder, each replaced in one step."""
+    live = folder / "live/localhost"
+    live.mkdir(parents=True, exist_ok=True)
+    for name in names or ("privkey", "fullchain"):
+        fresh = live / f"{name}.new"
+        fresh.symlink_to(f"../../archive/{name}{number}.pem")
+        fresh.replace(live / f"{name}.pem")
+
+
+def test_renewals_by_symlink_under_load(stage: Stage) -> None:
+    """As certbot does them, half of one among them: no request is lost, no worker is replaced, what is whole is shown within
+    seconds, and old tickets resume. The half one is told of once, and the old pair stays."""
+    folder = stage.directory / "letsencrypt"
+    first = archive(stage, folder, 1)
+    swap(folder, 1)
+    config: dict[str, Any] = stage.config(stage.app().address, workers=2)
+    config["listen"][0]["certificates"] = str(folder / "live")
+    proxy = stage.run(config)
+    context = verifying(stage)
+    assert shown(proxy, context, "localhost") == first
+    pids = proxy.wait_workers(2)
+    before = Client(proxy.port(), context=context)
+    assert before.request("GET", "/").status == 200
+    with Load(proxy.port(), stage.authority.file, connections=8) as load:
+        for number in (2, 3, 4):
+            fresh = archive(stage, folder, number)
+            if number == 3:
+                swap(folder, number, "fullchain")
+                refused = proxy.wait_event("certificate.refused")
+                assert "does not match" in refused["why"]
+                assert refused["then"] == "the old one stays"
+                assert shown(proxy, context, "localhost") != fresh
+            swap(folder, number)
+            live = partial(all_show, proxy, context, fresh)
+            eventually(live, "the new one is shown")
+        assert faults_in(load.stop()) == {}
+    assert proxy.wait_workers(2) == pids
+    assert len(proxy.events("certificate.renewed")) == 3
+    assert len(proxy.events("certificate.refused")) == 1
+    again = context.wrap_socket(socket.create_connection(("127.0.0.1", proxy.port())), server_hostname="localhost",
+                                session=before.tls.session)  # fmt: skip
+    with again:
+        assert again.session_reused
+    before.close()
+
+
+def all_show(proxy: LbProxy, context: ssl.SSLContext, fresh: bytes) -> bool:
+    """Either worker, as far as six visits tell."""
+    return all(shown(proxy, context, "localhost") == fresh for _ in range(6))
+
+
+def test_pairs_that_come_and_go(stage: Stage) -> None:
+    """In a folder, without a reload; and the next generation knows of them."""
+    folder = stage.directory / "certs"
+    put(stage.authority, folder / "a.crt", folder / "a.key", "localhost")
+    config: dict[str, Any] = stage.config(stage.app().address)
+    config["listen"][0]["certificates"] = str(folder)
+    proxy = stage.run(config)
+    fresh = put(stage.authority, folder / "b.crt", folder / "b.key", "b.test")
+    proxy.wait_event("certificate.added")
+    eventually(lambda: lenient(proxy, stage, "b.test") == fresh, "it is shown")
+    for name in ("b.crt", "b.key"):
+        (folder / name).unlink()
+    proxy.wait_event("certificate.removed")
+    eventually(lambda: lenient(proxy, stage, "b.test") != fresh, "it is shown no more")
+
+
+def lenient(proxy: LbProxy, stage: Stage, name: str) -> bytes:
+    """What is shown to one who asks for a name, whoever it is for."""
+    context = verifying(stage)
+    context.check_hostname = False
+    return shown(proxy, context, name)

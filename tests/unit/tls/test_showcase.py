@@ -10,8 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from lbproxy.config.model import Address, Certificate, Listen, ListenTls
-from lbproxy.tls import contexts, showcase
-from lbproxy.tls.contexts import credentials, outer_context, read_pem
+from lbproxy.errors import StartError
+from lbproxy.tls import contexts, edition, showcase
+from lbproxy.tls.contexts import credentials, held_of, outer_context, read_pem
+from lbproxy.tls.edition import Edition
 from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.showcase import Showcase, arm, server_context
 from tests.unit.tls.files import pair
@@ -116,3 +118,87 @@ def test_unknown_names_are_refused(tmp_path: Path) -> None:
         assert down.read() == bytes.fromhex("15 0303 0002 02 70")  # RFC 6066 section 3
     served = server_context(replace(listen, tls=ListenTls()))
     assert shown(served, "b.test") == der(listen.pairs[0])
+
+
+# ---------------------------------------------------------------- renewals
+
+
+def renewed(made: Showcase, *pairs: Certificate, first: int = 0, whole: bool = False) -> None:
+    """As the master does it, from the files as they are now."""
+    store = made._shown.held[0].pem.store
+    held = {first + number: held_of(read_pem(pair, store)) for number, pair in enumerate(pairs)}
+    made.renew(*edition.write(store, Edition(whole, held)))
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_renewed_pair_is_shown_and_tickets_resume(tmp_path: Path, many: bool) -> None:
+    """As the default, alone or beside others."""
+    pairs = [pair(tmp_path, "a.test"), *([pair(tmp_path, "b.test")] if many else [])]
+    server, made = begun(Listen(HERE, tuple(pairs)))
+    here = client()
+    before = connect(here, server, "a.test")
+    talk(before)
+    fresh = pair(tmp_path, "a.test")
+    renewed(made, fresh)
+    assert shown(server, "a.test") == der(fresh)
+    assert connect(here, server, "a.test", before.client.session).server.session_reused
+    assert (server.sni_callback is None) is not many
+
+
+def test_one_of_the_others_is_renewed(tmp_path: Path) -> None:
+    """Also when somebody was lent the old one, and when it stands for other names than before."""
+    first, second = pair(tmp_path, "a.test"), pair(tmp_path, "b.test")
+    server, made = begun(Listen(HERE, (first, second)))
+    assert shown(server, "b.test") == der(second)
+    second = pair(tmp_path, "b.test")
+    renewed(made, second, first=1)
+    assert shown(server, "b.test") == der(second)
+    second = pair(tmp_path, "b.test", "c.test")
+    renewed(made, second, first=1)
+    assert shown(server, "c.test") == der(second)
+    assert shown(server, "a.test") == der(first)
+
+
+def test_another_kind_of_key_takes_the_place_of_the_only_one(tmp_path: Path) -> None:
+    """Nobody is shown the old one any more, though OpenSSL cannot take it out of a context."""
+    server, made = begun(Listen(HERE, (pair(tmp_path, "a.test", key=RSA),)))
+    fresh = pair(tmp_path, "a.test")
+    renewed(made, fresh)
+    assert {shown(server, name) for name in ("a.test", "other.test", None)} == {der(fresh)}
+    with pytest.raises(ssl.SSLError):
+        shown(server, "a.test", "RSA")
+    back = pair(tmp_path, "a.test", key=RSA)
+    renewed(made, back)
+    assert shown(server, None, "RSA") == der(back)
+
+
+def test_pairs_come_and_go(tmp_path: Path) -> None:
+    """The first of those that are left is the default."""
+    a, b, c = (pair(tmp_path, f"{name}.test") for name in "abc")
+    server, made = begun(Listen(HERE, (a, b)))
+    renewed(made, b, c, whole=True)
+    assert {name: shown(server, name) for name in ("b.test", "c.test", "a.test", None)} == {
+        "b.test": der(b), "c.test": der(c), "a.test": der(b), None: der(b),
+    }  # fmt: skip
+
+
+def test_what_does_not_fit_changes_nothing(tmp_path: Path) -> None:
+    """Nobody is shown half of it."""
+    first, other = pair(tmp_path, "a.test"), pair(tmp_path, "b.test", stem="b")
+    server, made = begun(Listen(HERE, (first,)))
+    with pytest.raises(StartError, match="MISMATCH"):
+        renewed(made, Certificate(other.cert, first.key))
+    assert shown(server, "a.test") == der(first)
+
+
+def test_an_edition_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """Dates to the second, names, places in the store."""
+    store = KeyStore()
+    held = held_of(read_pem(pair(tmp_path, "a.test", "10.0.0.1"), store))
+    made = Edition(True, {3: held})
+    assert edition.read(store, edition.write(store, made)) == made
+    store.wipe(held.pem.key)
+    with store.shown(held.pem.key) as content:
+        assert not any(content)
+    with store.shown(held.pem.cert) as content:
+        assert bytes(content).startswith(b"-----BEGIN")

@@ -1,0 +1,245 @@
+"""The watch over certificate files: what was renewed on disk goes live in the workers, without a reload.
+
+Every LOOK_EVERY seconds the files are looked at, by stat(2) alone (a symlink's target counts, as certbot swaps those). What is not
+what was read is judged in a process apart (tls/apart.py) and read into the generation's store, and the workers are told where it
+stands. It is pushed, and no generation is made of it: with many certificates some are renewed every hour, and each generation would
+have tunnels and long downloads ended at its drain's limits.
+
+A pair goes live when it is whole: a file that was just written is left to settle, what does not fit or cannot be read leaves the
+old pair in place, which is told once. Of a folder, pairs that come and go are taken in and out likewise.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from lbproxy.config.certificate_folder import pairs_in
+from lbproxy.config.model import Certificate, Listen
+from lbproxy.errors import StartError
+from lbproxy.ipc.messages import Message, Renewed
+from lbproxy.master.prepare import GenerationResources, Listening, candidates_of
+from lbproxy.observe.log import get_logger
+from lbproxy.tls import edition
+from lbproxy.tls.apart import judge_apart
+from lbproxy.tls.contexts import Credentials, Held, held_of, read_pem
+from lbproxy.tls.edition import Edition
+from lbproxy.tls.keystore import KeyStore, Piece, Stamp
+from lbproxy.tls.remarks import remarks
+
+LOOK_EVERY = 2.0
+SETTLING = 0.5
+"""Seconds for which a file must have been as it is."""
+MOST_AT_ONCE = 100
+"""Pairs that are judged in one look; the others wait for the next."""
+FEW = 1000
+"""Pairs of a listener up to which a folder is listed at each look, and remarks are made anew with each change."""
+LIST_EVERY = 10.0
+KEPT = 15.0
+"""Seconds for which the old pair stays in the store: a worker that has not heard of the new one by then is silent, and replaced."""
+
+Marks = tuple[Stamp | None, Stamp | None]
+
+
+class Change(NamedTuple):
+    """A pair that is not what is shown."""
+
+    place: int
+    """Its number; -1: a new one."""
+    files: Certificate
+    marks: Marks
+
+
+class CertificateWatch:
+    """Looks after the files of the generation that serves; `look` it from time to time."""
+
+    def __init__(
+        self,
+        serving: Callable[[], tuple[int, GenerationResources] | None],
+        tell: Callable[[int, Message], None],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`serving`: number and resources of what clients meet; `tell`: every worker of that generation."""
+        self._serving = serving
+        self._tell = tell
+        self._wall = wall
+        self._look_at = 0.0
+        self._list_at = 0.0
+        self._refused: dict[Certificate, Marks] = {}
+        self._waste: list[tuple[float, KeyStore, Piece]] = []
+        self.why_refused: dict[Certificate, str] = {}
+        """Why pairs are not shown as they are on disk."""
+        self.changes = 0
+        """How often something went live."""
+
+    def next_deadline(self) -> float:
+        """When it wants to be looked after, monotonic seconds."""
+        return self._look_at
+
+    def look(self, now: float) -> None:
+        """Everything that is due. Raises nothing: what cannot be seen to is told, and tried again."""
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_EVERY
+        self._wipe(now)
+        serving = self._serving()
+        if serving is None or serving[1].keys is None:
+            return
+        number, resources = serving
+        whole_list = now >= self._list_at
+        if whole_list:
+            self._list_at = now + LIST_EVERY
+        for index, listening in enumerate(resources.listeners):
+            if listening.shown is not None:
+                self._look_at_listener(number, resources, index, listening, now, whole_list)
+
+    def _look_at_listener(
+        self, number: int, resources: GenerationResources, index: int, listening: Listening, now: float, whole_list: bool
+    ) -> None:
+        shown, store = listening.shown, resources.keys
+        assert shown is not None
+        assert store is not None
+        files = [one.pem.files for one in shown.held]
+        gone, come = self._listed(listening.listen, files, whole_list)
+        changed: list[Change] = []
+        for place, pair in [*enumerate(files), *((-1, pair) for pair in come)]:
+            marks = (_stamp(pair.cert), _stamp(pair.key))
+            if place >= 0 and pair not in gone and marks == (store.stamps.get(pair.cert), store.stamps.get(pair.key)):
+                self._forgive(pair)
+            elif pair not in gone and self._refused.get(pair) != marks:
+                changed.append(Change(place, pair, marks))
+        settled = [one for one in changed if self._settled(one.marks)]
+        if len(settled) < len(changed) or len(changed) > MOST_AT_ONCE:
+            self._look_at = now + SETTLING
+        fresh = self._judged(settled[:MOST_AT_ONCE], store)
+        if not fresh and not gone:
+            return
+        if gone and len(gone) == len(files) and all(one.place >= 0 for one, _ in fresh):
+            return  # a folder that is empty, or not mounted, for a moment: whoever is shown serves on
+        self._go_live(number, resources, index, _edition(shown, fresh, gone), now)
+        for one, held in fresh:
+            what = "certificate.renewed" if one.place >= 0 else "certificate.added"
+            names = [*held.candidate.names.dns, *held.candidate.names.ips][:10]
+            until = f"{held.candidate.end:%Y-%m-%dT%H:%M:%SZ}"
+            get_logger().info(what, listener=str(listening.listen.address), file=str(one.files.cert), names=names, until=until)
+        for pair in gone:
+            get_logger().info("certificate.removed", listener=str(listening.listen.address), file=str(pair.cert))
+
+    def _listed(self, listen: Listen, files: Sequence[Certificate], whole_list: bool) -> tuple[set[Certificate], list[Certificate]]:
+        """Of a folder: what is no longer there, and what is new."""
+        if listen.folder is None or (len(files) > FEW and not whole_list):
+            return set(), []
+        try:
+            there = pairs_in(listen.folder, listen.folder_key_mode).pairs
+        except OSError:
+            return set(), []
+        known = set(files)
+        come = [pair for pair in there if pair not in known]
+        # A file that is being swapped is not there for a moment: only what is gone altogether is taken out.
+        gone = {pair for pair in known - set(there) if not os.path.lexists(pair.cert) and not os.path.lexists(pair.key)}
+        return gone, come
+
+    def _settled(self, marks: Marks) -> bool:
+        newest = max((mark.modified for mark in marks if mark is not None), default=0) / 1e9
+        return not 0 <= self._wall() - newest < SETTLING
+
+    def _judged(self, changed: Sequence[Change], store: KeyStore) -> list[tuple[Change, Held]]:
+        """Those that may be shown, read into the store; the others are told of, once for each state of their files."""
+        if not changed:
+            return []
+        try:
+            verdicts = judge_apart([one.files for one in changed])
+        except (StartError, OSError) as error:
+            get_logger().error("certificate.unjudged", why=str(error))
+            return []
+        good: list[tuple[Change, Held]] = []
+        for one, verdict in zip(changed, verdicts, strict=True):
+            why = verdict.why
+            if not why:
+                before = (store.stamps.get(one.files.cert), store.stamps.get(one.files.key))
+                try:
+                    held = held_of(read_pem(one.files, store))
+                    if verdict.digests == (store.digests[one.files.cert], store.digests[one.files.key]):
+                        good.append((one, held))
+                        self._forgive(one.files)
+                        continue
+                    why = ""  # somebody writes at it right now: the next look finds it
+                except StartError as error:
+                    why = str(error)
+                _put_back(store, one.files, before)
+            if why:
+                self._refuse(one, why)
+        return good
+
+    def _refuse(self, one: Change, why: str) -> None:
+        self._refused[one.files] = one.marks
+        self.why_refused[one.files] = why
+        then = "the old one stays" if one.place >= 0 else "it is left out"
+        get_logger().warning("certificate.refused", file=str(one.files.cert), why=why, then=then)
+
+    def _forgive(self, pair: Certificate) -> None:
+        self._refused.pop(pair, None)
+        self.why_refused.pop(pair, None)
+
+    def _go_live(self, number: int, resources: GenerationResources, index: int, new: Edition, now: float) -> None:
+        """The generation has it from now on, and so have its workers: those that live are told, others inherit it."""
+        listening, store = resources.listeners[index], resources.keys
+        assert listening.shown is not None
+        assert store is not None
+        piece = edition.write(store, new)
+        before = listening.shown
+        shown = edition.applied(before, new, datetime.now(UTC))
+        listed = tuple(one.pem.files for one in shown.held) if listening.listen.folder is not None else ()
+        listen = replace(listening.listen, listed=listed)
+        listeners = [*resources.listeners]
+        listeners[index] = listening._replace(listen=listen, shown=shown._replace(listen=listen))
+        resources.listeners = tuple(listeners)
+        config = resources.config
+        resources.config = replace(config, listen=tuple(one.listen for one in listeners))
+        for one in new.held.values():
+            resources.digests |= {path: store.digests[path] for path in (one.pem.files.cert, one.pem.files.key)}
+        if len(shown.held) <= FEW:
+            resources.remarks = remarks(resources.config, candidates_of([one.shown for one in listeners]))
+        kept = {one.pem.cert for one in shown.held} | {one.pem.key for one in shown.held}
+        old = [each for one in before.held for each in (one.pem.cert, one.pem.key) if each not in kept]
+        self._waste += [(now + KEPT, store, each) for each in (*old, piece)]
+        self.changes += 1
+        self._tell(number, Renewed(index, piece.offset, piece.size))
+
+    def _wipe(self, now: float) -> None:
+        for due, store, piece in self._waste:
+            if due <= now:
+                store.wipe(piece)
+        self._waste = [one for one in self._waste if one[0] > now]
+
+
+def _edition(shown: Credentials, fresh: Sequence[tuple[Change, Held]], gone: set[Certificate]) -> Edition:
+    """Pairs that came or went change all numbers; a renewed one has that of the old one."""
+    renewed = {one.place: held for one, held in fresh if one.place >= 0}
+    come = [held for one, held in fresh if one.place < 0]
+    if not gone and not come:
+        return Edition(False, renewed)
+    held = [renewed.get(index, one) for index, one in enumerate(shown.held) if one.pem.files not in gone]
+    in_order = sorted([*held, *come], key=lambda one: one.pem.files.cert)
+    return Edition(True, dict(enumerate(in_order)))
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        return Stamp.of(os.stat(path))
+    except OSError:
+        return None
+
+
+def _put_back(store: KeyStore, files: Certificate, before: Marks) -> None:
+    """As if it had not been read: what is shown is the old one still."""
+    for path, mark in zip((files.cert, files.key), before, strict=True):
+        if mark is None:
+            store.stamps.pop(path, None)
+        else:
+            store.stamps[path] = mark

@@ -1,0 +1,67 @@
+"""A change of what a listener shows, as the master writes it into the store and its workers read it there.
+
+Keys never travel over a pipe: the pieces stand in the store, which the workers have from their fork; what is told is where to look.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lbproxy.config.model import Certificate
+from lbproxy.tls.contexts import Credentials, Held, Pem
+from lbproxy.tls.keystore import KeyStore, Piece
+from lbproxy.tls.sni import Candidate, Names, arrange
+
+
+class Edition(NamedTuple):
+    """Pairs by their number; `whole`: all there are, in order, instead of those there were."""
+
+    whole: bool
+    held: Mapping[int, Held]
+
+
+def write(store: KeyStore, edition: Edition) -> Piece:
+    """Where it stands."""
+    told = {"whole": edition.whole, "held": [[number, *_told(one)] for number, one in edition.held.items()]}
+    return store.note(json.dumps(told).encode("ascii"))
+
+
+def read(store: KeyStore, piece: Piece) -> Edition:
+    """What stands there; its pairs are of this store."""
+    with store.shown(piece) as content:
+        told = json.loads(bytes(content))
+    return Edition(told["whole"], {number: _heard(store, facts) for number, *facts in told["held"]})
+
+
+def applied(shown: Credentials, edition: Edition, now: datetime) -> Credentials:
+    """What is shown with it. Pairs that stand for the same as before leave the arrangement as it is, which for very many would take
+    some time to make."""
+    held = () if edition.whole else shown.held
+    made = dict(enumerate(held)) | dict(edition.held)
+    fresh = tuple(made[number] for number in sorted(made))
+    same = not edition.whole and all(number < len(held) and _alike(held[number], one, now) for number, one in edition.held.items())
+    arranged = shown.arranged if same else arrange([one.candidate for one in fresh], now)
+    return shown._replace(held=fresh, arranged=arranged)
+
+
+def _alike(old: Held, new: Held, now: datetime) -> bool:
+    before, after = old.candidate, new.candidate
+    return (before.names, before.kind, before.current(now)) == (after.names, after.kind, after.current(now))
+
+
+def _told(one: Held) -> list[Any]:
+    files, names = one.pem.files, one.candidate.names
+    dates = [each.timestamp() for each in (one.candidate.start, one.candidate.end)]
+    pair = [str(files.cert), str(files.key), files.key_mode]
+    return [pair, [*one.pem.cert, *one.pem.key], [names.dns, names.ips], dates, one.candidate.kind]
+
+
+def _heard(store: KeyStore, facts: list[Any]) -> Held:
+    (cert, key, mode), (at, size, key_at, key_size), (dns, ips), dates, kind = facts
+    pem = Pem(Certificate(Path(cert), Path(key), mode), store, Piece(at, size), Piece(key_at, key_size))
+    start, end = (datetime.fromtimestamp(each, UTC) for each in dates)
+    return Held(pem, Candidate(Names(tuple(dns), tuple(ips)), start, end, kind))
