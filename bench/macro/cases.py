@@ -39,6 +39,8 @@ class Case(NamedTuple):
     tls: bool = True
     backend_requests: int = 1
     """How many the backends count for each request of the client."""
+    streams: int = 0
+    """HTTP/2, with so many requests under way on each connection; 0: HTTP/1.1."""
     whole: int = 0
     """Bytes of one answer when answers are too large to be counted within a window: then the whole run is measured, by bytes."""
     setup: Setup = USUAL
@@ -58,6 +60,18 @@ LOADS = (
         "upload",
         backend_requests=2,
     ),
+    Case("h2", "/tiny", 16, "tiny over HTTP/2: 16 connections, 16 streams on each", streams=16),
+    Case("h2-100k", "/100k", 16, "GET of 100 KiB over HTTP/2, 16 connections, 4 streams on each", streams=4),
+    Case("h2-16m", "/16m", 4, "GET of 16 MiB over HTTP/2, 4 connections", whole=16 * 1024 * 1024, streams=1),
+    Case(
+        "h2-upload100k",
+        "/upload",
+        16,
+        "upload100k over HTTP/2: 16 connections, 4 streams on each",
+        "upload",
+        backend_requests=2,
+        streams=4,
+    ),
     Case("handshake", "/tiny", 32, "a full TLS 1.3 handshake, one GET, close", FULL_HANDSHAKE),
     Case("resume", "/tiny", CONNECTIONS, "a TLS 1.3 handshake resumed by ticket, one GET, close", "close"),
     Case("plain", "/tiny", CONNECTIONS, "tiny on a listener without TLS", tls=False),
@@ -68,10 +82,14 @@ LOADS = (
 )
 IDLE = "idle"
 IDLE_TELLS = f"memory for each of {IDLE_CONNECTIONS} idle TLS connections that had one request each"
+H2_IDLE = "h2-idle"
+H2_IDLE_TELLS = "the same for idle HTTP/2 connections"
+MEMORY = (IDLE, H2_IDLE)
+"""Whose figure is KiB for each connection."""
 LATENCY = "latency"
 LATENCY_TELLS = "tiny at a constant rate, 50 % and 80 % of what each proxy can do: how long users would wait"
 RELOAD = "reload"
 RELOAD_TELLS = "requests lost during reloads, as `bench reload` does it"
-OTHERS = {IDLE: IDLE_TELLS, LATENCY: LATENCY_TELLS, RELOAD: RELOAD_TELLS}
+OTHERS = {IDLE: IDLE_TELLS, H2_IDLE: H2_IDLE_TELLS, LATENCY: LATENCY_TELLS, RELOAD: RELOAD_TELLS}
 NAMES = (*(case.name for case in LOADS), *OTHERS)
 BY_NAME = {case.name: case for case in LOADS}

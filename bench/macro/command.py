@@ -24,7 +24,7 @@ RELOADABLE = ("nginx", "haproxy", peers.SUBJECT)
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
-    told = "\n".join(f"  {name:<12} {tells}" for name, tells in {**{c.name: c.tells for c in cases.LOADS}, **cases.OTHERS}.items())
+    told = "\n".join(f"  {name:<14} {tells}" for name, tells in {**{c.name: c.tells for c in cases.LOADS}, **cases.OTHERS}.items())
     usual = ",".join(peers.DEFAULT)
     parser = argparse.ArgumentParser(
         prog="bench",
@@ -87,9 +87,11 @@ def feasible(wanted: Sequence[str]) -> list[str]:
     """The cases that can be measured here. BenchError when something is missing that more than *latency* needs."""
     machine.require_schedstat()
     machine.require("wrk", "the load generator")
+    if any(cases.BY_NAME[name].streams for name in wanted if name in cases.BY_NAME):
+        machine.require("h2load", "the load generator for HTTP/2")
     limit = machine.raise_descriptor_limit()
-    if cases.IDLE in wanted and limit < 2 * cases.IDLE_CONNECTIONS + 200:
-        raise BenchError(f"case {cases.IDLE} needs ulimit -n of {2 * cases.IDLE_CONNECTIONS + 200}, the hard limit is {limit}")
+    if (memory := [name for name in cases.MEMORY if name in wanted]) and limit < 2 * cases.IDLE_CONNECTIONS + 200:
+        raise BenchError(f"case {memory[0]} needs ulimit -n of {2 * cases.IDLE_CONNECTIONS + 200}, the hard limit is {limit}")
     if cases.LATENCY in wanted:
         try:
             with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,8 @@ Asked over real connections, duty by duty (NAMES):
     least connections  while an answer of one backend is under way, the next requests go elsewhere, all of them
     upload             a body arrives whole
     websocket          an upgrade is passed on, and a message comes back
+    http/2             ALPN chooses it for who offers it, and HTTP/1.1 for who offers that alone; the backend sees the same
+                       fields of its requests, and an upload arrives whole; many of them are under way at once on one connection
     access log         a line for each request in the file, which names what was asked for
 
 What a proxy cannot do at all is waived for it alone, and said in the report (Kind.waived in peers.py).
@@ -30,6 +32,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bench.h2.session import PROTOCOL, Session
 from bench.macro import websocket
 from bench.macro.cases import UPLOAD_BYTES
 from bench.macro.errors import BenchError
@@ -37,6 +40,11 @@ from bench.macro.errors import BenchError
 REQUESTS = 20
 LOG_SECONDS = 5.0
 CIPHER = "TLS_AES_256_GCM_SHA384"
+
+STREAMS = 16
+"""Requests that are under way at once on one HTTP/2 connection."""
+HTTP2 = "http/2"
+"""The duty that older revisions of lbproxy cannot do: asked for where a case needs it."""
 
 SETTLE = 10.0
 """Seconds. On a busy machine the first check of a backend by TLS takes one or two; who leaves one out waits for nothing."""
@@ -182,12 +190,19 @@ def _seen(connection: http.client.HTTPConnection) -> dict[str, str]:
     body = response.read().decode("ascii", "replace")
     if response.status != 200:
         raise BenchError(f"{response.status} instead of 200 for /duties: {body[:200]!r}")
+    return _told(body)
+
+
+def _told(body: str) -> dict[str, str]:
     return dict(line.partition("=")[::2] for line in body.splitlines())
 
 
 def _forwarded(connection: http.client.HTTPConnection, host: str, scheme: str) -> None:
+    _as_wanted(_seen(connection), host, scheme)
+
+
+def _as_wanted(seen: dict[str, str], host: str, scheme: str) -> None:
     wanted = {"for": "127.0.0.1", "proto": scheme, "real-ip": "127.0.0.1", "host": host}
-    seen = _seen(connection)
     wrong = {key: seen.get(key) for key, value in wanted.items() if seen.get(key) != value}
     if wrong:
         raise BenchError(f"the backend sees {wrong}, wanted {wanted}")
@@ -261,6 +276,41 @@ def _websocket(asked: Asked) -> None:
     websocket.echo_once(asked.https, websocket.loose())
 
 
+def _alpn(asked: Asked, *offered: str) -> str | None:
+    offering = context(asked.certificate)
+    offering.set_alpn_protocols(list(offered))
+    plain = socket.create_connection(("127.0.0.1", asked.https), timeout=5)
+    with offering.wrap_socket(plain, server_hostname="localhost") as sock:
+        return sock.selected_alpn_protocol()
+
+
+def _http2(asked: Asked) -> None:
+    for offered, wanted in (((PROTOCOL, "http/1.1"), PROTOCOL), (("http/1.1",), "http/1.1")):
+        if (chosen := _alpn(asked, *offered)) != wanted:
+            raise BenchError(f"ALPN chooses {chosen} of {', '.join(offered)}, wanted {wanted}")
+    offering = context(asked.certificate)
+    offering.set_alpn_protocols([PROTOCOL, "http/1.1"])
+    with Session(asked.https, offering) as session:
+        answer = session.whole(session.begin("/duties"))
+        if answer.status != 200:
+            raise BenchError(f"{answer.status} instead of 200 for /duties")
+        _as_wanted(_told(answer.body.decode("ascii", "replace")), f"127.0.0.1:{asked.https}", "https")
+        sent = session.whole(session.begin("/upload", method="POST", body=b"u" * UPLOAD_BYTES))
+        if sent.status != 204 or int(sent.fields.get(b"x-read", b"0")) < UPLOAD_BYTES:
+            raise BenchError(f"{UPLOAD_BYTES} bytes gave {sent.status}, the backend had read {sent.fields.get(b'x-read', b'0')!r}")
+        _many_streams(session)
+
+
+def _many_streams(session: Session) -> None:
+    """All of them begin to be answered, and another one ends, while none of them has ended."""
+    slow = [session.head(stream) for stream in [session.begin("/slow") for _ in range(STREAMS)]]
+    quick = session.whole(session.begin("/tiny"))
+    if {answer.status for answer in slow} != {200} or bytes(quick.body) != b"ok\n":
+        raise BenchError(f"{STREAMS} streams at once gave {[answer.status for answer in slow]}, one more {bytes(quick.body)!r}")
+    if ended := sum(answer.over for answer in slow):
+        raise BenchError(f"{ended} of {STREAMS} streams had ended before another was answered: they are not under way at once")
+
+
 def _access_log(asked: Asked) -> None:
     """Lines that name what was asked for; buffers may take a while to reach the file."""
     mark = f"/tiny?mark={time.monotonic_ns()}"
@@ -292,6 +342,7 @@ PROOFS: dict[str, Callable[[Asked], None]] = {
     "least connections": _least_connections,
     "upload": _upload,
     "websocket": _websocket,
+    HTTP2: _http2,
     "access log": _access_log,
 }
 NAMES = tuple(PROOFS)

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import subprocess
 import time
+from pathlib import Path
 
-from bench.macro import cases, handshakes, procfs, websocket, wrk
+from bench.macro import cases, h2load, handshakes, procfs, websocket, wrk
 from bench.macro.backends import Backends
 from bench.macro.cpu import CpuMeter
 from bench.macro.errors import BenchError
@@ -28,11 +29,12 @@ SETTLE_SECONDS = 0.1  # the last access lines and closing connections of the pro
 def measure(peer: Peer, case: cases.Case, backends: Backends, number: int, seconds: int, core_list: str | None = None) -> Sample:
     """Blocks for `seconds` and a little more; `number` is the round, `core_list` where the load runs (None: where we do)."""
     time.sleep(SETTLE_SECONDS)
-    command = pinned(_command(peer, case, seconds), core_list)
+    log = peer.site.folder / "h2load.log" if case.streams else None
+    command = pinned(_command(peer, case, seconds, log), core_list)
     echoes = case.script == cases.WEBSOCKET
     if case.whole:
         with CpuMeter(peer.pid) as meter:
-            load = _finish(command, _start(command), seconds)
+            load = _finish(command, _start(command), seconds, log)
         requests, length = load.bytes / case.whole, load.seconds
     else:
         # The question how many requests there were is one of them.
@@ -49,7 +51,7 @@ def measure(peer: Peer, case: cases.Case, backends: Backends, number: int, secon
             length = time.monotonic() - begun
             # Asked right after the meter's last look, as `before` was after its first: both windows are equally long.
             requests = (count() - before - (not echoes)) / case.backend_requests
-            load = _finish(command, generator, seconds)
+            load = _finish(command, generator, seconds, log)
         finally:
             if generator.poll() is None:
                 generator.kill()
@@ -68,7 +70,9 @@ def measure(peer: Peer, case: cases.Case, backends: Backends, number: int, secon
     )
 
 
-def _command(peer: Peer, case: cases.Case, seconds: int) -> list[str]:
+def _command(peer: Peer, case: cases.Case, seconds: int, log: Path | None) -> list[str]:
+    if log is not None:
+        return h2load.command(case, peer.site.https, seconds, log)
     if case.script == cases.FULL_HANDSHAKE:
         return handshakes.command(peer.site.https, seconds)
     if case.script == cases.WEBSOCKET:
@@ -87,11 +91,12 @@ def _start(command: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def _finish(command: list[str], generator: subprocess.Popen[str], seconds: int) -> wrk.Load:
+def _finish(command: list[str], generator: subprocess.Popen[str], seconds: int, log: Path | None) -> wrk.Load:
+    """`log`: h2load's."""
     try:
         output, _ = generator.communicate(timeout=seconds + 30)
     except subprocess.TimeoutExpired as error:
         raise BenchError(f"{command[0]} did not end: {error}") from error
     if generator.returncode != 0:
         raise BenchError(f"{' '.join(command)} exited with {generator.returncode}: {output.strip()[-400:]}")
-    return wrk.parse(output)
+    return wrk.parse(output) if log is None else h2load.parse(output, log)

@@ -18,6 +18,9 @@ from bench.macro.interpreter import interpreter
 DESCRIPTORS_WANTED = 16384  # 2,000 idle connections, doubled towards backends, and room
 
 
+PACKAGES = "nginx-light haproxy wrk nghttp2-client gcc libssl-dev"
+
+
 @dataclass(frozen=True, slots=True)
 class Cores:
     """None means wherever the scheduler likes."""
@@ -69,7 +72,7 @@ def _path(tool: str) -> str | None:
 def require(tool: str, why: str) -> str:
     path = _path(tool)
     if path is None:
-        raise BenchError(f"{tool} is not installed ({why}); on Debian: apt-get install nginx-light haproxy wrk gcc libssl-dev")
+        raise BenchError(f"{tool} is not installed ({why}); on Debian: apt-get install {PACKAGES}")
     return path
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.macro.cases import IDLE
+from bench.macro.cases import MEMORY
 from bench.macro.errors import BenchError
 from bench.macro.figures import Row
 from bench.macro.latency_table import LatencyRow
@@ -25,7 +25,7 @@ def draw(path: Path, rows: Sequence[Row], waits: Sequence[LatencyRow], subject: 
         from matplotlib.figure import Figure
     except ImportError as error:
         raise BenchError("a plot needs matplotlib: pip install matplotlib, or the bench extra") from error
-    loads = [row for row in rows if row.case != IDLE]
+    loads = [row for row in rows if row.case not in MEMORY]
     # What fits on one axis: a GET of 16 MiB takes a thousand times what a small one takes.
     panels: list[Callable[[Axes], None]] = []
     if any(row.ratio for row in rows):
@@ -69,7 +69,7 @@ def _ratios(axes: Axes, rows: Sequence[Row], subject: str) -> None:
     _bars(axes, [row for row in rows if row.ratio is not None], "ratio")
     axes.axhline(1.0, color="black", linewidth=0.8)
     axes.set_ylabel("times")
-    axes.set_title(f"{subject}'s CPU per request ({IDLE}: memory) as a multiple of each peer's; below 1 it is cheaper")
+    axes.set_title(f"{subject}'s CPU per request ({', '.join(MEMORY)}: memory) as a multiple of each peer's; below 1 it is cheaper")
 
 
 def _costs(axes: Axes, rows: Sequence[Row]) -> None:

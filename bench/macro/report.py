@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 
-from bench.macro.cases import IDLE
+from bench.macro.cases import MEMORY
 from bench.macro.figures import Row, Spread
 
 Cells = tuple[str, ...]
@@ -40,7 +40,7 @@ def cells(row: Row) -> Cells:
     figure = spread_text(row.figure, 1)
     ratio = "" if row.ratio is None else spread_text(row.ratio, 2) + " x"
     best = "" if row.best is None else f"{row.best:.2f} x"
-    if row.case == IDLE:
+    if row.case in MEMORY:
         return (row.case, row.peer, f"{figure} KiB", ratio, best, "", "", "", "", f"{row.pss_mib:.0f}", "")
     return (
         row.case,

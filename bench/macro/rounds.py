@@ -94,8 +94,9 @@ class Stage:
         """Where the load of a proxy with that many workers belongs."""
         return widened(self._cores, workers).load
 
-    def check(self, peer: Peer, setup: cases.Setup = cases.USUAL) -> str:
-        """BenchError unless it does its duties; what it negotiates."""
+    def check(self, peer: Peer, setup: cases.Setup = cases.USUAL, *, http2: bool = True) -> str:
+        """BenchError unless it does its duties; what it negotiates. `http2`: that one is asked for, too."""
+        waived = set(kind(peer.name).waived) | (set() if http2 else {duties.HTTP2})
         return duties.check(
             peer.name,
             peer.site.https,
@@ -104,7 +105,7 @@ class Stage:
             peer.site.access_log,
             backends=setup.backends,
             backend_tls=setup.backend_tls,
-            waived=kind(peer.name).waived,
+            waived=waived,
         )
 
     def _new_folder(self, name: str) -> Path:
@@ -136,11 +137,11 @@ def run(plan: Plan, say: Say) -> Results:
         stolen, ticks = procfs.steal_and_total()
         for setup in cases.SETUPS:
             _one_setup(stage, setup, [case for case in loads if case.setup == setup], plan, results, say)
-        if cases.IDLE in plan.cases:
-            peers = [name for name in plan.peers if takes(name, cases.IDLE)]
+        for case in (case for case in cases.MEMORY if case in plan.cases):
+            peers = [name for name in plan.peers if takes(name, case)]
             for number in range(min(IDLE_ROUNDS, (plan.rounds + 1) // 2)):
                 for name in order(peers, number):
-                    sample = _idle(stage, name, number, plan.idle_connections)
+                    sample = _idle(stage, name, case, number, plan.idle_connections)
                     results.samples.append(sample)
                     say(_progress(sample, plan.rounds))
         stolen_after, ticks_after = procfs.steal_and_total()
@@ -158,7 +159,7 @@ def _one_setup(stage: Stage, setup: cases.Setup, loads: Sequence[cases.Case], pl
     with ExitStack() as standing:
         ready = {name: standing.enter_context(stage.peer(name, setup)) for name in peers}
         for name, peer in ready.items():
-            told = stage.check(peer, setup)
+            told = stage.check(peer, setup, http2=any(case.streams for case in loads if takes(name, case.name)))
             results.tls.setdefault(name, told)
         on = stage.load_cores(setup.workers)
         for number in range(plan.rounds):
@@ -186,14 +187,14 @@ def _latency(stage: Stage, ready: dict[str, Peer], plan: Plan, results: Results,
 
 
 def _progress(sample: Sample, rounds: int) -> str:
-    if sample.case == cases.IDLE:
-        return f"idle {sample.round + 1}  {sample.peer:<10} {sample.figure:8.1f} KiB/connection"
+    if sample.case in cases.MEMORY:
+        return f"{sample.case} {sample.round + 1}  {sample.peer:<10} {sample.figure:8.1f} KiB/connection"
     told = f"{sample.figure:8.1f} us/request {sample.per_second:9.0f}/s"
-    return f"round {sample.round + 1}/{rounds}  {sample.case:<12} {sample.peer:<10} {told}"
+    return f"round {sample.round + 1}/{rounds}  {sample.case:<14} {sample.peer:<10} {told}"
 
 
-def _idle(stage: Stage, name: str, number: int, connections: int) -> Sample:
+def _idle(stage: Stage, name: str, case: str, number: int, connections: int) -> Sample:
     """In a proxy just started: one that has seen load would fill memory that it already has."""
     with stage.peer(name) as peer:
-        grown = idle.measure(name, peer.pid, peer.site.https, connections)
-        return Sample(case=cases.IDLE, peer=name, round=number, figure=grown, pss_mib=procfs.pss(peer.pid) / 1024**2)
+        grown = idle.measure(name, peer.pid, peer.site.https, connections, http2=case == cases.H2_IDLE)
+        return Sample(case=case, peer=name, round=number, figure=grown, pss_mib=procfs.pss(peer.pid) / 1024**2)

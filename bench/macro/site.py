@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from bench.macro.certificate import Files
 
+KEPT = 256
+"""Idle connections to backends that a proxy keeps at least: 16 connections of 16 streams ask for that many at once."""
+
 
 class Site(NamedTuple):
     """What a proxy is to serve, and where it may write."""

@@ -15,7 +15,7 @@ _ERRORS = ("connect", "read", "write", "status", "timeout")
 
 
 class Load(NamedTuple):
-    """What wrk saw. Percentiles are as wrk gives them, corrected for its own coordinated omission, in milliseconds."""
+    """What wrk or h2load saw. wrk's percentiles are corrected for its own coordinated omission. In milliseconds."""
 
     requests: int
     seconds: float

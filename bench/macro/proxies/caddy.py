@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.macro.machine import require
-from bench.macro.site import Recipe, Site
+from bench.macro.site import KEPT, Recipe, Site
 
 WAIVED = {"cipher": "Go's TLS chooses AES-128 for TLS 1.3 by itself"}
 
@@ -13,7 +13,7 @@ _CONFIG = """\
     auto_https off
     default_sni localhost
     servers {{
-        protocols h1
+        protocols h1 h2
     }}
     log {{
         output stderr
@@ -34,7 +34,7 @@ _CONFIG = """\
         transport http {{
             keepalive 300s
             keepalive_idle_conns {kept}
-            keepalive_idle_conns_per_host 64
+            keepalive_idle_conns_per_host {per_host}
             compression off
             {verified}
         }}
@@ -59,7 +59,8 @@ def caddy(site: Site) -> Recipe:
             **site._asdict(),
             access=site.access_log,
             servers=" ".join(f"127.0.0.1:{port}" for port in site.backends),
-            kept=max(128, 2 * len(site.backends)),
+            per_host=KEPT,
+            kept=2 * max(KEPT, len(site.backends)),
             verified=f"tls_trusted_ca_certs {site.backend_ca}\n            tls_server_name localhost" if site.backend_ca else "",
         )
     )

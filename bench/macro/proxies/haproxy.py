@@ -24,7 +24,7 @@ defaults
     timeout tunnel 300s
     timeout http-keep-alive 300s
 frontend in
-    bind 127.0.0.1:{https} ssl crt {certificate.both} backlog 4096
+    bind 127.0.0.1:{https} ssl crt {certificate.both} alpn h2,http/1.1 backlog 4096
     bind 127.0.0.1:{http} backlog 4096
     http-request set-header X-Real-IP %[src]
     http-request set-header X-Forwarded-Proto https if {{ ssl_fc }}

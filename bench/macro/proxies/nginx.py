@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.macro.backends import user_line
 from bench.macro.machine import require
-from bench.macro.site import Recipe, Site
+from bench.macro.site import KEPT, Recipe, Site
 
 _CONFIG = """\
 {user}
@@ -21,6 +21,7 @@ http {{
     keepalive_timeout 300s; keepalive_requests 1000000000;
     tcp_nodelay on;
     client_max_body_size 0;
+    http2_body_preread_size 128k;
     map $http_upgrade $upgrade_or_kept {{ default upgrade; '' ''; }}
     upstream pool {{
         {zone}least_conn;
@@ -28,7 +29,7 @@ http {{
         keepalive {kept}; keepalive_requests 1000000000;
     }}
     server {{
-        listen 127.0.0.1:{https} ssl backlog=4096;
+        listen 127.0.0.1:{https} ssl http2 backlog=4096;
         listen 127.0.0.1:{http} backlog=4096;
         ssl_certificate {certificate.cert}; ssl_certificate_key {certificate.key};
         ssl_protocols TLSv1.2 TLSv1.3;
@@ -66,7 +67,7 @@ def nginx(site: Site) -> Recipe:
             # Counts that all workers share, without which each balances by itself; one worker needs none.
             zone="zone pool 256k; " if site.workers > 1 else "",
             servers=" ".join(f"server 127.0.0.1:{port};" for port in site.backends),
-            kept=max(64, 2 * len(site.backends)),
+            kept=max(KEPT, 2 * len(site.backends)),
             scheme="https" if site.backend_ca else "http",
             verified=_VERIFIED.format(ca=site.backend_ca) if site.backend_ca else "",
         )

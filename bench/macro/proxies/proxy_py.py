@@ -21,6 +21,7 @@ WAIVED = {
     "access log": "a line for each connection, when it ends",
     "upload": "not asked for",
     "websocket": "not asked for",
+    "http/2": "speaks HTTP/1.1 alone",
 }
 
 _PLUGIN = """\

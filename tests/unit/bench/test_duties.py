@@ -77,6 +77,8 @@ WITHOUT = {
     "least connections: ": ("least_conn;", ""),
     "upload: ": ("client_max_body_size 0;", "client_max_body_size 10k;"),
     "websocket: wanted 101": ("proxy_set_header Upgrade .*?;", ""),
+    "http/2: ALPN chooses http/1.1 of h2": (" http2 ", " "),
+    "http/2: .*TooManyStreams": ("client_max_body_size 0;", "client_max_body_size 0; http2_max_concurrent_streams 4;"),
     "access log: 0 lines": ("access_log .*?;", "access_log off;"),
 }
 
@@ -100,6 +102,11 @@ def test_plain_backends_are_told_from_encrypted_ones(stage: Stage, tmp_path: Pat
 def test_what_is_waived_is_not_asked(stage: Stage, tmp_path: Path) -> None:
     described = asked_of(stage, tmp_path, changed("least_conn;", ""), ("least connections",))
     assert described.startswith("TLSv1.3 TLS_AES_256_GCM_SHA384, resumes")
+
+
+def test_http2_is_asked_for_where_a_case_needs_it(stage: Stage, tmp_path: Path) -> None:
+    """Older revisions of lbproxy take part in all other cases."""
+    asked_of(stage, tmp_path, changed(" http2 ", " "), (duties.HTTP2,))
 
 
 def test_only_duties_that_there_are_are_waived() -> None:

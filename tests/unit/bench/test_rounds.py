@@ -18,6 +18,7 @@ def missing() -> str:
     try:
         require("nginx", "it is the backends, and the proxy")
         require("wrk", "the load")
+        require("h2load", "the load of HTTP/2")
     except BenchError as error:
         return str(error)
     has_openssl = shutil.which("cc") and Path("/usr/include/openssl/ssl.h").exists()
@@ -27,14 +28,16 @@ def missing() -> str:
 @pytest.mark.skipif(missing() != "", reason=missing())
 def test_a_run_measures_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
-    asked = ["tiny", "websocket", "tls-backends", "idle", "latency"]
+    asked = ["tiny", "websocket", "tls-backends", "h2", "h2-16m", "h2-upload100k", "idle", "h2-idle", "latency"]
     options = ["--peers", "nginx", "--rounds", "1", "--seconds", "1", "--quick", "--no-pin", "--json", str(out)]
     assert command.main([*asked, *options]) == 0, capsys.readouterr().err
     told = json.loads(out.read_text())
     samples = {sample["case"]: sample for sample in told["samples"]}
-    assert set(samples) == {"tiny", "websocket", "tls-backends", "idle"}
+    assert set(samples) == set(asked) - {"latency"}
     for name, sample in samples.items():
         assert sample["figure"] > 0, name
+        assert sample["errors"] == 0, name
+        assert (0 < sample["p50_ms"] <= sample["p99_ms"]) == (name not in cases.MEMORY), name
     assert [wait["share"] for wait in told["latency_samples"]] == [0.5, 0.8]
     for wait in told["latency_samples"]:
         assert wait["rate"] == pytest.approx(wait["share"] * samples["tiny"]["per_second"])
