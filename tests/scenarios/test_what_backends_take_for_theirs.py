@@ -55,9 +55,7 @@ def wsgidav(stage: Stage) -> tuple[Server, Path]:
 
 
 def nginx_dav(stage: Stage) -> tuple[Server, Path]:
-    server = nginx(stage.directory)
-    config = stage.directory / "nginx.conf"
-    config.write_text(config.read_text().replace("/www; }", "/www; dav_methods PUT DELETE MKCOL COPY MOVE; }"))
+    server = nginx(stage.directory, more="dav_methods PUT DELETE MKCOL COPY MOVE;")
     return stage.server(server), stage.directory / "www"
 
 
