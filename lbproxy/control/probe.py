@@ -17,9 +17,12 @@ import gevent
 import gevent.socket
 
 from lbproxy.config.model import UNIX
+from lbproxy.config.vocabulary import SPOKEN
+from lbproxy.control.h2_probe import ask
 from lbproxy.control.probe_stream import READ_SIZE, ProbeStream, TlsClient
+from lbproxy.control.target import Target
 from lbproxy.errors import LbproxyError
-from lbproxy.health.outcome import PASSED, Finding, Outcome
+from lbproxy.health.outcome import BODY_MISSES, PASSED, Finding, Outcome
 from lbproxy.http.h1 import health_check
 from lbproxy.http.h1.health_check import BadAnswer
 from lbproxy.net.unix_socket import connect_unix
@@ -37,27 +40,7 @@ class OutOfMeans(LbproxyError):
     """We could not probe at all; the text says why."""
 
 
-class Target(NamedTuple):
-    """What to probe and what to expect."""
-
-    ip: str
-    port: int
-    timeout: float
-    """Seconds for the whole probe."""
-    request: bytes | None = None
-    """None: being able to connect is enough."""
-    expect: tuple[int, int] = (200, 399)
-    """Inclusive range of good statuses."""
-    context: ssl.SSLContext | None = None
-    """TLS, with or without a request; needs a server_name."""
-    server_name: str = ""
-    body: bytes | None = None
-    """What must stand in the body's first health_check.BODY_LIMIT bytes."""
-    line_feeds: bool = False
-    """Lines of the answer may end with LF alone."""
-
-
-BODY_MISSES = Finding(Outcome.BAD_BODY, "not the text that was wanted")
+NOT_CHOSEN = Finding(Outcome.TLS_FAILURE, "h2 is not chosen by ALPN")
 
 
 class Step(NamedTuple):
@@ -77,10 +60,14 @@ def probe(target: Target, heard: Callable[[int], None] = lambda minor: None) -> 
         if target.request is None and target.context is None:
             return PASSED
         stream: ProbeStream = sock
+        h2 = target.protocol == "h2"
         if target.context is not None:
             step = TLS
-            client = TlsClient(sock, target.context, target.server_name)
+            client = TlsClient(sock, target.context, target.server_name, SPOKEN[target.protocol])
             client.handshake()
+            h2 = client.protocol() == "h2"
+            if target.protocol == "h2" and not h2:
+                return NOT_CHOSEN
             stream = client
             if target.request is None:
                 timeout.close()
@@ -89,6 +76,8 @@ def probe(target: Target, heard: Callable[[int], None] = lambda minor: None) -> 
         if target.request is None:
             return PASSED
         step = ANSWER
+        if h2:
+            return ask(stream, target, heard)
         stream.sendall(target.request)
         finding = _judge(stream, target, heard)
         timeout.close()

@@ -7,7 +7,7 @@ gevent). Nothing here is fast, everything is short: a probe moves a few hundred 
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import gevent.socket
@@ -28,12 +28,19 @@ class ProbeStream(Protocol):
 class TlsClient:
     """The client's side of TLS over a connected socket. The socket stays the caller's to close."""
 
-    def __init__(self, sock: gevent.socket.socket, context: ssl.SSLContext, server_name: str) -> None:
-        """Raises ValueError for a name that cannot stand in a certificate."""
+    def __init__(self, sock: gevent.socket.socket, context: ssl.SSLContext, server_name: str, offered: Sequence[str] = ()) -> None:
+        """`offered`: by ALPN, best first; none: what the context says. Raises ValueError for a name that cannot stand in a
+        certificate."""
+        if offered:
+            context.set_alpn_protocols(list(offered))  # a connection takes what it offers from its context as it is made
         self._socket = sock
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+
+    def protocol(self) -> str:
+        """What was chosen by ALPN; "" for nothing."""
+        return self._tls.selected_alpn_protocol() or ""
 
     def handshake(self) -> None:
         """Raises ssl.SSLError (also when the chain or the name does not verify), OSError."""

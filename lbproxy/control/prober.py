@@ -17,11 +17,13 @@ from gevent.event import Event
 from lbproxy.balance.backend import Backend
 from lbproxy.config.model import Address, Pool
 from lbproxy.control.backend_health import BackendHealth
-from lbproxy.control.probe import OutOfMeans, Target, probe
+from lbproxy.control.probe import OutOfMeans, probe
+from lbproxy.control.target import Target
 from lbproxy.health import schedule
 from lbproxy.health.outcome import PASSED, Finding, Outcome
 from lbproxy.health.rise_and_fall import CheckState, RiseAndFall
 from lbproxy.http.h1 import health_check
+from lbproxy.http.h2 import grpc_health
 from lbproxy.ipc.messages import HealthChanged
 from lbproxy.observe.log import get_logger
 
@@ -141,10 +143,20 @@ def target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> T
     if health.type == "tcp":
         return Target(backend.ip, port, health.timeout)
     server_name = (pool.tls.server_name if pool.tls else None) or backend.host.removesuffix(".")
+    protocol = pool.protocol if pool.tls is not None or pool.protocol == "h2" else "http/1.1"
     if health.type == "tls":
-        return Target(backend.ip, port, health.timeout, context=context, server_name=server_name)
+        return Target(backend.ip, port, health.timeout, context=context, server_name=server_name, protocol=protocol)
     host = health.host or (UNIX_HOST if backend.written.path else str(Address(backend.host.removesuffix("."), port)))
+    if health.type == "grpc":
+        fields = (("Content-Type", "application/grpc"), ("TE", "trailers"))
+        request = health_check.request("POST", grpc_health.PATH, host, fields)
+        question = grpc_health.question(health.service or "")
+        return Target(
+            backend.ip, port, health.timeout, request, context=context, server_name=server_name, protocol="h2", message=question
+        )  # fmt: skip
     request = health_check.request(health.method, health.path, host, health.headers)
     body = None if health.body is None else health.body.encode()
     line_feeds = "bare_lf" in pool.tolerate
-    return Target(backend.ip, port, health.timeout, request, health.expect, context, server_name, body, line_feeds)
+    return Target(
+        backend.ip, port, health.timeout, request, health.expect, context, server_name, body, line_feeds, protocol
+    )  # fmt: skip

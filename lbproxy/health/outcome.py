@@ -19,6 +19,7 @@ class Outcome(Enum):
     BAD_STATUS = "bad status"
     BAD_BODY = "bad body"
     BAD_RESPONSE = "bad response"
+    NOT_SERVING = "not serving"
 
 
 class Finding(NamedTuple):
@@ -35,13 +36,14 @@ class Finding(NamedTuple):
     @property
     def reached(self) -> bool:
         """It answers in HTTP, whatever it says: in need, requests may be sent there."""
-        return self.outcome in (Outcome.PASSED, Outcome.BAD_STATUS, Outcome.BAD_BODY)
+        return self.outcome in (Outcome.PASSED, Outcome.BAD_STATUS, Outcome.BAD_BODY, Outcome.NOT_SERVING)
 
     def __str__(self) -> str:
         return f"{self.outcome.value}: {self.detail}" if self.detail else self.outcome.value
 
 
 PASSED = Finding(Outcome.PASSED)
+BODY_MISSES = Finding(Outcome.BAD_BODY, "not the text that was wanted")
 
 _BY_NUMBER = tuple(Outcome)
 

@@ -21,6 +21,7 @@ from tests.support.shared import assert_books_close
 from tests.support.waiting import PATIENCE
 
 MB = 1_000_000
+CHECKED = {"type": "http", "path": "/page", "body": '"http_version": "2"', "interval": "200ms"}
 
 
 def over_tls(stage: Stage, server: Callable[..., Server]) -> tuple[str, dict[str, Any]]:
@@ -64,7 +65,7 @@ def carries_everything(at: httpx.Client) -> None:
 @pytest.mark.parametrize("http2", [False, True], ids=["to an HTTP/1.1 client", "to an HTTP/2 client"])
 def test_hypercorn_without_tls(stage: Stage, http2: bool) -> None:
     """With prior knowledge (h2c): fields, bodies, many requests, few connections."""
-    proxy = front(stage, stage.server(hypercorn(stage.directory)).address)
+    proxy = front(stage, stage.server(hypercorn(stage.directory)).address, health=CHECKED)
     with client(stage, proxy, http2=http2) as at:
         seen = at.get("/page", headers={"cookie": "a=b; c=d", "te": "trailers"}).json()
         assert (seen["http_version"], seen["scheme"], seen["cookie"]) == ("2", "http", "a=b; c=d")
@@ -73,12 +74,14 @@ def test_hypercorn_without_tls(stage: Stage, http2: bool) -> None:
     assert backend["h2_connections"] == backend["h2_connects"] == backend["connects"] <= 2
     assert backend["h2_requests"] == backend["requests"] >= 104
     assert backend["h2_streams"] == backend["in_flight"] == 0
+    assert backend["checks"] > 0
+    assert (backend["health"], backend["check_failures"]) == ("up", 0)
 
 
 def test_hypercorn_over_tls(stage: Stage) -> None:
     """By ALPN, chosen where either may be."""
     address, tls = over_tls(stage, hypercorn)
-    with client(stage, front(stage, address, "auto", **tls)) as at:
+    with client(stage, front(stage, address, "auto", health=CHECKED, **tls)) as at:
         seen = at.get("/page").json()
         assert (seen["http_version"], seen["scheme"]) == ("2", "https")
         carries_everything(at)
@@ -90,7 +93,7 @@ def test_uvicorn_under_auto(stage: Stage) -> None:
     with client(stage, front(stage, address, "auto", **tls)) as at:
         assert at.get("/page").json()["http_version"] == "1.1"
         carries_everything(at)
-    proxy = front(stage, address, "h2", **tls)
+    proxy = front(stage, address, "h2", health={"type": "tcp"}, **tls)
     with client(stage, proxy) as at:
         assert at.get("/page").status_code == 502
     proxy.wait_access(status=502, reason="h2_not_chosen")

@@ -12,7 +12,8 @@ from lbproxy.config.kinds import BOOLEAN, VARIABLE, Kind, Pairs, choice, duratio
 
 LONGEST_BODY = 1024
 """Characters of a wanted body; more is a file that somebody pasted."""
-TYPES = ("tcp", "tls", "http", "off")
+LONGEST_SERVICE = 255
+TYPES = ("tcp", "tls", "http", "grpc", "off")
 
 _PATH = Kind("path", values.url_path, text_schema("^/[!-~]*$"), examples=("/healthz", "/up"))
 _HOST = Kind("host", values.host_field, text_schema("^[^ ]+$"), examples=("api.internal", "app.internal:8080"))
@@ -33,8 +34,15 @@ _EXPECT = Kind(
 _HTTP = {"type": "http"}
 
 
+_GRPC = {"type": "grpc"}
+
+
 def _http(health: Any) -> bool:
     return bool(health.type == "http")
+
+
+def _grpc(health: Any) -> bool:
+    return bool(health.type == "grpc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,8 @@ class Health:
         choice(*TYPES),
         "tcp",
         '"tcp": it accepts a connection; "tls": and shakes hands, verified as for requests (default with the pool\'s tls); '
-        '"http": and answers, over TLS when the pool re-encrypts; "off"',
+        '"http": and answers, over TLS when the pool re-encrypts; "grpc": and says SERVING (grpc.health.v1), over HTTP/2 whatever '
+        'the pool\'s protocol; "off"',
         example="http",
     )
     interval: float = key(duration(), 2.0, "between two checks of a backend")
@@ -78,6 +87,14 @@ class Health:
         needs=_HTTP,
         when=_http,
         example={"X-Probe": "lbproxy"},
+    )
+    service: str | None = key(
+        text_within(LONGEST_SERVICE),
+        None,
+        'whose health is asked; only with type = "grpc". Default: the server\'s as a whole',
+        needs=_GRPC,
+        when=_grpc,
+        example="shop.Orders",
     )
 
 

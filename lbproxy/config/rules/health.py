@@ -24,6 +24,8 @@ def settled(table: Table, health: Health, *, tls: bool) -> Health:
         for key in _ONLY_HTTP:
             if key in table:
                 table.complain(key, f'means nothing to a check of type "{health.type}"', 'add type = "http"')
+    if health.type != "grpc" and table.value("type") in (None, *TYPES) and "service" in table:
+        table.complain("service", f'means nothing to a check of type "{health.type}"', 'add type = "grpc"')
     if health.type == "tls" and not tls:
         table.complain("type", "the pool does not speak TLS to its backends", "add tls = {} to the pool, or check by tcp or http")
     if health.method == "HEAD" and health.body is not None:

@@ -82,6 +82,7 @@ http_health = st.builds(
     st.sampled_from(["GET", "OPTIONS"]), paths, st.none() | names, ranges, seconds, seconds, st.none() | names,
     st.just(0) | ports, st.sampled_from([(), (("X-Probe", "{1}"), ("Accept", "a, b"))]),
 )  # fmt: skip
+grpc_health = st.builds(model.Health, st.just("grpc"), seconds, seconds, service=st.none() | names)
 tokens = st.sampled_from(["x", "lb_1", "x-user"])
 sticky = st.none() | st.builds(
     model.Sticky, tokens, st.sampled_from(["lax", "none"]), st.just(0.0) | seconds.filter(lambda age: age < 10**6)
@@ -156,7 +157,7 @@ resilience: st.SearchStrategy[dict[str, object]] = st.builds(
 pools = st.lists(
     st.builds(lambda pool, keys, more: settled(replace(pool, **keys, **more)),
               st.builds(model.Pool, st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,5}", fullmatch=True), backends, tls=pool_tls,
-                        health=st.one_of(quiet_health, http_health), headers=headers, timeouts=near_timeouts),
+                        health=st.one_of(quiet_health, http_health, grpc_health), headers=headers, timeouts=near_timeouts),
               balancing, resilience),
     min_size=1, max_size=3, unique_by=lambda pool: pool.name,
 ).map(tuple)  # fmt: skip

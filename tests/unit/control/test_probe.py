@@ -10,8 +10,9 @@ import pytest
 import trustme
 
 from lbproxy.config.model import Pool, PoolTls
-from lbproxy.control.probe import BODY_MISSES, OutOfMeans, Target, probe
-from lbproxy.health.outcome import PASSED, Finding, Outcome
+from lbproxy.control.probe import OutOfMeans, probe
+from lbproxy.control.target import Target
+from lbproxy.health.outcome import BODY_MISSES, PASSED, Finding, Outcome
 from lbproxy.http.h1.health_check import request
 from lbproxy.tls.contexts import client_context
 from tests.support.waiting import FOREVER, PATIENCE

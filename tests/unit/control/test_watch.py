@@ -14,7 +14,7 @@ from lbproxy.balance import endpoints
 from lbproxy.balance.ledger import Health, SlotState, state_at
 from lbproxy.config import model
 from lbproxy.control import prober as prober_module
-from lbproxy.control.probe import Target
+from lbproxy.control.target import Target
 from lbproxy.control.watch import Watch
 from lbproxy.health.outcome import PASSED, Finding, Outcome
 from lbproxy.ipc.messages import HealthChanged, Placed
