@@ -13,7 +13,7 @@ from lbproxy.config.example import toml_value
 from lbproxy.config.key import Key, Shape, shape_of
 from lbproxy.config.model import Config
 from lbproxy.config.parts import INCLUDE, INCLUDE_ABOUT
-from lbproxy.observe.metrics import STATUS_CLASSES, BackendFacts, Snapshot, Totals, exposition
+from lbproxy.observe.metrics import STATUS_CLASSES, BackendFacts, CertificateFacts, Snapshot, Totals, exposition
 
 
 def generate(folder: Path) -> None:
@@ -80,7 +80,8 @@ def _metrics() -> Iterator[str]:
     yield "| name | kind | what it tells |\n|---|---|---|"
     kinds: dict[str, str] = {}
     helps: dict[str, str] = {}
-    for line in exposition(Snapshot("", 1, 0.0, 0.0, Totals(**counted), (facts,))).splitlines():  # type: ignore[arg-type]
+    ends = (CertificateFacts("", "", "", 0.0),)
+    for line in exposition(Snapshot("", 1, 0.0, 0.0, Totals(**counted), (facts,), ends)).splitlines():  # type: ignore[arg-type]
         match line.split(" ", 3):
             case ["#", "HELP", name, text]:
                 helps[name] = text

@@ -22,6 +22,7 @@ def overview(answer: Answer, now: float) -> list[str]:
         lines += ["", *_generation(generation)]
     for pool in answer.get("pools") or []:
         lines += ["", *_pool(pool, now)]
+    lines += _certificates(answer)
     lines += ["", *_traffic(answer.get("totals") or {})]
     lines += _reload(answer.get("last_reload"), now)
     return lines
@@ -35,6 +36,16 @@ def _head(answer: Answer) -> Iterator[str]:
     if listeners := answer.get("listeners"):
         yield f"listening on {', '.join(map(str, listeners))}"
     yield from (f"warning: {warning}" for warning in answer.get("warnings") or [])
+
+
+def _certificates(answer: Answer) -> list[str]:
+    """The ones that end first, in a line."""
+    found = answer.get("certificates") or []
+    if not found:
+        return []
+    soon = ", ".join(f"{(one.get('names') or [one.get('file')])[0]} in {one.get('days_left', '?')} days" for one in found[:3])
+    tls = f", {answer['openssl']}" if answer.get("openssl") else ""
+    return ["", f"certificates: {answer.get('certificates_total', len(found))}{tls}; the first to end: {soon}"]
 
 
 def _generation(generation: Answer) -> Iterator[str]:

@@ -8,6 +8,7 @@ Watcher callbacks run in the hub and must not wait; everything that waits has a 
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
@@ -22,8 +23,9 @@ from lbproxy.control.watch import Watch
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.master_link import MasterLink
-from lbproxy.ipc.messages import Drain, Heartbeat, Message, Placed, Quit, Ready, SetLogLevel
+from lbproxy.ipc.messages import CertificateDates, Drain, Heartbeat, Message, Placed, Quit, Ready, SetLogLevel
 from lbproxy.observe.log import flush, get_logger, set_level
+from lbproxy.observe.metrics import CertificateFacts
 from lbproxy.observe.process import rss_kib
 
 CLEAN = 0
@@ -110,6 +112,8 @@ class Control:
             self._group.spawn(self._leave_after, message.timeout_ms / 1000)
         elif isinstance(message, Placed):
             self._watch.relocate(message)
+        elif isinstance(message, CertificateDates) and self._metrics_port is not None:
+            self._metrics_port.certificates = tuple(CertificateFacts(*one) for one in json.loads(message.told))
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         # ReopenLogs is for those who hold the access log.

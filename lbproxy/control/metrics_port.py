@@ -31,7 +31,7 @@ from lbproxy.control.visitors import Stage, Visitors
 from lbproxy.http.date import date_line
 from lbproxy.http.grammar import HOST
 from lbproxy.ipc.handover import Handover
-from lbproxy.observe.metrics import CONTENT_TYPE, Snapshot, exposition, status
+from lbproxy.observe.metrics import CONTENT_TYPE, CertificateFacts, Snapshot, exposition, status
 from lbproxy.observe.snapshot import snapshot
 
 MAX_HEAD = 8 * 1024
@@ -94,6 +94,7 @@ class MetricsPort:
         self._timeout = metrics.timeout
         self._visitors: Visitors[gevent.Greenlet[..., object]] = Visitors(metrics.connections)
         self._made: dict[str, Made] = {}
+        self.certificates: tuple[CertificateFacts, ...] = ()
         socket = gevent.socket.socket(listening.family, listening.type, listening.proto, fileno=listening.detach())
         self._server = StreamServer(socket, self._serve)
         self._server.max_accept = AT_ONCE
@@ -150,7 +151,8 @@ class MetricsPort:
     def _snapshot(self) -> Snapshot:
         inherited = self._handover  # and kept up to date, as names get other addresses
         backends = in_order(inherited.config, inherited.backends)
-        return snapshot(self._ledger, backends, generation=self._generation, started=self._started, now=time.time())
+        now = snapshot(self._ledger, backends, generation=self._generation, started=self._started, now=time.time())
+        return now._replace(certificates=self.certificates)
 
 
 # ---------------------------------------------------------------- what each path says

@@ -10,6 +10,8 @@ from lbproxy.observe.metrics import BackendFacts, Snapshot
 REFRESH = 2
 """Seconds."""
 
+MOST_CERTIFICATES = 10
+
 STYLE = """
 :root {
   color-scheme: light dark; --ink: #1c2430; --paper: #fff; --rule: #d5dbe3; --soft: #5a6675;
@@ -81,8 +83,26 @@ def page(snapshot: Snapshot) -> str:
         f"<h1>lbproxy: {escape(_summary(snapshot))}</h1>"
         f"<p>version {escape(snapshot.version)}, generation {snapshot.generation}, up for "
         f"{duration(snapshot.taken - snapshot.started)}, {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(snapshot.taken))} UTC</p>"
-        f"<dl>{''.join(f'<div><dt>{name}</dt><dd>{value:,}</dd></div>' for name, value in figures)}</dl>{pools}</html>"
+        f"<dl>{''.join(f'<div><dt>{name}</dt><dd>{value:,}</dd></div>' for name, value in figures)}</dl>"
+        f"{pools}{_certificates(snapshot)}</html>"
     )
+
+
+def _certificates(snapshot: Snapshot) -> str:
+    """Those that end first."""
+    if not snapshot.certificates:
+        return ""
+    rows = "".join(
+        f"<tr><td>{escape(one.name)}</td><td>{escape(one.listener)}</td>"
+        f'<td class="{_judgement(one.end - snapshot.taken)}">{max(0, int((one.end - snapshot.taken) // 86_400)):,}</td></tr>'
+        for one in snapshot.certificates[:MOST_CERTIFICATES]
+    )
+    heads = "<th>Certificate</th><th>Listener</th><th>Days left</th>"
+    return f"<h2>Certificates</h2><div class=wide><table><tr>{heads}</tr>{rows}</table></div>"
+
+
+def _judgement(seconds: float) -> str:
+    return "down" if seconds <= 3 * 86_400 else "unknown" if seconds <= 14 * 86_400 else "up"
 
 
 def duration(seconds: float) -> str:

@@ -22,8 +22,11 @@ from typing import NamedTuple
 from lbproxy.config.certificate_folder import pairs_in
 from lbproxy.config.model import Certificate, Listen
 from lbproxy.errors import StartError
-from lbproxy.ipc.messages import Message, Renewed
+from lbproxy.ipc.messages import CertificateDates, Message, Renewed
+from lbproxy.master.expiry import Expiry
+from lbproxy.master.operator.certificates import dates
 from lbproxy.master.prepare import GenerationResources, Listening, candidates_of
+from lbproxy.master.spawn import Running
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import edition
 from lbproxy.tls.apart import judge_apart
@@ -40,6 +43,7 @@ MOST_AT_ONCE = 100
 FEW = 1000
 """Pairs of a listener up to which a folder is listed at each look, and remarks are made anew with each change."""
 LIST_EVERY = 10.0
+EXPIRY_EVERY = 60.0
 KEPT = 15.0
 """Seconds for which the old pair stays in the store: a worker that has not heard of the new one by then is silent, and replaced."""
 
@@ -62,9 +66,14 @@ class CertificateWatch:
         self,
         serving: Callable[[], tuple[int, GenerationResources] | None],
         tell: Callable[[int, Message], None],
+        control: Callable[[int], Running | None],
+        tell_control: Callable[[Running, Message], None],
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`serving`: number and resources of what clients meet; `tell`: every worker of that generation."""
+        """`serving`: number and resources of what clients meet; `tell`: every worker of that generation; `control`: its control,
+        when it is ready."""
+        self._control = control
+        self._tell_control = tell_control
         self._serving = serving
         self._tell = tell
         self._wall = wall
@@ -72,10 +81,10 @@ class CertificateWatch:
         self._list_at = 0.0
         self._refused: dict[Certificate, Marks] = {}
         self._waste: list[tuple[float, KeyStore, Piece]] = []
-        self.why_refused: dict[Certificate, str] = {}
-        """Why pairs are not shown as they are on disk."""
-        self.changes = 0
-        """How often something went live."""
+        self._expiry = Expiry()
+        self._expiry_at = 0.0
+        self._changes = 0
+        self._dates_told: tuple[object, ...] = ()
 
     def next_deadline(self) -> float:
         """When it wants to be looked after, monotonic seconds."""
@@ -97,6 +106,22 @@ class CertificateWatch:
         for index, listening in enumerate(resources.listeners):
             if listening.shown is not None:
                 self._look_at_listener(number, resources, index, listening, now, whole_list)
+        self._tell_dates(number, resources, now)
+
+    def _tell_dates(self, number: int, resources: GenerationResources, now: float) -> None:
+        """To the log what ends, and to control, which has pages and metrics, when."""
+        if now >= self._expiry_at:
+            self._expiry_at = now + EXPIRY_EVERY
+            held = [one for listening in resources.listeners if listening.shown is not None for one in listening.shown.held]
+            for one, days in self._expiry.due(held, datetime.fromtimestamp(self._wall(), UTC)):
+                event = "certificate.expired" if days == 0 else "certificate.expires"
+                until = f"{one.candidate.end:%Y-%m-%dT%H:%M:%SZ}"
+                get_logger().warning(event, file=str(one.pem.files.cert), names=_names(one), until=until, days=days)
+        control = self._control(number)
+        about = (number, control and control.pid, self._changes)
+        if control is not None and about != self._dates_told:
+            self._dates_told = about
+            self._tell_control(control, CertificateDates(dates(resources.listeners)))
 
     def _look_at_listener(
         self, number: int, resources: GenerationResources, index: int, listening: Listening, now: float, whole_list: bool
@@ -105,18 +130,20 @@ class CertificateWatch:
         assert shown is not None
         assert store is not None
         files = [one.pem.files for one in shown.held]
+        if whole_list:
+            self._refused = {pair: marks for pair, marks in self._refused.items() if os.path.lexists(pair.cert)}
         gone, come = self._listed(listening.listen, files, whole_list)
         changed: list[Change] = []
         for place, pair in [*enumerate(files), *((-1, pair) for pair in come)]:
             marks = (_stamp(pair.cert), _stamp(pair.key))
             if place >= 0 and pair not in gone and marks == (store.stamps.get(pair.cert), store.stamps.get(pair.key)):
-                self._forgive(pair)
+                self._forgive(pair, resources.refused)
             elif pair not in gone and self._refused.get(pair) != marks:
                 changed.append(Change(place, pair, marks))
         settled = [one for one in changed if self._settled(one.marks)]
         if len(settled) < len(changed) or len(changed) > MOST_AT_ONCE:
             self._look_at = now + SETTLING
-        fresh = self._judged(settled[:MOST_AT_ONCE], store)
+        fresh = self._judged(settled[:MOST_AT_ONCE], store, resources.refused)
         if not fresh and not gone:
             return
         if gone and len(gone) == len(files) and all(one.place >= 0 for one, _ in fresh):
@@ -124,9 +151,9 @@ class CertificateWatch:
         self._go_live(number, resources, index, _edition(shown, fresh, gone), now)
         for one, held in fresh:
             what = "certificate.renewed" if one.place >= 0 else "certificate.added"
-            names = [*held.candidate.names.dns, *held.candidate.names.ips][:10]
             until = f"{held.candidate.end:%Y-%m-%dT%H:%M:%SZ}"
-            get_logger().info(what, listener=str(listening.listen.address), file=str(one.files.cert), names=names, until=until)
+            where = str(listening.listen.address)
+            get_logger().info(what, listener=where, file=str(one.files.cert), names=_names(held), until=until)
         for pair in gone:
             get_logger().info("certificate.removed", listener=str(listening.listen.address), file=str(pair.cert))
 
@@ -148,7 +175,9 @@ class CertificateWatch:
         newest = max((mark.modified for mark in marks if mark is not None), default=0) / 1e9
         return not 0 <= self._wall() - newest < SETTLING
 
-    def _judged(self, changed: Sequence[Change], store: KeyStore) -> list[tuple[Change, Held]]:
+    def _judged(
+        self, changed: Sequence[Change], store: KeyStore, refused: dict[Certificate, str]
+    ) -> list[tuple[Change, Held]]:
         """Those that may be shown, read into the store; the others are told of, once for each state of their files."""
         if not changed:
             return []
@@ -166,25 +195,25 @@ class CertificateWatch:
                     held = held_of(read_pem(one.files, store))
                     if verdict.digests == (store.digests[one.files.cert], store.digests[one.files.key]):
                         good.append((one, held))
-                        self._forgive(one.files)
+                        self._forgive(one.files, refused)
                         continue
                     why = ""  # somebody writes at it right now: the next look finds it
                 except StartError as error:
                     why = str(error)
                 _put_back(store, one.files, before)
             if why:
-                self._refuse(one, why)
+                self._refuse(one, why, refused)
         return good
 
-    def _refuse(self, one: Change, why: str) -> None:
+    def _refuse(self, one: Change, why: str, refused: dict[Certificate, str]) -> None:
         self._refused[one.files] = one.marks
-        self.why_refused[one.files] = why
+        refused[one.files] = why
         then = "the old one stays" if one.place >= 0 else "it is left out"
         get_logger().warning("certificate.refused", file=str(one.files.cert), why=why, then=then)
 
-    def _forgive(self, pair: Certificate) -> None:
+    def _forgive(self, pair: Certificate, refused: dict[Certificate, str]) -> None:
         self._refused.pop(pair, None)
-        self.why_refused.pop(pair, None)
+        refused.pop(pair, None)
 
     def _go_live(self, number: int, resources: GenerationResources, index: int, new: Edition, now: float) -> None:
         """The generation has it from now on, and so have its workers: those that live are told, others inherit it."""
@@ -208,7 +237,8 @@ class CertificateWatch:
         kept = {one.pem.cert for one in shown.held} | {one.pem.key for one in shown.held}
         old = [each for one in before.held for each in (one.pem.cert, one.pem.key) if each not in kept]
         self._waste += [(now + KEPT, store, each) for each in (*old, piece)]
-        self.changes += 1
+        self._changes += 1
+        self._expiry_at = now
         self._tell(number, Renewed(index, piece.offset, piece.size))
 
     def _wipe(self, now: float) -> None:
@@ -227,6 +257,10 @@ def _edition(shown: Credentials, fresh: Sequence[tuple[Change, Held]], gone: set
     held = [renewed.get(index, one) for index, one in enumerate(shown.held) if one.pem.files not in gone]
     in_order = sorted([*held, *come], key=lambda one: one.pem.files.cert)
     return Edition(True, dict(enumerate(in_order)))
+
+
+def _names(held: Held) -> list[str]:
+    return [*held.candidate.names.dns, *held.candidate.names.ips][:10]
 
 
 def _stamp(path: Path) -> Stamp | None:

@@ -37,7 +37,7 @@ from lbproxy.master.operator.control_socket import ControlSocket
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.preparation import Preparation
 from lbproxy.master.prepare import GenerationResources, prepare
-from lbproxy.master.spawn import Start, spawn
+from lbproxy.master.spawn import Running, Start, spawn
 from lbproxy.master.system.inherited import inherit
 from lbproxy.master.system.notify import Notifier
 from lbproxy.master.system.signals import TERMINATE, Signals, unblock
@@ -134,7 +134,9 @@ class Master:
         self._names = AddressUpdates(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
         where = self._serving_resources.config.proxy.control
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
-        self._certificates = CertificateWatch(self._in_service, self._tell_workers)
+        self._certificates = CertificateWatch(
+            self._in_service, self._tell_workers, self._control_of, lambda running, message: self._pipes.tell(running.row, message)
+        )
         self.signals = Signals()
 
     @property
@@ -329,6 +331,10 @@ class Master:
     def _in_service(self) -> tuple[int, GenerationResources] | None:
         serving = self._fleet.serving
         return None if serving is None or self._fleet.stop is not None else (serving.number, self._resources[serving.number])
+
+    def _control_of(self, generation: int) -> Running | None:
+        found = (one for one in self._pipes.running.values() if one.generation == generation and one.role is Role.CONTROL)
+        return next(found, None)
 
     def _tell_workers(self, generation: int, message: Message) -> None:
         for running in list(self._pipes.running.values()):

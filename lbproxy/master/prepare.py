@@ -25,7 +25,7 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import RETIRED, SECRET_CELLS, WHOLE_SIZE, Ledger, RawLock
 from lbproxy.balance.slots import Assignment, SlotTable
 from lbproxy.config.descriptors import wanted
-from lbproxy.config.model import Address, Config, Listen
+from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.errors import Complaint, StartError, by_place
 from lbproxy.http.h2 import engine as h2
 from lbproxy.master import resolve
@@ -88,6 +88,8 @@ class GenerationResources:
     """By pool that re-encrypts: what its context was made of."""
     notes: tuple[Complaint, ...] = ()
     """What was odd about its names."""
+    refused: dict[Certificate, str] = field(default_factory=dict)
+    """Pairs that changed on disk and are not shown as they are there, and why."""
 
     @property
     def addresses(self) -> set[Address]:

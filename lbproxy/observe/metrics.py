@@ -101,6 +101,17 @@ class Totals(NamedTuple):
     """Requests whose client is unknown, since a trusted proxy wrote no address for it."""
 
 
+class CertificateFacts(NamedTuple):
+    """A certificate that listeners show."""
+
+    listener: str
+    file: str
+    name: str
+    """The first of its names."""
+    end: float
+    """Wall clock, seconds."""
+
+
 class Snapshot(NamedTuple):
     """What there is to tell at one moment."""
 
@@ -110,6 +121,8 @@ class Snapshot(NamedTuple):
     taken: float  # wall clock, seconds
     totals: Totals
     backends: tuple[BackendFacts, ...]
+    certificates: tuple[CertificateFacts, ...] = ()
+    """Those that end first, in that order."""
 
     def pools(self) -> dict[str, list[BackendFacts]]:
         """The backends by pool, in the order of the configuration."""
@@ -140,7 +153,7 @@ class Family(NamedTuple):
 def exposition(snapshot: Snapshot) -> str:
     """The whole of /metrics."""
     lines: list[str] = []
-    for family in (*_process(snapshot), *_traffic(snapshot.totals), *_backends(snapshot.backends)):
+    for family in (*_process(snapshot), *_traffic(snapshot.totals), *_certificates(snapshot), *_backends(snapshot.backends)):
         lines.append(f"# HELP {family.name} {_escape_help(family.help)}")
         lines.append(f"# TYPE {family.name} {family.kind}")
         lines += [f"{family.name}{suffix}{_labels(labels)} {_number(value)}" for suffix, labels, value in family.samples]
@@ -199,6 +212,13 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield Family(
         "lbproxy_request_duration_seconds", "histogram", "Time from request head to last byte.", list(_histogram(totals.latency))
     )
+
+
+def _certificates(snapshot: Snapshot) -> Iterable[Family]:
+    ends = [("", {"listener": one.listener, "file": one.file, "name": one.name}, one.end) for one in snapshot.certificates]
+    text = "When a listener's certificate ends; the fifty that end first."
+    if ends:
+        yield Family("lbproxy_certificate_not_after_seconds", "gauge", text, ends)
 
 
 def _histogram(buckets: Sequence[int]) -> Iterable[Sample]:
@@ -279,6 +299,9 @@ def status(snapshot: Snapshot) -> dict[str, object]:
         "started": snapshot.started,
         "taken": snapshot.taken,
         "totals": totals(snapshot.totals),
+        "certificates": [
+            {**one._asdict(), "days_left": round((one.end - snapshot.taken) / 86_400, 1)} for one in snapshot.certificates
+        ],
         "pools": pools,
     }
 

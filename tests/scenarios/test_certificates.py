@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 import socket
 import ssl
@@ -15,7 +17,8 @@ import trustme
 from tests.conftest import Stage
 from tests.support.certificates import Authority
 from tests.support.load import Load, faults_in
-from tests.support.process import LbProxy
+from tests.support.ports import free_port
+from tests.support.process import LbProxy, run_cli
 from tests.support.waiting import eventually
 from tests.support.wire import Client
 
@@ -136,12 +139,21 @@ def test_pairs_that_come_and_go(stage: Stage) -> None:
     """In a folder, without a reload; and the next generation knows of them."""
     folder = stage.directory / "certs"
     put(stage.authority, folder / "a.crt", folder / "a.key", "localhost")
-    config: dict[str, Any] = stage.config(stage.app().address)
+    control, port = stage.directory / "c.sock", free_port()
+    proxy_keys = {"control": str(control)}
+    config: dict[str, Any] = stage.config(stage.app().address, proxy=proxy_keys, metrics={"address": f"127.0.0.1:{port}"})
     config["listen"][0]["certificates"] = str(folder)
     proxy = stage.run(config)
     fresh = put(stage.authority, folder / "b.crt", folder / "b.key", "b.test")
     proxy.wait_event("certificate.added")
     eventually(lambda: lenient(proxy, stage, "b.test") == fresh, "it is shown")
+    told = json.loads(run_cli("cert", "list", "--control", str(control), "--json").stdout)["certificates"]
+    assert sorted(one["names"][0] for one in told) == ["b.test", "localhost"]
+    said = run_cli("cert", "show", "b.test", "--control", str(control)).stdout
+    assert f"shows {folder / 'b.crt'}" in said
+    assert f"SHA-256    {hashlib.sha256(fresh).hexdigest()[:2]}" in said
+    with Client(port) as scraper:
+        assert b'lbproxy_certificate_not_after_seconds{listener="' in scraper.request("GET", "/metrics").body
     for name in ("b.crt", "b.key"):
         (folder / name).unlink()
     proxy.wait_event("certificate.removed")

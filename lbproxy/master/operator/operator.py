@@ -6,6 +6,7 @@ reload for all but the drain of a backend, which an unrelated reload must not un
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -20,7 +21,7 @@ from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.fleet import Fleet
 from lbproxy.master.fleet.generation import Generation
-from lbproxy.master.operator import requests
+from lbproxy.master.operator import certificates, requests
 from lbproxy.master.operator.requests import Answer
 from lbproxy.master.operator.status import describe
 from lbproxy.master.prepare import MOST_WORKERS, GenerationResources, MasterResources
@@ -63,6 +64,7 @@ class Operator:
             requests.BackendSet: self._backend,
             requests.Workers: self._workers,
             requests.LogLevel: self._log_level,
+            requests.Certificates: self._certificates,
         }
 
     def handle(self, request: requests.Request, reply: Reply) -> None:
@@ -157,6 +159,14 @@ class Operator:
         self._set_level(SetLogLevel(request.level))
         reply({"ok": True, "note": UNTIL_RELOAD})
 
+    def _certificates(self, request: requests.Certificates, reply: Reply) -> None:
+        resources, now = self._serving_resources, time.time()
+        if request.name:
+            found = certificates.asked_for(request.name, resources.listeners, resources.refused, now)
+        else:
+            found = certificates.listed(resources.listeners, resources.refused, now)
+        reply({"ok": True, "certificates": found})
+
     def _backend(self, request: requests.BackendSet, reply: Reply) -> None:
         fitting = self._called(request.name)
         if len(fitting) != 1:
@@ -213,9 +223,17 @@ class Operator:
                 "log_level": self._level or config.log.level,
                 "faults": self._shared.ledger.verify(),
                 "warnings": list(map(str, self._serving_resources.warnings())),
+                "openssl": ssl.OPENSSL_VERSION,
+                **self._ending(),
                 **describe(self._snapshot()),
             }
         )
+
+    def _ending(self) -> Answer:
+        """The certificates that end first, and how many there are."""
+        resources = self._serving_resources
+        found = certificates.listed(resources.listeners, resources.refused, time.time())
+        return {"certificates": found[: certificates.MOST_IN_STATUS], "certificates_total": len(found)}
 
     def _snapshot(self) -> Snapshot:
         number = self._fleet.serving.number if self._fleet.serving is not None else 0

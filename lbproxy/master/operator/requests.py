@@ -62,7 +62,13 @@ class LogLevel(NamedTuple):
     level: Level
 
 
-Request = Status | Reload | Stop | BackendSet | Workers | LogLevel
+class Certificates(NamedTuple):
+    """Asks which certificates are served; `name`: to who asks for that one, with their chains. "": all."""
+
+    name: str
+
+
+Request = Status | Reload | Stop | BackendSet | Workers | LogLevel | Certificates
 
 
 class Flag(NamedTuple):
@@ -110,10 +116,12 @@ COMMANDS: dict[str, Command] = {
         },
     ),
     "workers": Command(Workers, {"delta": Field(OneOf((1, -1)))}),
+    "certificates": Command(Certificates, {"name": Field(Text(256), "")}),
     "log-level": Command(LogLevel, {"level": Field(Text(8, one_of=LEVELS))}),
 }
 NAMES: dict[type, str] = {
     Status: "status", Reload: "reload", Stop: "stop", BackendSet: "backend", Workers: "workers", LogLevel: "log-level",
+    Certificates: "certificates",
 }  # fmt: skip
 
 

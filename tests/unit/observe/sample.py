@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lbproxy.observe.metrics import BackendFacts, Snapshot, Totals
+from lbproxy.observe.metrics import BackendFacts, CertificateFacts, Snapshot, Totals
 
 
 def backend(pool: str = "api", name: str = "10.0.0.1:80", **others: Any) -> BackendFacts:
@@ -46,4 +46,5 @@ def snapshot(*backends: BackendFacts) -> Snapshot:
         client_aborts=9,
         latency=latency,
     )
-    return Snapshot("0.1.0", 3, 1_000.25, 1_060.0, totals, backends)
+    certificates = (CertificateFacts("127.0.0.1:443", "a.crt", "a.test", 1_060.0 + 86_400),)
+    return Snapshot("0.1.0", 3, 1_000.25, 1_060.0, totals, backends, certificates)
