@@ -1,7 +1,9 @@
 """What one client costs all others: floods of every shape of message that a client, or a backend, can send as fast as it likes.
 
     shapes     the messages, pure
+    h2_shapes  those of HTTP/2: frames, a batch at a time; pure
     flood      the attacker: a process that sends one of them over some connections until its time is over
+    h2_sender  one connection of the attacker that speaks HTTP/2
     drips      a hostile backend: answers that never end, in chunks of one byte
     rules      what proxies are told to refuse, where a shape is about that
     newcomers  somebody who comes, asks for something small, and goes

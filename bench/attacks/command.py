@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from bench.attacks import rules
+from bench.attacks.h2_shapes import H2_SHAPES, H2Shape
 from bench.attacks.newcomers import Waits, newcomers, visit
 from bench.attacks.shapes import SHAPES, Ground, Shape, port_of
 from bench.attacks.table import CALM, LEGEND, Sample, table
@@ -27,6 +28,7 @@ ROUNDS, SECONDS = 3, 4
 QUICK_ROUNDS, QUICK_SECONDS = 1, 2
 BEGIN = 0.5
 """Seconds of the attack before the first newcomer."""
+ALL: dict[str, Shape | H2Shape] = {**SHAPES, **H2_SHAPES}
 GROUNDS: tuple[Ground, ...] = ("plain", "tls", "rules", "drips")
 
 
@@ -46,15 +48,15 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         description="What somebody who comes for something small waits while one client floods the same worker, for every shape of"
         " message that a client or a backend can send; and what a kilobyte of it costs the proxy.",
     )
-    parser.add_argument("attacks", nargs="*", help=f"default: all, which are {', '.join(SHAPES)}")
+    parser.add_argument("attacks", nargs="*", help=f"default: all, which are {', '.join(ALL)}")
     parser.add_argument("--rounds", type=int, default=0, help=f"default {ROUNDS}")
     parser.add_argument("--seconds", type=int, default=0, help=f"of each measurement, default {SECONDS}")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} round of {QUICK_SECONDS} s: to see that it runs")
     parser.add_argument("--peers", default=",".join(peers.DEFAULT), help="default %(default)s")
     parser.add_argument("--no-pin", action="store_true", help="proxy and attacker share the cores as the scheduler likes")
     chosen = parser.parse_args(argv)
-    if unknown := set(chosen.attacks) - set(SHAPES):
-        parser.error(f"unknown attack {', '.join(sorted(unknown))}; there are {', '.join(SHAPES)}")
+    if unknown := set(chosen.attacks) - set(ALL):
+        parser.error(f"unknown attack {', '.join(sorted(unknown))}; there are {', '.join(ALL)}")
     if min(chosen.rounds, chosen.seconds) < 0:
         parser.error("all numbers are at least 1")
     chosen.rounds = chosen.rounds or (QUICK_ROUNDS if chosen.quick else ROUNDS)
@@ -70,7 +72,7 @@ class Flood:
         self._process = subprocess.Popen(machine.pinned(command, cores.load), stdout=subprocess.PIPE, cwd=REPOSITORY)
         self._patience = seconds + 30
 
-    def kilobytes(self, shape: Shape) -> float:
+    def kilobytes(self, shape: Shape | H2Shape) -> float:
         """When it is over, those that count."""
         try:
             out, _ = self._process.communicate(timeout=self._patience)
@@ -90,8 +92,8 @@ class Flood:
 
 def attacked(attack: str, peer: Peer, seconds: int, cores: machine.Cores) -> Sample:
     """One measurement."""
-    shape = SHAPES[attack]
-    port = port_of(shape, https=peer.site.https, http=peer.site.http)
+    shape = ALL[attack]
+    port = peer.site.https if isinstance(shape, H2Shape) else port_of(shape, https=peer.site.https, http=peer.site.http)
     begun = time.monotonic()
     with CpuMeter(peer.pid) as meter:
         flood = Flood(attack, port, BEGIN + seconds, cores)
@@ -101,7 +103,8 @@ def attacked(attack: str, peer: Peer, seconds: int, cores: machine.Cores) -> Sam
             kilobytes = flood.kilobytes(shape)
         finally:
             flood.stop()
-    return sample(attack, peer.name, waits, meter.ns / 1e9, kilobytes, time.monotonic() - begun)
+    taken = sample(attack, peer.name, waits, meter.ns / 1e9, kilobytes, time.monotonic() - begun)
+    return taken._replace(by_kilobyte=not isinstance(shape, H2Shape))
 
 
 def calm(peer: Peer, seconds: int) -> Sample:
@@ -153,7 +156,7 @@ def samples(chosen: Chosen) -> Iterator[Sample]:
                     yield calm(peer, chosen.seconds)
             for attack in chosen.attacks:
                 for name in chosen.names:
-                    with ground_for(SHAPES[attack].ground, stage, name, port) as peer:
+                    with ground_for(ALL[attack].ground, stage, name, port) as peer:
                         yield attacked(attack, peer, chosen.seconds, chosen.cores)
 
 
@@ -163,15 +166,15 @@ def measure(wanted: argparse.Namespace) -> None:
         peers.require_peer(name)
     machine.raise_descriptor_limit()
     cores = machine.cores(not wanted.no_pin)
-    chosen = Chosen(wanted.attacks or list(SHAPES), names, wanted.rounds, wanted.seconds, cores)
+    chosen = Chosen(wanted.attacks or list(ALL), names, wanted.rounds, wanted.seconds, cores)
     taken = []
     for each in samples(chosen):
         taken.append(each)
-        print(f"{each.attack:<10} {each.peer:<8} p50 {each.p50_ms:8.2f} p99 {each.p99_ms:8.2f} ms", file=sys.stderr, flush=True)
+        print(f"{each.attack:<16} {each.peer:<8} p50 {each.p50_ms:8.2f} p99 {each.p99_ms:8.2f} ms", file=sys.stderr, flush=True)
     print(peers.facts(names, cores))
     print(f"\n{table(taken)}\n\n{LEGEND}\n")
     for attack in chosen.attacks:
-        print(f"{attack:<14} {SHAPES[attack].told}")
+        print(f"{attack:<16} {ALL[attack].told}")
 
 
 def main(argv: list[str]) -> int:

@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.attacks.h2_sender import H2Sender
+from bench.attacks.h2_shapes import H2_SHAPES, H2Shape
 from bench.attacks.shapes import SHAPES, Shape
 
 AT_ONCE = 256 * 1024
@@ -114,19 +116,19 @@ class Connection:
         return bool(data) and not self.shape.cut
 
 
-def flood(shape: Shape, port: int, seconds: float) -> Moved:
+def flood(shape: Shape | H2Shape, port: int, seconds: float) -> Moved:
     """Until the time is over."""
-    message = shape.message()
+    message = b"" if isinstance(shape, H2Shape) else shape.message()
     selector = selectors.DefaultSelector()
     sent = received = opened = 0
 
     def begin() -> None:
         nonlocal opened
         opened += 1
-        connection = Connection(shape, message, port)
+        connection = H2Sender(shape, port) if isinstance(shape, H2Shape) else Connection(shape, message, port)
         selector.register(connection.sock, selectors.EVENT_READ | selectors.EVENT_WRITE, connection)
 
-    def end(connection: Connection) -> None:
+    def end(connection: Connection | H2Sender) -> None:
         nonlocal sent, received
         selector.unregister(connection.sock)
         connection.sock.close()
@@ -137,13 +139,14 @@ def flood(shape: Shape, port: int, seconds: float) -> Moved:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         for key, events in selector.select(0.1):
-            connection: Connection = key.data
+            connection: Connection | H2Sender = key.data
             try:
                 goes_on = connection.read() if events & selectors.EVENT_READ else True
                 if goes_on and events & selectors.EVENT_WRITE:
                     connection.write()
-                    if connection.over:
-                        selector.modify(connection.sock, selectors.EVENT_READ, connection)
+                wanted = selectors.EVENT_READ if connection.over else selectors.EVENT_READ | selectors.EVENT_WRITE
+                if goes_on and wanted != key.events:
+                    selector.modify(connection.sock, wanted, connection)
             except OSError:
                 goes_on = False  # refused, or reset: the next one, please
             if not goes_on:
@@ -171,8 +174,9 @@ def unread(table: str, port: int) -> int:
 
 
 def main(argv: list[str]) -> int:
-    shape, port, seconds = argv
-    print(json.dumps(flood(SHAPES[shape], int(port), float(seconds))._asdict()))
+    name, port, seconds = argv
+    shape = H2_SHAPES[name] if name in H2_SHAPES else SHAPES[name]
+    print(json.dumps(flood(shape, int(port), float(seconds))._asdict()))
     return 0
 
 

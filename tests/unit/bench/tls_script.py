@@ -18,10 +18,13 @@ Act = Callable[[ssl.SSLSocket], None]
 class TlsScript:
     """As a context: listening inside. `acts` are played one per connection, the last one for all that follow."""
 
-    def __init__(self, authority: Authority, *acts: Act) -> None:
+    def __init__(self, authority: Authority, *acts: Act, protocol: str = "") -> None:
+        """`protocol`: by ALPN."""
         files = authority.issue("localhost", "127.0.0.1")
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(files["cert"], files["key"])
+        if protocol:
+            self._context.set_alpn_protocols([protocol])
         self._acts = acts
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
