@@ -5,7 +5,7 @@ How a request travels through the folders below::
     net/listener     accepts on the shared socket, one connection per wake-up
     net/tls_stream   handshake and records; net/tcp_stream for plain listeners; net/deadlines cuts who is late,
                      net/arrivals keeps to the order of coming, net/work_budget lets those who bring much wait a moment;
-                     below them net/engine (TLS by Python's ssl) and net/wire (system calls, and TLS by ssl's own OpenSSL
+                     below them net/tls_engine (TLS by Python's ssl) and net/wire (system calls, and TLS by ssl's own OpenSSL
                      where that is compiled)
     proxy/client     reads heads off a client's stream, one request after another; proxy/h2_connection does so for HTTP/2, over
                      http/h2 (frames by libnghttp2), with a greenlet for each request under way

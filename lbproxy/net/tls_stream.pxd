@@ -2,7 +2,7 @@
 
 cimport cython
 
-from lbproxy.net.engine cimport Engine
+from lbproxy.net.tls_engine cimport Engine
 from lbproxy.net.tcp_stream cimport TcpStream
 from lbproxy.net.wire cimport make_engine, send
 

@@ -20,8 +20,8 @@ from typing import Any
 
 from lbproxy.errors import ConnectionLost, HandshakeFailed
 from lbproxy.net.deadlines import Deadlines
-from lbproxy.net.engine import OVERHEAD, RECORD
 from lbproxy.net.tcp_stream import EARLY_LIMIT, TcpStream
+from lbproxy.net.tls_engine import OVERHEAD, RECORD
 from lbproxy.net.wire import LEAST, make_engine, send
 from lbproxy.streams import Buffer
 

@@ -1,6 +1,6 @@
 # Types for wire.pyx. See lbproxy/compiled.py.
 
-from lbproxy.net.engine cimport Engine
+from lbproxy.net.tls_engine cimport Engine
 
 cpdef bytes receive(int fd, Py_ssize_t limit)
 cpdef Py_ssize_t send(int fd, data) except -1

@@ -15,7 +15,7 @@ import ssl
 import sys
 import time
 
-from lbproxy.net.engine import Engine
+from lbproxy.net.tls_engine import Engine
 from lbproxy.streams import LOCAL, Buffer
 
 SIOCOUTQNSD = 0x894B  # linux/sockios.h

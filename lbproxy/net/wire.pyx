@@ -27,9 +27,9 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport realloc
 from libc.string cimport memcpy, memset
 
-from lbproxy.net.engine import AT_ONCE as _AT_ONCE, RECORD as _RECORD, session
+from lbproxy.net.tls_engine import AT_ONCE as _AT_ONCE, RECORD as _RECORD, session
 
-from lbproxy.net.engine cimport Engine
+from lbproxy.net.tls_engine cimport Engine
 
 from lbproxy.streams import LOCAL
 

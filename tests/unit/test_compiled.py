@@ -65,7 +65,7 @@ def test_any_edit_makes_all_of_it_plain(package: Path, edited: str) -> None:
 def test_what_changed_is_told_with_the_way_out(package: Path) -> None:
     """By name, as long as there are few; in a checkout scripts/compile builds, elsewhere an installation does."""
     build(package)
-    for name in ("streams.py", "proxy/exchange.py", "net/engine.pxd", "net/wire.pyx", "net/strands.py"):
+    for name in ("streams.py", "proxy/exchange.py", "net/tls_engine.pxd", "net/wire.pyx", "net/strands.py"):
         (package / name).write_text("")
     assert compiled.form().stale.endswith(" and 2 more; install it again to build anew")
     (package.parent / "scripts").mkdir()

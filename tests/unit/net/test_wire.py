@@ -12,7 +12,7 @@ import pytest
 
 from lbproxy import compiled
 from lbproxy.net import wire
-from lbproxy.net.engine import Engine
+from lbproxy.net.tls_engine import Engine
 from lbproxy.streams import BODY_READ, HEAD_READ
 from tests.unit.net.loopback import sockets
 from tests.unit.net.tls_peer import Authority

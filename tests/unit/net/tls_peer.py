@@ -9,7 +9,7 @@ import pytest
 import trustme
 from gevent import socket as gsocket
 
-from lbproxy.net.engine import Engine
+from lbproxy.net.tls_engine import Engine
 from lbproxy.net.wire import NATIVE, make_engine
 
 MakeEngine = Callable[[ssl.SSLContext, str | None], Engine]

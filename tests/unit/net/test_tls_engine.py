@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lbproxy.net.engine import AT_ONCE, RECORD
+from lbproxy.net.tls_engine import AT_ONCE, RECORD
 from lbproxy.streams import BODY_READ, HEAD_READ
 from tests.unit.net.tls_peer import ENGINES, Authority, MakeEngine
 

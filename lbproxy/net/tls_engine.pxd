@@ -1,4 +1,4 @@
-# Types for the compiled form of engine.py. See lbproxy/compiled.py.
+# Types for the compiled form of tls_engine.py. See lbproxy/compiled.py.
 
 cdef class Engine:
     cdef public object _incoming
