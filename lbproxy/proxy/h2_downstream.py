@@ -81,13 +81,15 @@ class H2Body(BodySource):
 class H2Downstream(Downstream):
     """Made by the connection; `run` once."""
 
-    __slots__ = ("_bearer", "_came", "_fields", "_head", "_over", "_stalls", "h2")
+    __slots__ = ("_bearer", "_came", "_engine", "_fields", "_head", "_over", "_response_fields", "_stalls", "h2")
 
     def __init__(self, bearer: Bearer, client: Downstream, number: int, fields: Fields, ended: bool, came: float) -> None:
         """`client`: whom it is of, for what all requests of the connection have in common; `came`: when it did."""
         self.h2 = H2Stream(bearer, number, ended)
         super().__init__(client.service, self.h2, client.peer, client.forwarder, client.redirect, client.tls_seconds)
         self._bearer = bearer
+        self._engine = bearer.engine
+        self._response_fields = bearer.response_fields
         self._fields = fields
         self._came = came
         self._head: RequestHead | None = None
@@ -205,7 +207,7 @@ class H2Downstream(Downstream):
 
     def _interim(self, out: bytes) -> None:
         h2, bearer = self.h2, self._bearer
-        h2.check(bearer.engine.interim(h2.number, bearer.response_fields.of(out)))
+        h2.check(self._engine.interim(h2.number, self._response_fields.of(out)))
         self.bytes_out += len(out)
         bearer.flush()
 
@@ -228,7 +230,7 @@ class H2Downstream(Downstream):
 
     def _begin(self, answer: ResponseHead, out: bytes, lines: bytes, ended: bool) -> None:
         self._check_login(answer)
-        fields = self._bearer.response_fields.of(out)
+        fields = self._response_fields.of(out)
         self._respond((*fields, *regular(lines.split(b"\r\n")[1:])) if lines else fields, ended)
         self.bytes_out += len(out) + len(lines)
 
@@ -240,7 +242,7 @@ class H2Downstream(Downstream):
 
     def _respond(self, fields: Fields, ended: bool) -> None:
         h2 = self.h2
-        h2.check(self._bearer.engine.respond(h2.number, fields, ended))
+        h2.check(self._engine.respond(h2.number, fields, ended))
         if ended:
             h2.answered()
 

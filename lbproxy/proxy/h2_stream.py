@@ -51,7 +51,7 @@ class H2Stream(Stream):
     served."""
 
     __slots__ = (
-        "_alarm", "_came", "_carrier", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left", "number",
+        "_alarm", "_came", "_carrier", "_engine", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left", "number",
         "trailers",
     )  # fmt: skip
 
@@ -73,6 +73,7 @@ class H2Stream(Stream):
         self.left = -1
         """Bytes of the body that are still to be read; -1 when nobody knows."""
         self._carrier = carrier
+        self._engine = carrier.engine
         self._inbox: deque[bytes] = deque()
         self._came = 0
         self._alarm: Alarm
@@ -124,7 +125,7 @@ class H2Stream(Stream):
         size = sum(map(len, self._inbox))
         self._inbox.clear()
         if size:
-            self._carrier.engine.taken(self.number, size)
+            self._engine.taken(self.number, size)
 
     @property
     def lost(self) -> bool:
@@ -177,7 +178,7 @@ class H2Stream(Stream):
         self._came += len(piece)
         if self.left > 0:
             self.left -= len(piece)
-        if self._carrier.engine.taken(self.number, len(piece)):
+        if self._engine.taken(self.number, len(piece)):
             self._carrier.flush()
         return piece
 
@@ -224,7 +225,7 @@ class H2Stream(Stream):
         """More of the body, or its end. Raises ConnectionLost."""
         self.check(self._lost is None)
         self._output_ended = self._output_ended or ended
-        self.check(self._carrier.engine.send(self.number, data, ended))
+        self.check(self._engine.send(self.number, data, ended))
         self.wired += len(data)
         self._carrier.flush()
 
@@ -232,7 +233,7 @@ class H2Stream(Stream):
         """The end of a body that has trailers. Raises ConnectionLost."""
         self.check(self._lost is None)
         self._output_ended = True
-        engine = self._carrier.engine
+        engine = self._engine
         self.check((not data or engine.send(self.number, data, False)) and engine.trailers(self.number, trailers))
         self.wired += len(data)
         self._carrier.flush()
@@ -252,14 +253,14 @@ class H2Stream(Stream):
     def await_end(self) -> None:
         """After the whole response: wait until the client's windows have let it go, as they do at once as a rule. Raises as
         `write` does."""
-        if self._lost is None and not self._carrier.engine.will_leave(self.number):
+        if self._lost is None and not self._engine.will_leave(self.number):
             self._wait_for_room(self._all_gone)
 
     def _all_gone(self, number: int) -> bool:
-        return not self._carrier.engine.held(number)
+        return not self._engine.held(number)
 
     def _wait_for_room(self, enough: Callable[[int], bool]) -> None:
-        service, engine = self._carrier.service, self._carrier.engine
+        service, engine = self._carrier.service, self._engine
         while not enough(self.number):
             held = engine.held(self.number)
             self._writer = service.strands.current()
@@ -311,7 +312,7 @@ class H2Stream(Stream):
         if self._lost is None:
             self._lost = ConnectionLost("given up")
             self.drop()
-            self._carrier.engine.reset(self.number, code)
+            self._engine.reset(self.number, code)
             self._carrier.flush()
 
     def taken(self, since: int) -> bool:

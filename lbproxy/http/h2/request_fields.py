@@ -184,8 +184,9 @@ def _lay_out(fields: Fields) -> tuple[bytes | None, bytes, bool]:
     host = None
     known = False
     wants_trailers = 0
+    known_lines = _lines
     for name, value in fields:
-        begin = _lines.get(name)
+        begin = known_lines.get(name)
         if begin is None:
             begin = _begin_of_line(name)
         if value[:1] in (b" ", b"\t") or value[-1:] in (b" ", b"\t"):

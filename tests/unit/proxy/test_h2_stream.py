@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 
 from lbproxy.errors import ConnectionLost
+from lbproxy.http.h2.engine import Engine
 from lbproxy.proxy.h2_stream import H2Stream
 
 
-class Notes:
-    """An engine and its connection at once."""
+class NotedEngine(Engine):
+    """An engine that does nothing."""
 
-    def __init__(self) -> None:
-        self.done: list[tuple[Any, ...]] = []
-        self.engine: Any = self
-        self.service: Any = None
+    def __init__(self, done: list[tuple[Any, ...]]) -> None:
+        self.done = done
         self.gone = False
 
     def send(self, stream: int, data: bytes, ended: bool) -> bool:
@@ -36,6 +35,16 @@ class Notes:
 
     def will_leave(self, stream: int) -> bool:
         return True
+
+
+class Notes:
+    """A connection that only notes."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[Any, ...]] = []
+        self.noted = NotedEngine(self.done)
+        self.engine: Engine = self.noted
+        self.service: Any = None
 
     def flush(self) -> None:
         pass
@@ -109,7 +118,7 @@ def test_what_nobody_reads_is_given_back() -> None:
 def test_a_stream_that_is_gone_while_it_is_written_to() -> None:
     """The engine knows first."""
     notes = Notes()
-    notes.gone = True
+    notes.noted.gone = True
     with pytest.raises(ConnectionLost):
         H2Stream(notes, 1, True).write(b"abc")
 

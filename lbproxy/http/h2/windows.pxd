@@ -1,0 +1,11 @@
+# Types for the compiled form of windows.py. See lbproxy/compiled.py.
+
+cdef class Windows:
+    cdef long _connection
+    cdef dict _streams
+
+    cpdef tuple waited(self, long stream, long long left, long long came)
+    cpdef long ended(self, long stream) except -1
+
+
+cpdef bint may_write(long held, long held_by_all) except -1

@@ -1,0 +1,56 @@
+# Types for the compiled form of h2_downstream.py. See lbproxy/compiled.py.
+
+cimport cython
+
+from lbproxy.http.h2.engine cimport Engine
+from lbproxy.http.h2.request_fields cimport RequestFields
+from lbproxy.http.h2.response_fields cimport ResponseFields, regular
+from lbproxy.http.heads cimport KnownHead
+from lbproxy.http.message cimport RequestHead, ResponseHead
+from lbproxy.proxy.downstream cimport Downstream
+from lbproxy.proxy.exchange cimport Exchange
+from lbproxy.proxy.h2_stream cimport H2Stream
+from lbproxy.proxy.request_body cimport BodySource
+
+
+cdef int _INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK
+
+
+cdef class H2Body(BodySource):
+    cdef H2Stream _h2
+
+    cpdef bytes take(self, bytes raw)
+
+
+cdef class H2Downstream(Downstream):
+    cdef object _bearer
+    cdef double _came
+    cdef Engine _engine
+    cdef tuple _fields
+    cdef RequestHead _head
+    cdef bint _over
+    cdef ResponseFields _response_fields
+    cdef long _stalls
+    cdef readonly H2Stream h2
+
+    cpdef lose(self, error)
+    cpdef cut(self)
+    cpdef run(self)
+    @cython.locals(h2=H2Stream, fields=tuple, head=RequestHead, size=Py_ssize_t, exchange=Exchange, request_fields=RequestFields)
+    cdef _serve(self)
+    cdef _refuse(self, error, tuple fields)
+    cpdef open_body(self, interrupt)
+    cpdef interim(self, KnownHead known)
+    cpdef whole(self, ResponseHead answer, bytes out, bytes body, bytes lines)
+    cpdef begin(self, ResponseHead answer, bytes out, bytes lines, list first)
+    cdef _begin(self, ResponseHead answer, bytes out, bytes lines, bint ended)
+    cdef _check_login(self, ResponseHead answer)
+    cdef _respond(self, tuple fields, bint ended)
+    cpdef Py_ssize_t room(self) except -1
+    cpdef piece(self, bytes data)
+    cpdef end(self, bytes data, tuple trailers)
+    cpdef own(self, answer, bytes extra)
+    cpdef finished(self)
+    cpdef say_nothing(self)
+    cpdef break_off(self)
+    cpdef str about(self, RequestHead head)

@@ -1,0 +1,52 @@
+# Types for the compiled form of h2_stream.py. See lbproxy/compiled.py.
+
+cimport cython
+
+from lbproxy.http.h2.engine cimport Engine
+from lbproxy.streams cimport Stream
+
+
+cdef class H2Stream(Stream):
+    cdef object _alarm
+    cdef long long _came
+    cdef object _carrier
+    cdef Engine _engine
+    cdef object _inbox
+    cdef object _lost
+    cdef bint _output_ended
+    cdef object _reader
+    cdef object _writer
+    cdef public bint ended
+    cdef public long long left
+    cdef public long number
+    cdef public tuple trailers
+
+    cpdef bint feed(self, bytes data, bint ended) except -1
+    cpdef wake_reader(self)
+    cpdef wake_writer(self)
+    cpdef lose(self, error)
+    cpdef drop(self)
+    cdef _take_reader(self)
+    cdef _take_writer(self)
+    cpdef bytes early(self)
+    cpdef bytes read(self, Py_ssize_t limit)
+    cdef bytes _take_piece(self)
+    cdef _wait_for_input(self)
+    cdef _look_later(self)
+    cpdef bint read_early(self) except -1
+    cpdef give_way(self)
+    cpdef check(self, bint done)
+    cpdef send(self, bytes data, bint ended)
+    @cython.locals(engine=Engine)
+    cpdef conclude(self, bytes data, tuple trailers)
+    cpdef write(self, data)
+    cpdef await_room(self)
+    cpdef await_end(self)
+    cdef _wait_for_room(self, enough)
+    cpdef answered(self)
+    cpdef end_output(self)
+    cpdef close(self)
+    cpdef finish(self, bint busy=*)
+    cpdef abort(self)
+    cpdef give_up(self, long code)
+    cpdef bint unseen(self, long long since) except -1
