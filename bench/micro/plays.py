@@ -13,6 +13,7 @@ from collections.abc import Callable
 from bench.macro.cases import UPLOAD_BYTES
 from bench.macro.errors import BenchError
 from bench.macro.websocket import Client, loose
+from bench.micro.streams import Streams
 
 Play = Callable[[], None]
 
@@ -94,6 +95,24 @@ def websocket(port: int, times: int) -> Play:
     return play
 
 
+def h2(port: int, times: int) -> Play:
+    """`times` small requests over HTTP/2 that come in one read, on one connection."""
+    context = loose()
+    context.set_alpn_protocols(["h2"])
+    connection = _connect(port, context)
+    streams = Streams()
+    connection.sendall(streams.greeting())
+    connection.settimeout(TIMEOUT)
+
+    def play() -> None:
+        connection.sendall(streams.requests(times))
+        left = times
+        while left:
+            left -= streams.ended(_some(connection))
+
+    return play
+
+
 PLAYS: dict[str, Callable[[int, int], Play]] = {
     "100k": lambda port, times: download(port, times, b"/100k", 100 * 1024),
     "16m": lambda port, times: download(port, 1, b"/16m", 16 * 1024 * 1024),
@@ -101,6 +120,7 @@ PLAYS: dict[str, Callable[[int, int], Play]] = {
     "handshake": lambda port, times: handshakes(port, times, resumed=False),
     "resume": lambda port, times: handshakes(port, times, resumed=True),
     "websocket": websocket,
+    "h2": h2,
 }
 """By name: given the proxy's TLS port and how many at a time."""
 

@@ -51,8 +51,8 @@ class H2Stream(Stream):
     served."""
 
     __slots__ = (
-        "_alarm", "_came", "_carrier", "_engine", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left", "number",
-        "trailers",
+        "_alarm", "_came", "_carrier", "_engine", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left",
+        "number", "trailers",
     )  # fmt: skip
 
     def __init__(self, carrier: Carrier, number: int, ended: bool) -> None:
