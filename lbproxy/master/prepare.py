@@ -27,7 +27,7 @@ from lbproxy.balance.slots import Assignment, SlotTable
 from lbproxy.config.descriptors import wanted
 from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.errors import Complaint, StartError, by_place
-from lbproxy.http.h2 import engine as h2
+from lbproxy.http.h2 import offered as h2
 from lbproxy.master import resolve
 from lbproxy.master.fleet.events import Terms
 from lbproxy.master.name_state import NameState

@@ -61,7 +61,8 @@ class BackendStream(H2Stream):
     def bring_head(self, fields: Fields, ended: bool, final: bool) -> bool:
         """A head came. False: more wait than may."""
         self._heads.append((fields, ended))
-        self._heads_size += sum(len(name) + len(value) + 32 for name, value in fields)
+        for name, value in fields:
+            self._heads_size += len(name) + len(value) + 32
         self.has_answer = self.has_answer or final
         self.ended = self.ended or ended
         self.unread = True

@@ -31,8 +31,8 @@ cdef class H2Connection(Downstream):
     cdef bytes _read
     cdef bint _refused_more
     cdef dict _requests
-    cdef set _resets
     cdef bint _turning
+    cdef object _unwanted
     cdef dict _waiting_for_room
     cdef list _wakes
     cdef Windows _windows
@@ -64,9 +64,8 @@ cdef class H2Connection(Downstream):
     cpdef waits_for_input(self, long stream, long long left, long long came)
     cpdef stalled(self)
     cpdef flush(self)
-    cdef _plan(self)
+    cpdef _plan(self)
     @cython.locals(engine=Engine, stream=Stream, data=bytes)
     cpdef _write_out(self)
-    cdef bint _reset_answered(self) except -1
     cdef _wake_writers(self)
     cdef _end(self, str how)

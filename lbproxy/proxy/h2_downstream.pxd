@@ -35,7 +35,6 @@ cdef class H2Downstream(Downstream):
 
     cpdef lose(self, error)
     cpdef cut(self)
-    cpdef run(self)
     @cython.locals(h2=H2Stream, fields=tuple, head=RequestHead, size=Py_ssize_t, exchange=Exchange, request_fields=RequestFields)
     cdef _serve(self)
     cdef _refuse(self, error, tuple fields)

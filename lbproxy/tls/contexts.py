@@ -24,7 +24,7 @@ from typing import NamedTuple
 from lbproxy.config.model import Certificate, Listen, Pool, PoolTls
 from lbproxy.config.vocabulary import SPOKEN
 from lbproxy.errors import StartError
-from lbproxy.http.h2 import engine as h2
+from lbproxy.http.h2 import offered as h2
 from lbproxy.tls import pem, profiles, session_cache
 from lbproxy.tls.client_names import announce
 from lbproxy.tls.keystore import KeyStore, Piece, overwriting

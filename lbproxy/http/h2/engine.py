@@ -22,16 +22,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from lbproxy.http.h2.offered import MISSING
 from lbproxy.http.h2.vocabulary import Code, Failure, Field, Fields
 
-MISSING = ""
-"""Why there is no HTTP/2 here; "" where there is."""
-try:
+if not MISSING:
     import ngh2
-
-    ngh2.Connection  # noqa: B018  # an empty folder of that name on the path can be imported, too
-except (ImportError, AttributeError) as _why:
-    MISSING = f"HTTP/2 is not offered: {_why}"
 
 ANSWERS = 256
 """Acknowledgements of SETTINGS and PING that may wait to be fetched by a peer that reads nothing."""

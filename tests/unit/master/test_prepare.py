@@ -26,7 +26,7 @@ from lbproxy.config.model import (
     Route,
 )
 from lbproxy.errors import StartError
-from lbproxy.http.h2 import engine as h2
+from lbproxy.http.h2 import offered as h2
 from lbproxy.master.fleet.events import Terms
 from lbproxy.master.prepare import (
     MOST_WORKERS,

@@ -16,7 +16,7 @@ import trustme
 
 from lbproxy.config.model import Address, Backend, Certificate, Listen, ListenTls, Pool, PoolTls
 from lbproxy.errors import StartError
-from lbproxy.http.h2 import engine
+from lbproxy.http.h2 import offered as h2
 from lbproxy.tls.contexts import (
     Credentials,
     Held,
@@ -111,7 +111,7 @@ def test_other_protocols_are_another_context(tmp_path: Path) -> None:
 
 def test_without_the_library_http2_is_not_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing else is, lbproxy does not start, and says why."""
-    monkeypatch.setattr(engine, "MISSING", "HTTP/2 is not offered: No module named 'ngh2'")
+    monkeypatch.setattr(h2, "MISSING", "HTTP/2 is not offered: No module named 'ngh2'")
     one = listen(pair(tmp_path, "a.test"))
     assert offered(one) == ("http/1.1",)
     with pytest.raises(StartError, match="protocols: HTTP/2 is not offered: No module"):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 from lbproxy.http.h2.engine import Bounds, Engine, goaway_frame
 from lbproxy.http.h2.vocabulary import Code, Failure
 from tests.support import h2_frames as wire
@@ -255,13 +252,3 @@ def test_a_repr_shows_the_state() -> None:
     dialogue = Dialogue()
     dialogue.say(headers(1))
     assert repr(dialogue.engine) == "<Engine open, 0 bytes held, last stream 1>"
-
-
-def test_without_the_library_it_is_only_not_offered() -> None:
-    """Everything can be imported; why there is no HTTP/2 is told."""
-    code = (
-        "import sys; sys.modules['ngh2'] = None\n"
-        "from lbproxy.http.h2 import engine\n"
-        "assert engine.MISSING.startswith('HTTP/2 is not offered: '), engine.MISSING\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

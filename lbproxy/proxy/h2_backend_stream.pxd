@@ -1,0 +1,28 @@
+# Types for the compiled form of h2_backend_stream.py. See lbproxy/compiled.py.
+
+cimport cython
+
+from lbproxy.proxy.h2_stream cimport H2Stream
+
+
+cdef class BackendStream(H2Stream):
+    cdef object _heads
+    cdef long _heads_size
+    cdef object _lender
+    cdef public long long begun_at
+    cdef public object failure
+    cdef public bint has_answer
+    cdef public bint returned
+    cdef public bint untouched
+
+    cpdef bint bring_head(self, tuple fields, bint ended, bint final) except -1
+    cpdef tuple next_head(self)
+    cpdef bytes early(self)
+    cpdef bytes read(self, Py_ssize_t limit)
+    @cython.locals(data=bytes, pieces=list, size=Py_ssize_t)
+    cdef bytes _take(self, Py_ssize_t limit)
+    cdef _wait_for_input(self)
+    cpdef begun(self, long number, bint ended, long long at)
+    cpdef finish(self, bint busy=*)
+    cpdef abort(self)
+    cpdef bint unseen(self, long long since) except -1

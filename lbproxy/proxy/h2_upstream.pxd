@@ -1,0 +1,26 @@
+# Types for the compiled form of h2_upstream.py. See lbproxy/compiled.py.
+
+cimport cython
+
+from lbproxy.http.heads cimport KnownHead, ResponseHeads
+from lbproxy.http.message cimport ResponseHead
+from lbproxy.proxy.h2_backend_stream cimport BackendStream
+from lbproxy.proxy.upstream cimport Upstream
+
+
+cdef class H2Upstream(Upstream):
+    cdef bytes _accept
+    cdef BackendStream _h2
+    cdef object _lender
+    cdef bytes _scheme
+
+    @cython.locals(h2=BackendStream, ended=bint, number=long)
+    cpdef send(self, bytes head, bytes payload, bint chunked, bint last)
+    @cython.locals(h2=BackendStream)
+    cpdef more(self, bytes payload, bint last)
+    cpdef conclude(self, tuple trailers)
+    @cython.locals(h2=BackendStream, fields=tuple, ended=bint, raw=bytes, known=KnownHead, answer=ResponseHead, bodiless=bint)
+    cpdef KnownHead answer(self, ResponseHeads heads, bytes method)
+    @cython.locals(h2=BackendStream)
+    cpdef bytes piece(self, Py_ssize_t limit, double silence)
+    cpdef bint settle(self, ResponseHead answer, bint clean) except -1
