@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import ssl
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import httpx
 import pytest
@@ -17,8 +19,9 @@ from tests.conftest import Stage
 from tests.support import threaded_tls, web
 from tests.support.backends import Server, hypercorn, nginx, uvicorn
 from tests.support.process import LbProxy, run_cli
+from tests.support.reloads import Reloads
 from tests.support.shared import assert_books_close
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 MB = 1_000_000
 CHECKED = {"type": "http", "path": "/page", "body": '"http_version": "2"', "interval": "200ms"}
@@ -129,4 +132,68 @@ def test_a_websocket(stage: Stage, protocol: str) -> None:
             socket.send(message)
             assert socket.recv(PATIENCE) == message
     proxy.wait_access(status=101)
+    assert_books_close(proxy)
+
+
+class Asking:
+    """Clients that ask again and again, and never try anything twice."""
+
+    def __init__(self, stage: Stage, proxy: LbProxy, many: int = 6) -> None:
+        self._stage, self._proxy = stage, proxy
+        self._over = threading.Event()
+        self.answers: list[int] = []
+        """Their statuses."""
+        self._threads = [threading.Thread(target=self._ask, args=(index % 2 == 0,), daemon=True) for index in range(many)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        eventually(lambda: len(self.answers) > 20, "answers")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(PATIENCE)
+
+    def _ask(self, http2: bool) -> None:
+        with client(self._stage, self._proxy, http2=http2) as at:
+            while not self._over.is_set():
+                try:
+                    self.answers.append(at.get("/page").status_code)
+                except httpx.RemoteProtocolError as error:
+                    if "ConnectionTerminated" not in str(error):  # httpx begins a request on a connection that has said goodbye
+                        self.answers.append(0)
+                except httpx.HTTPError:
+                    self.answers.append(0)
+
+
+def test_reloads(stage: Stage) -> None:
+    """From one protocol to the other and back: no request is lost, an answer that is under way ends, and old workers leave."""
+    proxy = front(stage, stage.server(hypercorn(stage.directory)).address)
+    reloads = Reloads(proxy)
+    with Asking(stage, proxy) as asking, client(stage, proxy) as at, at.stream("GET", f"/bytes/{20 * MB}") as long:
+        pieces = long.iter_raw(65536)
+        size = len(next(pieces))
+        for protocol in ("http/1.1", "h2", "h2"):
+            reloads.reload(lambda config, protocol=protocol: config["pool"]["app"].update(protocol=protocol))  # type: ignore[misc]
+            seen = len(asking.answers)
+            eventually(lambda seen=seen: len(asking.answers) > seen + 20, "answers of the new workers")  # type: ignore[misc]
+        size += sum(map(len, pieces))
+    assert size == 20 * MB
+    assert set(asking.answers) == {200}
+    reloads.only_the_newest()
+    assert reloads.cut() == 0
+    assert_books_close(proxy)
+
+
+def test_a_backend_that_is_killed(stage: Stage) -> None:
+    """Whatever may be asked twice is answered by the other one."""
+    first, second = stage.server(hypercorn(stage.directory)), stage.server(hypercorn(stage.directory))
+    proxy = stage.proxy(first.address, second.address, app={"protocol": "h2"})
+    with Asking(stage, proxy) as asking:
+        first.kill()
+        seen = len(asking.answers)
+        eventually(lambda: len(asking.answers) > seen + 50, "answers of the other one")
+    assert set(asking.answers) == {200}
     assert_books_close(proxy)
