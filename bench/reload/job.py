@@ -20,6 +20,9 @@ class Job:
     fresh: int = 2
     downloads: int = 2
     uploads: int = 0
+    h2: int = 0
+    h2_streams: int = 4
+    """Requests that a client of HTTP/2 has under way at once, at most."""
 
     small: str = "/tiny"
     big: str = "/16m"
@@ -30,6 +33,8 @@ class Job:
     """Seconds between two requests of a busy client, on average."""
     idle_pause: tuple[float, float] = (0.2, 1.5)
     fresh_pause: float = 0.03
+    h2_pause: float = 0.02
+    """Between an answer and the next request in its place."""
     upload_pause: float = 0.05
     download_seconds: float = 4.5
     """How long a download takes at least; the client reads no faster."""

@@ -23,8 +23,8 @@ from types import TracebackType
 from typing import Self
 
 from bench.macro.machine import pinned
-from bench.reload import clients, outcome
-from bench.reload.connection import PATIENCE
+from bench.reload import clients, h2_clients, outcome
+from bench.reload.channel import PATIENCE
 from bench.reload.job import Job, from_json
 from bench.reload.outcome import Lost, Tally
 
@@ -86,7 +86,7 @@ def run(job: Job, seconds: float | None, *, say_ready: bool) -> Tally:
     except Lost as loss:
         raise LoadError(f"before anything began: {loss}") from loss
     world = clients.World(job, context, expected, threading.Event(), time.monotonic())
-    crew = clients.clients(world)
+    crew = [*clients.clients(world), *h2_clients.h2_clients(world)]
     for client in crew:
         client.start()
         time.sleep(random.uniform(0.0, 0.01))
@@ -141,6 +141,7 @@ def told(tally: Tally) -> str:
     """For people."""
     lines = [
         f"{tally.requests} requests {dict(tally.done)}, {tally.connections} connections, {tally.renewed} told to close,"
+        f" {tally.elsewhere} told to go elsewhere,"
         f" {tally.noticed.total()} found closed before sending {dict(tally.noticed)}, resumed {tally.resumed} of {tally.offered}",
         f"median {tally.percentile(0.5) * 1e3:.1f} ms, 99 % {tally.percentile(0.99) * 1e3:.1f} ms",
         f"lost {tally.lost.total()} {dict(tally.lost)}",

@@ -10,6 +10,9 @@ Which way, and what is *not* a loss:
 3. A client whose kept connection is found closed *right before it sends* opens another one, as browsers and curl do; nothing was
    sent, so nothing is lost (`noticed`). A client that does not look would have lost that request too: `lost` + `noticed` is what
    it costs such clients.
+4. HTTP/2: a stream above the last one that a GOAWAY names, or reset with REFUSED_STREAM, was not begun, and the server says so: any
+   client may send it again elsewhere (`elsewhere`; ours goes on to its next request). Any other end without the right answer is
+   a loss.
 """
 
 from __future__ import annotations
@@ -53,6 +56,7 @@ class Tally:
     lost_by: Counter[str] = field(default_factory=Counter)
     """The same, by kind of client."""
     losses: list[Loss] = field(default_factory=list)
+    elsewhere: int = 0
     connections: int = 0
     renewed: int = 0
     noticed: Counter[str] = field(default_factory=Counter)
@@ -90,6 +94,7 @@ def total(tallies: Iterable[Tally]) -> Tally:
         whole.lost += tally.lost
         whole.lost_by += tally.lost_by
         whole.losses += tally.losses
+        whole.elsewhere += tally.elsewhere
         whole.connections += tally.connections
         whole.renewed += tally.renewed
         whole.noticed += tally.noticed
@@ -108,6 +113,7 @@ def to_dict(tally: Tally) -> dict[str, Any]:
         "lost": dict(tally.lost),
         "lost_by": dict(tally.lost_by),
         "losses": [loss._asdict() for loss in tally.losses],
+        "elsewhere": tally.elsewhere,
         "connections": tally.connections,
         "renewed": tally.renewed,
         "noticed": dict(tally.noticed),
@@ -123,6 +129,7 @@ def from_dict(told: dict[str, Any]) -> Tally:
         lost=Counter(told["lost"]),
         lost_by=Counter(told["lost_by"]),
         losses=[Loss(**loss) for loss in told["losses"]],
+        elsewhere=told["elsewhere"],
         connections=told["connections"],
         renewed=told["renewed"],
         noticed=Counter(told["noticed"]),

@@ -10,10 +10,14 @@ from typing import Any
 from bench.reload import outcome
 from bench.reload.run import Plan, Result
 
-HEAD = ("proxy", "requests", "lost", "how", "not looking", "told to close", "p99 ms", "slowest ms", "reloads", "processes", "left")
+HEAD = (
+    *("proxy", "requests", "lost", "how", "not looking", "told to close", "elsewhere"),
+    *("p99 ms", "slowest ms", "reloads", "processes", "left"),
+)
 LEGEND = """\
 lost          requests without the right answer; no client tries anything twice
 not looking   the same, had the clients not looked right before each request whether the server has closed their kept connection
+elsewhere     requests over HTTP/2 that the server says it has not begun (GOAWAY, REFUSED_STREAM): a client may send them again
 reloads       that brought new processes, of those asked for
 processes     at most, right before a reload; left: more than at the start, 10 s after the load"""
 
@@ -28,6 +32,7 @@ def row(result: Result, plan: Plan) -> tuple[str, ...]:
         how or "-",
         str(tally.lost.total() + tally.noticed.total()),
         str(tally.renewed),
+        str(tally.elsewhere),
         f"{tally.percentile(0.99) * 1e3:.1f}",
         f"{tally.slowest() * 1e3:.0f}",
         f"{result.took}/{plan.reloads}",

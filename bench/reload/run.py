@@ -36,6 +36,8 @@ class Plan:
     wire: float = 0.0
     """See Job.wire."""
     uploads: int = 0
+    h2: int = 4
+    """Clients of HTTP/2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +75,9 @@ def run(names: Sequence[str], plan: Plan, cores: Cores, say: Say) -> tuple[list[
             try:
                 peer = Peer(name, makers[name], _below(root, name), backends.ports, files, cores, WORKERS)
                 try:
-                    duties.check(name, peer.site.https, peer.site.http, files.cert, peer.site.access_log)
-                    job = Job(peer.site.https, str(files.cert), wire=plan.wire, uploads=plan.uploads)
+                    waived = () if plan.h2 else (duties.HTTP2,)
+                    duties.check(name, peer.site.https, peer.site.http, files.cert, peer.site.access_log, waived=waived)
+                    job = Job(peer.site.https, str(files.cert), wire=plan.wire, uploads=plan.uploads, h2=plan.h2)
                     results.append(_measure(Subject(peer, makers[name]), job, plan, cores))
                 finally:
                     peer.stop()

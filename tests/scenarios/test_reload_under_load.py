@@ -26,7 +26,7 @@ QUEUE_WITHIN = 0.5
 def test_nothing_is_lost(stage: Stage) -> None:
     """Backends, routes, listeners, certificates and workers come and go; no request is lost, and every old worker leaves."""
     site = MovingSite(stage)
-    with Load(site.job()) as load:
+    with Load(replace(site.job(), h2=2)) as load:
         for _ in range(RELOADS):
             begun = time.monotonic()
             site.next_change()
@@ -35,7 +35,7 @@ def test_nothing_is_lost(stage: Stage) -> None:
     assert not tally.lost, told(tally)
     assert "reset" not in tally.noticed, told(tally)
     assert tally.done["busy"] > 50 * RELOADS
-    assert min(tally.done[kind] for kind in ("idle", "fresh", "download", "upload")) > 0
+    assert min(tally.done[kind] for kind in ("idle", "fresh", "download", "upload", "h2")) > 0
     assert site.reloads.generation == RELOADS + 1
     site.reloads.only_the_newest()
     assert site.reloads.cut() == 0

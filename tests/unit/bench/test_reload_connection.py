@@ -84,7 +84,7 @@ def test_refused(authority: Authority) -> None:
 
 def test_silence(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing for too long."""
-    monkeypatch.setattr("bench.reload.connection.PATIENCE", 0.1)
+    monkeypatch.setattr("bench.reload.channel.PATIENCE", 0.1)
     done = threading.Event()
 
     def silent(tls: ssl.SSLSocket) -> None:

@@ -8,7 +8,7 @@ from bench.reload.outcome import EXAMPLES, Lost, Tally
 
 
 def _tally() -> Tally:
-    tally = Tally(connections=3, renewed=1, offered=2, resumed=1, waits=[0.25, 0.001])
+    tally = Tally(elsewhere=6, connections=3, renewed=1, offered=2, resumed=1, waits=[0.25, 0.001])
     tally.done["busy"] += 5
     tally.noticed["closed"] += 2
     tally.lose(1.5, "busy", Lost("reset", "while sending", 4711))
@@ -23,6 +23,7 @@ def test_sums() -> None:
     assert whole.lost == {"reset": 2, "closed": 2}
     assert [loss.at for loss in whole.losses] == [0.5, 0.5, 1.5, 1.5]
     assert (whole.connections, whole.renewed, whole.noticed["closed"], whole.offered, whole.resumed) == (6, 2, 4, 4, 2)
+    assert whole.elsewhere == 12
     assert whole.slowest() == 0.25
 
 

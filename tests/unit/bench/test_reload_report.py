@@ -9,7 +9,7 @@ from bench.reload.run import Plan, Result
 
 
 def _result(peer: str, lost: int) -> Result:
-    tally = Tally(done=Counter(busy=100), noticed=Counter(closed=7), renewed=3, waits=[0.001, 0.5])
+    tally = Tally(done=Counter(busy=100), noticed=Counter(closed=7), renewed=3, elsewhere=2, waits=[0.001, 0.5])
     for _ in range(lost):
         tally.lose(0.0, "idle", Lost("closed", "after 0 bytes"))
     return Result(peer, tally, 8, 5, 1, 10.0)
@@ -20,6 +20,7 @@ def test_table() -> None:
     lines = report.table([_result("nginx", 5), _result("lbproxy", 0)], Plan()).splitlines()
     assert lines[2].split()[:6] == ["nginx", "105", "5", "5", "closed", "12"]
     assert lines[3].split()[:5] == ["lbproxy", "100", "0", "-", "7"]
+    assert lines[3].split()[5:7] == ["3", "2"]
     assert lines[3].split()[-3:] == ["8/8", "5", "1"]
 
 
