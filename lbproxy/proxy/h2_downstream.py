@@ -137,6 +137,7 @@ class H2Downstream(Downstream):
             self.h2.abort()
         finally:
             self.strand = None
+            self.h2.drop()
             if self.bound is not None:
                 bound.close(self)
             self._bearer.served(self)

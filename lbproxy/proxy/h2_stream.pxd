@@ -10,6 +10,7 @@ cdef class H2Stream(Stream):
     cdef object _alarm
     cdef long long _came
     cdef object _carrier
+    cdef bint _dropped
     cdef Engine _engine
     cdef object _inbox
     cdef object _lost

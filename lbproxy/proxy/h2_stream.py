@@ -51,8 +51,8 @@ class H2Stream(Stream):
     served."""
 
     __slots__ = (
-        "_alarm", "_came", "_carrier", "_engine", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended", "left",
-        "number", "trailers",
+        "_alarm", "_came", "_carrier", "_dropped", "_engine", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended",
+        "left", "number", "trailers",
     )  # fmt: skip
 
     def __init__(self, carrier: Carrier, number: int, ended: bool) -> None:
@@ -78,6 +78,7 @@ class H2Stream(Stream):
         self._came = 0
         self._alarm: Alarm
         self._lost: StreamError | None = None
+        self._dropped = False
         self._output_ended = False
         self._reader: Strand | None = None
         self._writer: Strand | None = None
@@ -115,7 +116,8 @@ class H2Stream(Stream):
         if self._lost is not None:
             return
         self._lost = error
-        self.drop()
+        if not self.ended:  # else what is here is all of it, and somebody may want it still
+            self.drop()
         for waiting in (self._take_reader(), self._take_writer()):
             if waiting is not None:
                 waiting.throw(error)
@@ -125,6 +127,7 @@ class H2Stream(Stream):
         size = sum(map(len, self._inbox))
         self._inbox.clear()
         if size:
+            self._dropped = True
             self._engine.taken(self.number, size)
 
     @property
@@ -165,10 +168,10 @@ class H2Stream(Stream):
             if self._inbox:
                 return self._take_piece()
             self.unread = False
+            if self._lost is not None and (self._dropped or not self.ended):
+                raise ConnectionLost(str(self._lost))
             if self.ended:
                 return b""
-            if self._lost is not None:
-                raise ConnectionLost(str(self._lost))
             self._carrier.waits_for_input(self.number, self.left, self._came)
             self._came = 0
             self._wait_for_input()

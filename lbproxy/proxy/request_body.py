@@ -254,14 +254,15 @@ class RequestBody:
         owner, upstream.owner = upstream.owner, self
         upstream.deadline = NEVER
         self._waiter = strands.current()
-        try:
-            while self.pumping and not upstream.unread:
+        while self.pumping and not upstream.unread:
+            try:
                 strands.park()
-        except (RequestError, ClientGone, StreamError):
-            pass
-        finally:
-            self._waiter = None
-            upstream.owner = owner
+            except (ClientGone, StreamError):
+                pass  # it has its answer, and may leave: if it has not sent all of it, the pump will tell
+            except RequestError:
+                break
+        self._waiter = None
+        upstream.owner = owner
 
     def on_readable(self) -> None:
         """Of the backend's stream, while `finish` waits."""

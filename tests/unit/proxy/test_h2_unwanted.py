@@ -9,6 +9,7 @@ from lbproxy.http.h2.vocabulary import Code
 from lbproxy.proxy.h2_unwanted import QUIET, WHOLE
 from tests.support.h2_frames import DATA, GET, POST, WINDOW_UPDATE, Frame, data, headers, reset
 from tests.unit.proxy.h2_client import H2Client, body, ends, resets
+from tests.unit.proxy.test_request_body import unchunked
 from tests.unit.proxy.world import World, ok
 
 REFUSED = (*POST[:3], (b":path", b"/%00"))
@@ -130,4 +131,36 @@ def test_a_body_that_is_too_large_behind_its_answer() -> None:
     client.say(headers(3, GET))
     world.upstream.feed(ok())
     assert body(client.heard(), 3) == b"ok"
+    world.at_rest()
+
+
+@pytest.mark.parametrize("how", ["leaves", "resets"])
+@pytest.mark.parametrize("taken", [3_000, 20_000])
+def test_a_client_that_has_sent_all_of_it_may_go(how: str, taken: int) -> None:
+    """It has its answer; the backend, which reads slowly, gets the rest, whether that was taken off the connection or not."""
+    world = World(backends=1)
+    world.backend_room = 1000
+    client = H2Client(world)
+    sent = bytes(range(256)) * 200
+    client.say(headers(1, POST, end=False) + data(1, sent[:500]))
+    world.upstream.feed(ok(b"early"))
+    world.upstream.make_room(taken)
+    for at in range(500, len(sent), 10_000):
+        piece = sent[at : at + 10_000]
+        client.say(data(1, piece, end=at + 10_000 >= len(sent)))
+    if how == "leaves":
+        client.stream.feed(b"")
+    else:
+        client.say(reset(1))
+    assert world.upstream.waits == "w"
+    while world.upstream.waits == "w":
+        world.upstream.make_room(5000)
+    head, _, chunks = world.upstream.sent.partition(b"\r\n\r\n")
+    assert b"chunked" in head
+    assert unchunked(chunks) == sent
+    assert world.outcomes() == [(200, "")]
+    if how == "resets":
+        client.ask(3)
+        world.upstream.feed(ok())
+        assert body(client.heard(), 3) == b"ok"
     world.at_rest()

@@ -6,6 +6,7 @@ import pytest
 
 from lbproxy.balance.ledger import PerSlot
 from lbproxy.config import model
+from tests.unit.proxy.fakes import FakeScratch
 from tests.unit.proxy.test_request_body import CHUNKED_POST, body_at, unchunked
 from tests.unit.proxy.world import EOF, LOST, World, get, ok, post
 
@@ -180,4 +181,49 @@ def test_a_connection_with_half_a_body_on_it_is_not_reused() -> None:
     world.upstream.feed(ok())
     assert len(world.dials) == 2
     assert world.outcomes() == [(200, "")] * 2
+    world.at_rest()
+
+
+@pytest.mark.parametrize("end", [EOF, LOST], ids=["leaves", "resets"])
+@pytest.mark.parametrize("buffered", [False, True])
+def test_a_client_that_has_sent_all_of_it_may_leave(buffered: bool, end: bytes | Exception) -> None:
+    """It has its answer, and the backend reads on, slowly: it gets the rest, whoever holds that."""
+    pool = model.Pool("app", (), buffer_requests=70_000 if buffered else 0, buffer_file=1 << 20)
+    world = World(backends=1, pool=pool, scratch=FakeScratch())
+    world.backend_room = 70_000 if buffered else 1000
+    client = world.connect()
+    body = bytes(range(256)) * 800
+    client.feed(post(body[:100], length=len(body)))
+    if buffered:
+        client.feed(body[100:])
+    world.upstream.feed(ok(b"early"))
+    if not buffered:
+        world.upstream.make_room(3000)
+        client.feed(body[100:60_000])
+        world.upstream.make_room(len(body) - 5000)
+        client.feed(body[60_000:])
+    assert client.take().endswith(b"early")
+    client.feed(end)
+    assert world.upstream.waits, "it has not got all of it yet"
+    while world.upstream.waits == "w":
+        world.upstream.make_room(5000)
+    assert body_at(world.upstream) == body
+    assert world.outcomes() == [(200, "")]
+    world.at_rest()
+
+
+def test_a_drain_that_ends_cuts_who_has_left() -> None:
+    """The rest of a body is no reason to stay for ever."""
+    world = World(backends=1)
+    world.backend_room = 1000
+    client = world.connect()
+    client.feed(post(b"x" * 2000, length=50_000))
+    world.upstream.feed(ok(b"early"))
+    client.feed(b"x" * 48_000)
+    client.feed(EOF)
+    for connection in list(world.service.connections):
+        connection.cut()
+    world.settle()
+    assert world.upstream.end in ("close", "abort")
+    assert client.end
     world.at_rest()

@@ -115,7 +115,7 @@ class World:
             source="",
             listen=(),
             routes=(route,),
-            pools=(pool,) if pool is not None else tuple(model.Pool(name, ()) for name in route.pools or ("app",)),
+            pools=(pool,) if pool is not None else tuple(model.Pool(name, ()) for name in dict.fromkeys((*route.pools, "app"))),
             timeouts=timeouts or model.Timeouts(),
             limits=limits or model.Limits(),
             client_limits=client_limits,
