@@ -160,11 +160,13 @@ class Scalar(IntEnum):
     H2_REQUESTS = 64
     H2_ENDED = 65  # 16 kinds of floods and faults that ended a connection or a stream (observe.metrics.H2_ENDS)
     H2_BACKENDS_ENDED = 81  # the same of connections to backends (observe.metrics.H2_BACKEND_ENDS)
-    LAST_COUNTER = 96
+    GRPC = 97  # 18 cells: calls that ended with that grpc-status, and those that ended without one
+    LAST_COUNTER = 114
     COUNTS_CLIENTS = 511  # 1: something was written into this child's part of the client counts
 
 
 LATENCY_BUCKETS = 24
+GRPC_CODES = 18
 
 
 class PerSlot(IntEnum):

@@ -29,6 +29,12 @@ H2_BACKEND_ENDS = (
     "other",
 )  # fmt: skip
 """Why connections to backends of HTTP/2 are."""
+GRPC_CODES = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS",
+    "UNAUTHENTICATED", "unheard",
+)  # fmt: skip
+"""How gRPC calls end; the last are those of which nobody said (gRPC-Web says it in the body, who is reset says nothing)."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")
 
 
@@ -95,6 +101,8 @@ class Totals(NamedTuple):
     h2_requests: int = 0
     h2_ended: tuple[int, ...] = (0,) * len(H2_ENDS)
     h2_backends_ended: tuple[int, ...] = (0,) * len(H2_BACKEND_ENDS)
+    grpc: tuple[int, ...] = (0,) * len(GRPC_CODES)
+    """Calls that ended so."""
     silent: int = 0
     """Connections to TLS listeners that ended before a byte came: somebody looked whether the port is open."""
     unread_clients: int = 0
@@ -188,6 +196,8 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield Family("lbproxy_http2_ended_total", "counter", "HTTP/2 connections (or stalled streams) ended, by reason.", ended)
     ended = [("", {"reason": name}, count) for name, count in zip(H2_BACKEND_ENDS, totals.h2_backends_ended, strict=True)]
     yield Family("lbproxy_http2_backends_ended_total", "counter", "HTTP/2 connections to backends ended, by reason.", ended)
+    calls = [("", {"code": name}, count) for name, count in zip(GRPC_CODES, totals.grpc, strict=True)]
+    yield Family("lbproxy_grpc_calls_total", "counter", "gRPC calls that ended, by grpc-status.", calls)
     yield _one("lbproxy_requests_total", "counter", "Requests answered.", totals.requests)
     responses = [("", {"class": name}, count) for name, count in zip(STATUS_CLASSES, totals.statuses, strict=True)]
     yield Family("lbproxy_responses_total", "counter", "Responses sent, by class of status.", responses)
@@ -318,6 +328,7 @@ def totals(counted: Totals) -> dict[str, object]:
         "refused_requests": dict(zip(REFUSALS, counted.refused_requests, strict=True)),
         "refused_connections": dict(zip(DENIALS, counted.refused_connections, strict=True)),
         "failed_handshakes": dict(zip(FAILURES, counted.failed_handshakes, strict=True)),
+        "grpc": dict(zip(GRPC_CODES, counted.grpc, strict=True)),
         "h2_ended": dict(zip(H2_ENDS, counted.h2_ended, strict=True)),
         "h2_backends_ended": dict(zip(H2_BACKEND_ENDS, counted.h2_backends_ended, strict=True)),
     }

@@ -18,7 +18,7 @@ from lbproxy.balance.ledger import (
     state_at,
 )
 from lbproxy.health.outcome import words_of
-from lbproxy.observe.metrics import H2_BACKEND_ENDS, H2_ENDS, BackendFacts, Snapshot, Totals
+from lbproxy.observe.metrics import GRPC_CODES, H2_BACKEND_ENDS, H2_ENDS, BackendFacts, Snapshot, Totals
 
 REFUSALS = (
     Scalar.REFUSED_ADDRESS,
@@ -63,6 +63,7 @@ def totals(ledger: Ledger) -> Totals:
         h2_requests=total(Scalar.H2_REQUESTS),
         h2_ended=tuple(total(Scalar.H2_ENDED + kind) for kind in range(len(H2_ENDS))),
         h2_backends_ended=tuple(total(Scalar.H2_BACKENDS_ENDED + kind) for kind in range(len(H2_BACKEND_ENDS))),
+        grpc=tuple(total(Scalar.GRPC + code) for code in range(len(GRPC_CODES))),
         silent=total(Scalar.SILENT),
         requests=sum(statuses),  # what Scalar.REQUESTS is as well, but that one is only brought up to date with each heartbeat
         statuses=statuses,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead, ResponseHead
+from lbproxy.http.trailers import Trailers
 from lbproxy.proxy import answer_state
 from lbproxy.proxy.answer_state import Event, State
 from lbproxy.proxy.destination import Destination
@@ -129,6 +130,10 @@ class Downstream(Sink):
     def break_off(self) -> None:
         """The answer cannot be brought to its end: the client must see that."""
         raise NotImplementedError
+
+    def break_off_with(self, trailers: Trailers) -> bool:
+        """As `break_off`, but by trailers that tell what is missing. False: here they could not, and nothing was done."""
+        return False
 
     def say_nothing(self) -> None:
         """There is no answer, and will be none: the connection ends here. (One that others use as well loses this request.)"""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from lbproxy.errors import ClientGone, ClientStalled, RequestError, StreamError, TimedOut
 from lbproxy.http.message import NO_BODY, RequestHead
+from lbproxy.http.trailers import NONE
 from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.grpc_call import call_of
 from lbproxy.proxy.replies import CLOSED, OwnAnswer, https_location, redirect, refusal, ruled
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.rewriter import own_lines
@@ -42,6 +44,7 @@ class Exchange(Tries):
         self._limit = None
         self._buffered = None
         self._courses = None
+        self._grpc = None
         self._binds = head.binds
         self._over = False
 
@@ -52,18 +55,17 @@ class Exchange(Tries):
         try:
             if self.head.body != NO_BODY:
                 downstream.open_body(self.interrupt)
+                self.look_for_call()
             self._route()
         except RequestError as error:
             if downstream.begun:
-                self._reason = error.reason
-                downstream.break_off()
+                self._break_off(error.status, error.reason)
             else:
                 self._refuse(error.status, error.reason, error.lines)
                 self._reason = error.logged
         except SourceFailed as failed:
             if downstream.begun:
-                self._reason = failed.reason
-                downstream.break_off()
+                self._break_off(502, failed.reason)
             else:  # a step kept it back
                 self._refuse(502, failed.reason)
         except (ClientGone, StreamError) as gone:
@@ -93,6 +95,14 @@ class Exchange(Tries):
 
         strands.later(throw)
 
+    def look_for_call(self) -> None:
+        """The request may be a gRPC call, which has its own deadline and its own errors."""
+        call = call_of(self.head)
+        if call is not None:
+            self._grpc, self._courses = call, [call]
+            if call.timeout is not None:
+                self._limit = TimeLimit(self.downstream, None, self._begun + call.timeout, "grpc_timeout")
+
     # ---------------------------------------------------------------- where to
 
     def _route(self) -> None:
@@ -113,7 +123,7 @@ class Exchange(Tries):
         downstream.stream.write_stall = destination.write_stall
         body = downstream.body
         if destination.request:
-            self._limit = TimeLimit(downstream, body, self._begun + destination.request)
+            self._limit_to(destination.request)
         if destination.lines:
             self._lines = destination.lines
         if body is not None and destination.pool is not None:
@@ -122,9 +132,16 @@ class Exchange(Tries):
             return self._serve(destination.pool)
         return self._step_by_step(destination.steps)
 
+    def _limit_to(self, seconds: float) -> None:
+        """The route's own limit, unless the client has set a nearer one."""
+        until = self._begun + seconds
+        if self._limit is None or self._limit.until > until:
+            self._unlimited()
+            self._limit = TimeLimit(self.downstream, self.downstream.body, until)
+
     def _step_by_step(self, steps: tuple[Step, ...]) -> None:
         """What the route does before and after; see proxy/steps/step.py."""
-        courses: list[Course] = []
+        courses: list[Course] = [] if self._courses is None else self._courses
         try:
             for step in steps:
                 course = step.begin(self)
@@ -162,8 +179,17 @@ class Exchange(Tries):
 
     def _give(self, answer: OwnAnswer, reason: str, extra: bytes) -> None:
         self._unlimited()
+        if self._grpc is not None:
+            answer = self._grpc.own(answer, reason)
         self._status, self._reason = answer.status, reason
         self.downstream.own(answer, extra)
+
+    def _break_off(self, status: int, reason: str) -> None:
+        """A part of an answer is with the client, and it ends there."""
+        self._reason = reason
+        told = NONE if self._grpc is None or self._buffered is not None else self._grpc.broken(status, reason)
+        if not told or not self.downstream.break_off_with(told):
+            self.downstream.break_off()
 
     def _log(self) -> None:
         service, downstream = self._service, self.downstream
@@ -172,10 +198,14 @@ class Exchange(Tries):
         # A tunnel's latency is that of its 101: how long it lasted afterwards is no delay.
         waited = ended - self._begun if self._status != 101 else self._answered - self._begun
         service.counters.count(self._status, bytes_in, downstream.bytes_out, waited)
+        if self._grpc is not None:
+            self._grpc.ended(self._status, service.counters)
         if service.access is not None:
             about = downstream.about(self.head)
             if self._rewriting is not None:
                 about += self._rewriting.logged()
+            if self._grpc is not None:
+                about += self._grpc.logged()
             service.access.record(
                 about, self._status, self._reason, bytes_in, downstream.bytes_out, self._backend, self._tries,
                 downstream.tls_seconds, self._begun, self._parsed, self._leased, self._answered, ended,

@@ -13,6 +13,7 @@ from lbproxy.proxy.h2_stream cimport H2Stream
 from lbproxy.proxy.request_body cimport BodySource
 
 
+cdef int _BEGUN
 cdef int _INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK
 
 
@@ -52,4 +53,5 @@ cdef class H2Downstream(Downstream):
     cpdef finished(self)
     cpdef say_nothing(self)
     cpdef break_off(self)
+    cpdef bint break_off_with(self, tuple trailers) except -1
     cpdef str about(self, RequestHead head)

@@ -10,19 +10,21 @@ from typing import Protocol
 
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError
 from lbproxy.http.forwarding import response
+from lbproxy.http.grpc import kind_among
 from lbproxy.http.h2.request_fields import RequestFields
 from lbproxy.http.h2.response_fields import ResponseFields, regular, taken_apart
 from lbproxy.http.h2.vocabulary import Code, Field, Fields
 from lbproxy.http.heads import KnownHead
-from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
+from lbproxy.http.message import CHUNKED, NO_BODY, RequestHead, ResponseHead
 from lbproxy.http.taken_in import CONTINUE
 from lbproxy.http.trailers import NONE, Trailers, size
 from lbproxy.observe.access import Timing
 from lbproxy.proxy import bound
-from lbproxy.proxy.answer_state import Event
+from lbproxy.proxy.answer_state import Event, State
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.exchange import Exchange
+from lbproxy.proxy.grpc_call import own_answer
 from lbproxy.proxy.h2_stream import Carrier, H2Stream
 from lbproxy.proxy.replies import OwnAnswer, refusal
 from lbproxy.proxy.request_body import BodySource, Interrupt, RequestBody
@@ -30,6 +32,7 @@ from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.tunnel import Tunnel
 from lbproxy.streams import BODY_READ, SWIFT_READ
 
+_BEGUN = int(State.BEGUN)
 _INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK = map(int, Event)  # Python 3.11 looks an Enum's members up through a hook
 
 
@@ -157,6 +160,8 @@ class H2Downstream(Downstream):
         size = len(head.method) + len(head.target) + len(head.block) + 15  # as HTTP/1 would have it
         exchange = Exchange.__new__(Exchange)
         exchange.begin(self, head, size, self._came, self._came)
+        if head.body == NO_BODY and head.method == b"POST":
+            exchange.look_for_call()  # one that has nothing to say; else it is found when its body is opened
         try:
             exchange.run()
         finally:
@@ -175,13 +180,17 @@ class H2Downstream(Downstream):
         self._bearer.refused(error)
         self._over = True
         extra = service.date + own_lines(None, service.rewriter, self.forwarder, None)
-        self._own(refusal(error.status, error.reason), extra, head_only=(b":method", b"HEAD") in fields)
+        answer = refusal(error.status, error.reason)
+        if kind := kind_among(fields):
+            answer, code = own_answer(answer, error.reason, kind)
+            service.counters.grpc[code] += 1
+        self._own(answer, extra, head_only=(b":method", b"HEAD") in fields)
         ended = service.clock()
-        service.counters.count(error.status, 0, self.bytes_out, ended - self._came)
+        service.counters.count(answer.status, 0, self.bytes_out, ended - self._came)
         if service.access is not None:
             timing = Timing(self.tls_seconds, self._came, ended, ended, ended, ended)
             service.access.add(
-                self.peer, b"-", b"", b"", error.status, error.reason, 0, self.bytes_out, "", 0, timing, "HTTP/2"
+                self.peer, b"-", b"", b"", answer.status, error.reason, 0, self.bytes_out, "", 0, timing, "HTTP/2"
             )  # fmt: skip
         self.h2.finish()
         self.h2.await_end()
@@ -304,6 +313,13 @@ class H2Downstream(Downstream):
         """See Downstream."""
         self.broken = True
         self.h2.give_up(Code.CANCEL)  # not one that says that nothing was done: clients would come again
+
+    def break_off_with(self, trailers: Trailers) -> bool:
+        """See Downstream. Frames tell where a body ends, whatever it says."""
+        if self.answer_state != _BEGUN:
+            return False
+        self.end(b"", trailers)
+        return True
 
     def break_off(self) -> None:
         """See Downstream."""

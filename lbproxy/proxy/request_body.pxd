@@ -35,6 +35,7 @@ cdef class RequestBody:
     cdef public double _pause
     cdef public bytes _payload
     cdef public object _pump
+    cdef public object _rate
     cdef public bint _repeatable
     cdef public double _response_head
     cdef public Service _service

@@ -86,7 +86,7 @@ class RequestBody:
 
     __slots__ = (
         "_body_idle", "_came", "_ends", "_interrupt", "_kept", "_kept_size", "_limit", "_next", "_next_spooled", "_pause",
-        "_payload", "_pump", "_repeatable", "_response_head", "_service", "_source", "_spool", "_taking_in", "_upstream",
+        "_payload", "_pump", "_rate", "_repeatable", "_response_head", "_service", "_source", "_spool", "_taking_in", "_upstream",
         "_waited", "_waiter", "_watches", "_whole", "awaits_client", "chunked", "done", "goes_on", "invited", "received",
         "replayable", "sending", "trailers",
     )  # fmt: skip
@@ -101,6 +101,7 @@ class RequestBody:
         self._source = source
         self.chunked = chunked
         self._limit = 0
+        self._rate = service.config.limits.body_rate
         self._body_idle = self._response_head = 0.0
         self._pump: Strand | None = None
         self._upstream: Upstream | None = None
@@ -164,6 +165,13 @@ class RequestBody:
         self._limit = limit = destination.max_body
         if limit and self.received + self._source.left > limit:
             raise RequestError(413, "body_too_large", f"a body of {self.received + self._source.left} bytes, at most {limit}")
+
+    def be_patient(self, seconds: float) -> None:
+        """From here on its client may be silent for so long, and as slow as it likes."""
+        self._body_idle = self._response_head = seconds
+        self._rate = 0
+        if self.awaits_client:
+            self._source.stream.deadline = self._service.clock() + seconds
 
     def watch(self, watch: Watch) -> None:
         """Show each piece to `watch`, and whether it is the last, before a backend gets it; what is here already at once."""
@@ -369,7 +377,7 @@ class RequestBody:
 
     def _read(self) -> bytes:
         service, client = self._service, self._source.stream
-        timeout, rate = self._body_idle, service.config.limits.body_rate
+        timeout, rate = self._body_idle, self._rate
         # A byte now and then would keep the clock of `body_idle` from ever running out: all waiting together has a limit, too, that
         # grows with what comes. Only waiting for the client counts, never for a backend that is slow to take it.
         left = min(timeout, timeout + self._came / rate - self._waited) if rate else timeout

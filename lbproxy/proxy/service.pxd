@@ -20,6 +20,7 @@ cdef class Counters:
     cdef public long long bytes_in
     cdef public long long bytes_out
     cdef public object cells
+    cdef public object grpc
     cdef public long long[::1] latency
     cdef public long long retries
     cdef public long long[::1] statuses

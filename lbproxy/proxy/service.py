@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from lbproxy.balance.ledger import LATENCY_BUCKETS, Ledger, PerSlot, Scalar, cell_at, scalar_at
+from lbproxy.balance.ledger import GRPC_CODES, LATENCY_BUCKETS, Ledger, PerSlot, Scalar, cell_at, scalar_at
 from lbproxy.config.model import Config
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.admission import Admission
@@ -41,13 +41,17 @@ class Counters:
     moment (in flight, connections) is counted in the ledger at once.
     """
 
-    __slots__ = ("aborts", "bytes_in", "bytes_out", "cells", "child", "h2_requests", "latency", "retries", "statuses", "unread")
+    __slots__ = (
+        "aborts", "bytes_in", "bytes_out", "cells", "child", "grpc", "h2_requests", "latency", "retries", "statuses", "unread",
+    )  # fmt: skip
 
     def __init__(self, ledger: Ledger, child: int) -> None:
         self.cells = ledger.cells
         self.child = child
         self.statuses = array("q", [0] * 10)
         """By the first digit of the status."""
+        self.grpc = array("q", [0] * GRPC_CODES)
+        """Calls by how they ended (http/grpc.Code); the last are those of which nobody knows."""
         self.latency = array("q", [0] * LATENCY_BUCKETS)
         self.bytes_in = 0
         self.bytes_out = 0
@@ -95,6 +99,9 @@ class Counters:
         cells[scalar_at(child, Scalar.STATUS_OTHER)] = sum(self.statuses[6:])
         at = scalar_at(child, Scalar.LATENCY)
         for index, count in enumerate(self.latency):
+            cells[at + index] = count
+        at = scalar_at(child, Scalar.GRPC)
+        for index, count in enumerate(self.grpc):
             cells[at + index] = count
 
 

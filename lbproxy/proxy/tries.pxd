@@ -25,6 +25,7 @@ cdef class Tries:
     cdef object _buffered
     cdef list _courses
     cdef Destination _destination
+    cdef object _grpc
     cdef ResponseHeads _heads
     cdef double _leased
     cdef object _limit

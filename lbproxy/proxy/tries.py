@@ -22,6 +22,7 @@ from lbproxy.proxy.buffered import Buffered, buffered
 from lbproxy.proxy.connect import dial, idle
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
+from lbproxy.proxy.grpc_call import GrpcCall
 from lbproxy.proxy.interim import Interim
 from lbproxy.proxy.relay import relay
 from lbproxy.proxy.response_body import SourceFailed
@@ -41,8 +42,8 @@ class Tries:
     """The half of an Exchange that deals with backends; the other half sets all of this: a call more would cost each request."""
 
     __slots__ = (
-        "_answered", "_backend", "_binds", "_buffered", "_courses", "_destination", "_heads", "_leased", "_limit", "_lines",
-        "_parsed", "_reason", "_rewriting", "_service", "_size", "_status", "_tries", "downstream", "head",
+        "_answered", "_backend", "_binds", "_buffered", "_courses", "_destination", "_grpc", "_heads", "_leased", "_limit",
+        "_lines", "_parsed", "_reason", "_rewriting", "_service", "_size", "_status", "_tries", "downstream", "head",
     )  # fmt: skip
 
     downstream: Downstream
@@ -72,6 +73,8 @@ class Tries:
     _buffered: Buffered | None
     _courses: list[Course] | None
     """What the route's steps do about this request."""
+    _grpc: GrpcCall | None
+    """The call that it is."""
 
     def interrupt(self, error: Exception) -> None:
         """From a greenlet that works for this one: the request cannot go on."""
@@ -80,7 +83,7 @@ class Tries:
     def _serve(self, pool: Pool) -> None:
         """Until the client has a backend's answer. Raises RequestError when none is to be had, SourceFailed when it breaks off."""
         downstream = self.downstream
-        if downstream.body is not None and self._destination.buffer_requests:
+        if downstream.body is not None and self._destination.buffer_requests and self._grpc is None:
             self.head = take_in(downstream, self.head, self._destination)
             self._parsed = self._leased = self._answered = self._service.clock()
         tried: tuple[int, ...] = ()
@@ -262,6 +265,10 @@ class Tries:
             self._unlimited()
             downstream.streaming = True
             silence = self._destination.tunnel
+        elif self._grpc is not None and self._grpc.answered(answer):
+            silence = self._destination.tunnel
+            if downstream.body is not None:
+                downstream.body.be_patient(silence)
         else:
             self._buffered = buffered(downstream, answer, self._destination, self.interrupt)
             sink = downstream if self._buffered is None else self._buffered

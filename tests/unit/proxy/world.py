@@ -225,7 +225,8 @@ class World:
         if port in self.refusing:
             raise self.refusing[port]
         stream = FakeStream(self, f"backend {port} #{len(self.upstreams)}", self.backend_room)
-        offered = ["http/1.1"] if http_1 else SPOKEN[self.config.pool(pool).protocol]
+        protocols = {known.name: known.protocol for known in self.config.pools}  # without those of a split
+        offered = ["http/1.1"] if http_1 else SPOKEN[protocols.get(pool, "http/1.1")]
         stream.agreed = next((protocol for protocol in self.alpn if protocol in offered), "")
         self.upstreams.append(stream)
         return stream

@@ -1,0 +1,135 @@
+"""Fields of HTTP as gRPC has them: which requests are calls, how long one may take, how it ended, how an answer of ours tells that.
+
+A call is a POST whose Content-Type begins with "application/grpc" (grpc/grpc: doc/PROTOCOL-HTTP2.md). Its answer has status 200 in
+any case, and how it ended stands in the trailers, or, where there is nothing else to say, in the head ("trailers-only"). A client
+that gets another status makes a guess of it (doc/http-grpc-status-mapping.md), and decides by that whether it calls again: so what
+we answer by ourselves says what we know.
+
+gRPC-Web ("application/grpc-web", doc/PROTOCOL-WEB.md) is the same for browsers, over any version of HTTP, with the trailers as the
+last piece of the body, which passes as any other. An answer without a body says it in its head, as above.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import IntEnum
+
+from lbproxy.http.message import RequestHead, ResponseHead
+from lbproxy.http.trailers import Trailers
+
+
+class Code(IntEnum):
+    """How a call ended (doc/statuscodes.md)."""
+
+    OK = 0
+    CANCELLED = 1
+    UNKNOWN = 2
+    INVALID_ARGUMENT = 3
+    DEADLINE_EXCEEDED = 4
+    NOT_FOUND = 5
+    ALREADY_EXISTS = 6
+    PERMISSION_DENIED = 7
+    RESOURCE_EXHAUSTED = 8
+    FAILED_PRECONDITION = 9
+    ABORTED = 10
+    OUT_OF_RANGE = 11
+    UNIMPLEMENTED = 12
+    INTERNAL = 13
+    UNAVAILABLE = 14
+    DATA_LOSS = 15
+    UNAUTHENTICATED = 16
+
+
+UNHEARD = len(Code)
+"""Of calls that ended without a word about how, or with one that is none."""
+
+_OF_STATUS = {
+    401: Code.UNAUTHENTICATED,
+    403: Code.PERMISSION_DENIED,
+    404: Code.UNIMPLEMENTED,
+    405: Code.UNIMPLEMENTED,
+    501: Code.UNIMPLEMENTED,
+    # Limits of ours. The mapping takes 429 for UNAVAILABLE, at which clients call again at once; who is over his limit should not.
+    413: Code.RESOURCE_EXHAUSTED,
+    414: Code.RESOURCE_EXHAUSTED,
+    429: Code.RESOURCE_EXHAUSTED,
+    431: Code.RESOURCE_EXHAUSTED,
+    408: Code.DEADLINE_EXCEEDED,
+    # No backend, or none that could be asked.
+    502: Code.UNAVAILABLE,
+    503: Code.UNAVAILABLE,
+    504: Code.DEADLINE_EXCEEDED,
+}
+"""All else is INTERNAL: a fault of the message, or one of ours."""
+_OF_REASON = {
+    "connect_timeout": Code.UNAVAILABLE,  # a 504, but no backend has heard of the call
+}
+
+_KIND = re.compile(rb"\r\ncontent-type:[ \t]*+(application/grpc(?:-web(?:-text)?)?(?:\+[a-z0-9.!#$&^_-]++)?)[ \t]*+(?=[;\r]|\Z)")
+_TIMEOUT = re.compile(rb"\r\ngrpc-timeout:[ \t]*+([0-9]{1,8})([hmsun])[ \t]*+(?=\r|\Z)", re.IGNORECASE)
+_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_STATUS = re.compile(rb"\r\ngrpc-status:[ \t]*+([0-9]{1,2})[ \t]*+(?=\r|\Z)")
+_CODE = re.compile(rb"[0-9]{1,2}\Z")
+
+
+def kind_of(head: RequestHead) -> bytes:
+    """The media type of a call, in lower case and without parameters; b"" for what is none."""
+    lowered = head.lowered
+    if lowered.find(b"application/grpc") < 0 or head.method != b"POST":
+        return b""
+    return _kind(lowered)
+
+
+def kind_among(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The same of fields that were refused, and became no head."""
+    return next((_kind(b"\r\ncontent-type:" + value.lower()) for name, value in fields if name == b"content-type"), b"")
+
+
+def _kind(lowered: bytes) -> bytes:
+    found = _KIND.search(lowered)
+    return b"" if found is None else found[1]
+
+
+def timeout_of(head: RequestHead) -> float | None:
+    """Seconds that the client waits; None: it does not say."""
+    found = _TIMEOUT.search(head.block)
+    if found is None or found[2] not in _UNITS:  # units know case: M is a minute
+        return None
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def answers(answer: ResponseHead) -> bool:
+    """Whether a head begins the answer to a call: what stands between may answer with a page of its own."""
+    return answer.lowered.find(b"application/grpc") >= 0 and _kind(answer.lowered) != b""
+
+
+def code_in(answer: ResponseHead) -> int:
+    """How the call ended, as its head says; UNHEARD when that is left to the trailers."""
+    found = _STATUS.search(answer.lowered)
+    return UNHEARD if found is None else _known(found[1])
+
+
+def code_behind(trailers: Trailers) -> int:
+    """How it ended, as its trailers say; UNHEARD when they do not."""
+    for name, value in trailers:
+        if name == b"grpc-status":
+            return _known(value)
+    return UNHEARD
+
+
+def code_of(status: int, reason: str) -> Code:
+    """What an answer of ours means to a gRPC client; `reason`: as the access log has it."""
+    return _OF_REASON.get(reason) or _OF_STATUS.get(status, Code.INTERNAL)
+
+
+def said(code: int, reason: str) -> Trailers:
+    """The same as fields."""
+    return (b"grpc-status", b"%d" % code), (b"grpc-message", b"lbproxy: " + reason.encode("ascii"))
+
+
+def _known(value: bytes) -> int:
+    if _CODE.match(value) is None:
+        return UNHEARD
+    number = int(value)
+    return number if number < UNHEARD else UNHEARD
