@@ -135,6 +135,8 @@ BOUNDS = {
     "tls.keystore._nested": CONFIG,
     "tls.keystore.digests": CONFIG,
     "tls.keystore.stamps": CONFIG,
+    "tls.tickets._asked": CONFIG,
+    "tls.tickets._plain": CONFIG,
     "tls.showcase._kinds": CONFIG,
     "master.prepare.refused": CONFIG,
     "master.certificate_watch._refused": "pairs whose files are there",

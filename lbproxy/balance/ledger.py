@@ -148,6 +148,7 @@ class Scalar(IntEnum):
     DENIED_ADDRESS = 27  # connections that a listener refused, by why
     DENIED_RATE = 28
     DENIED_CONCURRENCY = 29
+    RESUMED = 30  # handshakes that resumed a session
     LATENCY = 32  # 24 buckets: requests that took less than 2**i * 100 us; the last is unbounded
     HANDSHAKE_TIMEOUT = 56  # handshakes that failed, by why
     HANDSHAKE_NOT_TLS = 57

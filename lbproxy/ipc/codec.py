@@ -19,6 +19,7 @@ from lbproxy.ipc.messages import (
     HealthChanged,
     Heartbeat,
     Message,
+    NewTicketKeys,
     Placed,
     Quit,
     Ready,
@@ -92,6 +93,7 @@ KINDS: dict[str, type[Message]] = {
         Drain,
         Placed,
         Renewed,
+        NewTicketKeys,
         CertificateDates,
         Quit,
         ReopenLogs,
@@ -121,6 +123,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "Drain": {"timeout_ms": COUNT, "idle_ms": COUNT, "tunnel_ms": COUNT, "closing": Text(4096)},
     "Placed": {"pool": NAME, "backend": NAME, "endpoints": Text(4096)},  # 64 of 39 characters, with four digits
     "Renewed": {"listener": Number(2**16), "at": Number(2**48), "size": Number(2**32)},
+    "NewTicketKeys": {"at": Number(2**48), "size": Number(2**16)},
     "CertificateDates": {"told": Text(16 * 1024)},
     "Quit": {},
     "ReopenLogs": {},

@@ -25,6 +25,10 @@ class Shows(Protocol):
     def renew(self, at: int, size: int, /) -> None: ...
 
 
+KeyReader = Callable[[int, int], bytes]
+"""What stands at a place of the store of keys."""
+
+
 @dataclass(slots=True)
 class BoundListener:
     """A listener of the configuration with its bound, listening, non-blocking socket and, for TLS, its context."""
@@ -35,6 +39,8 @@ class BoundListener:
     slot: int
     """Its slot in the ledger."""
     shows: Shows | None = None
+    asks: object = None
+    """What its context is made of (tls.contexts.OuterKey)."""
 
 
 @dataclass(slots=True)
@@ -64,6 +70,10 @@ class Handover:
     """Those that stand around this child (sandbox/walls.py)."""
     scratch_fd: int = -1
     """A worker's file for what pools buffer beyond memory (net/scratch.py), opened in its own process; -1: there is none."""
+    ticket_secrets: tuple[bytes, ...] = field(default=(), repr=False)
+    """A worker's: with which session tickets are made and taken (tls/tickets.py)."""
+    keys: KeyReader | None = None
+    """A worker's: reads what the master puts into the store of keys later."""
     wakeups: tuple[int, ...] = ()
     """Descriptors of eventfds, the same in all workers; number `child % len(wakeups)` is watched by the worker of that row."""
 

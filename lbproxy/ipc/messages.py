@@ -88,6 +88,13 @@ class Renewed(NamedTuple):
     size: int
 
 
+class NewTicketKeys(NamedTuple):
+    """Master -> worker: session tickets are made with other keys from now on; where in the store their secrets stand."""
+
+    at: int
+    size: int
+
+
 class CertificateDates(NamedTuple):
     """Master -> control: until when certificates are good, those that end first; JSON, for its pages and metrics."""
 
@@ -119,6 +126,7 @@ Message = (
     | Drain
     | Placed
     | Renewed
+    | NewTicketKeys
     | CertificateDates
     | Quit
     | ReopenLogs

@@ -22,11 +22,11 @@ from typing import NamedTuple
 from lbproxy.config.certificate_folder import pairs_in
 from lbproxy.config.model import Certificate, Listen
 from lbproxy.errors import StartError
-from lbproxy.ipc.messages import CertificateDates, Message, Renewed
+from lbproxy.ipc.messages import CertificateDates, Renewed
+from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.expiry import Expiry
 from lbproxy.master.operator.certificates import dates
 from lbproxy.master.prepare import GenerationResources, Listening, candidates_of
-from lbproxy.master.spawn import Running
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import edition
 from lbproxy.tls.apart import judge_apart
@@ -65,17 +65,12 @@ class CertificateWatch:
     def __init__(
         self,
         serving: Callable[[], tuple[int, GenerationResources] | None],
-        tell: Callable[[int, Message], None],
-        control: Callable[[int], Running | None],
-        tell_control: Callable[[Running, Message], None],
+        pipes: ChildPipes,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`serving`: number and resources of what clients meet; `tell`: every worker of that generation; `control`: its control,
-        when it is ready."""
-        self._control = control
-        self._tell_control = tell_control
+        """`serving`: number and resources of what clients meet."""
+        self._pipes = pipes
         self._serving = serving
-        self._tell = tell
         self._wall = wall
         self._look_at = 0.0
         self._list_at = 0.0
@@ -117,11 +112,11 @@ class CertificateWatch:
                 event = "certificate.expired" if days == 0 else "certificate.expires"
                 until = f"{one.candidate.end:%Y-%m-%dT%H:%M:%SZ}"
                 get_logger().warning(event, file=str(one.pem.files.cert), names=_names(one), until=until, days=days)
-        control = self._control(number)
+        control = self._pipes.control_of(number)
         about = (number, control and control.pid, self._changes)
         if control is not None and about != self._dates_told:
             self._dates_told = about
-            self._tell_control(control, CertificateDates(dates(resources.listeners)))
+            self._pipes.tell(control.row, CertificateDates(dates(resources.listeners)))
 
     def _look_at_listener(
         self, number: int, resources: GenerationResources, index: int, listening: Listening, now: float, whole_list: bool
@@ -239,11 +234,15 @@ class CertificateWatch:
         self._waste += [(now + KEPT, store, each) for each in (*old, piece)]
         self._changes += 1
         self._expiry_at = now
-        self._tell(number, Renewed(index, piece.offset, piece.size))
+        self._pipes.tell_workers(number, Renewed(index, piece.offset, piece.size))
+
+    def forget(self, store: KeyStore, piece: Piece, now: float) -> None:
+        """Wipe it when everybody has read it."""
+        self._waste.append((now + KEPT, store, piece))
 
     def _wipe(self, now: float) -> None:
         for due, store, piece in self._waste:
-            if due <= now:
+            if due <= now and store.fileno() >= 0:  # else its generation is gone, and with it all that was there
                 store.wipe(piece)
         self._waste = [one for one in self._waste if one[0] > now]
 

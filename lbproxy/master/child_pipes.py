@@ -101,6 +101,17 @@ class ChildPipes:
             if running.generation == number:
                 self.talk(running, lambda pipe: pipe.send(message))
 
+    def tell_workers(self, number: int, message: Message) -> None:
+        """Send to every worker of one generation."""
+        for running in list(self.running.values()):
+            if running.generation == number and running.role is Role.WORKER:
+                self.tell(running.row, message)
+
+    def control_of(self, number: int) -> Running | None:
+        """That process of one generation."""
+        found = (one for one in self.running.values() if one.generation == number and one.role is Role.CONTROL)
+        return next(found, None)
+
     def talk(self, running: Running, say: Callable[[MasterPipe], None]) -> None:
         """Write to a pipe, and watch it for room as long as something is left to write."""
         try:

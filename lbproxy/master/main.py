@@ -24,7 +24,7 @@ from lbproxy.config.model import Config
 from lbproxy.config.plan import lines
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildLoader
-from lbproxy.ipc.messages import Drain, Message, SetLogLevel
+from lbproxy.ipc.messages import Drain, SetLogLevel
 from lbproxy.master import rotation
 from lbproxy.master.address_updates import AddressUpdates
 from lbproxy.master.certificate_watch import CertificateWatch
@@ -37,10 +37,11 @@ from lbproxy.master.operator.control_socket import ControlSocket
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.preparation import Preparation
 from lbproxy.master.prepare import GenerationResources, prepare
-from lbproxy.master.spawn import Running, Start, spawn
+from lbproxy.master.spawn import Start, spawn
 from lbproxy.master.system.inherited import inherit
 from lbproxy.master.system.notify import Notifier
 from lbproxy.master.system.signals import TERMINATE, Signals, unblock
+from lbproxy.master.ticket_watch import TicketWatch
 from lbproxy.master.upgrade import Commands, Legacy, execute, take_over, trial
 from lbproxy.master.warnings import plain_by_an_edit, warn
 from lbproxy.observe import log, standard
@@ -134,9 +135,8 @@ class Master:
         self._names = AddressUpdates(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
         where = self._serving_resources.config.proxy.control
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
-        self._certificates = CertificateWatch(
-            self._in_service, self._tell_workers, self._control_of, lambda running, message: self._pipes.tell(running.row, message)
-        )
+        self._certificates = CertificateWatch(self._in_service, self._pipes)
+        self._tickets = TicketWatch(self._in_service, self._resources, self._shared.tickets, self._pipes, self._certificates.forget)
         self.signals = Signals()
 
     @property
@@ -174,6 +174,7 @@ class Master:
             now = time.monotonic()
             self._shared.inspect_sockets(now)
             self._certificates.look(now)
+            self._tickets.look(now)
             self._notifier.watchdog(now)
             if self._control is not None:
                 self._control.expire(now)
@@ -331,15 +332,6 @@ class Master:
     def _in_service(self) -> tuple[int, GenerationResources] | None:
         serving = self._fleet.serving
         return None if serving is None or self._fleet.stop is not None else (serving.number, self._resources[serving.number])
-
-    def _control_of(self, generation: int) -> Running | None:
-        found = (one for one in self._pipes.running.values() if one.generation == generation and one.role is Role.CONTROL)
-        return next(found, None)
-
-    def _tell_workers(self, generation: int, message: Message) -> None:
-        for running in list(self._pipes.running.values()):
-            if running.generation == generation and running.role is Role.WORKER:
-                self._pipes.tell(running.row, message)
 
     def _set_level(self, message: SetLogLevel) -> None:
         log.set_level(message.level)

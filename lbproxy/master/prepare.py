@@ -36,6 +36,7 @@ from lbproxy.master.system.cores import auto_workers
 from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.sockets import explain_file
 from lbproxy.master.system.unix_listener import UnixListener, discard
+from lbproxy.master.ticket_rotation import TicketRotation
 from lbproxy.names.lookup import lookup_all
 from lbproxy.net.no_newcomers import drop_newcomers
 from lbproxy.observe.log import get_logger
@@ -63,6 +64,8 @@ class Listening(NamedTuple):
     shown: contexts.Credentials | None
     slot: int = -1
     """Its slot in the ledger; -1 where nobody is forked for it any more."""
+    key: contexts.OuterKey | None = None
+    """What the context is made of."""
 
 
 @dataclass(slots=True)
@@ -88,6 +91,7 @@ class GenerationResources:
     """By pool that re-encrypts: what its context was made of."""
     notes: tuple[Complaint, ...] = ()
     """What was odd about its names."""
+    ticket_secrets: tuple[bytes, ...] = field(default=(), repr=False)
     refused: dict[Certificate, str] = field(default_factory=dict)
     """Pairs that changed on disk and are not shown as they are there, and why."""
 
@@ -150,6 +154,7 @@ class MasterResources:
     wakeups: tuple[int, ...] = ()
     """Descriptors with which workers wake each other: see Handover."""
     name_state: NameState = field(default_factory=NameState)
+    tickets: TicketRotation = field(default_factory=lambda: TicketRotation(time.monotonic()))
     memory: int = -1
     """The ledger's descriptor."""
     warnings: list[tuple[str, str]] = field(default_factory=list)
@@ -244,6 +249,8 @@ class _Opened(NamedTuple):
     metrics_socket: socket.socket | None
     access_fd: int
     assignment: Assignment
+    keys: list[contexts.OuterKey | None]
+    ticket_secrets: tuple[bytes, ...]
 
 
 def provide(
@@ -283,6 +290,7 @@ def provide(
         opened.store,
         opened.pool_pems,
         tuple(opened.resolution.notes),
+        ticket_secrets=opened.ticket_secrets,
     )
 
 
@@ -296,6 +304,7 @@ def _open(
         for key, listen in zip(keys, config.listen, strict=True)
         if key is not None
     }
+    secrets = shared.tickets.secrets(config.proxy)
     store = KeyStore()
     undo.callback(store.close)
     with overwriting():
@@ -322,8 +331,9 @@ def _open(
     assignment = shared.slot_table.assign(counted, busy)
     contexts_of = [outers[key] if key is not None else None for key in keys]
     return _Opened(
-        outers, contexts_of, store, shown, pems, pool_contexts, resolution, pools, bound, metrics_socket, access_fd, assignment
-    )
+        outers, contexts_of, store, shown, pems, pool_contexts, resolution, pools, bound, metrics_socket, access_fd, assignment,
+        keys, secrets,
+    )  # fmt: skip
 
 
 def _take_in(
@@ -342,7 +352,7 @@ def _take_in(
     known = {name: addresses for name, addresses in shared.name_state.addresses.items() if name in in_use}
     shared.name_state.addresses = known | opened.resolution.addresses
     slots = [opened.assignment.slots[_identity(listen)] for listen in config.listen]
-    return tuple(map(Listening, config.listen, opened.bound, opened.contexts_of, opened.shown, slots))
+    return tuple(map(Listening, config.listen, opened.bound, opened.contexts_of, opened.shown, slots, opened.keys))
 
 
 def _identity(listen: Listen) -> str:

@@ -257,6 +257,8 @@ def _handover(order: Spawn, shared: MasterResources, resources: GenerationResour
         access_fd=unshared(resources.access_fd) if worker else -1,
         metrics_socket=metrics_socket,
         pipe=pipe,
+        ticket_secrets=resources.ticket_secrets if worker else (),
+        keys=resources.keys.text if worker and resources.keys is not None else None,
         wakeups=shared.wakeups,
     )
 
@@ -266,7 +268,7 @@ def _bound(listening: Listening) -> BoundListener:
     shows = None
     if listening.outer is not None and listening.shown is not None:
         shows = arm(listening.outer, listening.shown)
-    return BoundListener(listening.listen, listening.socket, listening.outer, listening.slot, shows)
+    return BoundListener(listening.listen, listening.socket, listening.outer, listening.slot, shows, listening.key)
 
 
 def _confess(error: BaseException, pipe: socket.socket) -> None:

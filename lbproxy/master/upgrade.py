@@ -10,8 +10,8 @@ the old program); a reload is tried instead.
 Signals are blocked from before the execve until the new program has its handlers: the kernel keeps what comes in between. Those
 that were noted while the new code was tried, a SIGTERM above all, are sent again then, or they would go with the old program.
 
-What a new program cannot inherit: the TLS ticket keys (clients make one full handshake more) and the pick lock (two generations of
-a few seconds each use their own; a pick may be off by one between them, as the ledger allows).
+What a new program cannot inherit: the pick lock (two generations of a few seconds each use their own; a pick may be off by one
+between them, as the ledger allows).
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from lbproxy.master.spawn import LAST_WORDS, Running
 from lbproxy.master.system import privileges, signals
 from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.unix_listener import UnixListener
+from lbproxy.master.ticket_rotation import TicketRotation
 from lbproxy.observe import standard
 
 VARIABLE = "LBPROXY_BEQUEST"
@@ -113,6 +114,7 @@ def execute(
         "ledger": ledger,
         "slots": shared.slot_table.as_dict(),
         "names": shared.name_state.as_dict(now),
+        "tickets": shared.tickets.as_dict(now),
         "pid_file": None if shared.pid_file is None else [str(shared.pid_file.path), shared.pid_file.fileno()],
         "generations": [_tell(one, resources[one.number], now) for one in fleet.generations.values()],
         "running": [[one.row, one.generation, one.role.value, one.pid, one.pipe.fileno()] for one in running],
@@ -184,6 +186,7 @@ def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os
         lent=lent,
         wakeups=wakeups(),
         name_state=NameState.from_dict(told.get("names", {}), now),
+        tickets=TicketRotation.from_dict(told.get("tickets", {}), now),
         memory=memory,
     )
     fleet = Fleet()

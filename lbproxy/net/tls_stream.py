@@ -103,6 +103,10 @@ class TlsStream(TcpStream):
         """What was agreed on by ALPN; "" when the client asked for nothing."""
         return self._engine.tls.selected_alpn_protocol() or ""
 
+    def resumed(self) -> bool:
+        """Whether the handshake went on with a session of before."""
+        return bool(self._engine.tls.session_reused)
+
     def cipher(self) -> str:
         """The cipher suite by OpenSSL's name."""
         found = self._engine.tls.cipher()

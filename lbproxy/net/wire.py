@@ -69,6 +69,12 @@ def reset(fd: int) -> None:
     _connect(fd, bytes(16), 16)
 
 
+def ticket_slot(slot: int, keys: bytes) -> int:
+    """Set the keys of a slot, 80 bytes each (name, key of the MAC, key of the cipher), and get the address of a function in C by
+    which OpenSSL asks for them (SSL_CTX_set_tlsext_ticket_key_evp_cb); 0: there is none in this form, or for this slot."""
+    return 0
+
+
 def make_engine(context: ssl.SSLContext, server_name: str | None) -> Engine:
     """See Engine."""
     return Engine(context, server_name)

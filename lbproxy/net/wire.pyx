@@ -25,7 +25,7 @@ from cpython.exc cimport PyErr_SetFromErrno
 from cpython.object cimport PyObject
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdlib cimport realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from lbproxy.net.tls_engine import AT_ONCE as _AT_ONCE, RECORD as _RECORD, session
 
@@ -322,6 +322,130 @@ cdef bint _grow(Py_ssize_t size) noexcept nogil:
     _output = larger
     _output_size = wanted
     return True
+
+
+# ---------------------------------------------------------------- keys of session tickets
+
+cdef enum:
+    SLOTS = 8
+    MOST_KEYS = 8
+    KEY = 80  # name 16, key of the MAC 32, key of the cipher 32
+    TICKET_NAME = 16
+    OCTETS = 5  # OSSL_PARAM_OCTET_STRING
+    UTF8 = 4  # OSSL_PARAM_UTF8_STRING
+
+cdef struct Parameter:  # OSSL_PARAM of openssl/core.h
+    const char *key
+    unsigned int kind
+    const void *data
+    size_t size
+    size_t returned
+
+ctypedef int (*evp_init_t)(void *, const void *, void *, const unsigned char *, const unsigned char *) noexcept nogil
+ctypedef int (*evp_mac_set_t)(void *, const Parameter *) noexcept nogil
+ctypedef const void *(*evp_cipher_t)() noexcept nogil
+ctypedef int (*rand_bytes_t)(unsigned char *, int) noexcept nogil
+ctypedef int (*ticket_cb_t)(void *, unsigned char *, unsigned char *, void *, void *, int) noexcept nogil
+
+cdef evp_init_t EVP_EncryptInit_ex = NULL
+cdef evp_init_t EVP_DecryptInit_ex
+cdef evp_mac_set_t EVP_MAC_CTX_set_params
+cdef evp_cipher_t EVP_aes_256_cbc
+cdef rand_bytes_t RAND_bytes
+cdef unsigned char[SLOTS][MOST_KEYS * KEY] _ticket_keys
+cdef int[SLOTS] _ticket_count
+cdef ticket_cb_t[SLOTS] _ticket_callbacks
+
+
+cdef int _load_tickets() except -1:
+    """Raises LookupError: OpenSSL is older than 3.0."""
+    global EVP_EncryptInit_ex, EVP_DecryptInit_ex, EVP_MAC_CTX_set_params, EVP_aes_256_cbc, RAND_bytes
+    if EVP_EncryptInit_ex != NULL:
+        return 0
+    cdef void *library = dlopen(os.fsencode(_ssl.__file__), RTLD_NOW | RTLD_NOLOAD)
+    if library == NULL:
+        raise LookupError(_ssl.__file__)
+    EVP_DecryptInit_ex = <evp_init_t>_find(library, b"EVP_DecryptInit_ex")
+    EVP_MAC_CTX_set_params = <evp_mac_set_t>_find(library, b"EVP_MAC_CTX_set_params")
+    EVP_aes_256_cbc = <evp_cipher_t>_find(library, b"EVP_aes_256_cbc")
+    RAND_bytes = <rand_bytes_t>_find(library, b"RAND_bytes")
+    EVP_EncryptInit_ex = <evp_init_t>_find(library, b"EVP_EncryptInit_ex")
+    _ticket_callbacks[0], _ticket_callbacks[1], _ticket_callbacks[2], _ticket_callbacks[3] = _slot0, _slot1, _slot2, _slot3
+    _ticket_callbacks[4], _ticket_callbacks[5], _ticket_callbacks[6], _ticket_callbacks[7] = _slot4, _slot5, _slot6, _slot7
+    return 0
+
+
+cdef int _ticket(int slot, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
+    """OpenSSL's question; see tls/tickets.py for the answers."""
+    cdef unsigned char *key = _ticket_keys[slot]
+    cdef int number = 0
+    cdef Parameter[3] parameters
+    if _ticket_count[slot] == 0:
+        return -1
+    if encrypt:
+        memcpy(name, key, TICKET_NAME)
+        if RAND_bytes(iv, 16) <= 0:
+            return -1
+    else:
+        while memcmp(name, key, TICKET_NAME) != 0:
+            number += 1
+            if number == _ticket_count[slot]:
+                return 0
+            key += KEY
+    parameters[0] = Parameter(b"key", OCTETS, key + TICKET_NAME, 32, <size_t>-1)
+    parameters[1] = Parameter(b"digest", UTF8, <const char *>b"SHA256", 6, <size_t>-1)
+    parameters[2] = Parameter(NULL, 0, NULL, 0, 0)
+    if EVP_MAC_CTX_set_params(mac, parameters) <= 0:
+        return -1
+    if (EVP_EncryptInit_ex if encrypt else EVP_DecryptInit_ex)(cipher, EVP_aes_256_cbc(), NULL, key + TICKET_NAME + 32, iv) <= 0:
+        return -1
+    return 2 if number else 1
+
+
+cdef int _slot0(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
+    return _ticket(0, name, iv, cipher, mac, encrypt)
+
+
+cdef int _slot1(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
+    return _ticket(1, name, iv, cipher, mac, encrypt)
+
+
+cdef int _slot2(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
+    return _ticket(2, name, iv, cipher, mac, encrypt)
+
+
+cdef int _slot3(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
+    return _ticket(3, name, iv, cipher, mac, encrypt)
+
+
+cdef int _slot4(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
+    return _ticket(4, name, iv, cipher, mac, encrypt)
+
+
+cdef int _slot5(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
+    return _ticket(5, name, iv, cipher, mac, encrypt)
+
+
+cdef int _slot6(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
+    return _ticket(6, name, iv, cipher, mac, encrypt)
+
+
+cdef int _slot7(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
+    return _ticket(7, name, iv, cipher, mac, encrypt)
+
+
+cpdef object ticket_slot(int slot, bytes keys):
+    """See wire.py."""
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(keys)
+    if not _native or slot < 0 or slot >= SLOTS or size > MOST_KEYS * KEY or size % KEY:
+        return 0
+    try:
+        _load_tickets()
+    except LookupError:
+        return 0
+    memcpy(_ticket_keys[slot], PyBytes_AS_STRING(keys), size)
+    _ticket_count[slot] = <int>(size // KEY)
+    return <size_t><void *>_ticket_callbacks[slot]
 
 
 # ---------------------------------------------------------------- the engine

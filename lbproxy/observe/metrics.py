@@ -107,6 +107,8 @@ class Totals(NamedTuple):
     """Connections to TLS listeners that ended before a byte came: somebody looked whether the port is open."""
     unread_clients: int = 0
     """Requests whose client is unknown, since a trusted proxy wrote no address for it."""
+    resumed: int = 0
+    """Handshakes that resumed a session."""
 
 
 class CertificateFacts(NamedTuple):
@@ -186,6 +188,8 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield _one("lbproxy_live_requests", "gauge", "Requests being served.", totals.live_requests)
     yield _one("lbproxy_accepted_connections_total", "counter", "Client connections accepted.", totals.accepted)
     yield _one("lbproxy_tls_handshakes_total", "counter", "TLS handshakes completed.", totals.handshakes)
+    what = "TLS handshakes completed that resumed a session: their share tells whether tickets work."
+    yield _one("lbproxy_tls_resumed_handshakes_total", "counter", what, totals.resumed)
     failures = [("", {"reason": name}, count) for name, count in zip(FAILURES, totals.failed_handshakes, strict=True)]
     yield Family("lbproxy_tls_handshake_failures_total", "counter", "TLS handshakes that failed, by reason.", failures)
     what = "Connections to TLS listeners that ended before a byte came: checks of the port."

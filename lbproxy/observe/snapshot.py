@@ -65,6 +65,7 @@ def totals(ledger: Ledger) -> Totals:
         h2_backends_ended=tuple(total(Scalar.H2_BACKENDS_ENDED + kind) for kind in range(len(H2_BACKEND_ENDS))),
         grpc=tuple(total(Scalar.GRPC + code) for code in range(len(GRPC_CODES))),
         silent=total(Scalar.SILENT),
+        resumed=total(Scalar.RESUMED),
         requests=sum(statuses),  # what Scalar.REQUESTS is as well, but that one is only brought up to date with each heartbeat
         statuses=statuses,
         bytes_in=total(Scalar.BYTES_IN),

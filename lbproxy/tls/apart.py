@@ -43,7 +43,8 @@ def patience(config: Config) -> float:
 
 def audit_apart(config: Config) -> tuple[Config, list[Complaint]]:
     """See audit.audit; and the configuration without what cannot be used of its folders. Raises StartError."""
-    if not any(listen.secure for listen in config.listen) and not any(pool.tls for pool in config.pools):
+    files = (*(listen.secure for listen in config.listen), *(pool.tls for pool in config.pools), config.proxy.ticket_keys)
+    if not any(files):
         return config, []
 
     slices = [(number, span) for number, listen in enumerate(config.listen) for span in _slices(len(listen.listed))]

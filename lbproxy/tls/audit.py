@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from lbproxy.config.model import Certificate, Config, Listen, PoolTls
 from lbproxy.errors import Complaint, StartError
-from lbproxy.tls import contexts
+from lbproxy.tls import contexts, tickets
 from lbproxy.tls.contexts import TRIED
 from lbproxy.tls.files import PRIVATE, Chain, Fault, Place, os_fault, read, read_chain, subject, what_it_holds
 from lbproxy.tls.keystore import overwriting
@@ -50,6 +50,8 @@ def audit(config: Config) -> list[Complaint]:
             if listen.tls.client_ca is not None:
                 place = Place(config.source, listen.line, f"listen[{number}].tls.client_ca")
                 complaints += _authorities(place, listen.tls.client_ca)
+        for number, path in enumerate(config.proxy.ticket_keys):
+            complaints += _ticket_key(Place(config.source, 0, f"proxy.ticket_keys[{number}]"), path)
         for pool in config.pools:
             if pool.tls is None:
                 continue
@@ -157,8 +159,8 @@ def _key_fault(path: Path, content: bytes) -> Fault | None:
     return None
 
 
-def _exposure(path: Path, key_mode: str) -> Iterator[Fault]:
-    """A private key that others than its owner may read.
+def _exposure(path: Path, key_mode: str, what: str = "private key") -> Iterator[Fault]:
+    """A key that others than its owner may read.
 
     One habit is let through: root's key, readable by a group (0640), as Debian's ssl-cert package sets it up.
     """
@@ -176,7 +178,7 @@ def _exposure(path: Path, key_mode: str) -> Iterator[Fault]:
         who = "its group"
     else:
         return
-    yield Fault(f"{path} holds a private key, but {who} may use it (mode {mode:04o})", _chmod(path))
+    yield Fault(f"{path} holds a {what}, but {who} may use it (mode {mode:04o})", _chmod(path))
 
 
 def _chmod(path: Path) -> str:
@@ -246,6 +248,16 @@ def _ciphers(place: Place, tls: PoolTls) -> Iterator[Complaint]:
         hint = "openssl ciphers -v tells which there are"
         message = f'wanted cipher suites as OpenSSL names them, such as "ECDHE+AESGCM", got "{tls.ciphers}"'
         yield place._replace(key=f"{place.key}.ciphers").complaint(Fault(message, hint))
+
+
+def _ticket_key(place: Place, path: Path) -> Iterator[Complaint]:
+    """Who can read it can read every session that was resumed with it."""
+    try:
+        tickets.read_secrets([path])
+    except StartError as error:
+        yield place.complaint(Fault(str(error)))
+        return
+    yield from map(place.complaint, _exposure(path, "private", "ticket key"))
 
 
 # ---------------------------------------------------------------- authorities

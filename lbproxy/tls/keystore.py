@@ -113,6 +113,10 @@ class KeyStore:
             finally:
                 view.release()
 
+    def text(self, at: int, size: int) -> bytes:
+        """A copy of what stands there, for what its reader keeps anyhow."""
+        return os.pread(self._memory, size, at)
+
     @contextmanager
     def as_file(self, piece: Piece) -> Iterator[str]:
         """A path that holds a piece, in memory only."""

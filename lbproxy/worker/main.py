@@ -30,6 +30,7 @@ from lbproxy.ipc.messages import (
     Drained,
     Heartbeat,
     Message,
+    NewTicketKeys,
     Placed,
     Quit,
     Ready,
@@ -44,6 +45,7 @@ from lbproxy.net.lingering import cut_lingering
 from lbproxy.net.listener import Acceptor, Room
 from lbproxy.net.scratch import ScratchFile
 from lbproxy.net.strands import GeventStrands
+from lbproxy.net.wire import ticket_slot
 from lbproxy.observe import log
 from lbproxy.observe.access import AccessLog
 from lbproxy.observe.log import Noisy, get_logger, set_level
@@ -59,6 +61,8 @@ from lbproxy.proxy.shedding import shed_oldest
 from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.sandbox.kernel import no_more_processes
 from lbproxy.sandbox.names import PROCESSES
+from lbproxy.tls.contexts import OuterKey
+from lbproxy.tls.tickets import TicketKeys, unpacked
 from lbproxy.worker.accept.accept_balance import AcceptBalance
 from lbproxy.worker.accept.connection_filter import counted_by, make_connection_filter
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
@@ -114,6 +118,8 @@ class Worker:
         self._wakeups = Wakeups(self._loop, handover.wakeups, handover.child)
         self._memory = limit_memory(handover)
         self._lock = PickLock(handover.pick_lock, handover.ledger, handover.child)
+        self._tickets = TicketKeys(ticket_slot)
+        self._use_tickets(handover.ticket_secrets)
         self._service = self._wire()
         self._second = 0
         self._tell_date()
@@ -343,6 +349,8 @@ class Worker:
             self._relocation.apply(message)
         elif isinstance(message, Renewed):
             self._renew(message)
+        elif isinstance(message, NewTicketKeys) and self._handover.keys is not None:
+            self._use_tickets(unpacked(self._handover.keys(message.at, message.size)))
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         elif isinstance(message, ReopenLogs):
@@ -350,6 +358,13 @@ class Worker:
             if fd >= 0 and self._writer is not None:
                 self._flush()
                 self._writer.reopen(fd)
+
+    def _use_tickets(self, secrets: tuple[bytes, ...]) -> None:
+        """Make and take session tickets with these."""
+        listeners = [(bound.context, bound.asks) for bound in self._handover.listeners]
+        asked = [(context, key) for context, key in listeners if context is not None and isinstance(key, OuterKey)]
+        if secrets and asked and not self._tickets.use(secrets, asked):
+            get_logger().warning("tickets.fixed", why="OpenSSL takes no keys here: its own stay as long as the listener does")
 
     def _renew(self, message: Renewed) -> None:
         bound = self._handover.listeners[message.listener]

@@ -155,6 +155,19 @@ class Process:
         "length are, for servers of HTTP/1.0, which would take them for none",
         example="/var/lib/lbproxy",
     )
+    ticket_lifetime: float = key(
+        duration(),
+        12 * 3600.0,
+        "how long a key makes session tickets, with which clients resume; it takes them for as long again",
+        example="1h",
+    )
+    ticket_keys: tuple[Path, ...] = key(
+        ListOf(FILE, 'a list of files such as ["ticket.key"]'),
+        (),
+        "files with a key each, 80 random bytes (openssl rand 80) or 48, as nginx has them, for machines that resume each other's "
+        "sessions: the first makes tickets, the others are taken. Seen when they change. Default: keys of lbproxy's own",
+        example=["ticket.key"],
+    )
 
 
 @dataclass(frozen=True, slots=True)

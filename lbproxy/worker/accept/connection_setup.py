@@ -62,6 +62,7 @@ class ConnectionSetup:
         self._cells = handover.ledger.cells
         self._accepted = scalar_at(child, Scalar.ACCEPTED)
         self._handshakes = scalar_at(child, Scalar.HANDSHAKES)
+        self._resumed = scalar_at(child, Scalar.RESUMED)
         self._failures = scalar_at(child, Scalar.HANDSHAKE_FAILURES)
         speaks = offered(bound.listen)
         self._h1 = "http/1.1" in speaks
@@ -128,6 +129,8 @@ class ConnectionSetup:
             return
         stream.patient = False
         self._cells[self._handshakes] += 1
+        if stream.resumed():
+            self._cells[self._resumed] += 1
         forwarder = Forwarder(peer, "https", self._port, self._networks, _Facts(stream), stream.local_address)
         seconds = time.monotonic() - begun
         if self._h2 is not None and stream.protocol() == "h2":

@@ -12,7 +12,7 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
-from lbproxy.config.model import Address, Certificate, Config, Listen, ListenTls, Pool, PoolTls
+from lbproxy.config.model import Address, Certificate, Config, Listen, ListenTls, Pool, PoolTls, Process
 from lbproxy.errors import Complaint
 from lbproxy.tls.audit import audit, audit_folder, without_unusable
 from tests.unit.tls.files import ec_key, key_pem, pair, write
@@ -323,3 +323,14 @@ def test_a_folder_of_which_nothing_can_be_used_is_refused(tmp_path: Path) -> Non
     _, complaints = without_unusable(Config("lb.toml", (listen,), (), ()), [audit_folder(listen)])
     assert [(each.line, each.key) for each in complaints] == [(3, "listen[0].certificates")]
     assert "a.crt does not exist" in complaints[0].message
+
+
+def test_ticket_keys(tmp_path: Path) -> None:
+    """Files of the right size that others cannot read."""
+    good, short, loose = (write(tmp_path / name, bytes(size)) for name, size in (("a", 80), ("b", 81), ("c", 48)))
+    loose.chmod(0o644)
+    proxy = Process(ticket_keys=(good, short, loose, tmp_path / "gone"))
+    found = audit(replace(config(), proxy=proxy))
+    assert [each.key for each in found] == [f"proxy.ticket_keys[{number}]" for number in (1, 2, 3)]
+    words = ("wanted 80 or 48 bytes, came 81", "holds a ticket key, but everybody", "No such file")
+    assert all(word in each.message for each, word in zip(found, words, strict=True)), found
