@@ -9,7 +9,7 @@ from typing import Self
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
+from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes
 
@@ -25,6 +25,7 @@ class Answer:
         self.status = 0
         self.fields: dict[bytes, bytes] = {}
         self.body = bytearray()
+        self.trailers: dict[bytes, bytes] = {}
         self.over = False
 
 
@@ -114,6 +115,8 @@ class Session:
         elif isinstance(event, DataReceived):
             self.answers[event.stream_id].body += event.data
             self._engine.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        elif isinstance(event, TrailersReceived):
+            self.answers[event.stream_id].trailers = dict(event.headers)
         elif isinstance(event, StreamEnded):
             self.answers[event.stream_id].over = True
         elif isinstance(event, StreamReset):

@@ -13,6 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from bench.macro.cases import GRPC_PATH, Setup
 from bench.macro.certificate import Files
 from bench.macro.errors import BenchError
 from bench.macro.machine import Cores, pinned, require
@@ -23,6 +24,7 @@ REPOSITORY = Path(__file__).parents[2]
 # /upload: nginx reads the whole body before it asks the socket below (proxy_request_buffering), so its 204 proves that the body
 # came; `return 204` alone would answer first and read later. X-Read tells how many bytes of request were read by then.
 # /duties: what a backend sees of a request, for duties.py. /slow: an answer that stays under way for seconds.
+# Who speaks HTTP/2 to them without TLS speaks nothing else (nginx 1.22). /bench.Echo/Unary: gRPC, by grpcio (grpc_echo.py).
 # /ws: WebSockets are echoed by a process behind it (echo.py), which nginx cannot do itself.
 _CONFIG = """\
 {user}
@@ -41,6 +43,7 @@ http {{
     default_type text/plain;
     upstream sink {{ server unix:{folder}/sink.sock; keepalive 64; }}
     server {{ listen unix:{folder}/sink.sock; location / {{ return 204; }} }}
+    upstream grpc {{ server unix:{folder}/grpc.sock; keepalive 256; }}
     upstream echo {{ server unix:{folder}/echo.sock; }}
     server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }}
     {servers}
@@ -48,7 +51,7 @@ http {{
 """
 _SERVER = """\
     server {{
-        listen 127.0.0.1:{port}{tls} backlog=4096;
+        listen 127.0.0.1:{port}{spoken} backlog=4096;
         root {folder}/files;
         location = /tiny {{ return 200 "ok\\n"; }}
         location = /duties {{
@@ -59,6 +62,7 @@ real-ip=$http_x_real_ip
 host=$http_host
 nth=$connection_requests
 tls=$ssl_protocol
+http=$server_protocol
 ";
         }}
         location = /slow {{ alias {folder}/files/100k; limit_rate 8k; add_header X-Backend {name}; }}
@@ -66,6 +70,7 @@ tls=$ssl_protocol
             proxy_pass http://echo; proxy_http_version 1.1; proxy_read_timeout 1h;
             proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection $http_connection;
         }}
+        location = {grpc_path} {{ grpc_pass grpc://grpc; }}
         location = /upload {{
             proxy_pass http://sink; proxy_http_version 1.1; proxy_pass_request_body off; proxy_set_header Content-Length "";
             proxy_set_header Connection "";
@@ -78,27 +83,33 @@ tls=$ssl_protocol
 class Backends:
     """Addresses on 127.0.0.1, called s0, s1 and so on in /duties.
 
-    With a certificate there are two more, s0 and s1 once again, that speak TLS.
+    There are two more, s0 and s1 once again, that speak HTTP/2; and, with a certificate, two that speak TLS.
     """
 
-    def __init__(self, folder: Path, cores: Cores, certificate: Files | None = None, *, count: int = 2, echo: bool = True) -> None:
-        """`folder` is empty and ours. `echo`: /ws answers."""
+    def __init__(
+        self, folder: Path, cores: Cores, certificate: Files | None = None, *, count: int = 2, echo: bool = True, grpc: bool = False
+    ) -> None:
+        """`folder` is empty and ours. `echo`: /ws answers; `grpc`: calls of gRPC are answered."""
         self._folder = folder
         self._status, *self.all = free_ports(1 + count)
         self.ports = (self.all[0], self.all[1])
+        self.grpc = grpc
+        self.http2_ports = tuple(free_ports(2))
         self.tls_ports = tuple(free_ports(2)) if certificate else ()
         files = folder / "files"
         files.mkdir()
         for name, size in (("1k", 1024), ("100k", 100 * 1024), ("16m", 16 * 1024 * 1024)):
             (files / name).write_bytes(os.urandom(size))
-        servers = [_SERVER.format(port=port, tls="", name=f"s{number}", folder=folder) for number, port in enumerate(self.all)]
+
+        def server(number: int, port: int, spoken: str = "") -> str:
+            return _SERVER.format(port=port, spoken=spoken, name=f"s{number}", folder=folder, grpc_path=GRPC_PATH)
+
+        servers = [server(number, port) for number, port in enumerate(self.all)]
+        servers += [server(number, port, " http2") for number, port in enumerate(self.http2_ports)]
         if certificate:
             servers.append(f"ssl_certificate {certificate.cert}; ssl_certificate_key {certificate.key};")
             servers.append("ssl_protocols TLSv1.2 TLSv1.3;")
-            servers += [
-                _SERVER.format(port=port, tls=" ssl", name=f"s{number}", folder=folder)
-                for number, port in enumerate(self.tls_ports)
-            ]
+            servers += [server(number, port, " ssl") for number, port in enumerate(self.tls_ports)]
         config = folder / "backends.conf"
         config.write_text(_CONFIG.format(folder=folder, servers="\n".join(servers), status=self._status, user=user_line()))
         command = [require("nginx", "the backends"), "-p", str(folder), "-e", str(folder / "backends.log"), "-c", str(config)]
@@ -109,7 +120,11 @@ class Backends:
             if echo:
                 sockets = [str(folder / "echo.sock"), str(folder / "echo-count.sock")]
                 self._programs.append(self._start("echo", [sys.executable, "-m", "bench.macro.echo", *sockets], cores))
-                self._programs[1].wait_until(lambda: self.messages() == 0)
+                self._programs[-1].wait_until(lambda: self.messages() == 0)
+            if grpc:
+                path = folder / "grpc.sock"
+                self._programs.append(self._start("grpc", [sys.executable, "-m", "bench.macro.grpc_echo", str(path)], cores))
+                self._programs[-1].wait_until(partial(_accepts, path))
         except BaseException:
             self.stop()
             raise
@@ -123,6 +138,12 @@ class Backends:
     def stop(self) -> None:
         for program in self._programs:
             program.stop()
+
+    def ports_for(self, setup: Setup) -> tuple[int, ...]:
+        """Those that the proxies of a setup are to ask."""
+        if setup.backend_tls:
+            return self.tls_ports
+        return self.http2_ports if setup.backend_http2 else tuple(self.all[: setup.backends])
 
     def messages(self) -> int:
         """How many WebSocket messages have been sent back since the start."""
@@ -152,6 +173,12 @@ def parse_status(text: str) -> int:
 def user_line() -> str:
     """Root's nginx would drop its worker to an account that may not read our folder; others cannot change accounts anyway."""
     return "user root;" if os.geteuid() == 0 else ""
+
+
+def _accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+    return True
 
 
 def _answers(port: int) -> bool:

@@ -11,6 +11,11 @@ IDLE_CONNECTIONS_QUICK = 500
 MANY_BACKENDS = 100
 FULL_HANDSHAKE = "full handshake"
 WEBSOCKET = "websocket"
+GRPC = "grpc"
+GRPC_PATH = "/bench.Echo/Unary"
+GRPC_MESSAGE = b"\0" * 5
+"""Not compressed, and empty: what stands before each message, and nothing behind it."""
+GRPC_FIELDS = (("content-type", "application/grpc"), ("te", "trailers"))
 
 
 class Setup(NamedTuple):
@@ -20,13 +25,16 @@ class Setup(NamedTuple):
     workers: int = 1
     backends: int = 2
     backend_tls: bool = False
+    backend_http2: bool = False
+    """Without TLS, by prior knowledge (h2c)."""
 
 
 USUAL = Setup("usual")
 TWO_WORKERS = Setup("two workers", workers=2)
 RE_ENCRYPT = Setup("TLS to backends", backend_tls=True)
 MANY = Setup(f"{MANY_BACKENDS} backends", backends=MANY_BACKENDS)
-SETUPS = (USUAL, TWO_WORKERS, RE_ENCRYPT, MANY)
+H2_BACKENDS = Setup("HTTP/2 to backends", backend_http2=True)
+SETUPS = (USUAL, TWO_WORKERS, RE_ENCRYPT, MANY, H2_BACKENDS)
 
 
 class Case(NamedTuple):
@@ -35,7 +43,7 @@ class Case(NamedTuple):
     connections: int
     tells: str
     script: str = "plain"
-    """The branch of load.lua: plain, browser, upload or close; or FULL_HANDSHAKE or WEBSOCKET, which other programs do."""
+    """The branch of load.lua: plain, browser, upload or close; or FULL_HANDSHAKE, WEBSOCKET or GRPC, which other programs do."""
     tls: bool = True
     backend_requests: int = 1
     """How many the backends count for each request of the client."""
@@ -78,6 +86,16 @@ LOADS = (
     Case("websocket", "/ws", CONNECTIONS, "64 bytes to a WebSocket over TLS and back, for each message", WEBSOCKET),
     Case("2workers", "/tiny", CONNECTIONS, "tiny with two workers", setup=TWO_WORKERS),
     Case("tls-backends", "/tiny", CONNECTIONS, "tiny with verified TLS to the backends", setup=RE_ENCRYPT),
+    Case("h2-backends", "/tiny", 16, "h2 with HTTP/2 to the backends as well", streams=16, setup=H2_BACKENDS),
+    Case(
+        GRPC,
+        GRPC_PATH,
+        16,
+        "a unary call of gRPC with an empty message; 16 connections, 16 calls on each",
+        GRPC,
+        streams=16,
+        setup=H2_BACKENDS,
+    ),
     Case("100backends", "/tiny", CONNECTIONS, f"tiny over {MANY_BACKENDS} backends", setup=MANY),
 )
 IDLE = "idle"

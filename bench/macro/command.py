@@ -7,6 +7,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from bench.macro import cases, figures, latency_table, machine, openloop, peers, plot, report, rounds
@@ -92,6 +93,9 @@ def feasible(wanted: Sequence[str]) -> list[str]:
     limit = machine.raise_descriptor_limit()
     if (memory := [name for name in cases.MEMORY if name in wanted]) and limit < 2 * cases.IDLE_CONNECTIONS + 200:
         raise BenchError(f"case {memory[0]} needs ulimit -n of {2 * cases.IDLE_CONNECTIONS + 200}, the hard limit is {limit}")
+    if cases.GRPC in wanted and find_spec("grpc") is None:
+        print(f"without {cases.GRPC}: grpcio is not installed; pip install grpcio, or the bench extra", file=sys.stderr)
+        wanted = [name for name in wanted if name != cases.GRPC]
     if cases.LATENCY in wanted:
         try:
             with tempfile.TemporaryDirectory() as folder:

@@ -8,12 +8,14 @@ Asked over real connections, duty by duty (NAMES):
     plain              the same over the listener without TLS
     both backends      requests are spread over the backends,
     kept backends      ... over connections that are kept,
-    backend tls        ... and that are TLS, where that is asked for
+    backend tls        ... and that are TLS, where that is asked for,
+    backend http/2     ... and HTTP/2, where that is
     least connections  while an answer of one backend is under way, the next requests go elsewhere, all of them
     upload             a body arrives whole
     websocket          an upgrade is passed on, and a message comes back
     http/2             ALPN chooses it for who offers it, and HTTP/1.1 for who offers that alone; the backend sees the same
                        fields of its requests, and an upload arrives whole; many of them are under way at once on one connection
+    grpc               a call of gRPC comes back with its message, and its status in the trailers, where backends answer it
     access log         a line for each request in the file, which names what was asked for
 
 What a proxy cannot do at all is waived for it alone, and said in the report (Kind.waived in peers.py).
@@ -34,7 +36,7 @@ from pathlib import Path
 
 from bench.h2.session import PROTOCOL, Session
 from bench.macro import websocket
-from bench.macro.cases import UPLOAD_BYTES
+from bench.macro.cases import GRPC_FIELDS, GRPC_MESSAGE, GRPC_PATH, UPLOAD_BYTES
 from bench.macro.errors import BenchError
 
 REQUESTS = 20
@@ -43,6 +45,7 @@ CIPHER = "TLS_AES_256_GCM_SHA384"
 
 STREAMS = 16
 """Requests that are under way at once on one HTTP/2 connection."""
+WEBSOCKET = "websocket"
 HTTP2 = "http/2"
 """The duty that older revisions of lbproxy cannot do: asked for where a case needs it."""
 
@@ -61,6 +64,8 @@ class Asked:
     access_log: Path
     backends: int = 2
     backend_tls: bool = False
+    backend_http2: bool = False
+    grpc: bool = False
 
     def requests(self) -> int:
         """As many as show how they are spread."""
@@ -113,10 +118,12 @@ def check(
     *,
     backends: int = 2,
     backend_tls: bool = False,
+    backend_http2: bool = False,
+    grpc: bool = False,
     waived: Collection[str] = (),
 ) -> str:
     """BenchError naming the duty that is not done; otherwise what TLS a client gets: version, cipher, resumption."""
-    asked = Asked(name, https_port, http_port, certificate, access_log, backends, backend_tls)
+    asked = Asked(name, https_port, http_port, certificate, access_log, backends, backend_tls, backend_http2, grpc)
     for duty, proof in PROOFS.items():
         if duty not in waived:
             try:
@@ -245,6 +252,14 @@ def _backend_tls(asked: Asked) -> None:
         raise BenchError(f"requests come over {sorted(came)}, wanted {[wanted]}")
 
 
+def _backend_http2(asked: Asked) -> None:
+    came = {seen["http"] for seen in asked.seen}
+    if asked.backend_http2 and came != {"HTTP/2.0"}:
+        raise BenchError(f"requests come by {sorted(came)}, wanted HTTP/2.0")
+    if not asked.backend_http2 and "HTTP/2.0" in came:
+        raise BenchError(f"requests come by {sorted(came)}, wanted HTTP/1.1")
+
+
 def _least_connections(asked: Asked) -> None:
     slow = connect(asked.https, asked.certificate)
     quick = connect(asked.https, asked.certificate)
@@ -276,9 +291,14 @@ def _websocket(asked: Asked) -> None:
     websocket.echo_once(asked.https, websocket.loose())
 
 
-def _alpn(asked: Asked, *offered: str) -> str | None:
+def _offering(asked: Asked, *protocols: str) -> ssl.SSLContext:
     offering = context(asked.certificate)
-    offering.set_alpn_protocols(list(offered))
+    offering.set_alpn_protocols(list(protocols))
+    return offering
+
+
+def _alpn(asked: Asked, *offered: str) -> str | None:
+    offering = _offering(asked, *offered)
     plain = socket.create_connection(("127.0.0.1", asked.https), timeout=5)
     with offering.wrap_socket(plain, server_hostname="localhost") as sock:
         return sock.selected_alpn_protocol()
@@ -288,9 +308,7 @@ def _http2(asked: Asked) -> None:
     for offered, wanted in (((PROTOCOL, "http/1.1"), PROTOCOL), (("http/1.1",), "http/1.1")):
         if (chosen := _alpn(asked, *offered)) != wanted:
             raise BenchError(f"ALPN chooses {chosen} of {', '.join(offered)}, wanted {wanted}")
-    offering = context(asked.certificate)
-    offering.set_alpn_protocols([PROTOCOL, "http/1.1"])
-    with Session(asked.https, offering) as session:
+    with Session(asked.https, _offering(asked, PROTOCOL, "http/1.1")) as session:
         answer = session.whole(session.begin("/duties"))
         if answer.status != 200:
             raise BenchError(f"{answer.status} instead of 200 for /duties")
@@ -309,6 +327,16 @@ def _many_streams(session: Session) -> None:
         raise BenchError(f"{STREAMS} streams at once gave {[answer.status for answer in slow]}, one more {bytes(quick.body)!r}")
     if ended := sum(answer.over for answer in slow):
         raise BenchError(f"{ended} of {STREAMS} streams had ended before another was answered: they are not under way at once")
+
+
+def _grpc(asked: Asked) -> None:
+    if not asked.grpc:
+        return
+    with Session(asked.https, _offering(asked, PROTOCOL)) as session:
+        answer = session.whole(session.begin(GRPC_PATH, *GRPC_FIELDS, method="POST", body=GRPC_MESSAGE))
+    status = answer.trailers.get(b"grpc-status")
+    if (answer.status, bytes(answer.body), status) != (200, GRPC_MESSAGE, b"0"):
+        raise BenchError(f"a call gave {answer.status}, {bytes(answer.body)!r} and the trailer grpc-status {status!r}")
 
 
 def _access_log(asked: Asked) -> None:
@@ -339,10 +367,12 @@ PROOFS: dict[str, Callable[[Asked], None]] = {
     "both backends": _both_backends,
     "kept backends": _kept_backends,
     "backend tls": _backend_tls,
+    "backend http/2": _backend_http2,
     "least connections": _least_connections,
     "upload": _upload,
-    "websocket": _websocket,
+    WEBSOCKET: _websocket,
     HTTP2: _http2,
+    "grpc": _grpc,
     "access log": _access_log,
 }
 NAMES = tuple(PROOFS)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from statistics import quantiles
 
-from bench.macro.cases import UPLOAD_BYTES, Case
+from bench.macro.cases import GRPC, GRPC_FIELDS, GRPC_MESSAGE, UPLOAD_BYTES, Case
 from bench.macro.duties import CIPHER
 from bench.macro.errors import BenchError
 from bench.macro.wrk import Load
@@ -21,10 +21,12 @@ def command(case: Case, https_port: int, seconds: int, log: Path) -> list[str]:
     """The proxies listen on 127.0.0.1. `log` is written, and a body beside it."""
     log.unlink(missing_ok=True)  # h2load adds to it
     options = ["-t1", f"-c{case.connections}", f"-m{case.streams}", f"-D{seconds}", f"--log-file={log}"]
-    if case.script == "upload":
+    if case.script in ("upload", GRPC):
         body = log.with_name("h2load.body")
-        body.write_bytes(b"u" * UPLOAD_BYTES)
+        body.write_bytes(GRPC_MESSAGE if case.script == GRPC else b"u" * UPLOAD_BYTES)
         options.append(f"--data={body}")
+    if case.script == GRPC:
+        options += [f"--header={name}: {value}" for name, value in GRPC_FIELDS]
     # Of itself it asks for AES-128 first, where wrk gets what duties.py wants.
     return ["h2load", *options, "--npn-list=h2", f"--tls13-ciphers={CIPHER}", f"https://127.0.0.1:{https_port}{case.path}"]
 

@@ -79,11 +79,13 @@ class Peer:
         cores: Cores,
         workers: int = 1,
         backend_ca: Path | None = None,
+        *,
+        backend_http2: bool = False,
     ) -> None:
         """`folder` is empty and ours; returns once the proxy answers over TLS, BenchError when it does not."""
         self.name = name
         https, http = free_ports(2)
-        self.site = Site(folder, https, http, backends, certificate, folder / "access.log", workers, backend_ca)
+        self.site = Site(folder, https, http, backends, certificate, folder / "access.log", workers, backend_ca, backend_http2)
         recipe = make(self.site)
         stdout = self.site.access_log if recipe.log_is_stdout else folder / "stdout"
         self._program = Program(

@@ -51,8 +51,8 @@ class Results:
 class Stage:
     """The folder, the certificate and the backends of a run, and the proxies that are started in front of them."""
 
-    def __init__(self, folder: Path, peers: Sequence[str], cores: Cores, *, backends: int = 2) -> None:
-        """`backends`: as many as any setup wants."""
+    def __init__(self, folder: Path, peers: Sequence[str], cores: Cores, *, backends: int = 2, grpc: bool = False) -> None:
+        """`backends`: as many as any setup wants; `grpc`: gRPC is answered, where backends speak HTTP/2."""
         self.folder = folder
         self._cores = cores
         self._started = 0
@@ -60,7 +60,7 @@ class Stage:
         for name in peers:
             self._makers[name] = maker(name, self._new_folder(name))
         self._certificate = certificate.make(self._new_folder("certificate"))
-        self.backends = Backends(self._new_folder("backends"), cores, self._certificate, count=backends)
+        self.backends = Backends(self._new_folder("backends"), cores, self._certificate, count=backends, grpc=grpc)
 
     @contextmanager
     def peer(
@@ -74,7 +74,7 @@ class Stage:
         """`same_cores_as`: it gets the cores that this many workers would get, if that is more; `backends`: ports of others than
         the setup's; `prepare`: is given the proxy's name and its folder, with its configuration in it, before it starts."""
         ca = self._certificate.cert if setup.backend_tls else None
-        ports = backends or (self.backends.tls_ports if setup.backend_tls else tuple(self.backends.all[: setup.backends]))
+        ports = backends or self.backends.ports_for(setup)
         cores = widened(self._cores, max(setup.workers, same_cores_as))
         folder = self._new_folder(name)
 
@@ -84,7 +84,8 @@ class Stage:
                 prepare(name, folder)
             return recipe
 
-        peer = Peer(name, make, folder, ports, self._certificate, cores, setup.workers, ca)
+        http2 = setup.backend_http2
+        peer = Peer(name, make, folder, ports, self._certificate, cores, setup.workers, ca, backend_http2=http2)
         try:
             yield peer
         finally:
@@ -97,6 +98,8 @@ class Stage:
     def check(self, peer: Peer, setup: cases.Setup = cases.USUAL, *, http2: bool = True) -> str:
         """BenchError unless it does its duties; what it negotiates. `http2`: that one is asked for, too."""
         waived = set(kind(peer.name).waived) | (set() if http2 else {duties.HTTP2})
+        if setup.backend_http2:
+            waived.add(duties.WEBSOCKET)  # nginx, which is the backends, has none over HTTP/2
         return duties.check(
             peer.name,
             peer.site.https,
@@ -105,6 +108,8 @@ class Stage:
             peer.site.access_log,
             backends=setup.backends,
             backend_tls=setup.backend_tls,
+            backend_http2=setup.backend_http2,
+            grpc=setup.backend_http2 and self.backends.grpc,
             waived=waived,
         )
 
@@ -117,11 +122,11 @@ class Stage:
 
 
 @contextmanager
-def stage_for(peers: Sequence[str], cores: Cores, *, backends: int = 2) -> Iterator[Stage]:
+def stage_for(peers: Sequence[str], cores: Cores, *, backends: int = 2, grpc: bool = False) -> Iterator[Stage]:
     """In a folder that is gone afterwards, as are the backends."""
     with tempfile.TemporaryDirectory(prefix="lbproxy-bench-") as folder:
         Path(folder).chmod(0o755)
-        stage = Stage(Path(folder), peers, cores, backends=backends)
+        stage = Stage(Path(folder), peers, cores, backends=backends, grpc=grpc)
         try:
             yield stage
         finally:
@@ -133,7 +138,7 @@ def run(plan: Plan, say: Say) -> Results:
     results = Results()
     loads = [case for case in cases.LOADS if case.name in plan.cases]
     most = max((case.setup.backends for case in loads), default=2)
-    with stage_for(plan.peers, plan.cores, backends=most) as stage:
+    with stage_for(plan.peers, plan.cores, backends=most, grpc=cases.GRPC in plan.cases) as stage:
         stolen, ticks = procfs.steal_and_total()
         for setup in cases.SETUPS:
             _one_setup(stage, setup, [case for case in loads if case.setup == setup], plan, results, say)

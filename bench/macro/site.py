@@ -24,6 +24,8 @@ class Site(NamedTuple):
     workers: int = 1
     backend_ca: Path | None = None
     """With it the backends speak TLS, as "localhost", and are to be verified by it."""
+    backend_http2: bool = False
+    """The backends speak HTTP/2 alone, without TLS."""
 
 
 class Recipe(NamedTuple):

@@ -36,7 +36,7 @@ _CONFIG = """\
             keepalive_idle_conns {kept}
             keepalive_idle_conns_per_host {per_host}
             compression off
-            {verified}
+            {spoken}
         }}
     }}
 }}
@@ -54,6 +54,7 @@ http://:{http} {{
 
 def caddy(site: Site) -> Recipe:
     config = site.folder / "Caddyfile"
+    verified = f"tls_trusted_ca_certs {site.backend_ca}\n            tls_server_name localhost" if site.backend_ca else ""
     config.write_text(
         _CONFIG.format(
             **site._asdict(),
@@ -61,7 +62,7 @@ def caddy(site: Site) -> Recipe:
             servers=" ".join(f"127.0.0.1:{port}" for port in site.backends),
             per_host=KEPT,
             kept=2 * max(KEPT, len(site.backends)),
-            verified=f"tls_trusted_ca_certs {site.backend_ca}\n            tls_server_name localhost" if site.backend_ca else "",
+            spoken="versions h2c 2" if site.backend_http2 else verified,
         )
     )
     command = [require("caddy", "a peer"), "run", "--config", str(config), "--adapter", "caddyfile"]

@@ -39,8 +39,9 @@ backend pool
 def haproxy(site: Site) -> Recipe:
     # Checks stay plain connects when requests go over TLS, as lbproxy's do.
     verified = f" ssl verify required ca-file {site.backend_ca} sni str(localhost) no-check-ssl" if site.backend_ca else ""
+    spoken = verified + (" proto h2" if site.backend_http2 else "")
     servers = "\n".join(
-        f"    server s{number} 127.0.0.1:{port} check inter 2s{verified}" for number, port in enumerate(site.backends)
+        f"    server s{number} 127.0.0.1:{port} check inter 2s{spoken}" for number, port in enumerate(site.backends)
     )
     config = site.folder / "haproxy.cfg"
     config.write_text(_CONFIG.format(**site._asdict(), servers=servers))

@@ -32,7 +32,7 @@ pool = "pool"
 [pool.pool]
 balance = "least_conn"
 backends = [{servers}]
-{verified}
+{spoken}
 [timeouts]
 keepalive = "300s"
 """
@@ -41,12 +41,13 @@ keepalive = "300s"
 def lbproxy(site: Site, source: Path = REPOSITORY) -> Recipe:
     """`source` is the folder that holds the package: this checkout, or another revision's tree."""
     config = site.folder / "lbproxy.toml"
+    verified = f'tls = {{ ca = "{site.backend_ca}", server_name = "localhost" }}' if site.backend_ca else ""
     config.write_text(
         _CONFIG.format(
             **site._asdict(),
             access=site.access_log,
             servers=", ".join(f'"127.0.0.1:{port}"' for port in site.backends),
-            verified=f'tls = {{ ca = "{site.backend_ca}", server_name = "localhost" }}' if site.backend_ca else "",
+            spoken='protocol = "h2"' if site.backend_http2 else verified,
         )
     )
     python = interpreter()

@@ -34,7 +34,12 @@ http {{
         ssl_certificate {certificate.cert}; ssl_certificate_key {certificate.key};
         ssl_protocols TLSv1.2 TLSv1.3;
         location / {{
-            proxy_pass {scheme}://pool;
+            {passed}
+        }}
+    }}
+}}
+"""
+_HTTP1 = """proxy_pass {scheme}://pool;
             proxy_http_version 1.1;
             proxy_set_header Upgrade $http_upgrade;
             proxy_set_header Connection $upgrade_or_kept;
@@ -45,11 +50,15 @@ http {{
             proxy_read_timeout 300s;
             proxy_request_buffering off;
             proxy_buffers 8 32k; proxy_buffer_size 16k; proxy_busy_buffers_size 64k; proxy_max_temp_file_size 0;
-            {verified}
-        }}
-    }}
-}}
-"""
+            {verified}"""
+# Speaks HTTP/2 to backends, whatever is asked for; one request at a time on each connection.
+_HTTP2 = """grpc_pass grpc://pool;
+            grpc_set_header Host $http_host;
+            grpc_set_header X-Real-IP $remote_addr;
+            grpc_set_header X-Forwarded-For $remote_addr;
+            grpc_set_header X-Forwarded-Proto $scheme;
+            grpc_read_timeout 300s;
+            grpc_buffer_size 16k;"""
 # 1.22 does not speak TLS 1.3 to backends unless told to; the other two do.
 _VERIFIED = (
     "proxy_ssl_verify on; proxy_ssl_trusted_certificate {ca}; proxy_ssl_server_name on; proxy_ssl_name localhost;"
@@ -59,6 +68,8 @@ _VERIFIED = (
 
 def nginx(site: Site) -> Recipe:
     config = site.folder / "nginx.conf"
+    verified = _VERIFIED.format(ca=site.backend_ca) if site.backend_ca else ""
+    http1 = _HTTP1.format(scheme="https" if site.backend_ca else "http", verified=verified)
     config.write_text(
         _CONFIG.format(
             **site._asdict(),
@@ -68,8 +79,7 @@ def nginx(site: Site) -> Recipe:
             zone="zone pool 256k; " if site.workers > 1 else "",
             servers=" ".join(f"server 127.0.0.1:{port};" for port in site.backends),
             kept=max(KEPT, 2 * len(site.backends)),
-            scheme="https" if site.backend_ca else "http",
-            verified=_VERIFIED.format(ca=site.backend_ca) if site.backend_ca else "",
+            passed=_HTTP2 if site.backend_http2 else http1,
         )
     )
     binary = require("nginx", "a peer")

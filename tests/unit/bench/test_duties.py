@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,8 @@ pytestmark = pytest.mark.skipif(not installed("nginx"), reason="needs nginx: it 
 
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
-    with stage_for([name for name in REAL if installed(name)], machine.Cores(), backends=4) as stage:
+    present = [name for name in REAL if installed(name)]
+    with stage_for(present, machine.Cores(), backends=4, grpc=find_spec("grpc") is not None) as stage:
         yield stage
 
 
@@ -51,14 +53,15 @@ def changed(pattern: str, replacement: str) -> Maker:
     return make
 
 
-def asked_of(stage: Stage, tmp_path: Path, make: Maker, waived: tuple[str, ...] = (), *, backend_tls: bool = False) -> str:
+def asked_of(stage: Stage, tmp_path: Path, make: Maker, waived: tuple[str, ...] = (), **asked: bool) -> str:
+    """`asked`: what else is asked of it."""
     folder = tmp_path / "proxy"
     folder.mkdir()
     files = certificate.make(tmp_path)
     peer = Peer("nginx", make, folder, stage.backends.ports, files, machine.Cores())
     try:
         site = peer.site
-        return duties.check("nginx", site.https, site.http, files.cert, site.access_log, backend_tls=backend_tls, waived=waived)
+        return duties.check("nginx", site.https, site.http, files.cert, site.access_log, waived=waived, **asked)
     finally:
         peer.stop()
 
@@ -91,12 +94,24 @@ def test_who_leaves_one_out_is_refused_by_name(stage: Stage, tmp_path: Path, com
 
 def test_every_duty_is_left_out_by_one_of_them() -> None:
     left_out = {complaint.partition(":")[0] for complaint in WITHOUT}
-    assert left_out | {"backend tls"} == set(duties.NAMES)
+    assert left_out | {"backend tls", "backend http/2", "grpc"} == set(duties.NAMES)
 
 
 def test_plain_backends_are_told_from_encrypted_ones(stage: Stage, tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"^nginx: backend tls: "):
         asked_of(stage, tmp_path, nginx, backend_tls=True)
+
+
+def test_backends_of_http2_are_told_from_others(stage: Stage, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"^nginx: backend http/2: .*HTTP/1\.1.*, wanted HTTP/2\.0"):
+        asked_of(stage, tmp_path, nginx, backend_http2=True)
+
+
+@pytest.mark.skipif(find_spec("grpc") is None, reason="needs grpcio: it is the server")
+def test_a_call_whose_status_is_lost_is_none(stage: Stage, tmp_path: Path) -> None:
+    """HTTP/1.1 to the backends, and nginx: no trailers."""
+    with pytest.raises(BenchError, match=r"^nginx: grpc: "):
+        asked_of(stage, tmp_path, nginx, grpc=True)
 
 
 def test_what_is_waived_is_not_asked(stage: Stage, tmp_path: Path) -> None:
@@ -115,7 +130,10 @@ def test_only_duties_that_there_are_are_waived() -> None:
         assert kind.cases is None or kind.cases <= set(cases.NAMES), name
 
 
-@pytest.mark.parametrize("setup", [cases.USUAL, cases.RE_ENCRYPT, cases.Setup("four backends", workers=2, backends=4)], ids=str)
+EACH = [cases.USUAL, cases.RE_ENCRYPT, cases.H2_BACKENDS, cases.Setup("four backends", workers=2, backends=4)]
+
+
+@pytest.mark.parametrize("setup", EACH, ids=str)
 @pytest.mark.parametrize("name", REAL)
 def test_each_peer_does_its_duties(stage: Stage, name: str, setup: cases.Setup) -> None:
     if not installed(name):

@@ -58,6 +58,14 @@ def test_it_asks_for_the_cipher_that_the_other_loads_get(tmp_path: Path) -> None
     assert Path(body).stat().st_size == cases.UPLOAD_BYTES
 
 
+def test_a_call_of_grpc_is_one(tmp_path: Path) -> None:
+    """An empty message behind its five bytes, and the fields without which a server refuses it."""
+    command = h2load.command(cases.BY_NAME["grpc"], 8443, 2, tmp_path / "log")
+    assert {"--header=content-type: application/grpc", "--header=te: trailers"} <= set(command)
+    assert command[-1] == "https://127.0.0.1:8443/bench.Echo/Unary"
+    assert (tmp_path / "h2load.body").read_bytes() == b"\0\0\0\0\0"
+
+
 def test_a_log_of_the_measurement_before_is_gone(tmp_path: Path) -> None:
     """It would be added to."""
     (tmp_path / "log").write_text("1\t200\t1\n")

@@ -28,7 +28,7 @@ def missing() -> str:
 @pytest.mark.skipif(missing() != "", reason=missing())
 def test_a_run_measures_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.json"
-    asked = ["tiny", "websocket", "tls-backends", "h2", "h2-16m", "h2-upload100k", "idle", "h2-idle", "latency"]
+    asked = ["tiny", "websocket", "tls-backends", "h2", "h2-16m", "h2-upload100k", "h2-backends", "idle", "h2-idle", "latency"]
     options = ["--peers", "nginx", "--rounds", "1", "--seconds", "1", "--quick", "--no-pin", "--json", str(out)]
     assert command.main([*asked, *options]) == 0, capsys.readouterr().err
     told = json.loads(out.read_text())
