@@ -12,6 +12,7 @@ from lbproxy.proxy.downstream cimport Downstream
 from lbproxy.proxy.h2_beginnings cimport H2Beginnings
 from lbproxy.proxy.h2_downstream cimport H2Downstream
 from lbproxy.proxy.h2_stream cimport H2Stream
+from lbproxy.proxy.h2_unwanted cimport Unwanted
 from lbproxy.streams cimport Stream
 
 
@@ -32,7 +33,7 @@ cdef class H2Connection(Downstream):
     cdef bint _refused_more
     cdef dict _requests
     cdef bint _turning
-    cdef object _unwanted
+    cdef public Unwanted _unwanted
     cdef dict _waiting_for_room
     cdef list _wakes
     cdef Windows _windows
