@@ -142,14 +142,14 @@ def among(address: IPv4Address | IPv6Address, networks: tuple[Network, ...]) -> 
 def _elements(value: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(for, proto) of each element of Forwarded, b"" for what it does not say.
 
-    Of two of a kind none is believed, and what is no pair at all was meant to say who it is for.
+    Of two of a kind none is believed, nor one without a value, and what is no pair at all was meant to say who it is for.
     """
     for element in _members(_unquoted(value)):
         said: dict[bytes, bytes] = {}
         for pair in element.split(b";"):
             name, equals, text = pair.partition(b"=")
             name = name.strip(b" \t").lower() if equals or not name.strip(b" \t") else b"for"
-            said[name] = text.strip(b" \t") if equals and name not in said else UNKNOWN
+            said[name] = (text.strip(b" \t") or UNKNOWN) if equals and name not in said else UNKNOWN
         yield said.get(b"for", b""), said.get(b"proto", b"")
 
 
