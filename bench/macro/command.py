@@ -36,7 +36,7 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("cases", nargs="*", metavar="case", help="default: all")
     parser.add_argument("--rounds", type=int, help=f"default {ROUNDS}; each proxy is measured once a round in each case")
     parser.add_argument("--seconds", type=int, help=f"default {SECONDS}; length of each measurement")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} round of {QUICK_SECONDS} s: all in under 2 minutes")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_ROUNDS} round of {QUICK_SECONDS} s: all in about 3 minutes")
     parser.add_argument(
         "--peers",
         help=f"default {usual}, and without --quick {' and '.join(peers.IF_INSTALLED)} if installed;"
