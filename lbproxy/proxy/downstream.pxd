@@ -37,6 +37,7 @@ cdef class Downstream(Sink):
     cdef public bint streaming
     cdef public double tls_seconds
 
+    cpdef serve_for(self, Service service, Stream stream, str peer, Forwarder forwarder, long redirect, double tls_seconds)
     @cython.locals(after=int)
     cpdef answering(self, int event)
     @cython.locals(service=Service, forwarder=Forwarder)

@@ -82,6 +82,12 @@ class Downstream(Sink):
         self, service: Service, stream: Stream, peer: str, forwarder: Forwarder, redirect: int, tls_seconds: float
     ) -> None:
         """`peer`: the client's address; `redirect`: see there; `tls_seconds`: what the handshake took."""
+        self.serve_for(service, stream, peer, forwarder, redirect, tls_seconds)
+
+    def serve_for(
+        self, service: Service, stream: Stream, peer: str, forwarder: Forwarder, redirect: int, tls_seconds: float
+    ) -> None:
+        """The constructor, for whoever makes one per request."""
         self.service = service
         self.stream = stream
         self.peer = peer

@@ -259,7 +259,8 @@ class H2Connection(Downstream):
         self._last = stream
         self._floods.see("requests")
         self.service.counters.h2_requests += 1
-        request = H2Downstream(self, self, stream, fields, ended, self._now)
+        request = H2Downstream.__new__(H2Downstream)
+        request.receive(self, self, stream, fields, ended, self._now)
         self.tls_seconds = 0.0
         self._requests[stream] = request
         self._beginnings.add(request)

@@ -34,6 +34,8 @@ cdef class H2Downstream(Downstream):
     cdef long _stalls
     cdef readonly H2Stream h2
 
+    @cython.locals(h2=H2Stream)
+    cpdef receive(self, bearer, Downstream client, long number, tuple fields, bint ended, double came)
     cpdef lose(self, error)
     cpdef cut(self)
     @cython.locals(h2=H2Stream, fields=tuple, head=RequestHead, size=Py_ssize_t, exchange=Exchange, request_fields=RequestFields)

@@ -12,7 +12,7 @@ cdef class H2Stream(Stream):
     cdef object _carrier
     cdef bint _dropped
     cdef Engine _engine
-    cdef object _inbox
+    cdef public object _inbox
     cdef object _lost
     cdef bint _output_ended
     cdef object _reader
@@ -22,6 +22,7 @@ cdef class H2Stream(Stream):
     cdef public long number
     cdef public tuple trailers
 
+    cpdef open(self, carrier, long number, bint ended)
     cpdef bint feed(self, bytes data, bint ended) except -1
     cpdef wake_reader(self)
     cpdef wake_writer(self)

@@ -23,6 +23,10 @@ SWEEP = 5.0
 """Seconds after which a reader's deadline is looked at again."""
 
 
+_EMPTY: deque[bytes] = deque()
+"""Of all streams that nothing has come on: a deque of its own is 600 bytes."""
+
+
 class Carrier(Protocol):
     """The connection, as its streams need it."""
 
@@ -57,6 +61,10 @@ class H2Stream(Stream):
 
     def __init__(self, carrier: Carrier, number: int, ended: bool) -> None:
         """`ended`: the request has no body."""
+        self.open(carrier, number, ended)
+
+    def open(self, carrier: Carrier, number: int, ended: bool) -> None:
+        """The same, for who makes one per request by __new__: see Exchange.begin."""
         self.deadline = NEVER
         self.half_closed = False
         self.owner = None
@@ -74,7 +82,7 @@ class H2Stream(Stream):
         """Bytes of the body that are still to be read; -1 when nobody knows."""
         self._carrier = carrier
         self._engine = carrier.engine
-        self._inbox: deque[bytes] = deque()
+        self._inbox = _EMPTY
         self._came = 0
         self._alarm: Alarm
         self._lost: StreamError | None = None
@@ -92,6 +100,8 @@ class H2Stream(Stream):
     def feed(self, data: bytes, ended: bool) -> bool:
         """More of the body came; True: somebody waits for it, who is to be woken by `wake_reader`."""
         if data:
+            if self._inbox is _EMPTY:
+                self._inbox = deque()
             self._inbox.append(data)
         self.ended = self.ended or ended
         self.unread = True
@@ -124,9 +134,9 @@ class H2Stream(Stream):
 
     def drop(self) -> None:
         """What came and nobody has taken is no longer wanted; the connection's window is opened for others."""
-        size = sum(map(len, self._inbox))
-        self._inbox.clear()
-        if size:
+        if self._inbox:
+            size = sum(map(len, self._inbox))
+            self._inbox.clear()
             self._dropped = True
             self._engine.taken(self.number, size)
 
