@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.conftest import Stage
@@ -208,3 +209,18 @@ def test_a_plain_client_reads_its_413(stage: Stage, tls: bool) -> None:
     response = client.response("POST")
     assert response.status == 413
     assert response.get("date")
+
+
+@pytest.mark.parametrize("listener", [0, 1], ids=["tls", "plain"])
+def test_a_plain_client_of_http2_reads_its_413(stage: Stage, listener: int) -> None:
+    """httpx sends all it has before it looks, whatever it is told meanwhile."""
+    config = stage.config(stage.app().address, limits={"body": "1KiB"})
+    config["listen"].append({"address": f"127.0.0.1:{free_port()}", "protocols": ["h2"]})
+    proxy = stage.run(config)
+    context = ssl.create_default_context(cafile=str(stage.authority.file))
+    scheme = "http" if listener else "https"
+    with httpx.Client(http1=False, http2=True, verify=context, trust_env=False, timeout=20) as client:
+        response = client.post(f"{scheme}://localhost:{proxy.port(listener)}/echo", content=b"x" * 1_000_000)
+        assert (response.status_code, response.http_version) == (413, "HTTP/2")
+        assert client.get(f"{scheme}://localhost:{proxy.port(listener)}/echo").status_code == 200
+    assert [line["status"] for line in proxy.wait_access(count=2)] == [413, 200]
