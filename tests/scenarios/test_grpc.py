@@ -86,15 +86,15 @@ def test_deadlines_and_cancels_reach_the_backend(stage: Stage, site: tuple[GrpcS
         with pytest.raises(grpc.RpcError) as failed:
             client.wait(b"", timeout=0.5)
         assert failed.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert backend.called_off.wait(PATIENCE), "the backend does not know of the deadline"
-        backend.called_off.clear()
+        assert backend.over.wait(PATIENCE), "the backend does not know of the deadline"
+        backend.over.clear()
         never: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         never.put(b"hello")
         talk = client.talk(iter(never.get, b""), timeout=PATIENCE)
         assert next(talk) == b"HELLO"
         talk.cancel()
+        assert backend.over.wait(PATIENCE), "the backend does not know that it is called off"
         never.put(b"")
-        assert backend.called_off.wait(PATIENCE), "the backend does not know that it is called off"
         assert client.echo(b"on", timeout=PATIENCE) == b"on", "the connections go on"
     lines = proxy.wait_access(count=3)
     assert {line["grpc_status"] for line in lines[:2]} <= {1, 4}  # whether the client's reset or our alarm comes first

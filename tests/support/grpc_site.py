@@ -22,8 +22,8 @@ class GrpcSite:
     """Serves on a port of its own, with TLS if there is a certificate."""
 
     def __init__(self, certificate: dict[str, str] | None = None, port: int = 0) -> None:
-        self.called_off = threading.Event()
-        """A call ended before its handler."""
+        self.over = threading.Event()
+        """A call of `Talk` or `Wait` has ended, as far as its connection goes."""
         self.release = threading.Event()
         """What `Wait` waits for."""
         kinds = {
@@ -79,15 +79,13 @@ class GrpcSite:
 
     def talk(self, messages: Iterator[bytes], context: Any) -> Iterator[bytes]:
         """Each is answered before the next comes."""
-        whole = threading.Event()
-        context.add_callback(lambda: None if whole.is_set() else self.called_off.set())
-        for message in messages:
+        context.add_callback(self.over.set)
+        for message in messages:  # they also end, as if the client had said all, when the call is given up
             yield message.upper()
-        whole.set()
 
     def wait(self, message: bytes, context: Any) -> bytes:
         """Until the call is given up, or the test lets it go."""
-        context.add_callback(self.called_off.set)
+        context.add_callback(self.over.set)
         self.release.wait()
         return message
 
