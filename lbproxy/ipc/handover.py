@@ -18,6 +18,7 @@ class Shows(Protocol):
     """What a TLS listener shows (tls/showcase.py)."""
 
     on_fault: Callable[[str], None]
+    on_made: Callable[[ssl.SSLContext], object]
 
     @property
     def addressed(self) -> bool: ...

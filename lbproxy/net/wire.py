@@ -75,6 +75,12 @@ def ticket_slot(slot: int, keys: bytes) -> int:
     return 0
 
 
+def alpn_choice(wanted: bytes) -> tuple[int, int]:
+    """For protocols as they stand in a hello, best first: the address of a function in C by which OpenSSL chooses among them, and
+    refuses a client that offers none (SSL_CTX_set_alpn_select_cb), and of what it is to be given; zeros: there is none."""
+    return 0, 0
+
+
 def make_engine(context: ssl.SSLContext, server_name: str | None) -> Engine:
     """See Engine."""
     return Engine(context, server_name)

@@ -448,6 +448,57 @@ cpdef object ticket_slot(int slot, bytes keys):
     return <size_t><void *>_ticket_callbacks[slot]
 
 
+# ---------------------------------------------------------------- the choice of a protocol
+
+cdef enum:
+    LISTS = 8
+    LONGEST_LIST = 64
+
+cdef struct Protocols:
+    unsigned int size
+    unsigned char[LONGEST_LIST] names
+
+cdef Protocols[LISTS] _protocols
+cdef int _lists = 0
+
+
+cdef int _choose_protocol(void *session, const unsigned char **out, unsigned char *out_size, const unsigned char *offered,
+                          unsigned int size, void *given) noexcept nogil:
+    """OpenSSL's question; see tls/alpn.py. What is offered is well-formed: OpenSSL has looked."""
+    cdef Protocols *wanted = <Protocols *>given
+    cdef unsigned int at = 0, there
+    while at < wanted.size:
+        there = 0
+        while there < size:
+            if offered[there] == wanted.names[at] and memcmp(offered + there, wanted.names + at, 1 + wanted.names[at]) == 0:
+                out[0] = offered + there + 1
+                out_size[0] = offered[there]
+                return 0
+            there += 1 + offered[there]
+        at += 1 + wanted.names[at]
+    return 2
+
+
+cpdef tuple alpn_choice(bytes wanted):
+    """See wire.py."""
+    global _lists
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(wanted)
+    cdef int number = 0
+    if not _native or size > LONGEST_LIST:
+        return 0, 0
+    while number < _lists:
+        if _protocols[number].size == size and memcmp(_protocols[number].names, PyBytes_AS_STRING(wanted), size) == 0:
+            break
+        number += 1
+    if number == LISTS:
+        return 0, 0
+    if number == _lists:
+        memcpy(_protocols[number].names, PyBytes_AS_STRING(wanted), size)
+        _protocols[number].size = <unsigned int>size
+        _lists += 1
+    return <size_t><void *>_choose_protocol, <size_t>&_protocols[number]
+
+
 # ---------------------------------------------------------------- the engine
 
 _nothing_in, _nothing_out = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from lbproxy.config.model import Certificate, Config, Listen, PoolTls
 from lbproxy.errors import Complaint, StartError
-from lbproxy.tls import contexts, tickets
+from lbproxy.tls import contexts, profiles, tickets
 from lbproxy.tls.contexts import TRIED
 from lbproxy.tls.files import PRIVATE, Chain, Fault, Place, os_fault, read, read_chain, subject, what_it_holds
 from lbproxy.tls.keystore import overwriting
@@ -47,6 +47,7 @@ def audit(config: Config) -> list[Complaint]:
                 place = Place(config.source, listen.line, f"listen[{number}].certificates[{index}]")
                 look = _pair if index < TRIED else _pair_at_a_glance
                 complaints += look(place, certificate, served)
+            complaints += _own_settings(Place(config.source, listen.line, f"listen[{number}].tls"), listen)
             if listen.tls.client_ca is not None:
                 place = Place(config.source, listen.line, f"listen[{number}].tls.client_ca")
                 complaints += _authorities(place, listen.tls.client_ca)
@@ -258,6 +259,15 @@ def _ticket_key(place: Place, path: Path) -> Iterator[Complaint]:
         yield place.complaint(Fault(str(error)))
         return
     yield from map(place.complaint, _exposure(path, "private", "ticket key"))
+
+
+def _own_settings(place: Place, listen: Listen) -> Iterator[Complaint]:
+    """Versions, suites and groups: which there are is OpenSSL's to say."""
+    try:
+        profiles.apply_own(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), listen.tls)
+    except profiles.Unknown as error:
+        hint = "openssl ciphers -v tells which there are" if error.key == "ciphers" else "X25519 and P-256 are known everywhere"
+        yield place._replace(key=f"{place.key}.{error.key}").complaint(Fault(str(error), hint))
 
 
 # ---------------------------------------------------------------- authorities

@@ -106,7 +106,10 @@ def outer_key(listen: Listen) -> OuterKey:
         digest = hashlib.sha256(ca.read_bytes()).digest() if ca is not None else b""
     except OSError as error:
         raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
-    return OuterKey(str(listen.address), offered(listen), listen.tls.profile, listen.tls.client_auth, digest)
+    tls = listen.tls
+    own = (tls.min_version, tls.max_version, tls.ciphers, *tls.groups)
+    profile = tls.profile if own == (None, None, None) else f"{tls.profile} {own}"
+    return OuterKey(str(listen.address), offered(listen), profile, tls.client_auth, digest)
 
 
 def offered(listen: Listen) -> tuple[str, ...]:
@@ -129,7 +132,10 @@ def outer_context(listen: Listen, authorities: Authorities | None = None) -> ssl
     """Everything of a TLS listener but its certificates; `authorities`: of clients, else what their file holds now. Raises
     StartError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    profiles.apply(context, listen.tls.profile)
+    try:
+        profiles.apply_own(context, listen.tls)
+    except profiles.Unknown as error:
+        raise StartError(f"{listen.address}: tls.{error.key}: {error}") from error
     context.set_alpn_protocols(list(offered(listen)))
     context.num_tickets = TICKETS
     session_cache.switch_off(context)
@@ -232,12 +238,6 @@ def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
     return context
 
 
-VERSIONS = {
-    "1.0": ssl.TLSVersion.TLSv1,
-    "1.1": ssl.TLSVersion.TLSv1_1,
-    "1.2": ssl.TLSVersion.TLSv1_2,
-    "1.3": ssl.TLSVersion.TLSv1_3,
-}
 OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
 """TLS 1.0 and 1.1 sign with what OpenSSL 3 allows at this level only; whoever asks for them has nothing better to talk to."""
 
@@ -246,7 +246,7 @@ def limit(context: ssl.SSLContext, settings: PoolTls) -> None:
     """Versions and cipher suites towards backends. Raises ssl.SSLError for suites that OpenSSL does not know."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of those who ask for old versions, and know it
-        context.minimum_version = VERSIONS[settings.min_version]
+        context.minimum_version = profiles.VERSIONS[settings.min_version]
     ciphers = settings.ciphers or (OLD_CIPHERS if settings.min_version < "1.2" else None)
     if ciphers is not None:
         context.set_ciphers(ciphers)

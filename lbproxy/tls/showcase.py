@@ -45,6 +45,8 @@ class Showcase:
         self._swept = 0.0
         self.on_fault: Callable[[str], None] = lambda why: None
         """Told of a certificate that cannot be shown; the default is shown instead."""
+        self.on_made: Callable[[ssl.SSLContext], object] = lambda context: None
+        """Gets every context that is made beside the outer one."""
 
     def arm(self) -> None:
         """Let the outer context show them. Raises StartError.
@@ -134,6 +136,7 @@ class Showcase:
         with overwriting(sweep=sweep):
             for index in together:
                 load(context, self._shown.held[index].pem)
+        self.on_made(context)
         return context
 
 

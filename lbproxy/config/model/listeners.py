@@ -23,6 +23,7 @@ _ADDRESS = Kind(
     examples=("0.0.0.0:443", "unix:/run/lbproxy/http.sock"),
     write=str,
 )
+_VERSION = choice("1.0", "1.1", "1.2", "1.3")
 _MODE = Kind(
     "file mode", values.file_mode, text_schema("^0?[0-7]{3}$"), examples=("0660", "0666"), write=lambda mode: f"{mode:04o}"
 )
@@ -49,7 +50,11 @@ class Certificate:
 class ListenTls:
     """What a listener with certificates speaks, and asks of its clients."""
 
-    profile: str = key(choice("modern", "intermediate"), "intermediate", '"intermediate": TLS 1.2 and 1.3; "modern": 1.3 only')
+    profile: str = key(
+        choice("modern", "intermediate", "old"),
+        "intermediate",
+        '"intermediate": TLS 1.2 and 1.3; "modern": 1.3 only; "old": from 1.0 on, with what clients of before 2014 speak',
+    )
     client_ca: Path | None = key(
         FILE, None, "who signs clients' certificates. Default: none", example="clients-ca.pem", needs={"client_auth": "required"}
     )
@@ -65,6 +70,23 @@ class ListenTls:
         "first",
         "what a client gets that asks for a name of which there is no certificate, or for none: the first; "
         '"refuse": the alert unrecognized_name',
+    )
+    min_version: str | None = key(
+        _VERSION, None, 'the oldest version of TLS; "1.0" and "1.1" with profile = "old". Default: the profile\'s', example="1.2"
+    )
+    max_version: str | None = key(_VERSION, None, "the newest version. Default: 1.3", example="1.3")
+    ciphers: str | None = key(
+        TEXT,
+        None,
+        "suites of TLS 1.2 and before, as OpenSSL names them, best first; those of 1.3 are all good. Default: the profile's",
+        example="ECDHE+AESGCM:ECDHE+CHACHA20",
+    )
+    groups: tuple[str, ...] = key(
+        ListOf(TEXT, 'a list of groups such as ["X25519", "P-256"]', ordered=True),
+        (),
+        'groups of the key exchange, best first: "X25519", "P-256", "P-384"; "X25519MLKEM768" (against quantum computers) from '
+        "OpenSSL 3.5 on, which takes it unasked. Default: OpenSSL's",
+        example=["X25519", "P-256"],
     )
 
 

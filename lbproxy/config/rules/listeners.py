@@ -55,4 +55,16 @@ def tls(table: Table, tls: ListenTls, context: Context) -> ListenTls:
         table.complain("client_auth", "clients' certificates cannot be checked without client_ca", 'add client_ca = "ca.pem"')
     if "client_ca" in table and "client_auth" not in table:
         table.complain("client_ca", "without client_auth no client is asked for a certificate", 'add client_auth = "required"')
+    least = tls.min_version or LEAST[tls.profile]
+    if least < "1.2" and tls.profile != "old":
+        table.complain("min_version", f"TLS {least} is spoken by nobody who is safe", 'say profile = "old", if it has to be')
+    if tls.max_version is not None and tls.max_version < least:
+        message = f"wanted {least}, the oldest version, or a newer one, got {tls.max_version}"
+        table.complain("max_version", message, "" if tls.min_version else f'profile = "{tls.profile}" begins there')
+    if tls.ciphers is not None and least == "1.3":
+        table.complain("ciphers", "they are those of TLS 1.2, which is not spoken here", "take it out, or say min_version")
     return tls
+
+
+LEAST = {"modern": "1.3", "intermediate": "1.2", "old": "1.0"}
+"""By profile, the oldest version."""

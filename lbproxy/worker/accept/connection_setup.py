@@ -18,11 +18,13 @@ from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tcp_stream import TcpStream
 from lbproxy.net.tls_stream import SaidNothing, TlsStream
+from lbproxy.net.wire import alpn_choice
 from lbproxy.observe.log import Noisy
 from lbproxy.proxy.client import ClientConnection, ConnectionCount
 from lbproxy.proxy.downstream import NO_REDIRECT
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.service import Service
+from lbproxy.tls.alpn import insist
 from lbproxy.tls.contexts import offered
 from lbproxy.worker.accept.connection_filter import ConnectionFilter, Denied
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
@@ -65,6 +67,10 @@ class ConnectionSetup:
         self._resumed = scalar_at(child, Scalar.RESUMED)
         self._failures = scalar_at(child, Scalar.HANDSHAKE_FAILURES)
         speaks = offered(bound.listen)
+        if bound.context is not None:
+            insist(bound.context, speaks, alpn_choice)
+        if bound.shows is not None:
+            bound.shows.on_made = lambda context: insist(context, speaks, alpn_choice)
         self._h1 = "http/1.1" in speaks
         self._h2 = H2Setup(service, handover, noisy, self._port, self._redirect) if "h2" in speaks else None
 

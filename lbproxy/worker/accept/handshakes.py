@@ -20,6 +20,7 @@ _KINDS = {
         "wrong_version_number",
         "version_too_low",
         "no_protocols_available",
+        "no_application_protocol",
         "no_suitable_key_share",
         "no_suitable_groups",
         "no_suitable_signature_algorithm",

@@ -24,8 +24,14 @@ networks = st.builds(lambda ip, prefix: ip_network(f"{ip}/{prefix}", strict=Fals
 certificates = st.builds(model.Certificate, files, files, st.sampled_from(["private", "any"]))
 auth = st.one_of(st.tuples(st.none(), st.just("none")), st.tuples(files, st.sampled_from(["none", "optional", "required"])))
 listen_tls = st.builds(
-    lambda profile, auth, unknown: model.ListenTls(profile, auth[0], auth[1], unknown),
-    st.sampled_from(["modern", "intermediate"]), auth, st.sampled_from(["first", "refuse"]),
+    lambda policy, auth, unknown, groups: model.ListenTls(
+        policy[0] or "", auth[0], auth[1], unknown, policy[1], policy[2], policy[3], groups
+    ),
+    st.sampled_from([
+        ("modern", None, None, None), ("intermediate", None, "1.2", "ECDHE+AESGCM"), ("old", "1.1", "1.3", None),
+        ("intermediate", "1.3", None, None), ("intermediate", None, None, None),
+    ]),
+    auth, st.sampled_from(["first", "refuse"]), st.sampled_from([(), ("X25519", "P-256")]),
 )  # fmt: skip
 tls_side = st.builds(
     lambda pairs, tls, protocols: {"certificates": tuple(pairs), "tls": tls, "protocols": protocols},

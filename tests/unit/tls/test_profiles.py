@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import ssl
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lbproxy.config.model import Address, Listen, ListenTls
+from lbproxy.tls import profiles
 from lbproxy.tls.profiles import PROFILES
 from lbproxy.tls.showcase import server_context
 from tests.unit.tls.files import pair
@@ -76,3 +79,63 @@ def test_truncation_is_seen(tmp_path: Path) -> None:
         ends.server.read(100)
     # before Python 3.11.4 it has no class of its own
     assert isinstance(caught.value, ssl.SSLEOFError) or caught.value.reason == "UNEXPECTED_EOF_WHILE_READING"
+
+
+# ---------------------------------------------------------------- what a listener says itself
+
+
+def own(tmp_path: Path, **tls: object) -> ssl.SSLContext:
+    return server_context(Listen(Address("127.0.0.1", 0), (pair(tmp_path, "a.test"),), ListenTls(**tls)))  # type: ignore[arg-type]
+
+
+def lenient(version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if version is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = version
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    return context
+
+
+@pytest.mark.parametrize(("version", "spoken"), [
+    (ssl.TLSVersion.TLSv1, "TLSv1"), (ssl.TLSVersion.TLSv1_1, "TLSv1.1"), (ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (None, "TLSv1.3"),
+])  # fmt: skip
+def test_old_speaks_what_old_clients_speak(tmp_path: Path, version: ssl.TLSVersion | None, spoken: str) -> None:
+    """From TLS 1.0 on; "intermediate" refuses those before 1.2."""
+    assert connect(lenient(version), own(tmp_path, profile="old"), "a.test").client.version() == spoken
+    if spoken < "TLSv1.2":
+        with pytest.raises(ssl.SSLError):
+            connect(lenient(version), own(tmp_path), "a.test")
+
+
+def test_own_versions_suites_and_groups(tmp_path: Path) -> None:
+    """Each is what the handshake is made with."""
+    assert connect(lenient(), own(tmp_path, max_version="1.2"), "a.test").client.version() == "TLSv1.2"
+    with pytest.raises(ssl.SSLError):
+        connect(lenient(ssl.TLSVersion.TLSv1_2), own(tmp_path, min_version="1.3"), "a.test")
+    suites = own(tmp_path, max_version="1.2", ciphers="ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256")
+    cipher = connect(lenient(), suites, "a.test").client.cipher()
+    assert cipher is not None
+    assert cipher[0] == "ECDHE-ECDSA-AES256-GCM-SHA384"
+    there = lenient()
+    there.set_ecdh_curve("secp384r1")
+    assert connect(there, own(tmp_path, groups=("X25519", "P-384")), "a.test").client.version() == "TLSv1.3"
+    with pytest.raises(ssl.SSLError):
+        connect(there, own(tmp_path, groups=("X25519", "P-256")), "a.test")
+
+
+@pytest.mark.parametrize(("tls", "key", "message"), [
+    ({"ciphers": "ECDHE+NOTHING"}, "ciphers", 'such as "ECDHE+AESGCM", got "ECDHE+NOTHING"'),
+    ({"ciphers": "aNULL:@SECLEVEL=0"}, "ciphers", "encrypts nothing, or proves nobody's name"),
+    ({"groups": ("X25519", "curve1")}, "groups", "knows no group curve1"),
+    ({"groups": ("\u00e9",)}, "groups", "knows no group \u00e9"),
+])  # fmt: skip
+def test_what_this_openssl_has_not_is_told(tls: dict[str, Any], key: str, message: str) -> None:
+    """With the key that asked for it."""
+    with pytest.raises(profiles.Unknown) as caught:
+        profiles.apply_own(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ListenTls(**tls))
+    assert caught.value.key == key
+    assert message in str(caught.value)
