@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import ssl
 import warnings
+from functools import cache
 from typing import NamedTuple
 
 from lbproxy.config.model import ListenTls
@@ -96,11 +97,23 @@ def apply_own(context: ssl.SSLContext, tls: ListenTls) -> None:
             context.maximum_version = VERSIONS[tls.max_version]
         if tls.min_version is not None:
             context.minimum_version = VERSIONS[tls.min_version]
+    if not tls.groups:
+        _set_groups(context, usual_groups())
     for group in tls.groups:
         if not _set_groups(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), group):
             raise Unknown("groups", f"{ssl.OPENSSL_VERSION} knows no group {group}")
     if tls.groups and not _set_groups(context, ":".join(tls.groups)):
         raise Unknown("groups", f"{ssl.OPENSSL_VERSION} does not take {':'.join(tls.groups)}")
+
+
+GROUPS = ("X25519MLKEM768", "X25519", "P-256", "P-384")
+"""Mozilla's guidelines 5.8, the hybrid first. OpenSSL's own list has finite fields as well: see above."""
+
+
+@cache
+def usual_groups() -> str:
+    """Those of GROUPS that this OpenSSL has."""
+    return ":".join(name for name in GROUPS if _set_groups(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), name))
 
 
 def _set_groups(context: ssl.SSLContext, names: str) -> bool:

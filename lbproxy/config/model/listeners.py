@@ -85,7 +85,7 @@ class ListenTls:
         ListOf(TEXT, 'a list of groups such as ["X25519", "P-256"]', ordered=True),
         (),
         'groups of the key exchange, best first: "X25519", "P-256", "P-384"; "X25519MLKEM768" (against quantum computers) from '
-        "OpenSSL 3.5 on, which takes it unasked. Default: OpenSSL's",
+        "OpenSSL 3.5 on. Default: these",
         example=["X25519", "P-256"],
     )
 

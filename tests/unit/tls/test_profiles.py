@@ -139,3 +139,13 @@ def test_what_this_openssl_has_not_is_told(tls: dict[str, Any], key: str, messag
         profiles.apply_own(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ListenTls(**tls))
     assert caught.value.key == key
     assert message in str(caught.value)
+
+
+def test_groups_of_finite_fields_are_not_offered(tmp_path: Path) -> None:
+    """They make a server work far harder than its client; the hybrid one is there where OpenSSL has it."""
+    known = profiles.usual_groups().split(":")
+    assert known[-3:] == ["X25519", "P-256", "P-384"]
+    there = lenient()
+    if profiles._set_groups(there, "ffdhe2048"):
+        with pytest.raises(ssl.SSLError):
+            connect(there, own(tmp_path), "a.test")
