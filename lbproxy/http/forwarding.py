@@ -22,6 +22,8 @@ from lbproxy.http.trusted import ClientFacts, among, client_facts, fields_said, 
 from lbproxy.http.upgrade import asked, upgrade_lines
 
 VIA = b"\r\nVia: 1.1 lbproxy"  # RFC 9110 7.6.3; the name is fixed, so that a loop through two of us is seen
+VIA_2 = b"\r\nVia: 2 lbproxy"
+"""Of a message that came over HTTP/2."""
 
 TRAILERS_WANTED = b"\r\nTE: trailers\r\nConnection: TE"
 """RFC 9110 10.1.4. Over HTTP/2 the first is said alone."""
@@ -124,6 +126,10 @@ class Forwarder:
         self.here = here
         self.edited: tuple[bytes, Any, bytes] | None = None
         """The last head that header rules were applied to: it, the rules (http/edits.py), and what became of it."""
+
+    def over_http_2(self) -> None:
+        """Requests come over HTTP/2 here."""
+        self._after_host = VIA_2 + b"\r\n\r\n"
 
     def request(self, head: RequestHead) -> bytes:
         """The head to send to the backend. Content-Length stays as checked; a chunked body is announced as ours."""

@@ -20,12 +20,15 @@ cdef class ResponseHeads:
     cdef public object _budget
     cdef public object _edits
     cdef public dict _known
+    cdef ResponseHeads _over_http_2
     cdef public long max_fields
     cdef readonly object tolerance
     cdef readonly bytes via
 
     @cython.locals(known=KnownHead)
     cpdef KnownHead read(self, bytes raw, bytes method)
+    @cython.locals(twin=ResponseHeads)
+    cpdef ResponseHeads over_http_2(self)
 
 
 cdef class HeadsLedBack(ResponseHeads):
@@ -34,3 +37,4 @@ cdef class HeadsLedBack(ResponseHeads):
     cdef public object request
 
     cpdef KnownHead read(self, bytes raw, bytes method)
+    cpdef ResponseHeads over_http_2(self)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from lbproxy.errors import RefusedAnswer
 from lbproxy.http.edits import ResponseEdits
-from lbproxy.http.forwarding import VIA, response
+from lbproxy.http.forwarding import VIA, VIA_2, response
 from lbproxy.http.grammar import END
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.h1.tolerance import Tolerance
@@ -52,7 +52,7 @@ class KnownHead:
 class ResponseHeads:
     """The response heads that are remembered, of a worker or of one of its destinations that has rules of its own."""
 
-    __slots__ = ("_budget", "_edits", "_known", "max_fields", "tolerance", "via")
+    __slots__ = ("_budget", "_edits", "_known", "_over_http_2", "max_fields", "tolerance", "via")
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class ResponseHeads:
         self.tolerance = tolerance
         self.via = VIA if edits is None or edits.via else b""
         """What is put on to tell who we are."""
+        self._over_http_2: ResponseHeads | None = None
         self._budget = budget or Budget(HEADS_KEPT)
         self._known: dict[bytes, KnownHead] = self._budget.draws({})
 
@@ -87,6 +88,14 @@ class ResponseHeads:
             if lasts:
                 self._budget.keep(self._known, raw, known, COPIES * len(raw) + OBJECTS)
         return known
+
+    def over_http_2(self) -> ResponseHeads:
+        """The same for answers that come over HTTP/2, and say so in Via."""
+        twin = self._over_http_2
+        if twin is None:
+            twin = self._over_http_2 = ResponseHeads(self.max_fields, self._edits, self._budget)
+            twin.via = VIA_2 if self.via else b""
+        return twin
 
     def _parse(self, raw: bytes, method: bytes) -> ResponseHead:
         head = parse_response(raw, method, self.max_fields) if self.tolerance is None else self._lenient(raw, method)
@@ -122,6 +131,10 @@ class HeadsLedBack(ResponseHeads):
         self.tolerance = heads.tolerance
         self.max_fields = heads.max_fields
         self.via = heads.via
+
+    def over_http_2(self) -> ResponseHeads:
+        """See ResponseHeads."""
+        return HeadsLedBack(self._heads.over_http_2(), self._prefix, self.request)
 
     def read(self, raw: bytes, method: bytes) -> KnownHead:
         """See ResponseHeads."""

@@ -34,10 +34,12 @@ H2 = "h2"
 class Waiter:
     """A request that waits for a stream."""
 
-    __slots__ = ("failure", "given", "strand")
+    __slots__ = ("failure", "given", "strand", "waits")
 
     def __init__(self, strand: Strand) -> None:
         self.strand = strand
+        self.waits = True
+        """It is parked: whoever has been told by somebody else meanwhile is not told again."""
         self.given: Upstream | None = None
         self.failure: UpstreamError | None = None
 
@@ -46,8 +48,8 @@ class H2Backend:
     """All of a worker's connections to one backend, as each of them sees the others (Lot)."""
 
     __slots__ = (
-        "_backend", "_bounds", "_cells", "_closed", "_connections", "_expected", "_on_ended", "_open", "_opening", "_service",
-        "_settings", "_tls", "_waiting", "chose_http_1", "either",
+        "_bounds", "_cells", "_closed", "_connections", "_expected", "_on_ended", "_open", "_opening", "_service",
+        "_settings", "_tls", "_waiting", "backend", "chose_http_1", "either",
     )  # fmt: skip
 
     def __init__(
@@ -63,7 +65,7 @@ class H2Backend:
     ) -> None:
         """`either`: it may speak HTTP/1.1 as well; `on_ended`: told why a connection was ended for what the backend did."""
         self._service = service
-        self._backend = backend
+        self.backend = backend
         self._settings = settings
         self._bounds = bounds
         self._on_ended = on_ended
@@ -81,7 +83,7 @@ class H2Backend:
         self._open = cell_at(service.counters.child, PerSlot.H2_OPEN, backend.slot)
 
     def __repr__(self) -> str:
-        return f"<H2Backend {self._backend.name} {self._connections}, {len(self._waiting)} wait, {self._opening} opening>"
+        return f"<H2Backend {self.backend.name} {self._connections}, {len(self._waiting)} wait, {self._opening} opening>"
 
     def __len__(self) -> int:
         """Connections that are idle."""
@@ -118,6 +120,7 @@ class H2Backend:
                 waiter.given.stream.abort()
             raise
         finally:
+            waiter.waits = False
             alarm.stop()
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
@@ -138,7 +141,8 @@ class H2Backend:
 
     @staticmethod
     def _wake(waiter: Waiter) -> None:
-        waiter.strand.switch()
+        if waiter.waits:
+            waiter.strand.switch()
 
     # ---------------------------------------------------------------- opening
 
@@ -149,7 +153,7 @@ class H2Backend:
 
     def _dial(self, patience: float) -> None:
         """In a greenlet of its own; lets nothing out."""
-        service, backend = self._service, self._backend
+        service, backend = self._service, self.backend
         begun = service.clock()
         try:
             stream = service.dialer.dial(backend.ip, backend.port, backend.pool, backend.host, patience)
@@ -169,7 +173,7 @@ class H2Backend:
     def _begin(self, stream: Stream, patience: float) -> None:
         service, settings = self._service, self._settings
         stream.write_stall = service.config.timeouts.write_stall
-        connection = SharedConnection(service, stream, self._backend, self, self._bounds, tls=self._tls)
+        connection = SharedConnection(service, stream, self.backend, self, self._bounds, tls=self._tls)
         connection.rest = settings.idle_timeout
         connection.requests = settings.max_requests or connection.requests
         if not settings.idle:
@@ -178,7 +182,7 @@ class H2Backend:
             connection.leaving = True
         self._connections.append(connection)
         self._cells[self._open] += 1
-        service.counters.note(PerSlot.H2_CONNECTS, self._backend.slot)
+        service.counters.note(PerSlot.H2_CONNECTS, self.backend.slot)
         now = service.clock()
         connection.greet(now + patience, now + settings.max_age if settings.max_age else NEVER)
 
@@ -191,7 +195,7 @@ class H2Backend:
             return
         self.chose_http_1 = True
         self._expected = 1
-        upstream = H1Upstream(stream, self._backend, self._service.idle, self._service.clock)
+        upstream = H1Upstream(stream, self.backend, self._service.idle, self._service.clock)
         if self._waiting:
             waiter = self._waiting.popleft()
             waiter.given = upstream
@@ -224,7 +228,7 @@ class H2Backend:
             connection.newly_ready = False
             self._opening -= 1
             self._expected = connection.allowed
-            self._service.idle.heard(self._backend.slot, 1)
+            self._service.idle.heard(self.backend.slot, 1)
             if not connection.allowed:
                 connection.leave()
                 self._fail_all(UpstreamError(502, "h2_no_streams", "the backend allows no streams", nothing_sent=True))
@@ -252,7 +256,7 @@ class H2Backend:
 
     def counted(self, reason: str) -> None:
         """See Lot."""
-        self._on_ended(self._backend, reason)
+        self._on_ended(self.backend, reason)
 
     # ---------------------------------------------------------------- ends
 
@@ -265,5 +269,6 @@ class H2Backend:
     def close(self) -> None:
         """The backend has left: nothing new begins, what is under way ends in peace."""
         self._closed = True
+        self._fail_all(UpstreamError(502, "backend_left", "the backend is one no more", nothing_sent=True))
         for connection in list(self._connections):
             connection.leave()

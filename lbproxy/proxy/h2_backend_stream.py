@@ -61,12 +61,14 @@ class BackendStream(H2Stream):
     def bring_head(self, fields: Fields, ended: bool, final: bool) -> bool:
         """A head came. False: more wait than may."""
         self._heads.append((fields, ended))
-        for name, value in fields:
-            self._heads_size += len(name) + len(value) + 32
-        self.has_answer = self.has_answer or final
         self.ended = self.ended or ended
         self.unread = True
-        return final or (len(self._heads) <= HEADS and self._heads_size <= HEADS_SIZE)
+        if final:
+            self.has_answer = True
+            return True
+        for name, value in fields:
+            self._heads_size += len(name) + len(value) + 32
+        return len(self._heads) <= HEADS and self._heads_size <= HEADS_SIZE
 
     def fail(self, failure: UpstreamError, untouched: bool = False) -> None:
         """No more will come; `wake` lets whoever waits know."""

@@ -62,7 +62,7 @@ class H2Backends:
     def take(self, lease: Lease, head: RequestHead | None) -> Upstream | None:
         """A stream for the request to the leased backend, if there is a connection with room. Raises RequestError for one that
         cannot go there."""
-        backend = self._backends.get(lease.slot)
+        backend = self._of(lease)
         if backend is None or (head is not None and self._goes_alone(backend, head)):
             return None
         return backend.take(websocket=head is not None and is_websocket(head))
@@ -70,7 +70,7 @@ class H2Backends:
     def dial(self, lease: Lease, head: RequestHead | None, patience: float, otherwise: Callable[[bool], Upstream]) -> Upstream:
         """The same where there is none: one will be opened. `otherwise`: opens a connection that speaks HTTP/1.1, and (True) is
         asked for nothing else. Raises UpstreamError(nothing_sent), RequestError."""
-        backend = self._backends.get(lease.slot)
+        backend = self._of(lease)
         if backend is None:
             backend = self._backends[lease.slot] = self._make(lease.backend)
         if head is not None and self._goes_alone(backend, head):
@@ -89,6 +89,14 @@ class H2Backends:
             waited.stream.abort()
             raise _no_websockets()
         return waited
+
+    def _of(self, lease: Lease) -> H2Backend | None:
+        """The leased backend's; what belongs to one that had its slot before is left to end."""
+        found = self._backends.get(lease.slot)
+        if found is not None and found.backend is not lease.backend and found.backend != lease.backend:
+            found.close()
+            return None
+        return found
 
     def _make(self, backend: Backend) -> H2Backend:
         pool = self._pools[backend.pool]

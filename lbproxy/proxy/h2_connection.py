@@ -71,6 +71,7 @@ class H2Connection(Downstream):
         """`key`: makes a Sec-WebSocket-Key; `on_flood`: told of the peer, and why its connection was ended; the others: see
         ClientConnection."""
         super().__init__(service, stream, peer, forwarder, redirect, tls_seconds)
+        forwarder.over_http_2()
         limits = service.config.limits
         self.engine = Engine(self, server=True, bounds=bounds)
         self.response_fields = response_fields
@@ -154,8 +155,7 @@ class H2Connection(Downstream):
             request.cut()
 
     def _say_goodbye(self) -> None:
-        self._refused_more = True
-        self.engine.refuse_more()
+        self._say_last_goodbye()
         if not self._writing:  # else it goes out behind what is waiting there, or is lost with that
             self.service.strands.start(self._write_out)
 
@@ -242,10 +242,17 @@ class H2Connection(Downstream):
             self.forget()
             self.request_fields.forget()
         else:
-            self._refused_more = True
-            self.engine.refuse_more()
+            self._say_last_goodbye()
             self._plan()
         return False
+
+    def _say_last_goodbye(self) -> None:
+        """Whoever is in the middle of a request's fields then, and says no more, does not hear it: the next time it ends."""
+        if self._refused_more:
+            self._end("finish")
+        self._refused_more = True
+        self.engine.refuse_more()
+        self.stream.deadline = self.service.clock() + IDLE_IN_GREENLET
 
     def _judge(self) -> None:
         failure = self._floods.judge(self._now)

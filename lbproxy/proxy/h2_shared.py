@@ -60,7 +60,7 @@ class SharedConnection(BackendWire):
     """One connection to a backend: owner of its stream, the engine's receiver, and what its streams write to (Lender)."""
 
     __slots__ = (
-        "_alarm", "_cell", "_condemned", "_goaway", "_goodbye", "_lingering", "_lot", "_most", "_news", "_pulse",
+        "_alarm", "_cell", "_condemned", "_goaway", "_goodbye", "_lingering", "_lot", "_most", "_news", "_pulse", "_requests_cell",
         "_resets", "_retires", "_scheme", "_since", "_streams", "_turning", "_unasked", "_until", "_wakes", "_windows", "allowed",
         "backend", "carries_websockets", "leaving", "load", "newly_ready", "ready", "requests", "rest", "served",
     )  # fmt: skip
@@ -86,7 +86,7 @@ class SharedConnection(BackendWire):
         self._retires = NEVER
         self._lot = lot
         self._scheme = b"https" if tls else b"http"
-        self._cell = cell_at(service.counters.child, PerSlot.H2_STREAMS, backend.slot)
+        self._cell, self._requests_cell = _cells(service, backend)
         self._streams: dict[int, BackendStream] = {}
         self._lingering: dict[int, float] = {}
         """Streams of tunnels that have said goodbye, and when that is enough."""
@@ -387,7 +387,7 @@ class SharedConnection(BackendWire):
         """Its request has begun."""
         stream.begun(number, ended, self.stream.wired)
         self._streams[number] = stream
-        self.service.counters.note(PerSlot.H2_REQUESTS, self.backend.slot)
+        self.service.counters.cells[self._requests_cell] += 1
         self._watch()
 
     def left(self, stream: BackendStream) -> None:
@@ -411,3 +411,9 @@ class SharedConnection(BackendWire):
         wider, _ = self._windows.waited(stream, left, came)
         if wider and self.engine.widen(stream, wider):
             self.flush()
+
+
+def _cells(service: Service, backend: Backend) -> tuple[int, int]:
+    """Where its streams, and requests, are counted."""
+    child, slot = service.counters.child, backend.slot
+    return cell_at(child, PerSlot.H2_STREAMS, slot), cell_at(child, PerSlot.H2_REQUESTS, slot)

@@ -90,7 +90,7 @@ class H2Upstream(Upstream):
             raw = switched(fields, self._accept)
         else:
             raw = ANSWERS.of(fields, TO_HEAD if method == b"HEAD" else ENDED if ended else PLAIN)
-        known = heads.read(raw, method)
+        known = heads.over_http_2().read(raw, method)
         answer = known.head
         if answer.status >= 200:
             self.first = h2.early()

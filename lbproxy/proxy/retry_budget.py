@@ -34,6 +34,8 @@ SHORTEST, LONGEST = 0.025, 0.25
 PATIENCE = 8
 """Pauses; one and a half seconds at most, about."""
 _DEFAULTS = model.Pool("", ())
+_ENDED = ("response_closed", "h2_goaway")
+"""The connection has ended before a byte of the answer came: on a fresh one the same backend may do better."""
 
 
 class RetryBudgets:
@@ -103,7 +105,7 @@ class RetryBudgets:
         """What becomes of a request after so many `tries`, the last of which failed with `error` on `upstream` (None: none was
         opened); `replayable`: its body can be sent once more."""
         proved = isinstance(error, Unprocessed)
-        died_unanswered = error.leaving if isinstance(error, Unprocessed) else error.reason == "response_closed"
+        died_unanswered = error.leaving if isinstance(error, Unprocessed) else error.reason in _ENDED
         return judge(
             method=self.method(pool, head),
             nothing_sent=error.nothing_sent,

@@ -37,7 +37,7 @@ def gather(specials: list[Special]) -> tuple[list[bytes], list[bytes], bytes, by
         elif name == b"upgrade":
             upgrade = upgrade + b"," + raw.rstrip(b" \t") if upgrade else raw.rstrip(b" \t")
         elif name == b"via":
-            rounds += raw.count(b"1.1 lbproxy")  # forwarding.VIA, in lower case
+            rounds += raw.count(b"1.1 lbproxy") + raw.count(b"2 lbproxy")  # forwarding.VIA and VIA_2, in lower case
     return lengths, codings, connection, upgrade, expects, rounds
 
 

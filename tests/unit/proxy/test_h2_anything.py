@@ -64,6 +64,7 @@ STEPS = st.one_of(
 @settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=20), st.booleans())
 @example(steps=[("room", 0), ("drain", False), ("wait", 3.0)], whole=False)  # idle for too long behind a goodbye that nobody takes
+@example(steps=[("say", wire.frame(wire.HEADERS, 1))], whole=False)  # a client that stops in the middle of a request's fields
 @example(  # the last request, which writes for all, is told that the client is gone
     steps=[
         ("say", wire.headers(1, wire.GET, False) * 2 + wire.headers(3, wire.GET, False)),

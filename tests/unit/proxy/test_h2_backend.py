@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.balance.ledger import PerSlot
+from lbproxy.balance.policies import make
+from lbproxy.balance.policy import Ground
 from lbproxy.config import model
 from lbproxy.errors import UpstreamError
 from tests.support import h2_frames as wire
@@ -166,3 +168,38 @@ def test_a_dial_that_fails_in_an_unforeseen_way() -> None:
     assert client.take().startswith(b"HTTP/1.1 502 ")
     assert [str(fault) for fault in world.faults] == ["unforeseen"]
     assert not isinstance(world.faults[0], UpstreamError)
+
+
+def test_a_slot_that_has_another_owner() -> None:
+    """Nobody is sent to the address of a backend that has left, whoever came to its slot late."""
+    world = h2_world(backends=1)
+    shared = world.idle.shared
+    assert shared is not None
+    client = world.connect()
+    client.feed(get())
+    server(world).answer(1)
+    [old] = world.pool.backends
+    moved = old._replace(port=9007)
+    world.pool.set_backends([moved], make("least_conn", Ground(world.ledger.cells, [moved.slot], lambda: 0.5)))
+    client.feed(get())
+    assert world.dials == [9000, 9007]
+    server(world).answer(1)
+    world.settle()
+    assert world.upstreams[0].end == "close"
+    assert world.outcomes() == [(200, ""), (200, "")]
+    world.at_rest()
+
+
+def test_a_backend_that_leaves_while_somebody_waits_for_it() -> None:
+    """He goes elsewhere at once."""
+    world = h2_world(backends=2)
+    client = world.connect()
+    client.feed(get())
+    assert world.dials == [9000]
+    world.idle.backends_moved([0], [1])
+    world.settle()
+    assert world.dials == [9000, 9001]
+    server(world, 1).answer(1)
+    assert client.take().endswith(b"ok")
+    assert world.upstreams[0].end
+    world.at_rest()

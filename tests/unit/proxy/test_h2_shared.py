@@ -96,6 +96,21 @@ def test_a_goodbye_with_an_error() -> None:
     assert ("502", "h2_goaway") in [(str(status), reason) for status, reason in world.outcomes()]
 
 
+def test_a_goodbye_with_an_error_to_a_connection_that_has_served() -> None:
+    """hypercorn says one after a thousand requests, and drops what is under way: what may be done twice goes there again."""
+    world = h2_world()
+    served_once(world)
+    client = world.connect()
+    client.feed(get())
+    world.upstream.feed(wire.goaway(3, Code.PROTOCOL_ERROR))
+    world.upstream.feed(EOF)
+    assert world.dials == [9000, 9000]
+    server(world).answer(1)
+    assert client.take().endswith(b"ok")
+    assert world.outcomes() == [(200, "")]
+    world.at_rest()
+
+
 # ---------------------------------------------------------------- resets
 
 

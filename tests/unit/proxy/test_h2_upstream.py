@@ -37,7 +37,7 @@ def test_a_request_and_its_answer() -> None:
     assert b"host" not in request.fields
     assert request.ended
     backend.answer(request.stream)
-    assert client.take() == b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nVia: 1.1 lbproxy\r\n\r\nok"
+    assert client.take() == b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nVia: 2 lbproxy\r\n\r\nok"
     client.feed(get("/again"))
     [again] = backend.requests()
     assert again.stream == 3
@@ -55,7 +55,9 @@ def test_from_an_http_2_client() -> None:
     client = H2Client(world)
     client.say(wire.headers(1) + wire.headers(3))
     backend = server(world)
-    assert [request.stream for request in backend.requests()] == [1, 3]
+    asked = backend.requests()
+    assert [request.stream for request in asked] == [1, 3]
+    assert asked[0].fields[b"via"] == b"2 lbproxy"
     backend.answer(3, b"to 3", NO_LENGTH)
     backend.answer(1, b"to 1", NO_LENGTH)
     heard = client.heard()
@@ -181,7 +183,7 @@ def test_answers_without_a_body(method: str, fields: tuple[wire.Field, ...], hea
     client.feed(get("/", method=method))
     backend = server(world)
     if fields == ((b":status", b"200"),) and not end:
-        head = b"HTTP/1.1 200 OK\r\nVia: 1.1 lbproxy\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        head = b"HTTP/1.1 200 OK\r\nVia: 2 lbproxy\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     backend.say(wire.headers(1, fields, end) + (b"" if end else wire.data(1, b"", True)))
     assert client.take().startswith(head)
     client.feed(get("/next"))
@@ -213,7 +215,7 @@ def test_interim_answers() -> None:
     hints, invitation = ((b":status", b"103"), (b"link", b"</a>")), ((b":status", b"100"),)
     backend.say(wire.headers(1, hints, False) + wire.headers(1, invitation, False))
     assert client.take() == (
-        b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nVia: 1.1 lbproxy\r\n\r\nHTTP/1.1 100 Continue\r\nVia: 1.1 lbproxy\r\n\r\n"
+        b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nVia: 2 lbproxy\r\n\r\nHTTP/1.1 100 Continue\r\nVia: 2 lbproxy\r\n\r\n"
     )
     client.feed(b"abc")
     assert backend.body(1) == b"abc"

@@ -27,6 +27,7 @@ from lbproxy.tls.contexts import (
     outer_context,
     outer_key,
     read_pem,
+    spoken,
 )
 from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.showcase import arm, server_context
@@ -116,6 +117,15 @@ def test_without_the_library_http2_is_not_offered(tmp_path: Path, monkeypatch: p
     assert offered(one) == ("http/1.1",)
     with pytest.raises(StartError, match="protocols: HTTP/2 is not offered: No module"):
         offered(replace(one, protocols=("h2",)))
+
+
+def test_without_the_library_backends_are_spoken_to_in_http_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where either may be spoken; where it must be HTTP/2 lbproxy does not start."""
+    assert spoken(Pool("api", (), protocol="auto")) == ["h2", "http/1.1"]
+    monkeypatch.setattr(h2, "MISSING", "HTTP/2 is not offered: No module named 'ngh2'")
+    assert spoken(Pool("api", (), protocol="auto")) == ["http/1.1"]
+    with pytest.raises(StartError, match="pool api: protocol: HTTP/2 is not offered"):
+        spoken(Pool("api", (), protocol="h2"))
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

@@ -244,3 +244,14 @@ def test_what_was_left_out_of_a_folder_is_told(tmp_path: Path) -> None:
     found = remarks(replace(whole, listen=(listen,))).at(NOW)
     assert [each.message for each in found] == [f"{number} is left out" for number in range(20)]
     assert {each.key for each in found} == {"listen[0].certificates"}
+
+
+def test_a_pool_with_nothing_to_choose_its_protocol_by() -> None:
+    """Without TLS there is no ALPN: "auto" is HTTP/1.1, which somebody may not expect."""
+    whole = replace(config(), pools=(Pool("api", (), line=21, protocol="auto"), Pool("app", (), protocol="h2")))
+    remark = only(remarks(whole).at())
+    assert (remark.line, remark.key) == (21, "pool.api.protocol")
+    assert "HTTP/1.1" in remark.message
+    assert 'say "h2"' in remark.hint
+    over_tls = replace(config(), pools=(Pool("api", (), line=21, protocol="auto", tls=PoolTls()),))
+    assert remarks(over_tls) == NO_REMARKS
