@@ -18,7 +18,7 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import PerSlot, cell_at
 from lbproxy.config.model import Connections
 from lbproxy.errors import UpstreamError
-from lbproxy.http.h2.engine import Bounds
+from lbproxy.http.h2.bounds import Bounds
 from lbproxy.proxy.h1_upstream import H1Upstream
 from lbproxy.proxy.h2_shared import SharedConnection
 from lbproxy.proxy.h2_upstream import H2Upstream

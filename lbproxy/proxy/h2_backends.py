@@ -14,7 +14,7 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.lease import Lease
 from lbproxy.config import model
 from lbproxy.errors import RequestError
-from lbproxy.http.h2.engine import Bounds
+from lbproxy.http.h2.bounds import Bounds
 from lbproxy.http.h2.offered import MISSING
 from lbproxy.http.message import RequestHead
 from lbproxy.http.upgrade import asked, is_websocket

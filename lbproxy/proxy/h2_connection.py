@@ -23,7 +23,8 @@ from collections.abc import Callable
 
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError, TimedOut
 from lbproxy.http.forwarding import Forwarder
-from lbproxy.http.h2.engine import Bounds, Engine
+from lbproxy.http.h2.bounds import Bounds
+from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.floods import SMALL_WINDOW, Floods
 from lbproxy.http.h2.request_fields import RequestFields
 from lbproxy.http.h2.response_fields import ResponseFields
@@ -241,6 +242,7 @@ class H2Connection(Downstream):
             self.stream.deadline = self._idle_until
             self.forget()
             self.request_fields.forget()
+            self.engine.forget()
         else:
             self._say_last_goodbye()
             self._plan()

@@ -21,7 +21,8 @@ from typing import Protocol
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import PerSlot, cell_at
 from lbproxy.errors import RefusedAnswer, TimedOut, Unprocessed, UpstreamError
-from lbproxy.http.h2.engine import Bounds, Engine
+from lbproxy.http.h2.bounds import Bounds
+from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.floods import SMALL_WINDOW
 from lbproxy.http.h2.vocabulary import Code, Failure, Fields
 from lbproxy.http.h2.windows import STREAM, Windows

@@ -1,18 +1,23 @@
 # Types for the compiled form of engine.py. See lbproxy/compiled.py.
 
+cimport cython
+
+from lbproxy.http.h2.nghttp2 cimport make_session
+from lbproxy.http.h2.session cimport Session
+
+
 cdef class Engine:
-    cdef object _conn
     cdef bytes _farewell
-    cdef long _last
     cdef object _receiver
-    cdef bint _whole
+    cdef Session _session
     cdef readonly object failure
     cdef readonly bint over
 
     cpdef receive(self, bytes data)
+    @cython.locals(session=Session)
     cdef _tell(self)
-    cpdef came(self, long stream)
-    cpdef ended(self, long code)
+    cpdef forget(self)
+    @cython.locals(data=bytes)
     cpdef bytes output(self, long most)
     cpdef bint respond(self, long stream, fields, bint ended) except -1
     cpdef bint interim(self, long stream, fields) except -1

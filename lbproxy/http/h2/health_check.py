@@ -7,7 +7,8 @@ send is bounded as it is for requests, and more than the first BODY_LIMIT bytes 
 from __future__ import annotations
 
 from lbproxy.http.h1.health_check import BODY_LIMIT, BadAnswer
-from lbproxy.http.h2.engine import Bounds, Engine
+from lbproxy.http.h2.bounds import Bounds
+from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.vocabulary import Fields
 
 BYTES = 1024 * 1024

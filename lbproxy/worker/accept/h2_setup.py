@@ -10,7 +10,7 @@ from lbproxy.balance.ledger import Scalar, scalar_at
 from lbproxy.config.model import Limits
 from lbproxy.errors import StreamError
 from lbproxy.http.forwarding import Forwarder
-from lbproxy.http.h2.engine import Bounds
+from lbproxy.http.h2.bounds import Bounds
 from lbproxy.http.h2.response_fields import ResponseFields
 from lbproxy.http.h2.vocabulary import PREFACE, Failure
 from lbproxy.ipc.handover import Handover

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lbproxy.config import model
 from lbproxy.http.forwarding import Forwarder
-from lbproxy.http.h2.engine import USUAL, Bounds
+from lbproxy.http.h2.bounds import USUAL, Bounds
 from lbproxy.http.h2.response_fields import ResponseFields
 from lbproxy.http.h2.vocabulary import Failure
 from lbproxy.proxy.downstream import NO_REDIRECT

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lbproxy.http.h2.engine import USUAL, Bounds, Engine
+from lbproxy.http.h2.bounds import USUAL, Bounds
+from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.vocabulary import Fields
 from tests.support import h2_frames as wire
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from lbproxy.http.h2.engine import Bounds
+from lbproxy.http.h2.bounds import Bounds
 from lbproxy.http.h2.vocabulary import Code
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import (

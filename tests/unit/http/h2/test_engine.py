@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lbproxy.http.h2.engine import Bounds, Engine, goaway_frame
+from lbproxy.http.h2.bounds import Bounds
+from lbproxy.http.h2.engine import Engine, goaway_frame
 from lbproxy.http.h2.vocabulary import Code, Failure
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import (
