@@ -20,6 +20,7 @@ from lbproxy.http.forwarding import cut, with_twins, without
 from lbproxy.http.grammar import END, line_finder
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.prefix import Prefix
+from lbproxy.http.trailers import Trailers
 from lbproxy.http.variables import CHANGING, Facts, Template, template
 
 
@@ -61,6 +62,11 @@ def covered(name: str, drops: Iterable[str]) -> bool:
     """Whether a field of that name comes off."""
     name = name.lower()
     return any(name == drop or (drop.endswith("*") and name.startswith(drop[:-1])) for drop in drops)
+
+
+def unruled(trailers: Trailers, names: Iterable[str]) -> Trailers:
+    """Those about which no rule says anything: what a rule removes or sets in front of a body must not come behind it."""
+    return tuple(field for field in trailers if not covered(field[0].decode("latin-1"), names))
 
 
 def telltales(tables: Sequence[HeaderRules]) -> tuple[str, ...]:

@@ -243,7 +243,10 @@ class H2Stream(Stream):
         self._carrier.flush()
 
     def conclude(self, data: bytes, trailers: Trailers) -> None:
-        """The end of a body that has trailers. Raises ConnectionLost."""
+        """The end of a body that has trailers, or has lost them. Raises ConnectionLost."""
+        if not trailers:
+            self.send(data, True)
+            return
         self.check(self._lost is None)
         self._output_ended = True
         engine = self._engine

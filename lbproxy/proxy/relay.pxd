@@ -8,4 +8,4 @@ from lbproxy.proxy.upstream cimport Upstream
 
 
 @cython.locals(limit=Py_ssize_t, piece=bytes, first=list, trailers=tuple)
-cpdef relay(Upstream upstream, Sink sink, ResponseHead answer, bytes out, bytes lines, double silence)
+cpdef relay(Upstream upstream, Sink sink, ResponseHead answer, bytes out, bytes lines, double silence, tuple ruled)

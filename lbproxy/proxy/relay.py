@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lbproxy.http.edits import unruled
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import NONE, passed_on, sound
 from lbproxy.proxy.response_body import SourceFailed
@@ -9,8 +10,11 @@ from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.upstream import Upstream
 
 
-def relay(upstream: Upstream, sink: Sink, answer: ResponseHead, out: bytes, lines: bytes, silence: float) -> None:
-    """The head (see Sink) and the body behind it; `silence`: seconds that the backend may say nothing.
+def relay(
+    upstream: Upstream, sink: Sink, answer: ResponseHead, out: bytes, lines: bytes, silence: float, ruled: tuple[str, ...]
+) -> None:
+    """The head (see Sink) and the body behind it; `silence`: seconds that the backend may say nothing; `ruled`: names that do not
+    pass as trailers.
 
     Raises SourceFailed when it breaks off, and what the sink raises. None is read before there is room for it: thousands of clients
     that take nothing hold what the kernel has for them, and nothing here (they held 220 KiB each).
@@ -31,5 +35,5 @@ def relay(upstream: Upstream, sink: Sink, answer: ResponseHead, out: bytes, line
     if trailers:
         if not sound(trailers):
             raise SourceFailed("response_bad_trailers")
-        trailers = passed_on(trailers)
+        trailers = unruled(passed_on(trailers), ruled)
     sink.end(piece, trailers)

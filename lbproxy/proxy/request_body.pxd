@@ -38,6 +38,7 @@ cdef class RequestBody:
     cdef public object _rate
     cdef public bint _repeatable
     cdef public double _response_head
+    cdef public tuple _ruled
     cdef public Service _service
     cdef public BodySource _source
     cdef public object _spool

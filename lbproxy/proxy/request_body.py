@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from lbproxy.config.model import Limits
 from lbproxy.errors import ClientGone, RequestError, ScratchError, StreamError, TimedOut
+from lbproxy.http.edits import unruled
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import NONE, Trailers, passed_on, size, sound
 from lbproxy.proxy import sending_state
@@ -86,9 +87,9 @@ class RequestBody:
 
     __slots__ = (
         "_body_idle", "_came", "_ends", "_interrupt", "_kept", "_kept_size", "_limit", "_next", "_next_spooled", "_pause",
-        "_payload", "_pump", "_rate", "_repeatable", "_response_head", "_service", "_source", "_spool", "_taking_in", "_upstream",
-        "_waited", "_waiter", "_watches", "_whole", "awaits_client", "chunked", "done", "goes_on", "invited", "received",
-        "replayable", "sending", "trailers",
+        "_payload", "_pump", "_rate", "_repeatable", "_response_head", "_ruled", "_service", "_source", "_spool", "_taking_in",
+        "_upstream", "_waited", "_waiter", "_watches", "_whole", "awaits_client", "chunked", "done", "goes_on", "invited",
+        "received", "replayable", "sending", "trailers",
     )  # fmt: skip
 
     def __init__(self, interrupt: Interrupt, service: Service, source: BodySource, chunked: bool, first: bytes) -> None:
@@ -101,6 +102,7 @@ class RequestBody:
         self._source = source
         self.chunked = chunked
         self._limit = 0
+        self._ruled: tuple[str, ...] = ()
         self._rate = service.config.limits.body_rate
         self._body_idle = self._response_head = 0.0
         self._pump: Strand | None = None
@@ -162,6 +164,7 @@ class RequestBody:
         self._repeatable = repeatable
         self._body_idle = destination.body_idle
         self._response_head = destination.response_head
+        self._ruled = () if destination.rewriter is None else destination.rewriter.ruled_requests
         self._limit = limit = destination.max_body
         if limit and self.received + self._source.left > limit:
             raise RequestError(413, "body_too_large", f"a body of {self.received + self._source.left} bytes, at most {limit}")
@@ -343,7 +346,7 @@ class RequestBody:
                 self._kept.clear()
                 self._next = 0
             if self.done:
-                if not self.trailers or _concluded(upstream, self.trailers):
+                if not self.trailers or _concluded(upstream, unruled(self.trailers, self._ruled)):
                     self._move(_WHOLE)
                 return
             try:

@@ -14,6 +14,8 @@ cdef class Rewriter:
     cdef public ResponseHeads heads
     cdef public object prefix
     cdef public str request_id
+    cdef public tuple ruled_requests
+    cdef public tuple ruled_responses
     cdef public ResponseHeads secure_heads
     cdef public bint sends_id
     cdef public bint sends_trace

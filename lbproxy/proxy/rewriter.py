@@ -72,6 +72,8 @@ class Rewriter:
         "heads",
         "prefix",
         "request_id",
+        "ruled_requests",
+        "ruled_responses",
         "secure_heads",
         "sends_id",
         "sends_trace",
@@ -98,6 +100,9 @@ class Rewriter:
         varying = [pair for pair in responses.lines if varies(pair[1])]
         self.varying = VaryingLines(varying) if varying else None
         drops = [*telltales(settings.responses), *responses.drops]
+        self.ruled_requests = tuple(ruled)
+        self.ruled_responses = (*drops, *(name.lower() for name, _ in responses.lines))
+        """Names in lower case, or "x-*", that trailers do not say either."""
         self.shown = settings.request_id != "off" and not covered(_SEEN, responses.drops)
         """The client is told the request's id."""
         if self.shown:

@@ -275,7 +275,8 @@ class Tries:
         for course in reversed(self._courses or ()):
             sink = course.around(answer, sink)
         try:
-            relay(upstream, sink, answer, out, lines, silence)
+            rewriter = self._destination.rewriter
+            relay(upstream, sink, answer, out, lines, silence, () if rewriter is None else rewriter.ruled_responses)
         except SourceFailed as failed:
             self._service.counters.note_failure(failed.kind, upstream.backend.slot)
             if self._buffered is not None:

@@ -71,8 +71,8 @@ class Upstream:
         raise NotImplementedError
 
     def conclude(self, trailers: Trailers) -> None:
-        """The end of a body that has trailers, of which nothing was the `last`. Where they have no place they are left out. Raises
-        StreamError."""
+        """The end of a body that has trailers, of which nothing was the `last`; rules may have left none. Where they have no place
+        they are left out. Raises StreamError."""
         raise NotImplementedError
 
     def answer(self, heads: ResponseHeads, method: bytes) -> KnownHead:

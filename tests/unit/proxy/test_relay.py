@@ -60,7 +60,7 @@ class Relayed:
     def _run(self) -> None:
         try:
             known = self.upstream.answer(self.world.service.response_heads, b"GET")
-            relay(self.upstream, self.client, known.head, known.out, b"", 5.0)
+            relay(self.upstream, self.client, known.head, known.out, b"", 5.0, ())
         except SourceFailed as error:
             self.failed = error.reason
         except RefusedAnswer as error:

@@ -269,6 +269,34 @@ def test_over_http_2_they_are_limited_as_well() -> None:
     world.at_rest()
 
 
+RULES = model.HeaderRules(set=(("X-User", "me"),), remove=("X-Internal-*",))
+
+
+@pytest.mark.parametrize("version", ["1.1", "2"])
+@pytest.mark.parametrize("left", [b"", b"x-sum: 42\r\n"])
+def test_what_rules_say_in_front_of_a_body_is_not_said_behind_it(version: str, left: bytes) -> None:
+    """By a client, or by a backend; also where nothing is left."""
+    world = World(1, route=model.Route("app", headers=model.Headers(request=RULES, response=RULES)))
+    lines = b"X-User: you\r\nX-Internal-Role: root\r\n" + left
+    if version == "2":
+        client = H2Client(world)
+        fields = ((b"x-user", b"you"), (b"x-internal-role", b"root"), *(((b"x-sum", b"42"),) if left else ()))
+        client.stream.feed(headers(1, POST, end=False) + data(1, b"hello") + headers(1, fields, end=True))
+    else:
+        world.connect().feed(UPLOAD + b"5\r\nhello\r\n0\r\n" + lines + b"\r\n")
+    assert body_of(world.upstream.take()) == b"5\r\nhello\r\n0\r\n" + left + b"\r\n"
+    world.upstream.feed(CHUNKED + b"5\r\nhello\r\n0\r\n" + lines + b"\r\n")
+    if version == "2":
+        told = Heads().read(client.heard())
+        assert [event[2] for event in told if event[0] == "trailers"] == ([((b"x-sum", b"42"),)] if left else [])
+        assert told[-1] == ("closed", 1, 0)
+    else:
+        [stream] = [stream for stream in world.streams if stream.name == "client"]
+        assert body_of(stream.take()) == b"5\r\nhello\r\n0\r\n" + left + b"\r\n"
+    assert world.outcomes() == [(200, "")]
+    world.at_rest()
+
+
 # ---------------------------------------------------------------- TE
 
 
