@@ -66,10 +66,10 @@ def _normalise(path: bytes, backslash: bool) -> bytes:
         raise RequestError(400, "target_backslash", "a raw backslash in the path")
     escape = path.find(b"%")
     normal = path if escape < 0 else _unescaped(path, escape)
+    if not backslash and escape >= 0 and normal.find(b"%") >= 0 and normal.find(BACKSLASH) >= 0:
+        raise RequestError(400, "target_escape", "an encoded backslash in the path")  # one that dots would take away, too
     if normal.find(b"/.") >= 0:
         normal = _without_dots(normal)
-    if not backslash and escape >= 0 and normal.find(b"%") >= 0 and normal.find(BACKSLASH) >= 0:
-        raise RequestError(400, "target_escape", "an encoded backslash in the path")
     if normal.find(b".") >= 0 and _HIDDEN_DOTS.search(normal) is not None:
         raise RequestError(400, "target_dots", "dots that some take for a dot segment")
     return normal

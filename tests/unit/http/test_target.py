@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lbproxy.errors import RequestError
@@ -188,6 +188,8 @@ def by_the_book(path: bytes) -> bytes | None:
 
 
 @given(st.lists(PIECES.filter(lambda piece: piece not in (b"?", b"#", b"\\")), max_size=12).map(b"".join))
+@example(b"%5c/..")
+@example(b"a/%5C/../b")
 def test_normal_form_by_the_book(pieces: bytes) -> None:
     """A byte at a time comes to the same."""
     expected = by_the_book(b"/" + pieces)
