@@ -258,7 +258,7 @@ def _handover(order: Spawn, shared: MasterResources, resources: GenerationResour
         metrics_socket=metrics_socket,
         pipe=pipe,
         ticket_secrets=resources.ticket_secrets if worker else (),
-        keys=resources.keys.text if worker and resources.keys is not None else None,
+        keys=resources.keys.text if worker and resources.keys is not None and resources.keys.fileno() >= 0 else None,
         wakeups=shared.wakeups,
     )
 

@@ -238,7 +238,6 @@ def processes(draw: st.DrawFn) -> model.Process:
         idle_grace=draw(st.sampled_from([0.0, min(2.0, drain), drain])),
         walls=draw(st.booleans()),
         ticket_lifetime=draw(seconds.map(lambda each: min(each, 86400.0))),
-        ticket_keys=draw(st.lists(files, max_size=2).map(tuple)),
     )
 
 
