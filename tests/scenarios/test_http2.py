@@ -8,7 +8,6 @@ import re
 import ssl
 import subprocess
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 
 from tests.conftest import Stage
 from tests.support import h2_frames as wire
+from tests.support.at_once import get_at_once
 from tests.support.h2_peer import H2Peer
 from tests.support.ports import free_port
 from tests.support.process import LbProxy
@@ -91,11 +91,10 @@ def test_h2load_and_nghttp(stage: Stage, proxy: LbProxy) -> None:
 def test_httpx(stage: Stage, proxy: LbProxy) -> None:
     """Many at once over one connection, in both directions."""
     url = f"https://localhost:{proxy.port()}"
+    answers = get_at_once(stage.authority.file, url, [f"/bytes/{size * 1000}" for size in range(64)])
+    assert [len(answer.content) for answer in answers] == [size * 1000 for size in range(64)]
+    assert {answer.http_version for answer in answers} == {"HTTP/2"}
     with h2_client(stage) as client:
-        with ThreadPoolExecutor(16) as pool:
-            answers = list(pool.map(lambda size: client.get(f"{url}/bytes/{size * 1000}"), range(64)))
-        assert [len(answer.content) for answer in answers] == [size * 1000 for size in range(64)]
-        assert {answer.http_version for answer in answers} == {"HTTP/2"}
         body = hashlib.shake_256(b"x").digest(3 * MB)
         seen = client.post(f"{url}/echo", content=body).json()
         assert seen["sha256"] == hashlib.sha256(body).hexdigest()

@@ -70,8 +70,8 @@ def slow(proxy: LbProxy, attack: list[str]) -> str:
     tls = "-tls" in attack
     url = f"https://127.0.0.1:{proxy.port(1)}/echo" if tls else f"http://127.0.0.1:{proxy.port()}/echo"
     options = [*(option for option in attack if option != "-tls"), "-u", url, "-t", "POST" if "-B" in attack else "GET"]
-    command = [need("slowhttptest"), "-c", str(CONNECTIONS), "-r", str(CONNECTIONS), "-l", "25", "-p", "5", *options]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    command = [need("slowhttptest"), "-c", str(CONNECTIONS), "-r", str(CONNECTIONS), "-l", "120", "-p", "5", *options]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
     return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", ended.stdout)
 
 
