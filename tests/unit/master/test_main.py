@@ -254,7 +254,7 @@ def test_a_stopped_and_continued_group_loses_nobody(stack: ExitStack) -> None:
     os.killpg(master.pid, signal.SIGSTOP)
     eventually(lambda: all(p.status() == psutil.STATUS_STOPPED for p in session_members(master.pid)), "all stopped")
     with pytest.raises(subprocess.TimeoutExpired):
-        master.process.wait(60)
+        master.process.wait(8)  # it does not end, and it is silent for longer than it may be
     os.killpg(master.pid, signal.SIGCONT)
     assert master.wait_event("stalled")["seconds"] >= 5
     os.kill(workers[0], signal.SIGKILL)  # the master works on
