@@ -72,6 +72,7 @@ def test_a_folder(stage: Stage) -> None:
     for name in ("c.test", None):
         with pytest.raises(ssl.SSLError, match="UNRECOGNIZED_NAME"):
             Client(proxy.port(), context=lenient, name=name)
+    proxy.wait_event("tls.handshake_failed")
     assert {event["reason"] for event in proxy.events("tls.handshake_failed")} == {"unrecognized_name"}
 
 
