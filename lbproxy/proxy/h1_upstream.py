@@ -47,7 +47,9 @@ class H1Upstream(Upstream):
 
     def more(self, payload: bytes, last: bool) -> None:
         """See Upstream."""
-        self.stream.write(self._coded(payload, last))
+        coded = self._coded(payload, last)
+        if coded:  # of a body that has a length the end is nothing
+            self.stream.write(coded)
 
     def conclude(self, trailers: Trailers) -> None:
         """See Upstream."""

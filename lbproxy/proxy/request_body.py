@@ -426,7 +426,8 @@ class RequestBody:
         if self._watches is not None:
             for watch in self._watches:
                 watch(payload, self.done)
-        if (payload or (self._ends and self.chunked)) and not self._taking_in:
+        # An end that came by itself is a piece, too, whatever length was told: over HTTP/2 it is to be sent on.
+        if (payload or self._ends) and not self._taking_in:
             self._kept.append(payload)
             self._kept_size += len(payload) + PIECE_COST
             if self._kept_size > REPLAY_LIMIT:

@@ -83,6 +83,29 @@ def test_an_upload() -> None:
     world.at_rest()
 
 
+@pytest.mark.parametrize("length", [((b"content-length", b"6"),), ()], ids=["with a length", "without"])
+@pytest.mark.parametrize("early", [True, False])
+def test_the_end_of_an_upload_that_comes_by_itself(length: tuple[wire.Field, ...], early: bool) -> None:
+    """As an empty frame behind the last byte, which is how many clients send it: the backend hears of it, and answers. (With a
+    length it was taken for said, and both waited for ever.)"""
+    world = h2_world()
+    client = H2Client(world)
+    begun = wire.headers(1, (*wire.POST, *length), end=False) + wire.data(1, b"abc")
+    client.say(begun + wire.data(1, b"def")) if early else client.say(begun)
+    backend = server(world)
+    [request] = backend.requests()
+    if not early:
+        client.say(wire.data(1, b"def"))
+    assert backend.body(1) == b"abcdef"
+    assert not backend.frames[-1].flags & wire.END_STREAM
+    client.say(wire.data(1, b"", end=True))
+    assert backend.body(1) == b"abcdef"
+    assert backend.frames[-1].flags & wire.END_STREAM
+    backend.answer(request.stream)
+    assert body(client.heard(), 1) == b"ok"
+    world.at_rest()
+
+
 def test_an_upload_without_a_length_goes_on_at_once() -> None:
     """Every server of HTTP/2 knows where it ends: nothing is asked, and nothing is taken in first."""
     world = h2_world(heard=False)
