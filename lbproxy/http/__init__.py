@@ -1,1 +1,1 @@
-"""HTTP/1 as bytes and values: grammar, framing, forwarding. Pure: no socket, no clock."""
+"""HTTP/1 and HTTP/2 as bytes and values: grammar, framing, forwarding. Pure: no socket, no clock."""
