@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from lbproxy.http.h2.vocabulary import PREFACE
+
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
 END_STREAM = ACK = 0x1
 END_HEADERS = 0x4
@@ -12,7 +14,6 @@ CANCEL = 8
 INITIAL_WINDOW = 4
 """SETTINGS_INITIAL_WINDOW_SIZE."""
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD = 9
 """Bytes before a frame's payload."""
 WIDE = (1 << 31) - 1

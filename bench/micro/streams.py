@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from lbproxy.http.h2.vocabulary import PREFACE
+from bench.h2 import wire
 
-_SETTINGS = b"\0\0\0\4\0\0\0\0\0"
-_ACKNOWLEDGED = b"\0\0\0\4\1\0\0\0\0"
-_WIDE = b"\0\0\4\x08\0\0\0\0\0\x3f\xff\0\0"
-"""The connection's window, once and for all rounds."""
-_FIRST = b"\x82\x87\x44\x05/tiny\x41\x0abench.test\x7a\x05bench"
-"""GET https, :path, :authority and user-agent into the table; what follows names all by their numbers (RFC 7541 6.1)."""
-_AGAIN = b"\x82\x87\xc0\xbf\xbe"
-_DATA, _HEADERS, _RST_STREAM = 0, 1, 3
-_END_STREAM = 1
+_INTO_TABLE = 0x40
+_GET_HTTPS = wire.indexed(2) + wire.indexed(7)
+_FIRST = _GET_HTTPS + b"".join(
+    wire.literal(name, value, _INTO_TABLE)
+    for name, value in ((b":path", b"/tiny"), (b":authority", b"bench.test"), (b"user-agent", b"bench"))
+)
+_AGAIN = _GET_HTTPS + wire.indexed(64) + wire.indexed(63) + wire.indexed(62)
+"""The same, by what the first has put into the table."""
 
 
 class Streams:
@@ -20,11 +19,11 @@ class Streams:
 
     def __init__(self) -> None:
         self._next = 1
-        self._behind = b""
+        self._came = bytearray()
 
     def greeting(self) -> bytes:
         """What a client says first, the acknowledgement of the server's settings along with it: it will have said them."""
-        return PREFACE + _SETTINGS + _ACKNOWLEDGED + _WIDE
+        return wire.greeting() + wire.frame(wire.SETTINGS, wire.ACK)
 
     def requests(self, count: int) -> bytes:
         """So many, with nothing but fields."""
@@ -32,19 +31,16 @@ class Streams:
 
     def _request(self) -> bytes:
         block = _FIRST if self._next == 1 else _AGAIN
-        frame = len(block).to_bytes(3, "big") + b"\x01\x05" + self._next.to_bytes(4, "big") + block
+        said = wire.frame(wire.HEADERS, wire.END_STREAM | wire.END_HEADERS, self._next, block)
         self._next += 2
-        return frame
+        return said
 
     def ended(self, data: bytes) -> int:
         """How many answers end in what came. Raises ValueError when a stream was reset."""
-        data = self._behind + data
-        at = count = 0
-        while len(data) - at >= 9 + (size := int.from_bytes(data[at : at + 3], "big")):
-            kind, flags = data[at + 3], data[at + 4]
-            if kind == _RST_STREAM:
-                raise ValueError(f"stream {int.from_bytes(data[at + 5 : at + 9], 'big')} was reset")
-            count += kind in (_DATA, _HEADERS) and bool(flags & _END_STREAM)
-            at += 9 + size
-        self._behind = data[at:]
+        self._came += data
+        count = 0
+        for frame in wire.take(self._came):
+            if frame.kind == wire.RST_STREAM:
+                raise ValueError(f"stream {frame.stream} was reset")
+            count += frame.ends
         return count

@@ -20,6 +20,7 @@ from bench.reload.channel import PATIENCE, RECEIVE, Channel
 from bench.reload.connection import Answer
 from bench.reload.job import Job
 from bench.reload.outcome import Lost
+from lbproxy.http.h2.vocabulary import PREFACE
 
 PROTOCOL = "h2"
 REFUSED_STREAM = 7
@@ -84,7 +85,7 @@ class H2Connection(Channel):
         if self._tls.selected_alpn_protocol() != PROTOCOL:
             self.close()
             raise Lost("tls", "ALPN chooses no HTTP/2", self.local_port)
-        self._say(wire.PREFACE + wire.frame(wire.SETTINGS) + _opened(0, WHOLE_WINDOW))
+        self._say(PREFACE + wire.frame(wire.SETTINGS) + _opened(0, WHOLE_WINDOW))
 
     @property
     def usable(self) -> bool:
