@@ -35,7 +35,7 @@ from lbproxy.proxy.client import ConnectionCount
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.h2_beginnings import H2Beginnings
 from lbproxy.proxy.h2_downstream import H2Downstream
-from lbproxy.proxy.h2_stream import H2Stream
+from lbproxy.proxy.h2_stream import H2Stream, ReaderOver, wake_writers
 from lbproxy.proxy.h2_unwanted import Unwanted
 from lbproxy.proxy.service import Service
 from lbproxy.streams import BODY_READ, NEVER, Stream
@@ -43,8 +43,7 @@ from lbproxy.streams import BODY_READ, NEVER, Stream
 IDLE_IN_GREENLET = 1.0
 OUTPUT = 64 * 1024
 """Bytes that are taken out of the engine at once: what an urgent stream has to wait for."""
-class _Over(BaseException):
-    """The reader is needed no more. Not an Exception, so that nothing on its way takes it for a failure."""
+
 
 class H2Connection(Downstream):
     """One HTTP/2 connection of a client: owner of its stream, and the engine's receiver."""
@@ -180,7 +179,7 @@ class H2Connection(Downstream):
         """The connection is over: everybody goes, the reader first."""
         reader, self.strand = self.strand, None
         if reader is not None:
-            reader.throw(_Over())
+            reader.throw(ReaderOver())
         stalled = self._ending == "stalled"
         for request in list(self._requests.values()):
             request.lose(TimedOut("the client takes nothing") if stalled else ConnectionLost("the connection has ended"))
@@ -198,7 +197,7 @@ class H2Connection(Downstream):
             self._plan()  # our SETTINGS; later: nothing
             while self._read_on():
                 pass
-        except _Over:
+        except ReaderOver:
             pass
         except StreamError:
             self._end("abort" if self._requests else "finish")
@@ -446,7 +445,7 @@ class H2Connection(Downstream):
 
     def _wake_writers(self) -> None:
         waiting, self._waiting_for_room = self._waiting_for_room, {}
-        self.service.strands.later(lambda: _wake(waiting))
+        self.service.strands.later(lambda: wake_writers(waiting))
 
     # ---------------------------------------------------------------- ends
 
@@ -469,8 +468,3 @@ class H2Connection(Downstream):
 
 def _endless(request: H2Downstream) -> bool:
     return request.open_tunnel is not None or request.streaming
-
-
-def _wake(waiting: dict[int, H2Stream]) -> None:
-    for stream in waiting.values():
-        stream.wake_writer()

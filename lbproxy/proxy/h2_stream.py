@@ -27,6 +27,10 @@ _EMPTY: deque[bytes] = deque()
 """Of all streams that nothing has come on: a deque of its own is 600 bytes."""
 
 
+class ReaderOver(BaseException):
+    """A connection's reader is needed no more. Not an Exception, so that nothing on its way takes it for a failure."""
+
+
 class Carrier(Protocol):
     """The connection, as its streams need it."""
 
@@ -338,3 +342,9 @@ class H2Stream(Stream):
     def unseen(self, since: int) -> bool:
         """See Stream. Asked of backends alone."""
         return False
+
+
+def wake_writers(waiting: dict[int, H2Stream]) -> None:
+    """From the event loop: something has left, and whoever waits for room looks again."""
+    for stream in waiting.values():
+        stream.wake_writer()

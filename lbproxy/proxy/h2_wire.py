@@ -15,7 +15,7 @@ from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.floods import Floods
 from lbproxy.http.h2.vocabulary import Fields
 from lbproxy.http.h2.windows import may_write
-from lbproxy.proxy.h2_stream import H2Stream
+from lbproxy.proxy.h2_stream import H2Stream, ReaderOver, wake_writers
 from lbproxy.proxy.service import Service
 from lbproxy.streams import Strand, Stream
 
@@ -23,10 +23,6 @@ OUTPUT = 64 * 1024
 """Bytes that are taken out of the engine at once."""
 LINGER = 2.0
 """Seconds for last words: of a backend that takes no more, of a tunnel's stream that has said goodbye."""
-
-
-class _Over(BaseException):
-    """The reader is needed no more. Not an Exception, so that nothing on its way takes it for a failure."""
 
 
 class BackendWire:
@@ -87,7 +83,7 @@ class BackendWire:
     def _stop_reading(self) -> None:
         reader, self._reader = self._reader, None
         if reader is not None:
-            reader.throw(_Over())
+            reader.throw(ReaderOver())
 
     # ---------------------------------------------------------------- the reader
 
@@ -98,7 +94,7 @@ class BackendWire:
             self.flush()  # our SETTINGS; later: nothing
             while self._read_on():
                 pass
-        except _Over:
+        except ReaderOver:
             pass
         except StreamError:
             self._end("ended")
@@ -153,7 +149,7 @@ class BackendWire:
 
     def _wake_writers(self) -> None:
         waiting, self._waiting_for_room = self._waiting_for_room, {}
-        self.service.strands.later(lambda: _wake(waiting))
+        self.service.strands.later(lambda: wake_writers(waiting))
 
     # ---------------------------------------------------------------- what the engine tells, and nobody needs
 
@@ -168,8 +164,3 @@ class BackendWire:
 
     def on_request(self, stream: int, fields: Fields, ended: bool) -> None:
         """See Receiver. Of servers' engines."""
-
-
-def _wake(waiting: dict[int, H2Stream]) -> None:
-    for stream in waiting.values():
-        stream.wake_writer()
