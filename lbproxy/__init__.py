@@ -7,7 +7,7 @@ How a request travels through the folders below::
                      net/arrivals keeps to the order of coming, net/work_budget lets those who bring much wait a moment;
                      below them net/tls_engine (TLS by Python's ssl) and net/wire (system calls, and TLS by ssl's own OpenSSL
                      where that is compiled)
-    proxy/client     reads heads off a client's stream, one request after another; proxy/h2_connection does so for HTTP/2, over
+    proxy/client     reads heads off a client's stream, one request after another; proxy/h2/connection does so for HTTP/2, over
                      http/h2 (frames by libnghttp2), with a greenlet for each request under way
     http/            decides: what the bytes mean, where a body ends, what is refused, what is forwarded
     proxy/router     host, path and more -> destination: the pool, or what else, and what the route wants (proxy/destination);

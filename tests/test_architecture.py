@@ -123,7 +123,7 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "proxy/sink.py": "an interface",
     "proxy/unmeasured.py": "test_version.py has the scenes",
     "proxy/upstream.py": "an interface, and what test_upstream_pool.py tries",
-    "proxy/h2_downstream.py": "what runs inside h2_connection.py, whose tests try both",
+    "proxy/h2/h2_downstream.py": "what runs inside connection.py, whose tests try both",
     "__main__.py": "one line, run by every scenario",
     "streams.py": "interfaces only",
     "config/atoms.py": "values; config/test_units.py reads and writes them",

@@ -70,7 +70,7 @@ class Shelf:
 
 
 class Shared(Protocol):
-    """Connections that requests share, of backends that speak HTTP/2 (h2_backends.py)."""
+    """Connections that requests share, of backends that speak HTTP/2 (backends.py)."""
 
     def knows(self, pool: str) -> bool:
         """That pool's backends are asked here."""

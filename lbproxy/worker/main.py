@@ -52,8 +52,8 @@ from lbproxy.observe.log import Noisy, get_logger, set_level
 from lbproxy.observe.metrics import H2_BACKEND_ENDS
 from lbproxy.observe.process import rss_kib
 from lbproxy.proxy.client import ClientConnection
-from lbproxy.proxy.h2_backends import H2Backends, wants_http_2
-from lbproxy.proxy.h2_connection import H2Connection
+from lbproxy.proxy.h2.backends import H2Backends, wants_http_2
+from lbproxy.proxy.h2.connection import H2Connection
 from lbproxy.proxy.retry_budget import RetryBudgets
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service

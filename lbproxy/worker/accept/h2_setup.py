@@ -17,7 +17,7 @@ from lbproxy.ipc.handover import Handover
 from lbproxy.observe.log import Noisy
 from lbproxy.observe.metrics import H2_ENDS
 from lbproxy.proxy.client import ConnectionCount
-from lbproxy.proxy.h2_connection import H2Connection
+from lbproxy.proxy.h2.connection import H2Connection
 from lbproxy.proxy.service import Service
 from lbproxy.streams import HEAD_READ, Stream
 

@@ -8,7 +8,7 @@ from lbproxy.http.h2.bounds import USUAL, Bounds
 from lbproxy.http.h2.response_fields import ResponseFields
 from lbproxy.http.h2.vocabulary import Failure
 from lbproxy.proxy.downstream import NO_REDIRECT
-from lbproxy.proxy.h2_connection import H2Connection
+from lbproxy.proxy.h2.connection import H2Connection
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import DATA, GET, GOAWAY, HEADERS, RST_STREAM, Frame
 from tests.unit.proxy.world import FakeStream, World

@@ -28,7 +28,7 @@ from lbproxy.http.forwarding import Forwarder
 from lbproxy.observe.access import AccessLog
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.downstream import NO_REDIRECT
-from lbproxy.proxy.h2_backends import H2Backends, wants_http_2
+from lbproxy.proxy.h2.backends import H2Backends, wants_http_2
 from lbproxy.proxy.retry_budget import RetryBudgets
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service

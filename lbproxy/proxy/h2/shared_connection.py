@@ -1,14 +1,14 @@
 """A connection to a backend that speaks HTTP/2, shared by requests: one reader, one writer, a stream for each request.
 
-Theory of operation. What comes and goes is h2_wire.py's. What the engine tells is noted on the streams, and whoever waits for it is
-woken at the loop's next turn (`_carry_out`).
+Theory of operation. What comes and goes is backend_wire.py's. What the engine tells is noted on the streams, and whoever waits
+for it is woken at the loop's next turn (`_carry_out`).
 
 The window of the connection is as large as those of its streams together, so that a client that takes nothing stops its own stream
 and nobody else's; what is held of a stream is bounded by the stream's window (http/h2/windows.py).
 
 A backend is not trusted more than a client. What it can make us do without sending an answer is counted (http/h2/floods.py), bytes
 that belong to no request are as well, and a connection that says nothing while requests wait is asked whether it lives
-(h2_pulse.py).
+(pulse.py).
 
 States: `ready` since its SETTINGS came, so that a backend that does not speak HTTP/2 has not been sent a request; `leaving` when it
 takes no more requests; `_ending` says how it ends, and `_shut` does that from the event loop.
@@ -26,11 +26,11 @@ from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.floods import SMALL_WINDOW
 from lbproxy.http.h2.vocabulary import Code, Failure, Fields
 from lbproxy.http.h2.windows import STREAM, Windows
-from lbproxy.proxy.h2_backend_stream import BackendStream
-from lbproxy.proxy.h2_losses import of_connection, of_stream
-from lbproxy.proxy.h2_pulse import Pulse
-from lbproxy.proxy.h2_upstream import H2Upstream
-from lbproxy.proxy.h2_wire import LINGER, BackendWire
+from lbproxy.proxy.h2.backend_stream import BackendStream
+from lbproxy.proxy.h2.backend_wire import LINGER, BackendWire
+from lbproxy.proxy.h2.h2_upstream import H2Upstream
+from lbproxy.proxy.h2.losses import of_connection, of_stream
+from lbproxy.proxy.h2.pulse import Pulse
 from lbproxy.proxy.service import Service
 from lbproxy.streams import BODY_READ, NEVER, Alarm, Stream
 

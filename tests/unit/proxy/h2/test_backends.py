@@ -7,10 +7,10 @@ import pytest
 from lbproxy.balance.ledger import PerSlot
 from lbproxy.config import model
 from lbproxy.http.h2.vocabulary import Code
-from lbproxy.proxy.h2_backends import wants_http_2
+from lbproxy.proxy.h2.backends import wants_http_2
 from tests.support import h2_frames as wire
+from tests.unit.proxy.h2.test_h2_upstream import WEBSOCKET
 from tests.unit.proxy.h2_server import h2_world, server
-from tests.unit.proxy.test_h2_upstream import WEBSOCKET
 from tests.unit.proxy.world import World, get, ok
 
 AUTO = model.Pool("app", (), tls=model.PoolTls(), protocol="auto")

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
 from lbproxy.http.h2.vocabulary import Code, Fields
-from lbproxy.proxy.h2_stream import Carrier, H2Stream
+from lbproxy.proxy.h2.stream import Carrier, H2Stream
 
 HEADS, HEADS_SIZE = 64, 64 * 1024
 """Heads, and bytes in them, that may wait to be read: what brings them has no window that could be shut."""

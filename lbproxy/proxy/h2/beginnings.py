@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from lbproxy.proxy.h2_downstream import H2Downstream
+from lbproxy.proxy.h2.h2_downstream import H2Downstream
 from lbproxy.streams import Strands, Stream
 
 

@@ -1,8 +1,8 @@
-# Types for the compiled form of h2_backend_stream.py. See lbproxy/compiled.py.
+# Types for the compiled form of backend_stream.py. See lbproxy/compiled.py.
 
 cimport cython
 
-from lbproxy.proxy.h2_stream cimport H2Stream
+from lbproxy.proxy.h2.stream cimport H2Stream
 
 
 cdef class BackendStream(H2Stream):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.http.h2.vocabulary import Code
-from lbproxy.proxy.h2_stream import SWEEP
+from lbproxy.proxy.h2.stream import SWEEP
 from lbproxy.proxy.tunnel import HALF_CLOSED
 from tests.support import h2_frames as wire
 from tests.support.h2_frames import DATA, GET, HEADERS, POST, WINDOW_UPDATE, data, headers, reset

@@ -33,10 +33,10 @@ from lbproxy.http.h2.windows import Windows, may_write
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.client import ConnectionCount
 from lbproxy.proxy.downstream import Downstream
-from lbproxy.proxy.h2_beginnings import H2Beginnings
-from lbproxy.proxy.h2_downstream import H2Downstream
-from lbproxy.proxy.h2_stream import H2Stream, ReaderOver, wake_writers
-from lbproxy.proxy.h2_unwanted import Unwanted
+from lbproxy.proxy.h2.beginnings import H2Beginnings
+from lbproxy.proxy.h2.h2_downstream import H2Downstream
+from lbproxy.proxy.h2.stream import H2Stream, ReaderOver, wake_writers
+from lbproxy.proxy.h2.unwanted import Unwanted
 from lbproxy.proxy.service import Service
 from lbproxy.streams import BODY_READ, NEVER, Stream
 

@@ -15,7 +15,7 @@ from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.floods import Floods
 from lbproxy.http.h2.vocabulary import Fields
 from lbproxy.http.h2.windows import may_write
-from lbproxy.proxy.h2_stream import H2Stream, ReaderOver, wake_writers
+from lbproxy.proxy.h2.stream import H2Stream, ReaderOver, wake_writers
 from lbproxy.proxy.service import Service
 from lbproxy.streams import Strand, Stream
 

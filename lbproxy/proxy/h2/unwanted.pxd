@@ -1,4 +1,4 @@
-# Types for the compiled form of h2_unwanted.py. See lbproxy/compiled.py.
+# Types for the compiled form of unwanted.py. See lbproxy/compiled.py.
 
 from lbproxy.http.h2.engine cimport Engine
 from lbproxy.proxy.service cimport Service

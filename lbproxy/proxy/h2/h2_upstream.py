@@ -9,7 +9,7 @@ from lbproxy.http.h2.backend_request import BackendRequests
 from lbproxy.http.heads import KnownHead, ResponseHeads
 from lbproxy.http.message import NO_BODY, ResponseHead
 from lbproxy.http.trailers import Trailers
-from lbproxy.proxy.h2_backend_stream import BackendStream, Lender
+from lbproxy.proxy.h2.backend_stream import BackendStream, Lender
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.upstream import Upstream
 

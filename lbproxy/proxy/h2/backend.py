@@ -20,8 +20,8 @@ from lbproxy.config.model import Connections
 from lbproxy.errors import UpstreamError
 from lbproxy.http.h2.bounds import Bounds
 from lbproxy.proxy.h1_upstream import H1Upstream
-from lbproxy.proxy.h2_shared import SharedConnection
-from lbproxy.proxy.h2_upstream import H2Upstream
+from lbproxy.proxy.h2.h2_upstream import H2Upstream
+from lbproxy.proxy.h2.shared_connection import SharedConnection
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.upstream import Upstream
 from lbproxy.streams import NEVER, Strand, Stream

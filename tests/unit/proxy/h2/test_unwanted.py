@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.config import model
 from lbproxy.http.h2.vocabulary import Code
-from lbproxy.proxy.h2_unwanted import QUIET, WHOLE
+from lbproxy.proxy.h2.unwanted import QUIET, WHOLE
 from tests.support.h2_frames import DATA, GET, POST, WINDOW_UPDATE, Frame, data, headers, reset
 from tests.unit.proxy.h2_client import H2Client, body, ends, resets
 from tests.unit.proxy.test_request_body import unchunked

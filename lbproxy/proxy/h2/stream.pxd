@@ -1,4 +1,4 @@
-# Types for the compiled form of h2_stream.py. See lbproxy/compiled.py.
+# Types for the compiled form of stream.py. See lbproxy/compiled.py.
 
 cimport cython
 

@@ -8,7 +8,7 @@ import pytest
 
 from lbproxy.errors import ConnectionLost
 from lbproxy.http.h2.engine import Engine
-from lbproxy.proxy.h2_stream import H2Stream
+from lbproxy.proxy.h2.stream import H2Stream
 
 
 class NotedEngine(Engine):

@@ -9,7 +9,7 @@ from lbproxy.http.heads cimport KnownHead
 from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.proxy.downstream cimport Downstream
 from lbproxy.proxy.exchange cimport Exchange
-from lbproxy.proxy.h2_stream cimport H2Stream
+from lbproxy.proxy.h2.stream cimport H2Stream
 from lbproxy.proxy.request_body cimport BodySource
 
 

@@ -1,8 +1,8 @@
-# Types for the compiled form of h2_beginnings.py. See lbproxy/compiled.py.
+# Types for the compiled form of beginnings.py. See lbproxy/compiled.py.
 
 cimport cython
 
-from lbproxy.proxy.h2_downstream cimport H2Downstream
+from lbproxy.proxy.h2.h2_downstream cimport H2Downstream
 from lbproxy.streams cimport Stream
 
 

@@ -7,8 +7,8 @@ import pytest
 from lbproxy.errors import ConnectionLost, UpstreamError
 from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.vocabulary import Fields
-from lbproxy.proxy.h2_backend_stream import HEADS, HEADS_SIZE, BackendStream
-from lbproxy.proxy.h2_stream import H2Stream
+from lbproxy.proxy.h2.backend_stream import HEADS, HEADS_SIZE, BackendStream
+from lbproxy.proxy.h2.stream import H2Stream
 from tests.support import h2_frames as wire
 from tests.unit.http.h2.dialogue import Heard
 from tests.unit.proxy.world import World

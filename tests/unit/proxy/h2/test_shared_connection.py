@@ -7,8 +7,8 @@ import pytest
 from lbproxy.balance.ledger import PerSlot
 from lbproxy.config import model
 from lbproxy.http.h2.vocabulary import Code
-from lbproxy.proxy.h2_pulse import PATIENCE, RARELY, SILENCE
-from lbproxy.proxy.h2_shared import UNASKED
+from lbproxy.proxy.h2.pulse import PATIENCE, RARELY, SILENCE
+from lbproxy.proxy.h2.shared_connection import UNASKED
 from tests.support import h2_frames as wire
 from tests.unit.proxy.h2_client import H2Client
 from tests.unit.proxy.h2_server import NO_LENGTH, OK, h2_world, server

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbproxy.proxy.h2_pulse import PATIENCE, RARELY, SILENCE, Pulse
+from lbproxy.proxy.h2.pulse import PATIENCE, RARELY, SILENCE, Pulse
 
 
 def test_it_is_asked_after_a_while_and_dead_when_it_says_nothing() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.errors import RefusedAnswer, Unprocessed
 from lbproxy.http.h2.vocabulary import Code, Failure
-from lbproxy.proxy.h2_losses import of_connection, of_stream
+from lbproxy.proxy.h2.losses import of_connection, of_stream
 
 FLOOD = Failure(Code.ENHANCE_YOUR_CALM, "h2_pings")
 

@@ -1,4 +1,4 @@
-# Types for the compiled form of h2_connection.py. See lbproxy/compiled.py.
+# Types for the compiled form of connection.py. See lbproxy/compiled.py.
 
 cimport cython
 
@@ -9,10 +9,10 @@ from lbproxy.http.h2.response_fields cimport ResponseFields
 from lbproxy.http.h2.windows cimport Windows, may_write
 from lbproxy.http.message cimport RequestHead
 from lbproxy.proxy.downstream cimport Downstream
-from lbproxy.proxy.h2_beginnings cimport H2Beginnings
-from lbproxy.proxy.h2_downstream cimport H2Downstream
-from lbproxy.proxy.h2_stream cimport H2Stream
-from lbproxy.proxy.h2_unwanted cimport Unwanted
+from lbproxy.proxy.h2.beginnings cimport H2Beginnings
+from lbproxy.proxy.h2.h2_downstream cimport H2Downstream
+from lbproxy.proxy.h2.stream cimport H2Stream
+from lbproxy.proxy.h2.unwanted cimport Unwanted
 from lbproxy.streams cimport Stream
 
 

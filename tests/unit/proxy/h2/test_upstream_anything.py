@@ -18,8 +18,8 @@ from lbproxy.http.h2.vocabulary import Fields
 from lbproxy.http.h2.windows import CONNECTION, STREAM
 from tests.support import h2_frames as wire
 from tests.unit.http.h2.dialogue import Heard
+from tests.unit.proxy.h2.test_h2_upstream import WEBSOCKET
 from tests.unit.proxy.h2_server import h2_world
-from tests.unit.proxy.test_h2_upstream import WEBSOCKET
 from tests.unit.proxy.world import EOF, LOST, FakeStream, World, get, post
 
 BODY = bytes(range(256)) * 1600

@@ -4,7 +4,7 @@ cimport cython
 
 from lbproxy.http.heads cimport KnownHead, ResponseHeads
 from lbproxy.http.message cimport ResponseHead
-from lbproxy.proxy.h2_backend_stream cimport BackendStream
+from lbproxy.proxy.h2.backend_stream cimport BackendStream
 from lbproxy.proxy.upstream cimport Upstream
 
 

@@ -1,7 +1,7 @@
 """A request that came over HTTP/2, as its exchange sees it: its body, and how answers are laid out for it.
 
 Each is served in a greenlet of its own, from its fields to the last frame of its answer. What all requests of a connection have in
-common is asked of the connection (h2_connection.py).
+common is asked of the connection (connection.py).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.exchange import Exchange
 from lbproxy.proxy.grpc_call import own_answer
-from lbproxy.proxy.h2_stream import Carrier, H2Stream
+from lbproxy.proxy.h2.stream import Carrier, H2Stream
 from lbproxy.proxy.replies import OwnAnswer, refusal
 from lbproxy.proxy.request_body import BodySource, Interrupt, RequestBody
 from lbproxy.proxy.rewriter import own_lines

@@ -18,8 +18,8 @@ from lbproxy.http.h2.bounds import Bounds
 from lbproxy.http.h2.offered import MISSING
 from lbproxy.http.message import RequestHead
 from lbproxy.http.upgrade import asked, is_websocket
-from lbproxy.proxy.h2_backend import H2, H2Backend
-from lbproxy.proxy.h2_upstream import H2Upstream
+from lbproxy.proxy.h2.backend import H2, H2Backend
+from lbproxy.proxy.h2.h2_upstream import H2Upstream
 from lbproxy.proxy.response_head import MAX_RESPONSE_HEAD
 from lbproxy.proxy.service import Service, most_response_fields
 from lbproxy.proxy.upstream import Upstream
