@@ -40,10 +40,11 @@ def visit(port: int) -> bool:
 
 
 def newcomers(port: int, seconds: float) -> Waits:
-    """One after the other, for about so long."""
+    """One after the other, for about so long; one at least."""
     waits, lost = [], 0
-    until = time.monotonic() + seconds
-    while (begun := time.monotonic()) < until:
+    begun = time.monotonic()
+    until = begun + seconds
+    while begun < until:
         try:
             lost += not visit(port)
             waits.append(time.monotonic() - begun)
@@ -51,4 +52,5 @@ def newcomers(port: int, seconds: float) -> Waits:
             lost += 1
             waits.append(PATIENCE)
         time.sleep(max(0.0, begun + PACE - time.monotonic()))
+        begun = time.monotonic()
     return Waits(waits, lost)

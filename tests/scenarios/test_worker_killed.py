@@ -33,7 +33,7 @@ def test_others_are_unharmed(stage: Stage) -> None:
         proxy.wait_access(count=seen + 500, status=200)
         outcomes = load.stop()
     assert 0 < len(doomed) < 24, f"the load was meant to be on both workers, {len(doomed)} on one"
-    assert outcomes["ok"] > 1000
+    assert outcomes["ok"] >= 1000
     assert {fault.local_port for fault in load.faults} <= doomed, load.faults
     assert sum(faults_in(outcomes).values()) <= len(doomed), outcomes
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.attacks import command, rules
-from bench.attacks.flood import Connection, flood, unread
+from bench.attacks.flood import Connection, unread
 from bench.attacks.newcomers import Waits, newcomers
 from bench.attacks.shapes import SHAPES, Shape, hellos, port_of
 from bench.attacks.table import Sample, rows, table
@@ -21,6 +21,7 @@ from lbproxy.config.load import load_file
 from lbproxy.errors import RequestError
 from lbproxy.http.h1.chunks import ChunkDecoder
 from lbproxy.http.h1.request import parse_request
+from tests.unit.bench.floods import flooded
 
 HEADS = [name for name, shape in SHAPES.items() if shape.message is not hellos]
 
@@ -101,8 +102,9 @@ def stopped(server: socket.socket, thread: threading.Thread) -> None:
 def test_a_flood_comes_again_when_it_is_cut_off() -> None:
     """And stops when its time is over."""
     server, thread = serving(b"no")
+    shape = Shape("", lambda: b"x" * 100, once=True, connections=3)
     try:
-        moved = flood(Shape("", lambda: b"x" * 100, once=True, connections=3), server.getsockname()[1], 0.3)
+        moved = flooded(shape, server.getsockname()[1], lambda moved: moved.connections > 3 and moved.received > 0)
     finally:
         stopped(server, thread)
     assert moved.connections > 3

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from h2.connection import H2Connection
 from h2.events import Event, PingReceived, RemoteSettingsChanged, RequestReceived, StreamEnded, StreamReset
 from h2.exceptions import ProtocolError
 
 from bench.attacks import command
-from bench.attacks.flood import Moved, flood
 from bench.attacks.h2_shapes import AT_ONCE, H2_SHAPES, RESETS, H2Shape
 from bench.attacks.shapes import SHAPES
 from bench.attacks.table import Sample, rows, table
 from bench.h2 import wire
 from tests.support.certificates import Authority
+from tests.unit.bench.floods import flooded
 from tests.unit.bench.h2_script import goaway, played, requests, serve, server
 from tests.unit.bench.tls_script import TlsScript
 
@@ -81,15 +79,6 @@ def test_what_has_to_be_answered() -> None:
     """Each PING; each SETTINGS that says something new."""
     assert sum(isinstance(event, PingReceived) for event in heard("h2-pings")) == 1000
     assert sum(isinstance(event, RemoteSettingsChanged) for event in heard("h2-settings")) >= 1000
-
-
-def flooded(shape: H2Shape, port: int, enough: Callable[[Moved], bool]) -> Moved:
-    """As long as it takes: a busy machine needs longer."""
-    for seconds in (0.5, 2.0, 8.0, 20.0):
-        moved = flood(shape, port, seconds)
-        if enough(moved):
-            break
-    return moved
 
 
 def test_the_attacker_waits_for_answers_where_he_should(authority: Authority) -> None:

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from dataclasses import replace
+from itertools import count
 
 import pytest
 from h2.connection import H2Connection as Engine
@@ -19,7 +20,7 @@ from bench.reload.job import Job
 from bench.reload.load import Load, told
 from bench.reload.outcome import Lost
 from tests.support.certificates import Authority
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 from tests.unit.bench import tls_script
 from tests.unit.bench.h2_script import Reply, answer, goaway, played, serve
 from tests.unit.bench.tls_script import Act, TlsScript
@@ -37,7 +38,7 @@ def connect(port: int, authority: Authority) -> H2Connection:
 def results(connection: H2Connection, count: int) -> dict[int, Result]:
     """Of so many streams."""
     found: dict[int, Result] = {}
-    until = time.monotonic() + 20.0
+    until = time.monotonic() + PATIENCE
     while len(found) < count and time.monotonic() < until:
         found.update(connection.take())
         time.sleep(0.001)
@@ -229,22 +230,22 @@ def test_told_to_go(authority: Authority) -> None:
 
 
 def test_lost(authority: Authority) -> None:
-    """A server that goes bad: other answers than it gave before."""
-    count = 0
+    """A server that goes bad once everybody was served: other answers than it gave before."""
     bad = threading.Event()
+    numbers = count()
+    sent: list[bytes] = []
 
     def fickle(engine: Engine, event: Event) -> None:
-        nonlocal count
         if isinstance(event, StreamEnded):
-            count += 1
-            if count <= 10:
-                answer(engine, event.stream_id)
+            if bad.is_set():
+                sent.append(b"503" if next(numbers) % 2 else b"200")
+                answer(engine, event.stream_id, b"no\n", sent[-1])
             else:
-                answer(engine, event.stream_id, b"no\n", b"503" if count % 2 else b"200")
-                bad.set()
+                answer(engine, event.stream_id)
 
     with TlsScript(authority, both(fickle), protocol="h2") as script, Load(job(script.port, authority)) as load:
-        eventually(lambda: count > 20, "the answers have changed")
+        bad.set()  # not before: the load stands when each client has had a right answer
+        eventually(lambda: {b"200", b"503"} <= set(sent), "both kinds of wrong answers were sent")
         tally = load.stop()
     assert tally.lost["status"] > 0
     assert tally.lost["content"] > 0

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from tests.support.certificates import Authority
+from tests.support.waiting import PATIENCE
 
 Act = Callable[[ssl.SSLSocket], None]
 
@@ -40,7 +41,7 @@ class TlsScript:
         self._listener.close()
         self._thread.join()
         for thread in self._playing:
-            thread.join(10)
+            thread.join(PATIENCE)
 
     def _serve(self) -> None:
         count = 0
@@ -56,7 +57,7 @@ class TlsScript:
 
     def _play(self, raw: socket.socket, act: Act) -> None:
         try:
-            raw.settimeout(10)
+            raw.settimeout(PATIENCE)
             tls = self._context.wrap_socket(raw, server_side=True)
         except OSError:
             raw.close()
