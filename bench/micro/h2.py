@@ -27,6 +27,7 @@ class Server:
     def __init__(self) -> None:
         self.engine = Engine(self, server=True)
         self.heads: list[RequestHead] = []
+        self.bodies: list[bytes] = []
         self._requests = RequestFields(8192, 100, 32768)
         self._responses = ResponseFields()
         self._next = 1
@@ -57,7 +58,8 @@ class Server:
         """A request was answered."""
 
     def on_data(self, stream: int, data: bytes, ended: bool) -> None:
-        """No request has a body."""
+        """No request of `step` has a body."""
+        self.bodies.append(data)
 
     def on_trailers(self, stream: int, fields: Fields) -> None:
         """Nor what comes behind one."""

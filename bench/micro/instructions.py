@@ -32,7 +32,7 @@ from bench.macro.errors import BenchError
 from bench.macro.process import Program, free_port
 from bench.macro.site import Recipe
 from bench.micro import unhurried
-from bench.micro.plays import PLAYS, Play
+from bench.micro.plays import OVER_HTTP2, PLAYS, Play
 from lbproxy import compiled
 
 CONNECTIONS = 16
@@ -81,16 +81,19 @@ class Worker(NamedTuple):
 
 
 @contextmanager
-def started(folder: Path, subject: str = peers.SUBJECT) -> Iterator[Worker]:
-    """The proxy of the macro benchmarks, with one worker, under callgrind; `subject`: lbproxy, or lbproxy@REVISION."""
+def started(folder: Path, subject: str = peers.SUBJECT, *, http2: bool = False) -> Iterator[Worker]:
+    """The proxy of the macro benchmarks, with one worker, under callgrind; `subject`: lbproxy, or lbproxy@REVISION; `http2`: that
+    is what its backends speak."""
     folder.mkdir(exist_ok=True)
     for name in ("backends", "proxy"):
         (folder / name).mkdir()
-    backends = Backends(folder / "backends", machine.Cores())
+    backends = Backends(folder / "backends", machine.Cores(), grpc=http2)
     try:
+        ports = backends.http2_ports if http2 else backends.ports
         site = peers.Site(
-            folder / "proxy", free_port(), free_port(), backends.ports, certificate.make(folder), folder / "proxy/access.log"
-        )
+            folder / "proxy", free_port(), free_port(), ports, certificate.make(folder), folder / "proxy/access.log",
+            backend_http2=http2,
+        )  # fmt: skip
         recipe = _unhurried(peers.maker(subject, folder)(site))
         if os.geteuid() == 0:  # the worker writes where callgrind says and talks to vgdb: it has to stay who it is
             config = Path(recipe.command[-1])
@@ -248,21 +251,30 @@ def main(argv: list[str]) -> int:
     print(f"lbproxy is {compiled.describe()}")
     names = chosen.cases or list(CASES)
     with tempfile.TemporaryDirectory() as folder:
-        before: dict[str, float] = {}
-        if chosen.against:
-            with started(Path(folder) / "before", f"{peers.SUBJECT}@{chosen.against}") as worker:
-                before = {name: per_request(name, measure(worker, name, chosen.rounds), chosen.rounds) for name in names}
-        with started(Path(folder) / "now") as worker:
-            for name in names:
-                made = measure(worker, name, chosen.rounds)
-                print(line(name, per_request(name, made, chosen.rounds), before.get(name)), flush=True)
-                requests = played(name, chosen.rounds)
-                if chosen.libraries:
-                    for library, instructions in by_library(annotated(made)).most_common(25):
-                        print(f"    {instructions / requests:>10,.0f}  {library}")
-                for instructions, function in by_function(annotated(made), chosen.functions):
-                    print(f"    {instructions / requests:>10,.0f}  {function}")
+        for http2 in (False, True):
+            alike = [name for name in names if (name in OVER_HTTP2) == http2]
+            if alike:
+                _count(alike, chosen, Path(folder) / f"{http2}", http2=http2)
     return 0
+
+
+def _count(names: list[str], chosen: argparse.Namespace, folder: Path, *, http2: bool) -> None:
+    """Lines of the table, of cases whose backends are the same; the revision to compare with first."""
+    folder.mkdir()
+    before: dict[str, float] = {}
+    if chosen.against:
+        with started(folder / "before", f"{peers.SUBJECT}@{chosen.against}", http2=http2) as worker:
+            before = {name: per_request(name, measure(worker, name, chosen.rounds), chosen.rounds) for name in names}
+    with started(folder / "now", http2=http2) as worker:
+        for name in names:
+            made = measure(worker, name, chosen.rounds)
+            print(line(name, per_request(name, made, chosen.rounds), before.get(name)), flush=True)
+            requests = played(name, chosen.rounds)
+            if chosen.libraries:
+                for library, instructions in by_library(annotated(made)).most_common(25):
+                    print(f"    {instructions / requests:>10,.0f}  {library}")
+            for instructions, function in by_function(annotated(made), chosen.functions):
+                print(f"    {instructions / requests:>10,.0f}  {function}")
 
 
 def measure(worker: Worker, name: str, rounds: int) -> Path:

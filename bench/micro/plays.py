@@ -10,10 +10,10 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from bench.macro.cases import UPLOAD_BYTES
+from bench.macro.cases import GRPC, UPLOAD_BYTES
 from bench.macro.errors import BenchError
 from bench.macro.websocket import Client, loose
-from bench.micro.streams import Streams
+from bench.micro.streams import CALL, TINY, Asked, Streams
 
 Play = Callable[[], None]
 
@@ -95,12 +95,12 @@ def websocket(port: int, times: int) -> Play:
     return play
 
 
-def h2(port: int, times: int) -> Play:
+def h2(port: int, times: int, asked: Asked = TINY) -> Play:
     """`times` small requests over HTTP/2 that come in one read, on one connection."""
     context = loose()
     context.set_alpn_protocols(["h2"])
     connection = _connect(port, context)
-    streams = Streams()
+    streams = Streams(asked)
     connection.sendall(streams.greeting())
     connection.settimeout(TIMEOUT)
 
@@ -121,8 +121,12 @@ PLAYS: dict[str, Callable[[int, int], Play]] = {
     "resume": lambda port, times: handshakes(port, times, resumed=True),
     "websocket": websocket,
     "h2": h2,
+    "h2-backends": h2,
+    GRPC: lambda port, times: h2(port, times, CALL),
 }
 """By name: given the proxy's TLS port and how many at a time."""
+OVER_HTTP2 = ("h2-backends", GRPC)
+"""Those whose backends speak HTTP/2."""
 
 
 def _connect(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:

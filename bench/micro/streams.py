@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from bench.h2 import wire
+from bench.macro.cases import GRPC_FIELDS, GRPC_MESSAGE, GRPC_PATH
 
 _INTO_TABLE = 0x40
-_GET_HTTPS = wire.indexed(2) + wire.indexed(7)
-_FIRST = _GET_HTTPS + b"".join(
-    wire.literal(name, value, _INTO_TABLE)
-    for name, value in ((b":path", b"/tiny"), (b":authority", b"bench.test"), (b"user-agent", b"bench"))
-)
-_AGAIN = _GET_HTTPS + wire.indexed(64) + wire.indexed(63) + wire.indexed(62)
-"""The same, by what the first has put into the table."""
+_GET, _POST, _HTTPS = (wire.indexed(index) for index in (2, 3, 7))
+
+
+class Asked(NamedTuple):
+    """A request, said again and again on one connection."""
+
+    first: bytes
+    """Its list of fields, the first time."""
+    again: bytes
+    """The same, by what the first has put into the table."""
+    body: bytes = b""
+
+
+def asked(method: bytes, path: bytes, *fields: wire.Field, body: bytes = b"") -> Asked:
+    """`method`: of the table."""
+    said = ((b":path", path), (b":authority", b"bench.test"), (b"user-agent", b"bench"), *fields)
+    first = b"".join(wire.literal(name, value, _INTO_TABLE) for name, value in said)
+    again = b"".join(wire.indexed(62 + behind) for behind in reversed(range(len(said))))
+    return Asked(method + _HTTPS + first, method + _HTTPS + again, body)
+
+
+TINY = asked(_GET, b"/tiny")
+CALL = asked(_POST, GRPC_PATH.encode(), *((name.encode(), value.encode()) for name, value in GRPC_FIELDS), body=GRPC_MESSAGE)
+"""Of gRPC, as long as its client likes."""
 
 
 class Streams:
     """The streams of one connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Asked = TINY) -> None:
+        self._asked = asked
         self._next = 1
         self._came = bytearray()
 
@@ -26,14 +47,15 @@ class Streams:
         return wire.greeting() + wire.frame(wire.SETTINGS, wire.ACK)
 
     def requests(self, count: int) -> bytes:
-        """So many, with nothing but fields."""
+        """So many, whole."""
         return b"".join([self._request() for _ in range(count)])
 
     def _request(self) -> bytes:
-        block = _FIRST if self._next == 1 else _AGAIN
-        said = wire.frame(wire.HEADERS, wire.END_STREAM | wire.END_HEADERS, self._next, block)
-        self._next += 2
-        return said
+        first, again, body = self._asked
+        stream, self._next = self._next, self._next + 2
+        ends = 0 if body else wire.END_STREAM
+        said = wire.frame(wire.HEADERS, ends | wire.END_HEADERS, stream, first if stream == 1 else again)
+        return said + wire.frame(wire.DATA, wire.END_STREAM, stream, body) if body else said
 
     def ended(self, data: bytes) -> int:
         """How many answers end in what came. Raises ValueError when a stream was reset."""
