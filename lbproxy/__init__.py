@@ -38,6 +38,7 @@ Around it::
               (master/address_updates.py), workers follow without a reload (worker/wiring/relocation.py)
     sandbox/  walls around workers and control: what the kernel refuses them, whoever runs in them
     filter/   who may come in, and how often: networks, rates and counts per client over all processes
+    prelude/  what stands in front of TLS or HTTP: PROXY headers both ways, hellos that are not answered here
 
 A reload (master/fleet/fleet.py decides, master/main.py acts): the file is read and compared (config/plan.py), what it needs is
 opened (master/prepare.py), a generation of children is forked, and when all its workers are Ready they accept and the older ones
@@ -45,7 +46,7 @@ drain (worker/drain.py).
 
 Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, names.lookup, observe.log, observe.outlet,
 observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.master_link, ipc.handover, sandbox; 1 (pure: no
-socket, clock, randomness, logging) http, balance, health, filter, names, config, ipc.messages, ipc.codec, ipc.strict_json,
+socket, clock, randomness, logging) http, balance, health, filter, prelude, names, config, ipc.messages, ipc.codec, ipc.strict_json,
 observe.access, observe.metrics; 0 errors, streams, remembered, compiled, and of config what keys are declared with: atoms,
 header_values, key, kinds, model, route_values, units, values, vocabulary; below them globs and regex. Folders on one floor do not
 know each other.

@@ -50,6 +50,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.health": 1,
     "lbproxy.names": 1,
     "lbproxy.filter": 1,
+    "lbproxy.prelude": 1,
     "lbproxy.config": 1,
     "lbproxy.ipc.messages": 1,
     "lbproxy.ipc.codec": 1,
@@ -149,6 +150,7 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "balance/policy.py": "an interface only",
 }
 """Files with functions whose promises are checked elsewhere."""
+
 
 class Import(NamedTuple):
     importer: str

@@ -162,7 +162,10 @@ class Scalar(IntEnum):
     H2_ENDED = 65  # 16 kinds of floods and faults that ended a connection or a stream (observe.metrics.H2_ENDS)
     H2_BACKENDS_ENDED = 81  # the same of connections to backends (observe.metrics.H2_BACKEND_ENDS)
     GRPC = 97  # 18 cells: calls that ended with that grpc-status, and those that ended without one
-    LAST_COUNTER = 114
+    PROXY_STRANGERS = 115  # connections that a listener with proxy_protocol refused: from others than those that are listed
+    PROXY_HEADERS = 116  # no PROXY header, or none that could be read
+    PROXY_TIMEOUTS = 117  # no whole one in time
+    LAST_COUNTER = 127  # those before it are for what comes
     COUNTS_CLIENTS = 511  # 1: something was written into this child's part of the client counts
 
 

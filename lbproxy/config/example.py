@@ -53,7 +53,7 @@ _LISTS = ("allow_file", "deny_file")
 BLOCKS = (
     Block("proxy"),
     Block("log"),
-    Block("listen", {"address": "0.0.0.0:443"}, aside=_LISTS, above="the client's side"),
+    Block("listen", {"address": "0.0.0.0:443"}, aside=(*_LISTS, "proxy_protocol"), above="the client's side"),
     Block("listen.certificates"),
     Block("listen.tls", {"client_auth": "required"}),
     Block("listen", {"address": "0.0.0.0:8443", "certificates": "certs"}, aside=("certificates", "key_mode")),

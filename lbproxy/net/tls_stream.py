@@ -63,12 +63,13 @@ class TlsStream(TcpStream):
         """The server's side, before the handshake: show this one's certificate, unless the client asks for another by name."""
         self._engine.tls.context = context
 
-    def handshake(self) -> None:
-        """Agree on keys before `deadline`. Raises HandshakeFailed, TimedOut, ConnectionLost."""
+    def handshake(self, first: bytes = b"") -> None:
+        """Agree on keys before `deadline`. `first`: what was read of the peer's already. Raises HandshakeFailed, TimedOut,
+        ConnectionLost."""
         engine = self._engine
         if engine.tls.server_side:  # the client speaks first: asked before that, the engine would only want to read
             try:
-                hello = self._next_flight()
+                hello = first or self._next_flight()
             except ConnectionLost as error:
                 raise SaidNothing(str(error)) from error
             if hello[0] != _HANDSHAKE_RECORD:

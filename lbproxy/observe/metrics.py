@@ -14,7 +14,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 STATUS_CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", "other")
 REFUSALS = ("address_denied", "denied", "method_not_allowed", "client_rate", "client_concurrency")
 """Why routes refuse requests, as the access log has it."""
-DENIALS = ("address_denied", "connection_rate", "connections_per_client")
+DENIALS = (
+    "address_denied", "connection_rate", "connections_per_client", "proxy_stranger", "proxy_header", "proxy_header_timeout",
+)  # fmt: skip
 """Why listeners refuse connections, as the log has it."""
 FAILURES = ("timeout", "not_tls", "client_certificate", "protocol", "refused_by_client", "lost", "other")
 """Why handshakes fail."""

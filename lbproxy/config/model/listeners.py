@@ -8,9 +8,9 @@ from typing import Any
 
 from lbproxy.config import key as declared  # tables of keys have a key of that name
 from lbproxy.config import values
-from lbproxy.config.atoms import Address
+from lbproxy.config.atoms import Address, Network
 from lbproxy.config.key import Changed, key, part, required, table, tables
-from lbproxy.config.kinds import FILE, TEXT, VARIABLE, Kind, ListOf, choice, text_schema, whole
+from lbproxy.config.kinds import FILE, NETWORK, TEXT, VARIABLE, Kind, ListOf, choice, text_schema, whole
 from lbproxy.config.model.filters import AddressList, ClientLimit
 from lbproxy.config.units import parse_listen_address
 
@@ -211,6 +211,18 @@ class Listen:
     """What is in the folder and can be used, in the order of the names."""
     left_out: tuple[str, ...] = ()
     """What is in the folder and cannot, and why."""
+    proxy_protocol: tuple[Network, ...] = key(
+        ListOf(
+            NETWORK,
+            'a list of networks such as ["10.0.0.0/8"]',
+            empty=("network", "leave the key out where no proxy in front of us sends PROXY headers"),
+        ),
+        (),
+        "whose connections begin with a PROXY header (version 1 or 2), which says who the client is: the address in it counts "
+        "wherever a client's does. Every connection must have one, and others than these are cut off. A Unix socket's clients are "
+        "127.0.0.1. Default: no headers",
+        example=["10.0.0.0/8"],
+    )
 
     @property
     def pairs(self) -> tuple[Certificate, ...]:

@@ -47,6 +47,7 @@ class Timeouts:
     write_stall: float = key(_LIMITED, 60.0, _WRITE_STALL)
     tunnel: float = key(_LIMITED, 3600.0, _TUNNEL)  # proxy/relay.py knows streams of events
     request: float = key(_OR_NONE, 0.0, _REQUEST)
+    proxy_header: float = key(_LIMITED, 3.0, "the PROXY header of a connection, where a listener has proxy_protocol")
 
     def nearer(self, near: NearTimeouts) -> Timeouts:
         """These, and what a nearer table says in place of them."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Callable
 
 from lbproxy.balance.ledger import Scalar, scalar_at
 from lbproxy.errors import HandshakeFailed, StreamError, TimedOut
@@ -20,6 +21,7 @@ from lbproxy.net.tcp_stream import TcpStream
 from lbproxy.net.tls_stream import SaidNothing, TlsStream
 from lbproxy.net.wire import alpn_choice
 from lbproxy.observe.log import Noisy
+from lbproxy.prelude.proxy_header import NOBODY, ProxyHeader
 from lbproxy.proxy.client import ClientConnection, ConnectionCount
 from lbproxy.proxy.downstream import NO_REDIRECT
 from lbproxy.proxy.replies import reply
@@ -30,6 +32,7 @@ from lbproxy.worker.accept.connection_filter import ConnectionFilter, Denied
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from lbproxy.worker.accept.h2_setup import H2Setup, PriorKnowledge
 from lbproxy.worker.accept.handshakes import kind_of
+from lbproxy.worker.accept.proxy_headers import ProxyHeaders
 
 
 class ConnectionSetup:
@@ -66,6 +69,7 @@ class ConnectionSetup:
         self._handshakes = scalar_at(child, Scalar.HANDSHAKES)
         self._resumed = scalar_at(child, Scalar.RESUMED)
         self._failures = scalar_at(child, Scalar.HANDSHAKE_FAILURES)
+        self._headers = self._proxy_headers(bound, handover) if bound.listen.proxy_protocol else None
         speaks = offered(bound.listen)
         if bound.context is not None:
             insist(bound.context, speaks, alpn_choice)
@@ -77,14 +81,13 @@ class ConnectionSetup:
     def begin(self, sock: socket.socket, peer: str) -> None:
         """From the event loop: a connection was accepted and is counted; `sock` is non-blocking and ours."""
         self._cells[self._accepted] += 1
-        count: ConnectionCount = self._limit
-        if self._filter is not None:
-            found = self._filter.ask(peer)
-            if isinstance(found, Denied):
-                sock.close()
-                self._noisy.info("connection.refused", client=peer, port=self._port, reason=found.reason)
-                return
-            count = found
+        if self._headers is not None:
+            self._begin_announced(sock, peer, self._headers)
+            return
+        count = self._limit if self._filter is None else self._admitted(peer)
+        if count is None:
+            sock.close()
+            return
         context = self._context
         if context is None:
             stream = TcpStream(sock, self._deadlines, self._timeouts.write_stall)
@@ -93,27 +96,90 @@ class ConnectionSetup:
         else:
             self._service.strands.start(lambda: self._shake_hands(sock, peer, context, count))
 
-    def _await_first(self, stream: TcpStream, peer: str, forwarder: Forwarder, count: ConnectionCount) -> None:
-        """Without TLS a client's first bytes tell what it speaks, where it has the choice."""
-        h2 = self._h2
-        if h2 is None:
-            self._client(stream, peer, forwarder, 0.0, count).await_first()
-        elif not self._h1:
-            h2.connect(stream, peer, forwarder, 0.0, count).await_first()
+    def _admitted(self, peer: str) -> ConnectionCount | None:
+        """What counts a newcomer; None: he is refused, and that is counted and told."""
+        if self._filter is None:
+            return self._limit
+        found = self._filter.ask(peer)
+        if not isinstance(found, Denied):
+            return found
+        self._refused(peer, found.reason)
+        return None
+
+    def _refused(self, peer: str, reason: str) -> None:
+        self._noisy.info("connection.refused", client=peer, port=self._port, reason=reason)
+
+    # ---------------------------------------------------------------- behind a PROXY header
+
+    def _proxy_headers(self, bound: BoundListener, handover: Handover) -> ProxyHeaders:
+        """What this listener expects in front of everything else."""
+        networks, times = bound.listen.proxy_protocol, self._timeouts
+        return ProxyHeaders(
+            networks, times.proxy_header, times.write_stall, self._deadlines, handover.ledger, self._child, self._refused
+        )  # fmt: skip
+
+    def _begin_announced(self, sock: socket.socket, peer: str, headers: ProxyHeaders) -> None:
+        if headers.expects(peer):
+            self._service.strands.start(lambda: self._read_header(sock, peer, headers))
         else:
+            sock.close()
+            self._limit.release()
+
+    def _read_header(self, sock: socket.socket, peer: str, headers: ProxyHeaders) -> None:
+        """In the connection's own greenlet. Whom the header names is the client from here on."""
+        announced = headers.read(sock, peer)
+        if announced is None:
+            self._limit.release()
+            return
+        stream, header, data = announced
+        client = header.source or peer
+        count = self._admitted(client)
+        if count is None:
+            stream.abort()
+        elif self._context is not None:
+            self._shake_hands(stream.hand_over(), client, self._context, count, data, header)
+        else:
+            told = header.tls
+            forwarder = Forwarder(
+                client, "http" if told is None else "https", self._port, self._networks,
+                lambda: None if told is None else TlsFacts(told.version, told.cipher), _here(stream, header),
+            )  # fmt: skip
+            self._await_first(stream, client, forwarder, count, data)
+
+    # ---------------------------------------------------------------- without TLS
+
+    def _await_first(self, stream: TcpStream, peer: str, forwarder: Forwarder, count: ConnectionCount, data: bytes = b"") -> None:
+        """Without TLS a client's first bytes tell what it speaks, where it has the choice. `data`: those that are here."""
+        h2 = self._h2
+        if h2 is not None and self._h1:
 
             def choose(is_h2: bool, data: bytes) -> None:
                 connect = h2.connect if is_h2 else self._client
                 connect(stream, peer, forwarder, 0.0, count).serve_after(data)
 
-            PriorKnowledge(self._service, stream, count, choose)
+            known = PriorKnowledge(self._service, stream, count, choose, data)
+            if data:
+                known.read()
+            return
+        connect = self._client if h2 is None else h2.connect
+        client = connect(stream, peer, forwarder, 0.0, count)
+        if data:
+            client.serve_after(data)
+        else:
+            client.await_first()
 
     def _client(
         self, stream: TcpStream, peer: str, forwarder: Forwarder, tls_seconds: float, count: ConnectionCount
     ) -> ClientConnection:
         return ClientConnection(self._service, stream, peer, forwarder, self._redirect, tls_seconds, count)
 
-    def _shake_hands(self, sock: socket.socket, peer: str, context: ssl.SSLContext, count: ConnectionCount) -> None:
+    # ---------------------------------------------------------------- with TLS
+
+    def _shake_hands(
+        self, sock: socket.socket, peer: str, context: ssl.SSLContext, count: ConnectionCount, first: bytes = b"",
+        header: ProxyHeader = NOBODY,
+    ) -> None:  # fmt: skip
+        """`first`: what was read already; `header`: what a proxy in front of us has said."""
         begun = time.monotonic()
         stream = TlsStream(sock, self._deadlines, self._timeouts.write_stall, context)
         stream.deadline = begun + self._timeouts.handshake
@@ -125,7 +191,7 @@ class ConnectionSetup:
                 showing = shows.at_address(where[0]) if isinstance(where, tuple) else None  # a Unix socket's is no tuple
                 if showing is not None:
                     stream.show(showing)
-            stream.handshake()
+            stream.handshake(first)
         except StreamError as error:
             self._turn_away(stream, peer, error, count)
             return
@@ -137,7 +203,7 @@ class ConnectionSetup:
         self._cells[self._handshakes] += 1
         if stream.resumed():
             self._cells[self._resumed] += 1
-        forwarder = Forwarder(peer, "https", self._port, self._networks, _Facts(stream), stream.local_address)
+        forwarder = Forwarder(peer, "https", self._port, self._networks, _Facts(stream), _here(stream, header))
         seconds = time.monotonic() - begun
         if self._h2 is not None and stream.protocol() == "h2":
             self._h2.connect(stream, peer, forwarder, seconds, count).serve()
@@ -174,6 +240,14 @@ class ConnectionSetup:
             TcpStream.finish(stream)  # a reset could overtake the alert that tells the client why
         else:
             stream.abort()
+
+
+def _here(stream: TcpStream, header: ProxyHeader) -> Callable[[], str]:
+    """Where the client has reached us, or the proxy in front of us, as in a URL."""
+    where = header.destination
+    if not where:
+        return stream.local_address
+    return lambda: f"[{where}]" if ":" in where else where
 
 
 class _Facts:

@@ -67,19 +67,23 @@ def websocket_key() -> bytes:
 class PriorKnowledge:
     """A client of a plain listener that may speak either: its first bytes tell (RFC 9113 3.3). Owner of its stream until then."""
 
-    def __init__(self, service: Service, stream: Stream, count: ConnectionCount, choose: Callable[[bool, bytes], None]) -> None:
-        """`choose`: told whether it is HTTP/2, and what it has said already; from a greenlet of its own, in which it may serve."""
+    def __init__(
+        self, service: Service, stream: Stream, count: ConnectionCount, choose: Callable[[bool, bytes], None], data: bytes = b""
+    ) -> None:
+        """`choose`: told whether it is HTTP/2, and what it has said already; from a greenlet of its own, in which it may serve.
+        `data`: what was read already; then `read` comes next."""
         self._service = service
         self._stream = stream
         self._count = count
         self._choose = choose
+        self._data = data
         stream.owner = self
         stream.deadline = service.clock() + service.config.timeouts.request_head
 
     def on_readable(self) -> None:
         """See StreamOwner."""
         self._stream.owner = None
-        self._service.strands.start(self._read)
+        self._service.strands.start(self.read)
 
     def on_expired(self) -> None:
         """See StreamOwner."""
@@ -87,8 +91,10 @@ class PriorKnowledge:
         self._count.release()
         self._stream.finish()
 
-    def _read(self) -> None:
-        data = b""
+    def read(self) -> None:
+        """In a greenlet: until it is known."""
+        self._stream.owner = None
+        data = self._data
         try:
             while len(data) < len(PREFACE) and PREFACE.startswith(data):
                 more = self._stream.read(HEAD_READ)

@@ -50,8 +50,9 @@ addresses = st.builds(
     model.AddressList, *[st.lists(networks, max_size=2, unique=True).map(tuple)] * 2
 )  # files of networks would have to be there
 tcp_sides = st.builds(
-    lambda side, addresses, limit: {**side, "addresses": addresses, "per_client": limit},
+    lambda side, addresses, limit, told: {**side, "addresses": addresses, "per_client": limit, "proxy_protocol": tuple(told)},
     st.one_of(tls_side, plain_side), st.just(model.AddressList()) | addresses, st.just(model.ClientLimit()) | client_limits,
+    st.lists(networks, max_size=2, unique=True),
 )  # fmt: skip
 accesses = st.builds(model.SocketAccess, st.sampled_from([0o660, 0o600, 0o666]), st.none() | names, st.none() | names)
 unix_listeners = st.builds(
@@ -289,6 +290,6 @@ def configs(draw: st.DrawFn) -> Config:
         st.integers(2, 1000),
         st.floats(0.1, 60).map(lambda value: round(value, 3)),
     )
-    timeouts = st.builds(model.Timeouts, *[seconds] * 8, st.just(0.0) | seconds)
+    timeouts = st.builds(model.Timeouts, *[seconds] * 8, st.just(0.0) | seconds, seconds)
     tables = draw(processes()), draw(log), draw(timeouts), draw(limits), draw(metrics)
     return Config("", draw(listeners), routes, found, *tables, named)

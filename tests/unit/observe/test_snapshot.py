@@ -36,7 +36,11 @@ def test_totals_add_up_the_living_and_the_dead() -> None:
         2 * Scalar.HANDSHAKE_FAILURES + 100,
     )
     assert len(found.latency) == 24
-    refused = [2 * scalar + 100 for scalar in range(Scalar.REFUSED_ADDRESS, Scalar.DENIED_CONCURRENCY + 1)]
+    scalars = (
+        *range(Scalar.REFUSED_ADDRESS, Scalar.DENIED_CONCURRENCY + 1),
+        *range(Scalar.PROXY_STRANGERS, Scalar.PROXY_TIMEOUTS + 1),
+    )
+    refused = [2 * scalar + 100 for scalar in scalars]
     assert [*found.refused_requests, *found.refused_connections] == refused
     assert (found.latency[0], found.latency[23]) == (2 * Scalar.LATENCY + 100, 14)
 

@@ -16,7 +16,7 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, PickLock, Scalar, SlotState, cell_at, scalar_at, state_at
+from lbproxy.balance.ledger import WHOLE_SIZE, Health, Ledger, PerSlot, PickLock, Scalar, SlotState, cell_at, scalar_at, state_at
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
 from lbproxy.config.vocabulary import SPOKEN
@@ -100,7 +100,7 @@ class World:
         """Ports where dialling waits for ever."""
         self.backend_room: int | None = None
         self.upstreams: list[FakeStream] = []
-        self.ledger = Ledger(mmap.mmap(-1, SIZE))
+        self.ledger = Ledger(mmap.mmap(-1, WHOLE_SIZE))
         self.ledger.open_row(0)
         servers = [Backend("app", f"b{slot}", "backend.test", "10.0.0.1", 9000 + slot, 1, 0, slot) for slot in range(backends)]
         for slot in range(backends):

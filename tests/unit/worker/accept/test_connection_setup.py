@@ -24,7 +24,9 @@ from lbproxy.net.strands import GeventStrands
 from lbproxy.net.tls_stream import TlsStream
 from lbproxy.observe.log import Noisy
 from lbproxy.proxy.client import ClientConnection
+from lbproxy.worker.accept.connection_filter import make_connection_filter
 from lbproxy.worker.accept.connection_setup import ConnectionSetup
+from lbproxy.worker.wiring.filtering import limit_memory
 from tests.support.h2_frames import settings
 from tests.unit.net.loopback import deadlines_running, loop_rests, sockets, start, until
 from tests.unit.net.tls_peer import Authority, TlsPeer
@@ -49,12 +51,13 @@ class Desk:
     """A listener whose routes lead nowhere: what is answered is ours alone."""
 
     def __init__(self, deadlines: Deadlines, context: ssl.SSLContext | None, timeouts: model.Timeouts, redirect: bool,
-                 protocols: tuple[str, ...] | None = None) -> None:  # fmt: skip
+                 protocols: tuple[str, ...] | None = None, **listening: Any) -> None:  # fmt: skip
+        """`listening`: more of what the listener says."""
         self.world = World(timeouts=timeouts, route=model.Route("app", host="elsewhere.test"))
         service = self.world.service
         service.strands = GeventStrands()
         service.clock = time.monotonic
-        listen = model.Listen(model.Address("127.0.0.1", 8443), redirect_to_https=redirect, protocols=protocols)
+        listen = model.Listen(model.Address("127.0.0.1", 8443), redirect_to_https=redirect, protocols=protocols, **listening)
         ours, theirs = socket.socketpair()
         theirs.close()
         handover = Handover(
@@ -74,13 +77,14 @@ class Desk:
         ours.close()
         self.told = Told()
         bound = BoundListener(listen, ours, context, LISTENER)
-        self.setup = ConnectionSetup(bound, service, deadlines, handover, self.told, self.world.limit)
+        asked = make_connection_filter(listen, handover, limit_memory(handover), self.world.limit, time.monotonic)
+        self.setup = ConnectionSetup(bound, service, deadlines, handover, self.told, self.world.limit, asked)
 
-    def arrive(self) -> gsocket.socket:
+    def arrive(self, address: str = "192.0.2.9") -> gsocket.socket:
         """A client's end of a new connection."""
         ours, peer = sockets()
         self.world.limit.acquire_anyway()
-        get_hub().loop.run_callback(self.setup.begin, ours, "192.0.2.9")
+        get_hub().loop.run_callback(self.setup.begin, ours, address)
         gevent.sleep(0)
         return peer
 
@@ -271,7 +275,7 @@ def test_an_unforeseen_fault_in_a_handshake_stays_its_own(
     place = desk(deadlines, authority.server())
 
     class Broken(TlsStream):
-        def handshake(self) -> None:
+        def handshake(self, first: bytes = b"") -> None:
             raise KeyError("a bug")
 
     monkeypatch.setattr("lbproxy.worker.accept.connection_setup.TlsStream", Broken)

@@ -1,0 +1,69 @@
+"""The PROXY protocol with those who speak it: HAProxy and nginx in front of lbproxy, and as its backends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Stage
+from tests.support.backends import Server
+from tests.support.balancers import haproxy_in_front, nginx_in_front
+from tests.support.process import LbProxy
+from tests.support.tools import curl
+from tests.support.waiting import eventually
+
+FRONTS: dict[str, Callable[[Path, int], Server]] = {
+    "haproxy-v1": lambda directory, to: haproxy_in_front(directory, to, "send-proxy"),
+    "haproxy-v2": lambda directory, to: haproxy_in_front(
+        directory, to, "send-proxy-v2 proxy-v2-options crc32c,authority,unique-id,ssl check check-send-proxy inter 100ms"
+    ),
+    "nginx-v1": nginx_in_front,
+}
+
+
+def _site(stage: Stage) -> LbProxy:
+    config = stage.config(stage.app().address, workers=2)
+    config["listen"][0]["proxy_protocol"] = ["127.0.0.0/8"]
+    config["listen"][0]["deny"] = ["127.0.0.66"]
+    return stage.run(config)
+
+
+def _ask(stage: Stage, port: int, *options: str) -> dict[str, object]:
+    asked = curl(stage.authority.file, *options, f"https://localhost:{port}/echo", "--ipv4")
+    found: dict[str, object] = json.loads(asked.stdout)
+    return found
+
+
+@pytest.mark.parametrize("kind", FRONTS)
+def test_whoever_the_front_names_is_the_client(stage: Stage, kind: str) -> None:
+    """In the log, for the backend, and for who may come in, over both languages; checks of the front are no events."""
+    proxy = _site(stage)
+    front = stage.server(FRONTS[kind](stage.directory, proxy.port()))
+    for language in ("--http1.1", "--http2"):
+        said = _ask(stage, front.port, language, "--interface", "127.0.0.5")
+        assert ["x-forwarded-for", "127.0.0.5"] in [[str(name).lower(), value] for name, value in _fields(said)]
+    lines = proxy.wait_access(count=2, client="127.0.0.5")
+    assert [line["status"] for line in lines] == [200, 200]
+    with pytest.raises(AssertionError, match=r"exit (35|56)"):  # closed, or reset, in the middle of the handshake
+        _ask(stage, front.port, "--interface", "127.0.0.66")
+    refused = proxy.wait_event("connection.refused")
+    assert (refused["client"], refused["reason"]) == ("127.0.0.66", "address_denied")
+    assert [event["reason"] for event in proxy.events("connection.refused")] == ["address_denied"]
+
+
+def _fields(said: dict[str, object]) -> list[tuple[str, str]]:
+    fields = said["fields"]
+    assert isinstance(fields, list)
+    return [(name, value) for name, value in fields]
+
+
+def test_without_a_header_nobody_comes_in(stage: Stage) -> None:
+    """A client that comes by another way than the balancer cannot leave out who it is."""
+    proxy = _site(stage)
+    with pytest.raises(AssertionError, match=r"exit (35|56)"):
+        _ask(stage, proxy.port())
+    assert proxy.wait_event("connection.refused")["reason"] == "proxy_header_missing"
+    eventually(lambda: not proxy.access(), "no request was heard")
