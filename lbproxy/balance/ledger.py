@@ -165,7 +165,8 @@ class Scalar(IntEnum):
     PROXY_STRANGERS = 115  # connections that a listener with proxy_protocol refused: from others than those that are listed
     PROXY_HEADERS = 116  # no PROXY header, or none that could be read
     PROXY_TIMEOUTS = 117  # no whole one in time
-    LAST_COUNTER = 127  # those before it are for what comes
+    INSPECTED = 192  # 64 cells: what steps made of requests (observe.metrics.INSPECTIONS)
+    LAST_COUNTER = 255
     COUNTS_CLIENTS = 511  # 1: something was written into this child's part of the client counts
 
 

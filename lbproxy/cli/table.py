@@ -128,6 +128,11 @@ def _traffic(totals: Answer) -> Iterator[str]:
     )
 
 
+    inspected = [f"{name.replace('_', ' ')}: {count(number)}" for name, number in (totals.get("inspected") or {}).items() if number]
+    if inspected:
+        yield f"inspected: {', '.join(inspected)}"
+
+
 def _reload(last: Answer | None, now: float) -> Iterator[str]:
     if not last:
         return

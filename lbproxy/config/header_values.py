@@ -91,6 +91,11 @@ def name_for(of_requests: bool, verb: str) -> Parse[str]:
     return parse
 
 
+def copied(value: object) -> str:
+    """The name of a field that somebody who was asked about a request says, for the backend."""
+    return name_for(True, "copy")(value)
+
+
 def _check_prefix(value: str, never: dict[str, str]) -> None:
     for name in never:
         if name.startswith(value[:-1].lower()):

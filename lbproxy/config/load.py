@@ -22,6 +22,7 @@ from lbproxy.config.locate import Lines
 from lbproxy.config.locate import Path as TomlPath
 from lbproxy.config.model import (
     AddressList,
+    Authorize,
     Backend,
     Config,
     HeaderRules,
@@ -43,7 +44,7 @@ from lbproxy.config.model import (
 )
 from lbproxy.config.parts import INCLUDE, Merged, Part, matching, patterns_of
 from lbproxy.config.read import Context, Rule, read
-from lbproxy.config.rules import filters, headers, listeners, pools, process, routes
+from lbproxy.config.rules import filters, headers, inspection, listeners, pools, process, routes
 from lbproxy.config.tables import Report, Table, dotted
 from lbproxy.errors import Complaint, ConfigError, Line, by_place
 
@@ -190,6 +191,7 @@ def _syntax(source: str, text: str, message: str) -> Complaint:
 
 _RULES: dict[type[object], Rule] = {
     AddressList: filters.addresses,
+    Authorize: inspection.authorize,
     Backend: pools.backend,
     Config: filters.shared_limits,
     HeaderRules: headers.header_rules,

@@ -29,6 +29,7 @@ class Facts(NamedTuple):
     request_id: str = ""
     trace_id: str = ""
     backend: str = ""
+    user: str = ""
 
 
 class Template(NamedTuple):
@@ -95,8 +96,9 @@ _SAYS: dict[str, Callable[[Facts], bytes]] = {
     "tls_version": lambda facts: _tls(facts).version.encode(),
     "trace_id": lambda facts: facts.trace_id.encode(),
     "backend": lambda facts: facts.backend.encode(),
+    "user": lambda facts: facts.user.encode(),
 }
 assert _SAYS.keys() == VARIABLES.keys()
 
-CHANGING = frozenset({"request_id", "trace_id", "backend"})
+CHANGING = frozenset({"request_id", "trace_id", "backend", "user"})
 """Not the same for the same request on the same connection; what has none of them in it is remembered."""

@@ -37,6 +37,11 @@ GRPC_CODES = (
     "UNAUTHENTICATED", "unheard",
 )  # fmt: skip
 """How gRPC calls end; the last are those of which nobody said (gRPC-Web says it in the body, who is reset says nothing)."""
+INSPECTIONS = (
+    ("authorize", "allowed"), ("authorize", "allowed_known"), ("authorize", "denied"), ("authorize", "denied_known"),
+    ("authorize", "failed"),
+)  # fmt: skip
+"""What steps of routes made of requests: (step, outcome), in the order of their cells. New ones come last."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")
 
 
@@ -111,6 +116,8 @@ class Totals(NamedTuple):
     """Requests whose client is unknown, since a trusted proxy wrote no address for it."""
     resumed: int = 0
     """Handshakes that resumed a session."""
+    inspected: tuple[int, ...] = (0,) * len(INSPECTIONS)
+    """What steps made of requests."""
 
 
 class CertificateFacts(NamedTuple):
@@ -209,6 +216,11 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield Family("lbproxy_responses_total", "counter", "Responses sent, by class of status.", responses)
     refusals = [("", {"reason": name}, count) for name, count in zip(REFUSALS, totals.refused_requests, strict=True)]
     yield Family("lbproxy_refused_requests_total", "counter", "Requests refused by what a route asks for, by reason.", refusals)
+    inspected = [
+        ("", {"step": step, "outcome": outcome}, count)
+        for (step, outcome), count in zip(INSPECTIONS, totals.inspected, strict=True)
+    ]
+    yield Family("lbproxy_inspected_requests_total", "counter", "What steps of routes made of requests.", inspected)
     denials = [("", {"reason": name}, count) for name, count in zip(DENIALS, totals.refused_connections, strict=True)]
     yield Family("lbproxy_refused_connections_total", "counter", "Connections closed at once by a listener, by reason.", denials)
     yield _one(
@@ -335,6 +347,7 @@ def totals(counted: Totals) -> dict[str, object]:
         "refused_connections": dict(zip(DENIALS, counted.refused_connections, strict=True)),
         "failed_handshakes": dict(zip(FAILURES, counted.failed_handshakes, strict=True)),
         "grpc": dict(zip(GRPC_CODES, counted.grpc, strict=True)),
+        "inspected": {f"{step} {outcome}": count for (step, outcome), count in zip(INSPECTIONS, counted.inspected, strict=True)},
         "h2_ended": dict(zip(H2_ENDS, counted.h2_ended, strict=True)),
         "h2_backends_ended": dict(zip(H2_BACKEND_ENDS, counted.h2_backends_ended, strict=True)),
     }

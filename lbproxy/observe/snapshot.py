@@ -18,7 +18,7 @@ from lbproxy.balance.ledger import (
     state_at,
 )
 from lbproxy.health.outcome import words_of
-from lbproxy.observe.metrics import GRPC_CODES, H2_BACKEND_ENDS, H2_ENDS, BackendFacts, Snapshot, Totals
+from lbproxy.observe.metrics import GRPC_CODES, H2_BACKEND_ENDS, H2_ENDS, INSPECTIONS, BackendFacts, Snapshot, Totals
 
 REFUSALS = (
     Scalar.REFUSED_ADDRESS,
@@ -71,6 +71,7 @@ def totals(ledger: Ledger) -> Totals:
         h2_ended=tuple(total(Scalar.H2_ENDED + kind) for kind in range(len(H2_ENDS))),
         h2_backends_ended=tuple(total(Scalar.H2_BACKENDS_ENDED + kind) for kind in range(len(H2_BACKEND_ENDS))),
         grpc=tuple(total(Scalar.GRPC + code) for code in range(len(GRPC_CODES))),
+        inspected=tuple(total(Scalar.INSPECTED + kind) for kind in range(len(INSPECTIONS))),
         silent=total(Scalar.SILENT),
         resumed=total(Scalar.RESUMED),
         requests=sum(statuses),  # what Scalar.REQUESTS is as well, but that one is only brought up to date with each heartbeat

@@ -7,6 +7,7 @@ an Upstream, which returns its answer. What is between the two is decided here a
 from __future__ import annotations
 
 from lbproxy.errors import ClientGone, ClientStalled, RequestError, StreamError, TimedOut
+from lbproxy.http.findings import Findings
 from lbproxy.http.message import NO_BODY, RequestHead
 from lbproxy.http.trailers import NONE
 from lbproxy.proxy.downstream import Downstream
@@ -155,6 +156,15 @@ class Exchange(Tries):
             while courses:
                 courses.pop().end()
 
+    def findings(self) -> Findings:
+        """See Journey. A route that has steps which find something has a rewriter."""
+        rewriting = self._rewriting
+        assert rewriting is not None
+        if rewriting.findings is None:
+            rewriting.findings = Findings()
+        found: Findings = rewriting.findings
+        return found
+
     # ---------------------------------------------------------------- answers of our own, and the end
 
     def _refuse(self, status: int, reason: str, lines: bytes = b"") -> None:
@@ -165,6 +175,8 @@ class Exchange(Tries):
         if said.answer is None:
             self._status, self._reason = CLOSED, said.reason
             self.downstream.say_nothing()
+        elif said.whole:
+            self._give(said.answer, said.reason, b"")
         elif not said.ruled:
             self._own(said.answer, said.reason)
         else:

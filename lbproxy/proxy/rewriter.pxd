@@ -34,6 +34,7 @@ cdef class Rewriting:
     cdef public str _request_id
     cdef public Rewriter _rewriter
     cdef public object _trace
+    cdef public object findings
     cdef public ResponseHeads heads
     cdef public bint speaks
 

@@ -23,6 +23,7 @@ from lbproxy.http.edits import (
     telltales,
     varies,
 )
+from lbproxy.http.findings import Findings
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.grammar import END
 from lbproxy.http.h1.tolerance import Tolerance
@@ -51,6 +52,10 @@ class RewriteSettings(NamedTuple):
     paths: PathRules = AS_THEY_ARE
     names: tuple[str, ...] = ()
     """What the pool's backends are called there, in order; only where paths change."""
+    inspected: bool = False
+    """Steps may find out something about requests."""
+    claimed: tuple[str, ...] = ()
+    """Names of fields that they say to the backend, and nobody else."""
 
 
 UNTOUCHED = RewriteSettings()
@@ -100,7 +105,7 @@ class Rewriter:
         varying = [pair for pair in responses.lines if varies(pair[1])]
         self.varying = VaryingLines(varying) if varying else None
         drops = [*telltales(settings.responses), *responses.drops]
-        self.ruled_requests = tuple(ruled)
+        self.ruled_requests = (*ruled, *(name.lower() for name in settings.claimed))
         self.ruled_responses = (*drops, *(name.lower() for name, _ in responses.lines))
         """Names in lower case, or "x-*", that trailers do not say either."""
         self.shown = settings.request_id != "off" and not covered(_SEEN, responses.drops)
@@ -145,7 +150,7 @@ def _request_edits(folded: Folded, sends_id: bool, sends_trace: bool) -> Request
 class Rewriting:
     """Rewrites the heads of one request and its answers, over all its tries."""
 
-    __slots__ = ("_forwarder", "_head", "_id_line", "_led", "_request_id", "_rewriter", "_trace", "heads", "speaks")
+    __slots__ = ("_forwarder", "_head", "_id_line", "_led", "_request_id", "_rewriter", "_trace", "findings", "heads", "speaks")
 
     def __init__(
         self, rewriter: Rewriter, forwarder: Forwarder, head: RequestHead, request_id: str, trace: trace_context.Trace | None
@@ -157,6 +162,8 @@ class Rewriting:
         self._request_id = request_id
         self._id_line = b"\r\nX-Request-Id: " + request_id.encode("ascii") if request_id else b""
         self._trace = trace
+        self.findings: Findings | None = None
+        """Of the route's steps."""
         self.heads = rewriter.secure_heads if forwarder.secure(head) else rewriter.heads
         """Where the destination's response heads are read."""
         self._led: HeadsLedBack | None = None
@@ -169,6 +176,8 @@ class Rewriting:
     def request(self, sent: bytes) -> bytes:
         """The head for the backend; `sent`: as the forwarder made it."""
         rewriter = self._rewriter
+        if self.findings is not None:
+            sent = self.findings.request(sent)
         edits = rewriter.edits
         if edits is not None:
             forwarder = self._forwarder
@@ -191,12 +200,16 @@ class Rewriting:
         """For the backend's response: what is not the same for all responses, each line with its CRLF in front."""
         rewriter = self._rewriter
         shown = self._id_line if rewriter.shown else b""
+        if self.findings is not None:
+            shown += self.findings.answer_lines
         return shown if rewriter.varying is None else rewriter.varying.render(self._facts(backend)) + shown
 
     def own_lines(self) -> bytes:
         """For an answer of lbproxy's own."""
         rewriter = self._rewriter
         lines = rewriter.own_lines(secure=self._forwarder.secure(self._head))
+        if self.findings is not None:
+            lines += self.findings.answer_lines
         return lines + self._id_line if rewriter.shown else lines
 
     def logged(self) -> str:
@@ -206,11 +219,12 @@ class Rewriting:
         if trace is not None:
             said += f',"trace_id":"{trace.trace_id}","span_id":"{trace.span_id}"'
             said += f',"parent_id":"{trace.parent_id}"' if trace.parent_id else ""
-        return said
+        return said if self.findings is None else said + self.findings.logged()
 
     def _facts(self, backend: str) -> Facts:
         trace_id = "" if self._trace is None else self._trace.trace_id
-        return Facts(self._forwarder, self._head, self._request_id, trace_id, backend)
+        user = "" if self.findings is None else self.findings.user
+        return Facts(self._forwarder, self._head, self._request_id, trace_id, backend, user)
 
 
 def own_lines(rewriting: Rewriting | None, without_route: Rewriter | None, forwarder: Forwarder, head: RequestHead | None) -> bytes:

@@ -1,28 +1,40 @@
 """A request of our own to a pool, on behalf of one that waits for what the answer says (authorization, inspection).
 
 It is picked, leased, counted and limited as any other request to that pool, goes over the same idle connections, and is tried once
-more on a fresh one when an idle one turns out to be closed. Its answer is read whole, up to a limit, and goes nowhere.
+more on a fresh one when an idle one turns out to be closed; then on other backends, as often as the pool and its budget of further
+tries allow. Its answer is read whole, up to a limit, and goes nowhere.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from lbproxy.balance.lease import Lease
-from lbproxy.balance.pick_result import ASK
-from lbproxy.balance.pool import Pool
+from lbproxy.balance.pick_result import ASK, Unavailable
+from lbproxy.balance.policy import Outcome
 from lbproxy.balance.selection import Preference
 from lbproxy.errors import ConnectionLost, RefusedAnswer, TimedOut, UpstreamError
-from lbproxy.http.message import ResponseHead
+from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.proxy.connect import dial
 from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.response_body import SourceFailed
+from lbproxy.proxy.retry import IDEMPOTENT
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.upstream import Upstream
 from lbproxy.streams import BODY_READ
 
 MOST_INTERIM = 8
 """Interim answers that are read past."""
+
+
+class Asker(Protocol):
+    """The request that waits, as far as pools have to know it."""
+
+    @property
+    def head(self) -> RequestHead: ...
+    @property
+    def downstream(self) -> Downstream: ...
 
 
 class Answer(NamedTuple):
@@ -40,37 +52,71 @@ class Subrequest(NamedTuple):
     most: int
     """Bytes of an answer's body; one that has more is refused."""
 
-    def ask(self, service: Service, method: bytes, head: bytes, body: bytes = b"") -> Answer:
-        """From the greenlet of the request that waits. `head`: whole, as HTTP/1.1 has it, with the length of the `body`, if any.
+    def ask(self, service: Service, method: bytes, head: bytes, body: bytes = b"", asker: Asker | None = None) -> Answer:
+        """From the greenlet of the request that waits. `head`: whole, as HTTP/1.1 has it, with the length of the `body`, if any;
+        `asker`: on whose behalf, for pools that balance by who asks, or have a queue.
 
         Raises UpstreamError: no backend, none that answers in time, an answer that cannot be read or is too long.
         """
-        pool = self.destination.pool
-        lease = self._lease(pool)
+        pool, retries = self.destination.pool, service.retries
+        tried: tuple[int, ...] = ()
+        budgeted = -1
+        failure: UpstreamError | None = None
         try:
-            shared = service.idle.shared
+            while True:
+                lease = self._lease(service, asker, tried, failure)
+                try:
+                    return self._attempt(service, lease, method, head, body)
+                except UpstreamError as error:
+                    service.counters.note_failure(error.kind, lease.slot)
+                    failure = error
+                finally:
+                    lease.release()
+                    retries.end(budgeted)
+                    budgeted = -1
+                tried = (*tried, lease.slot)
+                more = retries.most(pool, failure.kind) if failure.nothing_sent or method in IDEMPOTENT else 0
+                if len(tried) > more or (budgeted := retries.begin(pool, len(tried), failure.nothing_sent)) < 0:
+                    raise failure
+        finally:
+            retries.end(budgeted)
+
+    def _lease(self, service: Service, asker: Asker | None, tried: tuple[int, ...], failure: UpstreamError | None) -> Lease:
+        pool = self.destination.pool
+        picked = pool.pick(tried)
+        admission = service.admissions.get(pool.name)
+        if not isinstance(picked, Lease) and admission is not None and asker is not None:
+            admitted = admission.admit(asker.head, asker.downstream.forwarder, tried)
+            picked = admitted if isinstance(admitted, Unavailable) else admitted.lease
+        elif picked is ASK:
+            picked = pool.pick(tried, Preference())
+        if not isinstance(picked, Lease):
+            raise failure or UpstreamError(503, picked.reason, "no backend of the pool can be asked", nothing_sent=True)
+        return picked
+
+    def _attempt(self, service: Service, lease: Lease, method: bytes, head: bytes, body: bytes) -> Answer:
+        begun, shared = service.clock(), service.idle.shared
+        outcome = Outcome.FAILED
+        try:
             idle = service.idle.take(lease.slot) if shared is None else shared.take(lease, None) or service.idle.take(lease.slot)
+            answer = None
             if idle is not None:
                 try:
-                    return self._converse(service, idle, method, head, body)
+                    answer = self._converse(service, idle, method, head, body)
                 except UpstreamError as error:
                     if error.reason not in ("response_closed", "connection_reset", "h2_goaway"):
                         raise
-            return self._converse(service, dial(service, self.destination, lease, pool.name), method, head, body)
-        except UpstreamError as error:
-            service.counters.note_failure(error.kind, lease.slot)
-            raise
+            if answer is None:
+                fresh = dial(service, self.destination, lease, self.destination.pool.name)
+                answer = self._converse(service, fresh, method, head, body)
+            outcome = Outcome.ANSWERED
+            if answer.head.status >= 500:
+                outcome = Outcome.ERROR
+                service.counters.note_answer(answer.head.status, lease.slot)
+            return answer
         finally:
-            lease.release()
-
-    @staticmethod
-    def _lease(pool: Pool) -> Lease:
-        picked = pool.pick()
-        if picked is ASK:
-            picked = pool.pick((), Preference())
-        if not isinstance(picked, Lease):
-            raise UpstreamError(503, picked.reason, "no backend of the pool can be asked", nothing_sent=True)
-        return picked
+            if lease.told is not None:
+                lease.told(service.clock() - begun, outcome)
 
     def _converse(self, service: Service, upstream: Upstream, method: bytes, head: bytes, body: bytes) -> Answer:
         stream, destination = upstream.stream, self.destination
@@ -85,7 +131,7 @@ class Subrequest(NamedTuple):
             stream.deadline = service.clock() + destination.response_head
             known = upstream.answer(service.response_heads, method)
             for _ in range(MOST_INTERIM):
-                if known.head.status >= 200:
+                if known.head.status >= 200 or known.head.status == 101:
                     break
                 known = upstream.answer(service.response_heads, method)
             if known.head.status < 200:

@@ -49,7 +49,7 @@ from lbproxy.net.wire import ticket_slot
 from lbproxy.observe import log
 from lbproxy.observe.access import AccessLog
 from lbproxy.observe.log import Noisy, get_logger, set_level
-from lbproxy.observe.metrics import H2_BACKEND_ENDS
+from lbproxy.observe.metrics import H2_BACKEND_ENDS, INSPECTIONS
 from lbproxy.observe.process import rss_kib
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.h2.backends import H2Backends, wants_http_2
@@ -145,7 +145,9 @@ class Worker:
         idle = UpstreamPool(time.monotonic, settings, handover.ledger.spoken)
         self._relocation = Relocation(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
-        destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child)
+        destinations = make_destinations(
+            config, pools.pools, filters, handover.ledger.secret(), handover.child, self._count_inspected
+        )
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
         offset = time.time() - time.monotonic()
@@ -385,6 +387,9 @@ class Worker:
 
     def _add(self, scalar: Scalar, value: int) -> None:
         self._handover.ledger.cells[scalar_at(self._handover.child, scalar)] += value
+
+    def _count_inspected(self, step: str, outcome: str) -> None:
+        self._handover.ledger.cells[scalar_at(self._handover.child, Scalar.INSPECTED) + INSPECTIONS.index((step, outcome))] += 1
 
     def _on_fault(self, error: BaseException) -> None:
         self._noisy.warning("request.fault", exc_info=error)

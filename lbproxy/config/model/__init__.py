@@ -15,6 +15,7 @@ from lbproxy.config.key import in_any_case, named, table, tables
 from lbproxy.config.model.filters import AddressList, ClientLimit, Refuse, RouteFilters
 from lbproxy.config.model.headers import HEADER_WORDS, HeaderRules, Headers
 from lbproxy.config.model.health import Health, Outlier
+from lbproxy.config.model.inspection import Authorize
 from lbproxy.config.model.listeners import Certificate, Listen, ListenTls, SocketAccess
 from lbproxy.config.model.pools import Backend, Connections, Pool, PoolTls, Sticky
 from lbproxy.config.model.process import Limits, Log, Metrics, Process
@@ -35,6 +36,7 @@ __all__ = [
     "UNIX",
     "Address",
     "AddressList",
+    "Authorize",
     "Backend",
     "Certificate",
     "ClientLimit",

@@ -10,6 +10,7 @@ from lbproxy.config.key import key, part, table, table_or_none
 from lbproxy.config.kinds import BOOLEAN, TEXT, Kind, choice, text_schema
 from lbproxy.config.model.filters import RouteFilters
 from lbproxy.config.model.headers import Headers
+from lbproxy.config.model.inspection import Authorize
 from lbproxy.config.model.routing import REDIRECT, REDIRECT_STATUS, SHARES, Match, PathRules, Respond, SplitSticky
 from lbproxy.config.model.timeouts import NearTimeouts
 from lbproxy.config.route_values import prefix
@@ -107,11 +108,31 @@ class Route:
         when=_closes,
     )
     paths: PathRules = part(PathRules)
+    authorize: Authorize | None = table_or_none(
+        Authorize,
+        "without this table: nobody. With it: who is asked whether a request may pass, before WebSockets, 100 Continue and bodies",
+        'a table such as { pool = "auth", path = "/verify", copy = ["Remote-User"] }',
+    )
 
     @property
     def pools(self) -> tuple[str, ...]:
         """The names of those that its requests may go to."""
         return (self.pool,) if self.pool else tuple(name for name, _ in self.split)
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The names of pools that get requests of our own about its requests."""
+        return (self.authorize.pool,) if self.authorize is not None else ()
+
+    @property
+    def inspects(self) -> bool:
+        """Whether steps find out something about its requests that the backend or the log is told."""
+        return self.authorize is not None
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """Names of fields that steps say to the backend, and nobody else: a client's own are taken off."""
+        return self.authorize.copy if self.authorize is not None else ()
 
     @property
     def name(self) -> str:

@@ -17,6 +17,8 @@ def route(table: Table, route: Route, context: Context) -> Route:
         table.complain("raw_path", "a path that is forwarded as it came cannot have its slashes merged", "take one of them out")
     _paths(table, route)
     _prefixes(table, route)
+    if route.authorize is not None and not route.authorize.pool:
+        table.complain("authorize", '"pool" is missing', f'add pool = "{next(iter(context.pools), "auth")}"')
     return route
 
 

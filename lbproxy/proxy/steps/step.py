@@ -18,6 +18,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from lbproxy.errors import LbproxyError
+from lbproxy.http.findings import Findings
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.replies import OwnAnswer
@@ -27,13 +28,14 @@ from lbproxy.proxy.sink import Sink
 class Answered(LbproxyError):
     """A step answers the request itself."""
 
-    def __init__(self, answer: OwnAnswer | None, reason: str, ruled: bool = False) -> None:
+    def __init__(self, answer: OwnAnswer | None, reason: str, ruled: bool = False, whole: bool = False) -> None:
         """`answer`: None: nothing is said, and the connection ends; `reason`: in the access log; `ruled`: what the route does to
-        the fields of its backends' answers is done to these, too."""
+        the fields of its backends' answers is done to these, too; `whole`: it is somebody else's, and nothing is added to it."""
         super().__init__(reason)
         self.answer = answer
         self.reason = reason
         self.ruled = ruled
+        self.whole = whole
 
 
 class Journey(Protocol):
@@ -46,6 +48,10 @@ class Journey(Protocol):
     @property
     def downstream(self) -> Downstream:
         """Whoever asked."""
+
+    def findings(self) -> Findings:
+        """What steps have found out about the request, to add to: see there. For routes whose configuration says that they do
+        (Route.inspects)."""
 
 
 class Course:

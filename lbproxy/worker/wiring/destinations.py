@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from lbproxy.balance.pool import Pool
@@ -17,6 +18,7 @@ from lbproxy.proxy.rewriter import UNTOUCHED, Rewriter, RewriteSettings
 from lbproxy.proxy.service import most_response_fields
 from lbproxy.proxy.split import Share, Split, cookie_line
 from lbproxy.proxy.steps.answer import answer_of
+from lbproxy.proxy.steps.authorize import Authorize, Count
 from lbproxy.proxy.steps.filters import Filters
 from lbproxy.proxy.steps.step import Step
 from lbproxy.remembered import Budget
@@ -38,13 +40,20 @@ class Material(NamedTuple):
     """For the words of cookies: the same in all workers."""
     child: int
     """The worker's own number."""
+    told: Count
+    """What steps make of requests."""
 
 
 def make_destinations(
-    config: Config, pools: Mapping[str, Pool], filters: Sequence[Filters | None], secret: bytes = b"", child: int = 0
+    config: Config,
+    pools: Mapping[str, Pool],
+    filters: Sequence[Filters | None],
+    secret: bytes = b"",
+    child: int = 0,
+    count: Count = lambda step, outcome: None,
 ) -> Destinations:
-    """`pools`: by name; `filters`: by the number of the route. Destinations that want the same of header fields share a
-    rewriter, those that want nothing have none."""
+    """`pools`: by name; `filters`: by the number of the route; `count`: told what steps make of requests.
+    Destinations that want the same of header fields share a rewriter, those that want nothing have none."""
     ids = Ids(os.urandom)
     budget = Budget(HEADS_KEPT)  # one, however many routes have rules of their own
     made: dict[RewriteSettings, Rewriter | None] = {UNTOUCHED: None}
@@ -54,27 +63,50 @@ def make_destinations(
             made[settings] = Rewriter(settings, most_response_fields(config), budget, ids)
         return made[settings]
 
-    of = Material(config, pools, rewriter, secret, child)
+    of = Material(config, pools, rewriter, secret, child, count)
     routes = [(route, make_destination(of, route, asked)) for route, asked in zip(config.routes, filters, strict=True)]
     return Destinations(routes, rewriter(rewrite_settings(config, None)))
 
 
 def make_destination(of: Material, route: Route, filters: Filters | None) -> Destination:
     """Of one route."""
+    steps = (filters, *inspections(of, route))
     if route.pool:
-        return _to_pool(of, route, route.pool, filters)
+        return _to_pool(of, route, route.pool, steps)
     if route.split:
-        return Destination(None, of.config.timeouts_of(route), split=_split(of, route, filters))
+        return Destination(None, of.config.timeouts_of(route), split=_split(of, route, steps))
     rewriter = of.rewriter(rewrite_settings(of.config, route))
     timeouts = of.config.timeouts_of(route)
-    return Destination(None, timeouts, rewriter, most_body(of.config, route), _steps(filters, answer_of(route)))
+    return Destination(None, timeouts, rewriter, most_body(of.config, route), _steps(*steps, answer_of(route)))
 
 
-def _to_pool(of: Material, route: Route, pool: str, filters: Filters | None, lines: bytes = b"") -> Destination:
+def inspections(of: Material, route: Route) -> list[Step]:
+    """What is asked whether its requests may pass, in order."""
+    found: list[Step] = []
+    if route.authorize is not None:
+        found.append(Authorize(route.authorize, _asked(of, route.authorize.pool, route.authorize.timeout), of.told))
+    return found
+
+
+def _asked(of: Material, pool: str, timeout: float) -> Destination:
+    """Whoever answers requests of our own, which may take `timeout` seconds each. Of what the pool does to header fields the rules
+    for requests hold."""
+    config, settings = of.config, of.config.pool(pool)
+    wanted = config.timeouts.nearer(settings.timeouts)
+    most = {name: min(timeout, getattr(wanted, name)) for name in ("connect", "response_head", "body_idle", "write_stall")}
+    rules = settings.headers.request
+    rewriter = of.rewriter(RewriteSettings(requests=(rules,)) if rules != HeaderRules() else UNTOUCHED)
+    return Destination(of.pools[pool], replace(wanted, **most), rewriter)
+
+
+Steps = tuple[Step | None, ...]
+
+
+def _to_pool(of: Material, route: Route, pool: str, steps: Steps, lines: bytes = b"") -> Destination:
     config, answers = of.config, route.client_close == "answer"
     rewriter = of.rewriter(rewrite_settings(config, route, pool))
     timeouts, body = config.timeouts_of(route, pool), most_body(config, route)
-    made = Destination(of.pools[pool], timeouts, rewriter, body, _steps(filters), answers, lines)
+    made = Destination(of.pools[pool], timeouts, rewriter, body, _steps(*steps), answers, lines)
     return made.buffers(config.pool(pool))
 
 
@@ -82,17 +114,17 @@ def _steps(*steps: Step | None) -> tuple[Step, ...] | None:
     return tuple(step for step in steps if step is not None) or None
 
 
-def _split(of: Material, route: Route, filters: Filters | None) -> Split:
+def _split(of: Material, route: Route, steps: Steps) -> Split:
     names = [name for name, _ in route.split]
     cookie, header = ("", "") if route.sticky is None else (route.sticky.cookie, route.sticky.header)
     words = Words(of.secret, [f"split {name}" for name in names]) if cookie else None
     shares = []
     for index, (name, weight) in enumerate(route.split):
-        plain = _to_pool(of, route, name, filters)
+        plain = _to_pool(of, route, name, steps)
         told = (plain, plain)
         if words is not None:
             clear, secure = (cookie_line(cookie, words.of(index), secure=secure) for secure in (False, True))
-            told = (_to_pool(of, route, name, filters, clear), _to_pool(of, route, name, filters, secure))
+            told = (_to_pool(of, route, name, steps, clear), _to_pool(of, route, name, steps, secure))
         shares.append(Share(name, weight, plain, told))
     return Split(shares, of.child, cookie, words, header)
 
@@ -123,6 +155,8 @@ def rewrite_settings(config: Config, route: Route | None, pool: str = "") -> Rew
         tolerate=() if settings is None else tuple(sorted(settings.tolerate)),
         paths=paths if paths else AS_THEY_ARE,
         names=tuple(sorted(_names(settings))) if paths and settings is not None else (),
+        inspected=route is not None and route.inspects,
+        claimed=() if route is None else route.claims,
     )
 
 

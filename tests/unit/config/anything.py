@@ -142,6 +142,20 @@ route_filters = st.just(model.RouteFilters()) | st.builds(
     model.RouteFilters, addresses, st.sampled_from([(), ("GET",)]), st.none() | st.integers(0, 2**40), client_limits,
     st.just(()), st.lists(refuses, max_size=2).map(tuple),
 )  # fmt: skip
+fields_said = st.lists(st.sampled_from(["Remote-User", "x-b"]), max_size=2, unique=True).map(tuple)
+
+
+def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
+    """Who is asked whether a route's requests may pass."""
+    kept = st.sampled_from([(0.0, ()), (1.5, ("Cookie",)), (10.0, ("Cookie", "X-Key"))])
+    authorize = st.builds(
+        lambda path, copy, user, wait, fails, most, kept: model.Authorize(pool, path, "", copy, user, wait, fails, most, *kept),
+        paths.filter(lambda path: "%" not in path), fields_said, st.sampled_from(["", "Remote-User"]),
+        seconds.map(lambda wait: min(wait, 60.0)), st.sampled_from(["refuse", "pass"]), st.integers(1024, 2**24), kept,
+    )  # fmt: skip
+    return st.fixed_dictionaries({"authorize": st.none() | authorize})
+
+
 near_timeouts = st.builds(model.NearTimeouts, *[st.none() | seconds] * 5, st.none() | st.just(0.0) | seconds)
 
 
@@ -265,6 +279,7 @@ def configs(draw: st.DrawFn) -> Config:
             filters=replace(filters[index], client_limits=draw(used)),
             **draw(paths_as_they_come),
             timeouts=draw(near_timeouts),
+            **draw(inspections(pool)),
             encoded_backslash=draw(st.sampled_from(["refuse", "pass"])),
             underscores=draw(st.sampled_from(["drop", "pass"])),
             client_close=draw(st.sampled_from(["abort", "answer"])),

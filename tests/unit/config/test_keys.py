@@ -34,8 +34,8 @@ backends = ["10.0.0.2:80"]
 concurrency = 7
 """)
 NAMES = {"pool": "app", "client_limit": "site"}
-FILLED = {"refuse": {"path": "/a*"}, "certificates": {"cert": "c.pem", "key": "k.pem"}}
-"""What the tables of lists have at least."""
+FILLED = {"authorize": {"pool": "app"}, "refuse": {"path": "/a*"}, "certificates": {"cert": "c.pem", "key": "k.pem"}}
+"""What these tables have at least."""
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def table_of(tree: dict[str, Any], stand: Stand) -> dict[str, Any]:
         elif item.what.how == "named":
             here = here.setdefault(item.name, {}).setdefault(NAMES[item.name], {})
         else:
-            here = here.setdefault(item.name, {})
+            here = here.setdefault(item.name, dict(FILLED.get(item.name, {})))
     return here
 
 

@@ -115,7 +115,9 @@ class World:
             source="",
             listen=(),
             routes=(route,),
-            pools=(pool,) if pool is not None else tuple(model.Pool(name, ()) for name in dict.fromkeys((*route.pools, "app"))),
+            pools=(pool,) if pool is not None else tuple(
+                model.Pool(name, ()) for name in dict.fromkeys((*route.pools, *route.asks, "app"))
+            ),
             timeouts=timeouts or model.Timeouts(),
             limits=limits or model.Limits(),
             client_limits=client_limits,
@@ -124,7 +126,10 @@ class World:
         memory = Memory(RateTable(_cells()), counts, nullcontext(), lambda: [0], bytes(32), Budget(CLIENTS_KEPT))
         [filters] = make_filters(self.config, self.ledger, 0, memory, self.clock)
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
-        self.routed = make_destinations(self.config, dict.fromkeys(route.pools, balanced), [filters], bytes(32)).routes
+        self.inspected: list[str] = []  # what steps made of requests
+        named = dict.fromkeys((*route.pools, *route.asks), balanced)
+        count = lambda step, outcome: self.inspected.append(f"{step} {outcome}")  # noqa: E731
+        self.routed = make_destinations(self.config, named, [filters], bytes(32), count=count).routes
         self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)
         for slot in range(backends if heard else 0):
             self.idle.heard(slot, 1)

@@ -1,0 +1,57 @@
+"""Keys of a [[route]]: who and what is asked whether a request may pass, before any backend of the route is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lbproxy.config import header_values as said
+from lbproxy.config import values
+from lbproxy.config.atoms import KIB, MIB
+from lbproxy.config.key import key
+from lbproxy.config.kinds import TEXT, Kind, ListOf, choice, duration, size, text_schema
+
+_FIELD = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"
+_COPIED = Kind("header", said.copied, text_schema(_FIELD), examples=("Remote-User", "Remote-Groups"))
+_ASKED = Kind("header", values.field_name, text_schema(_FIELD), examples=("Cookie", "Authorization"))
+_PATH = Kind("path", values.url_path, text_schema("^/[!-~]*$"), examples=("/verify", "/auth"))
+_HOST = Kind("host", values.host_field, {"type": "string", "minLength": 1}, examples=("auth.internal", "auth.internal:8080"))
+LONGEST_CACHE = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Authorize:
+    """[route.authorize]: a server that is asked about each request, by a GET of its own (nginx: auth_request)."""
+
+    pool: str = key(TEXT, "", "who is asked: the name of a [pool.NAME]. It must be there", example="api")
+    path: str = key(_PATH, "/", "asked for there, by GET and without a body. 2xx lets the request pass; all below 500 else is the "
+                    "client's answer, with its body and its cookies")  # fmt: skip
+    host: str = key(_HOST, "", "Host of what is asked. Default: that of the request, which X-Forwarded-Host tells in any case")
+    copy: tuple[str, ...] = key(
+        ListOf(_COPIED, 'a list of names such as ["Remote-User"]'),
+        (),
+        "fields of a 2xx answer that the backend gets, with all their values. A client's own are taken off in any case",
+        example=["Remote-User", "Remote-Groups"],
+    )
+    user: str = key(_ASKED, "", "field of a 2xx answer that names the user, for the access log and {user}", example="Remote-User")
+    timeout: float = key(duration(60.0), 2.0, "all of it: connection, further tries, answer")
+    on_failure: str = key(
+        choice("refuse", "pass"),
+        "refuse",
+        'no answer in time, or one of 500 and above: 503; "pass": as if it were not asked, without the fields of copy',
+    )
+    max_answer: int = key(size(KIB, 16 * MIB), 256 * KIB, "of its body; a longer one is no answer")
+    cache: float = key(
+        duration(LONGEST_CACHE, zero=True),
+        0.0,
+        "how long an answer holds for requests that say the same: fields of cache_by, host, method, path, query, scheme and "
+        "client's address. Never one of 500 and above, one with Set-Cookie, or one to a request that has no field of cache_by",
+        needs={"cache_by": ["Cookie", "Authorization"]},
+        example="10s",
+    )
+    cache_by: tuple[str, ...] = key(
+        ListOf(_ASKED, 'a list of names such as ["Cookie", "Authorization"]', empty=("field", "leave the key out")),
+        (),
+        "all that tells users apart, and all else that the answer depends on",
+        needs={"cache": "10s"},
+        example=["Cookie", "Authorization"],
+    )

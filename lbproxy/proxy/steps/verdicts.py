@@ -1,0 +1,117 @@
+"""Verdicts that hold for a while: what somebody said who was asked about a request, for others that say the very same.
+
+Theory of operation. A request is known by a keyed digest of all that the answer may depend on; no credential is kept. While one is
+asked about, others of the same digest wait for what it hears instead of asking, too. If that holds for them, or if nobody answers,
+they have it as well; else each asks for itself. Whoever asks and goes away leaves the asking to one of those who wait.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from lbproxy.errors import UpstreamError
+from lbproxy.http.authorization import Verdict
+from lbproxy.proxy.service import Service
+from lbproxy.remembered import Budget
+from lbproxy.streams import Strand
+
+VERDICTS_KEPT = 1024 * 1024
+"""Bytes of one route's, in one worker; then all are forgotten."""
+
+
+class Kept(NamedTuple):
+    verdict: Verdict
+    until: float
+
+
+class _Flight:
+    """One that is asked about, and who waits for it."""
+
+    __slots__ = ("error", "over", "verdict", "waiting")
+
+    def __init__(self) -> None:
+        self.verdict: Verdict | None = None
+        self.error: UpstreamError | None = None
+        self.over = False
+        self.waiting: list[_Waiting] = []
+
+
+class _Waiting:
+    """A request whose greenlet is parked."""
+
+    __slots__ = ("parked", "strand")
+
+    def __init__(self, strand: Strand) -> None:
+        self.strand = strand
+        self.parked = True
+
+    def go_on(self) -> None:
+        """From the event loop: unless something else (a client that left) woke it first."""
+        if self.parked:
+            self.parked = False
+            self.strand.switch()
+
+
+class Verdicts:
+    """What was heard about requests of one route, in one worker."""
+
+    def __init__(self, keep: float, secret: bytes = b"") -> None:
+        """`keep`: seconds; `secret`: for digests, b"": one of its own."""
+        self._keep = keep
+        self._secret = secret or os.urandom(32)
+        self._budget = Budget(VERDICTS_KEPT)
+        self._known: dict[bytes, Kept] = self._budget.draws({})
+        self._flights: dict[bytes, _Flight] = {}
+
+    def digest(self, parts: Iterable[bytes]) -> bytes:
+        """What requests are known by that say these things, in this order."""
+        digest = hmac.new(self._secret, digestmod=hashlib.sha256)
+        for part in parts:
+            digest.update(b"%d:" % len(part))
+            digest.update(part)
+        return digest.digest()
+
+    def of(self, key: bytes, service: Service, ask: Callable[[], Verdict]) -> tuple[Verdict, bool]:
+        """(what holds for it, whether nobody had to be asked). Raises what `ask` raises, and what is thrown into the greenlet."""
+        while True:
+            known = self._known.get(key)
+            if known is not None and known.until > service.clock():
+                return known.verdict, True
+            flight = self._flights.get(key)
+            if flight is None:
+                return self._asked(key, service, ask), False
+            self._wait(flight, service)
+            if flight.error is not None:
+                raise UpstreamError(flight.error.status, flight.error.reason)
+            if flight.verdict is not None:
+                return (flight.verdict, True) if not flight.verdict.cookies else (ask(), False)
+
+    def _asked(self, key: bytes, service: Service, ask: Callable[[], Verdict]) -> Verdict:
+        flight = self._flights[key] = _Flight()
+        try:
+            flight.verdict = verdict = ask()
+        except UpstreamError as error:
+            flight.error = error
+            raise
+        finally:
+            del self._flights[key]
+            flight.over = True
+            for each in flight.waiting:
+                service.strands.later(each.go_on)
+        if not verdict.cookies:
+            self._budget.keep(self._known, key, Kept(verdict, service.clock() + self._keep), verdict.size)
+        return verdict
+
+    def _wait(self, flight: _Flight, service: Service) -> None:
+        waiting = _Waiting(service.strands.current())
+        flight.waiting.append(waiting)
+        try:
+            while not flight.over:
+                waiting.parked = True
+                service.strands.park()
+        finally:
+            waiting.parked = False

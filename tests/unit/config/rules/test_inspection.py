@@ -1,0 +1,47 @@
+"""[route.authorize] and its kin: what holds between their keys."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbproxy.config.model import Authorize
+from tests.unit.config.text import LEAST, complaint, read
+
+
+def with_(table: str) -> str:
+    return LEAST.replace('pool = "app"', f'pool = "app"\n{table}', 1)
+
+
+def test_by_default_nobody_is_asked() -> None:
+    """And a table needs no more than its pool."""
+    [route] = read(LEAST).routes
+    assert (route.authorize, route.asks, route.inspects, route.claims) == (None, (), False, ())
+    [route] = read(with_('authorize = { pool = "app" }')).routes
+    assert (route.authorize, route.asks, route.inspects) == (Authorize("app"), ("app",), True)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "message", "hint"),
+    [
+        ('authorize = {}', "", '"pool" is missing', 'add pool = "app"'),
+        ('authorize = { path = "/x" }', "", '"pool" is missing', 'add pool = "app"'),
+        ('authorize = { pool = "ap" }', ".pool", 'there is no pool "ap"', 'did you mean "app"?'),
+        ('authorize = { pool = "app", cache = "1s" }', ".cache", "answer would hold for another", "tells users apart"),
+        ('authorize = { pool = "app", cache_by = ["Cookie"] }', ".cache_by", 'means nothing without "cache"', 'add cache = "10s"'),
+        ('authorize = { pool = "app", copy = ["Host"] }', ".copy[0]", "Host is not for this rule", ""),
+        ('authorize = { pool = "app", copy = ["Content-Length"] }', ".copy[0]", "Content-Length is not for rules", ""),
+        ('authorize = { pool = "app", timeout = "2h" }', ".timeout", "at most", ""),
+        ('request_headers = { set = { X-User = "{user}" } }', "route", "{user} says nothing", "add authorize"),
+    ],
+)  # fmt: skip
+def test_refused(table: str, key: str, message: str, hint: str) -> None:
+    """With what to do instead."""
+    found = complaint(with_(table))
+    assert found.key == (key if key == "route" else f"route[0].authorize{key}")
+    assert message in found.message
+    assert hint in found.hint
+
+
+def test_what_a_user_is_called_may_stand_in_rules() -> None:
+    """Where somebody says it."""
+    read(with_('authorize = { pool = "app", user = "Remote-User" }\nrequest_headers = { set = { X-User = "{user}" } }'))
