@@ -149,6 +149,8 @@ BOUNDS = {
     "proxy.spool._pieces": "by what a pool buffers of a body, in blocks",
     "proxy.request_body._kept": "64 KiB a request",
     "remembered._memories": CONFIG,
+    "tls.fork._inside": "one entry",
+    "tls.passphrase._why_not": CONFIG,
     "tls.keystore._nested": CONFIG,
     "tls.keystore.digests": CONFIG,
     "tls.keystore.stamps": CONFIG,

@@ -81,13 +81,14 @@ def checking(arguments: argparse.Namespace) -> int:
 
 def _on_disk(config: Any) -> Iterator[dict[str, Any]]:
     """The same facts as of a running one."""
-    from lbproxy.tls.files import Fault, read_chain
+    from lbproxy.tls.files import Fault
     from lbproxy.tls.sni import UNKNOWN, candidate_of
+    from lbproxy.tls.unlock import chain_of
 
     now = datetime.fromtimestamp(time.time(), UTC)
     for listen in config.listen:
         for pair in listen.pairs:
-            chain = read_chain(pair.cert)
+            chain = chain_of(pair)
             one = UNKNOWN if isinstance(chain, Fault) else candidate_of(chain[0])
             if one is not UNKNOWN:
                 yield {

@@ -63,6 +63,7 @@ class Found(NamedTuple):
 def look_at(file: str) -> Found:
     """Raises nothing. "-": what comes on standard input, beside which files are looked for in the current folder."""
     from lbproxy.config.load import load_bytes, load_file
+    from lbproxy.tls import passphrase
     from lbproxy.tls.audit import audit, audit_folder, without_unusable
     from lbproxy.tls.remarks import remarks
 
@@ -73,6 +74,7 @@ def look_at(file: str) -> Found:
             config = load_file(Path(file), environ=os.environ)
     except ConfigError as error:
         return Found(None, error.complaints, [])
+    passphrase.adopt(config)
     unresolved, odd = _names(config)
     config, none_left = without_unusable(config, [audit_folder(listen) for listen in config.listen])
     complaints = [*audit(config), *none_left, *unresolved]

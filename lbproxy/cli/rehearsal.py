@@ -20,7 +20,8 @@ from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.ipc.pipe import socket_pair
 from lbproxy.master import prepare
 from lbproxy.tls import contexts
-from lbproxy.tls.apart import apart, patience
+from lbproxy.tls.apart import patience
+from lbproxy.tls.fork import apart
 from lbproxy.tls.showcase import server_context
 
 ANY_ADDRESS = "192.0.2.1"

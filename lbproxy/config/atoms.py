@@ -60,3 +60,13 @@ class Hash(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}" if self.name else self.kind
+
+
+class Passphrase(NamedTuple):
+    """Where the passphrase of a key comes from, never itself."""
+
+    way: str  # fd | credential | file | command
+    words: tuple[str, ...]  # a number, a name, a file, or a program and its arguments
+
+    def __str__(self) -> str:
+        return f"{self.way} {' '.join(self.words)}"

@@ -2,6 +2,7 @@
 
     NAME.crt (.cer, .pem) and NAME.key      what openssl, mkcert and lego write
     NAME.pem                                both in one file, as HAProxy wants it
+    NAME.p12 (.pfx)                         both in a PKCS #12 file, as Windows and Java export them
     NAME/fullchain.pem and privkey.pem      certbot's "live" folder
     NAME/fullchain.cer and NAME.key         acme.sh's, with NAME_ecc/ beside it for the other kind of key
 
@@ -14,10 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from lbproxy.config.model import Certificate
+from lbproxy.config.model import Certificate, Passphrase
 
 CERTIFICATES = (".crt", ".cer", ".pem")
 """In this order, where one key has several beside it."""
+CONTAINERS = (".p12", ".pfx")
+"""With both halves: taken where neither of them stands beside them."""
 CERTBOT = ("fullchain.pem", "privkey.pem")
 ACME_SH = "fullchain.cer"
 _ECC = "_ecc"
@@ -32,7 +35,7 @@ class Found(NamedTuple):
     """What looks like half of one, in words."""
 
 
-def pairs_in(folder: Path, key_mode: str = "private") -> Found:
+def pairs_in(folder: Path, key_mode: str = "private", passphrase: Passphrase | None = None) -> Found:
     """Raises OSError when the folder cannot be read; one inside it that cannot is told of."""
     names = _listed(folder)
     pairs: list[tuple[str, Certificate]] = []
@@ -40,11 +43,11 @@ def pairs_in(folder: Path, key_mode: str = "private") -> Found:
     for stem, cert, key in _beside(names):
         if cert is None:
             continue  # keys of other things
-        pairs.append((stem, Certificate(folder / cert, folder / (key or cert), key_mode)))
+        pairs.append((stem, Certificate(folder / cert, folder / (key or cert), key_mode, passphrase)))
     for name in names:
         if not Path(name).suffix or (folder / name).is_dir():
             try:
-                inside = _inside(folder / name, key_mode)
+                inside = _inside(folder / name, key_mode, passphrase)
             except NotADirectoryError:
                 continue
             except OSError as error:
@@ -53,8 +56,9 @@ def pairs_in(folder: Path, key_mode: str = "private") -> Found:
             if inside is not None:
                 pairs.append((name, inside))
     found = tuple(pair for _, pair in sorted(pairs, key=lambda each: each[0]))
-    without = (f"{one.cert} has no key beside it" for one in found if one.cert == one.key and one.cert.suffix != ".pem")
-    kept = tuple(one for one in found if one.cert != one.key or one.cert.suffix == ".pem")
+    joined = (".pem", *CONTAINERS)
+    without = (f"{one.cert} has no key beside it" for one in found if one.cert == one.key and one.cert.suffix not in joined)
+    kept = tuple(one for one in found if one.cert != one.key or one.cert.suffix in joined)
     return Found(kept, (*odd, *without))
 
 
@@ -71,15 +75,20 @@ def _beside(names: Iterable[str]) -> Iterator[tuple[str, str | None, str | None]
         if dot and stem:
             stems.setdefault(stem, {})["." + ending] = name
     for stem, files in stems.items():
-        yield stem, next((files[ending] for ending in CERTIFICATES if ending in files), None), files.get(".key")
+        cert = next((files[ending] for ending in CERTIFICATES if ending in files), None)
+        container = next((files[ending] for ending in CONTAINERS if ending in files), None)
+        if cert is None and container is not None:
+            yield stem, container, container
+        else:
+            yield stem, cert, files.get(".key")
 
 
-def _inside(folder: Path, key_mode: str) -> Certificate | None:
+def _inside(folder: Path, key_mode: str, passphrase: Passphrase | None) -> Certificate | None:
     """One that has a folder to itself. Raises OSError."""
     names: Mapping[str, None] = dict.fromkeys(path.name for path in folder.iterdir())
     if all(name in names for name in CERTBOT):
-        return Certificate(folder / CERTBOT[0], folder / CERTBOT[1], key_mode)
+        return Certificate(folder / CERTBOT[0], folder / CERTBOT[1], key_mode, passphrase)
     key = f"{folder.name.removesuffix(_ECC)}.key"
     if ACME_SH in names and key in names:
-        return Certificate(folder / ACME_SH, folder / key, key_mode)
+        return Certificate(folder / ACME_SH, folder / key, key_mode, passphrase)
     return None

@@ -201,7 +201,9 @@ def _listeneredits(old: Listen, new: Listen) -> Iterator[Edit]:
 
 
 def _key(pair: Certificate) -> str:
-    return str(pair.key) if pair.key_mode == "private" else f"{pair.key} (key_mode {pair.key_mode})"
+    more = [f"key_mode {pair.key_mode}"] if pair.key_mode != "private" else []
+    more += [f"passphrase by {pair.passphrase}"] if pair.passphrase is not None else []
+    return f"{pair.key} ({', '.join(more)})" if more else str(pair.key)
 
 
 def _certificates(old: dict[str, str], new: dict[str, str]) -> Iterator[Edit]:

@@ -30,7 +30,7 @@ from lbproxy.master.prepare import GenerationResources, Listening, candidates_of
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import edition
 from lbproxy.tls.apart import judge_apart
-from lbproxy.tls.contexts import Credentials, Held, held_of, read_pem
+from lbproxy.tls.contexts import Credentials, Held, held_of, read_pem, stored_chains
 from lbproxy.tls.edition import Edition
 from lbproxy.tls.keystore import KeyStore, Piece, Stamp
 from lbproxy.tls.remarks import remarks
@@ -47,7 +47,8 @@ EXPIRY_EVERY = 60.0
 KEPT = 15.0
 """Seconds for which the old pair stays in the store: a worker that has not heard of the new one by then is silent, and replaced."""
 
-Marks = tuple[Stamp | None, Stamp | None]
+Marks = tuple[Stamp | None, ...]
+"""Of certificate, key, and the file of the passphrase, if it has one."""
 
 
 class Change(NamedTuple):
@@ -130,8 +131,8 @@ class CertificateWatch:
         gone, come = self._listed(listening.listen, files, whole_list)
         changed: list[Change] = []
         for place, pair in [*enumerate(files), *((-1, pair) for pair in come)]:
-            marks = (_stamp(pair.cert), _stamp(pair.key))
-            if place >= 0 and pair not in gone and marks == (store.stamps.get(pair.cert), store.stamps.get(pair.key)):
+            marks = (_stamp(pair.cert), _stamp(pair.key), *_of_passphrase(pair))
+            if place >= 0 and pair not in gone and marks[:2] == (store.stamps.get(pair.cert), store.stamps.get(pair.key)):
                 self._forgive(pair, resources.refused)
             elif pair not in gone and self._refused.get(pair) != marks:
                 changed.append(Change(place, pair, marks))
@@ -157,7 +158,7 @@ class CertificateWatch:
         if listen.folder is None or (len(files) > FEW and not whole_list):
             return set(), []
         try:
-            there = pairs_in(listen.folder, listen.folder_key_mode).pairs
+            there = pairs_in(listen.folder, listen.folder_key_mode, listen.folder_passphrase).pairs
         except OSError:
             return set(), []
         known = set(files)
@@ -228,7 +229,8 @@ class CertificateWatch:
         for one in new.held.values():
             resources.digests |= {path: store.digests[path] for path in (one.pem.files.cert, one.pem.files.key)}
         if len(shown.held) <= FEW:
-            resources.remarks = remarks(resources.config, candidates_of([one.shown for one in listeners]))
+            everything = [one.shown for one in listeners]
+            resources.remarks = remarks(resources.config, candidates_of(everything), stored_chains(everything))
         kept = {one.pem.cert for one in shown.held} | {one.pem.key for one in shown.held}
         old = [each for one in before.held for each in (one.pem.cert, one.pem.key) if each not in kept]
         self._waste += [(now + KEPT, store, each) for each in (*old, piece)]
@@ -269,9 +271,15 @@ def _stamp(path: Path) -> Stamp | None:
         return None
 
 
+def _of_passphrase(pair: Certificate) -> Marks:
+    """A pair that did not open is tried again when that changes."""
+    source = pair.passphrase
+    return (_stamp(Path(source.words[0])),) if source is not None and source.way == "file" else ()
+
+
 def _put_back(store: KeyStore, files: Certificate, before: Marks) -> None:
     """As if it had not been read: what is shown is the old one still."""
-    for path, mark in zip((files.cert, files.key), before, strict=True):
+    for path, mark in zip((files.cert, files.key), before[:2], strict=True):
         if mark is None:
             store.stamps.pop(path, None)
         else:

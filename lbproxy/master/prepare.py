@@ -286,7 +286,7 @@ def provide(
         opened.access_fd,
         digests(config, opened.store.digests),
         slots,
-        remarks(config, candidates_of(opened.shown)),
+        remarks(config, candidates_of(opened.shown), contexts.stored_chains(opened.shown)),
         opened.store,
         opened.pool_pems,
         tuple(opened.resolution.notes),
@@ -372,7 +372,7 @@ def _granted(sock: UnixListener, listen: Listen) -> list[tuple[str, str]]:
 def _credentials(listen: Listen, keys: KeyStore) -> contexts.Credentials | None:
     if not listen.secure:
         return None
-    return contexts.credentials(listen, [contexts.read_pem(files, keys) for files in listen.pairs])
+    return contexts.credentials(listen, contexts.read_pems(listen.pairs, keys))
 
 
 def candidates_of(shown: Sequence[contexts.Credentials | None]) -> dict[Path, Candidate]:

@@ -41,6 +41,7 @@ from lbproxy.observe.outlet import unshared
 from lbproxy.observe.process import rss_kib
 from lbproxy.sandbox import kernel, walls
 from lbproxy.sandbox.names import LEDGER, PRIVILEGES
+from lbproxy.tls import passphrase
 from lbproxy.tls.keystore import overwriting
 from lbproxy.tls.showcase import arm
 
@@ -117,6 +118,7 @@ def _live(
         signals.reset_in_child()
         ours.close()
         close_copies()
+        passphrase.close_copies()
         close_masters()
         signals.unblock()
         _introduce(order, resources.config)

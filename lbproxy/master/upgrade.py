@@ -45,6 +45,7 @@ from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.unix_listener import UnixListener
 from lbproxy.master.ticket_rotation import TicketRotation
 from lbproxy.observe import standard
+from lbproxy.tls import passphrase
 
 VARIABLE = "LBPROXY_BEQUEST"
 """Names the legacy's descriptor."""
@@ -74,7 +75,10 @@ class Legacy(NamedTuple):
 def trial(command: Sequence[str]) -> str:
     """Why the new code must not be executed; "" when its check passes."""
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_TIME, check=False)
+        held = passphrase.kept()  # of which those that the configuration names outlive the execve as they are
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_TIME, check=False, pass_fds=held
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
     if done.returncode == 0:

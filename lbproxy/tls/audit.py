@@ -10,9 +10,7 @@ Dates are no fault of a file: see remarks.py.
 
 from __future__ import annotations
 
-import os
 import ssl
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +18,11 @@ from typing import TYPE_CHECKING
 
 from lbproxy.config.model import Certificate, Config, Listen, PoolTls
 from lbproxy.errors import Complaint, StartError
-from lbproxy.tls import contexts, profiles, tickets
+from lbproxy.tls import contexts, pem, profiles, tickets
 from lbproxy.tls.contexts import TRIED
-from lbproxy.tls.files import PRIVATE, Chain, Fault, Place, os_fault, read, read_chain, subject, what_it_holds
+from lbproxy.tls.files import PRIVATE, Chain, Fault, Place, exposure, os_fault, parsed, read, read_chain, subject, what_it_holds
 from lbproxy.tls.keystore import overwriting
+from lbproxy.tls.unlock import Known, Opened, Shut, opened
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -34,19 +33,18 @@ MIN_EC_BITS = 224
 MOST_SIBLINGS = 100
 """Certificates among which a key may have been mixed up."""
 
-ENCRYPTED = (b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
-
 
 def audit(config: Config) -> list[Complaint]:
     """Everything that start would refuse about TLS files, in the order of the configuration. Raises nothing."""
     complaints: list[Complaint] = []
+    known: Known = {}
     served = [certificate for listen in config.listen for certificate in listen.pairs]
     with overwriting():
         for number, listen in enumerate(config.listen):
             for index, certificate in enumerate(listen.certificates):
                 place = Place(config.source, listen.line, f"listen[{number}].certificates[{index}]")
                 look = _pair if index < TRIED else _pair_at_a_glance
-                complaints += look(place, certificate, served)
+                complaints += look(place, certificate, served, known)
             complaints += _own_settings(Place(config.source, listen.line, f"listen[{number}].tls"), listen)
             if listen.tls.client_ca is not None:
                 place = Place(config.source, listen.line, f"listen[{number}].tls.client_ca")
@@ -60,7 +58,8 @@ def audit(config: Config) -> list[Complaint]:
             if pool.tls.ca is not None:
                 complaints += _authorities(place._replace(key=f"{place.key}.ca"), pool.tls.ca)
             if pool.tls.cert is not None and pool.tls.key is not None:
-                complaints += _pair(place, Certificate(pool.tls.cert, pool.tls.key, pool.tls.key_mode), served)
+                pair = Certificate(pool.tls.cert, pool.tls.key, pool.tls.key_mode, pool.tls.passphrase)
+                complaints += _pair(place, pair, served, known)
             complaints += _ciphers(place, pool.tls)
     return complaints
 
@@ -74,9 +73,10 @@ def audit_folder(listen: Listen, span: range | None = None) -> Unusable:
     found: Unusable = []
     look = _pair if len(listen.listed) <= TRIED else _pair_at_a_glance
     siblings = listen.listed[:MOST_SIBLINGS]
+    known: Known = {}
     with overwriting():
         for index in span or range(len(listen.listed)):
-            faults = list(look(Place("", 0, ""), listen.listed[index], siblings))
+            faults = list(look(Place("", 0, ""), listen.listed[index], siblings, known))
             if faults:
                 found.append((index, faults[0].message + (f" ({faults[0].hint})" if faults[0].hint else "")))
     return found
@@ -99,10 +99,17 @@ def without_unusable(config: Config, unusable: Sequence[Unusable]) -> tuple[Conf
 # ---------------------------------------------------------------- a certificate and its key
 
 
-def _pair(place: Place, pair: Certificate, siblings: Sequence[Certificate]) -> Iterator[Complaint]:
-    """`siblings`: all pairs of the configuration, among which a key may have been mixed up."""
+def _pair(place: Place, pair: Certificate, siblings: Sequence[Certificate], known: Known) -> Iterator[Complaint]:
+    """`siblings`: all pairs of the configuration, among which a key may have been mixed up; `known`: passphrases."""
     cert_place = place._replace(key=f"{place.key}.cert")
     key_place = place._replace(key=f"{place.key}.key")
+    found = opened(pair, known)
+    if isinstance(found, Opened) and found.chain:
+        yield from map(cert_place.complaint, _container(pair, found, siblings))
+        return
+    if isinstance(found, Shut) and found.about == "cert":
+        yield cert_place.complaint(found.fault)
+        return
     chain = read_chain(pair.cert)
     if isinstance(chain, Fault):
         yield cert_place.complaint(chain)
@@ -110,34 +117,52 @@ def _pair(place: Place, pair: Certificate, siblings: Sequence[Certificate]) -> I
         yield from map(cert_place.complaint, _weakness(chain[0]))
         content = read(pair.cert)
         if pair.cert != pair.key and not isinstance(content, Fault) and PRIVATE in content:
-            exposed = _exposure(pair.cert, pair.key_mode)  # a key kept beside the certificate, as HAProxy wants it
+            exposed = exposure(pair.cert, pair.key_mode)  # a key kept beside the certificate, as HAProxy wants it
             yield from map(cert_place.complaint, exposed)
-    key_fault = _key_file(pair.key)
+    if isinstance(found, Shut):
+        yield place._replace(key=f"{place.key}.{found.about}").complaint(found.fault)
+        return
+    key_fault = None if found is not None else _key_file(pair.key)
     if key_fault is not None:
         yield key_place.complaint(key_fault)
         return
-    yield from map(key_place.complaint, _exposure(pair.key, pair.key_mode))
+    yield from map(key_place.complaint, exposure(pair.key, pair.key_mode))
     if not isinstance(chain, Fault):
-        yield from map(key_place.complaint, _togetherness(pair, chain, siblings))
+        yield from map(key_place.complaint, _togetherness(pair, chain, siblings, found))
 
 
-def _pair_at_a_glance(place: Place, pair: Certificate, _: Sequence[Certificate]) -> Iterator[Complaint]:
+def _container(pair: Certificate, found: Opened, siblings: Sequence[Certificate]) -> Iterator[Fault]:
+    """A PKCS #12 file."""
+    chain = [parsed(der) for der in pem.ders(found.chain)]
+    yield from _weakness(chain[0])
+    yield from exposure(pair.cert, pair.key_mode)
+    yield from _togetherness(pair, chain, siblings, found)
+
+
+def _pair_at_a_glance(place: Place, pair: Certificate, _: Sequence[Certificate], known: Known) -> Iterator[Complaint]:
     """The same for one among very many: whether key and certificate belong together is seen by their public halves, which takes a
     tenth of what OpenSSL needs to load them."""
+    found = opened(pair, known)
+    if isinstance(found, Shut):
+        yield place.complaint(found.fault)
+        return
+    if found is not None and found.chain:
+        yield from map(place.complaint, _container(pair, found, ()))
+        return
     chain = read_chain(pair.cert)
     if isinstance(chain, Fault):
         yield place.complaint(chain)
         return
     yield from map(place.complaint, _weakness(chain[0]))
-    content = read(pair.key)
+    content = read(pair.key) if found is None else found.key
     fault = content if isinstance(content, Fault) else _key_fault(pair.key, content)
     if fault is not None or isinstance(content, Fault):
         yield from map(place.complaint, [fault] if fault else [])
         return
-    yield from map(place.complaint, _exposure(pair.key, pair.key_mode))
+    yield from map(place.complaint, exposure(pair.key, pair.key_mode))
     public = _public_half(content)
     if chain[0] is None or public is None:  # one that OpenSSL understands, or nobody does
-        yield from map(place.complaint, _togetherness(pair, chain, ()))
+        yield from map(place.complaint, _togetherness(pair, chain, (), found))
     elif not _same_key(chain[0], public):
         why = f"{pair.key} does not match {pair.cert} ({subject(chain[0])})"
         yield place.complaint(Fault(why, "is it the key of another one?"))
@@ -150,43 +175,14 @@ def _key_file(path: Path) -> Fault | None:
 
 
 def _key_fault(path: Path, content: bytes) -> Fault | None:
-    if any(mark in content for mark in ENCRYPTED):
-        return Fault(
-            f"{path} is encrypted with a pass phrase, and nobody is there to type it when lbproxy starts by itself",
-            f"openssl pkey -in {path} -out plain.key && chmod 600 plain.key",
-        )
     if PRIVATE not in content:
         return Fault(f"{path} holds no private key in PEM form ({what_it_holds(content)})")
     return None
 
 
-def _exposure(path: Path, key_mode: str, what: str = "private key") -> Iterator[Fault]:
-    """A key that others than its owner may read.
-
-    One habit is let through: root's key, readable by a group (0640), as Debian's ssl-cert package sets it up.
-    """
-    if key_mode == "any":
-        return
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        yield os_fault(error, path)
-        return
-    mode = stat.S_IMODE(status.st_mode)
-    if mode & stat.S_IRWXO:
-        who = "everybody"
-    elif mode & stat.S_IRWXG and not (status.st_uid == 0 and mode & stat.S_IRWXG == stat.S_IRGRP):
-        who = "its group"
-    else:
-        return
-    yield Fault(f"{path} holds a {what}, but {who} may use it (mode {mode:04o})", _chmod(path))
-
-
-def _chmod(path: Path) -> str:
-    return f'chmod 600 {path}, or key_mode = "any" beside it where that cannot be'
-
-
-def _togetherness(pair: Certificate, chain: Chain, siblings: Sequence[Certificate]) -> Iterator[Fault]:
+def _togetherness(
+    pair: Certificate, chain: Chain, siblings: Sequence[Certificate], found: Opened | None
+) -> Iterator[Fault]:
     """Whether OpenSSL takes the two as a pair, and if not, what the key does belong to."""
     try:
         contexts.load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), pair)
@@ -195,18 +191,20 @@ def _togetherness(pair: Certificate, chain: Chain, siblings: Sequence[Certificat
         if isinstance(error, ssl.SSLError):
             if error.reason == "EE_KEY_TOO_SMALL" and any(_weakness(chain[0])):
                 return  # said already, with figures
-            yield _explain(error, pair, chain, siblings)
+            public = _public_key(pair.key) if found is None else _public_half(found.key)
+            yield _explain(error, pair, chain, siblings, public)
         elif isinstance(error, OSError):
             yield os_fault(error, pair.key)
         else:
             yield Fault(str(refused))
 
 
-def _explain(error: ssl.SSLError, pair: Certificate, chain: Chain, siblings: Sequence[Certificate]) -> Fault:
+def _explain(
+    error: ssl.SSLError, pair: Certificate, chain: Chain, siblings: Sequence[Certificate], public: bytes | None
+) -> Fault:
     if error.reason in ("EE_KEY_TOO_SMALL", "CA_KEY_TOO_SMALL", "CA_MD_TOO_WEAK"):
         return Fault(f"{pair.cert} is too weak for this machine's OpenSSL ({error.reason})", "issue it anew, with EC P-256")
     # OpenSSL's reason does not tell a mismatch reliably: keys of two kinds give NO_CERTIFICATE_ASSIGNED.
-    public = _public_key(pair.key)
     if public is None or chain[0] is None or _same_key(chain[0], public):
         return Fault(f"{pair.key} cannot be used with {pair.cert}: OpenSSL says {error.reason or error}")
     for position, certificate in enumerate(chain[1:], start=2):
@@ -258,7 +256,7 @@ def _ticket_key(place: Place, path: Path) -> Iterator[Complaint]:
     except StartError as error:
         yield place.complaint(Fault(str(error)))
         return
-    yield from map(place.complaint, _exposure(path, "private", "ticket key"))
+    yield from map(place.complaint, exposure(path, "private", "ticket key"))
 
 
 def _own_settings(place: Place, listen: Listen) -> Iterator[Complaint]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,8 +27,10 @@ from lbproxy.errors import StartError
 from lbproxy.http.h2 import offered as h2
 from lbproxy.tls import pem, profiles, session_cache
 from lbproxy.tls.client_names import announce
-from lbproxy.tls.keystore import KeyStore, Piece, overwriting
+from lbproxy.tls.files import Chain, Fault, parsed
+from lbproxy.tls.keystore import KeyStore, Locked, Piece, overwriting
 from lbproxy.tls.sni import Arrangement, Candidate, arrange, candidate
+from lbproxy.tls.unlock import Shut, chain_of, unlock
 
 CLIENT_AUTH = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
@@ -77,12 +79,38 @@ class OuterKey(NamedTuple):
 
 def read_pem(files: Certificate, store: KeyStore) -> Pem:
     """Raises StartError."""
+    return read_pems([files], store)[0]
+
+
+def read_pems(pairs: Sequence[Certificate], store: KeyStore) -> list[Pem]:
+    """All that have to be opened with passphrases at once. Raises StartError."""
+    found: dict[int, Pem] = {}
+    locked: list[int] = []
+    for number, files in enumerate(pairs):
+        try:
+            key = store.take_key(files.key, container=files.cert == files.key)
+            found[number] = Pem(files, store, store.take_certificates(files.cert), key)
+        except Locked:
+            locked.append(number)
+        except OSError as error:
+            raise StartError(f"certificate {files.cert} with key {files.key}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise StartError(f"certificate {files.cert}: {error}") from error
+    if locked:
+        found |= zip(locked, _unlocked([pairs[number] for number in locked], store), strict=True)
+    return [found[number] for number in range(len(pairs))]
+
+
+def _unlocked(pairs: Sequence[Certificate], store: KeyStore) -> Iterator[Pem]:
     try:
-        return Pem(files, store, store.take_certificates(files.cert), store.take(files.key))
+        for files, pieces in zip(pairs, unlock(pairs, store), strict=True):
+            if isinstance(pieces, Shut):
+                raise StartError(f"certificate {files.cert}: {pieces.fault.message}")
+            yield Pem(files, store, pieces.chain or store.take_certificates(files.cert), pieces.key)
     except OSError as error:
-        raise StartError(f"certificate {files.cert} with key {files.key}: {error.strerror or error}") from error
+        raise StartError(f"certificate {pairs[0].cert} and others: {error.strerror or error}") from error
     except ValueError as error:
-        raise StartError(f"certificate {files.cert}: {error}") from error
+        raise StartError(f"certificate {pairs[0].cert} and others: {error}") from error
 
 
 def read_pool(pool: Pool, store: KeyStore) -> PoolPem:
@@ -94,9 +122,9 @@ def read_pool(pool: Pool, store: KeyStore) -> PoolPem:
         ca = store.take(settings.ca) if settings.ca is not None and settings.verify else None
     except OSError as error:
         raise StartError(f"certificate authority {settings.ca}: {error.strerror or error}") from error
-    paired = settings.cert is not None and settings.key is not None
-    pair = read_pem(Certificate(settings.cert, settings.key), store) if paired else None  # type: ignore[arg-type]  # both are there
-    return PoolPem(store, ca, pair)
+    if settings.cert is None or settings.key is None:
+        return PoolPem(store, ca, None)
+    return PoolPem(store, ca, read_pem(Certificate(settings.cert, settings.key, settings.key_mode, settings.passphrase), store))
 
 
 def outer_key(listen: Listen) -> OuterKey:
@@ -302,6 +330,20 @@ def _trust(context: ssl.SSLContext, ca: Path, held: str) -> None:
 def held_of(read: Pem) -> Held:
     """With what it stands for. Raises StartError."""
     return Held(read, _candidate(read))
+
+
+def stored_chains(shown: Sequence[Credentials | None]) -> Callable[[Certificate], Chain | Fault]:
+    """How to have the chains of what is shown: those in PKCS #12 files are not opened again for it."""
+    pems = [one.pem for each in shown if each is not None for one in each.held]
+    held = {each.files: each for each in pems if each.files.cert == each.files.key}
+
+    def read(files: Certificate) -> Chain | Fault:
+        if (found := held.get(files)) is None:
+            return chain_of(files)
+        with found.store.shown(found.cert) as content:
+            return [parsed(der) for der in pem.ders(bytes(content))]
+
+    return read
 
 
 def _candidate(read: Pem) -> Candidate:

@@ -6,7 +6,7 @@ import os
 import pwd
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -139,3 +139,29 @@ def validity(certificate: x509.Certificate) -> tuple[datetime, datetime]:
     if hasattr(certificate, "not_valid_after_utc"):
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
     return certificate.not_valid_before.replace(tzinfo=UTC), certificate.not_valid_after.replace(tzinfo=UTC)
+
+
+def exposure(path: Path, key_mode: str, what: str = "private key") -> Iterator[Fault]:
+    """A key that others than its owner may read.
+
+    One habit is let through: root's key, readable by a group (0640), as Debian's ssl-cert package sets it up.
+    """
+    if key_mode == "any":
+        return
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        yield os_fault(error, path)
+        return
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & stat.S_IRWXO:
+        who = "everybody"
+    elif mode & stat.S_IRWXG and not (status.st_uid == 0 and mode & stat.S_IRWXG == stat.S_IRGRP):
+        who = "its group"
+    else:
+        return
+    yield Fault(f"{path} holds a {what}, but {who} may use it (mode {mode:04o})", _chmod(path))
+
+
+def _chmod(path: Path) -> str:
+    return f'chmod 600 {path}, or key_mode = "any" beside it where that cannot be'

@@ -71,7 +71,11 @@ class KeyStore:
 
     def take(self, path: Path) -> Piece:
         """Read a PEM file. Raises OSError."""
-        with content_of(path, self.stamps) as content, memoryview(content) as view:
+        with content_of(path, self.stamps) as content:
+            return self._take(path, content)
+
+    def _take(self, path: Path, content: bytearray) -> Piece:
+        with memoryview(content) as view:
             self.digests[path] = hashlib.sha256(content).digest()
             begin = self._size
             at = 0
@@ -82,6 +86,13 @@ class KeyStore:
             self._append(view[at:])
             return Piece(begin, self._size - begin)
 
+    def take_key(self, path: Path, *, container: bool = False) -> Piece:
+        """Read a key's file; `container`: it may be a PKCS #12 one. Raises OSError, and Locked where it has to be opened first."""
+        with content_of(path, self.stamps) as content:
+            if pem.is_encrypted(content) or (container and content[:1] == pem.DER):
+                raise Locked(path)
+            return self._take(path, content)
+
     def take_certificates(self, path: Path) -> Piece:
         """Only those of a file: a key may stand beside them. Raises OSError, and ValueError for what is none."""
         with content_of(path, self.stamps) as content:
@@ -91,6 +102,10 @@ class KeyStore:
     def note(self, content: bytes) -> Piece:
         """Put something of our own there, no secret."""
         return self._append(memoryview(content))
+
+    def catch_up(self) -> None:
+        """With what a process that we forked wrote into it."""
+        self._size = max(self._size, os.fstat(self._memory).st_size)
 
     def wipe(self, piece: Piece) -> None:
         """What stood there is gone, and so is its memory, but for what shares a page with others."""
@@ -140,6 +155,10 @@ class KeyStore:
         self._size += piece.size
         content.release()
         return piece
+
+
+class Locked(Exception):
+    """A key that a passphrase has to be known for, or a PKCS #12 file: see unlock.py."""
 
 
 class NoFile(OSError):

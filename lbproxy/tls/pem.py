@@ -17,9 +17,18 @@ Text = bytes | bytearray
 CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
 """What OpenSSL's PEM_read_bio_X509_AUX takes for a certificate."""
 
+ENCRYPTED = (b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
+DER = b"\x30"
+"""ASN.1 SEQUENCE: how every PKCS #12 file begins, and every other thing in DER."""
+
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 _BEGIN, _PLAIN = b"-----BEGIN ", b"-----BEGIN CERTIFICATE-----"
 _JOINED = re.compile(rb"(-----END [A-Z0-9 ]+-----)(?=-----BEGIN )")
+
+
+def is_encrypted(content: Text) -> bool:
+    """Whether there is a key in it that wants a passphrase."""
+    return any(mark in content for mark in ENCRYPTED)
 
 
 def seams(content: Text) -> list[int]:

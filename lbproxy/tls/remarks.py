@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lbproxy.config.model import Certificate, Config, Listen
 from lbproxy.errors import Complaint, by_place
-from lbproxy.tls.files import Fault, Place, read_chain, subject, validity
+from lbproxy.tls.files import Chain, Fault, Place, read_chain, subject, validity
 from lbproxy.tls.sni import UNKNOWN, Arrangement, Candidate, arrange, candidate_of, kind_of
+from lbproxy.tls.unlock import chain_of
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -80,8 +81,12 @@ class Remarks(NamedTuple):
 NO_REMARKS = Remarks()
 
 
-def remarks(config: Config, known: Mapping[Path, Candidate] | None = None) -> Remarks:
-    """Raises nothing: files that cannot be read are `audit`'s to tell. `known`: what is known already of what stands in files."""
+Read = Callable[[Certificate], Chain | Fault]
+
+
+def remarks(config: Config, known: Mapping[Path, Candidate] | None = None, read: Read = chain_of) -> Remarks:
+    """Raises nothing: files that cannot be read are `audit`'s to tell. `known`: what is known already of what stands in files;
+    `read`: how a pair's chain is had."""
     dated: list[Dated] = []
     notes: list[Complaint] = []
     listeners = []
@@ -91,7 +96,7 @@ def remarks(config: Config, known: Mapping[Path, Candidate] | None = None) -> Re
         notes += [at._replace(key=f"{at.key}.certificates").complaint(Fault(why)) for why in listen.left_out[:MOST_TOLD]]
         for index, pair in enumerate(listen.pairs):
             place = at._replace(key=f"{at.key}.certificates" + ("" if listen.folder else f"[{index}].cert"))
-            chain = _Chain(place, pair.cert)
+            chain = _Chain(place, pair.cert, read(pair))
             dated += chain.dated()
             notes += chain.notes()
             notes += chain.cost()
@@ -112,7 +117,8 @@ def remarks(config: Config, known: Mapping[Path, Candidate] | None = None) -> Re
         if pool.tls.ca is not None:
             dated += _authorities(at._replace(key=f"{at.key}.ca"), pool.tls.ca)
         if pool.tls.cert is not None:
-            chain = _Chain(at._replace(key=f"{at.key}.cert"), pool.tls.cert)
+            own = Certificate(pool.tls.cert, pool.tls.key or pool.tls.cert, passphrase=pool.tls.passphrase)
+            chain = _Chain(at._replace(key=f"{at.key}.cert"), own.cert, chain_of(own))
             dated += chain.dated()
             notes += chain.notes()
     notes += _uncovered(config, listeners)
@@ -122,8 +128,7 @@ def remarks(config: Config, known: Mapping[Path, Candidate] | None = None) -> Re
 class _Chain:
     """A certificate and what stands behind it in its file."""
 
-    def __init__(self, place: Place, path: Path) -> None:
-        found = read_chain(path)
+    def __init__(self, place: Place, path: Path, found: Chain | Fault) -> None:
         self._place = place
         self._path = path
         self._chain = [] if isinstance(found, Fault) else list(found)

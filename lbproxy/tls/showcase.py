@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 
 from lbproxy.config.model import Listen
 from lbproxy.errors import StartError
-from lbproxy.tls.contexts import TRIED, Credentials, credentials, load, outer_context, read_pem
+from lbproxy.tls.contexts import TRIED, Credentials, credentials, load, outer_context, read_pems
 from lbproxy.tls.edition import applied, read
 from lbproxy.tls.keystore import KeyStore, Piece, overwriting
 from lbproxy.tls.sni import CertificateChooser, Together, install
@@ -151,5 +151,5 @@ def server_context(listen: Listen) -> ssl.SSLContext:
     """An armed context of its own, with what the files hold now. Raises StartError; tls.audit says more."""
     context = outer_context(listen)
     with closing(KeyStore()) as store:
-        arm(context, credentials(listen, [read_pem(files, store) for files in listen.pairs])).make_all()
+        arm(context, credentials(listen, read_pems(listen.pairs, store))).make_all()
     return context

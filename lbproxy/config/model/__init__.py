@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from lbproxy.config.atoms import GIB, KIB, MIB, UNIX, Address, Hash, Hsts, Network, Rate
+from lbproxy.config.atoms import GIB, KIB, MIB, UNIX, Address, Hash, Hsts, Network, Passphrase, Rate
 from lbproxy.config.header_values import TELLTALES
 from lbproxy.config.key import in_any_case, named, table, tables
 from lbproxy.config.model.filters import AddressList, ClientLimit, Refuse, RouteFilters
@@ -56,6 +56,7 @@ __all__ = [
     "NearTimeouts",
     "Network",
     "Outlier",
+    "Passphrase",
     "PathRules",
     "Patterns",
     "Pool",

@@ -8,10 +8,12 @@ from typing import Any
 
 from lbproxy.config import key as declared  # tables of keys have a key of that name
 from lbproxy.config import values
-from lbproxy.config.atoms import Address, Network
+from lbproxy.config.atoms import Address, Network, Passphrase
 from lbproxy.config.key import Changed, key, part, required, table, tables
 from lbproxy.config.kinds import FILE, NETWORK, TEXT, VARIABLE, Kind, ListOf, choice, text_schema, whole
 from lbproxy.config.model.filters import AddressList, ClientLimit
+from lbproxy.config.model.passphrase import ABOUT as PASSPHRASE_ABOUT
+from lbproxy.config.model.passphrase import PASSPHRASE
 from lbproxy.config.units import parse_listen_address
 
 KEY_MODE = choice("private", "any")
@@ -39,11 +41,19 @@ _REDIRECT: Kind[bool | int] = Kind(
 class Certificate:
     """One of a listener's certificates."""
 
-    cert: Path = field(metadata=required(FILE, "the certificate and its chain, PEM", 'add cert = "..."', example="example.com.crt"))
-    key: Path = field(
-        metadata=required(FILE, "readable for its owner only (chmod 600)", 'add key = "..."', example="example.com.key")
+    cert: Path = field(
+        metadata=required(
+            FILE,
+            "the certificate and its chain, PEM; or a PKCS #12 file (.p12, .pfx) with both, and no key beside it",
+            'add cert = "..."',
+            example="example.com.crt",
+        )
+    )
+    key: Path = declared.key(
+        FILE, Path(), "must be there but for a PKCS #12 file; readable for its owner only (chmod 600)", example="example.com.key"
     )
     key_mode: str = declared.key(KEY_MODE, "private", KEY_MODE_ABOUT)
+    passphrase: Passphrase | None = declared.key(PASSPHRASE, None, PASSPHRASE_ABOUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +203,8 @@ class Listen:
     folder: Path | None = key(
         FILE,
         None,
-        "a folder of pairs instead of a list: NAME.crt and NAME.key, NAME.pem with both, certbot's live/, acme.sh's. What cannot "
-        "be used is left out, and told",
+        "a folder of pairs instead of a list: NAME.crt and NAME.key, NAME.pem or NAME.p12 with both, certbot's live/, acme.sh's. "
+        "What cannot be used is left out, and told",
         called="certificates",
         example="certs",
         or_list=True,
@@ -204,6 +214,14 @@ class Listen:
         "private",
         "of the keys in a folder, as that of a pair",
         called="key_mode",
+        when=_with_folder,
+        needs={"certificates": "certs"},
+    )
+    folder_passphrase: Passphrase | None = key(
+        PASSPHRASE,
+        None,
+        "of the encrypted keys in a folder, as that of a pair",
+        called="passphrase",
         when=_with_folder,
         needs={"certificates": "certs"},
     )

@@ -8,12 +8,13 @@ from typing import Any
 
 from lbproxy.config import key as declared  # tables of keys have a key of that name
 from lbproxy.config import values
-from lbproxy.config.atoms import GIB, MIB, Address, Hash
+from lbproxy.config.atoms import GIB, MIB, Address, Hash, Passphrase
 from lbproxy.config.key import in_any_case, key, part, required, table, table_or_none, tables
 from lbproxy.config.kinds import BOOLEAN, FILE, TEXT, Kind, ListOf, choice, duration, size, text_schema, whole
 from lbproxy.config.model.headers import Headers
 from lbproxy.config.model.health import Health, Outlier
 from lbproxy.config.model.listeners import KEY_MODE, KEY_MODE_ABOUT
+from lbproxy.config.model.passphrase import PASSPHRASE
 from lbproxy.config.model.timeouts import NearTimeouts
 from lbproxy.config.units import parse_backend_address
 from lbproxy.config.vocabulary import BALANCE, FAILURES, SPOKEN, TOLERABLE
@@ -84,6 +85,13 @@ class PoolTls:
     min_version: str = declared.key(choice("1.0", "1.1", "1.2", "1.3"), "1.2", '"1.0" to "1.3"')
     ciphers: str | None = declared.key(
         TEXT, None, "of TLS 1.2 and below, as `openssl ciphers` has them. Default: OpenSSL's", example="ECDHE+AESGCM"
+    )
+    passphrase: Passphrase | None = declared.key(
+        PASSPHRASE,
+        None,
+        "where that of an encrypted key comes from, as for a listener's",
+        needs={"cert": "lbproxy.crt", "key": "lbproxy.key"},
+        when=_with_key,
     )
 
 

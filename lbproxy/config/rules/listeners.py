@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lbproxy.config.certificate_folder import Found, pairs_in
-from lbproxy.config.model import Listen, ListenTls
+from lbproxy.config.certificate_folder import CONTAINERS, Found, pairs_in
+from lbproxy.config.model import Certificate, Listen, ListenTls
 from lbproxy.config.read import Context
 from lbproxy.config.rules.filters import OF_LISTENERS, client_limit
 from lbproxy.config.tables import Table
@@ -30,14 +30,24 @@ def listener(table: Table, listen: Listen, context: Context) -> Listen:
     return replace(listen, line=line, listed=found.pairs, left_out=found.odd)
 
 
+def certificate(table: Table, pair: Certificate, context: Context) -> Certificate:
+    """One of a listener's certificates: a PKCS #12 file is both halves."""
+    if "key" in table:
+        return pair
+    if pair.cert is not None and pair.cert.suffix in CONTAINERS:  # None where it is missing
+        return replace(pair, key=pair.cert)
+    table.complain("", '"key" is missing', 'add key = "..."')
+    return pair
+
+
 def _in_folder(table: Table, listen: Listen) -> Found:
     """What is in the folder now."""
     folder = listen.folder
     if folder is None:
         return Found()
-    hint = "NAME.crt and NAME.key, NAME.pem with both, or NAME/fullchain.pem and NAME/privkey.pem"
+    hint = "NAME.crt and NAME.key, NAME.pem or NAME.p12 with both, or NAME/fullchain.pem and NAME/privkey.pem"
     try:
-        found = pairs_in(folder, listen.folder_key_mode)
+        found = pairs_in(folder, listen.folder_key_mode, listen.folder_passphrase)
     except NotADirectoryError:
         table.complain("certificates", f"{folder} is no folder", f'{hint}; a single pair is [{{ cert = "...", key = "..." }}]')
     except OSError as error:

@@ -49,8 +49,9 @@ def tls(table: Table, tls: PoolTls, context: Context) -> PoolTls:
     """A pool's tls."""
     if tls.min_version == "1.3" and tls.ciphers is not None:
         table.complain("ciphers", "means nothing to TLS 1.3, and nothing older is spoken", "leave it out, or lower min_version")
-    if "key_mode" in table and "key" not in table:
-        table.complain("key_mode", "there is no key that it could be about", 'add cert = "..." and key = "..."')
+    for about in ("key_mode", "passphrase"):
+        if about in table and "key" not in table:
+            table.complain(about, "there is no key that it could be about", 'add cert = "..." and key = "..."')
     if ("cert" in table) != ("key" in table):
         there, missing = ("cert", "key") if "cert" in table else ("key", "cert")
         table.complain(there, f'"{there}" without "{missing}"', f'add {missing} = "..."')

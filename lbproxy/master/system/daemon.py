@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 
 from lbproxy.errors import LbproxyError, NotYet, StartError
+from lbproxy.tls import passphrase
 
 READY = b"+"
 LONGEST_REASON = 60_000
@@ -103,8 +104,11 @@ def _tell(said: int, word: bytes) -> None:
 
 def _detach(keep: int) -> None:
     """Let go of everything of the caller's but `keep`, before any child inherits it."""
-    os.closerange(3, keep)
-    os.closerange(keep + 1, max(keep + 1, os.sysconf("SC_OPEN_MAX")))
+    before = 2
+    for descriptor in sorted({keep, *passphrase.kept()}):
+        os.closerange(before + 1, descriptor)
+        before = descriptor
+    os.closerange(before + 1, max(before + 1, os.sysconf("SC_OPEN_MAX")))
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         if descriptor == 0 or not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, StartError
-from lbproxy.tls.apart import apart
+from lbproxy.tls.fork import apart
 
 FALLBACKS = ("lbproxy", "nobody")
 PR_SET_NO_NEW_PRIVS = 38  # include/uapi/linux/prctl.h

@@ -11,6 +11,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from lbproxy.config import model
+from lbproxy.config.atoms import Passphrase
 from lbproxy.config.model import Address, Config
 
 seconds = st.integers(1, 10**8).map(lambda millis: millis / 1000)
@@ -21,7 +22,11 @@ names = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?(\.[a-z]([a-z0-9-]{0,8}[a-
 ips = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
 ports = st.integers(1, 65535)
 networks = st.builds(lambda ip, prefix: ip_network(f"{ip}/{prefix}", strict=False), st.ip_addresses(), st.integers(0, 32))
-certificates = st.builds(model.Certificate, files, files, st.sampled_from(["private", "any"]))
+passphrases = st.sampled_from([
+    None, Passphrase("fd", ("3",)), Passphrase("credential", ("site",)), Passphrase("file", ("/etc/a.pass",)),
+    Passphrase("command", ("/bin/vault", "read it")),
+])  # fmt: skip
+certificates = st.builds(model.Certificate, files, files, st.sampled_from(["private", "any"]), passphrases)
 auth = st.one_of(st.tuples(st.none(), st.just("none")), st.tuples(files, st.sampled_from(["none", "optional", "required"])))
 listen_tls = st.builds(
     lambda policy, auth, unknown, groups: model.ListenTls(
@@ -76,7 +81,10 @@ pool_tls = st.one_of(
     st.builds(lambda ca, name, pair: model.PoolTls(ca, name, *pair), st.none() | files, st.none() | names, client_pair),
     st.builds(lambda pair: model.PoolTls(None, None, pair[0], pair[1], verify=False), client_pair),
     st.builds(lambda version: model.PoolTls(min_version=version), st.sampled_from(["1.0", "1.1", "1.2", "1.3"])),
-    st.builds(lambda cert, mode: model.PoolTls(cert=cert, key=cert, key_mode=mode, ciphers="ECDHE+AESGCM"), files, st.just("any")),
+    st.builds(
+        lambda cert, words: model.PoolTls(cert=cert, key=cert, key_mode="any", ciphers="ECDHE+AESGCM", passphrase=words),
+        files, passphrases,
+    ),
 )
 quiet_health = st.builds(
     model.Health, st.sampled_from(["tcp", "off"]), seconds, seconds, st.integers(1, 1000), st.integers(1, 1000),

@@ -19,7 +19,7 @@ ELSEWHERE = {
     "backup": "another word for a tier",
     "written": "texts that name environment variables",
     **dict.fromkeys(("allow_file", "deny_file", "allow_listed", "deny_listed"), "files of networks would have to be there"),
-    **dict.fromkeys(("folder", "folder_key_mode", "listed", "left_out"), "a folder would have to be there"),
+    **dict.fromkeys(("folder", "folder_key_mode", "folder_passphrase", "listed", "left_out"), "a folder would have to be there"),
     "ticket_keys": "files of keys would have to be there",
 }
 """Fields that are no keys, by name."""

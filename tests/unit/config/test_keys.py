@@ -92,7 +92,8 @@ def test_a_key_is_read_written_and_seen(stand: Stand, folder: Path) -> None:
     assert without_lines(was) != without_lines(config), "the example is what there is without it"
     found = plan(was, config)
     told = [edit.key for change in found.changes for edit in change.edits]
-    apart = stand.item.name in ("address", "path", "host", "cert", "key", "key_mode", "backup")  # parts are known by some of these
+    known_by = ("address", "path", "host", "cert", "key", "key_mode", "passphrase", "backup")
+    apart = stand.item.name in known_by  # parts are known by some of these
     apart = apart or any(item.name in told for item in stand.above)  # a table of a list is told in a line
     apart = apart or any(item.name == "match" for item in stand.above)  # and a route is known by what it asks for
     assert any(stand.item.name in key for key in told) or found.restart or (apart and found.changes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import ssl
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,9 +19,10 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
 )
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509.oid import NameOID
 
-from lbproxy.config.model import Certificate
+from lbproxy.config.model import Certificate, Passphrase
 
 NOW = datetime.now(UTC)
 
@@ -80,6 +82,20 @@ def write(path: Path, content: bytes, mode: int = 0o600) -> Path:
     path.write_bytes(content)
     path.chmod(mode)
     return path
+
+
+def with_word(files: Certificate, word: Path) -> Certificate:
+    """With a passphrase that stands in a file."""
+    return replace(files, passphrase=Passphrase("file", (str(word),)))
+
+
+def container(path: Path, name: str, password: bytes, key: Key | None = None, end: timedelta = timedelta(days=30)) -> Certificate:
+    """A PKCS #12 file with a self-signed certificate."""
+    key = key or ec_key()
+    leaf = x509.load_pem_x509_certificate(certificate(key, name, end=end))
+    how = BestAvailableEncryption(password) if password else NoEncryption()
+    write(path, serialize_key_and_certificates(None, key, leaf, None, how))
+    return Certificate(path, path)
 
 
 def pair(

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import PrivateFormat
 from lbproxy.config.model import Address, Certificate, Config, Listen, ListenTls, Pool, PoolTls, Process
 from lbproxy.errors import Complaint
 from lbproxy.tls.audit import audit, audit_folder, without_unusable
-from tests.unit.tls.files import ec_key, key_pem, pair, write
+from tests.unit.tls.files import container, ec_key, key_pem, pair, with_word, write
 
 HERE = Address("127.0.0.1", 443)
 NOBODY = 65534
@@ -143,8 +143,58 @@ def test_an_encrypted_key_is_refused_with_the_way_out(tmp_path: Path, style: Pri
     files = pair(tmp_path, "good.test", key=key)
     files.key.write_bytes(key_pem(key, b"secret", style))
     complaint = only(audit(config(files)))
-    assert "encrypted with a pass phrase" in complaint.message
-    assert complaint.hint.startswith(f"openssl pkey -in {files.key} ")
+    assert "encrypted with a passphrase" in complaint.message
+    assert "passphrase = {" in complaint.hint
+    assert f"openssl pkey -in {files.key} " in complaint.hint
+
+
+@pytest.mark.parametrize("style", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+def test_a_passphrase_opens_it(tmp_path: Path, style: PrivateFormat) -> None:
+    """A wrong one is told with file, line and a hint, and is told to nobody; so is one that is not there."""
+    key = ec_key()
+    files = pair(tmp_path, "good.test", key=key)
+    files.key.write_bytes(key_pem(key, b"secret", style))
+    word = write(tmp_path / "word", b"secret\nsomething else\n")
+    files = with_word(files, word)
+    assert audit(config(files)) == []
+    assert audit_folder(Listen(HERE, folder=tmp_path, listed=(files,) * 70)) == []
+    write(word, b"s3cret-of-another\n")
+    complaint = only(audit(config(files)))
+    assert (complaint.file, complaint.line, complaint.key) == ("lb.toml", 7, "listen[0].certificates[0].key")
+    assert "does not open with its passphrase" in complaint.message
+    assert "openssl pkey" in complaint.hint
+    assert "s3cret" not in str(complaint)
+    word.chmod(0o644)
+    complaint = only(audit(config(files)))
+    assert complaint.key == "listen[0].certificates[0].passphrase"
+    assert "everybody may use it" in complaint.message
+    word.unlink()
+    assert "does not exist" in only(audit(config(files))).message
+
+
+def test_a_key_that_was_opened_and_belongs_to_another(tmp_path: Path, good: Certificate) -> None:
+    """It is told as of one without a passphrase."""
+    key = ec_key()
+    other = pair(tmp_path, "other.test", key=key)
+    other.key.write_bytes(key_pem(key, b"secret"))
+    word = write(tmp_path / "word", b"secret")
+    wrong = with_word(Certificate(good.cert, other.key), word)
+    complaint = only(audit(config(wrong)))
+    assert "does not match" in complaint.message
+
+
+def test_pkcs12(tmp_path: Path) -> None:
+    """As `openssl pkcs12 -export` writes it; judged like any pair."""
+    word = write(tmp_path / "word", b"secret")
+    both = with_word(container(tmp_path / "site.p12", "site.test", b"secret"), word)
+    assert audit(config(both)) == []
+    assert audit(config(container(tmp_path / "open.p12", "site.test", b""))) == []
+    complaint = only(audit(config(replace(both, passphrase=None))))
+    assert "does not open without a passphrase" in complaint.message
+    both.cert.chmod(0o644)
+    assert "everybody may use it" in only(audit(config(both))).message
+    write(both.cert, b"\x30\x03\x02\x01\x03")
+    assert "does not open with its passphrase" in only(audit(config(both))).message
 
 
 # ---------------------------------------------------------------- who may read
