@@ -1,11 +1,11 @@
 """The form in which the hot modules run: compiled by Cython where they were built, plain Python otherwise. Nobody else asks.
 
 Theory of operation. `setup.py` compiles the modules of HOT from the very .py files that stand here, typed by the .pxd beside
-them. (What only C can say stands in a .pyx, which is compiled instead of the .py beside it: net/wire, net/arrivals and
-http/h2/nghttp2, which decide nothing.) The results go into lbproxy/_compiled/, not beside the sources, where Python would
-prefer them blindly. A manifest there names every source with a hash of its contents. The finder below takes the compiled
-modules only if all of these hashes still fit, so that an edited file counts at once, in a checkout as in an installation. It is
-all or nothing: the compiled modules know the layout of each other's objects.
+them. (What only C can say stands in a .pyx, which is compiled instead of the .py beside it: net/wire, net/arrivals,
+http/h2/nghttp2 and http/h2/session_memory, which decide nothing.) The results go into lbproxy/_compiled/, not beside the
+sources, where Python would prefer them blindly. A manifest there names every source with a hash of its contents. The finder
+below takes the compiled modules only if all of these hashes still fit, so that an edited file counts at once, in a checkout
+as in an installation. It is all or nothing: the compiled modules know the layout of each other's objects.
 
 The master decides before its first fork (net/preload.py), for all its children; until it ends they stay with what it chose.
 """
@@ -44,6 +44,7 @@ HOT = (
     "lbproxy.http.h2.request_fields",
     "lbproxy.http.h2.response_fields",
     "lbproxy.http.h2.session",
+    "lbproxy.http.h2.session_memory",
     "lbproxy.http.h2.windows",
     "lbproxy.http.heads",
     "lbproxy.http.message",

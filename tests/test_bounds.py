@@ -37,6 +37,7 @@ CONFIG = "by the configuration"
 SLOTS = "by the 1024 slots of the ledger"
 CONNECTIONS = "by connections_per_worker, or a pool's limit of idle connections"
 CHILDREN = "by the children that may live at once"
+EMPTY = "nothing is put there"
 STREAMS = "by limits.streams of a connection"
 OPERATOR = "by what an operator asks for, over at most 16 connections"
 BOUNDS = {
@@ -63,10 +64,13 @@ BOUNDS = {
     "http.h2.backend_answer._lines": "512 names of at most 64 bytes",
     "http.h2.backend_request._known": "a Budget",
     "http.h2.health_check.fields": "two lists of fields, by the bounds of the engine",
+    "http.h2.floods._ALL_LEFT": EMPTY,
+    "http.h2.floods._NOTHING": EMPTY,
     "http.h2.floods._left": "one entry for each kind of flood",
     "http.h2.floods._seen": "one entry for each kind of flood",
     "http.h2.request_fields._lines": "512 names of at most 64 bytes, measured below",
     "http.h2.response_fields._known": "a Budget, measured below",
+    "http.h2.windows._NONE": EMPTY,
     "http.h2.windows._streams": STREAMS,
     "http.heads._known": "a Budget, measured below",
     "ipc.pipe._descriptors": "by the master, who alone sends any",
@@ -118,9 +122,11 @@ BOUNDS = {
     "proxy.h2.shared_connection._resets": "100 streams of a connection (STREAMS of backends.py)",
     "proxy.h2.shared_connection._streams": "100 streams of a connection (STREAMS of backends.py)",
     "proxy.h2.shared_connection._wakes": "by what came in one read",
-    "proxy.h2.stream._EMPTY": "nothing is put there",
+    "proxy.h2.stream._EMPTY": EMPTY,
     "proxy.h2.backend_wire._waiting_for_room": "100 streams of a connection (STREAMS of backends.py)",
+    "proxy.h2.beginnings._NONE": EMPTY,
     "proxy.h2.beginnings._waiting": STREAMS,
+    "proxy.h2.connection._NONE": EMPTY,
     "proxy.h2.connection._lost": STREAMS,
     "proxy.h2.connection._requests": STREAMS,
     "proxy.h2.connection._waiting_for_room": STREAMS,

@@ -10,3 +10,4 @@ cdef class Floods:
     cpdef see(self, str kind)
     cpdef judge(self, double now)
     cpdef answered(self)
+    cpdef forget(self, double now)

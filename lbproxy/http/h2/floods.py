@@ -50,6 +50,9 @@ SMALL_WINDOW = 1024
 """Bytes: a window that is opened by less is counted; whoever reads at all opens it by more."""
 SHARE, AMONG = 0.9, 500
 """Of so many requests that may be given up, however slowly."""
+_NOTHING: dict[str, int] = {}
+_ALL_LEFT: dict[str, tuple[float, float]] = {}
+"""Of all that have seen nothing, or nothing that is still to be known."""
 
 
 class Floods:
@@ -59,10 +62,10 @@ class Floods:
 
     def __init__(self, limits: Mapping[str, Limit] = LIMITS) -> None:
         self._limits = limits
-        self._left: dict[str, tuple[float, float]] = {}
+        self._left = _ALL_LEFT
         """How many may still come, as of when."""
         self._requests = self._resets = 0
-        self._seen: dict[str, int] = {}
+        self._seen = _NOTHING
 
     def __repr__(self) -> str:
         left = ", ".join(f"{kind} {left:.0f}" for kind, (left, _) in self._left.items())
@@ -70,13 +73,15 @@ class Floods:
 
     def see(self, kind: str) -> None:
         """One came, to be judged together with what else came with it; "requests" are what resets are a share of."""
+        if self._seen is _NOTHING:
+            self._seen = {}
         self._seen[kind] = self._seen.get(kind, 0) + 1
 
     def judge(self, now: float) -> Failure | None:
         """What was seen since the last time. As `note`."""
         if not self._seen:
             return None
-        seen, self._seen = self._seen, {}
+        seen, self._seen = self._seen, _NOTHING
         self._requests += seen.pop("requests", 0)
         for kind, count in seen.items():
             failure = self.given_up(now, count) if kind == "h2_resets" else self.note(kind, now, count)
@@ -89,6 +94,8 @@ class Floods:
         limit = self._limits[kind]
         left, since = self._left.get(kind, (limit.burst, now))
         left = min(limit.burst, left + (now - since) * limit.rate) - count
+        if self._left is _ALL_LEFT:
+            self._left = {}
         self._left[kind] = (left, now)
         return Failure(Code.ENHANCE_YOUR_CALM, kind) if left < 0 else None
 
@@ -108,6 +115,15 @@ class Floods:
         """A request is over: however small its answer was, many clients open the windows of stream and connection behind it."""
         if self._left:
             self.earn(2)
+
+    def forget(self, now: float) -> None:
+        """It is idle: what may come as often again as ever need not be known."""
+        kept = {
+            kind: (left, since)
+            for kind, (left, since) in self._left.items()
+            if left + (now - since) * self._limits[kind].rate < self._limits[kind].burst
+        }
+        self._left = kept or _ALL_LEFT
 
     def given_up(self, now: float, count: int) -> Failure | None:
         """So many requests were reset by the client before they had their whole answer. As `note`."""

@@ -12,6 +12,8 @@ on how structures are laid out (`_fits`). Where anything is not as expected, con
   of making. Of an idle peer nothing is kept (`forget`).
 - Bodies wait as they were given, and are copied once, behind the frame's head into what `output` returns. What belongs to a stream
   (`Body`) is found by its number and nothing else, and goes when the library says that the stream is closed.
+- What a session is made of has a place of its own (session_memory.pyx), which is empty while its connection is idle (`forget`). So
+  whoever calls the library sees first that it is awake (`_enter`, `_gone`, `_awake`).
 """
 
 import os
@@ -30,6 +32,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
 from lbproxy.http.h2.session cimport Session
+from lbproxy.http.h2.session_memory cimport Allocator, Memory, begin, begun, fetch_back, give_back, put_away
 
 VERSIONS = ("0.3.0",)
 """Of ngh2: libnghttp2 1.70, whose header this was written by."""
@@ -194,7 +197,7 @@ ctypedef void (*set_u8_t)(void *, uint8_t) noexcept
 ctypedef void (*set_u32_t)(void *, uint32_t) noexcept
 ctypedef void (*set_size_t)(void *, size_t) noexcept
 ctypedef void (*set_rate_t)(void *, uint64_t, uint64_t) noexcept
-ctypedef int (*session_new_t)(void **, void *, void *, void *) noexcept
+ctypedef int (*session_new_t)(void **, void *, void *, void *, Allocator *) noexcept
 ctypedef Py_ssize_t (*mem_recv_t)(void *, const uint8_t *, size_t) noexcept
 ctypedef Py_ssize_t (*mem_send_t)(void *, const uint8_t **) noexcept
 ctypedef int (*of_session_t)(void *) noexcept
@@ -219,7 +222,7 @@ cdef set_u32_t option_set_peer_max_concurrent_streams
 cdef set_size_t option_set_max_outbound_ack, option_set_max_continuations, option_set_max_send_header_block_length
 cdef set_rate_t option_set_stream_reset_rate_limit, option_set_glitch_rate_limit
 cdef set_u8_t option_set_builtin_recv_extension_type
-cdef session_new_t session_server_new2, session_client_new2
+cdef session_new_t session_server_new3, session_client_new3
 cdef del_t session_del
 cdef mem_recv_t session_mem_recv2
 cdef mem_send_t session_mem_send2
@@ -285,6 +288,7 @@ cdef class _Native(Session):
     """See Session."""
 
     cdef void *_session
+    cdef Memory _memory
     cdef bint _server
     cdef bint _inside
     cdef bint _closing
@@ -313,6 +317,7 @@ cdef class _Native(Session):
     def __init__(self, bint server, bounds, bint tunnels):
         cdef void *option = NULL
         cdef Setting[8] settings
+        cdef Allocator allocator
         cdef int result, count = 0
         if self._session != NULL:
             raise RuntimeError("a session begins once")
@@ -335,9 +340,11 @@ cdef class _Native(Session):
             option_set_glitch_rate_limit(option, bounds.glitches[0], bounds.glitches[1])
             for each in (FRAME_ALTSVC, FRAME_ORIGIN, FRAME_PRIORITY_UPDATE):
                 option_set_builtin_recv_extension_type(option, each)
-            make = session_server_new2 if server else session_client_new2
-            _check(make(&self._session, _callbacks, <void *>self, option))
+            make = session_server_new3 if server else session_client_new3
+            allocator = begin(&self._memory)
+            _check(make(&self._session, _callbacks, <void *>self, option, &allocator))
         finally:
+            begun(&self._memory)
             option_del(option)
         _check(submit_settings(self._session, 0, settings, count))
 
@@ -417,6 +424,8 @@ cdef class _Native(Session):
     cpdef forget(self):
         """See Session."""
         self._before = ()
+        if self._session != NULL and not self._inside:
+            put_away(&self._memory)
 
     cdef int _note(self, int kind, int32_t stream, long number, PyObject *what) except? FAILED:
         """An event; owns `what` if there is room."""
@@ -594,8 +603,8 @@ cdef class _Native(Session):
             self._used += size
         return 0
 
-    cdef int _put_frame(self, Frame *frame, const uint8_t *head, size_t size) except? FAILED:
-        """A DATA frame: its head, and behind it what is queued."""
+    cdef int _put_frame(self, Frame *frame, size_t size) except? FAILED:
+        """A DATA frame: its head, which nobody pads, and behind it what is queued."""
         cdef Body *body = self._find(frame.hd.stream)
         cdef PyObject *piece
         cdef char *into
@@ -605,7 +614,10 @@ cdef class _Native(Session):
         if body == NULL or body.queued < left or left > 16384:
             return FAILED
         into = self._into + self._used
-        memcpy(into, head, 9)
+        into[0], into[1], into[2] = <char>(size >> 16), <char>(size >> 8), <char>size  # `head` is nobody's own: see session_memory.pyx
+        into[3], into[4] = <char>frame.hd.type, <char>frame.hd.flags
+        into[5], into[6] = <char>(frame.hd.stream >> 24), <char>(frame.hd.stream >> 16)
+        into[7], into[8] = <char>(frame.hd.stream >> 8), <char>frame.hd.stream
         into += 9
         self._used += 9 + left
         self._held -= left
@@ -768,10 +780,12 @@ cdef class _Native(Session):
 
     cpdef long long allows(self, int setting) except -1:
         """See Session."""
+        self._awake()
         return 0 if self._session == NULL else session_get_remote_settings(self._session, setting)
 
     cpdef bint wants_write(self) except -1:
         """See Session."""
+        self._awake()
         return len(self._rest) > 0 or (self._session != NULL and session_want_write(self._session) != 0)
 
     # ------------------------------------------------------------ what a stream holds
@@ -808,9 +822,16 @@ cdef class _Native(Session):
     cdef int _enter(self) except -1:
         if self._inside:
             raise RuntimeError("libnghttp2 is called from within itself")
+        self._awake()
         return 0
 
+    cdef inline void _awake(self) noexcept:
+        """Its memory is where it was."""
+        if self._memory.packed != NULL:
+            fetch_back(&self._memory)
+
     cdef inline bint _gone(self) noexcept:
+        self._awake()
         return self._session == NULL or self.closed
 
     cdef inline bint _has(self, long stream) noexcept:
@@ -881,9 +902,11 @@ cdef class _Native(Session):
 
     cdef void _drop(self) noexcept:
         """Free everything but what is still to be told."""
+        self._awake()
         if self._session != NULL:
             session_del(self._session)
             self._session = NULL
+        give_back(&self._memory)
         self._drop_bodies()
         self._drop_data()
 
@@ -1051,7 +1074,7 @@ cdef Py_ssize_t _read(
 
 
 cdef int _on_send_data(void *session, Frame *frame, const uint8_t *head, size_t size, void *source, void *user) except? FAILED:
-    return (<_Native>user)._put_frame(frame, head, size)
+    return (<_Native>user)._put_frame(frame, size)
 
 
 cdef void _random(uint8_t *into, size_t size) noexcept:
@@ -1074,7 +1097,7 @@ cdef int _load(str path) except -1:
     """Find everything. Raises LookupError."""
     global option_new, option_del, option_set_no_auto_window_update, option_set_peer_max_concurrent_streams, option_set_max_outbound_ack
     global option_set_max_continuations, option_set_max_send_header_block_length, option_set_stream_reset_rate_limit
-    global option_set_glitch_rate_limit, option_set_builtin_recv_extension_type, session_server_new2, session_client_new2, session_del
+    global option_set_glitch_rate_limit, option_set_builtin_recv_extension_type, session_server_new3, session_client_new3, session_del
     global session_mem_recv2, session_mem_send2, session_want_read, session_want_write, session_check_request_allowed
     global session_get_last_proc_stream_id, session_get_remote_window_size, submit_shutdown_notice, session_resume_data
     global session_get_stream_local_close, session_get_stream_remote_window_size, session_get_remote_settings, submit_settings
@@ -1093,8 +1116,8 @@ cdef int _load(str path) except -1:
     option_set_stream_reset_rate_limit = <set_rate_t>_find_function(library, "option_set_stream_reset_rate_limit")
     option_set_glitch_rate_limit = <set_rate_t>_find_function(library, "option_set_glitch_rate_limit")
     option_set_builtin_recv_extension_type = <set_u8_t>_find_function(library, "option_set_builtin_recv_extension_type")
-    session_server_new2 = <session_new_t>_find_function(library, "session_server_new2")
-    session_client_new2 = <session_new_t>_find_function(library, "session_client_new2")
+    session_server_new3 = <session_new_t>_find_function(library, "session_server_new3")
+    session_client_new3 = <session_new_t>_find_function(library, "session_client_new3")
     session_del = <del_t>_find_function(library, "session_del")
     session_mem_recv2 = <mem_recv_t>_find_function(library, "session_mem_recv2")
     session_mem_send2 = <mem_send_t>_find_function(library, "session_mem_send2")

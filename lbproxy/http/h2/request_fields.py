@@ -74,7 +74,7 @@ class RequestFields:
         self._fields: Fields = ()
         self._ended = False
         self._head: RequestHead | None = None
-        self._last = LastFields()
+        self._last: LastFields | None = None
         self._regular: Fields = ()
         self._authority = b""
         self._lines = b""
@@ -107,6 +107,8 @@ class RequestFields:
         head = b"%b %b HTTP/1.1%b\r\n\r\n" % (method, target, lines)
         if len(head) > self._max_head:
             raise RequestError(431, "head_too_large", f"a head of {len(head)} bytes, at most {self._max_head}")
+        if self._last is None:
+            self._last = LastFields()
         return parse_request(head, self._max_line, self._max_fields, self._last, self._backslash)
 
     def _lay_out(self, authority: bytes, regular: Fields) -> None:

@@ -20,6 +20,10 @@ STEP = 128 * 1024
 """Bytes of a stream that are put into frames ahead of what the peer takes, before its writer waits: a relay's piece."""
 
 
+_NONE: dict[int, int] = {}
+"""Of all connections of which no stream was widened."""
+
+
 class Windows:
     """One connection's, for what comes."""
 
@@ -27,7 +31,7 @@ class Windows:
 
     def __init__(self) -> None:
         self._connection = FIRST
-        self._streams: dict[int, int] = {}
+        self._streams = _NONE
         """Those that were widened."""
 
     def waited(self, stream: int, left: int, came: int) -> tuple[int, int]:
@@ -38,6 +42,8 @@ class Windows:
         wanted = min(STREAM, 2 * known + 2)
         if known >= STREAM or 0 <= left <= known or came < known // 16:
             return 0, 0
+        if self._streams is _NONE:
+            self._streams = {}
         self._streams[stream] = wanted
         whole = min(CONNECTION, FIRST + sum(self._streams.values()))
         wider = whole if whole > self._connection else 0

@@ -7,24 +7,33 @@ all together, and take their turns with whatever else is much (net/work_budget.p
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from typing import Protocol
 
 from lbproxy.proxy.h2.h2_downstream import H2Downstream
 from lbproxy.streams import Strands, Stream
+
+_NONE: deque[H2Downstream] = deque()
+"""Of all connections that are idle: a deque of its own is 760 bytes."""
+
+
+class Bearer(Protocol):
+    """The connection, as its queue needs it."""
+
+    def served(self, request: H2Downstream) -> None:
+        """Its client has given it up before it began."""
 
 
 class H2Beginnings:
     """The queue of one connection, in the order of coming."""
 
-    __slots__ = ("_put_off", "_served", "_strands", "_stream", "_waiting", "over")
+    __slots__ = ("_bearer", "_put_off", "_strands", "_stream", "_waiting", "over")
 
-    def __init__(self, stream: Stream, strands: Strands, served: Callable[[H2Downstream], None]) -> None:
-        """`stream`: the connection's, which knows whose turn it is; `served`: told of requests that their client has given up
-        before they began."""
+    def __init__(self, stream: Stream, strands: Strands, bearer: Bearer) -> None:
+        """`stream`: the connection's, which knows whose turn it is."""
         self._stream = stream
         self._strands = strands
-        self._served = served
-        self._waiting: deque[H2Downstream] = deque()
+        self._bearer = bearer
+        self._waiting = _NONE
         self._put_off = False
         self.over = False
         """The connection has ended: none begins any more."""
@@ -34,7 +43,14 @@ class H2Beginnings:
 
     def add(self, request: H2Downstream) -> None:
         """It begins when its turn comes; `begin` has to be called."""
+        if self._waiting is _NONE:
+            self._waiting = deque()
         self._waiting.append(request)
+
+    def forget(self) -> None:
+        """The connection is idle."""
+        if not self._waiting:
+            self._waiting = _NONE
 
     def begin(self) -> None:
         """From the event loop. Who was put off already waits for `go_on`."""
@@ -50,6 +66,6 @@ class H2Beginnings:
                 return
             request = self._waiting.popleft()
             if self.over or request.h2.lost:
-                self._served(request)
+                self._bearer.served(request)
             else:
                 self._strands.start(request.run)

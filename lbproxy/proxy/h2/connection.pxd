@@ -49,6 +49,7 @@ cdef class H2Connection(Downstream):
     cdef bint _read_on(self) except -1
     cdef _set_deadline(self)
     cdef bint _expired(self) except -1
+    cdef _rest(self)
     cdef _judge(self)
     @cython.locals(request=H2Downstream)
     cpdef on_request(self, long stream, tuple fields, bint ended)
@@ -66,7 +67,7 @@ cdef class H2Connection(Downstream):
     cpdef stalled(self)
     cpdef flush(self)
     cpdef _plan(self)
-    @cython.locals(engine=Engine, stream=Stream, data=bytes)
+    @cython.locals(engine=Engine, stream=Stream, data=bytes, unwanted=Unwanted)
     cpdef _write_out(self)
     cdef _wake_writers(self)
     cdef _end(self, str how)

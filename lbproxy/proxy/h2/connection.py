@@ -40,9 +40,14 @@ from lbproxy.proxy.h2.unwanted import Unwanted
 from lbproxy.proxy.service import Service
 from lbproxy.streams import BODY_READ, NEVER, Stream
 
-IDLE_IN_GREENLET = 1.0
+IDLE_IN_GREENLET = 0.5
+"""Seconds that the reader waits for more. With it an idle connection keeps twice the memory."""
 OUTPUT = 64 * 1024
 """Bytes that are taken out of the engine at once: what an urgent stream has to wait for."""
+
+
+_NONE: dict[int, H2Stream] = {}
+"""Of all connections on which nobody waits."""
 
 
 class H2Connection(Downstream):
@@ -82,11 +87,12 @@ class H2Connection(Downstream):
         self._floods = Floods()
         self._windows = Windows()
         self._requests: dict[int, H2Downstream] = {}
-        self._beginnings = H2Beginnings(stream, service.strands, self.served)
+        self._beginnings = H2Beginnings(stream, service.strands, self)
         self._wakes: list[H2Stream] = []
         self._lost: list[H2Downstream] = []
-        self._unwanted = Unwanted(self.engine, service, self._plan)
-        self._waiting_for_room: dict[int, H2Stream] = {}
+        self._unwanted: Unwanted | None = None
+        """As long as there was none."""
+        self._waiting_for_room = _NONE
         self._last = 0
         self._now = service.clock()
         self._idle_since = self._now
@@ -129,7 +135,8 @@ class H2Connection(Downstream):
             self._draining = True
             self.engine.announce_end()
             self.engine.ping()
-            self._unwanted.hurry()
+            if self._unwanted is not None:
+                self._unwanted.hurry()
             self._plan()
         if not self._requests:
             self._idle_until = min(self._idle_until, now + grace)
@@ -239,13 +246,20 @@ class H2Connection(Downstream):
             return True
         if self._idle_until > self.service.clock():
             self.stream.deadline = self._idle_until
-            self.forget()
-            self.request_fields.forget()
-            self.engine.forget()
+            self._rest()
         else:
             self._say_last_goodbye()
             self._plan()
         return False
+
+    def _rest(self) -> None:
+        """It is idle: thousands of them hold as little as can be."""
+        self.forget()
+        self.request_fields.forget()
+        self._beginnings.forget()
+        self._floods.forget(self.service.clock())
+        self._requests = {}  # one that was filled never gets smaller by itself
+        self.engine.forget()
 
     def _say_last_goodbye(self) -> None:
         """Whoever is in the middle of a request's fields then, and says no more, does not hear it: the next time it ends."""
@@ -281,7 +295,8 @@ class H2Connection(Downstream):
         if request is None or request.h2.lost:
             if data:
                 self.engine.taken(stream, len(data))
-                self._unwanted.came(stream, self._now)
+                if self._unwanted is not None:
+                    self._unwanted.came(stream, self._now)
         elif request.h2.feed(data, ended):
             self._wakes.append(request.h2)
 
@@ -298,7 +313,7 @@ class H2Connection(Downstream):
 
     def on_closed(self, stream: int, code: int) -> None:
         """See Receiver."""
-        if self._unwanted.any:
+        if self._unwanted is not None and self._unwanted.any:
             self._unwanted.closed(stream)
         request = self._requests.get(stream)
         if request is not None:
@@ -365,6 +380,8 @@ class H2Connection(Downstream):
         if narrower:
             self.engine.widen(0, narrower)
         if not stream.ended and not stream.lost:
+            if self._unwanted is None:
+                self._unwanted = Unwanted(self.engine, self.service, self._plan)
             self._unwanted.add(number)
         if not self._requests and not self._ending:
             self._idle_since = now = self.service.clock()
@@ -377,6 +394,8 @@ class H2Connection(Downstream):
 
     def await_room(self, stream: H2Stream) -> None:
         """See Carrier."""
+        if self._waiting_for_room is _NONE:
+            self._waiting_for_room = {}
         self._waiting_for_room[stream.number] = stream
 
     def waits_for_input(self, stream: int, left: int, came: int) -> None:
@@ -421,7 +440,8 @@ class H2Connection(Downstream):
                 data = engine.output(OUTPUT)
                 if not data:
                     self._judge()  # what the engine has refused is known only now
-                    if (self._unwanted.any and self._unwanted.reset_late()) or engine.has_last_words:
+                    unwanted = self._unwanted
+                    if (unwanted is not None and unwanted.any and unwanted.reset_late()) or engine.has_last_words:
                         continue
                     break
                 stream.write(data)
@@ -444,7 +464,7 @@ class H2Connection(Downstream):
             self._end("finish")
 
     def _wake_writers(self) -> None:
-        waiting, self._waiting_for_room = self._waiting_for_room, {}
+        waiting, self._waiting_for_room = self._waiting_for_room, _NONE
         self.service.strands.later(lambda: wake_writers(waiting))
 
     # ---------------------------------------------------------------- ends
@@ -460,7 +480,8 @@ class H2Connection(Downstream):
             self._on_flood(self.peer, failure)
         elif how == "stalled" and self._requests:
             self.stalled()
-        self._unwanted.forget()
+        if self._unwanted is not None:
+            self._unwanted.forget()
         self.service.connections.discard(self)
         self.count.release()
         self.service.strands.later(self._shut)

@@ -252,8 +252,10 @@ class SharedConnection(BackendWire):
             self._end("ended")
         elif self.load:
             return True
-        elif self._until > self.service.clock():
+        elif self._until > (now := self.service.clock()):
             self.stream.deadline = self._until
+            self._floods.forget(now)
+            self.engine.forget()
         else:
             self.leave()
         return False

@@ -44,13 +44,15 @@ class H2Setup:
         self._cells = handover.ledger.cells
         self._connections = scalar_at(handover.child, Scalar.H2_CONNECTIONS)
         self._ended = scalar_at(handover.child, Scalar.H2_ENDED)
+        self._told = self._on_flood
+        """One for all: each mention of a method makes another object, which an idle connection would keep."""
 
     def connect(self, stream: Stream, peer: str, forwarder: Forwarder, tls_seconds: float, count: ConnectionCount) -> H2Connection:
         """A client that speaks it."""
         self._cells[self._connections] += 1
         return H2Connection(
             self._service, stream, peer, forwarder, self._redirect, tls_seconds, count, self._bounds, _RESPONSE_FIELDS,
-            websocket_key, self._on_flood,
+            websocket_key, self._told,
         )  # fmt: skip
 
     def _on_flood(self, peer: str, failure: Failure) -> None:

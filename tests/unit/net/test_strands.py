@@ -193,6 +193,36 @@ def test_more_strands_than_are_kept() -> None:
     assert sum(isinstance(strand, greenlet) and strand.dead for strand in parked) == 5
 
 
+def test_strands_that_nobody_needs_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for those that were needed meanwhile: a burst that comes again and again makes none anew."""
+    monkeypatch.setattr("lbproxy.net.strands.UNNEEDED", 0.5)
+    strands = GeventStrands()
+    parked: list[Strand] = []
+    used: set[Strand] = set()
+
+    def wait() -> None:
+        parked.append(strands.current())
+        with pytest.raises(ClientGone):
+            strands.park()
+
+    def burst(count: int) -> None:
+        parked.clear()
+        for _ in range(count):
+            strands.later(partial(strands.start, wait))
+        until(lambda: len(parked) == count, "all wait")
+        used.update(parked)
+        for strand in parked:
+            strands.throw_later(strand, ClientGone("over"))
+        turns()
+
+    burst(20)
+    while sum(isinstance(strand, greenlet) and strand.dead for strand in used) < 15:
+        burst(5)
+    assert len(used) == 20, "the five went on, and no others were made"
+    assert not any(isinstance(strand, greenlet) and strand.dead for strand in parked)
+    until(lambda: all(isinstance(strand, greenlet) and strand.dead for strand in used), "the others end as well")
+
+
 def test_an_alarm_rings_once_unless_it_is_stopped() -> None:
     strands = GeventStrands()
     rung: list[str] = []

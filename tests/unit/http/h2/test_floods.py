@@ -35,6 +35,18 @@ def test_kinds_are_counted_apart_and_rest_restores() -> None:
     assert floods.note("a", 1000.0) is not None
 
 
+def test_what_is_forgotten_is_only_what_would_be_there_again() -> None:
+    """An idle connection holds nothing of what it has made good, and is not let off the rest."""
+    floods = Floods({"a": Limit(10, 1), "b": Limit(10, 1)})
+    assert floods.note("a", 0.0, 9) is None
+    assert floods.note("b", 0.0, 3) is None
+    floods.forget(5.0)
+    assert repr(floods).endswith("left: a 1>")
+    assert floods.note("a", 5.0, 7) is not None
+    floods.forget(100.0)
+    assert not floods.watches
+
+
 def test_who_is_sent_something_may_say_more() -> None:
     """Windows and measurements belong to a download, however fast it is; never beyond what may come at once."""
     floods = Floods({"h2_pings": Limit(10, 0), "h2_settings": Limit(10, 0)})
