@@ -73,6 +73,7 @@ BOUNDS = {
     "http.h2.windows._NONE": EMPTY,
     "http.h2.windows._streams": STREAMS,
     "http.heads._known": "a Budget, measured below",
+    "http.trailers._everyday": "256 of at most 512 bytes",
     "ipc.pipe._descriptors": "by the master, who alone sends any",
     "ipc.pipe._queue": "QUEUE_LIMIT bytes",
     "ipc.handover.walls": "by the walls there are",

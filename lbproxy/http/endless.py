@@ -11,6 +11,12 @@ STREAMS = frozenset({b"text/event-stream", b"multipart/x-mixed-replace"})
 
 def endless(answer: ResponseHead) -> bool:
     """Whether its body goes on until one side has enough, silent in between for as long as nothing happens."""
+    if answer.endless < 0:  # heads are remembered, and so is this
+        answer.endless = int(_endless(answer))
+    return answer.endless == 1
+
+
+def _endless(answer: ResponseHead) -> bool:
     if b"\r\ncontent-type:" not in answer.lowered:
         return False
     kind = next(fields.values(answer, b"content-type"), b"")

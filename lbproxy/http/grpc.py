@@ -70,15 +70,20 @@ _KIND = re.compile(rb"\r\ncontent-type:[ \t]*+(application/grpc(?:-web(?:-text)?
 _TIMEOUT = re.compile(rb"\r\ngrpc-timeout:[ \t]*+([0-9]{1,8})([hmsun])[ \t]*+(?=\r|\Z)", re.IGNORECASE)
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _STATUS = re.compile(rb"\r\ngrpc-status:[ \t]*+([0-9]{1,2})[ \t]*+(?=\r|\Z)")
-_CODE = re.compile(rb"[0-9]{1,2}\Z")
+_CODES = {form % code: min(code, UNHEARD) for code in range(100) for form in (b"%d", b"%02d")}
+"""All that can be said in two digits."""
+_NO_CALL = (b"", None)
 
 
-def kind_of(head: RequestHead) -> bytes:
-    """The media type of a call, in lower case and without parameters; b"" for what is none."""
-    lowered = head.lowered
-    if lowered.find(b"application/grpc") < 0 or head.method != b"POST":
-        return b""
-    return _kind(lowered)
+def call_in(head: RequestHead) -> tuple[bytes, float | None]:
+    """(the media type of a call, in lower case and without parameters, b"" for what is none; seconds that the client waits, None if
+    it does not say). A client repeats itself, and the same head is asked again."""
+    found = head.call
+    if found is None:
+        lowered = head.lowered
+        kind = b"" if lowered.find(b"application/grpc") < 0 or head.method != b"POST" else _kind(lowered)
+        found = head.call = (kind, _timeout(head.block)) if kind else _NO_CALL
+    return found
 
 
 def kind_among(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -91,9 +96,8 @@ def _kind(lowered: bytes) -> bytes:
     return b"" if found is None else found[1]
 
 
-def timeout_of(head: RequestHead) -> float | None:
-    """Seconds that the client waits; None: it does not say."""
-    found = _TIMEOUT.search(head.block)
+def _timeout(block: bytes) -> float | None:
+    found = _TIMEOUT.search(block)
     if found is None or found[2] not in _UNITS:  # units know case: M is a minute
         return None
     return int(found[1]) * _UNITS[found[2]]
@@ -101,20 +105,29 @@ def timeout_of(head: RequestHead) -> float | None:
 
 def answers(answer: ResponseHead) -> bool:
     """Whether a head begins the answer to a call: what stands between may answer with a page of its own."""
-    return answer.lowered.find(b"application/grpc") >= 0 and _kind(answer.lowered) != b""
+    return _said_in(answer)[0]
 
 
 def code_in(answer: ResponseHead) -> int:
     """How the call ended, as its head says; UNHEARD when that is left to the trailers."""
-    found = _STATUS.search(answer.lowered)
-    return UNHEARD if found is None else _known(found[1])
+    return _said_in(answer)[1]
+
+
+def _said_in(answer: ResponseHead) -> tuple[bool, int]:
+    found = answer.call
+    if found is None:
+        lowered = answer.lowered
+        answers = lowered.find(b"application/grpc") >= 0 and _kind(lowered) != b""
+        status = _STATUS.search(lowered)
+        found = answer.call = answers, UNHEARD if status is None else _CODES[status[1]]
+    return found
 
 
 def code_behind(trailers: Trailers) -> int:
     """How it ended, as its trailers say; UNHEARD when they do not."""
     for name, value in trailers:
         if name == b"grpc-status":
-            return _known(value)
+            return _CODES.get(value, UNHEARD)
     return UNHEARD
 
 
@@ -126,10 +139,3 @@ def code_of(status: int, reason: str) -> Code:
 def said(code: int, reason: str) -> Trailers:
     """The same as fields."""
     return (b"grpc-status", b"%d" % code), (b"grpc-message", b"lbproxy: " + reason.encode("ascii"))
-
-
-def _known(value: bytes) -> int:
-    if _CODE.match(value) is None:
-        return UNHEARD
-    number = int(value)
-    return number if number < UNHEARD else UNHEARD

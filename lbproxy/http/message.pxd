@@ -6,6 +6,7 @@ cdef class RequestHead:
     cdef readonly bytes authority
     cdef readonly bytes block
     cdef readonly long long body
+    cdef public tuple call
     cdef readonly bint expect_continue
     cdef readonly bytes host
     cdef readonly bint keep_alive
@@ -28,6 +29,8 @@ cdef class ResponseHead:
     cdef public bint binds
     cdef readonly bytes block
     cdef readonly long long body
+    cdef public tuple call
+    cdef public int endless
     cdef readonly bint keep_alive
     cdef readonly bytes lowered
     cdef readonly long minor

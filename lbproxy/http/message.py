@@ -33,6 +33,7 @@ class RequestHead:
         "binds",
         "block",
         "body",
+        "call",
         "expect_continue",
         "host",
         "keep_alive",
@@ -97,6 +98,8 @@ class RequestHead:
         """The target in origin-form as the client wrote it, when it was not in normal form; else empty."""
         self.underscores = underscores
         """Fields with such names are passed on, as far as they cannot be taken for others."""
+        self.call: tuple[bytes, float | None] | None = None
+        """What http/grpc.py has found in it, once it was asked."""
 
     def elsewhere(self, method: bytes, target: bytes, path: bytes, raw: bytes) -> RequestHead:
         """The same fields with another request line."""
@@ -159,6 +162,8 @@ class ResponseHead:
         "binds",
         "block",
         "body",
+        "call",
+        "endless",
         "keep_alive",
         "lowered",
         "minor",
@@ -207,6 +212,10 @@ class ResponseHead:
         """An interim response, or one of 500 and above, or one that still has to get its Date."""
         self.undated = undated
         """The answer (none that is interim) has no Date, and is to have one."""
+        self.call: tuple[bool, int] | None = None
+        """What http/grpc.py has found in it, once it was asked."""
+        self.endless = -1
+        """Likewise http/endless.py: 0 or 1."""
 
     def edited(self, block: bytes, nominated: tuple[bytes, ...], undated: bool) -> ResponseHead:
         """The same message with other fields, none of which says where it ends or how the connection goes on."""
@@ -239,5 +248,6 @@ class ResponseHead:
     __hash__ = None  # type: ignore[assignment]
 
 
-_OF_REQUEST: tuple[str, ...] = RequestHead.__slots__
-_OF_RESPONSE: tuple[str, ...] = ResponseHead.__slots__
+_REMEMBERED = ("call", "endless")
+_OF_REQUEST = tuple(name for name in RequestHead.__slots__ if name not in _REMEMBERED)
+_OF_RESPONSE = tuple(name for name in ResponseHead.__slots__ if name not in _REMEMBERED)

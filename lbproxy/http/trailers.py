@@ -74,6 +74,9 @@ _FORBIDDEN = re.compile(rb"(?:" + rb"|".join(re.escape(name).replace(rb"\*", rb"
 
 _NAME = re.compile(rb"[" + TCHAR.replace(b"A-Z", b"") + rb"]++\Z")
 _VALUE = re.compile(rb"(?:[" + FIELD_BYTES.replace(rb"\t ", rb"!") + rb"](?:[" + FIELD_BYTES + rb"]*+(?<![\t ]))?)?\Z")
+_KEPT, _LONGEST_KEPT = 256, 512
+_everyday: set[Trailers] = set()
+"""Trailers of answers, all of which were found to pass."""
 _LIKE_A_REQUEST_LINE = re.compile(rb"(?i)(?:.*[\t ])?https?/[0-9.]++\Z", re.DOTALL)
 
 
@@ -94,7 +97,10 @@ def written(fields: Trailers) -> bytes:
 
 def size(fields: Trailers) -> int:
     """Bytes of them as lines."""
-    return sum([len(name) + len(value) + 4 for name, value in fields])
+    size = 0
+    for name, value in fields:
+        size += len(name) + len(value) + 4
+    return size
 
 
 def sound(fields: Trailers) -> bool:
@@ -119,4 +125,18 @@ def passable(name: bytes) -> bool:
 
 def passed_on(fields: Iterable[Field]) -> Trailers:
     """Those that may stand there, in order; names in lower case."""
-    return tuple(field for field in fields if passable(field[0]) and _LIKE_A_REQUEST_LINE.match(field[1]) is None)
+    return tuple([field for field in fields if passable(field[0]) and _LIKE_A_REQUEST_LINE.match(field[1]) is None])
+
+
+def passing(fields: Trailers) -> Trailers | None:
+    """The same of any that came; None: they do not keep to the grammar. Backends repeat themselves ("grpc-status: 0")."""
+    if fields in _everyday:
+        return fields  # not those that were remembered: which of them may go into a table of compression is theirs alone
+    if not sound(fields):
+        return None
+    found = passed_on(fields)
+    if len(found) == len(fields) and size(fields) <= _LONGEST_KEPT:
+        if len(_everyday) >= _KEPT:
+            _everyday.clear()
+        _everyday.add(fields)
+    return found

@@ -5,6 +5,7 @@ cimport cython
 from lbproxy.http.message cimport RequestHead
 from lbproxy.proxy.destination cimport Destination
 from lbproxy.proxy.downstream cimport Downstream
+from lbproxy.proxy.grpc_call cimport GrpcCall, call_of
 from lbproxy.proxy.request_body cimport RequestBody
 from lbproxy.proxy.rewriter cimport Rewriter
 from lbproxy.proxy.service cimport Service
@@ -19,6 +20,8 @@ cdef class Exchange(Tries):
     cpdef begin(self, Downstream downstream, RequestHead head, Py_ssize_t size, double begun, double parsed)
     @cython.locals(downstream=Downstream)
     cpdef run(self)
+    @cython.locals(call=GrpcCall)
+    cpdef look_for_call(self)
     @cython.locals(downstream=Downstream, head=RequestHead, destination=Destination, rewriter=Rewriter, body=RequestBody)
     cdef _route(self)
     @cython.locals(service=Service, downstream=Downstream, ended=double, waited=double, bytes_in=cython.longlong)

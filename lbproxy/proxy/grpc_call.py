@@ -7,7 +7,7 @@ may be silent for as long as in a tunnel: a stream of messages has them when som
 
 from __future__ import annotations
 
-from lbproxy.http import grpc
+from lbproxy.http.grpc import UNHEARD, Code, answers, call_in, code_behind, code_in, code_of, said
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.http.trailers import NONE, Trailers
@@ -28,43 +28,43 @@ class GrpcCall(Course):
         """A backend's answer has begun that trailers end."""
         self.timeout = timeout
         """Seconds that the client waits, if it says."""
-        self.code = grpc.UNHEARD
+        self.code = UNHEARD
         """How it ended, as far as that was said."""
 
     def answered(self, answer: ResponseHead) -> bool:
         """A backend's answer begins; whether it is one of gRPC."""
-        found = grpc.answers(answer)
+        found = answers(answer)
         self._open = found and answer.body < 0 and not self._kind.startswith(b"application/grpc-web")
         return found
 
     def around(self, answer: ResponseHead, sink: Sink) -> Sink:
         """See Course."""
-        self.code = grpc.UNHEARD
+        self.code = UNHEARD
         return _Heard(self, sink)
 
     def own(self, answer: OwnAnswer, reason: str) -> OwnAnswer:
         """What is said instead of an answer of ours that is an error; without it a client would only guess."""
         if answer.status < 400:
             return answer
-        said, self.code = own_answer(answer, reason, self._kind)
-        return said
+        told, self.code = own_answer(answer, reason, self._kind)
+        return told
 
     def broken(self, status: int, reason: str) -> Trailers:
         """What is said behind a part of an answer; none where nobody looks for it there."""
         if not self._open:
             return NONE
-        self.code = code = grpc.code_of(status, reason)
-        return grpc.said(code, reason)
+        self.code = code = code_of(status, reason)
+        return said(code, reason)
 
     def ended(self, status: int, counters: Counters) -> None:
         """Count it. `status`: as the access log has it; whoever goes away has called it off."""
-        if status == 499 and self.code == grpc.UNHEARD:
-            self.code = grpc.Code.CANCELLED
+        if status == 499 and self.code == UNHEARD:
+            self.code = Code.CANCELLED
         counters.grpc[self.code] += 1
 
     def logged(self) -> str:
         """For the access line: a JSON member with a comma in front."""
-        return f',"grpc_status":{self.code if self.code != grpc.UNHEARD else "null"}'
+        return f',"grpc_status":{self.code if self.code != UNHEARD else "null"}'
 
 
 class _Heard(Sink):
@@ -82,12 +82,12 @@ class _Heard(Sink):
 
     def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
         """See Sink."""
-        self._call.code = grpc.code_in(answer)
+        self._call.code = code_in(answer)
         self._behind.whole(answer, out, body, lines)
 
     def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
         """See Sink."""
-        self._call.code = grpc.code_in(answer)
+        self._call.code = code_in(answer)
         self._behind.begin(answer, out, lines, first)
 
     def room(self) -> int:
@@ -100,23 +100,23 @@ class _Heard(Sink):
 
     def end(self, data: bytes, trailers: Trailers) -> None:
         """See Sink."""
-        if trailers and (code := grpc.code_behind(trailers)) != grpc.UNHEARD:
+        if trailers and (code := code_behind(trailers)) != UNHEARD:
             self._call.code = code
         self._behind.end(data, trailers)
 
 
 def call_of(head: RequestHead) -> GrpcCall | None:
     """None: the request is something else."""
-    kind = grpc.kind_of(head)
-    return GrpcCall(kind, grpc.timeout_of(head)) if kind else None
+    kind, timeout = call_in(head)
+    return GrpcCall(kind, timeout) if kind else None
 
 
 def own_answer(answer: OwnAnswer, reason: str, kind: bytes) -> tuple[OwnAnswer, int]:
     """An error of ours as gRPC has it: all is in the head, and the status is 200. And the code that it says."""
-    code = grpc.code_of(answer.status, reason)
+    code = code_of(answer.status, reason)
     lines = [line for line in answer.lines.split(b"\r\n") if line.partition(b":")[0].lower() not in _REPLACED]
-    said = [b"Content-Type: " + kind, b"Content-Length: 0", *(b"%b: %b" % field for field in grpc.said(code, reason))]
-    return OwnAnswer(200, b"\r\n".join([*lines, *said]), b""), code
+    lines += [b"Content-Type: " + kind, b"Content-Length: 0", *(b"%b: %b" % field for field in said(code, reason))]
+    return OwnAnswer(200, b"\r\n".join(lines), b""), code
 
 
 _REPLACED = (b"content-type", b"content-length", b"allow")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lbproxy.http.edits import unruled
 from lbproxy.http.message import ResponseHead
-from lbproxy.http.trailers import NONE, passed_on, sound
+from lbproxy.http.trailers import NONE, passing
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.upstream import Upstream
@@ -33,7 +33,8 @@ def relay(
             sink.piece(piece)
     trailers, upstream.trailers = upstream.trailers, NONE
     if trailers:
-        if not sound(trailers):
+        passed = passing(trailers)
+        if passed is None:
             raise SourceFailed("response_bad_trailers")
-        trailers = unruled(passed_on(trailers), ruled)
+        trailers = unruled(passed, ruled) if ruled else passed
     sink.end(piece, trailers)

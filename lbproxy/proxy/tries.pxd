@@ -4,11 +4,13 @@ cimport cython
 
 from lbproxy.balance.lease cimport Lease
 from lbproxy.balance.pool cimport Pool
+from lbproxy.http.endless cimport endless
 from lbproxy.http.heads cimport KnownHead, ResponseHeads
 from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.proxy.connect cimport dial, idle
 from lbproxy.proxy.destination cimport Destination
 from lbproxy.proxy.downstream cimport Downstream
+from lbproxy.proxy.grpc_call cimport GrpcCall
 from lbproxy.proxy.relay cimport relay
 from lbproxy.proxy.request_body cimport RequestBody
 from lbproxy.proxy.rewriter cimport Rewriter, Rewriting
@@ -25,7 +27,7 @@ cdef class Tries:
     cdef object _buffered
     cdef list _courses
     cdef Destination _destination
-    cdef object _grpc
+    cdef GrpcCall _grpc
     cdef ResponseHeads _heads
     cdef double _leased
     cdef object _limit

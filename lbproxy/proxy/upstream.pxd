@@ -21,6 +21,7 @@ cdef class Upstream:
     cdef public bint surplus
     cdef public tuple trailers
 
+    cpdef carry_on(self, Stream stream, backend)
     cpdef send(self, bytes head, bytes payload, bint chunked, bint last)
     cpdef more(self, bytes payload, bint last)
     cpdef conclude(self, tuple trailers)

@@ -32,6 +32,10 @@ class Upstream:
     )  # fmt: skip
 
     def __init__(self, stream: Stream, backend: Backend) -> None:
+        self.carry_on(stream, backend)
+
+    def carry_on(self, stream: Stream, backend: Backend) -> None:
+        """The constructor, for whoever makes one per request."""
         self.stream = stream
         self.backend = backend
         self.served = 0

@@ -91,7 +91,7 @@ class H2Backend:
 
     # ---------------------------------------------------------------- for requests
 
-    def take(self, *, websocket: bool) -> H2Upstream | None:
+    def take(self, websocket: bool) -> H2Upstream | None:
         """A stream of a connection that has room; `websocket`: and can carry one."""
         now = self._service.clock()
         for connection in self._connections:

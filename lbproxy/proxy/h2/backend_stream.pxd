@@ -6,7 +6,7 @@ from lbproxy.proxy.h2.stream cimport H2Stream
 
 
 cdef class BackendStream(H2Stream):
-    cdef object _heads
+    cdef list _heads
     cdef long _heads_size
     cdef object _lender
     cdef public long long begun_at
@@ -15,7 +15,11 @@ cdef class BackendStream(H2Stream):
     cdef public bint returned
     cdef public bint untouched
 
+    cpdef borrow(self, lender)
     cpdef bint bring_head(self, tuple fields, bint ended, bint final) except -1
+    cpdef fail(self, failure, bint untouched=*)
+    cpdef wake(self)
+    cpdef expire(self, double now)
     cpdef tuple next_head(self)
     cpdef bytes early(self)
     cpdef bytes read(self, Py_ssize_t limit)

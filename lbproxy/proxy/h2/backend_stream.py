@@ -9,7 +9,6 @@ everything else here does.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Protocol
 
 from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
@@ -40,10 +39,11 @@ class BackendStream(H2Stream):
 
     __slots__ = ("_heads", "_heads_size", "_lender", "begun_at", "failure", "has_answer", "returned", "untouched")
 
-    def __init__(self, lender: Lender) -> None:
-        super().__init__(lender, 0, False)
+    def borrow(self, lender: Lender) -> None:
+        """Instead of a constructor, as H2Stream.open is."""
+        self.open(lender, 0, False)
         self._lender = lender
-        self._heads: deque[tuple[Fields, bool]] = deque()
+        self._heads: list[tuple[Fields, bool]] = []
         self._heads_size = 0
         self.has_answer = False
         """The final head has come."""
@@ -99,7 +99,7 @@ class BackendStream(H2Stream):
             if self.ended or self._lost is not None:
                 return None
             self._wait_for_input()
-        fields, ended = self._heads.popleft()
+        fields, ended = self._heads.pop(0)
         self._heads_size = 0 if not self._heads else self._heads_size
         return fields, ended
 

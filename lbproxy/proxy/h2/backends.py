@@ -63,9 +63,9 @@ class H2Backends:
         """A stream for the request to the leased backend, if there is a connection with room. Raises RequestError for one that
         cannot go there."""
         backend = self._of(lease)
-        if backend is None or (head is not None and self._goes_alone(backend, head)):
+        if backend is None or (head is not None and _goes_alone(backend, head)):
             return None
-        return backend.take(websocket=head is not None and is_websocket(head))
+        return backend.take(head is not None and len(head.upgrade) > 0 and is_websocket(head))
 
     def dial(self, lease: Lease, head: RequestHead | None, patience: float, otherwise: Callable[[bool], Upstream]) -> Upstream:
         """The same where there is none: one will be opened. `otherwise`: opens a connection that speaks HTTP/1.1, and (True) is
@@ -73,10 +73,10 @@ class H2Backends:
         backend = self._of(lease)
         if backend is None:
             backend = self._backends[lease.slot] = self._make(lease.backend)
-        if head is not None and self._goes_alone(backend, head):
+        if head is not None and _goes_alone(backend, head):
             return otherwise(True)
         websocket = head is not None and is_websocket(head)
-        if (found := backend.take(websocket=websocket)) is not None:
+        if (found := backend.take(websocket)) is not None:
             found.served = 0  # if that one fails as well, it is the backend's fault and not the connection's
             return found
         if backend.chose_http_1:
@@ -105,23 +105,6 @@ class H2Backends:
             self._service, backend, pool.connections, self._bounds, self._on_ended, tls=pool.tls is not None, either=either
         )
 
-    @staticmethod
-    def _goes_alone(backend: H2Backend, head: RequestHead) -> bool:
-        """It wants a connection of HTTP/1.1. Raises RequestError where there can be none."""
-        if head.binds:
-            if not backend.either:
-                raise RequestError(502, "h2_login", "a login of the connection, which requests share in HTTP/2")
-            return True
-        if not head.upgrade or not asked(head):
-            return False
-        if not is_websocket(head):
-            return backend.either
-        if backend.either:
-            return backend.carries_websockets() is not True
-        if backend.carries_websockets() is False:
-            raise _no_websockets()
-        return False
-
     # ---------------------------------------------------------------- ends
 
     def close(self) -> None:
@@ -134,6 +117,23 @@ class H2Backends:
         for slot in slots:
             if (backend := self._backends.pop(slot, None)) is not None:
                 backend.close()
+
+
+def _goes_alone(backend: H2Backend, head: RequestHead) -> bool:
+    """It wants a connection of HTTP/1.1. Raises RequestError where there can be none."""
+    if head.binds:
+        if not backend.either:
+            raise RequestError(502, "h2_login", "a login of the connection, which requests share in HTTP/2")
+        return True
+    if not head.upgrade or not asked(head):
+        return False
+    if not is_websocket(head):
+        return backend.either
+    if backend.either:
+        return backend.carries_websockets() is not True
+    if backend.carries_websockets() is False:
+        raise _no_websockets()
+    return False
 
 
 def _no_websockets() -> RequestError:

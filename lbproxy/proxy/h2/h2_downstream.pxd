@@ -7,6 +7,7 @@ from lbproxy.http.h2.request_fields cimport RequestFields
 from lbproxy.http.h2.response_fields cimport ResponseFields, regular
 from lbproxy.http.heads cimport KnownHead
 from lbproxy.http.message cimport RequestHead, ResponseHead
+from lbproxy.http.trailers cimport size
 from lbproxy.proxy.downstream cimport Downstream
 from lbproxy.proxy.exchange cimport Exchange
 from lbproxy.proxy.h2.stream cimport H2Stream

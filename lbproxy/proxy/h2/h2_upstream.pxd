@@ -14,6 +14,8 @@ cdef class H2Upstream(Upstream):
     cdef object _lender
     cdef bytes _scheme
 
+    @cython.locals(h2=BackendStream)
+    cpdef borrow(self, lender, backend, bytes scheme, long long served)
     @cython.locals(h2=BackendStream, ended=bint, number=long)
     cpdef send(self, bytes head, bytes payload, bint chunked, bint last)
     @cython.locals(h2=BackendStream)
@@ -24,3 +26,7 @@ cdef class H2Upstream(Upstream):
     @cython.locals(h2=BackendStream)
     cpdef bytes piece(self, Py_ssize_t limit, double silence)
     cpdef bint settle(self, ResponseHead answer, bint clean) except -1
+
+
+@cython.locals(upstream=H2Upstream)
+cpdef H2Upstream lent(lender, backend, bytes scheme, long long served)

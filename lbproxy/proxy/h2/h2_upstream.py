@@ -23,13 +23,14 @@ class H2Upstream(Upstream):
 
     __slots__ = ("_accept", "_h2", "_lender", "_scheme")
 
-    def __init__(self, lender: Lender, backend: Backend, scheme: bytes, served: int) -> None:
-        """`lender`: the connection; `served`: requests that it has carried."""
-        self._h2 = BackendStream(lender)
+    def borrow(self, lender: Lender, backend: Backend, scheme: bytes, served: int) -> None:
+        """See `lent`. Instead of a constructor, as H2Downstream.receive is."""
+        self._h2 = h2 = BackendStream.__new__(BackendStream)
+        h2.borrow(lender)
         self._lender = lender
         self._scheme = scheme
         self._accept = b""
-        super().__init__(self._h2, backend)
+        self.carry_on(h2, backend)
         self.served = served
 
     def __repr__(self) -> str:
@@ -124,6 +125,13 @@ class H2Upstream(Upstream):
         self.first = b""
         self._h2.abort()
         return False
+
+
+def lent(lender: Lender, backend: Backend, scheme: bytes, served: int) -> H2Upstream:
+    """A stream of `lender`, the connection; `served`: requests that it has carried."""
+    upstream = H2Upstream.__new__(H2Upstream)
+    upstream.borrow(lender, backend, scheme, served)
+    return upstream
 
 
 def _broken(failure: UpstreamError | None) -> str:

@@ -28,7 +28,7 @@ from lbproxy.http.h2.vocabulary import Code, Failure, Fields
 from lbproxy.http.h2.windows import STREAM, Windows
 from lbproxy.proxy.h2.backend_stream import BackendStream
 from lbproxy.proxy.h2.backend_wire import LINGER, BackendWire
-from lbproxy.proxy.h2.h2_upstream import H2Upstream
+from lbproxy.proxy.h2.h2_upstream import H2Upstream, lent
 from lbproxy.proxy.h2.losses import of_connection, of_stream
 from lbproxy.proxy.h2.pulse import Pulse
 from lbproxy.proxy.service import Service
@@ -61,9 +61,10 @@ class SharedConnection(BackendWire):
     """One connection to a backend: owner of its stream, the engine's receiver, and what its streams write to (Lender)."""
 
     __slots__ = (
-        "_alarm", "_cell", "_condemned", "_goaway", "_goodbye", "_lingering", "_lot", "_most", "_news", "_pulse", "_requests_cell",
-        "_resets", "_retires", "_scheme", "_since", "_streams", "_turning", "_unasked", "_until", "_wakes", "_windows", "allowed",
-        "backend", "carries_websockets", "leaving", "load", "newly_ready", "ready", "requests", "rest", "served",
+        "_alarm", "_cell", "_cells", "_condemned", "_goaway", "_goodbye", "_lingering", "_lot", "_most", "_news", "_pulse",
+        "_requests_cell", "_resets", "_retires", "_scheme", "_since", "_streams", "_turning", "_unasked", "_until", "_wakes",
+        "_windows", "allowed", "backend", "carries_websockets", "leaving", "load", "newly_ready", "ready", "requests", "rest",
+        "served",
     )  # fmt: skip
 
     def __init__(self, service: Service, stream: Stream, backend: Backend, lot: Lot, bounds: Bounds, *, tls: bool) -> None:
@@ -87,7 +88,7 @@ class SharedConnection(BackendWire):
         self._retires = NEVER
         self._lot = lot
         self._scheme = b"https" if tls else b"http"
-        self._cell, self._requests_cell = _cells(service, backend)
+        self._cells, self._cell, self._requests_cell = _counted(service, backend)
         self._streams: dict[int, BackendStream] = {}
         self._lingering: dict[int, float] = {}
         """Streams of tunnels that have said goodbye, and when that is enough."""
@@ -125,12 +126,12 @@ class SharedConnection(BackendWire):
         """A stream for a request."""
         self.load += 1
         self.served += 1
-        self.service.counters.cells[self._cell] += 1
+        self._cells[self._cell] += 1
         self._unasked = 0
         self.stream.deadline = NEVER
         if self.served >= self.requests:
             self.leaving = True
-        return H2Upstream(self, self.backend, self._scheme, self.served - 1)
+        return lent(self, self.backend, self._scheme, self.served - 1)
 
     def leave(self) -> None:
         """No more requests begin; when there are none it ends with a goodbye."""
@@ -346,7 +347,7 @@ class SharedConnection(BackendWire):
 
     def _less(self, count: int) -> None:
         self.load -= count
-        self.service.counters.cells[self._cell] -= count
+        self._cells[self._cell] -= count
         if not self.load and not self._ending:
             self._rest()
 
@@ -390,7 +391,7 @@ class SharedConnection(BackendWire):
         """Its request has begun."""
         stream.begun(number, ended, self.stream.wired)
         self._streams[number] = stream
-        self.service.counters.cells[self._requests_cell] += 1
+        self._cells[self._requests_cell] += 1
         self._watch()
 
     def left(self, stream: BackendStream) -> None:
@@ -416,7 +417,7 @@ class SharedConnection(BackendWire):
             self.flush()
 
 
-def _cells(service: Service, backend: Backend) -> tuple[int, int]:
+def _counted(service: Service, backend: Backend) -> tuple[memoryview[int], int, int]:
     """Where its streams, and requests, are counted."""
     child, slot = service.counters.child, backend.slot
-    return cell_at(child, PerSlot.H2_STREAMS, slot), cell_at(child, PerSlot.H2_REQUESTS, slot)
+    return service.counters.cells, cell_at(child, PerSlot.H2_STREAMS, slot), cell_at(child, PerSlot.H2_REQUESTS, slot)

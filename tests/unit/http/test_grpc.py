@@ -9,6 +9,7 @@ from lbproxy.http.grpc import UNHEARD, Code
 from tests.unit.http.heads import request, response
 
 CALL = b"POST /pkg.Service/Method HTTP/1.1"
+KIND = b"content-type: application/grpc"
 
 
 @pytest.mark.parametrize(
@@ -28,9 +29,9 @@ CALL = b"POST /pkg.Service/Method HTTP/1.1"
 )
 def test_which_requests_are_calls(value: bytes, expected: bytes) -> None:
     """By the media type, whatever its case and parameters; and only by POST."""
-    assert grpc.kind_of(request(b"content-type: " + value, line=CALL)) == expected
-    assert grpc.kind_of(request(b"x-content-type: " + value, line=CALL)) == b""
-    assert grpc.kind_of(request(b"content-type: " + value)) == b""
+    assert grpc.call_in(request(b"content-type: " + value, line=CALL))[0] == expected
+    assert grpc.call_in(request(b"x-content-type: " + value, line=CALL))[0] == b""
+    assert grpc.call_in(request(b"content-type: " + value))[0] == b""
 
 
 @pytest.mark.parametrize(
@@ -43,9 +44,9 @@ def test_which_requests_are_calls(value: bytes, expected: bytes) -> None:
 )  # fmt: skip
 def test_how_long_a_call_may_take(value: bytes, expected: float | None) -> None:
     """At most eight digits, and a unit that knows case; what is malformed is the backend's to refuse."""
-    found = grpc.timeout_of(request(b"GRPC-Timeout: " + value, line=CALL))
+    found = grpc.call_in(request(KIND, b"GRPC-Timeout: " + value, line=CALL))[1]
     assert found == (None if expected is None else pytest.approx(expected))
-    assert grpc.timeout_of(request(line=CALL)) is None
+    assert grpc.call_in(request(KIND, line=CALL))[1] is None
 
 
 @pytest.mark.parametrize(("value", "expected"), [(b"0", 0), (b"16", 16), (b"17", UNHEARD), (b"99", UNHEARD), (b"05", 5)])

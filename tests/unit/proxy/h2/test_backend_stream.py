@@ -60,7 +60,8 @@ def connection() -> Connection:
 @pytest.fixture
 def stream(connection: Connection) -> BackendStream:
     """Its request has gone out."""
-    stream = BackendStream(connection)
+    stream = BackendStream.__new__(BackendStream)
+    stream.borrow(connection)
     fields = ((b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"))
     connection.begin(stream, connection.engine.request(fields, True), True)
     while connection.engine.output(1 << 20):
@@ -132,7 +133,8 @@ def test_nothing_to_give_up(stream: BackendStream, connection: Connection) -> No
 
 def test_one_that_never_began(connection: Connection) -> None:
     """It is given back."""
-    stream = BackendStream(connection)
+    stream = BackendStream.__new__(BackendStream)
+    stream.borrow(connection)
     stream.abort()
     assert connection.told == ["left"]
 

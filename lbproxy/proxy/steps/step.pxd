@@ -1,0 +1,9 @@
+# Types for the compiled form of step.py. See lbproxy/compiled.py.
+
+from lbproxy.http.message cimport ResponseHead
+from lbproxy.proxy.sink cimport Sink
+
+
+cdef class Course:
+    cpdef Sink around(self, ResponseHead answer, Sink sink)
+    cpdef end(self)
