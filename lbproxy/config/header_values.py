@@ -96,6 +96,16 @@ def copied(value: object) -> str:
     return name_for(True, "copy")(value)
 
 
+_REALM = re.compile(r"[ !#-\[\]-~]{1,128}\Z")
+
+
+def realm(value: object) -> str:
+    """What stands between quotes in a challenge."""
+    if not isinstance(value, str) or not _REALM.match(value):
+        raise Refused(f"wanted 1 to 128 visible ASCII characters and blanks, without quotes and backslashes, got {show(value)}")
+    return value
+
+
 def _check_prefix(value: str, never: dict[str, str]) -> None:
     for name in never:
         if name.startswith(value[:-1].lower()):

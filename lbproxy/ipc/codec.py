@@ -19,6 +19,7 @@ from lbproxy.ipc.messages import (
     HealthChanged,
     Heartbeat,
     Message,
+    NewDocument,
     NewTicketKeys,
     Placed,
     Quit,
@@ -94,6 +95,7 @@ KINDS: dict[str, type[Message]] = {
         Placed,
         Renewed,
         NewTicketKeys,
+        NewDocument,
         CertificateDates,
         Quit,
         ReopenLogs,
@@ -124,6 +126,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "Placed": {"pool": NAME, "backend": NAME, "endpoints": Text(4096)},  # 64 of 39 characters, with four digits
     "Renewed": {"listener": Number(2**16), "at": Number(2**48), "size": Number(2**32)},
     "NewTicketKeys": {"at": Number(2**48), "size": Number(2**16)},
+    "NewDocument": {"number": Number(2**16), "at": Number(2**48), "size": Number(2**32)},
     "CertificateDates": {"told": Text(16 * 1024)},
     "Quit": {},
     "ReopenLogs": {},

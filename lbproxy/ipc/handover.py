@@ -75,6 +75,8 @@ class Handover:
     """A worker's: with which session tickets are made and taken (tls/tickets.py)."""
     keys: KeyReader | None = None
     """A worker's: reads what the master puts into the store of keys later."""
+    documents: tuple[bytes, ...] = field(default=(), repr=False)
+    """A worker's: what the configuration's documents held, by their number."""
     wakeups: tuple[int, ...] = ()
     """Descriptors of eventfds, the same in all workers; number `child % len(wakeups)` is watched by the worker of that row."""
 

@@ -95,6 +95,14 @@ class NewTicketKeys(NamedTuple):
     size: int
 
 
+class NewDocument(NamedTuple):
+    """Master -> worker: a file that steps of routes go by has changed; where in the store it stands."""
+
+    number: int  # of the configuration's documents
+    at: int
+    size: int
+
+
 class CertificateDates(NamedTuple):
     """Master -> control: until when certificates are good, those that end first; JSON, for its pages and metrics."""
 
@@ -127,6 +135,7 @@ Message = (
     | Placed
     | Renewed
     | NewTicketKeys
+    | NewDocument
     | CertificateDates
     | Quit
     | ReopenLogs

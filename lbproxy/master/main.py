@@ -29,6 +29,7 @@ from lbproxy.master import rotation
 from lbproxy.master.address_updates import AddressUpdates
 from lbproxy.master.certificate_watch import CertificateWatch
 from lbproxy.master.child_pipes import ChildPipes
+from lbproxy.master.document_watch import DocumentWatch
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.children import DRAIN_GRACE
@@ -137,6 +138,7 @@ class Master:
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self._certificates = CertificateWatch(self._in_service, self._pipes)
         self._tickets = TicketWatch(self._in_service, self._resources, self._shared.tickets, self._pipes, self._certificates.forget)
+        self._documents = DocumentWatch(self._in_service, self._pipes, self._certificates.forget)
         self.signals = Signals()
 
     @property
@@ -175,6 +177,7 @@ class Master:
             self._shared.inspect_sockets(now)
             self._certificates.look(now)
             self._tickets.look(now)
+            self._documents.look(now)
             self._notifier.watchdog(now)
             if self._control is not None:
                 self._control.expire(now)

@@ -28,7 +28,7 @@ from lbproxy.config.descriptors import wanted
 from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.errors import Complaint, StartError, by_place
 from lbproxy.http.h2 import offered as h2
-from lbproxy.master import resolve
+from lbproxy.master import documents, resolve
 from lbproxy.master.fleet.events import Terms
 from lbproxy.master.name_state import NameState
 from lbproxy.master.system import access_log, descriptors, privileges, scratch, sockets
@@ -41,7 +41,7 @@ from lbproxy.names.lookup import lookup_all
 from lbproxy.net.no_newcomers import drop_newcomers
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import contexts
-from lbproxy.tls.keystore import KeyStore, digest, overwriting
+from lbproxy.tls.keystore import KeyStore, Piece, digest, overwriting
 from lbproxy.tls.remarks import NO_REMARKS, Remarks, remarks
 from lbproxy.tls.sni import Candidate
 
@@ -94,6 +94,8 @@ class GenerationResources:
     ticket_secrets: tuple[bytes, ...] = field(default=(), repr=False)
     refused: dict[Certificate, str] = field(default_factory=dict)
     """Pairs that changed on disk and are not shown as they are there, and why."""
+    documents: tuple[Piece, ...] = ()
+    """Where the configuration's documents stand in the store, by number."""
 
     @property
     def addresses(self) -> set[Address]:
@@ -251,6 +253,7 @@ class _Opened(NamedTuple):
     assignment: Assignment
     keys: list[contexts.OuterKey | None]
     ticket_secrets: tuple[bytes, ...]
+    documents: tuple[Piece, ...]
 
 
 def provide(
@@ -291,6 +294,7 @@ def provide(
         opened.pool_pems,
         tuple(opened.resolution.notes),
         ticket_secrets=opened.ticket_secrets,
+        documents=opened.documents,
     )
 
 
@@ -313,6 +317,7 @@ def _open(
             contexts.spoken(pool)
         pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
         pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
+    taken = documents.take_all(config, store)
     resolution = resolve.resolve(config, shared.name_state.addresses, lookup)
     pools = endpoints.unplaced(config, resolution.addresses)
     bound = sockets.open_listeners(config, sys.executable, shared.sockets)
@@ -332,7 +337,7 @@ def _open(
     contexts_of = [outers[key] if key is not None else None for key in keys]
     return _Opened(
         outers, contexts_of, store, shown, pems, pool_contexts, resolution, pools, bound, metrics_socket, access_fd, assignment,
-        keys, secrets,
+        keys, secrets, taken,
     )  # fmt: skip
 
 

@@ -243,7 +243,9 @@ def _handover(order: Spawn, shared: MasterResources, resources: GenerationResour
         shared.mute()
     with overwriting():
         listeners = tuple(map(_bound, resources.listeners)) if worker else ()
-    if resources.keys is not None and not any(one.shows for one in listeners):  # who has nothing to show needs no key
+    store = resources.keys if worker else None
+    documents = () if store is None else tuple(store.text(*piece) for piece in resources.documents)
+    if resources.keys is not None and not documents and not any(one.shows for one in listeners):  # who shows nothing needs no key
         resources.keys.close()
     protect(shared.ledger, shared.memory, writable(order.row, worker=worker))
     return Handover(
@@ -261,6 +263,7 @@ def _handover(order: Spawn, shared: MasterResources, resources: GenerationResour
         pipe=pipe,
         ticket_secrets=resources.ticket_secrets if worker else (),
         keys=resources.keys.text if worker and resources.keys is not None and resources.keys.fileno() >= 0 else None,
+        documents=documents,
         wakeups=shared.wakeups,
     )
 

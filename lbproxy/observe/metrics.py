@@ -39,7 +39,8 @@ GRPC_CODES = (
 """How gRPC calls end; the last are those of which nobody said (gRPC-Web says it in the body, who is reset says nothing)."""
 INSPECTIONS = (
     ("authorize", "allowed"), ("authorize", "allowed_known"), ("authorize", "denied"), ("authorize", "denied_known"),
-    ("authorize", "failed"),
+    ("authorize", "failed"), ("basic_auth", "allowed"), ("basic_auth", "allowed_known"), ("basic_auth", "denied"),
+    ("basic_auth", "limited"), ("basic_auth", "failed"),
 )  # fmt: skip
 """What steps of routes made of requests: (step, outcome), in the order of their cells. New ones come last."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")

@@ -30,6 +30,7 @@ from lbproxy.ipc.messages import (
     Drained,
     Heartbeat,
     Message,
+    NewDocument,
     NewTicketKeys,
     Placed,
     Quit,
@@ -49,7 +50,7 @@ from lbproxy.net.wire import ticket_slot
 from lbproxy.observe import log
 from lbproxy.observe.access import AccessLog
 from lbproxy.observe.log import Noisy, get_logger, set_level
-from lbproxy.observe.metrics import H2_BACKEND_ENDS, INSPECTIONS
+from lbproxy.observe.metrics import H2_BACKEND_ENDS
 from lbproxy.observe.process import rss_kib
 from lbproxy.proxy.client import ClientConnection
 from lbproxy.proxy.h2.backends import H2Backends, wants_http_2
@@ -74,6 +75,7 @@ from lbproxy.worker.log_writer import LogWriter
 from lbproxy.worker.wakeups import Wakeups
 from lbproxy.worker.wiring.destinations import make_destinations
 from lbproxy.worker.wiring.filtering import limit_memory, make_filters
+from lbproxy.worker.wiring.inspecting import Documents, make_means
 from lbproxy.worker.wiring.pools import make_pools
 from lbproxy.worker.wiring.relocation import Relocation
 
@@ -115,6 +117,7 @@ class Worker:
         count = partial(self._add, Scalar.ACCESS_DROPPED)
         self._losses = None if self._writer is None else AccessLosses(self._writer, count, self._noisy)
         self._scratch = ScratchFile(handover.scratch_fd) if handover.scratch_fd >= 0 else None
+        self._documents = Documents(handover.config, handover.documents)
         self._wakeups = Wakeups(self._loop, handover.wakeups, handover.child)
         self._memory = limit_memory(handover)
         self._lock = PickLock(handover.pick_lock, handover.ledger, handover.child)
@@ -145,9 +148,8 @@ class Worker:
         idle = UpstreamPool(time.monotonic, settings, handover.ledger.spoken)
         self._relocation = Relocation(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
-        destinations = make_destinations(
-            config, pools.pools, filters, handover.ledger.secret(), handover.child, self._count_inspected
-        )
+        means = make_means(handover, self._documents, self._memory)
+        destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child, means)
         names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
         contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
         offset = time.time() - time.monotonic()
@@ -353,6 +355,8 @@ class Worker:
             self._renew(message)
         elif isinstance(message, NewTicketKeys) and self._handover.keys is not None:
             self._use_tickets(unpacked(self._handover.keys(message.at, message.size)))
+        elif isinstance(message, NewDocument) and self._handover.keys is not None:
+            self._documents.renew(message.number, self._handover.keys(message.at, message.size))
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         elif isinstance(message, ReopenLogs):
@@ -387,9 +391,6 @@ class Worker:
 
     def _add(self, scalar: Scalar, value: int) -> None:
         self._handover.ledger.cells[scalar_at(self._handover.child, scalar)] += value
-
-    def _count_inspected(self, step: str, outcome: str) -> None:
-        self._handover.ledger.cells[scalar_at(self._handover.child, Scalar.INSPECTED) + INSPECTIONS.index((step, outcome))] += 1
 
     def _on_fault(self, error: BaseException) -> None:
         self._noisy.warning("request.fault", exc_info=error)

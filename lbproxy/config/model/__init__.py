@@ -15,7 +15,7 @@ from lbproxy.config.key import in_any_case, named, table, tables
 from lbproxy.config.model.filters import AddressList, ClientLimit, Refuse, RouteFilters
 from lbproxy.config.model.headers import HEADER_WORDS, HeaderRules, Headers
 from lbproxy.config.model.health import Health, Outlier
-from lbproxy.config.model.inspection import Authorize
+from lbproxy.config.model.inspection import Authorize, BasicAuth, Document
 from lbproxy.config.model.listeners import Certificate, Listen, ListenTls, SocketAccess
 from lbproxy.config.model.pools import Backend, Connections, Pool, PoolTls, Sticky
 from lbproxy.config.model.process import Limits, Log, Metrics, Process
@@ -38,10 +38,12 @@ __all__ = [
     "AddressList",
     "Authorize",
     "Backend",
+    "BasicAuth",
     "Certificate",
     "ClientLimit",
     "Config",
     "Connections",
+    "Document",
     "Hash",
     "HeaderRules",
     "Headers",
@@ -136,6 +138,11 @@ class Config:
         pool = pool or route.pool
         wider = self.timeouts.nearer(self.pool(pool).timeouts) if pool else self.timeouts
         return wider.nearer(route.timeouts)
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """Files that steps of routes go by, each once; who tells of one names its number."""
+        return tuple(dict.fromkeys(document for route in self.routes for document in route.documents))
 
     @property
     def buffers_on_disk(self) -> bool:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from lbproxy.config import header_values as said
 from lbproxy.config import values
-from lbproxy.config.atoms import KIB, MIB
+from lbproxy.config.atoms import KIB, MIB, Rate
 from lbproxy.config.key import key
-from lbproxy.config.kinds import TEXT, Kind, ListOf, choice, duration, size, text_schema
+from lbproxy.config.kinds import BOOLEAN, FILE, RATE, TEXT, Kind, ListOf, choice, duration, size, text_schema
 
 _FIELD = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"
 _COPIED = Kind("header", said.copied, text_schema(_FIELD), examples=("Remote-User", "Remote-Groups"))
 _ASKED = Kind("header", values.field_name, text_schema(_FIELD), examples=("Cookie", "Authorization"))
 _PATH = Kind("path", values.url_path, text_schema("^/[!-~]*$"), examples=("/verify", "/auth"))
 _HOST = Kind("host", values.host_field, {"type": "string", "minLength": 1}, examples=("auth.internal", "auth.internal:8080"))
+_REALM = Kind("text", said.realm, text_schema("^[ !#-\\[\\]-~]{1,128}$"), examples=("staff only", "the shop's back office"))
 LONGEST_CACHE = 3600.0
+
+
+class Document(NamedTuple):
+    """A file that workers go by while they run: the master reads it, and reads it again when it changes."""
+
+    kind: str
+    """htpasswd"""
+    file: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +66,27 @@ class Authorize:
         needs={"cache": "10s"},
         example=["Cookie", "Authorization"],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class BasicAuth:
+    """[route.basic_auth]: names and passwords, from a file that htpasswd writes."""
+
+    file: Path | None = key(
+        FILE,
+        None,
+        "a user a line, name:hash, the hash by bcrypt (htpasswd -B) or argon2; weaker ones are refused. Read anew when it changes. "
+        "It must be there. Needs what checks them: pip install 'lbproxy[auth]'",
+        example="users",
+    )
+    realm: str = key(_REALM, "restricted", "what browsers ask for a password for")
+    header: str = key(_COPIED, "", "the backend is told the user's name in it; a client's own is taken off", example="Remote-User")
+    pass_on: bool = key(BOOLEAN, False, "true: the backend gets Authorization as well")
+    remember: float = key(
+        duration(LONGEST_CACHE, zero=True),
+        60.0,
+        "how long a password that fitted need not be checked again: a check costs a tenth of a second. A file that changes "
+        'counts at once. "0": each request is checked',
+    )
+    rate: Rate = key(RATE, Rate(20, 60), "checks of each client's address, over all workers; more get 429")
+    user_rate: Rate = key(RATE, Rate(60, 60), "checks of each user's password, from wherever; more get 429, but who is remembered")

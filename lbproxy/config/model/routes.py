@@ -10,7 +10,7 @@ from lbproxy.config.key import key, part, table, table_or_none
 from lbproxy.config.kinds import BOOLEAN, TEXT, Kind, choice, text_schema
 from lbproxy.config.model.filters import RouteFilters
 from lbproxy.config.model.headers import Headers
-from lbproxy.config.model.inspection import Authorize
+from lbproxy.config.model.inspection import Authorize, BasicAuth, Document
 from lbproxy.config.model.routing import REDIRECT, REDIRECT_STATUS, SHARES, Match, PathRules, Respond, SplitSticky
 from lbproxy.config.model.timeouts import NearTimeouts
 from lbproxy.config.route_values import prefix
@@ -113,6 +113,11 @@ class Route:
         "without this table: nobody. With it: who is asked whether a request may pass, before WebSockets, 100 Continue and bodies",
         'a table such as { pool = "auth", path = "/verify", copy = ["Remote-User"] }',
     )
+    basic_auth: BasicAuth | None = table_or_none(
+        BasicAuth,
+        "without this table: nobody is asked for a password",
+        'a table such as { file = "users", realm = "staff only" }',
+    )
 
     @property
     def pools(self) -> tuple[str, ...]:
@@ -127,12 +132,19 @@ class Route:
     @property
     def inspects(self) -> bool:
         """Whether steps find out something about its requests that the backend or the log is told."""
-        return self.authorize is not None
+        return self.authorize is not None or self.basic_auth is not None
 
     @property
     def claims(self) -> tuple[str, ...]:
         """Names of fields that steps say to the backend, and nobody else: a client's own are taken off."""
-        return self.authorize.copy if self.authorize is not None else ()
+        found = () if self.authorize is None else self.authorize.copy
+        return (*found, self.basic_auth.header) if self.basic_auth is not None and self.basic_auth.header else found
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """Files that its steps go by."""
+        file = None if self.basic_auth is None else self.basic_auth.file
+        return () if file is None else (Document("htpasswd", file),)
 
     @property
     def name(self) -> str:

@@ -19,6 +19,8 @@ def route(table: Table, route: Route, context: Context) -> Route:
     _prefixes(table, route)
     if route.authorize is not None and not route.authorize.pool:
         table.complain("authorize", '"pool" is missing', f'add pool = "{next(iter(context.pools), "auth")}"')
+    if route.basic_auth is not None and route.basic_auth.file is None:
+        table.complain("basic_auth", '"file" is missing', 'add file = "users"; htpasswd -B -c users NAME makes one')
     return route
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 from lbproxy.balance.pool import Pool
@@ -18,10 +19,10 @@ from lbproxy.proxy.rewriter import UNTOUCHED, Rewriter, RewriteSettings
 from lbproxy.proxy.service import most_response_fields
 from lbproxy.proxy.split import Share, Split, cookie_line
 from lbproxy.proxy.steps.answer import answer_of
-from lbproxy.proxy.steps.authorize import Authorize, Count
 from lbproxy.proxy.steps.filters import Filters
 from lbproxy.proxy.steps.step import Step
 from lbproxy.remembered import Budget
+from lbproxy.worker.wiring.inspecting import NO_MEANS, Means, inspections
 
 
 class Destinations(NamedTuple):
@@ -40,8 +41,7 @@ class Material(NamedTuple):
     """For the words of cookies: the same in all workers."""
     child: int
     """The worker's own number."""
-    told: Count
-    """What steps make of requests."""
+    means: Means
 
 
 def make_destinations(
@@ -50,9 +50,9 @@ def make_destinations(
     filters: Sequence[Filters | None],
     secret: bytes = b"",
     child: int = 0,
-    count: Count = lambda step, outcome: None,
+    means: Means = NO_MEANS,
 ) -> Destinations:
-    """`pools`: by name; `filters`: by the number of the route; `count`: told what steps make of requests.
+    """`pools`: by name; `filters`: by the number of the route; `means`: of steps that ask about requests.
     Destinations that want the same of header fields share a rewriter, those that want nothing have none."""
     ids = Ids(os.urandom)
     budget = Budget(HEADS_KEPT)  # one, however many routes have rules of their own
@@ -63,14 +63,14 @@ def make_destinations(
             made[settings] = Rewriter(settings, most_response_fields(config), budget, ids)
         return made[settings]
 
-    of = Material(config, pools, rewriter, secret, child, count)
+    of = Material(config, pools, rewriter, secret, child, means)
     routes = [(route, make_destination(of, route, asked)) for route, asked in zip(config.routes, filters, strict=True)]
     return Destinations(routes, rewriter(rewrite_settings(config, None)))
 
 
 def make_destination(of: Material, route: Route, filters: Filters | None) -> Destination:
     """Of one route."""
-    steps = (filters, *inspections(of, route))
+    steps = (filters, *inspections(route, of.means, partial(_asked, of)))
     if route.pool:
         return _to_pool(of, route, route.pool, steps)
     if route.split:
@@ -78,14 +78,6 @@ def make_destination(of: Material, route: Route, filters: Filters | None) -> Des
     rewriter = of.rewriter(rewrite_settings(of.config, route))
     timeouts = of.config.timeouts_of(route)
     return Destination(None, timeouts, rewriter, most_body(of.config, route), _steps(*steps, answer_of(route)))
-
-
-def inspections(of: Material, route: Route) -> list[Step]:
-    """What is asked whether its requests may pass, in order."""
-    found: list[Step] = []
-    if route.authorize is not None:
-        found.append(Authorize(route.authorize, _asked(of, route.authorize.pool, route.authorize.timeout), of.told))
-    return found
 
 
 def _asked(of: Material, pool: str, timeout: float) -> Destination:

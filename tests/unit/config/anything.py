@@ -161,7 +161,11 @@ def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
         paths.filter(lambda path: "%" not in path), fields_said, st.sampled_from(["", "Remote-User"]),
         seconds.map(lambda wait: min(wait, 60.0)), st.sampled_from(["refuse", "pass"]), st.integers(1024, 2**24), kept,
     )  # fmt: skip
-    return st.fixed_dictionaries({"authorize": st.none() | authorize})
+    basic_auth = st.builds(
+        model.BasicAuth, files, st.just("staff's only"), st.sampled_from(["", "X-User"]), st.booleans(),
+        st.just(0.0) | seconds.map(lambda keep: min(keep, 3600.0)), st.just(model.Rate(7, 3600)), st.just(model.Rate(8, 1)),
+    )  # fmt: skip
+    return st.fixed_dictionaries({"authorize": st.none() | authorize, "basic_auth": st.none() | basic_auth})
 
 
 near_timeouts = st.builds(model.NearTimeouts, *[st.none() | seconds] * 5, st.none() | st.just(0.0) | seconds)

@@ -34,7 +34,10 @@ backends = ["10.0.0.2:80"]
 concurrency = 7
 """)
 NAMES = {"pool": "app", "client_limit": "site"}
-FILLED = {"authorize": {"pool": "app"}, "refuse": {"path": "/a*"}, "certificates": {"cert": "c.pem", "key": "k.pem"}}
+FILLED = {
+    "authorize": {"pool": "app"}, "basic_auth": {"file": "people"}, "refuse": {"path": "/a*"},
+    "certificates": {"cert": "c.pem", "key": "k.pem"},
+}  # fmt: skip
 """What these tables have at least."""
 
 

@@ -38,6 +38,7 @@ from lbproxy.streams import NEVER, Strand
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from lbproxy.worker.wiring.destinations import make_destinations
 from lbproxy.worker.wiring.filtering import make_filters
+from lbproxy.worker.wiring.inspecting import Documents, Means
 from tests.unit.proxy.fake_stream import EOF as EOF
 from tests.unit.proxy.fake_stream import LOST as LOST
 from tests.unit.proxy.fake_stream import UNHEARD as UNHEARD
@@ -82,8 +83,10 @@ class World:
         pool: model.Pool | None = None,
         scratch: FakeScratch | None = None,
         heard: bool = True,
+        contents: tuple[bytes, ...] = (),
+        verify: Callable[[bytes, str], bool] = lambda password, hashed: False,
     ) -> None:
-        """`heard`: the backends are known to speak HTTP/1.1."""
+        """`heard`: the backends are known to speak HTTP/1.1; `contents`: of the route's documents; `verify`: checks a password."""
         self.now = 1000.0
         self._loop = getcurrent()
         self._put_off: deque[Callable[[], object]] = deque()
@@ -128,8 +131,9 @@ class World:
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
         self.inspected: list[str] = []  # what steps made of requests
         named = dict.fromkeys((*route.pools, *route.asks), balanced)
-        count = lambda step, outcome: self.inspected.append(f"{step} {outcome}")  # noqa: E731
-        self.routed = make_destinations(self.config, named, [filters], bytes(32), count=count).routes
+        self.documents = Documents(self.config, contents)
+        means = Means(lambda step, outcome: self.inspected.append(f"{step} {outcome}"), self.documents, memory, verify)
+        self.routed = make_destinations(self.config, named, [filters], bytes(32), means=means).routes
         self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)
         for slot in range(backends if heard else 0):
             self.idle.heard(slot, 1)

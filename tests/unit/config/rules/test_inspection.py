@@ -45,3 +45,12 @@ def test_refused(table: str, key: str, message: str, hint: str) -> None:
 def test_what_a_user_is_called_may_stand_in_rules() -> None:
     """Where somebody says it."""
     read(with_('authorize = { pool = "app", user = "Remote-User" }\nrequest_headers = { set = { X-User = "{user}" } }'))
+
+
+def test_a_password_needs_a_file() -> None:
+    """It is looked at later: see config/documents.py."""
+    assert complaint(with_("basic_auth = {}")).key == "route[0].basic_auth"
+    [route] = read(with_('basic_auth = { file = "users", header = "X-User" }')).routes
+    assert (route.inspects, route.claims, [document.kind for document in route.documents]) == (True, ("X-User",), ["htpasswd"])
+    found = complaint(with_("basic_auth = { file = \"users\", realm = 'a \"b' }"))
+    assert found.key == "route[0].basic_auth.realm"

@@ -1,0 +1,41 @@
+"""Documents: files that steps of routes go by (users and their passwords), as the master reads them.
+
+Workers open no files. What a file holds stands in the generation's store beside its keys; a worker has it from its fork, and is
+told where the new one stands when it changes (document_watch.py).
+"""
+
+from __future__ import annotations
+
+from lbproxy.config import documents
+from lbproxy.config.model import Config, Document
+from lbproxy.config.passwords import parse
+from lbproxy.errors import ConfigError, StartError
+from lbproxy.tls.keystore import KeyStore, Piece, content_of
+
+
+def take_all(config: Config, store: KeyStore) -> tuple[Piece, ...]:
+    """Where each stands, by number. Raises ConfigError, StartError."""
+    if found := documents.complaints(config):
+        raise ConfigError(found)
+    return tuple(take(document, store) for document in config.documents)
+
+
+def take(document: Document, store: KeyStore) -> Piece:
+    """Read one into the store. Raises StartError."""
+    try:
+        with content_of(document.file, store.stamps) as content:
+            _check(document, bytes(content))
+            return store.note(bytes(content))
+    except OSError as error:
+        raise StartError(f"{document.file}: {error.strerror or error}") from error
+
+
+def _check(document: Document, content: bytes) -> None:
+    """Raises StartError for what is not good enough."""
+    try:
+        _, faults = parse(content.decode())
+    except UnicodeDecodeError as error:
+        raise StartError(f"{document.file} is no text") from error
+    if faults:
+        line, message, hint = faults[0]
+        raise StartError(f"{document.file}:{line}: {message} ({hint})")

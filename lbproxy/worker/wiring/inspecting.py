@@ -1,0 +1,94 @@
+"""The steps of routes that ask who a client is and whether its requests may pass, as a worker's objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from lbproxy.balance.ledger import Scalar, scalar_at
+from lbproxy.config.model import BasicAuth, ClientLimit, Config, Document, Route
+from lbproxy.filter.limiter import Limiter, Memory
+from lbproxy.ipc.handover import Handover
+from lbproxy.net.password_thread import PasswordThread
+from lbproxy.observe.metrics import INSPECTIONS
+from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.steps.authorize import Authorize, Count
+from lbproxy.proxy.steps.basic_auth import BasicAuth as BasicAuthStep
+from lbproxy.proxy.steps.basic_auth import Verify
+from lbproxy.proxy.steps.step import Step
+
+Renew = Callable[[bytes], None]
+
+
+class Documents:
+    """What a worker's steps go by, and who is to be told of a new one."""
+
+    def __init__(self, config: Config, contents: Sequence[bytes]) -> None:
+        """`contents`: of the configuration's documents, by number."""
+        self._documents = config.documents
+        self._contents = list(contents)
+        self._followers: list[list[Renew]] = [[] for _ in config.documents]
+
+    def follow(self, document: Document, renew: Renew) -> None:
+        """Told what it holds now, and whenever that changes."""
+        number = self._documents.index(document)
+        self._followers[number].append(renew)
+        if number < len(self._contents):
+            renew(self._contents[number])
+
+    def renew(self, number: int, content: bytes) -> None:
+        """It holds something else from now on."""
+        for renew in self._followers[number] if number < len(self._followers) else ():
+            renew(content)
+
+
+class Means(NamedTuple):
+    """What such steps are made with."""
+
+    told: Count
+    """What they make of requests."""
+    documents: Documents | None = None
+    memory: Memory | None = None
+    """What limits count in."""
+    verify: Verify | None = None
+    """Checks a password; None: nobody is asked for one."""
+
+
+NO_MEANS = Means(lambda step, outcome: None)
+
+
+def make_means(handover: Handover, documents: Documents, memory: Memory) -> Means:
+    """In a worker. The thread is there where a route asks for passwords, and lives as long as the process."""
+    cells, begin = handover.ledger.cells, scalar_at(handover.child, Scalar.INSPECTED)
+    places = {kind: begin + number for number, kind in enumerate(INSPECTIONS)}
+
+    def count(step: str, outcome: str) -> None:
+        cells[places[step, outcome]] += 1
+
+    passwords = any(route.basic_auth is not None for route in handover.config.routes)
+    return Means(count, documents, memory, PasswordThread().verify if passwords else None)
+
+
+def inspections(route: Route, means: Means, asked: Callable[[str, float], Destination]) -> list[Step]:
+    """Those of one route, in order. `asked`: a pool by name as it gets requests of our own, which take so many seconds at most."""
+    found: list[Step] = []
+    if route.basic_auth is not None:
+        found.append(_basic_auth(route, route.basic_auth, means))
+    if route.authorize is not None:
+        found.append(Authorize(route.authorize, asked(route.authorize.pool, route.authorize.timeout), means.told))
+    return found
+
+
+def _basic_auth(route: Route, settings: BasicAuth, means: Means) -> Step:
+    assert means.memory is not None
+    assert means.verify is not None
+    assert means.documents is not None
+    limiters = (
+        Limiter(f"basic_auth addresses {route.name}", ClientLimit(settings.rate), means.memory),
+        Limiter(f"basic_auth users {route.name}", ClientLimit(settings.user_rate), means.memory),
+    )
+    step = BasicAuthStep(settings, means.verify, limiters, means.told)
+    for document in route.documents:
+        if document.kind == "htpasswd":
+            means.documents.follow(document, step.renew)
+    return step

@@ -1,0 +1,67 @@
+"""Steps that ask are made where a route wants them, in their order; whoever follows a document hears of each new one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lbproxy.balance.ledger import SIZE, Ledger
+from lbproxy.config import model
+from lbproxy.observe.metrics import INSPECTIONS
+from lbproxy.observe.snapshot import totals
+from lbproxy.proxy.steps.authorize import Authorize
+from lbproxy.proxy.steps.basic_auth import BasicAuth
+from lbproxy.worker.wiring.inspecting import Documents, make_means
+from tests.unit.proxy.world import World
+
+USERS = model.BasicAuth(file=Path("users"))
+
+
+def config(*routes: model.Route) -> model.Config:
+    return model.Config(source="", listen=(), routes=routes, pools=(model.Pool("app", ()),))
+
+
+def test_passwords_come_before_others_are_asked() -> None:
+    """Whoever has none costs the log-in server nothing."""
+    world = World(route=model.Route("app", basic_auth=USERS, authorize=model.Authorize("auth")), contents=(b"",))
+    [(_, destination)] = world.routed
+    assert [type(step) for step in destination.steps or ()] == [BasicAuth, Authorize]
+    [(_, destination)] = World().routed
+    assert destination.steps is None
+    assert destination.rewriter is None
+
+
+@pytest.mark.parametrize("route", [model.Route(respond=model.Respond(200), authorize=model.Authorize("app")),
+                                   model.Route(split=(("app", 1),), authorize=model.Authorize("app"))])  # fmt: skip
+def test_wherever_a_route_leads(route: model.Route) -> None:
+    """A redirect, an answer of its own, or shares of several pools."""
+    [(_, destination)] = World(route=route).routed
+    if destination.split is not None:
+        destination = destination.split.choose(None, None, None)  # type: ignore[arg-type]
+    assert isinstance((destination.steps or ())[0], Authorize)
+
+
+def test_documents_are_followed() -> None:
+    """By several, and by nobody; a number of another configuration is nobody's."""
+    documents = Documents(config(model.Route("app", basic_auth=USERS)), [b"first"])
+    heard: list[bytes] = []
+    documents.renew(0, b"nobody hears it")
+    documents.follow(model.Document("htpasswd", Path("users")), heard.append)
+    documents.renew(0, b"second")
+    documents.renew(1, b"third")
+    assert heard == [b"first", b"second"]
+
+
+def test_what_steps_make_of_requests_is_counted() -> None:
+    """Each kind in its own cell, where the metrics find it; there is no thread where nobody is asked for a password."""
+    ledger = Ledger(bytearray(SIZE))
+    ledger.open_row(0)
+    handover: Any = SimpleNamespace(ledger=ledger, child=0, config=config(model.Route("app")))
+    means = make_means(handover, Documents(handover.config, []), None)  # type: ignore[arg-type]  # nothing is limited
+    assert means.verify is None
+    for step, outcome in INSPECTIONS:
+        means.told(step, outcome)
+    assert totals(ledger).inspected == (1,) * len(INSPECTIONS)
