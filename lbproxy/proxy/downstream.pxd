@@ -46,6 +46,7 @@ cdef class Downstream(Sink):
     cpdef own(self, answer, bytes extra)
     cpdef finished(self)
     cpdef break_off(self)
+    cpdef bint lacks_nothing(self) except -1
     cpdef bint break_off_with(self, tuple trailers) except -1
     cpdef say_nothing(self)
     cpdef str about(self, RequestHead head)

@@ -137,6 +137,10 @@ class Downstream(Sink):
         """The answer cannot be brought to its end: the client must see that."""
         raise NotImplementedError
 
+    def lacks_nothing(self) -> bool:
+        """The client knows for sure that it has all of an answer whose end will not come."""
+        return False
+
     def break_off_with(self, trailers: Trailers) -> bool:
         """As `break_off`, but by trailers that tell what is missing. False: here they could not, and nothing was done."""
         return False

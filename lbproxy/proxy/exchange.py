@@ -65,10 +65,12 @@ class Exchange(Tries):
                 self._refuse(error.status, error.reason, error.lines)
                 self._reason = error.logged
         except SourceFailed as failed:
-            if downstream.begun:
-                self._break_off(502, failed.reason)
-            else:  # a step kept it back
+            if not downstream.begun:  # a step kept it back
                 self._refuse(502, failed.reason)
+            elif downstream.lacks_nothing():
+                downstream.finished()
+            else:
+                self._break_off(502, failed.reason)
         except (ClientGone, StreamError) as gone:
             self._reason = "client_timeout" if isinstance(gone, (TimedOut, ClientStalled)) else "client_closed"
             self._status = 499

@@ -8,7 +8,7 @@ from lbproxy.proxy.downstream cimport Downstream
 from lbproxy.proxy.request_body cimport RequestBody
 
 
-cdef int _AWAITED
+cdef int _AWAITED, _BEGUN
 cdef int _INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK
 
 
@@ -17,6 +17,7 @@ cdef class H1Downstream(Downstream):
     cdef bint _in_chunks
     cdef long long _length
     cdef int _minor
+    cdef long long _owed
     cdef bint _special
     cdef long _stalls
     cdef bint _wordless
@@ -40,5 +41,6 @@ cdef class H1Downstream(Downstream):
     cdef bint _more_is_here(self) except -1
     @cython.locals(body=RequestBody)
     cpdef finished(self)
+    cpdef bint lacks_nothing(self) except -1
     cpdef break_off(self)
     cpdef say_nothing(self)

@@ -29,7 +29,7 @@ from lbproxy.streams import BODY_READ, SWIFT_READ
 KEEP_ALIVE = b"\r\nConnection: keep-alive"  # a 1.0 client keeps its connection only if it is told so
 _CLOSE = b"\r\nConnection: close"
 _CHUNKED = b"\r\nTransfer-Encoding: chunked"
-_AWAITED = int(State.AWAITED)
+_AWAITED, _BEGUN = int(State.AWAITED), int(State.BEGUN)
 _INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK = map(int, Event)
 
 
@@ -37,7 +37,7 @@ class H1Downstream(Downstream):
     """One connection's; `receive` begins each request."""
 
     __slots__ = (
-        "_closes", "_in_chunks", "_length", "_minor", "_special", "_stalls", "_wordless", "keep", "rest",
+        "_closes", "_in_chunks", "_length", "_minor", "_owed", "_special", "_stalls", "_wordless", "keep", "rest",
         "unread",
     )  # fmt: skip
 
@@ -56,6 +56,8 @@ class H1Downstream(Downstream):
     """Any answer gets lines of ours."""
     _in_chunks: bool
     """The present answer's body leaves in chunks."""
+    _owed: int
+    """Bytes of the present answer's body that are still to be given, once it has begun; below 0: no length was told."""
     _stalls: int
     """Of the stream, when the present answer began."""
 
@@ -108,8 +110,9 @@ class H1Downstream(Downstream):
         out = self._laid_out(answer, out, lines)
         self._stalls = self.stream.stalls
         self.answering(_BEGIN)
-        out += self._coded(first.pop())
-        self._write(out)
+        payload = first.pop()
+        self._owed = answer.body - len(payload)
+        self._write(out + self._coded(payload))
 
     def room(self) -> int:
         """See Sink."""
@@ -119,6 +122,7 @@ class H1Downstream(Downstream):
     def piece(self, data: bytes) -> None:
         """See Sink."""
         self.answering(_PIECE)
+        self._owed -= len(data)
         self._write(self._coded(data))
 
     def end(self, data: bytes, trailers: Trailers) -> None:
@@ -172,6 +176,7 @@ class H1Downstream(Downstream):
     def upgrade(self, answer: ResponseHead, lines: bytes, via: bytes, tunnel: Tunnel, early: bytes) -> None:
         """See Downstream."""
         self.answering(_BEGIN)
+        self._owed = -1
         head = response(answer, upgrade_lines(answer.block) + lines, via)
         self.carry(tunnel, head, self.rest if self.body is None else self.body.rest, early)
 
@@ -200,6 +205,10 @@ class H1Downstream(Downstream):
             self._closes = self._closes or self.unread
             self.rest = body.rest
         self.keep = not self._closes
+
+    def lacks_nothing(self) -> bool:
+        """See Downstream. It was told a length and has it: it waits for nothing, and may have sent its next request."""
+        return self.answer_state == _BEGUN and self._owed == 0
 
     def say_nothing(self) -> None:
         """See Downstream. What was answered before is not lost: the connection is closed as any other."""

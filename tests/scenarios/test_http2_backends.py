@@ -197,6 +197,7 @@ def test_a_backend_that_is_killed(stage: Stage) -> None:
         seen = len(asking.answers)
         eventually(lambda: len(asking.answers) > seen + 50, "answers of the other one")
     assert set(asking.answers) == {200}
+    # A request that is lost was answered in part: one without a line was lost on a connection that nobody said goodbye on.
     proxy.wait_access(count=len(asking.answers) + len(asking.lost), path="/page")
     begun = [line for line in proxy.access() if (line["status"], line["reason"]) == (200, "response_truncated")]
     assert len(begun) == len(asking.lost), asking.lost

@@ -10,7 +10,8 @@ from lbproxy.http.h2.vocabulary import Code
 from lbproxy.proxy.h2.pulse import PATIENCE, RARELY, SILENCE
 from lbproxy.proxy.h2.shared_connection import UNASKED
 from tests.support import h2_frames as wire
-from tests.unit.proxy.h2_client import H2Client
+from tests.unit.proxy.fakes import FakeScratch
+from tests.unit.proxy.h2_client import H2Client, resets
 from tests.unit.proxy.h2_server import NO_LENGTH, OK, h2_world, server
 from tests.unit.proxy.world import EOF, LOST, UNHEARD, World, get, post
 
@@ -217,6 +218,54 @@ def test_everybody_is_told_of_the_end() -> None:
     assert world.outcomes() == [(200, ""), (200, "response_truncated"), (502, "response_closed")]
     assert (whole.end, part.end) == ("", "abort")
     assert world.count(PerSlot.H2_OPEN, 0) == world.count(PerSlot.H2_STREAMS, 0) == 0
+    world.at_rest()
+
+
+@pytest.mark.parametrize("pieces", [[b"ok"], [b"o", b"k"], [b"", b"ok"]])
+@pytest.mark.parametrize("end", [EOF, LOST, wire.reset(1, Code.CANCEL)])
+@pytest.mark.parametrize("buffered", [0, 1000])
+def test_an_answer_that_only_lacks_its_end(pieces: list[bytes], end: bytes | Exception, buffered: int) -> None:
+    """A client of HTTP/1 that was told its length has all of it, and may have sent the next request already: that is served."""
+    world = h2_world(pool=model.Pool("app", (), protocol="h2", buffer_responses=buffered), scratch=FakeScratch())
+    client = world.connect()
+    client.feed(get())
+    backend = server(world)
+    backend.say(wire.headers(1, OK, False) + b"".join(wire.data(1, piece, False) for piece in pieces))
+    assert client.take().endswith(b"ok")
+    client.feed(get())
+    world.upstream.feed(end)
+    again = server(world) if len(world.dials) == 2 else backend
+    again.answer(again.requests()[-1].stream)
+    assert client.take().endswith(b"ok")
+    assert world.outcomes() == [(200, ""), (200, "")]
+    assert world.count(PerSlot.FAILURES, 0) == 1
+    assert client.end == ""
+    world.at_rest()
+
+
+def test_a_client_of_http2_waits_for_the_end_of_the_stream() -> None:
+    """Whatever length it was told: trailers might have come."""
+    world = h2_world()
+    client = H2Client(world)
+    client.say(wire.headers(1))
+    backend = server(world)
+    backend.answer(1, end=False)
+    backend.say(EOF)
+    assert [stream for stream, _ in resets(client.heard())] == [1]
+    assert world.outcomes() == [(200, "response_truncated")]
+    world.at_rest()
+
+
+@pytest.mark.parametrize("fields", [OK, NO_LENGTH])
+def test_an_answer_that_lacks_more_than_its_end(fields: tuple[wire.Field, ...]) -> None:
+    """Or may lack more, as far as its client knows: it sees the cut."""
+    world = h2_world()
+    client = world.connect()
+    client.feed(get())
+    server(world).say(wire.headers(1, fields, False) + wire.data(1, b"o", False))
+    world.upstream.feed(EOF)
+    assert client.end == "abort"
+    assert world.outcomes() == [(200, "response_truncated")]
     world.at_rest()
 
 
