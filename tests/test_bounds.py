@@ -173,6 +173,7 @@ BOUNDS = {
     "master.certificate_watch._refused": "pairs whose files are there",
     "master.certificate_watch._waste": "what was renewed in fifteen seconds",
     "master.expiry._told": CONFIG,
+    "tls.backend_tls._last": "MOST_SESSIONS of a pool",
     "tls.showcase._made": "1000 contexts",
     "tls.sni._report_others": "one entry",
     "worker.wakeups._waiting": CONFIG,

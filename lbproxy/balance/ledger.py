@@ -165,6 +165,9 @@ class Scalar(IntEnum):
     PROXY_STRANGERS = 115  # connections that a listener with proxy_protocol refused: from others than those that are listed
     PROXY_HEADERS = 116  # no PROXY header, or none that could be read
     PROXY_TIMEOUTS = 117  # no whole one in time
+    BACKEND_HANDSHAKES = 118  # with backends
+    BACKEND_RESUMED = 119
+    BACKEND_HANDSHAKE_FAILURES = 120
     INSPECTED = 192  # 64 cells: what steps made of requests (observe.metrics.INSPECTIONS)
     LAST_COUNTER = 255
     COUNTS_CLIENTS = 511  # 1: something was written into this child's part of the client counts

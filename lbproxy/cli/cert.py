@@ -121,6 +121,9 @@ def _short(names: list[str]) -> str:
 def _details(one: Mapping[str, Any]) -> Iterator[str]:
     from cryptography import x509
     from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from lbproxy.tls.backend_tls import pin_of
 
     why = ", as the default: no certificate has that name" if one.get("by_default") else ""
     yield f"{one['listener']} shows {one['file']}{why}"
@@ -138,3 +141,4 @@ def _details(one: Mapping[str, Any]) -> Iterator[str]:
         yield f"     issuer     {certificate.issuer.rfc4514_string()}"
         yield f"     serial     {certificate.serial_number:x}"
         yield f"     SHA-256    {certificate.fingerprint(SHA256()).hex(':')}"
+        yield f"     pin        {pin_of(certificate.public_bytes(Encoding.DER))}"

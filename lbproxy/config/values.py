@@ -224,6 +224,23 @@ def server_name(value: object) -> str:
     return literal_ip(value) or parse_name(value) if isinstance(value, str) else parse_name(value)
 
 
+def sni(value: object) -> str:
+    """What a backend is asked for by name: a DNS name, or "off"."""
+    return "off" if value == "off" else parse_name(value)
+
+
+_PIN = re.compile(r"(?:sha256//?)?([A-Za-z0-9+/]{43}=)\Z")
+
+
+def public_key_pin(value: object) -> str:
+    """Base64 of a SHA-256, as RFC 7469 has it; with "sha256//" in front, as curl does."""
+    found = _PIN.match(value) if isinstance(value, str) else None
+    if found is None:
+        hint = "openssl x509 -in a.crt -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64"
+        raise Refused(f"wanted the SHA-256 of a public key in base64, 44 characters, got {show(value)}", hint)
+    return found[1]
+
+
 def url_path(value: object) -> str:
     """The path of a URL, without query."""
     if not isinstance(value, str) or not value.startswith("/"):

@@ -25,7 +25,9 @@ from lbproxy.errors import LbproxyError
 from lbproxy.health.outcome import BODY_MISSES, PASSED, Finding, Outcome
 from lbproxy.http.h1 import health_check
 from lbproxy.http.h1.health_check import BadAnswer
+from lbproxy.net.tls_failures import tls_failure
 from lbproxy.net.unix_socket import connect_unix
+from lbproxy.tls.backend_tls import WrongPin
 
 OUR_TROUBLE = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL}
 """The machine is short of something; the backend may be fine."""
@@ -64,7 +66,11 @@ def probe(target: Target, heard: Callable[[int], None] = lambda minor: None) -> 
         if target.context is not None:
             step = TLS
             client = TlsClient(sock, target.context, target.server_name, SPOKEN[target.protocol])
+            if target.encryption is not None:
+                target.encryption.begin(client.session_object(), "")
             client.handshake()
+            if target.encryption is not None:
+                target.encryption.judge(client.session_object(), "")
             h2 = client.protocol() == "h2"
             if target.protocol == "h2" and not h2:
                 return NOT_CHOSEN
@@ -183,14 +189,14 @@ def _connect_failed(error: Exception) -> Finding:
 
 
 def _tls_failed(error: Exception) -> Finding:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Finding(Outcome.TLS_FAILURE, error.verify_message)
     if isinstance(error, ssl.SSLEOFError):
         return Finding(Outcome.TLS_FAILURE, "closed during the handshake")
     if isinstance(error, ssl.SSLError):
-        return Finding(Outcome.TLS_FAILURE, (error.reason or "unknown").lower().replace("_", " "))
+        return Finding(Outcome.TLS_FAILURE, tls_failure(error).words)
     if isinstance(error, OSError):
         return Finding(Outcome.TLS_FAILURE, "reset during the handshake")
+    if isinstance(error, WrongPin):
+        return Finding(Outcome.TLS_FAILURE, str(error))
     return Finding(Outcome.TLS_FAILURE, f"unusable server name: {error}")
 
 

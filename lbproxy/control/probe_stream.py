@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import gevent.socket
 
@@ -37,6 +37,10 @@ class TlsClient:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+
+    def session_object(self) -> Any:
+        """The object under the SSLObject."""
+        return self._tls._sslobj  # type: ignore[attr-defined]
 
     def protocol(self) -> str:
         """What was chosen by ALPN; "" for nothing."""

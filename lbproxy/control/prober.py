@@ -26,6 +26,7 @@ from lbproxy.http.h1 import health_check
 from lbproxy.http.h2 import grpc_health
 from lbproxy.ipc.messages import HealthChanged
 from lbproxy.observe.log import get_logger
+from lbproxy.tls.backend_tls import BackendTls
 
 STATE_WORDS = {CheckState.UP: "up", CheckState.DOWN: "down"}
 
@@ -138,6 +139,15 @@ def declare_down(backend: Backend, health: BackendHealth, report: Report) -> Non
 
 def target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> Target:
     """What a backend's probe looks like by its pool's settings."""
+    made = _target_of(pool, backend, context)
+    settings = pool.tls
+    if made.context is None or settings is None:
+        return made
+    # Every probe shakes hands in full: it asks whether a newcomer could.
+    return made._replace(encryption=BackendTls(settings, made.context, resumes=False))
+
+
+def _target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> Target:
     health = pool.health
     port = health.port or backend.port
     if health.type == "tcp":

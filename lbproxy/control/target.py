@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from typing import NamedTuple
 
+from lbproxy.tls.backend_tls import BackendTls
+
 
 class Target(NamedTuple):
     """What to probe and what to expect."""
@@ -28,3 +30,5 @@ class Target(NamedTuple):
     """As of a pool; it is what the request is sent in, and what is offered by ALPN."""
     message: bytes | None = None
     """The request is one of gRPC, with this for its body."""
+    encryption: BackendTls | None = None
+    """What the pool demands of TLS beyond its context."""

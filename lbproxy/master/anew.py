@@ -36,7 +36,7 @@ from lbproxy.master.system.privileges import Account
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore, Piece
 
-FORMAT = 1
+FORMAT = 2
 MEMORY = "lbproxy-child"
 
 
@@ -64,6 +64,7 @@ class Pieces(NamedTuple):
     ca: Piece | None
     cert: Piece | None
     key: Piece | None
+    crl: Piece | None
 
 
 class Bequest(NamedTuple):
@@ -139,12 +140,12 @@ def bequeath(order: Spawn, shared: MasterResources, resources: GenerationResourc
 
 
 def _by_tls(pool: Pool) -> bool:
-    return pool.tls is not None and pool.health.type in ("tls", "http")
+    return pool.tls is not None and pool.health.type in ("tls", "http", "grpc")
 
 
 def _pieces(pems: contexts.PoolPem) -> Pieces:
     pair = pems.pair
-    return Pieces(pems.ca, None if pair is None else pair.cert, None if pair is None else pair.key)
+    return Pieces(pems.ca, None if pair is None else pair.cert, None if pair is None else pair.key, pems.crl)
 
 
 def keep(descriptors: set[int]) -> None:
@@ -214,4 +215,4 @@ def _context(pool: Pool, pieces: Pieces, store: KeyStore) -> ssl.SSLContext:
     pair = None
     if settings is not None and settings.cert and settings.key and pieces.cert and pieces.key:
         pair = contexts.Pem(Certificate(settings.cert, settings.key), store, pieces.cert, pieces.key)
-    return contexts.client_context(pool, contexts.PoolPem(store, pieces.ca, pair))
+    return contexts.client_context(pool, contexts.PoolPem(store, pieces.ca, pair, pieces.crl))

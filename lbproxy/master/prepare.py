@@ -392,7 +392,7 @@ def digests(config: Config, read: Mapping[Path, bytes]) -> dict[Path, bytes]:
         files |= {path for pair in listen.pairs for path in (pair.cert, pair.key)} | {listen.tls.client_ca}
     for pool in config.pools:
         if pool.tls is not None:
-            files |= {pool.tls.ca, pool.tls.cert, pool.tls.key}
+            files |= {pool.tls.ca, pool.tls.cert, pool.tls.key, pool.tls.crl}
     return {path: read.get(path) or digest(path) for path in files if path is not None}
 
 

@@ -7,7 +7,8 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import gevent
 
@@ -16,6 +17,7 @@ from lbproxy.config.vocabulary import SPOKEN
 from lbproxy.errors import ConnectionLost, HandshakeFailed, StreamError, TimedOut, UpstreamError
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.tcp_stream import TcpStream
+from lbproxy.net.tls_failures import WRONG_PIN, TlsFailure, tls_failure
 from lbproxy.net.tls_stream import TlsStream
 from lbproxy.net.unix_socket import connect_unix
 from lbproxy.streams import NEVER
@@ -35,17 +37,30 @@ _REASONS = {
 }
 
 
+class Encryption(Protocol):
+    """How one pool's backends are spoken to over TLS (tls/backend_tls.py)."""
+
+    context: ssl.SSLContext
+
+    def name(self, host: str, /) -> str: ...
+    def begin(self, tls: Any, place: str, /) -> None: ...
+    def judge(self, tls: Any, place: str, /) -> None: ...
+
+
 class BackendDialer:
-    """Opens connections to backends over TCP, TLS and Unix sockets (streams.Dialer). `contexts`: by pool name, for pools that
-    re-encrypt, with the server name to verify (None: the host's)."""
+    """Opens connections to backends over TCP, TLS and Unix sockets (streams.Dialer)."""
 
     def __init__(
         self,
         deadlines: Deadlines,
-        contexts: Mapping[str, tuple[ssl.SSLContext, str | None]],
+        encryptions: Mapping[str, Encryption],
+        on_refused: Callable[[str, TlsFailure], object] = lambda place, failure: None,
     ) -> None:
+        """`encryptions`: by name, of pools that re-encrypt; `on_refused`: told of a backend with which no TLS comes
+        about, and why."""
         self._deadlines = deadlines
-        self._contexts = contexts
+        self._encryptions = encryptions
+        self._on_refused = on_refused
 
     def dial(self, ip: str, port: int, pool: str, host: str, patience: float, http_1: bool = False) -> TcpStream:
         """See Dialer."""
@@ -53,33 +68,53 @@ class BackendDialer:
             sock, waiting = _connect_unix(ip, patience) if ip.startswith(UNIX) else _begin_tcp(ip, port)
         except OSError as error:
             raise _failed(error.errno or 0) from error
+        encryption = self._encryptions.get(pool)
+        if encryption is None:
+            stream = TcpStream(sock, self._deadlines, patience)
+            self._establish(stream, patience, waiting=waiting)
+            return stream
+        name = encryption.name(host)
+        place = f"{ip} {port} {name}"
         try:
-            stream = self._wrap(sock, pool, host, patience, http_1)
+            tls = self._begin_tls(sock, encryption, place, name, patience, http_1)
         except ValueError as error:  # a server name that OpenSSL refuses, e.g. one with a leading dot
             sock.close()
-            raise UpstreamError(502, "tls_failure", f"TLS to the backend: {error}", nothing_sent=True) from error
+            raise self._refused(ip, port, TlsFailure("tls_failure", str(error))) from error
         try:
-            self._establish(stream, patience, waiting=waiting)
-        except BaseException:
-            stream.abort()  # also when our own client went away meanwhile
+            self._establish(tls, patience, waiting=waiting)
+            encryption.judge(tls.session_object(), place)
+        except HandshakeFailed as error:
+            tls.abort()
+            raise self._refused(ip, port, _why(error, tls)) from error
+        except ValueError as error:
+            tls.abort()
+            raise self._refused(ip, port, WRONG_PIN) from error
+        return tls
+
+    def _begin_tls(
+        self, sock: socket.socket, encryption: Encryption, place: str, name: str, patience: float, http_1: bool
+    ) -> TlsStream:
+        context = encryption.context
+        if http_1:
+            context.set_alpn_protocols(SPOKEN["http/1.1"])  # a connection takes what it offers from its context as it is made
+        try:
+            stream = TlsStream(sock, self._deadlines, patience, context, name)
+        finally:
+            if http_1:
+                context.set_alpn_protocols(SPOKEN["auto"])
+        try:
+            encryption.begin(stream.session_object(), place)
+        except ValueError:
+            stream.abort()
             raise
         return stream
 
-    def _wrap(self, sock: socket.socket, pool: str, host: str, patience: float, http_1: bool) -> TcpStream:
-        entry = self._contexts.get(pool)
-        if entry is None:
-            return TcpStream(sock, self._deadlines, patience)
-        context, server_name = entry
-        name = (server_name or host).removesuffix(".")
-        if not http_1:
-            return TlsStream(sock, self._deadlines, patience, context, name)
-        context.set_alpn_protocols(SPOKEN["http/1.1"])  # a connection takes what it offers from its context as it is made
-        try:
-            return TlsStream(sock, self._deadlines, patience, context, name)
-        finally:
-            context.set_alpn_protocols(SPOKEN["auto"])
+    def _refused(self, ip: str, port: int, failure: TlsFailure) -> UpstreamError:
+        self._on_refused(f"[{ip}]:{port}" if ":" in ip and not ip.startswith(UNIX) else f"{ip}:{port}" if port else ip, failure)
+        return UpstreamError(502, failure.reason, f"TLS to the backend: {failure.words}", nothing_sent=True)
 
     def _establish(self, stream: TcpStream, patience: float, *, waiting: bool) -> None:
+        """Up to where a request may be sent. Raises UpstreamError, HandshakeFailed; the stream is ended then."""
         deadline = time.monotonic() + patience
         try:
             if waiting:
@@ -89,15 +124,26 @@ class BackendDialer:
             if isinstance(stream, TlsStream):
                 stream.deadline = deadline
                 stream.handshake()
-        except TimedOut as error:
-            raise UpstreamError(504, "connect_timeout", "the backend did not answer in time", nothing_sent=True) from error
-        except HandshakeFailed as error:
-            raise UpstreamError(502, "tls_failure", f"TLS to the backend: {error.reason}", nothing_sent=True) from error
-        except ConnectionLost as error:
-            raise UpstreamError(502, "connection_reset", str(error), nothing_sent=True) from error
-        except StreamError as error:
-            raise UpstreamError(502, "connect_failed", str(error), nothing_sent=True) from error
+        except BaseException as error:
+            stream.abort()  # also when our own client went away meanwhile
+            if isinstance(error, StreamError) and not isinstance(error, HandshakeFailed):
+                raise _translated(error) from error
+            raise
         stream.deadline = NEVER
+
+
+def _translated(error: StreamError) -> UpstreamError:
+    if isinstance(error, TimedOut):
+        return UpstreamError(504, "connect_timeout", "the backend did not answer in time", nothing_sent=True)
+    reason = "connection_reset" if isinstance(error, ConnectionLost) else "connect_failed"
+    return UpstreamError(502, reason, str(error), nothing_sent=True)
+
+
+def _why(error: HandshakeFailed, stream: TlsStream) -> TlsFailure:
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLError):
+        return tls_failure(cause, chosen=bool(stream.cipher()))
+    return TlsFailure("tls_failure", error.reason)
 
 
 def _connect_unix(ip: str, patience: float) -> tuple[socket.socket, bool]:

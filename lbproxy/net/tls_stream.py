@@ -96,6 +96,10 @@ class TlsStream(TcpStream):
             raise ConnectionLost("closed during the handshake")
         return data
 
+    def session_object(self) -> Any:
+        """The object under an SSLObject."""
+        return self._engine.tls
+
     def version(self) -> str:
         """ "TLSv1.3" and its like, for the log."""
         return self._engine.tls.version() or ""

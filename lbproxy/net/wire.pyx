@@ -220,6 +220,7 @@ ctypedef int (*ssl_read_t)(void *, void *, int) noexcept nogil
 ctypedef int (*ssl_write_t)(void *, const void *, int) noexcept nogil
 ctypedef int (*ssl_step_t)(void *) noexcept nogil
 ctypedef int (*ssl_get_error_t)(const void *, int) noexcept nogil
+ctypedef long (*ssl_get_number_t)(const void *) noexcept nogil
 ctypedef void (*ssl_set_bio_t)(void *, void *, void *) noexcept nogil
 ctypedef void *(*ssl_get_ex_data_t)(const void *, int) noexcept nogil
 ctypedef int (*bio_get_new_index_t)() noexcept nogil
@@ -236,6 +237,7 @@ cdef ssl_write_t SSL_write
 cdef ssl_step_t SSL_do_handshake
 cdef ssl_step_t SSL_shutdown
 cdef ssl_get_error_t SSL_get_error
+cdef ssl_get_number_t SSL_get_verify_result
 cdef ssl_set_bio_t SSL_set_bio
 cdef ssl_get_ex_data_t SSL_get_ex_data
 cdef bio_new_t BIO_new
@@ -259,6 +261,7 @@ cdef int _load() except -1:
     """Find everything in the library that `_ssl` is linked with. Raises LookupError, AttributeError (no file: built in)."""
     global SSL_read, SSL_write, SSL_do_handshake, SSL_shutdown, SSL_get_error, SSL_set_bio, SSL_get_ex_data, BIO_new, BIO_set_init
     global BIO_set_flags, ERR_peek_error, ERR_peek_last_error, ERR_clear_error, ERR_reason_error_string, _method
+    global SSL_get_verify_result
     cdef void *library = dlopen(os.fsencode(_ssl.__file__), RTLD_NOW | RTLD_NOLOAD)
     if library == NULL:
         raise LookupError(_ssl.__file__)
@@ -267,6 +270,7 @@ cdef int _load() except -1:
     SSL_do_handshake = <ssl_step_t>_find(library, b"SSL_do_handshake")
     SSL_shutdown = <ssl_step_t>_find(library, b"SSL_shutdown")
     SSL_get_error = <ssl_get_error_t>_find(library, b"SSL_get_error")
+    SSL_get_verify_result = <ssl_get_number_t>_find(library, b"SSL_get_verify_result")
     SSL_set_bio = <ssl_set_bio_t>_find(library, b"SSL_set_bio")
     SSL_get_ex_data = <ssl_get_ex_data_t>_find(library, b"SSL_get_ex_data")
     BIO_new = <bio_new_t>_find(library, b"BIO_new")
@@ -541,7 +545,9 @@ cdef class _Native(Engine):
             return True
         if SSL_get_error(self._session, result) == WANT_READ:
             return False
-        raise _failure()
+        failure = _failure()
+        failure.verify_code = SSL_get_verify_result(self._session)
+        raise failure
 
     cpdef bytes receive(self, int fd, Py_ssize_t limit):
         """See Engine."""

@@ -119,6 +119,10 @@ class Totals(NamedTuple):
     """Handshakes that resumed a session."""
     inspected: tuple[int, ...] = (0,) * len(INSPECTIONS)
     """What steps made of requests."""
+    backend_handshakes: int = 0
+    """With backends; those that resumed a session are among them."""
+    backend_resumed: int = 0
+    backend_handshake_failures: int = 0
 
 
 class CertificateFacts(NamedTuple):
@@ -173,7 +177,8 @@ class Family(NamedTuple):
 def exposition(snapshot: Snapshot) -> str:
     """The whole of /metrics."""
     lines: list[str] = []
-    for family in (*_process(snapshot), *_traffic(snapshot.totals), *_certificates(snapshot), *_backends(snapshot.backends)):
+    clients = (*_traffic(snapshot.totals), *_certificates(snapshot))
+    for family in (*_process(snapshot), *clients, *_backend_tls(snapshot.totals), *_backends(snapshot.backends)):
         lines.append(f"# HELP {family.name} {_escape_help(family.help)}")
         lines.append(f"# TYPE {family.name} {family.kind}")
         lines += [f"{family.name}{suffix}{_labels(labels)} {_number(value)}" for suffix, labels, value in family.samples]
@@ -190,6 +195,15 @@ def _process(snapshot: Snapshot) -> Iterable[Family]:
     )
     yield _one("lbproxy_generation", "gauge", "Number of the configuration that is being served.", snapshot.generation)
     yield _one("lbproxy_generation_start_time_seconds", "gauge", "When that configuration began to be served.", snapshot.started)
+
+
+def _backend_tls(totals: Totals) -> Iterable[Family]:
+    what = "TLS handshakes with backends completed."
+    yield _one("lbproxy_backend_tls_handshakes_total", "counter", what, totals.backend_handshakes)
+    what = "TLS handshakes with backends completed that resumed a session."
+    yield _one("lbproxy_backend_tls_resumed_handshakes_total", "counter", what, totals.backend_resumed)
+    what = "TLS handshakes with backends that failed; the log tells why."
+    yield _one("lbproxy_backend_tls_handshake_failures_total", "counter", what, totals.backend_handshake_failures)
 
 
 def _traffic(totals: Totals) -> Iterable[Family]:

@@ -74,6 +74,9 @@ def totals(ledger: Ledger) -> Totals:
         inspected=tuple(total(Scalar.INSPECTED + kind) for kind in range(len(INSPECTIONS))),
         silent=total(Scalar.SILENT),
         resumed=total(Scalar.RESUMED),
+        backend_handshakes=total(Scalar.BACKEND_HANDSHAKES),
+        backend_resumed=total(Scalar.BACKEND_RESUMED),
+        backend_handshake_failures=total(Scalar.BACKEND_HANDSHAKE_FAILURES),
         requests=sum(statuses),  # what Scalar.REQUESTS is as well, but that one is only brought up to date with each heartbeat
         statuses=statuses,
         bytes_in=total(Scalar.BYTES_IN),

@@ -20,7 +20,20 @@ from lbproxy.config.model import Certificate, Config, Listen, PoolTls
 from lbproxy.errors import Complaint, StartError
 from lbproxy.tls import contexts, pem, profiles, tickets
 from lbproxy.tls.contexts import TRIED
-from lbproxy.tls.files import PRIVATE, Chain, Fault, Place, exposure, os_fault, parsed, read, read_chain, subject, what_it_holds
+from lbproxy.tls.files import (
+    PRIVATE,
+    Chain,
+    Fault,
+    Place,
+    exposure,
+    os_fault,
+    parsed,
+    read,
+    read_chain,
+    read_lists,
+    subject,
+    what_it_holds,
+)
 from lbproxy.tls.keystore import overwriting
 from lbproxy.tls.unlock import Known, Opened, Shut, opened
 
@@ -57,6 +70,8 @@ def audit(config: Config) -> list[Complaint]:
             place = Place(config.source, pool.line, f"pool.{pool.name}.tls")
             if pool.tls.ca is not None:
                 complaints += _authorities(place._replace(key=f"{place.key}.ca"), pool.tls.ca)
+            if pool.tls.crl is not None:
+                complaints += _lists(place._replace(key=f"{place.key}.crl"), pool.tls.crl)
             if pool.tls.cert is not None and pool.tls.key is not None:
                 pair = Certificate(pool.tls.cert, pool.tls.key, pool.tls.key_mode, pool.tls.passphrase)
                 complaints += _pair(place, pair, served, known)
@@ -285,6 +300,13 @@ def _authorities(place: Place, path: Path) -> Iterator[Complaint]:
         else:
             said = getattr(error, "reason", None) or error
             yield place.complaint(Fault(f"{path} cannot be used: OpenSSL says {said}"))
+
+
+def _lists(place: Place, path: Path) -> Iterator[Complaint]:
+    """Of revoked certificates."""
+    found = read_lists(path)
+    if isinstance(found, Fault):
+        yield place.complaint(found)
 
 
 # ---------------------------------------------------------------- keys

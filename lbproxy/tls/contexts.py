@@ -25,7 +25,7 @@ from lbproxy.config.model import Certificate, Listen, Pool, PoolTls
 from lbproxy.config.vocabulary import SPOKEN
 from lbproxy.errors import StartError
 from lbproxy.http.h2 import offered as h2
-from lbproxy.tls import pem, profiles, session_cache
+from lbproxy.tls import openssl, pem, profiles, session_cache
 from lbproxy.tls.client_names import announce
 from lbproxy.tls.files import Chain, Fault, parsed
 from lbproxy.tls.keystore import KeyStore, Locked, Piece, overwriting
@@ -55,6 +55,7 @@ class PoolPem(NamedTuple):
     store: KeyStore
     ca: Piece | None
     pair: Pem | None
+    crl: Piece | None = None
 
     def copied(self, store: KeyStore) -> PoolPem:
         """The same in another store."""
@@ -63,6 +64,7 @@ class PoolPem(NamedTuple):
             store,
             None if self.ca is None else store.copy(self.store, self.ca),
             None if pair is None else Pem(pair.files, store, store.copy(self.store, pair.cert), store.copy(self.store, pair.key)),
+            None if self.crl is None else store.copy(self.store, self.crl),
         )
 
 
@@ -122,9 +124,21 @@ def read_pool(pool: Pool, store: KeyStore) -> PoolPem:
         ca = store.take(settings.ca) if settings.ca is not None and settings.verify else None
     except OSError as error:
         raise StartError(f"certificate authority {settings.ca}: {error.strerror or error}") from error
+    crl = None if settings.crl is None else read_lists(settings.crl, store)
     if settings.cert is None or settings.key is None:
-        return PoolPem(store, ca, None)
-    return PoolPem(store, ca, read_pem(Certificate(settings.cert, settings.key, settings.key_mode, settings.passphrase), store))
+        return PoolPem(store, ca, None, crl)
+    pair = read_pem(Certificate(settings.cert, settings.key, settings.key_mode, settings.passphrase), store)
+    return PoolPem(store, ca, pair, crl)
+
+
+def read_lists(path: Path, store: KeyStore) -> Piece:
+    """Of revoked certificates. Raises StartError."""
+    try:
+        return store.take_lists(path)
+    except OSError as error:
+        raise StartError(f"revoked certificates {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise StartError(f"revoked certificates {path}: {error}") from error
 
 
 def outer_key(listen: Listen) -> OuterKey:
@@ -260,10 +274,22 @@ def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     else:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    if settings.crl is not None and read.crl is not None:
+        with read.store.as_file(read.crl) as held:
+            look_for_revoked(context, settings.crl, held)
+    if settings.sni is not None and openssl.functions() is None:
+        raise StartError(f"pool {pool.name}: tls.sni: this Python's OpenSSL cannot be asked for it")
     if read.pair is not None:
         with overwriting():
             load(context, read.pair)
     return context
+
+
+def look_for_revoked(context: ssl.SSLContext, path: Path, held: str) -> None:
+    """In the lists of a file, which every authority of a chain has to have one in, as nginx and HAProxy have it; `held`: where they
+    are now. Raises StartError."""
+    _trust(context, path, held, "revoked certificates")
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
 OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
@@ -275,6 +301,8 @@ def limit(context: ssl.SSLContext, settings: PoolTls) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of those who ask for old versions, and know it
         context.minimum_version = profiles.VERSIONS[settings.min_version]
+        if settings.max_version is not None:
+            context.maximum_version = profiles.VERSIONS[settings.max_version]
     ciphers = settings.ciphers or (OLD_CIPHERS if settings.min_version < "1.2" else None)
     if ciphers is not None:
         context.set_ciphers(ciphers)
@@ -317,14 +345,14 @@ def _authorities(ca: Path) -> list[bytes]:
         raise StartError(f"certificate authority {ca}: {error}") from error
 
 
-def _trust(context: ssl.SSLContext, ca: Path, held: str) -> None:
+def _trust(context: ssl.SSLContext, ca: Path, held: str, what: str = "certificate authority") -> None:
     """`held`: where the content of the file is now."""
     try:
         context.load_verify_locations(cafile=held)
     except ssl.SSLError as error:
-        raise StartError(f"certificate authority {ca}: {error.reason or error}") from error
+        raise StartError(f"{what} {ca}: {error.reason or error}") from error
     except OSError as error:
-        raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
+        raise StartError(f"{what} {ca}: {error.strerror or error}") from error
 
 
 def held_of(read: Pem) -> Held:

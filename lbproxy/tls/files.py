@@ -61,6 +61,24 @@ def read_chain(path: Path) -> Chain | Fault:
     return [parsed(der) for der in ders] or Fault(f"{path} holds a certificate that cannot be read: it has no end")
 
 
+def read_lists(path: Path) -> Sequence[x509.CertificateRevocationList] | Fault:
+    """The lists of revoked certificates of a file, at least one, or why there are none."""
+    from cryptography import x509
+
+    try:
+        with content_of(path) as content:
+            try:
+                return [x509.load_der_x509_crl(der) for der in pem.lists(content)]
+            except ValueError as error:
+                holds = what_it_holds(content) if b"X509 CRL" not in content else str(error)
+                hint = "openssl crl -in FILE -text shows one"
+                return Fault(f"{path} holds no list of revoked certificates that can be read ({holds})", hint)
+    except NoFile:
+        return no_file(path)
+    except OSError as error:
+        return os_fault(error, path)
+
+
 def parsed(der: bytes) -> x509.Certificate | None:
     """What `cryptography` makes of it; None where it is stricter than OpenSSL (negative serial numbers), whose judgement counts."""
     from cryptography import x509  # not at the top: 50 ms that a start without TLS need not spend
@@ -165,3 +183,12 @@ def exposure(path: Path, key_mode: str, what: str = "private key") -> Iterator[F
 
 def _chmod(path: Path) -> str:
     return f'chmod 600 {path}, or key_mode = "any" beside it where that cannot be'
+
+
+def update_times(listed: x509.CertificateRevocationList) -> tuple[datetime, datetime]:
+    """From when a list of revoked certificates counts, and until when: for ever, where it does not say."""
+    if hasattr(listed, "last_update_utc"):
+        start, end = listed.last_update_utc, listed.next_update_utc
+    else:  # before 42
+        start, end = listed.last_update.replace(tzinfo=UTC), listed.next_update and listed.next_update.replace(tzinfo=UTC)
+    return start, end or datetime.max.replace(tzinfo=UTC)

@@ -99,6 +99,12 @@ class KeyStore:
             self.digests[path] = hashlib.sha256(content).digest()
             return self._append(memoryview(pem.chain(content)))
 
+    def take_lists(self, path: Path) -> Piece:
+        """Only the lists of revoked certificates of a file. Raises OSError, and ValueError for what holds none."""
+        with content_of(path, self.stamps) as content:
+            self.digests[path] = hashlib.sha256(content).digest()
+            return self._append(memoryview(pem.lists_as_text(content)))
+
     def note(self, content: bytes) -> Piece:
         """Put something of our own there, no secret."""
         return self._append(memoryview(content))

@@ -20,6 +20,7 @@ CERTIFICATES = (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE")
 ENCRYPTED = (b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
 DER = b"\x30"
 """ASN.1 SEQUENCE: how every PKCS #12 file begins, and every other thing in DER."""
+LISTS = (b"X509 CRL",)
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 _BEGIN, _PLAIN = b"-----BEGIN ", b"-----BEGIN CERTIFICATE-----"
@@ -76,3 +77,56 @@ def _first_element(der: bytes) -> bytes:
     if begin + size > len(der):
         raise ValueError("a certificate is cut short")
     return der[: begin + size]
+
+
+def lists(content: Text) -> list[bytes]:
+    """The lists of revoked certificates (RFC 5280 5) of a file, as DER: in PEM, as many as there are, or one in DER, as authorities
+    publish it. Raises ValueError for what holds none."""
+    if content[:1] == b"\x30":
+        return [_first_element(bytes(content))]
+    found = [_first_element(_decoded(match[2])) for match in _BLOCK.finditer(content) if match[1] in LISTS]
+    if not found:
+        raise ValueError("no list of revoked certificates (X509 CRL)")
+    return found
+
+
+def lists_as_text(content: Text) -> bytes:
+    """The same as PEM, and nothing else: a certificate beside them would be trusted as an authority. Raises ValueError."""
+    body = (binascii.b2a_base64(der) for der in lists(content))
+    return b"".join(b"-----BEGIN X509 CRL-----\n" + text + b"-----END X509 CRL-----\n" for text in body)
+
+
+# ---------------------------------------------------------------- what stands in a certificate
+
+SEQUENCE, VERSION = 0x30, 0xA0
+BEFORE_THE_KEY = 5
+"""Fields of a TBSCertificate behind its version and in front of the key (RFC 5280 4.1): serial, signature, issuer, validity,
+subject."""
+
+
+def public_key_of(der: bytes) -> bytes:
+    """The SubjectPublicKeyInfo of a certificate, as it stands there. Raises ValueError."""
+    _, at, _ = _element(der, 0)  # Certificate
+    _, at, end = _element(der, at)  # TBSCertificate
+    kind, _, after = _element(der, at)
+    if kind == VERSION:
+        at = after
+    for _ in range(BEFORE_THE_KEY):
+        _, _, at = _element(der, at)
+    kind, _, after = _element(der, at)
+    if kind != SEQUENCE or after > end:
+        raise ValueError("a certificate without a key")
+    return der[at:after]
+
+
+def _element(der: bytes, at: int) -> tuple[int, int, int]:
+    """(kind, where the content begins, where it ends) of what stands there (X.690 8.1)."""
+    if at + 2 > len(der):
+        raise ValueError("cut short")
+    size, begin = der[at + 1], at + 2
+    if size & 0x80:
+        begin += size & 0x7F
+        size = int.from_bytes(der[at + 2 : begin], "big")
+    if begin + size > len(der):
+        raise ValueError("cut short")
+    return der[at], begin, begin + size

@@ -16,9 +16,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lbproxy.config.model import Certificate, Config, Listen
+from lbproxy.config.model import Certificate, Config, Listen, PoolTls
 from lbproxy.errors import Complaint, by_place
-from lbproxy.tls.files import Chain, Fault, Place, read_chain, subject, validity
+from lbproxy.tls.files import Chain, Fault, Place, read_chain, read_lists, subject, update_times, validity
 from lbproxy.tls.sni import UNKNOWN, Arrangement, Candidate, arrange, candidate_of, kind_of
 from lbproxy.tls.unlock import chain_of
 
@@ -114,6 +114,9 @@ def remarks(config: Config, known: Mapping[Path, Candidate] | None = None, read:
                 notes.append(Place(config.source, pool.line, f"pool.{pool.name}.protocol").complaint(fault))
             continue
         at = Place(config.source, pool.line, f"pool.{pool.name}.tls")
+        notes += _trusting(at, pool.tls)
+        if pool.tls.crl is not None:
+            dated += _lists(at._replace(key=f"{at.key}.crl"), pool.tls.crl)
         if pool.tls.ca is not None:
             dated += _authorities(at._replace(key=f"{at.key}.ca"), pool.tls.ca)
         if pool.tls.cert is not None:
@@ -244,6 +247,24 @@ def _authorities(place: Place, path: Path) -> Iterator[Dated]:
     for one in () if isinstance(found, Fault) else found:
         if one is not None:
             yield Dated(place, f"the authority {subject(one)} in {path}", *validity(one))
+
+
+def _lists(place: Place, path: Path) -> Iterator[Dated]:
+    """Of revoked certificates. While one is out of date nobody passes whom its authority signed."""
+    found = read_lists(path)
+    for one in () if isinstance(found, Fault) else found:
+        what = f"the list of revoked certificates of {one.issuer.rfc4514_string()} in {path}"
+        yield Dated(place, f"{what}, and with it nobody passes whom that signed:", *update_times(one))
+
+
+def _trusting(place: Place, tls: PoolTls) -> Iterator[Complaint]:
+    """What is said every time, since nobody else would."""
+    if not tls.verify and not tls.pins:
+        why = "backends' certificates are not verified: whoever stands between can read and change everything"
+        yield place._replace(key=f"{place.key}.verify").complaint(Fault(why, 'ca = "their-ca.pem" does, or pins = ["..."]'))
+    if len(tls.pins) == 1:
+        why = "there is one pin: with the next key nobody is reached until this file is changed"
+        yield place._replace(key=f"{place.key}.pins").complaint(Fault(why, "make the next key now, and pin it as well"))
 
 
 # ---------------------------------------------------------------- certificates that nobody gets to see

@@ -74,6 +74,7 @@ from lbproxy.worker.first_round import FirstRound
 from lbproxy.worker.log_writer import LogWriter
 from lbproxy.worker.wakeups import Wakeups
 from lbproxy.worker.wiring.destinations import make_destinations
+from lbproxy.worker.wiring.encryptions import Encryptions
 from lbproxy.worker.wiring.filtering import limit_memory, make_filters
 from lbproxy.worker.wiring.inspecting import Documents, make_means
 from lbproxy.worker.wiring.pools import make_pools
@@ -150,15 +151,14 @@ class Worker:
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
         means = make_means(handover, self._documents, self._memory)
         destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child, means)
-        names = {pool.name: pool.tls.server_name for pool in config.pools if pool.tls is not None}
-        contexts = {name: (context, names.get(name)) for name, context in handover.pool_contexts.items()}
+        self._encryptions = Encryptions(handover, self._noisy)
         offset = time.time() - time.monotonic()
         tls_ports = [port for bound in handover.listeners if bound.context is not None and (port := bound.listen.address.port)]
         service = Service(
             config=config,
             router=Router(destinations.routes),
             idle=idle,
-            dialer=BackendDialer(self._deadlines, contexts),
+            dialer=BackendDialer(self._deadlines, self._encryptions.by_pool, self._encryptions.on_refused),
             strands=strands,
             counters=Counters(handover.ledger, handover.child),
             access=AccessLog(offset, _stamp, self._flush_lines) if self._writer is not None else None,

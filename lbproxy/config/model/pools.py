@@ -60,6 +60,11 @@ class Backend:
     )
 
 
+_PIN = Kind("pin", values.public_key_pin, {"type": "string", "minLength": 44},
+            examples=("n5dNxwJIGyG2lBkxGcOVW0XqOmJ1ZQvT9gvhuCmOzh8=", "5kJvNEMw0KjrCAu7eXY5HZdvyCS13BbA0VJG1RSP91w="))  # fmt: skip
+_SNI = Kind("name, or off", values.sni, text_schema("^[^ ]+$"), examples=("off", "api.internal"))
+
+
 def _with_key(tls: Any) -> bool:
     return tls.key is not None
 
@@ -92,6 +97,25 @@ class PoolTls:
         "where that of an encrypted key comes from, as for a listener's",
         needs={"cert": "lbproxy.crt", "key": "lbproxy.key"},
         when=_with_key,
+    )
+    max_version: str | None = declared.key(
+        choice("1.0", "1.1", "1.2", "1.3"), None, "the newest version. Default: 1.3", example="1.3"
+    )
+    crl: Path | None = declared.key(
+        FILE,
+        None,
+        "certificates that were revoked, PEM or DER: the list of each authority in the chain. One that is missing or out of date "
+        "lets nobody pass. Default: none is looked at",
+        example="internal-ca.crl",
+    )
+    pins: tuple[str, ...] = declared.key(
+        ListOf(_PIN, 'a list of pins such as ["n5dNxwJIGyG2lBkxGcOVW0XqOmJ1ZQvT9gvhuCmOzh8="]'),
+        (),
+        "SHA-256 of the public keys that a backend may show, in base64, beside all the rest; the next key's as well, or the day it "
+        "changes nobody is reached. `lbproxy cert show` tells it",
+    )
+    sni: str | None = declared.key(
+        _SNI, None, 'the name that is asked for in the handshake (SNI); "off": none. Default: that of server_name'
     )
 
 

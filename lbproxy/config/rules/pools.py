@@ -55,6 +55,10 @@ def tls(table: Table, tls: PoolTls, context: Context) -> PoolTls:
     if ("cert" in table) != ("key" in table):
         there, missing = ("cert", "key") if "cert" in table else ("key", "cert")
         table.complain(there, f'"{there}" without "{missing}"', f'add {missing} = "..."')
+    if tls.max_version is not None and tls.max_version < tls.min_version:
+        table.complain("max_version", f"wanted {tls.min_version}, the oldest version, or a newer one, got {tls.max_version}")
+    if "crl" in table and not tls.verify:
+        table.complain("verify", "a crl is given and verification is off", "leave one of the two out")
     if "ca" in table and not tls.verify:
         table.complain("verify", "a ca is given and verification is off", "leave one of the two out")
     return tls

@@ -48,7 +48,8 @@ def with_files(config: Config, authority: Authority) -> Config:
     ]
     pools = [
         replace(pool, tls=pool.tls and replace(
-            pool.tls, ca=pool.tls.ca and authority.file, cert=pool.tls.cert and pair["cert"], key=pool.tls.key and pair["key"]
+            pool.tls, ca=pool.tls.ca and authority.file, cert=pool.tls.cert and pair["cert"], key=pool.tls.key and pair["key"],
+            crl=None,
         ))
         for pool in config.pools
     ]  # fmt: skip

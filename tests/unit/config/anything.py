@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import replace
 from importlib.util import find_spec
 from ipaddress import ip_network
@@ -84,6 +85,13 @@ pool_tls = st.one_of(
     st.builds(
         lambda cert, words: model.PoolTls(cert=cert, key=cert, key_mode="any", ciphers="ECDHE+AESGCM", passphrase=words),
         files, passphrases,
+    ),
+    st.builds(
+        lambda version, crl, pin, sni: model.PoolTls(max_version=version, crl=crl, pins=(pin,), sni=sni),
+        st.sampled_from(["1.2", "1.3"]),
+        files,
+        st.binary(min_size=32, max_size=32).map(lambda digest: b64encode(digest).decode()),
+        st.just("off") | names,
     ),
 )
 quiet_health = st.builds(

@@ -135,4 +135,4 @@ def test_only_what_is_named_stays_open() -> None:
 
 
 def test_a_pool_may_have_no_files() -> None:
-    assert anew._pieces(PoolPem(KeyStore(), None, None)) == anew.Pieces(None, None, None)
+    assert anew._pieces(PoolPem(KeyStore(), None, None)) == anew.Pieces(None, None, None, None)

@@ -13,11 +13,13 @@ import pytest
 from gevent import socket as gsocket
 from gevent.hub import get_hub
 
+from lbproxy.config.model import PoolTls
 from lbproxy.errors import ClientGone, UpstreamError
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.dial import BackendDialer
 from lbproxy.net.tcp_stream import TcpStream
 from lbproxy.streams import NEVER
+from lbproxy.tls.backend_tls import BackendTls
 from tests.support.waiting import PATIENCE
 from tests.unit.net.loopback import start, turns, until
 from tests.unit.net.tls_peer import Authority, TlsPeer
@@ -38,7 +40,7 @@ def authority() -> Authority:
 
 
 def dialer(deadlines: Deadlines, context: ssl.SSLContext | None = None, name: str | None = None) -> BackendDialer:
-    contexts = {} if context is None else {"pool": (context, name)}
+    contexts = {} if context is None else {"pool": BackendTls(PoolTls(server_name=name), context)}
     return BackendDialer(deadlines, contexts)
 
 
@@ -166,11 +168,12 @@ def test_tls_that_cannot_be_trusted(deadlines: Deadlines, listening: gsocket.soc
     name = {"authority": "localhost", "name": "other.test", "impossible name": ".localhost"}[why]
     serving = start(lambda: serve_tls(listening, context, []))
     error = failure(deadlines, dialer(deadlines, authority.client(), name), listening.getsockname()[1])
-    assert (error.status, error.reason) == (502, "tls_failure")
+    reason = {"authority": "tls_unknown_authority", "name": "tls_wrong_name", "impossible name": "tls_failure"}[why]
+    assert (error.status, error.reason) == (502, reason)
     serving.result()
 
 
-@pytest.mark.parametrize(("script", "reason"), [("plain", "tls_failure"), ("closes", "connection_reset")])
+@pytest.mark.parametrize(("script", "reason"), [("plain", "tls_not_spoken"), ("closes", "connection_reset")])
 def test_a_backend_that_speaks_no_tls(
     deadlines: Deadlines, listening: gsocket.socket, authority: Authority, script: str, reason: str
 ) -> None:
