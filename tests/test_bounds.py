@@ -148,6 +148,8 @@ BOUNDS = {
     "worker.wiring.inspecting._contents": CONFIG,
     "net.password_thread._jobs": "by MOST_WAITING",
     "master.document_watch._refused": CONFIG,
+    "proxy.steps.mirror._body": "by max_body of a mirror",
+    "proxy.steps.mirror._waiting": "by queue of a mirror, each by max_body",
     "proxy.steps.basic_auth._known": "a Budget",
     "proxy.steps.verdicts._flights": "by requests in progress",
     "proxy.steps.verdicts._known": "a Budget, measured in tests/unit/proxy/steps/test_verdicts.py",

@@ -41,6 +41,8 @@ INSPECTIONS = (
     ("authorize", "allowed"), ("authorize", "allowed_known"), ("authorize", "denied"), ("authorize", "denied_known"),
     ("authorize", "failed"), ("basic_auth", "allowed"), ("basic_auth", "allowed_known"), ("basic_auth", "denied"),
     ("basic_auth", "limited"), ("basic_auth", "failed"),
+    ("mirror", "sent"), ("mirror", "failed"), ("mirror", "dropped"), ("mirror", "skipped"), ("mirror", "same"),
+    ("mirror", "other_status"), ("mirror", "other_length"), ("mirror", "other_digest"),
 )  # fmt: skip
 """What steps of routes made of requests: (step, outcome), in the order of their cells. New ones come last."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")

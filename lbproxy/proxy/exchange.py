@@ -167,6 +167,11 @@ class Exchange(Tries):
         found: Findings = rewriting.findings
         return found
 
+    def as_sent(self, head: RequestHead) -> bytes:
+        """See Journey."""
+        sent: bytes = self.downstream.forwarder.request(head)
+        return sent if self._rewriting is None else self._rewriting.request(sent)
+
     # ---------------------------------------------------------------- answers of our own, and the end
 
     def _refuse(self, status: int, reason: str, lines: bytes = b"") -> None:

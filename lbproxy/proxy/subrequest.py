@@ -7,6 +7,7 @@ tries allow. Its answer is read whole, up to a limit, and goes nowhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from lbproxy.balance.lease import Lease
@@ -26,6 +27,9 @@ from lbproxy.streams import BODY_READ
 
 MOST_INTERIM = 8
 """Interim answers that are read past."""
+
+
+Take = Callable[[bytes], None]
 
 
 class Asker(Protocol):
@@ -51,10 +55,14 @@ class Subrequest(NamedTuple):
     """The pool, and how long its backends may take."""
     most: int
     """Bytes of an answer's body; one that has more is refused."""
+    once: bool = False
+    """Nothing is tried again elsewhere."""
 
-    def ask(self, service: Service, method: bytes, head: bytes, body: bytes = b"", asker: Asker | None = None) -> Answer:
+    def ask(self, service: Service, method: bytes, head: bytes, body: bytes = b"", asker: Asker | None = None,
+            take: Take | None = None) -> Answer:  # fmt: skip
         """From the greenlet of the request that waits. `head`: whole, as HTTP/1.1 has it, with the length of the `body`, if any;
-        `asker`: on whose behalf, for pools that balance by who asks, or have a queue.
+        `asker`: on whose behalf, for pools that balance by who asks, or have a queue; `take`: gets the answer's body, piece by
+        piece, whose length does not matter then.
 
         Raises UpstreamError: no backend, none that answers in time, an answer that cannot be read or is too long.
         """
@@ -66,7 +74,7 @@ class Subrequest(NamedTuple):
             while True:
                 lease = self._lease(service, asker, tried, failure)
                 try:
-                    return self._attempt(service, lease, method, head, body)
+                    return self._attempt(service, lease, method, head, body, take)
                 except UpstreamError as error:
                     service.counters.note_failure(error.kind, lease.slot)
                     failure = error
@@ -75,7 +83,7 @@ class Subrequest(NamedTuple):
                     retries.end(budgeted)
                     budgeted = -1
                 tried = (*tried, lease.slot)
-                more = retries.most(pool, failure.kind) if failure.nothing_sent or method in IDEMPOTENT else 0
+                more = 0 if self.once else retries.most(pool, failure.kind) if failure.nothing_sent or method in IDEMPOTENT else 0
                 if len(tried) > more or (budgeted := retries.begin(pool, len(tried), failure.nothing_sent)) < 0:
                     raise failure
         finally:
@@ -94,21 +102,25 @@ class Subrequest(NamedTuple):
             raise failure or UpstreamError(503, picked.reason, "no backend of the pool can be asked", nothing_sent=True)
         return picked
 
-    def _attempt(self, service: Service, lease: Lease, method: bytes, head: bytes, body: bytes) -> Answer:
+    def _attempt(
+        self, service: Service, lease: Lease, method: bytes, head: bytes, body: bytes, take: Take | None
+    ) -> Answer:
         begun, shared = service.clock(), service.idle.shared
         outcome = Outcome.FAILED
         try:
-            idle = service.idle.take(lease.slot) if shared is None else shared.take(lease, None) or service.idle.take(lease.slot)
+            idle: Upstream | None = None if shared is None else shared.take(lease, None)
+            if idle is None and method in IDEMPOTENT:  # one that is just being closed may have acted all the same
+                idle = service.idle.take(lease.slot)
             answer = None
             if idle is not None:
                 try:
-                    answer = self._converse(service, idle, method, head, body)
+                    answer = self._converse(service, idle, method, head, body, take)
                 except UpstreamError as error:
                     if error.reason not in ("response_closed", "connection_reset", "h2_goaway"):
                         raise
             if answer is None:
                 fresh = dial(service, self.destination, lease, self.destination.pool.name)
-                answer = self._converse(service, fresh, method, head, body)
+                answer = self._converse(service, fresh, method, head, body, take)
             outcome = Outcome.ANSWERED
             if answer.head.status >= 500:
                 outcome = Outcome.ERROR
@@ -118,7 +130,9 @@ class Subrequest(NamedTuple):
             if lease.told is not None:
                 lease.told(service.clock() - begun, outcome)
 
-    def _converse(self, service: Service, upstream: Upstream, method: bytes, head: bytes, body: bytes) -> Answer:
+    def _converse(
+        self, service: Service, upstream: Upstream, method: bytes, head: bytes, body: bytes, take: Take | None
+    ) -> Answer:
         stream, destination = upstream.stream, self.destination
         stream.write_stall = destination.write_stall
         try:
@@ -136,7 +150,7 @@ class Subrequest(NamedTuple):
                 known = upstream.answer(service.response_heads, method)
             if known.head.status < 200:
                 raise RefusedAnswer("response_unexpected_101", "neither is a protocol switched nor are many interim answers read")
-            got = self._body(upstream)
+            got = self._body(upstream) if take is None else self._given(upstream, take)
         except SourceFailed as failed:
             upstream.stream.abort()
             raise UpstreamError(502, failed.reason, "the answer broke off") from failed
@@ -146,6 +160,13 @@ class Subrequest(NamedTuple):
         if upstream.settle(known.head, True):
             service.idle.put(upstream, service.clock())
         return Answer(known.head, got)
+
+    def _given(self, upstream: Upstream, take: Take) -> bytes:
+        take(upstream.first)
+        upstream.first = b""
+        while not upstream.over:
+            take(upstream.piece(BODY_READ, self.destination.body_idle))
+        return b""
 
     def _body(self, upstream: Upstream) -> bytes:
         pieces, size = [upstream.first], len(upstream.first)

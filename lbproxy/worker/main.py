@@ -59,6 +59,7 @@ from lbproxy.proxy.retry_budget import RetryBudgets
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.proxy.shedding import shed_oldest
+from lbproxy.proxy.steps.mirror import Facts
 from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.sandbox.kernel import no_more_processes
 from lbproxy.sandbox.names import PROCESSES
@@ -149,7 +150,7 @@ class Worker:
         idle = UpstreamPool(time.monotonic, settings, handover.ledger.spoken)
         self._relocation = Relocation(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
-        means = make_means(handover, self._documents, self._memory)
+        means = make_means(handover, self._documents, self._memory, partial(_tell_difference, self._noisy))
         destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child, means)
         self._encryptions = Encryptions(handover, self._noisy)
         offset = time.time() - time.monotonic()
@@ -409,6 +410,10 @@ class Worker:
 
     def _on_exhausted(self, error: OSError) -> None:
         self._noisy.warning("accept.exhausted", why=error.strerror or str(error))
+
+
+def _tell_difference(noisy: Noisy, path: str, own: Facts, other: Facts) -> None:
+    noisy.info("mirror.differs", path=path, own=own._asdict(), mirror=other._asdict())
 
 
 def _stamp(second: int) -> str:

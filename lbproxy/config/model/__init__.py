@@ -17,6 +17,7 @@ from lbproxy.config.model.headers import HEADER_WORDS, HeaderRules, Headers
 from lbproxy.config.model.health import Health, Outlier
 from lbproxy.config.model.inspection import Authorize, BasicAuth, Document
 from lbproxy.config.model.listeners import Certificate, Listen, ListenTls, SocketAccess
+from lbproxy.config.model.mirroring import Mirror
 from lbproxy.config.model.pools import Backend, Connections, Pool, PoolTls, Sticky
 from lbproxy.config.model.process import Limits, Log, Metrics, Process
 from lbproxy.config.model.routes import Route
@@ -55,6 +56,7 @@ __all__ = [
     "Log",
     "Match",
     "Metrics",
+    "Mirror",
     "NearTimeouts",
     "Network",
     "Outlier",

@@ -11,6 +11,7 @@ from lbproxy.config.kinds import BOOLEAN, TEXT, Kind, choice, text_schema
 from lbproxy.config.model.filters import RouteFilters
 from lbproxy.config.model.headers import Headers
 from lbproxy.config.model.inspection import Authorize, BasicAuth, Document
+from lbproxy.config.model.mirroring import Mirror
 from lbproxy.config.model.routing import REDIRECT, REDIRECT_STATUS, SHARES, Match, PathRules, Respond, SplitSticky
 from lbproxy.config.model.timeouts import NearTimeouts
 from lbproxy.config.route_values import prefix
@@ -119,6 +120,12 @@ class Route:
         'a table such as { file = "users", realm = "staff only" }',
     )
 
+    mirror: Mirror | None = table_or_none(
+        Mirror,
+        "without this table: nobody. With it: a second pool that gets requests as well, and for whose answers nobody waits",
+        'a table such as { pool = "next", percent = 10 }',
+    )
+
     @property
     def pools(self) -> tuple[str, ...]:
         """The names of those that its requests may go to."""
@@ -127,7 +134,7 @@ class Route:
     @property
     def asks(self) -> tuple[str, ...]:
         """The names of pools that get requests of our own about its requests."""
-        return (self.authorize.pool,) if self.authorize is not None else ()
+        return tuple(table.pool for table in (self.authorize, self.mirror) if table is not None)
 
     @property
     def inspects(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbproxy.config.model import Authorize
+from lbproxy.config.model import Authorize, Mirror
 from lbproxy.config.read import Context
 from lbproxy.config.tables import Table
 from lbproxy.config.units import did_you_mean
@@ -16,6 +16,12 @@ def authorize(table: Table, settings: Authorize, context: Context) -> Authorize:
         table.complain("cache", "one user\'s answer would hold for another", hint)
     if "cache_by" in table and not settings.cache:
         table.complain("cache_by", 'means nothing without "cache"', 'add cache = "10s"')
+    return settings
+
+
+def mirror(table: Table, settings: Mirror, context: Context) -> Mirror:
+    """[route.mirror]"""
+    asked_pool(table, settings.pool, context)
     return settings
 
 

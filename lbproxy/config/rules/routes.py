@@ -17,8 +17,9 @@ def route(table: Table, route: Route, context: Context) -> Route:
         table.complain("raw_path", "a path that is forwarded as it came cannot have its slashes merged", "take one of them out")
     _paths(table, route)
     _prefixes(table, route)
-    if route.authorize is not None and not route.authorize.pool:
-        table.complain("authorize", '"pool" is missing', f'add pool = "{next(iter(context.pools), "auth")}"')
+    for name, asked in (("authorize", route.authorize), ("mirror", route.mirror)):
+        if asked is not None and not asked.pool:
+            table.complain(name, '"pool" is missing', f'add pool = "{next(iter(context.pools), "auth")}"')
     if route.basic_auth is not None and route.basic_auth.file is None:
         table.complain("basic_auth", '"file" is missing', 'add file = "users"; htpasswd -B -c users NAME makes one')
     return route

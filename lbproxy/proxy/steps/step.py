@@ -49,6 +49,9 @@ class Journey(Protocol):
     def downstream(self) -> Downstream:
         """Whoever asked."""
 
+    def as_sent(self, head: RequestHead) -> bytes:
+        """The head of the request as its backend gets it, or of another one in its place."""
+
     def findings(self) -> Findings:
         """What steps have found out about the request, to add to: see there. For routes whose configuration says that they do
         (Route.inspects)."""

@@ -15,6 +15,7 @@ from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.steps.authorize import Authorize, Count
 from lbproxy.proxy.steps.basic_auth import BasicAuth as BasicAuthStep
 from lbproxy.proxy.steps.basic_auth import Verify
+from lbproxy.proxy.steps.mirror import Differs, Mirror
 from lbproxy.proxy.steps.step import Step
 
 Renew = Callable[[bytes], None]
@@ -52,13 +53,18 @@ class Means(NamedTuple):
     """What limits count in."""
     verify: Verify | None = None
     """Checks a password; None: nobody is asked for one."""
+    differs: Differs = lambda path, own, other: None
+    """Told where a mirror answers otherwise."""
 
 
 NO_MEANS = Means(lambda step, outcome: None)
 
 
-def make_means(handover: Handover, documents: Documents, memory: Memory) -> Means:
-    """In a worker. The thread is there where a route asks for passwords, and lives as long as the process."""
+def make_means(handover: Handover, documents: Documents, memory: Memory, differs: Differs) -> Means:
+    """In a worker; `differs`: told where a mirror answers otherwise.
+
+    The thread is there where a route asks for passwords, and lives as long as the process.
+    """
     cells, begin = handover.ledger.cells, scalar_at(handover.child, Scalar.INSPECTED)
     places = {kind: begin + number for number, kind in enumerate(INSPECTIONS)}
 
@@ -66,7 +72,7 @@ def make_means(handover: Handover, documents: Documents, memory: Memory) -> Mean
         cells[places[step, outcome]] += 1
 
     passwords = any(route.basic_auth is not None for route in handover.config.routes)
-    return Means(count, documents, memory, PasswordThread().verify if passwords else None)
+    return Means(count, documents, memory, PasswordThread().verify if passwords else None, differs)
 
 
 def inspections(route: Route, means: Means, asked: Callable[[str, float], Destination]) -> list[Step]:
@@ -76,6 +82,8 @@ def inspections(route: Route, means: Means, asked: Callable[[str, float], Destin
         found.append(_basic_auth(route, route.basic_auth, means))
     if route.authorize is not None:
         found.append(Authorize(route.authorize, asked(route.authorize.pool, route.authorize.timeout), means.told))
+    if route.mirror is not None:  # last: what others refuse is not mirrored
+        found.append(Mirror(route.mirror, asked(route.mirror.pool, route.mirror.timeout), means.told, means.differs))
     return found
 
 

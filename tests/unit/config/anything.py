@@ -173,7 +173,12 @@ def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
         model.BasicAuth, files, st.just("staff's only"), st.sampled_from(["", "X-User"]), st.booleans(),
         st.just(0.0) | seconds.map(lambda keep: min(keep, 3600.0)), st.just(model.Rate(7, 3600)), st.just(model.Rate(8, 1)),
     )  # fmt: skip
-    return st.fixed_dictionaries({"authorize": st.none() | authorize, "basic_auth": st.none() | basic_auth})
+    mirror = st.builds(
+        lambda share, methods, remove, most, compare: model.Mirror(pool, share, methods, remove, most, 5, 6, 7.5, compare),
+        st.integers(1, 100), st.sampled_from([(), ("GET", "POST")]), fields_said, st.integers(0, 2**24), st.booleans(),
+    )  # fmt: skip
+    found = {"mirror": mirror, "authorize": authorize, "basic_auth": basic_auth}
+    return st.fixed_dictionaries({name: st.none() | table for name, table in found.items()})
 
 
 near_timeouts = st.builds(model.NearTimeouts, *[st.none() | seconds] * 5, st.none() | st.just(0.0) | seconds)

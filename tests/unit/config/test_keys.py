@@ -35,7 +35,7 @@ concurrency = 7
 """)
 NAMES = {"pool": "app", "client_limit": "site"}
 FILLED = {
-    "authorize": {"pool": "app"}, "basic_auth": {"file": "people"}, "refuse": {"path": "/a*"},
+    "authorize": {"pool": "app"}, "basic_auth": {"file": "people"}, "mirror": {"pool": "app"}, "refuse": {"path": "/a*"},
     "certificates": {"cert": "c.pem", "key": "k.pem"},
 }  # fmt: skip
 """What these tables have at least."""

@@ -132,7 +132,11 @@ class World:
         self.inspected: list[str] = []  # what steps made of requests
         named = dict.fromkeys((*route.pools, *route.asks), balanced)
         self.documents = Documents(self.config, contents)
-        means = Means(lambda step, outcome: self.inspected.append(f"{step} {outcome}"), self.documents, memory, verify)
+        self.differences: list[tuple[object, ...]] = []
+        means = Means(
+            lambda step, outcome: self.inspected.append(f"{step} {outcome}"), self.documents, memory, verify,
+            lambda *facts: self.differences.append(facts),
+        )  # fmt: skip
         self.routed = make_destinations(self.config, named, [filters], bytes(32), means=means).routes
         self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)
         for slot in range(backends if heard else 0):

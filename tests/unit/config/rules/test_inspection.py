@@ -30,6 +30,7 @@ def test_by_default_nobody_is_asked() -> None:
         ('authorize = { pool = "app", cache_by = ["Cookie"] }', ".cache_by", 'means nothing without "cache"', 'add cache = "10s"'),
         ('authorize = { pool = "app", copy = ["Host"] }', ".copy[0]", "Host is not for this rule", ""),
         ('authorize = { pool = "app", copy = ["Content-Length"] }', ".copy[0]", "Content-Length is not for rules", ""),
+        ('authorize = { pool = "app", max_answer = "1" }', ".max_answer", "size", ""),
         ('authorize = { pool = "app", timeout = "2h" }', ".timeout", "at most", ""),
         ('request_headers = { set = { X-User = "{user}" } }', "route", "{user} says nothing", "add authorize"),
     ],
@@ -54,3 +55,11 @@ def test_a_password_needs_a_file() -> None:
     assert (route.inspects, route.claims, [document.kind for document in route.documents]) == (True, ("X-User",), ["htpasswd"])
     found = complaint(with_("basic_auth = { file = \"users\", realm = 'a \"b' }"))
     assert found.key == "route[0].basic_auth.realm"
+
+
+def test_a_mirror_needs_a_pool() -> None:
+    """One that is there."""
+    assert complaint(with_("mirror = { percent = 10 }")).key == "route[0].mirror"
+    assert complaint(with_('mirror = { pool = "ap" }')).hint == 'did you mean "app"?'
+    [route] = read(with_('mirror = { pool = "app" }')).routes
+    assert (route.asks, route.inspects) == (("app",), False)

@@ -60,7 +60,7 @@ def test_what_steps_make_of_requests_is_counted() -> None:
     ledger = Ledger(bytearray(SIZE))
     ledger.open_row(0)
     handover: Any = SimpleNamespace(ledger=ledger, child=0, config=config(model.Route("app")))
-    means = make_means(handover, Documents(handover.config, []), None)  # type: ignore[arg-type]  # nothing is limited
+    means = make_means(handover, Documents(handover.config, []), None, lambda path, own, other: None)  # type: ignore[arg-type]  # nothing is limited
     assert means.verify is None
     for step, outcome in INSPECTIONS:
         means.told(step, outcome)

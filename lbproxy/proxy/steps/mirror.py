@@ -1,0 +1,317 @@
+"""[route.mirror]: a second pool gets a share of the requests as well; what it answers is compared at most, and goes nowhere.
+
+Theory of operation. A request's body is copied while it passes, up to a cap. When the request is whole its copy joins a bounded
+queue, and a greenlet of its own sends it, never that of the request: nobody waits for the mirror, not the client, not its next
+request, and not a worker that drains, which cuts what is under way (`drain`) and forgets what waits. To compare, the answer that
+the client gets is counted and hashed as it passes; whichever of the two answers ends later compares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lbproxy.config import model
+from lbproxy.errors import LbproxyError, UpstreamError
+from lbproxy.http.findings import every_spelling
+from lbproxy.http.forwarding import cut
+from lbproxy.http.grammar import END
+from lbproxy.http.heads import KnownHead
+from lbproxy.http.message import NO_BODY, ResponseHead
+from lbproxy.http.taken_in import taken_in
+from lbproxy.http.trailers import Trailers
+from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.service import Service
+from lbproxy.proxy.sink import Sink
+from lbproxy.proxy.steps.authorize import Count
+from lbproxy.proxy.steps.step import Course, Journey, Step
+from lbproxy.proxy.subrequest import Subrequest
+from lbproxy.streams import Strand
+
+MOST_PATH = 256
+"""Bytes of a path that is told."""
+
+
+class Facts(NamedTuple):
+    """An answer, as far as it is compared."""
+
+    status: int
+    length: int
+    digest: str
+
+
+Differs = Callable[[str, Facts, Facts], None]
+"""Told of a path, what the client got, and what the mirror said."""
+
+
+class _GivenUp(LbproxyError):
+    """Nobody wants the mirror's answer any more."""
+
+
+class Mirror(Step):
+    """Sends requests of one route to a second pool, in one worker."""
+
+    __slots__ = (
+        "_compare", "_concurrency", "_count", "_differs", "_due", "_max_body", "_methods", "_most_waiting", "_percent", "_remove",
+        "_service", "_subrequest", "_timeout", "_under_way", "_waiting",
+    )  # fmt: skip
+
+    def __init__(self, settings: model.Mirror, mirrored: Destination, count: Count, differs: Differs) -> None:
+        """`mirrored`: the second pool, with time limits of its own."""
+        self._subrequest = Subrequest(mirrored, 0, once=True)
+        self._percent = settings.percent
+        self._methods = frozenset(method.encode("ascii") for method in settings.methods or ("GET", "HEAD"))
+        self._remove = every_spelling(settings.remove) if settings.remove else None
+        self._max_body = settings.max_body
+        self._most_waiting = settings.queue
+        self._concurrency = settings.concurrency
+        self._timeout = settings.timeout
+        self._compare = settings.compare
+        self._count = count
+        self._differs = differs
+        self._due = 0
+        self._waiting: deque[Copy] = deque()
+        self._under_way = 0
+        self._service: Service | None = None
+
+    def begin(self, journey: Journey) -> Course | None:
+        """See Step. The copy leaves when the request is whole."""
+        head, downstream = journey.head, journey.downstream
+        if head.method not in self._methods or head.upgrade or downstream.service.draining:
+            return None
+        self._due += self._percent
+        if self._due < 100:
+            return None
+        self._due -= 100
+        self._service = downstream.service
+        copy = Copy(self, journey)
+        if downstream.body is None:
+            self.join(copy)
+        elif head.body > self._max_body:
+            self._count("mirror", "skipped")
+            return None
+        else:
+            downstream.body.watch(copy.take)
+        return copy
+
+    @property
+    def compares(self) -> bool:
+        """Answers are."""
+        return self._compare
+
+    def skip(self) -> None:
+        """A body is larger than what is kept of one."""
+        self._count("mirror", "skipped")
+
+    def more(self, size: int) -> bool:
+        """So many bytes of a body may be kept."""
+        return size <= self._max_body
+
+    def join(self, copy: Copy) -> None:
+        """A request is whole: its copy waits for its turn, or is dropped."""
+        if len(self._waiting) >= self._most_waiting:
+            self._count("mirror", "dropped")
+            return
+        copy.lay_out(self._remove)
+        self._waiting.append(copy)
+        assert self._service is not None
+        self._service.strands.later(self._next)
+
+    def _next(self) -> None:
+        """From the event loop."""
+        service = self._service
+        assert service is not None
+        while self._waiting and self._under_way < self._concurrency:
+            copy = self._waiting.popleft()
+            if service.draining:
+                self._count("mirror", "dropped")
+                continue
+            self._under_way += 1
+            service.strands.start(Sending(self, service, self._subrequest, copy, self._timeout).run)
+
+    def sent(self, copy: Copy, facts: Facts | None) -> None:
+        """A copy is over; None: it failed, or was given up."""
+        assert self._service is not None
+        self._under_way -= 1
+        self._count("mirror", "failed" if facts is None else "sent")
+        if facts is not None and self._compare:
+            copy.compare(facts)
+        self._service.strands.later(self._next)
+
+    def compared(self, path: str, own: Facts, other: Facts) -> None:
+        """Both answers are known."""
+        if own == other:
+            self._count("mirror", "same")
+            return
+        for name in Facts._fields:
+            if getattr(own, name) != getattr(other, name):
+                self._count("mirror", f"other_{name}")
+        self._differs(path, own, other)
+
+
+class Copy(Course):
+    """One request's copy, and, where answers are compared, what became of the request itself."""
+
+    __slots__ = ("_body", "_facts", "_journey", "_mirror", "_other", "_size", "asked", "body", "method", "path")
+
+    def __init__(self, mirror: Mirror, journey: Journey) -> None:
+        self._mirror = mirror
+        self._journey: Journey | None = journey
+        self._body: list[bytes] | None = []
+        self._size = 0
+        self._facts: Facts | None = None
+        self._other: Facts | None = None
+        self.method = journey.head.method
+        self.path = journey.head.path[:MOST_PATH].decode("latin-1")
+        self.asked = self.body = b""
+
+    def take(self, piece: bytes, last: bool) -> None:
+        """See request_body.Watch."""
+        if self._body is None:
+            return
+        self._size += len(piece)
+        if not self._mirror.more(self._size):
+            self._body = None
+            self._mirror.skip()
+            return
+        self._body.append(piece)
+        if last:
+            self.body = b"".join(self._body)
+            self._body = None
+            self._mirror.join(self)
+
+    def lay_out(self, remove: object) -> None:
+        """As the backend gets it, but for what is removed, and with the length that it has."""
+        journey = self._journey
+        assert journey is not None
+        head = taken_in(journey.head, len(self.body)) if journey.head.body != NO_BODY else journey.head
+        asked = journey.as_sent(head)
+        if remove is not None:
+            end = asked.find(b"\r\n")
+            block = asked[end:-4]
+            asked = asked[:end] + cut(block, block.lower(), remove) + END  # type: ignore[arg-type]
+        self.asked = asked
+
+    def around(self, answer: ResponseHead, sink: Sink) -> Sink:
+        """See Course."""
+        return _Passing(self, answer.status, sink) if self._mirror.compares else sink
+
+    def end(self) -> None:
+        """See Course."""
+        self._journey = None
+        self._body = None
+
+    def passed(self, facts: Facts) -> None:
+        """The client has its answer."""
+        self._facts = facts
+        if self._other is not None:
+            self._mirror.compared(self.path, facts, self._other)
+
+    def compare(self, other: Facts) -> None:
+        """The mirror has answered."""
+        self._other = other
+        if self._facts is not None:
+            self._mirror.compared(self.path, self._facts, other)
+
+
+class _Passing(Sink):
+    """Counts and hashes the answer that the client gets."""
+
+    __slots__ = ("_behind", "_copy", "_digest", "_length", "_status")
+
+    def __init__(self, copy: Copy, status: int, behind: Sink) -> None:
+        self._copy = copy
+        self._status = status
+        self._behind = behind
+        self._digest = hashlib.sha256()
+        self._length = 0
+
+    def _take(self, data: bytes) -> None:
+        self._digest.update(data)
+        self._length += len(data)
+
+    def _over(self) -> None:
+        self._copy.passed(Facts(self._status, self._length, self._digest.hexdigest()))
+
+    def interim(self, known: KnownHead) -> None:
+        """See Sink."""
+        self._behind.interim(known)
+
+    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
+        """See Sink."""
+        self._take(body)
+        self._behind.whole(answer, out, body, lines)
+        self._over()
+
+    def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
+        """See Sink."""
+        self._take(first[-1])
+        self._behind.begin(answer, out, lines, first)
+
+    def room(self) -> int:
+        """See Sink."""
+        return self._behind.room()
+
+    def piece(self, data: bytes) -> None:
+        """See Sink."""
+        self._take(data)
+        self._behind.piece(data)
+
+    def end(self, data: bytes, trailers: Trailers) -> None:
+        """See Sink."""
+        self._take(data)
+        self._behind.end(data, trailers)
+        self._over()
+
+
+class Sending:
+    """One copy on its way to the mirror, as a connection that a draining worker cuts at once (service.Connection)."""
+
+    __slots__ = ("_copy", "_digest", "_length", "_mirror", "_service", "_strand", "_subrequest", "_timeout")
+
+    tunnel = False
+
+    def __init__(self, mirror: Mirror, service: Service, subrequest: Subrequest, copy: Copy, timeout: float) -> None:
+        self._mirror = mirror
+        self._service = service
+        self._subrequest = subrequest
+        self._copy = copy
+        self._timeout = timeout
+        self._strand: Strand | None = None
+        self._digest = hashlib.sha256()
+        self._length = 0
+
+    def drain(self, now: float, grace: float) -> None:
+        """See Connection. Nobody waits for it."""
+        self.cut()
+
+    def cut(self) -> None:
+        """See Connection."""
+        if self._strand is not None:
+            self._strand.throw(_GivenUp("given up"))
+
+    def run(self) -> None:
+        """In a greenlet of its own. Lets nothing out."""
+        service, copy = self._service, self._copy
+        self._strand = service.strands.current()
+        alarm = service.strands.alarm(self._timeout, self.cut)
+        service.connections.add(self)
+        facts = None
+        try:
+            answer = self._subrequest.ask(service, copy.method, copy.asked, copy.body, take=self._take)
+            facts = Facts(answer.head.status, self._length, self._digest.hexdigest())
+        except (UpstreamError, _GivenUp):
+            pass  # counted as failed: whoever looks at the mirror finds out why there
+        except Exception as error:  # must not end in the event loop
+            service.on_fault(error)
+        finally:
+            self._strand = None
+            alarm.stop()
+            service.connections.discard(self)
+            self._mirror.sent(copy, facts)
+
+    def _take(self, piece: bytes) -> None:
+        self._digest.update(piece)
+        self._length += len(piece)
