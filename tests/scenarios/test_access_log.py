@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import Stage
 from tests.support.ports import free_port
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 FIELDS = {
     *("time", "client", "protocol", "method", "host", "path", "status", "reason", "bytes_in", "bytes_out", "backend", "tries"),
@@ -141,7 +141,7 @@ def test_a_full_disk(stage: Stage) -> None:
 
         def told() -> int:
             """The metric."""
-            with urlopen(f"http://{config['metrics']['address']}/metrics", timeout=10) as answer:
+            with urlopen(f"http://{config['metrics']['address']}/metrics", timeout=PATIENCE) as answer:
                 text = answer.read().decode()
             [value] = re.findall(r"^lbproxy_access_lines_dropped_total (\d+)$", text, re.M)
             return int(value)

@@ -18,7 +18,7 @@ from tests.conftest import Stage
 from tests.support.backends import websocket_server
 from tests.support.process import LbProxy
 from tests.support.sso_server import SsoServer
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 bcrypt = pytest.importorskip("bcrypt", reason="bcrypt is not installed")
 COPY = ["Remote-User", "Remote-Groups"]
@@ -63,7 +63,8 @@ def test_a_browser_is_sent_to_log_in_and_comes_back(guarded: LbProxy, sso: SsoSe
     """Then the backend hears who it is, from nobody but the log-in server, and what is not for all is not for bob."""
     base = f"https://localhost:{guarded.port()}"
     forged = {"Remote-User": "root", "Remote_User": "root", "Remote-Groups": "root", "Connection": "Remote-User"}
-    with httpx.Client(http2=http2, verify=context, headers={"Accept": "text/html"} | ({} if http2 else forged)) as browser:
+    headers = {"Accept": "text/html"} | ({} if http2 else forged)
+    with httpx.Client(http2=http2, verify=context, timeout=PATIENCE, headers=headers) as browser:
         first = browser.get(f"{base}/echo?page=1")
         assert (first.status_code, first.headers.get_list("set-cookie")) == (302, ["state=1", "csrf=2"])
         assert first.http_version == ("HTTP/2" if http2 else "HTTP/1.1")
@@ -75,11 +76,11 @@ def test_a_browser_is_sent_to_log_in_and_comes_back(guarded: LbProxy, sso: SsoSe
         said = [(name.lower(), value) for name, value in page.json()["fields"] if name.lower().startswith("remote")]
         assert said == [("remote-user", "alice"), ("remote-groups", "staff"), ("remote-groups", "admins")]
         browser.cookies.set("sso", "bob", domain="localhost.local")
-    with httpx.Client(http2=http2, verify=context, cookies={"sso": "bob"}) as bob:
+    with httpx.Client(http2=http2, verify=context, timeout=PATIENCE, cookies={"sso": "bob"}) as bob:
         assert bob.get(f"{base}/echo").status_code == 200
         denied = bob.get(f"{base}/admin/echo")
         assert (denied.status_code, denied.text) == (403, "not for you")
-        assert httpx.get(f"{base}/echo", verify=context).status_code == 401
+        assert httpx.get(f"{base}/echo", verify=context, timeout=PATIENCE).status_code == 401
     path, fields = sso.asked[-1]
     assert (path, fields["x-forwarded-uri"], fields["x-forwarded-method"]) == ("/sso/verify", "/echo", "GET")
 
@@ -87,7 +88,7 @@ def test_a_browser_is_sent_to_log_in_and_comes_back(guarded: LbProxy, sso: SsoSe
 def test_passwords(guarded: LbProxy, context: ssl.SSLContext) -> None:
     """The backend hears who it is, and not the password."""
     url = f"https://localhost:{guarded.port()}/staff/echo"
-    with httpx.Client(verify=context) as client:
+    with httpx.Client(verify=context, timeout=PATIENCE) as client:
         assert client.get(url).headers["www-authenticate"] == 'Basic realm="restricted", charset="UTF-8"'
         assert client.get(url, auth=("carol", "wrong")).status_code == 401
         page = client.get(url, auth=("carol", "secret"))
@@ -101,11 +102,11 @@ def test_a_websocket_is_asked_about(guarded: LbProxy, context: ssl.SSLContext) -
     """Before it is opened."""
     url = f"wss://localhost:{guarded.port()}/socket/"
     with pytest.raises(InvalidStatus) as refused:
-        connect(url, ssl=context).close()
+        connect(url, ssl=context, open_timeout=PATIENCE).close()
     assert refused.value.response.status_code == 401
-    with connect(url, ssl=context, additional_headers={"Cookie": "sso=bob"}) as opened:
+    with connect(url, ssl=context, open_timeout=PATIENCE, additional_headers={"Cookie": "sso=bob"}) as opened:
         opened.send("hello")
-        assert opened.recv(timeout=30) == "hello"
+        assert opened.recv(timeout=PATIENCE) == "hello"
 
 
 def test_a_denied_upload_of_50_megabytes_is_answered_at_once(guarded: LbProxy, context: ssl.SSLContext) -> None:
@@ -116,7 +117,7 @@ def test_a_denied_upload_of_50_megabytes_is_answered_at_once(guarded: LbProxy, c
         got = sock.recv(65536)
     assert got.startswith(b"HTTP/1.1 401 ")
     began = time.monotonic()
-    with httpx.Client(verify=context) as client:
+    with httpx.Client(verify=context, timeout=PATIENCE) as client:
         denied = client.post(f"https://localhost:{guarded.port()}/echo", content=iter([b"x" * 65536] * 800))
     assert denied.status_code == 401
     assert time.monotonic() - began < 25

@@ -158,6 +158,6 @@ def test_daemon_tells_the_caller(tmp_path: Path, good: Config) -> None:
         file = tmp_path / "lbproxy.toml"
         file.write_text(toml.dumps(good))
         command = [sys.executable, "-m", "lbproxy", "start", "--daemon", "-c", str(file)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=20, cwd=ROOT, check=False)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
     assert ended.returncode == 1
     assert address in ended.stdout + ended.stderr

@@ -14,7 +14,7 @@ from tests.conftest import Stage
 from tests.support.backends import Conversation, Scripted, nginx, websocket_server
 from tests.support.certificates import public_key_pin
 from tests.support.tools import need
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 PAGE = """<!doctype html>
 <html><head><link rel=stylesheet href=/style.css></head>
@@ -108,7 +108,7 @@ def test_chromium_shows_the_page(stage: Stage, tmp_path: Path, protocols: list[s
         )
         try:
             eventually(found.received, "the page has reported", within=90)
-            eventually(lambda: b" | " in found.received()[0], "all of it", within=30)
+            eventually(lambda: b" | " in found.received()[0], "all of it", within=PATIENCE)
         finally:
             browser.terminate()
             browser.wait(30)

@@ -18,7 +18,7 @@ from tests.support.backends import Conversation, Scripted, Server
 from tests.support.ports import free_port
 from tests.support.process import LbProxy
 from tests.support.tools import need
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 
 def both_ways(stage: Stage, backend: str) -> LbProxy:
@@ -52,7 +52,7 @@ def test_docker_exec(stage: Stage, listener: int) -> None:
         scheme, tls = (
             ("http", False) if listener else ("https", docker.tls.TLSConfig(ca_cert=str(stage.authority.file), verify=True))
         )
-        client = docker.APIClient(f"{scheme}://localhost:{proxy.port(listener)}", version="1.41", tls=tls, timeout=20)
+        client = docker.APIClient(f"{scheme}://localhost:{proxy.port(listener)}", version="1.41", tls=tls, timeout=PATIENCE)
         client.trust_env = False
         typed = client.exec_start("1", tty=True, socket=True)
         try:
@@ -219,7 +219,7 @@ def test_a_plain_client_of_http2_reads_its_413(stage: Stage, listener: int) -> N
     proxy = stage.run(config)
     context = ssl.create_default_context(cafile=str(stage.authority.file))
     scheme = "http" if listener else "https"
-    with httpx.Client(http1=False, http2=True, verify=context, trust_env=False, timeout=20) as client:
+    with httpx.Client(http1=False, http2=True, verify=context, trust_env=False, timeout=PATIENCE) as client:
         response = client.post(f"{scheme}://localhost:{proxy.port(listener)}/echo", content=b"x" * 1_000_000)
         assert (response.status_code, response.http_version) == (413, "HTTP/2")
         assert client.get(f"{scheme}://localhost:{proxy.port(listener)}/echo").status_code == 200

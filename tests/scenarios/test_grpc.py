@@ -40,7 +40,7 @@ def front(stage: Stage, address: str, **tables: Any) -> LbProxy:
 
 def calls(proxy: LbProxy) -> dict[str, int]:
     """How calls have ended, as /metrics tells it."""
-    told = httpx.get(f"http://{proxy.config['metrics']['address']}/metrics", trust_env=False).text
+    told = httpx.get(f"http://{proxy.config['metrics']['address']}/metrics", trust_env=False, timeout=PATIENCE).text
     lines = [line for line in told.splitlines() if line.startswith("lbproxy_grpc_calls_total")]
     counted = {line.partition('"')[2].partition('"')[0]: int(line.rpartition(" ")[2]) for line in lines}
     return {code: count for code, count in counted.items() if count}

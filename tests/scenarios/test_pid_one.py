@@ -17,7 +17,7 @@ import toml
 from tests.conftest import Stage
 from tests.support.command import Command
 from tests.support.tools import need
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 from tests.support.wire import Client
 
 NAMESPACE = ["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child"]
@@ -40,7 +40,7 @@ for _ in range(20):
 def unshare() -> list[str]:
     """The command that makes a container, as far as processes go."""
     command = [need("unshare"), *NAMESPACE]
-    tried = subprocess.run([*command, "true"], capture_output=True, text=True, timeout=10, check=False)
+    tried = subprocess.run([*command, "true"], capture_output=True, text=True, timeout=PATIENCE, check=False)
     if tried.returncode != 0:
         pytest.skip(f"no namespaces for us here: {tried.stderr.strip()}")
     return command

@@ -15,7 +15,7 @@ from tests.support.moving_site import MovingSite
 from tests.support.reloads import assert_served, stopped
 from tests.support.waiting import eventually
 
-DOWNLOADS_END_WITHIN = 25.0
+DOWNLOADS_END_WITHIN = 60.0
 
 
 def _assert_only_refused(tally: Tally) -> None:

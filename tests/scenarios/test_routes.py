@@ -109,10 +109,10 @@ def test_an_application_under_a_prefix(stage: Stage, authority: Authority) -> No
         for path, end, prefix in (("/app", "/app/home", "/app"), ("/old", "/old/home", "/old")):
             session.cookies.clear()
             for way in ("path", "url", "relative", "backend"):
-                answer = session.get(f"{site}{path}/login?way={way}", timeout=20)
+                answer = session.get(f"{site}{path}/login?way={way}", timeout=60)
                 assert answer.url == f"{site}{end}", way
                 assert [each.path for each in session.cookies] == [prefix]
                 said = answer.json()
                 assert said["cookies"] == {"session": "1"}
                 assert said["url"] == (f"{site}/app/home")
-        assert session.get(f"{site}/app", timeout=20).json()["url"] == f"{site}/app/"
+        assert session.get(f"{site}/app", timeout=60).json()["url"] == f"{site}/app/"

@@ -114,7 +114,7 @@ class LbProxy:
                     self.wait()
                 except subprocess.TimeoutExpired:
                     left.append(f"master {self.pid} survived two SIGTERM")
-        gone = time.monotonic() + 20.0
+        gone = time.monotonic() + PATIENCE
         while (members := self.members()) and time.monotonic() < gone:
             time.sleep(0.02)
         for process in members:
@@ -231,7 +231,7 @@ class LbProxy:
 
 
 def run_cli(
-    *arguments: str, cwd: Path = ROOT, within: float = 30.0, env: Mapping[str, str] | None = None
+    *arguments: str, cwd: Path = ROOT, within: float = 2 * PATIENCE, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """`lbproxy VERB ...` run to its end."""
     return subprocess.run(
@@ -246,7 +246,7 @@ def run_cli(
     )
 
 
-def run_cli_under(under: Sequence[str], *arguments: str, within: float = 60.0) -> subprocess.CompletedProcess[str]:
+def run_cli_under(under: Sequence[str], *arguments: str, within: float = 2 * PATIENCE) -> subprocess.CompletedProcess[str]:
     """The same, run by a command such as unshare(1)."""
     command = [*under, sys.executable, "-m", "lbproxy", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=within, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)

@@ -20,7 +20,7 @@ from tests.support.waiting import PATIENCE, eventually
 
 Config = dict[str, Any]
 SERVES = ("ready", "reloaded")
-RELOAD_WITHIN = 35.0
+RELOAD_WITHIN = 90.0
 """A reload may have to wait for the place of a generation that is still finishing; the drain's limits bound that."""
 
 

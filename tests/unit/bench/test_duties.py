@@ -162,7 +162,7 @@ def test_a_backend_that_another_authority_vouches_for_is_not_trusted(stage: Stag
     statuses: list[int] = []
 
     def answers() -> bool:
-        connection = http.client.HTTPConnection("127.0.0.1", http_port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", http_port, timeout=60)
         try:
             connection.request("GET", "/tiny")
             statuses.append(connection.getresponse().status)

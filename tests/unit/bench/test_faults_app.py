@@ -26,7 +26,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 def ask(app: App, path: str = "/tiny", body: bytes | None = None) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
     try:
         connection.request("POST" if body else "GET", path, body)
         answer = connection.getresponse()
@@ -62,7 +62,7 @@ def test_resets(app: App) -> None:
     with pytest.raises(ConnectionResetError):
         ask(app)
     app.mood("cut")
-    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
     connection.request("GET", "/")
     answer = connection.getresponse()
     assert (answer.status, answer.length) == (200, 3)
