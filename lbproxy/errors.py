@@ -176,6 +176,13 @@ class Unprocessed(UpstreamError):
         return "connect"
 
 
+class WantsOtherProtocol(Unprocessed):
+    """The backend has said that it does this request over HTTP/1.1 alone (RFC 9113 7): there it may be sent to the same one."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("h2_http_1_required", detail, leaving=True)
+
+
 # ---------------------------------------------------------------- nobody's fault: the wire
 
 

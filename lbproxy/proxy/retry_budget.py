@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from lbproxy.balance.ledger import PerSlot, PickLock, at_once, cell_at, rows_of
 from lbproxy.balance.pool import Pool
 from lbproxy.config import model
-from lbproxy.errors import Unprocessed, UpstreamError
+from lbproxy.errors import Unprocessed, UpstreamError, WantsOtherProtocol
 from lbproxy.http import fields
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.retry import IDEMPOTENT, Verdict, judge
@@ -109,7 +109,7 @@ class RetryBudgets:
         return judge(
             method=self.method(pool, head),
             nothing_sent=error.nothing_sent,
-            reused=upstream is not None and upstream.served > 0,
+            reused=(upstream is not None and upstream.served > 0) or isinstance(error, WantsOtherProtocol),
             died_unanswered=died_unanswered,
             unseen=proved or (died_unanswered and upstream is not None and upstream.stream.unseen(upstream.mark)),
             replayable=replayable,

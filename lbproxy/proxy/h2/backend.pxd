@@ -13,6 +13,7 @@ cdef class H2Backend:
     cdef bint _closed
     cdef list _connections
     cdef long long _expected
+    cdef double _http_1_until
     cdef object _on_ended
     cdef long _open
     cdef long long _opening
@@ -26,6 +27,7 @@ cdef class H2Backend:
 
     @cython.locals(now=double, connection=SharedConnection)
     cpdef H2Upstream take(self, bint websocket)
+    cpdef bint wanted_http_1(self) except -1
     @cython.locals(now=double)
     cpdef has_room(self, SharedConnection connection)
     cpdef bint may_rest(self, SharedConnection connection) except -1

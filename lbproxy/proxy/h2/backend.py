@@ -29,6 +29,8 @@ from lbproxy.streams import NEVER, Strand, Stream
 LEAST_GREETING = 0.5
 """Seconds for a backend's SETTINGS, however long connecting took."""
 H2 = "h2"
+REMEMBERED = 300.0
+"""Seconds that a backend which may speak either is spoken to in HTTP/1.1 since it has asked for that (HTTP_1_1_REQUIRED)."""
 
 
 class Waiter:
@@ -48,7 +50,7 @@ class H2Backend:
     """All of a worker's connections to one backend, as each of them sees the others (Lot)."""
 
     __slots__ = (
-        "_bounds", "_cells", "_closed", "_connections", "_expected", "_on_ended", "_open", "_opening", "_service",
+        "_bounds", "_cells", "_closed", "_connections", "_expected", "_http_1_until", "_on_ended", "_open", "_opening", "_service",
         "_settings", "_tls", "_waiting", "backend", "chose_http_1", "either",
     )  # fmt: skip
 
@@ -73,6 +75,7 @@ class H2Backend:
         self.either = either
         self.chose_http_1 = False
         """The last time it was asked."""
+        self._http_1_until = 0.0
         self._connections: list[SharedConnection] = []
         self._waiting: deque[Waiter] = deque()
         self._opening = 0
@@ -103,6 +106,10 @@ class H2Backend:
         """Whether its connections do; None as long as there is none."""
         known = [connection.carries_websockets for connection in self._connections if connection.ready]
         return known[-1] if known else None
+
+    def wanted_http_1(self) -> bool:
+        """It has asked for HTTP/1.1 not long ago."""
+        return self._http_1_until > 0 and self._service.clock() < self._http_1_until
 
     def wait(self, patience: float) -> Upstream:
         """From a request's greenlet, where none has room: a stream of the next one that has, within `patience` seconds; to a
@@ -253,6 +260,11 @@ class H2Backend:
         elif connection.newly_ready:  # it was so for no time at all
             self._opening -= 1
             self._open_more(self._service.config.timeouts.connect)
+
+    def wants_http_1(self) -> None:
+        """See Lot."""
+        if self.either:
+            self._http_1_until = self._service.clock() + REMEMBERED
 
     def counted(self, reason: str) -> None:
         """See Lot."""

@@ -4,6 +4,9 @@ Two kinds of requests want a connection that others do not share: those that log
 those that ask for another protocol, unless it is a WebSocket and the backend carries these over HTTP/2 (RFC 8441). Where a backend
 may speak either protocol they go over HTTP/1.1; where it speaks HTTP/2 alone logins and WebSockets are refused, and other protocols
 are not asked for, as RFC 9110 7.8 allows.
+
+A backend that may speak either and asks for HTTP/1.1 (HTTP_1_1_REQUIRED) gets that very request over it, and for a while all
+others.
 """
 
 from __future__ import annotations
@@ -63,7 +66,7 @@ class H2Backends:
         """A stream for the request to the leased backend, if there is a connection with room. Raises RequestError for one that
         cannot go there."""
         backend = self._of(lease)
-        if backend is None or (head is not None and _goes_alone(backend, head)):
+        if backend is None or backend.wanted_http_1() or (head is not None and _goes_alone(backend, head)):
             return None
         return backend.take(head is not None and len(head.upgrade) > 0 and is_websocket(head))
 
@@ -73,7 +76,7 @@ class H2Backends:
         backend = self._of(lease)
         if backend is None:
             backend = self._backends[lease.slot] = self._make(lease.backend)
-        if head is not None and _goes_alone(backend, head):
+        if backend.wanted_http_1() or (head is not None and _goes_alone(backend, head)):
             return otherwise(True)
         websocket = head is not None and is_websocket(head)
         if (found := backend.take(websocket)) is not None:

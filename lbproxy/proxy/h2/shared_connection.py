@@ -20,7 +20,7 @@ from typing import Protocol
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import PerSlot, cell_at
-from lbproxy.errors import RefusedAnswer, TimedOut, Unprocessed, UpstreamError
+from lbproxy.errors import RefusedAnswer, TimedOut, UpstreamError
 from lbproxy.http.h2.bounds import Bounds
 from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.floods import SMALL_WINDOW
@@ -29,7 +29,7 @@ from lbproxy.http.h2.windows import STREAM, Windows
 from lbproxy.proxy.h2.backend_stream import BackendStream
 from lbproxy.proxy.h2.backend_wire import LINGER, BackendWire
 from lbproxy.proxy.h2.h2_upstream import H2Upstream, lent
-from lbproxy.proxy.h2.losses import of_connection, of_stream
+from lbproxy.proxy.h2.losses import of_connection, of_goaway, of_stream
 from lbproxy.proxy.h2.pulse import Pulse
 from lbproxy.proxy.service import Service
 from lbproxy.streams import BODY_READ, NEVER, Alarm, Stream
@@ -52,6 +52,13 @@ class Lot(Protocol):
 
     def is_gone(self, connection: SharedConnection, failure: UpstreamError | None) -> None:
         """From the event loop: it has ended; `failure`: it was never ready, and why."""
+
+    @property
+    def either(self) -> bool:
+        """The backend may be spoken to in HTTP/1.1 as well."""
+
+    def wants_http_1(self) -> None:
+        """The backend has asked for it."""
 
     def counted(self, reason: str) -> None:
         """It was ended for what the backend did."""
@@ -339,7 +346,10 @@ class SharedConnection(BackendWire):
         self._windows.ended(stream)
         found = self._streams.get(stream)
         if found is not None and (code or not found.ended or not found.complete):
-            found.fail(of_stream(code, by_backend=stream in self._resets))
+            by_backend = stream in self._resets
+            if by_backend and code == Code.HTTP_1_1_REQUIRED:
+                self._lot.wants_http_1()
+            found.fail(of_stream(code, by_backend=by_backend, either=self._lot.either))
             self._to_wake(found)
         self._resets.discard(stream)
         self._less(1)
@@ -376,9 +386,11 @@ class SharedConnection(BackendWire):
         """See Receiver."""
         self._goaway = (last, code)
         self.leaving = True
+        if code == Code.HTTP_1_1_REQUIRED:
+            self._lot.wants_http_1()
         for number, stream in self._streams.items():
             if number > last:
-                stream.fail(Unprocessed("h2_goaway", "the backend will not look at the request", leaving=True))
+                stream.fail(of_goaway(code, either=self._lot.either))
                 self._to_wake(stream)
 
     def _to_wake(self, stream: BackendStream) -> None:

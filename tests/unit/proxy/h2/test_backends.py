@@ -7,6 +7,7 @@ import pytest
 from lbproxy.balance.ledger import PerSlot
 from lbproxy.config import model
 from lbproxy.http.h2.vocabulary import Code
+from lbproxy.proxy.h2.backend import REMEMBERED
 from lbproxy.proxy.h2.backends import wants_http_2
 from tests.support import h2_frames as wire
 from tests.unit.proxy.h2.test_h2_upstream import WEBSOCKET
@@ -115,6 +116,48 @@ def test_logins_of_a_connection(credentials: str) -> None:
     assert world.outcomes() == [(502, "h2_login")]
     assert world.count(PerSlot.FAILURES, 0) == 0
     world.at_rest()
+
+
+@pytest.mark.parametrize("by", ["reset", "goaway"])
+def test_a_backend_that_requires_http_1_gets_it(by: str) -> None:
+    """The very request, whatever it is: it was not carried out. For a while all others as well, over connections that are kept."""
+    world = h2_world(pool=AUTO)
+    world.alpn = ["h2", "http/1.1"]
+    client = world.connect()
+    client.feed(b"POST /form HTTP/1.1\r\nHost: example.com\r\nContent-Length: 4\r\n\r\nbody")
+    backend = server(world)
+    assert len(backend.requests()) == 1
+    backend.say(wire.reset(1, Code.HTTP_1_1_REQUIRED) if by == "reset" else wire.goaway(0, Code.HTTP_1_1_REQUIRED))
+    assert world.upstream.agreed == "http/1.1"
+    sent = world.upstream.take()
+    assert sent.startswith(b"POST /form HTTP/1.1\r\n")
+    assert sent.endswith(b"\r\n\r\nbody")
+    world.upstream.feed(ok())
+    assert client.take().endswith(b"ok")
+    assert world.outcomes() == [(200, "")]
+    assert world.count(PerSlot.FAILURES, 0) == 0
+    connections = len(world.upstreams)
+    client.feed(get())
+    assert world.upstream.take().startswith(b"GET / HTTP/1.1\r\n")
+    world.upstream.feed(ok())
+    assert len(world.upstreams) == connections
+    world.pass_time(REMEMBERED + 1.0)
+    other = world.connect()
+    other.feed(get())
+    assert world.upstream.agreed == "h2"
+
+
+def test_a_backend_that_requires_what_its_pool_forbids() -> None:
+    """The reason says what to change."""
+    world = h2_world()
+    client = world.connect()
+    client.feed(get())
+    backend = server(world)
+    backend.requests()
+    backend.say(wire.reset(1, Code.HTTP_1_1_REQUIRED))
+    assert client.take().startswith(b"HTTP/1.1 502 ")
+    assert world.outcomes() == [(502, "h2_http_1_required")]
+    assert len(world.upstreams) == 1
 
 
 def test_a_websocket_where_either_may_be_spoken() -> None:
