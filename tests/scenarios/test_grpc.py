@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import queue
+import ssl
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -11,7 +16,7 @@ import pytest
 
 from tests.conftest import Stage
 from tests.support.ports import free_port
-from tests.support.process import LbProxy
+from tests.support.process import LbProxy, run_cli
 from tests.support.reloads import Reloads
 from tests.support.shared import assert_books_close
 from tests.support.waiting import PATIENCE, eventually
@@ -147,3 +152,99 @@ def test_through_a_reload(stage: Stage) -> None:
             assert list(talk) == []
         lines = proxy.wait_access(count=201)
     assert {line["grpc_status"] for line in lines} == {0}
+
+
+def test_health_checks_of_a_health_service(stage: Stage) -> None:
+    """As grpcio-health-checking serves them: of the server, of a service, of one that it does not know; and where there is none."""
+    health = pytest.importorskip("grpc_health.v1.health")
+    pb2_grpc = pytest.importorskip("grpc_health.v1.health_pb2_grpc")
+    serving = pytest.importorskip("grpc_health.v1.health_pb2").HealthCheckResponse
+    servicer = health.HealthServicer()
+    servicer.set("orders", serving.NOT_SERVING)
+    with GrpcSite() as without, GrpcSite(more=lambda server: pb2_grpc.add_HealthServicer_to_server(servicer, server)) as checked:
+        config = stage.config(checked.address)
+        config["proxy"]["control"] = str(stage.directory / "control.sock")
+        config["pool"] = {
+            name: {
+                "protocol": "h2",
+                "backends": [address],
+                "health": {"type": "grpc", "interval": "200ms", "rise": 1, "fall": 1, **more},
+            }
+            for name, address, more in (
+                ("app", checked.address, {}),
+                ("orders", checked.address, {"service": "orders"}),
+                ("unknown", checked.address, {"service": "nobody"}),
+                ("without", without.address, {}),
+            )
+        }
+        config["route"] += [{"pool": name, "path": f"/{name}/"} for name in config["pool"] if name != "app"]
+        config["route"].reverse()
+        proxy = stage.run(config)
+
+        def stand() -> dict[str, str]:
+            pools = json.loads(run_cli("status", "--json", "-c", str(proxy.file)).stdout)["pools"]
+            return {pool["name"]: pool["backends"][0]["health"] for pool in pools}
+
+        eventually(lambda: stand() == {"app": "up", "orders": "down", "unknown": "down", "without": "down"}, "first checks")
+        told = {event["pool"]: event["why"] for event in proxy.events("backend.down")}
+        for pool, why in (("orders", "NOT_SERVING"), ("unknown", "grpc-status 5"), ("without", "grpc-status 12")):
+            assert why in str(told[pool]), told
+        servicer.set("orders", serving.SERVING)
+        servicer.set("", serving.NOT_SERVING)
+        eventually(lambda: (stand()["orders"], stand()["app"]) == ("up", "down"), "what changes is seen")
+
+
+class WebSite(BaseHTTPRequestHandler):
+    """A backend of gRPC-Web over HTTP/1.1: the message comes back, behind it a frame with the trailers; as text it is base64."""
+
+    protocol_version = "HTTP/1.1"
+    TRAILERS = b"grpc-status:0\r\ngrpc-message:fine\r\n"
+
+    def do_POST(self) -> None:
+        kind = self.headers["content-type"]
+        message = self.rfile.read(int(self.headers["content-length"]))
+        frames = message + b"\x80" + len(self.TRAILERS).to_bytes(4, "big") + self.TRAILERS
+        if "-text" in kind:
+            frames = message + base64.b64encode(frames[len(message) :])
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for piece in (frames[:7], frames[7:]):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.wfile.flush()
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["HTTP/1.1", "HTTP/2"])
+@pytest.mark.parametrize("kind", ["application/grpc-web+proto", "application/grpc-web-text"])
+def test_grpc_web(stage: Stage, http2: bool, kind: str) -> None:
+    """Its bodies pass byte by byte, trailers in them; errors of ours are statuses in the head, which its clients look at first."""
+    message = b"\0\0\0\0\x03abc" if kind.endswith("proto") else base64.b64encode(b"\0\0\0\0\x03abcd")
+    with ThreadingHTTPServer(("127.0.0.1", 0), WebSite) as site:
+        serving = threading.Thread(target=site.serve_forever, args=(0.05,))
+        serving.start()
+        try:
+            config = stage.config(f"127.0.0.1:{site.server_port}", app={"health": {"type": "off"}})
+            config["route"] = [{"pool": "app", "path": "/lbproxy.test.Site/"}]
+            proxy = stage.run(config)
+            context = ssl.create_default_context(cafile=str(stage.authority.file))
+            with httpx.Client(http1=not http2, http2=http2, verify=context, timeout=PATIENCE, trust_env=False) as client:
+                at = f"https://localhost:{proxy.port()}"
+                fields = {"content-type": kind, "x-grpc-web": "1"}
+                answer = client.post(f"{at}/lbproxy.test.Site/Echo", content=message, headers=fields)
+                behind = b"\x80" + len(WebSite.TRAILERS).to_bytes(4, "big") + WebSite.TRAILERS
+                assert answer.headers["content-type"] == kind
+                assert answer.content == message + (behind if kind.endswith("proto") else base64.b64encode(behind))
+                refused = client.post(f"{at}/other.Service/Method", content=message, headers=fields)
+                assert (refused.status_code, refused.content) == (200, b"")
+                assert refused.headers["content-type"] == kind
+                assert (refused.headers["grpc-status"], refused.headers["grpc-message"]) == ("12", "lbproxy: no_route")
+        finally:
+            site.shutdown()
+            serving.join()
+    assert [line["grpc_status"] for line in proxy.wait_access(count=2)] == [None, 12]
+    assert_books_close(proxy)

@@ -35,9 +35,10 @@ def over_tls(stage: Stage, server: Callable[..., Server]) -> tuple[str, dict[str
 
 
 def front(stage: Stage, address: str, protocol: str = "h2", **more: Any) -> LbProxy:
-    """lbproxy before it."""
+    """lbproxy before it. A hundred handshakes at once may take long on a busy machine."""
     control = str(stage.directory / f"{protocol.replace('/', '')}.sock")
-    return stage.proxy(address, proxy={"control": control}, app={"protocol": protocol, **more})
+    patient = {"handshake": "60s", "connect": "60s"}
+    return stage.proxy(address, proxy={"control": control}, app={"protocol": protocol, **more}, timeouts=patient)
 
 
 def told_of(proxy: LbProxy) -> list[dict[str, Any]]:

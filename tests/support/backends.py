@@ -197,9 +197,11 @@ def uvicorn(directory: Path, certificate: dict[str, str] | None = None) -> Serve
 
 
 def hypercorn(directory: Path, certificate: dict[str, str] | None = None, *options: str) -> Server:
-    """hypercorn with the same application: it speaks HTTP/2 as it is spoken to, over TLS by ALPN."""
+    """hypercorn with the same application: it speaks HTTP/2 as it is spoken to, over TLS by ALPN. It closes what is idle after five
+    seconds by itself, which on a busy machine is before a test has looked."""
     port = free_port()
-    command = [sys.executable, "-m", "hypercorn", "--bind", f"127.0.0.1:{port}", "--log-level", "warning", *options]
+    command = [sys.executable, "-m", "hypercorn", "--bind", f"127.0.0.1:{port}", "--log-level", "warning"]
+    command += ["--keep-alive", "120", *options]
     command += ["--certfile", certificate["cert"], "--keyfile", certificate["key"]] if certificate else []
     return Server([*command, "tests.support.web:asgi"], port, directory)
 

@@ -6,7 +6,7 @@ Messages are bytes. What is known of calls is kept where a test can wait for it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,10 @@ LARGEST = 8 * 1024 * 1024
 class GrpcSite:
     """Serves on a port of its own, with TLS if there is a certificate."""
 
-    def __init__(self, certificate: dict[str, str] | None = None, port: int = 0) -> None:
+    def __init__(
+        self, certificate: dict[str, str] | None = None, port: int = 0, more: Callable[[grpc.Server], object] | None = None
+    ) -> None:
+        """`more`: adds other services."""
         self.over = threading.Event()
         """A call of `Talk` or `Wait` has ended, as far as its connection goes."""
         self.release = threading.Event()
@@ -37,6 +40,8 @@ class GrpcSite:
         sizes = [("grpc.max_receive_message_length", LARGEST), ("grpc.so_reuseport", 0)]
         self._server = grpc.server(ThreadPoolExecutor(32), options=sizes)
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, kinds),))
+        if more is not None:
+            more(self._server)
         if certificate is None:
             self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         else:

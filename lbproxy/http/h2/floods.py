@@ -5,7 +5,8 @@ often as there is something to talk about: who is being sent a body at full spee
 all the time. These earn with what is sent to them.
 
     h2_resets          "rapid reset" (CVE-2023-44487): requests are begun and given up, so that no limit on streams at once is
-                       ever reached. A browser whose page is closed gives up some hundred at a time.
+                       ever reached. A browser whose page is closed gives up some hundred at a time. What the client made us
+                       reset, by frames that do not belong there, is the same ("MadeYouReset", CVE-2025-8671).
     h2_reset_share     the same, slowly: nearly all requests are given up
     h2_settings        each is acknowledged, and may have us go through all streams (CVE-2019-9515)
     h2_pings           each is answered (CVE-2019-9512)

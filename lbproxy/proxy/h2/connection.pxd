@@ -32,6 +32,7 @@ cdef class H2Connection(Downstream):
     cdef bytes _read
     cdef bint _refused_more
     cdef dict _requests
+    cdef long _reset
     cdef bint _turning
     cdef public Unwanted _unwanted
     cdef dict _waiting_for_room

@@ -55,7 +55,8 @@ class H2Connection(Downstream):
 
     __slots__ = (
         "_beginnings", "_draining", "_ending", "_floods", "_idle_since", "_idle_until", "_key", "_last", "_lost", "_now",
-        "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_turning", "_unwanted", "_waiting_for_room", "_wakes",
+        "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_reset",
+        "_turning", "_unwanted", "_waiting_for_room", "_wakes",
         "_windows", "_writing", "count", "engine", "request_fields", "response_fields",
     )  # fmt: skip
 
@@ -94,6 +95,8 @@ class H2Connection(Downstream):
         """As long as there was none."""
         self._waiting_for_room = _NONE
         self._last = 0
+        self._reset = 0
+        """The last stream that the client has reset."""
         self._now = service.clock()
         self._idle_since = self._now
         self._idle_until = self._now + service.config.timeouts.request_head
@@ -308,6 +311,7 @@ class H2Connection(Downstream):
 
     def on_reset(self, stream: int, code: int) -> None:
         """See Receiver."""
+        self._reset = stream
         if stream in self._requests:
             self._floods.see("h2_resets")
 
@@ -317,6 +321,8 @@ class H2Connection(Downstream):
             self._unwanted.closed(stream)
         request = self._requests.get(stream)
         if request is not None:
+            if code and stream != self._reset and not request.h2.lost:  # for what the client did: it made us reset (CVE-2025-8671)
+                self._floods.see("h2_resets")
             if code or not request.h2.complete:
                 self._lost.append(request)
                 self._turn_soon()
@@ -333,7 +339,8 @@ class H2Connection(Downstream):
         self._floods.see("h2_pings")
 
     def on_pong(self) -> None:
-        """See Receiver."""
+        """See Receiver. Who says so without being asked might as well ask."""
+        self._floods.see("h2_pings")
         if self._draining and not self._refused_more:
             self._refused_more = True
             self.engine.refuse_more()

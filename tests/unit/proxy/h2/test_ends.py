@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from lbproxy.config import model
@@ -36,10 +38,45 @@ def test_rapid_reset_ends_in_goaway() -> None:
     world.at_rest()
 
 
+LONG = (*POST, (b"content-length", b"1"))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda stream: headers(stream, LONG, end=False) + data(stream, b"two"),
+        lambda stream: headers(stream, POST, end=False) + headers(stream, ((b":path", b"/"),)),
+        lambda stream: headers(stream, POST, end=False) + headers(stream, ((b"a", b"b"),), end=False),
+    ],
+    ids=["more than its length", "pseudo-fields behind the body", "trailers that end nothing"],
+)
+def test_resets_that_a_client_makes_us_send_are_its_own(fault: Callable[[int], bytes]) -> None:
+    """"MadeYouReset" (CVE-2025-8671): each request is begun at a backend, and its stream ended here for what comes behind it."""
+    world = World(backends=1)
+    client = H2Client(world)
+    begun = 0
+    while not client.floods:
+        begun += 1
+        client.say(fault(2 * begun - 1))
+        assert begun <= 301
+    assert client.floods == [Failure(Code.ENHANCE_YOUR_CALM, "h2_resets")]
+    assert len(world.upstreams) == begun
+    assert {upstream.end for upstream in world.upstreams} == {"abort"}
+    world.at_rest()
+
+
 @pytest.mark.parametrize(
     ("flood", "reason"),
     [
         (ping() * 200, "h2_pings"),
+        (ping(ack=True) * 200, "h2_pings"),
+        (b"".join(wire.frame(wire.PRIORITY, stream, b"\0\0\0\0\1") for stream in range(1, 4001, 2)), "h2_glitches"),
+        (wire.frame(0x55, 0, b"of nobody") * 1100, "h2_glitches"),
+        (wire.frame(wire.PRIORITY_UPDATE, 0, b"\0\0\0\x01u=1") * 400, "h2_priorities"),
+        (settings(*[(0x1000 + number, 1) for number in range(2000)]), "h2_glitches"),
+        (b"".join(headers(stream, (*GET, (b"", b"y"))) for stream in range(1, 201, 2)), "h2_malformed"),
+        (headers(1, POST, end=False) + wire.frame(wire.DATA, 1, b"\xff" + bytes(255), wire.PADDED) * 150, "h2_empty_data"),
+        (headers(1) + reset(1) * 400, "h2_resets"),
         (settings() * 40, "h2_settings"),
         (window(0, 1) * 1100, "h2_windows"),
         (headers(1, POST, end=False) + data(1) * 150, "h2_empty_data"),
