@@ -37,6 +37,9 @@ def complaints(config: Config) -> list[Complaint]:
                 if find_spec(LIBRARIES[kind]) is None:
                     message = f"passwords in {route.basic_auth.file} are hashed by {kind}, which nothing here can check"
                     found.append(Complaint(config.source, route.line, "route.basic_auth.file", message, _EXTRA))
+        if route.jwt is not None and find_spec("jwt") is None:
+            message = "tokens cannot be checked: PyJWT is not installed"
+            found.append(Complaint(config.source, route.line, "route.jwt", message, _EXTRA))
     return found
 
 

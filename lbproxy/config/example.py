@@ -66,6 +66,7 @@ BLOCKS = (
     Block("route.response_headers"),
     Block("route.match", aside=("regex",)),
     Block("route.authorize", {"pool": "api", "cache": "10s", "cache_by": ["Cookie", "Authorization"]}),
+    Block("route.jwt", {"jwks_file": "jwks.json", "algorithms": ["ES256"]}),
     Block("route.mirror", {"pool": "api"}),
     Block("route.basic_auth", {"file": "users"}),
     Block("route", {"path": "/old", "pool": "app", "replace_prefix": {"from": "/old", "to": "/new"}}),

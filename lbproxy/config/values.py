@@ -325,6 +325,21 @@ def path_pattern(value: object) -> str:
     return value
 
 
+_CLAIM = re.compile(r"[!-~]{1,128}\Z")
+
+
+def claim(value: object) -> str:
+    """The name of a claim in a token (RFC 7519 4)."""
+    if not isinstance(value, str) or not _CLAIM.match(value):
+        raise Refused(f'wanted the name of a claim, such as "sub", got {show(value)}')
+    return value
+
+
+def claims(value: object) -> tuple[str, ...]:
+    """One of them."""
+    return (claim(value),)
+
+
 def value_pattern(value: object) -> str:
     """What the value of a header can be like."""
     if not isinstance(value, str) or not value.isprintable():

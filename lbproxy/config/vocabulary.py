@@ -68,7 +68,7 @@ VARIABLES = {
     "tls_cipher": "the cipher suite",
     "tls_version": "TLSv1.3 or TLSv1.2",
     "trace_id": "see trace",
-    "user": "who the client is, as steps of the route found out: authorize, basic_auth",
+    "user": "who the client is, as steps of the route found out: authorize, basic_auth, jwt",
     "backend": "of responses only: the backend that answered",
 }
 """What may stand in braces in a header's value. One that has nothing to say is empty; a header that comes out empty is left out."""

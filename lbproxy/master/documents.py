@@ -10,6 +10,7 @@ from lbproxy.config import documents
 from lbproxy.config.model import Config, Document
 from lbproxy.config.passwords import parse
 from lbproxy.errors import ConfigError, StartError
+from lbproxy.http.tokens import BadKeys, Keys
 from lbproxy.tls.keystore import KeyStore, Piece, content_of
 
 
@@ -32,6 +33,12 @@ def take(document: Document, store: KeyStore) -> Piece:
 
 def _check(document: Document, content: bytes) -> None:
     """Raises StartError for what is not good enough."""
+    if document.kind == "jwks":
+        try:
+            Keys.parse(content)
+        except BadKeys as error:
+            raise StartError(f"{document.file} {error}") from error
+        return
     try:
         _, faults = parse(content.decode())
     except UnicodeDecodeError as error:

@@ -43,6 +43,7 @@ INSPECTIONS = (
     ("basic_auth", "limited"), ("basic_auth", "failed"),
     ("mirror", "sent"), ("mirror", "failed"), ("mirror", "dropped"), ("mirror", "skipped"), ("mirror", "same"),
     ("mirror", "other_status"), ("mirror", "other_length"), ("mirror", "other_digest"),
+    ("jwt", "allowed"), ("jwt", "denied"), ("jwt", "failed"),
 )  # fmt: skip
 """What steps of routes made of requests: (step, outcome), in the order of their cells. New ones come last."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")

@@ -15,7 +15,7 @@ from lbproxy.config.key import in_any_case, named, table, tables
 from lbproxy.config.model.filters import AddressList, ClientLimit, Refuse, RouteFilters
 from lbproxy.config.model.headers import HEADER_WORDS, HeaderRules, Headers
 from lbproxy.config.model.health import Health, Outlier
-from lbproxy.config.model.inspection import Authorize, BasicAuth, Document
+from lbproxy.config.model.inspection import Authorize, BasicAuth, Document, Jwt
 from lbproxy.config.model.listeners import Certificate, Listen, ListenTls, SocketAccess
 from lbproxy.config.model.mirroring import Mirror
 from lbproxy.config.model.pools import Backend, Connections, Pool, PoolTls, Sticky
@@ -50,6 +50,7 @@ __all__ = [
     "Headers",
     "Health",
     "Hsts",
+    "Jwt",
     "Limits",
     "Listen",
     "ListenTls",

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lbproxy.config import header_values as said
-from lbproxy.config import values
+from lbproxy.config import route_values, values
 from lbproxy.config.atoms import KIB, MIB, Rate
 from lbproxy.config.key import key
-from lbproxy.config.kinds import BOOLEAN, FILE, RATE, TEXT, Kind, ListOf, choice, duration, size, text_schema
+from lbproxy.config.kinds import BOOLEAN, FILE, RATE, TEXT, Kind, ListOf, Pairs, choice, duration, size, text_schema
 
 _FIELD = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"
 _COPIED = Kind("header", said.copied, text_schema(_FIELD), examples=("Remote-User", "Remote-Groups"))
@@ -18,6 +18,10 @@ _ASKED = Kind("header", values.field_name, text_schema(_FIELD), examples=("Cooki
 _PATH = Kind("path", values.url_path, text_schema("^/[!-~]*$"), examples=("/verify", "/auth"))
 _HOST = Kind("host", values.host_field, {"type": "string", "minLength": 1}, examples=("auth.internal", "auth.internal:8080"))
 _REALM = Kind("text", said.realm, text_schema("^[ !#-\\[\\]-~]{1,128}$"), examples=("staff only", "the shop's back office"))
+_COOKIE = Kind("name of a cookie", route_values.cookie_name, text_schema(_FIELD), examples=("token", "session"))
+ALGORITHMS = (
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"
+)  # fmt: skip
 LONGEST_CACHE = 3600.0
 
 
@@ -25,7 +29,7 @@ class Document(NamedTuple):
     """A file that workers go by while they run: the master reads it, and reads it again when it changes."""
 
     kind: str
-    """htpasswd"""
+    """htpasswd | jwks"""
     file: Path
 
 
@@ -90,3 +94,49 @@ class BasicAuth:
     )
     rate: Rate = key(RATE, Rate(20, 60), "checks of each client's address, over all workers; more get 429")
     user_rate: Rate = key(RATE, Rate(60, 60), "checks of each user's password, from wherever; more get 429, but who is remembered")
+
+
+_ALGORITHM = Kind("algorithm", values.choice(*ALGORITHMS), {"enum": list(ALGORITHMS)}, examples=("RS256", "ES256"))
+_CLAIM = Kind("claim", values.claim, {"type": "string", "minLength": 1, "maxLength": 128}, examples=("sub", "scope"))
+
+
+@dataclass(frozen=True, slots=True)
+class Jwt:
+    """[route.jwt]: tokens that somebody else has signed, checked here."""
+
+    jwks_file: Path | None = key(
+        FILE,
+        None,
+        "a set of keys (RFC 7517). Read anew when it changes. It must be there. Needs PyJWT: pip install 'lbproxy[auth]'",
+        example="jwks.json",
+    )
+    algorithms: tuple[str, ...] = key(
+        ListOf(_ALGORITHM, 'a list of algorithms such as ["RS256"]', empty=("algorithm", "a token may not choose")),
+        (),
+        "those that may have signed; what a token says of itself is not enough. They must be there",
+        example=["ES256"],
+    )
+    audience: tuple[str, ...] = key(
+        ListOf(TEXT, 'a list of texts such as ["shop"]'),
+        (),
+        "for whom a token has to be, one of these. Default: for nobody: one that says for whom it is, is refused",
+    )
+    issuer: str = key(TEXT, "", "by whom. Default: by anybody who has one of the keys", example="https://idp.example.com/")
+    leeway: float = key(duration(600.0, zero=True), 0.0, "how far clocks may be apart", example="30s")
+    require: tuple[str, ...] = key(
+        ListOf(_CLAIM, 'a list of claims such as ["exp", "sub"]'), ("exp",), "claims that have to be there", example=["exp", "sub"]
+    )
+    claims: tuple[tuple[str, str], ...] = key(
+        Pairs(said.copied, values.claims),
+        (),
+        "fields for the backend, and the claim that each tells: a text, a number, or all texts of a list, in visible ASCII. A "
+        "client's own are taken off in any case",
+        example={"X-User": "sub"},
+    )
+    user: str = key(_CLAIM, "sub", "the claim that names the user, for the access log and {user}", example="preferred_username")
+    cookie: str = key(_COOKIE, "", "a cookie in which the token may come as well. In the query it is refused", example="token")
+    pass_on: bool = key(BOOLEAN, False, "true: the backend gets Authorization as well")
+    realm: str = key(_REALM, "restricted", "in the challenge to whoever has no token")
+    on_failure: str = key(
+        choice("refuse", "pass"), "refuse", 'as long as there are no keys: 503; "pass": as if no token were asked for'
+    )

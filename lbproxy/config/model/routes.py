@@ -10,7 +10,7 @@ from lbproxy.config.key import key, part, table, table_or_none
 from lbproxy.config.kinds import BOOLEAN, TEXT, Kind, choice, text_schema
 from lbproxy.config.model.filters import RouteFilters
 from lbproxy.config.model.headers import Headers
-from lbproxy.config.model.inspection import Authorize, BasicAuth, Document
+from lbproxy.config.model.inspection import Authorize, BasicAuth, Document, Jwt
 from lbproxy.config.model.mirroring import Mirror
 from lbproxy.config.model.routing import REDIRECT, REDIRECT_STATUS, SHARES, Match, PathRules, Respond, SplitSticky
 from lbproxy.config.model.timeouts import NearTimeouts
@@ -120,6 +120,11 @@ class Route:
         'a table such as { file = "users", realm = "staff only" }',
     )
 
+    jwt: Jwt | None = table_or_none(
+        Jwt,
+        "without this table: nobody is asked for a token",
+        'a table such as { jwks_file = "jwks.json", algorithms = ["ES256"], audience = ["shop"] }',
+    )
     mirror: Mirror | None = table_or_none(
         Mirror,
         "without this table: nobody. With it: a second pool that gets requests as well, and for whose answers nobody waits",
@@ -139,19 +144,23 @@ class Route:
     @property
     def inspects(self) -> bool:
         """Whether steps find out something about its requests that the backend or the log is told."""
-        return self.authorize is not None or self.basic_auth is not None
+        return any(table is not None for table in (self.authorize, self.basic_auth, self.jwt))
 
     @property
     def claims(self) -> tuple[str, ...]:
         """Names of fields that steps say to the backend, and nobody else: a client's own are taken off."""
-        found = () if self.authorize is None else self.authorize.copy
-        return (*found, self.basic_auth.header) if self.basic_auth is not None and self.basic_auth.header else found
+        found = [] if self.authorize is None else [*self.authorize.copy]
+        found += [] if self.basic_auth is None or not self.basic_auth.header else [self.basic_auth.header]
+        return (*found, *(() if self.jwt is None else (name for name, _ in self.jwt.claims)))
 
     @property
     def documents(self) -> tuple[Document, ...]:
         """Files that its steps go by."""
-        file = None if self.basic_auth is None else self.basic_auth.file
-        return () if file is None else (Document("htpasswd", file),)
+        named = (
+            ("htpasswd", None if self.basic_auth is None else self.basic_auth.file),
+            ("jwks", None if self.jwt is None else self.jwt.jwks_file),
+        )
+        return tuple(Document(kind, file) for kind, file in named if file is not None)
 
     @property
     def name(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lbproxy.balance.ledger import Scalar, scalar_at
-from lbproxy.config.model import BasicAuth, ClientLimit, Config, Document, Route
+from lbproxy.config.model import BasicAuth, ClientLimit, Config, Document, Jwt, Route
 from lbproxy.filter.limiter import Limiter, Memory
 from lbproxy.ipc.handover import Handover
 from lbproxy.net.password_thread import PasswordThread
@@ -15,6 +15,7 @@ from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.steps.authorize import Authorize, Count
 from lbproxy.proxy.steps.basic_auth import BasicAuth as BasicAuthStep
 from lbproxy.proxy.steps.basic_auth import Verify
+from lbproxy.proxy.steps.jwt import Jwt as JwtStep
 from lbproxy.proxy.steps.mirror import Differs, Mirror
 from lbproxy.proxy.steps.step import Step
 
@@ -80,11 +81,22 @@ def inspections(route: Route, means: Means, asked: Callable[[str, float], Destin
     found: list[Step] = []
     if route.basic_auth is not None:
         found.append(_basic_auth(route, route.basic_auth, means))
+    if route.jwt is not None:
+        found.append(_jwt(route, route.jwt, means))
     if route.authorize is not None:
         found.append(Authorize(route.authorize, asked(route.authorize.pool, route.authorize.timeout), means.told))
     if route.mirror is not None:  # last: what others refuse is not mirrored
         found.append(Mirror(route.mirror, asked(route.mirror.pool, route.mirror.timeout), means.told, means.differs))
     return found
+
+
+def _jwt(route: Route, settings: Jwt, means: Means) -> Step:
+    assert means.documents is not None
+    step = JwtStep(settings, means.told)
+    for document in route.documents:
+        if document.kind == "jwks":
+            means.documents.follow(document, step.renew)
+    return step
 
 
 def _basic_auth(route: Route, settings: BasicAuth, means: Means) -> Step:

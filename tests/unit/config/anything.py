@@ -177,7 +177,15 @@ def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
         lambda share, methods, remove, most, compare: model.Mirror(pool, share, methods, remove, most, 5, 6, 7.5, compare),
         st.integers(1, 100), st.sampled_from([(), ("GET", "POST")]), fields_said, st.integers(0, 2**24), st.booleans(),
     )  # fmt: skip
-    found = {"mirror": mirror, "authorize": authorize, "basic_auth": basic_auth}
+    jwt = st.builds(
+        lambda file, algorithms, said, claims, leeway, fails: model.Jwt(
+            file, algorithms, said, "".join(said), leeway, said or ("exp",), tuple((name, "sub") for name in claims),
+            on_failure=fails,
+        ),
+        files, st.sampled_from([("ES256",), ("RS256", "EdDSA")]), st.sampled_from([(), ("a",), ("a", "b/c")]), fields_said,
+        st.just(0.0) | seconds.map(lambda leeway: min(leeway, 600.0)), st.sampled_from(["refuse", "pass"]),
+    )  # fmt: skip
+    found = {"jwt": jwt, "mirror": mirror, "authorize": authorize, "basic_auth": basic_auth}
     return st.fixed_dictionaries({name: st.none() | table for name, table in found.items()})
 
 

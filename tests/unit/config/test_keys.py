@@ -34,10 +34,14 @@ backends = ["10.0.0.2:80"]
 concurrency = 7
 """)
 NAMES = {"pool": "app", "client_limit": "site"}
-FILLED = {
-    "authorize": {"pool": "app"}, "basic_auth": {"file": "people"}, "mirror": {"pool": "app"}, "refuse": {"path": "/a*"},
+FILLED: dict[str, dict[str, Any]] = {
+    "authorize": {"pool": "app"},
+    "basic_auth": {"file": "people"},
     "certificates": {"cert": "c.pem", "key": "k.pem"},
-}  # fmt: skip
+    "jwt": {"jwks_file": "keys.json", "algorithms": ["RS256"]},
+    "mirror": {"pool": "app"},
+    "refuse": {"path": "/a*"},
+}
 """What these tables have at least."""
 
 

@@ -51,3 +51,11 @@ def test_what_is_not_good_enough(store: KeyStore, tmp_path: Path, content: bytes
         path.write_bytes(content)
     with pytest.raises(StartError, match="users"):
         take(Document("htpasswd", path), store)
+
+
+@pytest.mark.parametrize("content", [b"nonsense", b'{"keys": []}'])
+def test_what_is_no_set_of_keys(store: KeyStore, tmp_path: Path, content: bytes) -> None:
+    """With the reason."""
+    (tmp_path / "jwks.json").write_bytes(content)
+    with pytest.raises(StartError, match=r"jwks\.json"):
+        take(Document("jwks", tmp_path / "jwks.json"), store)

@@ -63,3 +63,13 @@ def test_a_mirror_needs_a_pool() -> None:
     assert complaint(with_('mirror = { pool = "ap" }')).hint == 'did you mean "app"?'
     [route] = read(with_('mirror = { pool = "app" }')).routes
     assert (route.asks, route.inspects) == (("app",), False)
+
+
+def test_a_token_needs_keys_and_named_algorithms() -> None:
+    """It may not choose."""
+    assert complaint(with_('jwt = { algorithms = ["RS256"] }')).message == '"jwks_file" is missing'
+    assert "algorithms" in complaint(with_('jwt = { jwks_file = "k" }')).message
+    found = complaint(with_('jwt = { jwks_file = "k", algorithms = ["none"] }'))
+    assert found.key == "route[0].jwt.algorithms[0]"
+    [route] = read(with_('jwt = { jwks_file = "k", algorithms = ["ES256"], claims = { X-User = "sub" } }')).routes
+    assert (route.inspects, route.claims, [document.kind for document in route.documents]) == (True, ("X-User",), ["jwks"])

@@ -1,0 +1,93 @@
+"""[route.jwt]: bearer tokens that somebody else has signed (RFC 6750, RFC 7519), checked here; nobody is asked.
+
+A token comes in Authorization, or in a cookie where the route names one; never in the query, where logs and Referer would tell it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lbproxy.config import model
+from lbproxy.errors import Filtered, RequestError
+from lbproxy.http.fields import cookie, values
+from lbproxy.http.message import RequestHead
+from lbproxy.http.tokens import BadKeys, Keys, Untrusted, Wanted, texts
+from lbproxy.proxy.steps.authorize import UNAVAILABLE, Count
+from lbproxy.proxy.steps.step import Course, Journey, Step
+
+_BEARER = re.compile(rb"(?i)bearer[ ]++([!-~]++)\Z")
+_IN_QUERY = re.compile(rb"(?:^|&)access_token=")
+
+
+class Jwt(Step):
+    """Checks tokens of one route, in one worker."""
+
+    __slots__ = ("_challenge", "_claimed", "_claims", "_cookie", "_count", "_keys", "_pass_on_failure", "_user", "_wanted")
+
+    def __init__(self, settings: model.Jwt, count: Count) -> None:
+        self._keys = Keys()
+        self._wanted = Wanted(settings.algorithms, settings.audience, settings.issuer, settings.leeway, settings.require)
+        self._cookie = settings.cookie.encode("ascii")
+        self._claims = settings.claims
+        self._claimed = [*(name for name, _ in settings.claims), *([] if settings.pass_on else ["Authorization"])]
+        self._pass_on_failure = settings.on_failure == "pass"
+        self._user = settings.user
+        self._challenge = f'\r\nWWW-Authenticate: Bearer realm="{settings.realm}"'.encode("ascii")
+        self._count = count
+
+    def renew(self, content: bytes) -> None:
+        """The keys are others now. What is no set of keys changes nothing."""
+        try:
+            self._keys = Keys.parse(content)
+        except BadKeys:
+            pass  # who made it so has told; until there are some, nobody comes in
+
+    def begin(self, journey: Journey) -> Course | None:
+        """See Step. Raises Filtered 401, RequestError 503 as long as there are no keys."""
+        findings = journey.findings()
+        findings.claim(self._claimed)
+        outcome, error = "allowed", None
+        try:
+            self._check(journey)
+        except RequestError as refused:
+            error = refused
+            outcome = "denied" if refused.status == 401 else "failed"
+        self._count("jwt", outcome)
+        findings.note("jwt", outcome)
+        if error is not None and not (outcome == "failed" and self._pass_on_failure):
+            raise error
+        return None
+
+    def _check(self, journey: Journey) -> None:
+        if not len(self._keys):
+            raise RequestError(503, UNAVAILABLE, "no keys yet")
+        try:
+            token = self._token(journey.head)
+        except Untrusted as error:
+            raise self._refused("invalid_request", str(error)) from error
+        if not token:
+            raise Filtered(401, "auth_required", lines=self._challenge)
+        try:
+            said = self._wanted.claims(token, self._keys)
+        except Untrusted as error:
+            raise self._refused("invalid_token", str(error)) from error
+        findings = journey.findings()
+        for name, claim in self._claims:
+            for text in texts(said.get(claim)):
+                findings.tell_backend(f"\r\n{name}: {text}".encode("ascii"))
+        findings.user = next(iter(texts(said.get(self._user))), "")
+
+    def _refused(self, kind: str, why: str) -> Filtered:
+        lines = self._challenge + f', error="{kind}", error_description="{why}"'.encode("ascii")
+        return Filtered(401, "token_refused", lines=lines, rule=why)
+
+    def _token(self, head: RequestHead) -> str:
+        """ "": there is none. Raises Untrusted where it stands where none may, or where there are several."""
+        if _IN_QUERY.search(head.target.partition(b"?")[2]):
+            raise Untrusted("in_query")
+        said = [found[1] for value in values(head, b"authorization") if (found := _BEARER.match(value)) is not None]
+        if self._cookie and (kept := cookie(head, self._cookie)):
+            said.append(kept)
+        if len(set(said)) > 1:
+            raise Untrusted("several")
+        return said[0].decode("latin-1") if said else ""
