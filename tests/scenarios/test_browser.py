@@ -4,6 +4,7 @@ a WebSocket, server-sent events.
 
 from __future__ import annotations
 
+import base64
 import subprocess
 import time
 from pathlib import Path
@@ -42,7 +43,17 @@ const source = new EventSource('/events/');
 const streamed = new Promise(resolve => {
   source.onmessage = event => { seen.push(event.data); if (seen.length === 3) resolve(seen.join(',')); };
 });
-Promise.all([...answers, spoken, streamed]).then(all => {
+const pictures = [...Array(100).keys()].map(number => new Promise(resolve => {
+  const picture = new Image();
+  picture.onload = picture.onerror = () => resolve(picture.naturalWidth);
+  picture.src = '/picture.gif?' + number;
+}));
+const shown = Promise.all(pictures).then(widths => {
+  const entries = performance.getEntriesByType('resource').filter(entry => entry.initiatorType === 'img');
+  const connections = entries.filter(entry => entry.connectEnd > entry.connectStart).length;
+  return widths.filter(width => width === 7).length + ' over ' + connections + ' more connections';
+});
+Promise.all([...answers, spoken, streamed, shown]).then(all => {
   source.close();
   const colour = getComputedStyle(document.getElementById('answer')).color;
   const versions = performance.getEntriesByType('resource').map(entry => entry.nextHopProtocol);
@@ -51,6 +62,8 @@ Promise.all([...answers, spoken, streamed]).then(all => {
 """
 
 
+PICTURE = base64.b64decode("R0lGODlhBwABAIAAAAAAAP///ywAAAAABwABAAACBISPqVEAOw==")
+"""A GIF, 7 pixels wide."""
 BODY_IDLE = 0.7
 """Seconds of silence that a body is allowed where events come from."""
 
@@ -76,6 +89,7 @@ def report(conversation: Conversation) -> None:
 @pytest.mark.parametrize("protocols", [["h2", "http/1.1"], ["http/1.1"]], ids=["http2", "http1"])
 def test_chromium_shows_the_page(stage: Stage, tmp_path: Path, protocols: list[str]) -> None:
     """Chromium, headless, trusting exactly our certificate's key, runs the page's scripts to their end, and sends what they found.
+    Over HTTP/2 a hundred pictures come over the connection of the page.
 
     (Its virtual time, with which it could print the page itself, stops it from hearing of a WebSocket over HTTP/2.)
     """
@@ -85,6 +99,7 @@ def test_chromium_shows_the_page(stage: Stage, tmp_path: Path, protocols: list[s
     ):  # fmt: skip
         for name, text in {"index.html": PAGE, "style.css": STYLE, "script.js": SCRIPT}.items():
             (tmp_path / "www" / name).write_text(text)
+        (tmp_path / "www" / "picture.gif").write_bytes(PICTURE)
         app = stage.app()
         config = stage.config(files.address, workers=2, route=[])
         config["listen"][0]["protocols"] = protocols
@@ -113,5 +128,9 @@ def test_chromium_shows_the_page(stage: Stage, tmp_path: Path, protocols: list[s
             browser.terminate()
             browser.wait(30)
         said = found.received()[0].partition(b"\r\n\r\n")[2].decode()
-    lengths = " | ".join(str(1000 * number) for number in range(12))
-    assert said == f"{lengths} | hello,100000,4001 | 0,1,2 | rgb(1, 2, 3) | {protocols[0]}"
+    *lengths, spoken, streamed, shown, colour, versions = said.split(" | ")
+    assert lengths == [str(1000 * number) for number in range(12)]
+    assert (spoken, streamed, colour, versions) == ("hello,100000,4001", "0,1,2", "rgb(1, 2, 3)", protocols[0])
+    pictures, connections = shown.removesuffix(" more connections").split(" over ")
+    assert pictures == "100"
+    assert connections == "0" or protocols == ["http/1.1"]

@@ -42,6 +42,7 @@ def test_quick(tmp_path: Path) -> None:
                 printed = quick.wait_line("try +(curl .*)", within=60)[1]
                 answers = {_run_printed(printed) for _ in range(4)}
                 assert len(answers) >= 2, answers
+                assert _run_printed(f"{printed} --http2 -o /dev/null -w %{{http_version}}") == "2"
                 pins.append(quick.wait_line("SHA-256 +(.*)")[1])
                 assert quick.stop() == 0
         assert pins[0] == pins[1], "the second run shows the same certificate"
