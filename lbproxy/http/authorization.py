@@ -63,22 +63,22 @@ class Question(NamedTuple):
 
     def verdict(self, answer: ResponseHead, body: bytes) -> Verdict:
         """What an answer below 500 means."""
-        cookies = _lines(answer, _COOKIES)
+        cookies = b"".join(_lines(answer, _COOKIES))
         if answer.status >= 300:
             head = response(answer, b"")
             block = head[head.find(b"\r\n") : -4]
             block = cut(block, block.lower(), _LENGTH)
             lines = block if answer.status == 304 else block + b"\r\nContent-Length: %d" % len(body)
             return Verdict(answer.status, lines, body, b"", cookies, "", answer.undated)
-        copied = _lines(answer, _named(self.copy)) if self.copy else b""
+        copied = b"".join(dict.fromkeys(_lines(answer, _named(self.copy)))) if self.copy else b""  # LemonLDAP says each twice
         user = next(values(answer, self.user.lower().encode("ascii")), b"") if self.user else b""
         return Verdict(answer.status, b"", b"", copied, cookies, user.decode("latin-1"), False)
 
 
-def _lines(answer: ResponseHead, finder: re.Pattern[bytes]) -> bytes:
+def _lines(answer: ResponseHead, finder: re.Pattern[bytes]) -> list[bytes]:
     """Those that say something, as they came."""
     found = (answer.block[match.start() : match.end()] for match in finder.finditer(answer.lowered))
-    return b"".join(line for line in found if line.partition(b":")[2].strip(b" \t"))
+    return [line for line in found if line.partition(b":")[2].strip(b" \t")]
 
 
 @lru_cache(maxsize=256)

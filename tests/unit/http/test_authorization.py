@@ -48,9 +48,9 @@ def test_fields_with_underscores_are_told_where_the_route_passes_them() -> None:
 
 
 def test_an_answer_that_lets_it_pass() -> None:
-    """All values of what is copied, but for empty ones."""
+    """All values of what is copied, but for empty ones, and each once."""
     said = response(b"Remote-User: alice", b"X-Forwarded-Groups: a", b"x-forwarded-groups: b", b"Set-Cookie: s=1", b"Remote-User:",
-                    b"Remote_User: x")  # fmt: skip
+                    b"Remote_User: x", b"Remote-User: alice")  # fmt: skip
     verdict = QUESTION.verdict(said, b"")
     assert verdict.passes
     assert verdict.copied == b"\r\nRemote-User: alice\r\nX-Forwarded-Groups: a\r\nx-forwarded-groups: b"

@@ -1,0 +1,89 @@
+"""LemonLDAP::NG lets people in: a browser is sent to its portal, logs in, comes back, and the backend hears who it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Stage
+from tests.support.backends import Server
+from tests.support.certificates import public_key_pin
+from tests.support.chromium import Chromium
+from tests.support.ports import free_port
+from tests.support.tools import need
+from tests.support.waiting import eventually
+
+SHIPPED = Path("/var/lib/lemonldap-ng/conf/lmConf-1.json")
+INI = Path("/etc/lemonldap-ng/lemonldap-ng.ini")
+PSGI = """
+use Lemonldap::NG::Handler::Server::Traefik;
+use Lemonldap::NG::Portal;
+my $handler = Lemonldap::NG::Handler::Server::Traefik->run({});
+my $portal = Lemonldap::NG::Portal->run({});
+sub { $_[0]->{PATH_INFO} eq '/verify' ? $handler->(@_) : $portal->(@_) }
+"""
+
+
+def lemonldap(folder: Path, port: int) -> Server:
+    """Its portal, and the handler that is asked, in one server, with the demonstration's users; `port`: where clients come in."""
+    if not SHIPPED.exists() or subprocess.run(["perl", "-MLemonldap::NG::Portal", "-e1"], capture_output=True).returncode:
+        pytest.skip("LemonLDAP::NG is not installed")
+    for name in ("conf", "sessions/lock", "psessions/lock", "cache", "notifications"):
+        (folder / name).mkdir(parents=True)
+    config = json.loads(SHIPPED.read_text().replace("/var/lib/lemonldap-ng/", f"{folder}/"))
+    config |= {
+        "portal": f"https://auth.example.com:{port}/",
+        "locationRules": {"app.example.com": {"^/admin": '$uid eq "rtyler"', "default": "accept"}},
+        "exportedHeaders": {"app.example.com": {"Auth-User": "$uid", "Auth-Groups": "$groups"}},
+        "vhostOptions": {"app.example.com": {"vhostHttps": 1, "vhostPort": port}},
+        "groups": {"timelords": '$uid eq "dwho"', "staff": "$uid =~ /^(dwho|rtyler)$/"},
+        "securedCookie": 1,
+        "key": "0123456789abcdef",
+    }
+    (folder / "conf" / "lmConf-1.json").write_text(json.dumps(config))
+    (folder / "lemonldap-ng.ini").write_text(INI.read_text().replace("/var/lib/lemonldap-ng/", f"{folder}/"))
+    (folder / "llng.psgi").write_text(PSGI)
+    own = free_port()
+    settings = f"LLNG_DEFAULTCONFFILE={folder}/lemonldap-ng.ini"
+    listen = ["--workers", "2", "--listen", f"127.0.0.1:{own}", str(folder / "llng.psgi")]
+    return Server(["env", settings, f"HOME={os.environ.get('HOME', '/')}", need("starman"), *listen], own, folder)
+
+
+def test_a_browser_logs_in_at_the_portal(stage: Stage, tmp_path: Path) -> None:
+    """Auth-User and the groups are at the backend, from nobody but the portal; what is not for this user is a 403."""
+    app = stage.app()
+    config = stage.config(app.address, workers=2)
+    config["listen"][0]["certificates"] = [stage.authority.issue("auth.example.com", "app.example.com", "localhost")]
+    port = int(config["listen"][0]["address"].rpartition(":")[2])
+    portal = stage.server(lemonldap(tmp_path / "llng", port))
+    config["pool"]["llng"] = {"backends": [portal.address]}
+    asks = {"pool": "llng", "path": "/verify", "copy": ["Auth-User", "Auth-Groups"], "user": "Auth-User", "timeout": "60s"}
+    config["route"] = [{"host": "auth.example.com", "pool": "llng"}, {"host": "app.example.com", "pool": "app", "authorize": asks}]
+    proxy = stage.run(config)
+    pin = public_key_pin(Path(config["listen"][0]["certificates"][0]["cert"]))
+    hosts = "--host-resolver-rules=MAP *.example.com 127.0.0.1"
+    with Chromium(tmp_path / "profile", hosts, f"--ignore-certificate-errors-spki-list={pin}") as browser:
+        browser.go(f"https://app.example.com:{port}/echo?page=1")
+        form = "document.querySelector('input[name=password]') !== null && location.host.startsWith('auth.')"
+        eventually(lambda: browser.run(form), "the portal asks for a password", within=60)
+        browser.run(
+            "document.querySelector('input[name=user]').value = 'dwho';"
+            "document.querySelector('input[name=password]').value = 'dwho';"
+            "HTMLFormElement.prototype.submit.call(document.querySelector('input[name=password]').form)"
+        )
+        shown = eventually(
+            lambda: browser.run("location.host.startsWith('app.') ? document.body.innerText : ''"), "it is back", within=60
+        )
+        browser.go(f"https://app.example.com:{port}/admin/")
+        status = "performance.getEntriesByType('navigation')[0].responseStatus + location.pathname"
+        eventually(lambda: browser.run(status) == "403/admin/", "which is not for this user", within=60)
+    fields = [(name.lower(), value) for name, value in json.loads(shown)["fields"]]
+    assert [field for field in fields if field[0] == "auth-user"] == [("auth-user", "dwho")]
+    [groups] = [value for name, value in fields if name == "auth-groups"]  # said twice in its answer, which is one value
+    assert {"timelords", "staff"} <= set(groups.replace(" ", "").split(";"))
+    proxy.wait_access(status=200, inspected="authorize=allowed", user="dwho")
+    proxy.wait_access(status=403, inspected="authorize=denied")
