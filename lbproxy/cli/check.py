@@ -62,8 +62,8 @@ class Found(NamedTuple):
 
 def look_at(file: str) -> Found:
     """Raises nothing. "-": what comes on standard input, beside which files are looked for in the current folder."""
-    from lbproxy.config import documents
     from lbproxy.config.load import load_bytes, load_file
+    from lbproxy.master.documents import complaints as documents
     from lbproxy.tls import passphrase
     from lbproxy.tls.audit import audit, audit_folder, without_unusable
     from lbproxy.tls.remarks import remarks
@@ -78,7 +78,7 @@ def look_at(file: str) -> Found:
     passphrase.adopt(config)
     unresolved, odd = _names(config)
     config, none_left = without_unusable(config, [audit_folder(listen) for listen in config.listen])
-    complaints = [*audit(config), *documents.complaints(config), *none_left, *unresolved]
+    complaints = [*audit(config), *documents(config), *none_left, *unresolved]
     if not complaints:
         from lbproxy.cli import rehearsal
 

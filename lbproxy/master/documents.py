@@ -6,17 +6,38 @@ told where the new one stands when it changes (document_watch.py).
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from lbproxy.config import documents
 from lbproxy.config.model import Config, Document
 from lbproxy.config.passwords import parse
-from lbproxy.errors import ConfigError, StartError
+from lbproxy.errors import Complaint, ConfigError, StartError
 from lbproxy.http.tokens import BadKeys, Keys
 from lbproxy.tls.keystore import KeyStore, Piece, content_of
+
+_NO_KEYS = "a set of keys is what your identity provider has at its jwks_uri"
+
+
+def complaints(config: Config) -> list[Complaint]:
+    """All that is wrong with any of them, for `check` and before a start."""
+    found = documents.complaints(config)
+    if find_spec("jwt") is None:
+        return found
+    for route in config.routes:
+        if route.jwt is not None and route.jwt.jwks_file is not None:
+            try:
+                with content_of(route.jwt.jwks_file) as content:
+                    Keys.parse(bytes(content))
+            except (OSError, BadKeys) as error:
+                why = f"cannot be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+                message = f"{route.jwt.jwks_file} {why}"
+                found.append(Complaint(config.source, route.line, "route.jwt.jwks_file", message, _NO_KEYS))
+    return found
 
 
 def take_all(config: Config, store: KeyStore) -> tuple[Piece, ...]:
     """Where each stands, by number. Raises ConfigError, StartError."""
-    if found := documents.complaints(config):
+    if found := complaints(config):
         raise ConfigError(found)
     return tuple(take(document, store) for document in config.documents)
 

@@ -11,7 +11,7 @@ import pytest
 from lbproxy.config.load import load_text
 from lbproxy.config.model import Config, Document
 from lbproxy.errors import ConfigError, StartError
-from lbproxy.master.documents import take, take_all
+from lbproxy.master.documents import complaints, take, take_all
 from lbproxy.tls.keystore import KeyStore
 from tests.unit.config.test_passwords import BCRYPT
 from tests.unit.config.text import LEAST
@@ -59,3 +59,14 @@ def test_what_is_no_set_of_keys(store: KeyStore, tmp_path: Path, content: bytes)
     (tmp_path / "jwks.json").write_bytes(content)
     with pytest.raises(StartError, match=r"jwks\.json"):
         take(Document("jwks", tmp_path / "jwks.json"), store)
+
+
+@pytest.mark.parametrize("content", [None, b"nonsense", b'{"keys": []}'])
+def test_check_tells_of_keys_that_are_none(tmp_path: Path, content: bytes | None) -> None:
+    """By the line of the route, with a hint."""
+    if content is not None:
+        (tmp_path / "k").write_bytes(content)
+    keys = 'pool = "app"\njwt = { jwks_file = "k", algorithms = ["RS256"] }'
+    [told] = complaints(load_text(LEAST.replace('pool = "app"', keys, 1), "a.toml", tmp_path))
+    assert (told.file, told.key) == ("a.toml", "route.jwt.jwks_file")
+    assert told.hint
