@@ -155,6 +155,7 @@ BOUNDS = {
     "proxy.steps.verdicts._known": "a Budget, measured in tests/unit/proxy/steps/test_verdicts.py",
     "proxy.steps.verdicts.waiting": "by requests in progress",
     "proxy.queue._line": "by a pool's queue",
+    "proxy.announced._idle": "by connections.idle of a pool, for each client connection",
     "proxy.upstream_pool._shelves": SLOTS,
     "proxy.upstream_pool.idle": CONNECTIONS,
     "proxy.router._by_host": CONFIG,

@@ -59,6 +59,7 @@ def probe(target: Target, heard: Callable[[int], None] = lambda minor: None) -> 
     try:
         timeout.start()
         sock = _connect(target)
+        _introduce(sock, target.introduction)
         if target.request is None and target.context is None:
             return PASSED
         stream: ProbeStream = sock
@@ -114,6 +115,11 @@ def _say_goodbye(client: TlsClient) -> None:
                 raise
         except OSError:
             pass
+
+
+def _introduce(sock: gevent.socket.socket, introduction: bytes) -> None:
+    if introduction:
+        sock.sendall(introduction)
 
 
 def _connect(target: Target) -> gevent.socket.socket:

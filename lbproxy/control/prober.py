@@ -26,6 +26,7 @@ from lbproxy.http.h1 import health_check
 from lbproxy.http.h2 import grpc_health
 from lbproxy.ipc.messages import HealthChanged
 from lbproxy.observe.log import get_logger
+from lbproxy.prelude.announce import LOCAL
 from lbproxy.tls.backend_tls import BackendTls
 
 STATE_WORDS = {CheckState.UP: "up", CheckState.DOWN: "down"}
@@ -140,6 +141,8 @@ def declare_down(backend: Backend, health: BackendHealth, report: Report) -> Non
 def target_of(pool: Pool, backend: Backend, context: ssl.SSLContext | None) -> Target:
     """What a backend's probe looks like by its pool's settings."""
     made = _target_of(pool, backend, context)
+    if pool.proxy_protocol is not None and not pool.health.port:  # at another port is another server, which expects no header
+        made = made._replace(introduction=LOCAL[pool.proxy_protocol])
     settings = pool.tls
     if made.context is None or settings is None:
         return made

@@ -32,3 +32,5 @@ class Target(NamedTuple):
     """The request is one of gRPC, with this for its body."""
     encryption: BackendTls | None = None
     """What the pool demands of TLS beyond its context."""
+    introduction: bytes = b""
+    """Said in front of everything else: a PROXY header that names nobody."""

@@ -85,6 +85,7 @@ class Forwarder:
         "_proto",
         "_rest",
         "_secure",
+        "announced",
         "edited",
         "here",
         "port",
@@ -124,6 +125,9 @@ class Forwarder:
         self.port = port
         self.tls = tls
         self.here = here
+        self.announced: Any = None
+        """The client's own connections to backends that are told of it by a PROXY header (proxy/announced.py); None: there are none
+        such."""
         self.edited: tuple[bytes, Any, bytes] | None = None
         """The last head that header rules were applied to: it, the rules (http/edits.py), and what became of it."""
 

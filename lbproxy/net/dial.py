@@ -62,7 +62,9 @@ class BackendDialer:
         self._encryptions = encryptions
         self._on_refused = on_refused
 
-    def dial(self, ip: str, port: int, pool: str, host: str, patience: float, http_1: bool = False) -> TcpStream:
+    def dial(
+        self, ip: str, port: int, pool: str, host: str, patience: float, http_1: bool = False, introduction: bytes = b""
+    ) -> TcpStream:
         """See Dialer."""
         try:
             sock, waiting = _connect_unix(ip, patience) if ip.startswith(UNIX) else _begin_tcp(ip, port)
@@ -71,7 +73,7 @@ class BackendDialer:
         encryption = self._encryptions.get(pool)
         if encryption is None:
             stream = TcpStream(sock, self._deadlines, patience)
-            self._establish(stream, patience, waiting=waiting)
+            self._establish(stream, patience, introduction, waiting=waiting)
             return stream
         name = encryption.name(host)
         place = f"{ip} {port} {name}"
@@ -81,7 +83,7 @@ class BackendDialer:
             sock.close()
             raise self._refused(ip, port, TlsFailure("tls_failure", str(error))) from error
         try:
-            self._establish(tls, patience, waiting=waiting)
+            self._establish(tls, patience, introduction, waiting=waiting)
             encryption.judge(tls.session_object(), place)
         except HandshakeFailed as error:
             tls.abort()
@@ -113,7 +115,7 @@ class BackendDialer:
         self._on_refused(f"[{ip}]:{port}" if ":" in ip and not ip.startswith(UNIX) else f"{ip}:{port}" if port else ip, failure)
         return UpstreamError(502, failure.reason, f"TLS to the backend: {failure.words}", nothing_sent=True)
 
-    def _establish(self, stream: TcpStream, patience: float, *, waiting: bool) -> None:
+    def _establish(self, stream: TcpStream, patience: float, introduction: bytes, *, waiting: bool) -> None:
         """Up to where a request may be sent. Raises UpstreamError, HandshakeFailed; the stream is ended then."""
         deadline = time.monotonic() + patience
         try:
@@ -121,6 +123,8 @@ class BackendDialer:
                 code = stream.wait_connected()
                 if code:
                     raise _failed(code)
+            if introduction:  # in front of TLS, and not in it
+                TcpStream.write(stream, introduction)
             if isinstance(stream, TlsStream):
                 stream.deadline = deadline
                 stream.handshake()

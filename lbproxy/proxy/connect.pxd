@@ -10,7 +10,9 @@ from lbproxy.proxy.service cimport Service
 from lbproxy.proxy.upstream cimport Upstream
 
 
-@cython.locals(service=Service)
+@cython.locals(service=Service, found=Upstream)
 cpdef Upstream idle(Downstream downstream, Lease lease, RequestHead head, bint repeatable, double now)
-cpdef Upstream dial(Service service, Destination destination, Lease lease, str pool, RequestHead head=*)
+cpdef Upstream dial(
+    Service service, Destination destination, Lease lease, str pool, RequestHead head=*, Downstream downstream=*, object rewriting=*
+)
 cpdef Upstream _open(Service service, Destination destination, Lease lease, str pool, bint http_1)

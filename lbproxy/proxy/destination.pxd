@@ -4,6 +4,7 @@ from lbproxy.proxy.rewriter cimport Rewriter
 
 
 cdef class Destination:
+    cdef public str announces
     cdef public bint answers
     cdef public double body_idle
     cdef public long long buffer_file

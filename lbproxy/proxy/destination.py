@@ -28,6 +28,7 @@ class Destination:
     """Where one route's requests go, in one worker; made at the worker's start, changed by nobody."""
 
     __slots__ = (
+        "announces",
         "answers",
         "body_idle",
         "buffer_file",
@@ -70,6 +71,8 @@ class Destination:
         self.write_stall = timeouts.write_stall
         self.tunnel = timeouts.tunnel
         self.request = timeouts.request
+        self.announces = ""
+        """The version of the PROXY header that its backends expect; "": none."""
         self.buffer_requests = self.buffer_responses = self.buffer_file = 0
         self.pool: Pool = pool  # type: ignore[assignment]  # where there is none nobody asks
         self.rewriter = rewriter
@@ -77,7 +80,8 @@ class Destination:
         self.steps = steps
 
     def buffers(self, settings: model.Pool) -> Destination:
-        """Itself, buffering what the pool says."""
+        """Itself, buffering, and telling backends, what the pool says."""
+        self.announces = settings.proxy_protocol or ""
         self.buffer_requests = settings.buffer_requests
         self.buffer_responses = settings.buffer_responses
         self.buffer_file = settings.buffer_file

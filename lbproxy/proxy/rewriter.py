@@ -212,6 +212,10 @@ class Rewriting:
             lines += self.findings.answer_lines
         return lines + self._id_line if rewriter.shown else lines
 
+    def id(self) -> str:
+        """The request's; "" where it has none."""
+        return self._request_id
+
     def logged(self) -> str:
         """For the access line: JSON members, each with a comma in front."""
         said = f',"request_id":"{self._request_id}"' if self._request_id else ""

@@ -141,7 +141,9 @@ class Tries:
                     repeatable = self.head.method == b"GET" or self._service.retries.repeatable(pool, self.head)
                     upstream = idle(downstream, lease, self.head, repeatable, self._leased)
                 if upstream is None:
-                    upstream = dial(self._service, self._destination, lease, pool.name, self.head)
+                    upstream = dial(
+                        self._service, self._destination, lease, pool.name, self.head, downstream, self._rewriting
+                    )  # fmt: skip
                 self._converse(upstream, lease)
                 return None
             except UpstreamError as error:

@@ -10,6 +10,7 @@ cdef class Upstream:
     cdef public bint _idle
     cdef public double _retires
     cdef public object _shelf
+    cdef public object announced
     cdef public object backend
     cdef public bytes first
     cdef public long long mark

@@ -16,6 +16,7 @@ from lbproxy.http.trailers import NONE, Trailers
 from lbproxy.streams import NEVER, Stream
 
 if TYPE_CHECKING:
+    from lbproxy.proxy.announced import Announcement
     from lbproxy.proxy.upstream_pool import Shelf
 
 SETTLED = 0.05
@@ -27,8 +28,8 @@ class Upstream:
     `send` (and `more`, and `conclude` for a body that has trailers), `answer`, `piece` until `over`, `settle`."""
 
     __slots__ = (
-        "_bound", "_idle", "_retires", "_shelf", "backend", "first", "mark", "over", "private", "served", "since", "stream",
-        "surplus", "trailers",
+        "_bound", "_idle", "_retires", "_shelf", "announced", "backend", "first", "mark", "over", "private", "served", "since",
+        "stream", "surplus", "trailers",
     )  # fmt: skip
 
     def __init__(self, stream: Stream, backend: Backend) -> None:
@@ -55,6 +56,8 @@ class Upstream:
         """It belongs to one client connection: somebody has logged in on it, or is about to."""
         self.surplus = False
         """Bytes came that belong to no answer that we asked for."""
+        self.announced: Announcement | None = None
+        """It began with a PROXY header, and is one client's."""
         self._bound: dict[int, Upstream] | None = None
         """Where it is kept while it is idle and belongs to one client connection."""
         self._idle = False
@@ -98,6 +101,10 @@ class Upstream:
         """Idle: condemned. Busy: the input waits for its reader."""
         if self._bound is not None:
             self.unbind()
+            self.stream.close()
+        if self._idle and self.announced is not None:
+            self._idle = False
+            self.announced.forget(self)
             self.stream.close()
         if self._idle and self._shelf is not None:
             self._idle = False

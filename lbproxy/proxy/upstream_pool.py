@@ -150,6 +150,9 @@ class UpstreamPool:
         """Its response ended cleanly: keep it."""
         shelf = upstream._shelf
         if shelf is None:
+            if upstream.announced is not None:
+                upstream.announced.keep(upstream, self._settings.get(upstream.backend.pool) or Connections(), now)
+                return
             shelf = upstream._shelf = self._shelf(upstream.backend)
             upstream._retires = now + shelf.longest
         upstream.served += 1

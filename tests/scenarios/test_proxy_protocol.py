@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Stage
-from tests.support.backends import Server
-from tests.support.balancers import haproxy_in_front, nginx_in_front
+from tests.support.backends import Server, nginx
+from tests.support.balancers import haproxy, haproxy_in_front, nginx_in_front
+from tests.support.ports import free_port
 from tests.support.process import LbProxy
 from tests.support.tools import curl
 from tests.support.waiting import eventually
@@ -67,3 +68,48 @@ def test_without_a_header_nobody_comes_in(stage: Stage) -> None:
         _ask(stage, proxy.port())
     assert proxy.wait_event("connection.refused")["reason"] == "proxy_header_missing"
     eventually(lambda: not proxy.access(), "no request was heard")
+
+
+# ---------------------------------------------------------------- out
+
+
+def _nginx(directory: Path) -> Server:
+    return nginx(directory, "proxy_protocol", 'location / { return 200 "$proxy_protocol_addr $connection $connection_requests"; }')
+
+
+def _haproxy(directory: Path) -> Server:
+    port = free_port()
+    answer = 'http-request return status 200 content-type text/plain lf-string "%[src] %[fc_pp_authority] %[fc_pp_unique_id]"'
+    sections = f"frontend back\n  mode http\n  bind 127.0.0.1:{port} accept-proxy\n  {answer}\n"
+    return haproxy(directory, sections, port)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("kind", [_nginx, _haproxy], ids=["nginx", "haproxy"])
+def test_backends_are_told_who_the_client_is(stage: Stage, kind: Callable[[Path], Server], version: str) -> None:
+    """Before anything else, over both of our languages; checks are nobody's, and welcome."""
+    backend = stage.server(kind(stage.directory))
+    health = {"type": "http", "path": "/", "interval": "100ms", "rise": 1, "fall": 1}
+    proxy = stage.proxy(backend.address, app={"proxy_protocol": version, "health": health, "request_id": "pass"})
+    proxy.wait_up(backend.address)
+    for language in ("--http1.1", "--http2"):
+        options = ("-H", "X-Request-Id: abc-1", "--interface", "127.0.0.5", "--ipv4", language)
+        said = curl(stage.authority.file, *options, f"https://localhost:{proxy.port()}/").stdout.decode().split()
+        assert said[0] == "127.0.0.5"
+        if kind is _haproxy and version == "v2":
+            assert said[1:] == ["localhost", "abc-1"]
+    assert len(proxy.wait_access(count=2, status=200)) == 2
+
+
+def test_a_connection_to_a_backend_is_one_clients(stage: Stage) -> None:
+    """A client's requests come over one, as often as they come; nobody else's ever do, and it ends with the client."""
+    backend = stage.server(_nginx(stage.directory))
+    proxy = stage.proxy(backend.address, app={"proxy_protocol": "v2"})
+    proxy.wait_up(backend.address)
+    clients = [stage.client(proxy) for _ in range(2)]
+    seen = [client.request("GET", "/").body.decode().split() for client in clients * 3]
+    for one in (0, 1):
+        mine = seen[one::2]
+        assert {connection for _, connection, _ in mine} == {mine[0][1]}
+        assert [count for *_, count in mine] == ["1", "2", "3"]
+    assert seen[0][1] != seen[1][1]

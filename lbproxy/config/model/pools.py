@@ -272,3 +272,11 @@ class Pool:
         'without it as they begin (h2c); "auto": what each chooses by ALPN, which wants tls',
         example="h2",
     )
+    proxy_protocol: str | None = key(
+        choice("v1", "v2"),
+        None,
+        'its backends expect a PROXY header of that version in front of each connection: "v2" (with the names and ids that there '
+        'are), "v1" (a line). It names one client, so a connection belongs to one client connection, and http/1.1 is spoken on it. '
+        "Health checks say that they are nobody's. Default: none",
+        example="v2",
+    )

@@ -19,6 +19,9 @@ def pool(table: Table, pool: Pool, context: Context) -> Pool:
     if "buffer_file" in table and not (pool.buffer_requests or pool.buffer_responses):
         hint = 'add buffer_requests = "64KiB" or buffer_responses = "64KiB"'
         table.complain("buffer_file", "means nothing where nothing is buffered", hint)
+    if pool.proxy_protocol is not None and pool.protocol != "http/1.1":
+        message = f'a PROXY header names one client, and requests of all share the connections of protocol = "{pool.protocol}"'
+        table.complain("proxy_protocol", message, "take one of the two out: fields such as X-Forwarded-For name a client as well")
     health = settled(table.inside("health"), pool.health, tls="tls" in table)
     _check_unix(table, pool.backends, pool.tls, health)
     return replace(pool, health=health)

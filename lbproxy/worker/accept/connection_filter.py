@@ -16,6 +16,7 @@ from lbproxy.config.model import ClientLimit, Listen, Network
 from lbproxy.filter.addresses import AddressRule, NetworkSet, parse_client
 from lbproxy.filter.limiter import SECOND, Limiter, Memory, Refused, Ticket
 from lbproxy.ipc.handover import Handover
+from lbproxy.proxy.announced import Announced
 from lbproxy.proxy.client import ConnectionCount
 
 _REASONS = {
@@ -44,8 +45,25 @@ class CountedConnection:
         self.limit.release()
 
 
+class AnnouncedConnection:
+    """A client's connection with connections of its own to backends, which end with it (proxy/announced.py)."""
+
+    __slots__ = ("_announced", "count")
+
+    def __init__(self, count: ConnectionCount, announced: Announced) -> None:
+        self.count = count
+        self._announced = announced
+
+    def release(self) -> None:
+        """Close those, and give the place back."""
+        self._announced.close()
+        self.count.release()
+
+
 def counted_by(count: ConnectionCount, limit: ConnectionCount) -> bool:
     """Whether a connection that is counted like this is one of that limit's."""
+    if isinstance(count, AnnouncedConnection):
+        count = count.count
     return count is limit or (isinstance(count, CountedConnection) and count.limit is limit)
 
 

@@ -17,21 +17,25 @@ from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.tls_facts import TlsFacts
 from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.net.deadlines import Deadlines
+from lbproxy.net.ends import ends_of
+from lbproxy.net.first_stream import FirstStream
 from lbproxy.net.tcp_stream import TcpStream
 from lbproxy.net.tls_stream import SaidNothing, TlsStream
 from lbproxy.net.wire import alpn_choice
 from lbproxy.observe.log import Noisy
 from lbproxy.prelude.proxy_header import NOBODY, ProxyHeader
+from lbproxy.proxy.announced import Announced
 from lbproxy.proxy.client import ClientConnection, ConnectionCount
 from lbproxy.proxy.downstream import NO_REDIRECT
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.service import Service
 from lbproxy.tls.alpn import insist
 from lbproxy.tls.contexts import offered
-from lbproxy.worker.accept.connection_filter import ConnectionFilter, Denied
+from lbproxy.worker.accept.connection_filter import AnnouncedConnection, ConnectionFilter, Denied
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from lbproxy.worker.accept.h2_setup import H2Setup, PriorKnowledge
 from lbproxy.worker.accept.handshakes import kind_of
+from lbproxy.worker.accept.hellos import read_hello
 from lbproxy.worker.accept.proxy_headers import ProxyHeaders
 
 
@@ -70,6 +74,8 @@ class ConnectionSetup:
         self._resumed = scalar_at(child, Scalar.RESUMED)
         self._failures = scalar_at(child, Scalar.HANDSHAKE_FAILURES)
         self._headers = self._proxy_headers(bound, handover) if bound.listen.proxy_protocol else None
+        self._announces = any(pool.proxy_protocol for pool in handover.config.pools)
+        """Backends are told of clients: connections get what these are told, and hellos are read for the name."""
         speaks = offered(bound.listen)
         if bound.context is not None:
             insist(bound.context, speaks, alpn_choice)
@@ -92,7 +98,9 @@ class ConnectionSetup:
         if context is None:
             stream = TcpStream(sock, self._deadlines, self._timeouts.write_stall)
             forwarder = Forwarder(peer, "http", self._port, self._networks, here=stream.local_address)
-            self._await_first(stream, peer, forwarder, count)
+            self._await_first(stream, peer, forwarder, self._known(stream, forwarder, count))
+        elif self._announces:
+            self._service.strands.start(lambda: self._read_hello(self._first(sock), peer, context, count))
         else:
             self._service.strands.start(lambda: self._shake_hands(sock, peer, context, count))
 
@@ -108,6 +116,18 @@ class ConnectionSetup:
 
     def _refused(self, peer: str, reason: str) -> None:
         self._noisy.info("connection.refused", client=peer, port=self._port, reason=reason)
+
+    def _known(
+        self, stream: TcpStream, forwarder: Forwarder, count: ConnectionCount, header: ProxyHeader = NOBODY, name: str = ""
+    ) -> ConnectionCount:
+        """What counts a client's connection, which has all that backends may have to be told of it from here on."""
+        if not self._announces:
+            return count
+        forwarder.announced = announced = Announced(lambda: ends_of(stream, header), name or header.authority, stream.protocol())
+        return AnnouncedConnection(count, announced)
+
+    def _first(self, sock: socket.socket) -> FirstStream:
+        return FirstStream(sock, self._deadlines, self._timeouts.write_stall)
 
     # ---------------------------------------------------------------- behind a PROXY header
 
@@ -136,6 +156,8 @@ class ConnectionSetup:
         count = self._admitted(client)
         if count is None:
             stream.abort()
+        elif self._context is not None and self._announces:
+            self._read_hello(stream, client, self._context, count, data, header)
         elif self._context is not None:
             self._shake_hands(stream.hand_over(), client, self._context, count, data, header)
         else:
@@ -144,7 +166,7 @@ class ConnectionSetup:
                 client, "http" if told is None else "https", self._port, self._networks,
                 lambda: None if told is None else TlsFacts(told.version, told.cipher), _here(stream, header),
             )  # fmt: skip
-            self._await_first(stream, client, forwarder, count, data)
+            self._await_first(stream, client, forwarder, self._known(stream, forwarder, count, header), data)
 
     # ---------------------------------------------------------------- without TLS
 
@@ -175,11 +197,27 @@ class ConnectionSetup:
 
     # ---------------------------------------------------------------- with TLS
 
-    def _shake_hands(
-        self, sock: socket.socket, peer: str, context: ssl.SSLContext, count: ConnectionCount, first: bytes = b"",
+    def _read_hello(
+        self, stream: FirstStream, peer: str, context: ssl.SSLContext, count: ConnectionCount, data: bytes = b"",
         header: ProxyHeader = NOBODY,
     ) -> None:  # fmt: skip
-        """`first`: what was read already; `header`: what a proxy in front of us has said."""
+        """In the connection's own greenlet: whom the client asks for, before anybody answers. The rest as `_shake_hands`."""
+        stream.deadline = time.monotonic() + self._timeouts.handshake
+        stream.patient = True
+        try:
+            hello, data = read_hello(stream, data)
+        except StreamError as error:
+            self._turn_away(stream, peer, error, count)
+            return
+        name = "" if hello is None else hello.name
+        self._shake_hands(stream.hand_over(), peer, context, count, data, header, name)
+
+    def _shake_hands(
+        self, sock: socket.socket, peer: str, context: ssl.SSLContext, count: ConnectionCount, first: bytes = b"",
+        header: ProxyHeader = NOBODY, name: str = "",
+    ) -> None:  # fmt: skip
+        """`first`: what was read already; `header`: what a proxy in front of us has said; `name`: what the hello asks for, if
+        anybody has looked."""
         begun = time.monotonic()
         stream = TlsStream(sock, self._deadlines, self._timeouts.write_stall, context)
         stream.deadline = begun + self._timeouts.handshake
@@ -205,6 +243,7 @@ class ConnectionSetup:
             self._cells[self._resumed] += 1
         forwarder = Forwarder(peer, "https", self._port, self._networks, _Facts(stream), _here(stream, header))
         seconds = time.monotonic() - begun
+        count = self._known(stream, forwarder, count, header, name)
         if self._h2 is not None and stream.protocol() == "h2":
             self._h2.connect(stream, peer, forwarder, seconds, count).serve()
         elif self._h1:
@@ -214,7 +253,7 @@ class ConnectionSetup:
             count.release()
             stream.finish()
 
-    def _turn_away(self, stream: TlsStream, peer: str, error: StreamError, count: ConnectionCount) -> None:
+    def _turn_away(self, stream: TcpStream, peer: str, error: StreamError, count: ConnectionCount) -> None:
         count.release()
         if isinstance(error, SaidNothing):  # each second, for ever, from each balancer and monitor: no event
             self._cells[scalar_at(self._child, Scalar.SILENT)] += 1

@@ -205,8 +205,10 @@ outliers = st.builds(
     *[seconds.filter(lambda s: s < 3600)] * 3, st.integers(1, 100),
 )  # fmt: skip
 resilience: st.SearchStrategy[dict[str, object]] = st.builds(
-    dict, outlier=outliers, fail_open=st.integers(0, 100), slow_start=st.just(0.0) | seconds.filter(lambda wait: wait < 3600),
-    idempotency_key=st.booleans(), protocol=st.sampled_from(["http/1.1", "h2", "auto"]),
+    lambda spoken, **more: {**more, "protocol": spoken[0], "proxy_protocol": spoken[1]},
+    outlier=outliers, fail_open=st.integers(0, 100), slow_start=st.just(0.0) | seconds.filter(lambda wait: wait < 3600),
+    idempotency_key=st.booleans(),
+    spoken=st.sampled_from([("http/1.1", None), ("http/1.1", "v1"), ("http/1.1", "v2"), ("h2", None), ("auto", None)]),
 )  # fmt: skip
 pools = st.lists(
     st.builds(lambda pool, keys, more: settled(replace(pool, **keys, **more)),

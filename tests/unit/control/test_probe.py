@@ -45,6 +45,22 @@ def test_tcp_passes_when_the_connection_stands() -> None:
         assert probe(Target("127.0.0.1", backend.port, 5.0)) == PASSED
 
 
+def test_a_check_says_first_that_it_is_nobodys() -> None:
+    """Also one that asks for nothing, which else would look like somebody who left out who he is."""
+    told: list[bytes] = []
+
+    def serve(sock: socket.socket) -> None:
+        told.append(sock.recv(15))
+        if len(told) == 2:
+            told.append(sock.recv(65536))
+            sock.sendall(OK)
+
+    with Scripted(serve) as backend:
+        assert probe(Target("127.0.0.1", backend.port, 5.0, introduction=b"PROXY UNKNOWN\r\n")) == PASSED
+        assert probe(http(backend.port, introduction=b"PROXY UNKNOWN\r\n")) == PASSED
+    assert told == [b"PROXY UNKNOWN\r\n", b"PROXY UNKNOWN\r\n", REQUEST]
+
+
 def test_ipv6() -> None:
     """A literal IPv6 address is dialled as such."""
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:

@@ -218,3 +218,23 @@ def test_a_unix_socket_that_is_not_there(deadlines: Deadlines, tmp_path: Path) -
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "s"))
     assert failure(deadlines, dialer(deadlines), 0, f"unix:{tmp_path}/s").reason == "connection_refused"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_introduction_comes_first(
+    deadlines: Deadlines, listening: gsocket.socket, authority: Authority, tls: bool
+) -> None:
+    """In front of the handshake, in the clear."""
+    by = dialer(deadlines, authority.client() if tls else None)
+    port = listening.getsockname()[1]
+    job = start(lambda: by.dial("127.0.0.1", port, "pool", "localhost", 10.0, introduction=b"PROXY UNKNOWN\r\n"))
+    sock, _ = listening.accept()
+    said = b""
+    while len(said) < 15:
+        said += sock.recv(15 - len(said))
+    assert said == b"PROXY UNKNOWN\r\n"
+    if tls:
+        peer = TlsPeer(sock, authority.server(), None)
+        peer.shake()
+    job.result().close()
+    sock.close()

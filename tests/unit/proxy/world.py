@@ -141,6 +141,7 @@ class World:
         self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)
         for slot in range(backends if heard else 0):
             self.idle.heard(slot, 1)
+        self.introductions: list[bytes] = []  # what backends were told in front of everything else, by dial
         self.troubles: list[str] = []  # why something could not be buffered
         self.service = Service(
             config=self.config,
@@ -229,8 +230,11 @@ class World:
 
     # ---- backends
 
-    def dial(self, ip: str, port: int, pool: str, host: str, patience: float, http_1: bool = False) -> FakeStream:
+    def dial(
+        self, ip: str, port: int, pool: str, host: str, patience: float, http_1: bool = False, introduction: bytes = b""
+    ) -> FakeStream:
         self.dials.append(port)
+        self.introductions.append(introduction)
         self.patience = patience
         if port in self.hanging:
             self.me()

@@ -140,3 +140,10 @@ def test_a_unix_socket_has_neither_name_nor_port() -> None:
     assert complaint(f"{UNIX}health = {{ port = 81 }}").key == "pool.app.health.port"
     assert read(f'{UNIX}tls = {{ server_name = "app" }}').pools[0].tls
     assert read(f"{UNIX}tls = {{ verify = false }}").pools[0].tls
+
+
+def test_connections_that_requests_share_name_no_client() -> None:
+    """A PROXY header would be of the one who came first."""
+    text = LEAST + 'proxy_protocol = "v2"\nprotocol = "h2"\n'
+    assert complaint(text).hint.endswith("name a client as well")
+    assert read(LEAST + 'proxy_protocol = "v1"\n').pools[0].proxy_protocol == "v1"
