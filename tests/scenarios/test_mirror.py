@@ -36,7 +36,7 @@ def test_a_silent_mirror_holds_up_nobody(stage: Stage) -> None:
             began = time.monotonic()
             for number in range(20):
                 assert client.get(f"https://localhost:{proxy.port()}/bytes/{number}").content == bytes(range(number))
-            assert time.monotonic() - began < 60
+            assert time.monotonic() - began < 300, "one that waited would take ten minutes"
         eventually(mirror.received, "the mirror got some")
         assert mirror.received()[0].startswith(b"GET /bytes/")
         assert b"Host: localhost" in mirror.received()[0]
