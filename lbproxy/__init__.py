@@ -28,6 +28,8 @@ Around it::
               never runs gevent's loop itself, never parses client bytes
     worker/   accepts (accept/) and proxies (one gevent loop each), drains; wiring/ makes its objects from the configuration
     control/  probes backends for the whole machine, serves metrics
+    acme/     obtains certificates from authorities, in a process of its own; what it got stands in files (master/acme_folder.py)
+              that the watch over certificates shows
     demo/     the first minutes: `quick` without a file, throw-away backends
     ipc/      the pipes between them: small frames of a fixed schema
     config/   TOML -> typed values; each key is declared once, in config/model
@@ -44,9 +46,10 @@ A reload (master/fleet/fleet.py decides, master/main.py acts): the file is read 
 opened (master/prepare.py), a generation of children is forked, and when all its workers are Ready they accept and the older ones
 drain (worker/drain.py).
 
-Imports point only down: 4 cli; 3 master, worker, control, demo; 2 proxy, net, tls, names.lookup, observe.log, observe.outlet,
+Imports point only down: 4 cli; 3 master, worker, control, acme, demo; 2 proxy, net, tls, names.lookup, observe.log, observe.outlet,
 observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.master_link, ipc.handover, sandbox; 1 (pure: no
-socket, clock, randomness, logging) http, balance, health, filter, prelude, names, config, ipc.messages, ipc.codec, ipc.strict_json,
+socket, clock, randomness, logging) http, balance, health, filter, prelude, names, config, acme.schedule,
+acme.order_states, acme.record, ipc.messages, ipc.codec, ipc.strict_json,
 observe.access, observe.metrics; 0 errors, streams, remembered, compiled, and of config what keys are declared with: atoms,
 header_values, key, kinds, model, route_values, units, values, vocabulary; below them globs and regex. Folders on one floor do not
 know each other.

@@ -29,6 +29,10 @@ FLOORS: dict[str, int] = {
     "lbproxy.worker": 3,
     "lbproxy.control": 3,
     "lbproxy.demo": 3,
+    "lbproxy.acme": 3,
+    "lbproxy.acme.schedule": 1,
+    "lbproxy.acme.order_states": 1,
+    "lbproxy.acme.record": 1,
     "lbproxy.proxy": 2,
     "lbproxy.net": 2,
     "lbproxy.tls": 2,
@@ -76,7 +80,7 @@ FLOORS: dict[str, int] = {
 """The longest matching prefix rules. A new module that no prefix covers has to be given a floor here and in lbproxy/__init__.py."""
 
 LAZY_ACROSS: dict[str, tuple[str, ...]] = {
-    "lbproxy.cli": ("lbproxy.worker", "lbproxy.control"),
+    "lbproxy.cli": ("lbproxy.worker", "lbproxy.control", "lbproxy.acme"),
 }
 """cli wires the children together and names these only inside functions, so that verbs which only look come at once."""
 
@@ -138,6 +142,8 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "proxy/downstream.py": "attributes, and a method that proxy/client.py has",
     "master/fleet/children.py": "the half of fleet.py that acts on one child; its tests try both",
     "master/preparation.py": "master/test_main_reloads.py prepares and refuses reloads of a real process",
+    "acme/main.py": "scenarios/test_acme.py runs the process: threads, pipe and walls",
+    "config/model/acme.py": "declarations; config/test_keys.py goes over all of them, config/rules/test_acme.py what is refused",
     "tls/edition.py": "what test_showcase.py writes, reads and shows",
     "master/certificate_watch.py": "scenarios/test_certificates.py renews under load; what it decides is tls/test_showcase.py's",
     "master/ticket_watch.py": "scenarios/test_tickets.py rotates keys under workers; when is master/test_ticket_rotation.py's",

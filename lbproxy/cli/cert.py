@@ -104,13 +104,26 @@ def _on_disk(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def _rows(certificates: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    heads = ["names", "key", "days left", "until", "listener", "file", "not renewed because"]
-    rows = [
-        [_short(one["names"]), *(one[key] for key in ("kind", "days_left", "not_after", "listener", "file")), one.get("refused")]
-        for one in certificates
-    ]
-    width = len(heads) if any(row[-1] for row in rows) else len(heads) - 1
-    return table(heads[:width], [row[:width] for row in rows], left=(0, 1, 3, 4, 5, 6))
+    heads = ["names", "key", "days left", "until", "listener", "file", "from", "renewed", "not renewed because"]
+    facts = ("kind", "days_left", "not_after", "listener", "file")
+    rows = [[_short(one["names"]), *(one[key] for key in facts), *_acme(one), _why(one)] for one in certificates]
+    shown = [number for number in range(len(heads)) if number < 6 or any(row[number] for row in rows)]
+    left = tuple(place for place, number in enumerate(shown) if number != 2)
+    return table([heads[number] for number in shown], [[row[number] for number in shown] for row in rows], left=left)
+
+
+def _acme(one: Mapping[str, Any]) -> tuple[str, str]:
+    """Whom it was obtained from, and when it is renewed; both "" for what stands in files of somebody's own."""
+    about = one.get("acme")
+    if not about:
+        return "", ""
+    when = f"{datetime.fromtimestamp(about['next'], UTC):%Y-%m-%dT%H:%M:%SZ}" if about["next"] else "now"
+    return "ACME" if about["authority"] else "self-signed, ACME to come", when
+
+
+def _why(one: Mapping[str, Any]) -> str:
+    about = one.get("acme")
+    return str(one.get("refused") or (about["why"] if about else ""))
 
 
 def _short(names: list[str]) -> str:
@@ -130,8 +143,10 @@ def _details(one: Mapping[str, Any]) -> Iterator[str]:
     yield f"  key file      {one['key']} ({one['kind']})"
     yield f"  names         {', '.join(one['names']) or 'none'}"
     yield f"  good from     {one['not_before']} until {one['not_after']}, {one['days_left']} days left"
-    if one.get("refused"):
-        yield f"  not renewed   {one['refused']}"
+    if about := one.get("acme"):
+        yield f"  by ACME       {about['authority'] or 'self-signed: the first one is on its way'}, seen to {_acme(one)[1]}"
+    if why := _why(one):
+        yield f"  not renewed   {why}"
     try:
         chain = x509.load_pem_x509_certificates(one["chain"].encode("ascii"))
     except ValueError:

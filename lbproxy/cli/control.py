@@ -1,4 +1,5 @@
-"""The control process, as a forker forks it or the master executes it (master/anew.py); no verb."""
+"""The processes without the master's memory, control and ACME, as a forker forks them or the master executes them (master/anew.py);
+no verb."""
 
 from __future__ import annotations
 
@@ -14,20 +15,25 @@ if TYPE_CHECKING:
 
 def main(descriptor: int) -> NoReturn:
     """`descriptor`: of what the master tells."""
-    live_anew(descriptor, lambda config: ready()(config))
+    live_anew(descriptor, lambda config, role: ready()(config, role))
 
 
-def ready() -> Callable[[Config], ChildMain]:
+def ready() -> Callable[[Config, str], ChildMain]:
     """Load all that it runs; for a process that only forks, too: no hub is made, which could not be shared."""
     from lbproxy.names import lookup
     from lbproxy.net import preload
 
     preload.modules()
     lookup.preload()
-    return _control
+    return _load
 
 
-def _control(_: Config) -> ChildMain:
+def _load(_: Config, role: str) -> ChildMain:
+    """By the name of the role (master/fleet/child.py)."""
+    if role == "acme":
+        from lbproxy.acme.main import AcmeProcess
+
+        return AcmeProcess()
     from lbproxy.control.main import run
     from lbproxy.net import preload
 

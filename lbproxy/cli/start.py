@@ -37,6 +37,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def start(arguments: argparse.Namespace) -> int:
     """Serve what the file says until a signal ends it."""
     from lbproxy.config.load import load_file
+    from lbproxy.master.acme_folder import provide
     from lbproxy.master.upgrade import Commands
     from lbproxy.observe import standard
     from lbproxy.tls.apart import audit_apart
@@ -47,7 +48,9 @@ def start(arguments: argparse.Namespace) -> int:
     place = file.absolute()  # a daemon changes its folder, and a reload comes after that
 
     def read() -> Config:
-        config, complaints = audit_apart(load_file(place, arguments.config, os.environ))
+        loaded = load_file(place, arguments.config, os.environ)
+        provide(loaded)
+        config, complaints = audit_apart(loaded)
         if complaints:
             raise ConfigError(complaints)
         return config
@@ -95,7 +98,7 @@ def _worker() -> ChildMain:
     return run
 
 
-def _control() -> Callable[[Config], ChildMain]:
+def _control() -> Callable[[Config, str], ChildMain]:
     """In the process that forks it."""
     from lbproxy.cli.control import ready
 

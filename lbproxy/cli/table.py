@@ -23,6 +23,7 @@ def overview(answer: Answer, now: float) -> list[str]:
     for pool in answer.get("pools") or []:
         lines += ["", *_pool(pool, now)]
     lines += _certificates(answer)
+    lines += _acme(answer, now)
     lines += ["", *_traffic(answer.get("totals") or {})]
     lines += _reload(answer.get("last_reload"), now)
     return lines
@@ -48,6 +49,24 @@ def _certificates(answer: Answer) -> list[str]:
     return ["", f"certificates: {answer.get('certificates_total', len(found))}{tls}; the first to end: {soon}"]
 
 
+MOST_TOLD = 10
+
+
+def _acme(answer: Answer, now: float) -> list[str]:
+    """Names whose certificate is on its way, or failed to be renewed; of the others how many there are."""
+    found = answer.get("acme") or []
+    if not found:
+        return []
+    odd = [one for one in found if one.get("failures") or one.get("self_signed")]
+    lines = [f"certificates by ACME: {len(found)}" + (f", {len(odd)} of them not as they should be" if odd else "")]
+    for one in odd[:MOST_TOLD]:
+        serves = "a self-signed one serves" if one.get("self_signed") else "the old one serves"
+        due = one.get("next", 0) - now
+        when = f"in {duration(due)}" if due > 0 else "now"
+        lines.append(f"  {one.get('name', '?')}: {serves}, tried {when}" + (f"; {one['why']}" if one.get("why") else ""))
+    return lines
+
+
 def _generation(generation: Answer) -> Iterator[str]:
     forms = sorted({str(worker["form"]) for worker in generation.get("workers") or [] if worker.get("form")})
     number, stage, age = generation.get("number", "?"), generation.get("stage", "?"), duration(generation.get("age"))
@@ -55,6 +74,8 @@ def _generation(generation: Answer) -> Iterator[str]:
     rows: list[Row] = [_worker(worker) for worker in generation.get("workers") or []]
     if control := generation.get("control"):
         rows.append(("control", control.get("pid", "?"), control.get("phase", "?"), "", "", "", "", ""))
+    if acme := generation.get("acme"):
+        rows.append(("acme", acme.get("pid", "?"), acme.get("phase", "?"), "", "", "", "", ""))
     yield from _walls(generation)
     yield from table(("process", "pid", "phase", "age", "connections", "requests", "memory", "lag"), rows, left=(0, 2))
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from lbproxy.config.model import Address, Config, Pool, Route
 from lbproxy.config.reach import never_reached
+from lbproxy.config.rules import acme
 from lbproxy.config.rules.headers import silent_variables
 from lbproxy.config.tables import Report
 from lbproxy.errors import Complaint
@@ -27,7 +28,7 @@ def check_together(report: Report, config: Config) -> None:
     if backends + len(config.listen) > MAX_COUNTED:
         message = f"wanted at most {MAX_COUNTED} backends and listeners in all, got {backends} and {len(config.listen)}"
         complaints.append(Complaint(report.source, config.pools[-1].line, "pool", message))
-    report.complaints += [*complaints, *silent_variables(report, config)]
+    report.complaints += [*complaints, *acme.together(report, config), *silent_variables(report, config)]
 
 
 def _addresses(source: str, places: list[tuple[str, Address, int]]) -> list[Complaint]:

@@ -49,6 +49,7 @@ class Block:
 
 
 _LISTS = ("allow_file", "deny_file")
+_BOUND = ("ca", "eab_key_id", "eab_key")
 
 BLOCKS = (
     Block("proxy"),
@@ -57,6 +58,7 @@ BLOCKS = (
     Block("listen.certificates", aside=("passphrase",)),
     Block("listen.tls", {"client_auth": "required"}),
     Block("listen", {"address": "0.0.0.0:8443", "certificates": "certs"}, aside=("certificates", "key_mode", "passphrase")),
+    Block("listen", {"address": "0.0.0.0:9443", "acme": True}),
     Block("listen", {"address": "0.0.0.0:80", "redirect_to_https": True}),
     Block("listen", {"address": "unix:/run/lbproxy/http.sock"}),
     Block("route", {"host": "*.example.com", "path": "/api/", "pool": "api"}, aside=_LISTS),
@@ -104,6 +106,8 @@ BLOCKS = (
     Block("timeouts", above="how long, how much"),
     Block("limits"),
     Block("metrics"),
+    Block("acme", {"challenge": "dns-01"}, aside=_BOUND, above="certificates that look after themselves"),
+    Block("acme.fallback", {"directory": "https://acme.example.com/directory"}, aside=_BOUND),
 )
 
 

@@ -15,13 +15,16 @@ from pathlib import Path
 from types import MappingProxyType
 
 from lbproxy.config import values
+from lbproxy.config.acme_names import with_pairs
 from lbproxy.config.check import check_together
 from lbproxy.config.environment import Variables, expand
 from lbproxy.config.key import shape_of
 from lbproxy.config.locate import Lines
 from lbproxy.config.locate import Path as TomlPath
 from lbproxy.config.model import (
+    Acme,
     AddressList,
+    Authority,
     Authorize,
     Backend,
     Certificate,
@@ -46,7 +49,7 @@ from lbproxy.config.model import (
 )
 from lbproxy.config.parts import INCLUDE, Merged, Part, matching, patterns_of
 from lbproxy.config.read import Context, Rule, read
-from lbproxy.config.rules import filters, headers, inspection, listeners, pools, process, routes
+from lbproxy.config.rules import acme, filters, headers, inspection, listeners, pools, process, routes
 from lbproxy.config.tables import Report, Table, dotted
 from lbproxy.errors import Complaint, ConfigError, Line, by_place
 
@@ -192,7 +195,9 @@ def _syntax(source: str, text: str, message: str) -> Complaint:
 
 
 _RULES: dict[type[object], Rule] = {
+    Acme: acme.acme,
     AddressList: filters.addresses,
+    Authority: acme.authority,
     Authorize: inspection.authorize,
     Backend: pools.backend,
     Certificate: listeners.certificate,
@@ -221,7 +226,7 @@ def _not_ours(key: str) -> str:
 _BELONGS = {
     Config: _not_ours,
     NearTimeouts: process.over_before,
-    **dict.fromkeys((Process, Log, Timeouts, Limits, Metrics, Listen, Route, Pool), process.belongs_in),
+    **dict.fromkeys((Process, Log, Timeouts, Limits, Metrics, Acme, Listen, Route, Pool), process.belongs_in),
 }
 _SHAPE = shape_of(Config)
 
@@ -233,7 +238,7 @@ def _read(root: Table, source: str, base: Path) -> Config:
     config: Config = read(root, _SHAPE, context, source=source)
     _nothing_missing(root, config)
     check_together(root.report, config)
-    return config
+    return with_pairs(config)
 
 
 def _names(root: Table, key: str) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from lbproxy.config.edits import Edit, edits, told
 from lbproxy.config.environment import Variables
 from lbproxy.config.key import Key, Shape, shape_of
 from lbproxy.config.model import (
+    Acme,
     AddressList,
     Backend,
     Certificate,
@@ -34,7 +35,7 @@ from lbproxy.config.model import (
 from lbproxy.config.order import moved
 
 T = TypeVar("T")
-Kind = Literal["listener", "route", "pool", "backend", "proxy", "log", "timeouts", "limits", "metrics", "client_limit"]
+Kind = Literal["listener", "route", "pool", "backend", "proxy", "log", "timeouts", "limits", "metrics", "acme", "client_limit"]
 How = Literal["added", "removed", "changed"]
 
 _ROOT = shape_of(Config)
@@ -96,6 +97,7 @@ def plan(running: Config, new: Config, touched: Collection[Path] = ()) -> Plan:
         *_client_limits(running.client_limits, new.client_limits),
         *(change for kind in ONCE for change in _once(kind, running, new)),
         *_metrics(running.metrics, new.metrics),
+        *_acme(running.acme, new.acme),
     ]
     hide = Variables((*new.variables, *running.variables)).hide
     return Plan(tuple(_hidden(change, hide) for change in changes), tuple(map(hide, _restart(running.proxy, new.proxy))))
@@ -169,6 +171,13 @@ def _metrics(old: Metrics, new: Metrics) -> Iterator[Change]:
         yield from (Change("metrics", str(address), "added") for address in (new.address,) if address is not None)
     else:
         yield from _changed("metrics", "", edits(old, new, _within("metrics")))
+
+
+def _acme(old: Acme | None, new: Acme | None) -> Iterator[Change]:
+    if old is not None and new is not None:
+        yield from _changed("acme", "", edits(old, new, _within("acme")))
+    elif old is not new:
+        yield Change("acme", "", "removed" if new is None else "added")
 
 
 def _matched(old: dict[str, T], new: dict[str, T]) -> Iterator[tuple[str, T | None, T | None]]:

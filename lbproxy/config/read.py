@@ -83,8 +83,9 @@ def _part(table: Table, item: Item, what: Nested, usual: Any, context: Context) 
 
 
 def _table(table: Table, item: Item, what: Nested, usual: Any, context: Context) -> Any:
-    read_ = read(table.table(item.name, what.header), what.shape, context, usual)
-    return read_ if item.name in table or not what.optional else None
+    if what.optional and item.name not in table:  # which may have keys that must be there
+        return None
+    return read(table.table(item.name, what.header), what.shape, context, usual)
 
 
 def _tables(table: Table, item: Item, what: Nested, usual: Any, context: Context) -> tuple[Any, ...]:

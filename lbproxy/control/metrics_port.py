@@ -31,7 +31,7 @@ from lbproxy.control.visitors import Stage, Visitors
 from lbproxy.http.date import date_line
 from lbproxy.http.grammar import HOST
 from lbproxy.ipc.handover import Handover
-from lbproxy.observe.metrics import CONTENT_TYPE, CertificateFacts, Snapshot, exposition, status
+from lbproxy.observe.metrics import CONTENT_TYPE, AcmeFacts, CertificateFacts, Snapshot, exposition, status
 from lbproxy.observe.snapshot import snapshot
 
 MAX_HEAD = 8 * 1024
@@ -95,6 +95,7 @@ class MetricsPort:
         self._visitors: Visitors[gevent.Greenlet[..., object]] = Visitors(metrics.connections)
         self._made: dict[str, Made] = {}
         self.certificates: tuple[CertificateFacts, ...] = ()
+        self.acme: dict[str, AcmeFacts] = {}
         socket = gevent.socket.socket(listening.family, listening.type, listening.proto, fileno=listening.detach())
         self._server = StreamServer(socket, self._serve)
         self._server.max_accept = AT_ONCE
@@ -152,7 +153,7 @@ class MetricsPort:
         inherited = self._handover  # and kept up to date, as names get other addresses
         backends = in_order(inherited.config, inherited.backends)
         now = snapshot(self._ledger, backends, generation=self._generation, started=self._started, now=time.time())
-        return now._replace(certificates=self.certificates)
+        return now._replace(certificates=self.certificates, acme=tuple(self.acme.values()))
 
 
 # ---------------------------------------------------------------- what each path says
@@ -170,7 +171,9 @@ def _readyz(now: Snapshot) -> Answer:
     unready = now.unready()
     if unready:
         return Answer(HTTPStatus.SERVICE_UNAVAILABLE, TEXT, "".join(f"pool {name} has no usable backend\n" for name in unready))
-    return Answer(HTTPStatus.OK, TEXT, "ready\n")
+    # No reason to send nobody: who asks may decide about traffic by it, and an authority's question is traffic.
+    waiting = [f"{one.name} has a self-signed certificate: its first one is on its way\n" for one in now.acme if one.self_signed]
+    return Answer(HTTPStatus.OK, TEXT, "ready\n" + "".join(waiting))
 
 
 def _status(now: Snapshot) -> Answer:

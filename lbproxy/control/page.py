@@ -84,7 +84,7 @@ def page(snapshot: Snapshot) -> str:
         f"<p>version {escape(snapshot.version)}, generation {snapshot.generation}, up for "
         f"{duration(snapshot.taken - snapshot.started)}, {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(snapshot.taken))} UTC</p>"
         f"<dl>{''.join(f'<div><dt>{name}</dt><dd>{value:,}</dd></div>' for name, value in figures)}</dl>"
-        f"{pools}{_certificates(snapshot)}</html>"
+        f"{pools}{_certificates(snapshot)}{_acme(snapshot)}</html>"
     )
 
 
@@ -99,6 +99,25 @@ def _certificates(snapshot: Snapshot) -> str:
     )
     heads = "<th>Certificate</th><th>Listener</th><th>Days left</th>"
     return f"<h2>Certificates</h2><div class=wide><table><tr>{heads}</tr>{rows}</table></div>"
+
+
+def _acme(snapshot: Snapshot) -> str:
+    """Names that fail or wait come first."""
+    if not snapshot.acme:
+        return ""
+    told = sorted(snapshot.acme, key=lambda one: (not one.failures, not one.self_signed, one.name))[:MOST_CERTIFICATES]
+    rows = "".join(
+        f"<tr><td>{escape(one.name)}</td><td>{escape(one.why)}</td>"
+        f'<td class="{"down" if one.failures else "unknown" if one.self_signed else "up"}">'
+        f"{'self-signed' if one.self_signed else 'obtained'}</td><td>{_coming(one.next - snapshot.taken)}</td></tr>"
+        for one in told
+    )
+    heads = "<th>ACME</th><th>Last failure</th><th>Certificate</th><th>Seen to</th>"
+    return f"<h2>Certificates by ACME</h2><div class=wide><table><tr>{heads}</tr>{rows}</table></div>"
+
+
+def _coming(seconds: float) -> str:
+    return "now" if seconds <= 0 else f"in {duration(seconds)}"
 
 
 def _judgement(seconds: float) -> str:

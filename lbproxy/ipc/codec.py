@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 from lbproxy.errors import FrameError
 from lbproxy.ipc.messages import (
+    AcmeName,
     CertificateDates,
+    ChallengeOver,
+    ChallengeShown,
     Drain,
     Drained,
     Failed,
@@ -81,6 +84,8 @@ Rule = Number | Text
 COUNT = Number(2**31 - 1)
 NAME = Text(512)  # a DNS name has at most 253 characters; pools are named by the operator
 
+CHALLENGE = Text(16, one_of=("http-01", "tls-alpn-01"))
+
 KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
@@ -97,6 +102,9 @@ KINDS: dict[str, type[Message]] = {
         NewTicketKeys,
         NewDocument,
         CertificateDates,
+        AcmeName,
+        ChallengeShown,
+        ChallengeOver,
         Quit,
         ReopenLogs,
         SetLogLevel,
@@ -128,6 +136,16 @@ RULES: dict[str, dict[str, Rule]] = {
     "NewTicketKeys": {"at": Number(2**48), "size": Number(2**16)},
     "NewDocument": {"number": Number(2**16), "at": Number(2**48), "size": Number(2**32)},
     "CertificateDates": {"told": Text(16 * 1024)},
+    "AcmeName": {
+        "name": NAME,
+        "state": Text(8, one_of=("waiting", "ordering", "good")),
+        "next": Number(2**40),
+        "failures": COUNT,
+        "why": Text(1024, free=True),
+        "authority": NAME,
+    },
+    "ChallengeShown": {"challenge": CHALLENGE, "name": NAME, "token": NAME, "answer": Text(4096)},
+    "ChallengeOver": {"challenge": CHALLENGE, "name": NAME, "token": NAME},
     "Quit": {},
     "ReopenLogs": {},
     "SetLogLevel": {"level": Text(8, one_of=("debug", "info", "warning", "error"))},

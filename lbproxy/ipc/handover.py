@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Ledger, RawLock
@@ -79,6 +79,17 @@ class Handover:
     """A worker's: what the configuration's documents held, by their number."""
     wakeups: tuple[int, ...] = ()
     """Descriptors of eventfds, the same in all workers; number `child % len(wakeups)` is watched by the worker of that row."""
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """A child's main function with something to do on the way there."""
+
+    def privileged(self, config: Config, /) -> None:
+        """Before privileges are dropped."""
+
+    def unwalled(self, config: Config, /) -> None:
+        """Before the walls are built."""
 
 
 ChildMain = Callable[[Handover], int]

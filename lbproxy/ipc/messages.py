@@ -109,6 +109,34 @@ class CertificateDates(NamedTuple):
     told: str  # [[listener, file, name, end in seconds since 1970], ...]
 
 
+class AcmeName(NamedTuple):
+    """ACME -> master -> control: how it stands with a name. Said when it changes."""
+
+    name: str
+    state: str  # "waiting": a self-signed certificate serves | "ordering" | "good": it has an authority's
+    next: int  # when it is seen to, seconds since 1970
+    failures: int  # in a row
+    why: str  # the last one
+    authority: str  # whose certificate it is, by the address of its directory
+
+
+class ChallengeShown(NamedTuple):
+    """ACME -> master -> worker: show this to an authority that asks."""
+
+    challenge: str  # "http-01" | "tls-alpn-01"
+    name: str
+    token: str
+    answer: str  # the key authorization, or a certificate and its throw-away key as PEM
+
+
+class ChallengeOver(NamedTuple):
+    """ACME -> master -> worker: show it no more."""
+
+    challenge: str
+    name: str
+    token: str
+
+
 class Quit(NamedTuple):
     """Master -> child: exit now."""
 
@@ -137,6 +165,9 @@ Message = (
     | NewTicketKeys
     | NewDocument
     | CertificateDates
+    | AcmeName
+    | ChallengeShown
+    | ChallengeOver
     | Quit
     | ReopenLogs
     | SetLogLevel

@@ -28,6 +28,7 @@ from lbproxy.balance.ledger import WHOLE_SIZE, Ledger, writable
 from lbproxy.config.model import Certificate, Config, Pool
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildMain, Handover
+from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
 from lbproxy.master.prepare import GenerationResources, MasterResources
 from lbproxy.master.system.environment import kept
@@ -52,7 +53,7 @@ class Program(NamedTuple):
 
     command: Sequence[str]
     """An argument vector that executes it, to which the bequest's descriptor is added."""
-    ready: Callable[[], Callable[[Config], ChildMain]]
+    ready: Callable[[], Callable[[Config, str], ChildMain]]
     """Loads what it runs, in a process that forks it (forker.py)."""
     forker: Forks | None = None
     """That process; None: there is none (any more)."""
@@ -82,7 +83,7 @@ class Bequest(NamedTuple):
     pools: dict[str, Pieces]
 
 
-def program(module: str, ready: Callable[[], Callable[[Config], ChildMain]]) -> Program:
+def program(module: str, ready: Callable[[], Callable[[Config, str], ChildMain]]) -> Program:
     """One that calls `main(descriptor)` of a module, found where we find it."""
     path = [os.path.abspath(place) for place in sys.path]
     code = _START.format(path=path, module=module)
@@ -117,8 +118,9 @@ def execute(
 def bequeath(order: Spawn, shared: MasterResources, resources: GenerationResources, pipe: socket.socket) -> list[int]:
     """The bequest's descriptor, the pool files' (both are the caller's to close), and those that it names."""
     store = KeyStore()
-    asked = {pool.name: pems for pool in resources.config.pools if (pems := resources.pool_pems.get(pool.name)) and _by_tls(pool)}
-    metrics = resources.metrics_socket
+    pools = resources.config.pools if order.role is Role.CONTROL else ()
+    asked = {pool.name: pems for pool in pools if (pems := resources.pool_pems.get(pool.name)) and _by_tls(pool)}
+    metrics = resources.metrics_socket if order.role is Role.CONTROL else None
     bequest = Bequest(
         order,
         resources.config,
@@ -186,8 +188,12 @@ def handover(bequest: Bequest, pipe: socket.socket) -> Handover:
         pool_contexts = {name: _context(config.pool(name), pieces, store) for name, pieces in bequest.pools.items()}
     finally:
         store.close()
-    ledger = Ledger(mmap.mmap(bequest.ledger, WHOLE_SIZE))
-    protect(ledger, bequest.ledger, writable(order.row, worker=False))
+    if order.role is Role.CONTROL:
+        ledger = Ledger(mmap.mmap(bequest.ledger, WHOLE_SIZE))
+        protect(ledger, bequest.ledger, writable(order.row, worker=False))
+    else:  # it counts nothing that others look at, and looks at nobody's counts
+        ledger = Ledger(mmap.mmap(-1, WHOLE_SIZE))
+        os.close(bequest.ledger)
     return Handover(
         config=config,
         generation=order.generation,

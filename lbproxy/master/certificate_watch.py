@@ -219,7 +219,7 @@ class CertificateWatch:
         piece = edition.write(store, new)
         before = listening.shown
         shown = edition.applied(before, new, datetime.now(UTC))
-        listed = tuple(one.pem.files for one in shown.held) if listening.listen.folder is not None else ()
+        listed = tuple(one.pem.files for one in shown.held) if listening.listen.listed else ()
         listen = replace(listening.listen, listed=listed)
         listeners = [*resources.listeners]
         listeners[index] = listening._replace(listen=listen, shown=shown._replace(listen=listen))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import selectors
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Any
 
 from lbproxy.balance.ledger import PickLock
 from lbproxy.errors import ConnectionLost, FrameError, StreamError
-from lbproxy.ipc.messages import Message, Resolved
+from lbproxy.ipc.messages import AcmeName, ChallengeOver, ChallengeShown, Message, Resolved
 from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
@@ -17,6 +18,8 @@ from lbproxy.master.prepare import MasterResources
 from lbproxy.master.spawn import Running
 from lbproxy.observe import log
 
+ASIDE: dict[Role, tuple[type[Message], ...]] = {Role.CONTROL: (Resolved,), Role.ACME: (AcmeName, ChallengeShown, ChallengeOver)}
+"""What is no matter of the fleet's, by who may say it."""
 LAST_WORDS = 64
 """Reads of a dead child's pipe, at most: its buffer holds far fewer, but something it left behind might go on writing."""
 
@@ -30,13 +33,13 @@ class ChildPipes:
         running: Iterable[Running],
         shared: MasterResources,
         feed: Callable[[events.Event], None],
-        on_resolved: Callable[[Resolved], None],
+        heard: Mapping[Role, Callable[[Any], None]],
     ) -> None:
-        """`feed`: takes events; `on_resolved`: takes what control learned of names."""
+        """`feed`: takes events; `heard`: takes what is no matter of the fleet's (ASIDE), by who may say it."""
         self._selector = selector
         self._shared = shared
         self._feed = feed
-        self._on_resolved = on_resolved
+        self._heard = heard
         self.running = {one.row: one for one in running}
 
     def add(self, running: Running) -> None:
@@ -80,8 +83,10 @@ class ChildPipes:
         """One read of the pipe; whether anything came."""
         try:
             messages = running.pipe.receive()
-            for name in [name for name in messages or () if isinstance(name, Resolved) and running.role is Role.CONTROL]:
-                self._on_resolved(name)
+            aside = ASIDE.get(running.role, ())
+            for message in messages or ():
+                if isinstance(message, aside):
+                    self._heard[running.role](message)
         except FrameError as error:
             self._stop_watching(running)
             self._feed(events.PipeBroken(running.row, str(error)))
@@ -91,7 +96,7 @@ class ChildPipes:
             self._feed(events.PipeEnded(running.row))
             return False
         for message in messages:
-            if not isinstance(message, Resolved) or running.role is not Role.CONTROL:  # a breach, if it is no control's
+            if not isinstance(message, aside):  # a breach, if it is somebody else's
                 self._feed(events.Said(running.row, message))
         return bool(messages)
 
@@ -109,8 +114,11 @@ class ChildPipes:
 
     def control_of(self, number: int) -> Running | None:
         """That process of one generation."""
-        found = (one for one in self.running.values() if one.generation == number and one.role is Role.CONTROL)
-        return next(found, None)
+        return self.single(number, Role.CONTROL)
+
+    def single(self, number: int, role: Role) -> Running | None:
+        """The process of one generation with that role."""
+        return next((one for one in self.running.values() if one.generation == number and one.role is role), None)
 
     def talk(self, running: Running, say: Callable[[MasterPipe], None]) -> None:
         """Write to a pipe, and watch it for room as long as something is left to write."""

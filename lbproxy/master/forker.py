@@ -32,7 +32,8 @@ PATIENCE = 5.0
 PID = struct.Struct("=i")
 MOST_DESCRIPTORS = 8
 
-Load = Callable[[Config], ChildMain]
+Load = Callable[[Config, str], ChildMain]
+"""By the configuration, and the role of who is forked."""
 Live = Callable[[anew.Bequest, Load], NoReturn]
 
 

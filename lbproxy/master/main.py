@@ -24,8 +24,9 @@ from lbproxy.config.model import Config
 from lbproxy.config.plan import lines
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildLoader
-from lbproxy.ipc.messages import Drain, SetLogLevel
+from lbproxy.ipc.messages import AcmeName, ChallengeOver, ChallengeShown, Drain, Resolved, SetLogLevel
 from lbproxy.master import rotation
+from lbproxy.master.acme_watch import AcmeWatch
 from lbproxy.master.address_updates import AddressUpdates
 from lbproxy.master.certificate_watch import CertificateWatch
 from lbproxy.master.child_pipes import ChildPipes
@@ -85,7 +86,7 @@ def run(
         shared, resources = prepare(config, inherit())
         legacy = Legacy(shared, {1: resources}, Fleet(), [])
     try:
-        mains: dict[Role, Start] = {Role.WORKER: worker, Role.CONTROL: control}
+        mains: dict[Role, Start] = {Role.WORKER: worker, Role.CONTROL: control, Role.ACME: control}
         master = Master(legacy, mains, notifier, on_ready, reread or (lambda: config), commands)
     except BaseException:
         legacy.shared.close()
@@ -131,7 +132,8 @@ class Master:
         self._preparation = Preparation(
             self._shared, self._resources, lambda: self._serving_resources, reread, self._selector, self._feed
         )
-        self._pipes = ChildPipes(self._selector, legacy.running, self._shared, self._feed, lambda told: self._names.heard(told))
+        heard: dict[Role, Callable[[Any], None]] = {Role.CONTROL: self._on_resolved, Role.ACME: self._on_acme}
+        self._pipes = ChildPipes(self._selector, legacy.running, self._shared, self._feed, heard)
         self._operator = Operator(self._shared, self._fleet, self._resources, self._feed, self._set_level)
         self._names = AddressUpdates(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
         where = self._serving_resources.config.proxy.control
@@ -139,6 +141,7 @@ class Master:
         self._certificates = CertificateWatch(self._in_service, self._pipes)
         self._tickets = TicketWatch(self._in_service, self._resources, self._shared.tickets, self._pipes, self._certificates.forget)
         self._documents = DocumentWatch(self._in_service, self._pipes, self._certificates.forget)
+        self._acme = AcmeWatch(self._in_service, self._pipes, self._operator)
         self.signals = Signals()
 
     @property
@@ -178,6 +181,7 @@ class Master:
             self._certificates.look(now)
             self._tickets.look(now)
             self._documents.look(now)
+            self._acme.look()
             self._notifier.watchdog(now)
             if self._control is not None:
                 self._control.expire(now)
@@ -236,6 +240,7 @@ class Master:
             return
         self._pipes.add(running)
         self._feed(events.Spawned(order.row, running.pid))
+        self._acme.spawned(running)
         if level := self._operator.level_of(order.generation):  # it takes the place of one that was told
             self._pipes.tell(order.row, SetLogLevel(level))
 
@@ -335,6 +340,12 @@ class Master:
     def _in_service(self) -> tuple[int, GenerationResources] | None:
         serving = self._fleet.serving
         return None if serving is None or self._fleet.stop is not None else (serving.number, self._resources[serving.number])
+
+    def _on_resolved(self, told: Resolved) -> None:
+        self._names.heard(told)
+
+    def _on_acme(self, told: AcmeName | ChallengeShown | ChallengeOver) -> None:
+        self._acme.heard(told)
 
     def _set_level(self, message: SetLogLevel) -> None:
         log.set_level(message.level)

@@ -118,6 +118,7 @@ class GenerationResources:
             proxy.worker_memory // KIB,
             proxy.worker_memory_hard // KIB,
             proxy.worker_requests,
+            self.config.acme is not None,
         )
 
     def close(self) -> None:

@@ -15,7 +15,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from setproctitle import setproctitle
 
@@ -24,7 +26,7 @@ from lbproxy.balance.ledger import writable
 from lbproxy.config.model import UNIX, Config
 from lbproxy.errors import FrameError, LbproxyError, shortage
 from lbproxy.ipc.codec import encode
-from lbproxy.ipc.handover import BoundListener, ChildLoader, ChildMain, Handover
+from lbproxy.ipc.handover import BoundListener, ChildLoader, ChildMain, Handover, Staged
 from lbproxy.ipc.messages import Failed
 from lbproxy.ipc.pipe import MasterPipe, socket_pair
 from lbproxy.master import anew
@@ -46,6 +48,7 @@ from lbproxy.tls.keystore import overwriting
 from lbproxy.tls.showcase import arm
 
 STDERR = 2
+HTTPS = 443
 LAST_WORDS = 0.5
 """Seconds in which a reader who sleeps may still take what a child said before it ended."""
 
@@ -132,7 +135,7 @@ def _live(
     _to_the_end(work, theirs)
 
 
-def live_anew(descriptor: int, load: Callable[[Config], ChildMain]) -> NoReturn:
+def live_anew(descriptor: int, load: Callable[[Config, str], ChildMain]) -> NoReturn:
     """In a program that the master executed: the rest of such a life. `descriptor`: of the bequest; `load`: see ChildLoader."""
     try:
         bequest = anew.receive(descriptor)
@@ -156,7 +159,7 @@ def forking(program: anew.Program) -> Iterator[anew.Program]:
         forker.close()
 
 
-def live_bequest(bequest: anew.Bequest, load: Callable[[Config], ChildMain]) -> NoReturn:
+def live_bequest(bequest: anew.Bequest, load: Callable[[Config, str], ChildMain]) -> NoReturn:
     """What the bequest asks for; its descriptors are ours."""
     for one in (bequest.ledger, bequest.pipe, bequest.metrics, bequest.keys):
         if one >= 0:
@@ -166,7 +169,7 @@ def live_bequest(bequest: anew.Bequest, load: Callable[[Config], ChildMain]) -> 
     def work() -> int:
         _introduce(bequest.order, bequest.config)
         handover = anew.handover(bequest, pipe)
-        return _unprivileged(lambda: load(bequest.config), bequest.account, handover)
+        return _unprivileged(lambda: load(bequest.config, bequest.order.role.value), bequest.account, handover)
 
     _to_the_end(work, pipe)
 
@@ -174,14 +177,18 @@ def live_bequest(bequest: anew.Bequest, load: Callable[[Config], ChildMain]) -> 
 def _unprivileged(load: ChildLoader, account: Account | None, handover: Handover) -> int:
     main = load()
     rss_kib()  # psutil looks up more at first than later
+    if isinstance(main, Staged):
+        main.privileged(handover.config)
     if handover.worker >= 0:
         handover.scratch_fd = scratch.open_for_worker(handover.config)
     if account is not None:
         drop(account)
     unprivileged = no_new_privileges()
+    if isinstance(main, Staged):
+        main.unwalled(handover.config)
     handover.walls += [LEDGER, *([PRIVILEGES] if unprivileged else [])]  # these stand in nobody's way
     if handover.config.proxy.walls:
-        handover.walls += walls.build(_needs(handover))
+        handover.walls += walls.build(_needs_of_acme(handover.config) if isinstance(main, Staged) else _needs(handover))
     else:
         kernel.dumpable()
     return int(main(handover))
@@ -197,6 +204,13 @@ def _needs(handover: Handover) -> walls.Needs:
         ports |= {pool.health.port for pool in handover.config.pools if pool.health.port}
         ports |= {address.port for address in handover.config.proxy.resolvers}
     return walls.Needs(frozenset(ports), unix, control and bool(names_in(handover.config)), gevent_sockets=control)
+
+
+def _needs_of_acme(config: Config) -> walls.Needs:
+    """Its folder, where it stands by then, and the ports of the authorities: what a directory names elsewhere is at 443."""
+    authorities = config.acme.authorities if config.acme is not None else ()
+    ports = {urlsplit(one.directory).port or HTTPS for one in authorities} | {HTTPS}
+    return walls.Needs(frozenset(ports), unix=False, names=True, writes=(Path(),), gevent_sockets=True)
 
 
 def _to_the_end(work: Callable[[], int], pipe: socket.socket) -> NoReturn:
@@ -228,7 +242,7 @@ def _introduce(order: Spawn, config: Config) -> None:
 
 def title(order: Spawn) -> str:
     """As ps shows it; workers are numbered from 1 for people."""
-    who = f"worker {order.worker + 1}" if order.role is Role.WORKER else "control"
+    who = f"worker {order.worker + 1}" if order.role is Role.WORKER else order.role.value
     return f"lbproxy: {who} (generation {order.generation})"
 
 

@@ -139,6 +139,24 @@ class CertificateFacts(NamedTuple):
     """Wall clock, seconds."""
 
 
+class AcmeFacts(NamedTuple):
+    """A name that a certificate is obtained for."""
+
+    name: str
+    state: str
+    """As in the message AcmeName: waiting | ordering | good."""
+    next: float
+    """When it is seen to, seconds since 1970."""
+    failures: int
+    why: str
+    authority: str
+
+    @property
+    def self_signed(self) -> bool:
+        """Whether nothing better serves yet."""
+        return not self.authority
+
+
 class Snapshot(NamedTuple):
     """What there is to tell at one moment."""
 
@@ -149,6 +167,7 @@ class Snapshot(NamedTuple):
     totals: Totals
     backends: tuple[BackendFacts, ...]
     certificates: tuple[CertificateFacts, ...] = ()
+    acme: tuple[AcmeFacts, ...] = ()
     """Those that end first, in that order."""
 
     def pools(self) -> dict[str, list[BackendFacts]]:
@@ -265,6 +284,14 @@ def _certificates(snapshot: Snapshot) -> Iterable[Family]:
     text = "When a listener's certificate ends; the fifty that end first."
     if ends:
         yield Family("lbproxy_certificate_not_after_seconds", "gauge", text, ends)
+    if snapshot.acme:
+        names = [({"name": one.name}, one) for one in snapshot.acme]
+        text = "1 when the name has a certificate of an authority's, 0 while a self-signed one serves."
+        yield Family("lbproxy_acme_obtained", "gauge", text, [("", name, float(not one.self_signed)) for name, one in names])
+        text = "Orders for the name that failed in a row."
+        yield Family("lbproxy_acme_failures", "gauge", text, [("", name, one.failures) for name, one in names])
+        text = "When the name is seen to: a first order, a renewal, or another try."
+        yield Family("lbproxy_acme_next_seconds", "gauge", text, [("", name, one.next) for name, one in names])
 
 
 def _histogram(buckets: Sequence[int]) -> Iterable[Sample]:
@@ -348,6 +375,7 @@ def status(snapshot: Snapshot) -> dict[str, object]:
         "certificates": [
             {**one._asdict(), "days_left": round((one.end - snapshot.taken) / 86_400, 1)} for one in snapshot.certificates
         ],
+        "acme": [one._asdict() for one in snapshot.acme],
         "pools": pools,
     }
 

@@ -21,6 +21,8 @@ from lbproxy.proxy.upstream import Upstream
 from lbproxy.streams import Strand, Stream
 
 NO_REDIRECT = -1
+CHALLENGES = -2
+"""Of a listener that does not redirect, and may be asked by authorities."""
 _AFTER, _ROW, _IMPOSSIBLE, _AWAITED = answer_state.AFTER, ROW, IMPOSSIBLE, int(State.AWAITED)
 _END, _BREAK = int(Event.END), int(Event.BREAK)
 
@@ -63,7 +65,8 @@ class Downstream(Sink):
     peer: str
     forwarder: Forwarder
     redirect: int
-    """The port that redirect_to_https names; 0: the one that the client would find; NO_REDIRECT: requests are served."""
+    """The port that redirect_to_https names; 0: the one that the client would find; NO_REDIRECT: requests are served;
+    CHALLENGES: likewise, but for those of ACME."""
     tls_seconds: float
     broken: bool
     """It must be cut, so that the client sees that something is missing."""

@@ -24,5 +24,7 @@ cdef class Exchange(Tries):
     cpdef look_for_call(self)
     @cython.locals(downstream=Downstream, head=RequestHead, destination=Destination, rewriter=Rewriter, body=RequestBody)
     cdef _route(self)
+    @cython.locals(service=Service, downstream=Downstream, head=RequestHead)
+    cdef _aside(self)
     @cython.locals(service=Service, downstream=Downstream, ended=double, waited=double, bytes_in=cython.longlong)
     cdef _log(self)

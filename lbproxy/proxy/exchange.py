@@ -12,7 +12,7 @@ from lbproxy.http.message import NO_BODY, RequestHead
 from lbproxy.http.trailers import NONE
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.grpc_call import call_of
-from lbproxy.proxy.replies import CLOSED, OwnAnswer, https_location, redirect, refusal, ruled
+from lbproxy.proxy.replies import CHALLENGE_PATH, CLOSED, OwnAnswer, challenge_answer, https_location, redirect, refusal, ruled
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.rewriter import own_lines
 from lbproxy.proxy.steps.step import Answered, Course, Step
@@ -110,9 +110,8 @@ class Exchange(Tries):
 
     def _route(self) -> None:
         downstream, head = self.downstream, self.head
-        if downstream.redirect >= 0 and not downstream.forwarder.secure(head):
-            location = https_location(head, downstream.forwarder, downstream.redirect, self._service.https_port)
-            return self._own(redirect(location), "redirect_to_https")
+        if downstream.redirect != -1 and self._aside():  # NO_REDIRECT, which would be looked up
+            return None
         if head is not downstream.routed_head:
             head = self.head = downstream.find_destination(head)
         destination = downstream.destination
@@ -134,6 +133,21 @@ class Exchange(Tries):
         if destination.steps is None:
             return self._serve(destination.pool)
         return self._step_by_step(destination.steps)
+
+    def _aside(self) -> bool:
+        """What some listeners without TLS answer before any route: an authority's challenge, a redirect to https. Whether it was
+        that."""
+        service, downstream, head = self._service, self.downstream, self.head
+        if service.challenges and head.path.startswith(CHALLENGE_PATH) and head.method in (b"GET", b"HEAD"):
+            authorization = service.challenges.get(head.path[len(CHALLENGE_PATH) :])
+            if authorization is not None:
+                self._own(challenge_answer(authorization), "acme_challenge")
+                return True
+        if downstream.redirect >= 0 and not downstream.forwarder.secure(head):
+            location = https_location(head, downstream.forwarder, downstream.redirect, service.https_port)
+            self._own(redirect(location), "redirect_to_https")
+            return True
+        return False
 
     def _limit_to(self, seconds: float) -> None:
         """The route's own limit, unless the client has set a nearer one."""

@@ -138,6 +138,15 @@ def https_location(head: RequestHead, forwarder: Forwarder, wanted: int, listeni
     return b"https://%b%b%b" % (host, b"" if port == 443 else b":%d" % port, target)
 
 
+CHALLENGE_PATH = b"/.well-known/acme-challenge/"
+
+
+def challenge_answer(authorization: bytes) -> OwnAnswer:
+    """To an authority that looks whether a name is ours (RFC 8555 8.3)."""
+    lines = b"\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\nCache-Control: no-store" % len(authorization)
+    return OwnAnswer(200, lines, authorization)
+
+
 def redirect(location: bytes) -> OwnAnswer:
     """308 keeps method and body (RFC 9110 15.4.9), where 301 turns a POST into a GET."""
     text = b"308 Permanent Redirect\n"

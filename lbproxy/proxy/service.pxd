@@ -33,6 +33,7 @@ cdef class Counters:
 cdef class Service:
     cdef public AccessLog access
     cdef public object admissions
+    cdef public object challenges
     cdef public object clock
     cdef public object config
     cdef public set connections

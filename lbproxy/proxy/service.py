@@ -126,6 +126,7 @@ class Service:
     __slots__ = (
         "access",
         "admissions",
+        "challenges",
         "clock",
         "config",
         "connections",
@@ -191,6 +192,8 @@ class Service:
         """The Date of this second as a field line (http/date.py); the process keeps it, b"" where there is no clock."""
         self.scratch = scratch
         self.on_buffer_failed = on_buffer_failed
+        self.challenges: Mapping[bytes, bytes] | None = None
+        """What is answered to ACME's http-01, by token; None: no certificates are obtained here."""
         self.draining = False
         self.idle_grace = 2.0
         """Seconds that a draining worker keeps an idle connection."""

@@ -79,6 +79,7 @@ REFUSED: dict[str, tuple[int, int]] = {
     "setdomainname": (171, 162), "clock_adjtime": (305, 266), "swapoff": (168, 225), "vhangup": (153, 58),
     "quotactl_fd": (443, 443), "uselib": (134, -1),
 }  # fmt: skip
+REPLACING = ("link", "linkat", "rename", "renameat", "renameat2", "unlink", "unlinkat")
 MISSING = {"clone3": (435, 435), "openat2": (437, 437)}
 """Their arguments stand where a filter cannot look: as if the kernel did not have them."""
 ASKED = {
@@ -107,7 +108,9 @@ class Wants(NamedTuple):
     writes: bool = False
     """It may open files for writing."""
     gevent_sockets: bool = False
-    """It uses them; they ask for O_NONBLOCK by FIONBIO."""
+    """It uses them, or sockets with time-outs; they ask for O_NONBLOCK by FIONBIO."""
+    replaces: bool = False
+    """It replaces and removes files (of its own: where is Landlock's to say)."""
 
 
 def program(machine: str, wants: Wants) -> bytes | None:
@@ -121,7 +124,8 @@ def program(machine: str, wants: Wants) -> bytes | None:
     for *numbers, place in SENDING.values():
         made += _when(numbers[column], [_argument(place), *fast_open])
     made += [step for numbers in MISSING.values() for step in _when(numbers[column], [_refuse(errno.ENOSYS)])]
-    made += [step for numbers in REFUSED.values() for step in _when(numbers[column], [_refuse()])]
+    refused = [numbers for name, numbers in REFUSED.items() if not (wants.replaces and name in REPLACING)]
+    made += [step for numbers in refused for step in _when(numbers[column], [_refuse()])]
     for name, rule in _rules(wants).items():
         made += _when(ASKED[name][column], rule)
     made.append((RETURN, 0, 0, ALLOW))

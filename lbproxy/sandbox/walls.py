@@ -52,6 +52,7 @@ def build(needs: Needs) -> list[str]:
     if needs.names:
         sockets = {family: [STREAM, DATAGRAM] for family in sockets} | {int(socket.AF_NETLINK): [DATAGRAM, int(socket.SOCK_RAW)]}
     wants = Wants(sockets, os.getpid(), binds=needs.names, writes=bool(needs.writes), gevent_sockets=needs.gevent_sockets)
+    wants = wants._replace(replaces=bool(needs.writes))
     stand += [CALLS] if kernel.filter_calls(program(os.uname().machine, wants)) else []
     return stand
 

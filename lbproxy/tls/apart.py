@@ -32,10 +32,10 @@ def audit_apart(config: Config) -> tuple[Config, list[Complaint]]:
     """See audit.audit; and the configuration without what cannot be used of its folders. Raises StartError."""
     passphrase.adopt(config)
     files = (*(listen.secure for listen in config.listen), *(pool.tls for pool in config.pools), config.proxy.ticket_keys)
-    if not any(files):
+    if not any((config.acme, *files)):
         return config, []
 
-    slices = [(number, span) for number, listen in enumerate(config.listen) for span in _slices(len(listen.listed))]
+    slices = [(number, span) for number, listen in enumerate(config.listen) for span in _slices(_to_judge(listen))]
     works: list[Callable[[], object]] = [lambda: [list(each) for each in audit(config)]]
     works += [partial(audit_folder, config.listen[number], span) for number, span in slices]
     told, *found = all_apart(works, patience(config))
@@ -76,6 +76,11 @@ def _cut(path: Path) -> bool:
             return content.count(b"-----BEGIN ") != content.count(b"-----END ")
     except OSError:
         return False  # which is told otherwise
+
+
+def _to_judge(listen: Listen) -> int:
+    """Pairs of its folder. Those of [acme] were made by us, or looked at when they were obtained, and need not be there yet."""
+    return 0 if listen.acme else len(listen.listed)
 
 
 def _slices(count: int) -> list[range]:

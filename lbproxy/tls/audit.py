@@ -16,9 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lbproxy.config.model import Certificate, Config, Listen, PoolTls
+from lbproxy.config.model import Acme, Certificate, Config, Listen, PoolTls
+from lbproxy.config.model.acme import TLS_ALPN
 from lbproxy.errors import Complaint, StartError
-from lbproxy.tls import contexts, pem, profiles, tickets
+from lbproxy.tls import challenge_hello, contexts, pem, profiles, tickets
 from lbproxy.tls.contexts import TRIED
 from lbproxy.tls.files import (
     PRIVATE,
@@ -62,6 +63,8 @@ def audit(config: Config) -> list[Complaint]:
             if listen.tls.client_ca is not None:
                 place = Place(config.source, listen.line, f"listen[{number}].tls.client_ca")
                 complaints += _authorities(place, listen.tls.client_ca)
+        if config.acme is not None:
+            complaints += _acme(Place(config.source, 0, "acme"), config.acme)
         for number, path in enumerate(config.proxy.ticket_keys):
             complaints += _ticket_key(Place(config.source, 0, f"proxy.ticket_keys[{number}]"), path)
         for pool in config.pools:
@@ -262,6 +265,24 @@ def _ciphers(place: Place, tls: PoolTls) -> Iterator[Complaint]:
         hint = "openssl ciphers -v tells which there are"
         message = f'wanted cipher suites as OpenSSL names them, such as "ECDHE+AESGCM", got "{tls.ciphers}"'
         yield place._replace(key=f"{place.key}.ciphers").complaint(Fault(message, hint))
+
+
+def _acme(place: Place, acme: Acme) -> Iterator[Complaint]:
+    """The files of its authorities, and whether hellos can be read where that is how names are proved."""
+    for number, authority in enumerate(acme.authorities):
+        at = place._replace(key=f"{place.key}.fallback" if number else place.key)
+        if authority.ca is not None:
+            yield from _authorities(at._replace(key=f"{at.key}.ca"), authority.ca)
+        if authority.eab_key is not None:
+            key = at._replace(key=f"{at.key}.eab_key")
+            content = read(authority.eab_key)
+            if isinstance(content, Fault):
+                yield key.complaint(content)
+            else:
+                yield from map(key.complaint, exposure(authority.eab_key, "private", "key of an account"))
+    if acme.challenge == TLS_ALPN and not challenge_hello.available():
+        fault = Fault("this Python's OpenSSL keeps its functions to itself, so that no hello can be read", 'take "http-01"')
+        yield place._replace(key=f"{place.key}.challenge").complaint(fault)
 
 
 def _ticket_key(place: Place, path: Path) -> Iterator[Complaint]:

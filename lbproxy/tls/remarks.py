@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from lbproxy.config.acme_names import wanted
 from lbproxy.config.model import Certificate, Config, Listen, PoolTls
 from lbproxy.errors import Complaint, by_place
 from lbproxy.tls.files import Chain, Fault, Place, read_chain, read_lists, subject, update_times, validity
@@ -94,7 +95,7 @@ def remarks(config: Config, known: Mapping[Path, Candidate] | None = None, read:
         at = Place(config.source, listen.line, f"listen[{number}]")
         shown = []
         notes += [at._replace(key=f"{at.key}.certificates").complaint(Fault(why)) for why in listen.left_out[:MOST_TOLD]]
-        for index, pair in enumerate(listen.pairs):
+        for index, pair in enumerate(() if listen.acme else listen.pairs):
             place = at._replace(key=f"{at.key}.certificates" + ("" if listen.folder else f"[{index}].cert"))
             chain = _Chain(place, pair.cert, read(pair))
             dated += chain.dated()
@@ -315,9 +316,10 @@ def _why(listen: Listen, one: Shown, arranged: Arrangement, shown: tuple[Shown, 
 def _uncovered(config: Config, listeners: Sequence[tuple[Listen, tuple[Shown, ...]]]) -> Iterator[Complaint]:
     """Hosts of routes that no certificate of any listener stands for: who asks for them is shown another one."""
     candidates = [one.candidate for _, shown in listeners for one in shown]
-    if not candidates or UNKNOWN in candidates:
+    obtained = wanted(config).names if any(listen.acme for listen in config.listen) else ()
+    if not (candidates or obtained) or UNKNOWN in candidates:
         return
-    names = {name for each in candidates for name in (*each.names.dns, *each.names.ips)}
+    names = {*obtained} | {name for each in candidates for name in (*each.names.dns, *each.names.ips)}
     lost: dict[str, int] = {}
     for route in config.routes:
         if route.host is not None and route.host not in names and f"*.{route.host.partition('.')[2]}" not in names:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LIFETIME = timedelta(days=397)
 RENEW_BEFORE = timedelta(days=7)
+CALLED = "lbproxy quick (self-signed)"
+PLACEHOLDER = "lbproxy until ACME answers (self-signed)"
 CERT_NAME, KEY_NAME, LOCK_NAME = "quick.crt", "quick.key", ".lock"
 
 
@@ -57,6 +59,21 @@ def ensure(directory: Path, names: Sequence[str], now: datetime) -> SelfSigned:
     der, expires = found
     digest = hashlib.sha256(der).hexdigest().upper()
     return SelfSigned(cert, key, ":".join(digest[at : at + 2] for at in range(0, 64, 2)), expires, fresh)
+
+
+def placeholder(name: str, now: datetime) -> bytes:
+    """Key and certificate in one text, for a name whose certificate is on its way."""
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    private = ec.generate_private_key(ec.SECP256R1())
+    key = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return key + _sign(private, [name], now, PLACEHOLDER).public_bytes(Encoding.PEM)
+
+
+def is_placeholder(certificate: x509.Certificate) -> bool:
+    """Whether it is such a one."""
+    return certificate.issuer == certificate.subject and PLACEHOLDER in certificate.subject.rfc4514_string()
 
 
 @contextmanager
@@ -114,12 +131,12 @@ def _make(cert: Path, key: Path, names: Sequence[str], now: datetime) -> tuple[b
     return certificate.public_bytes(Encoding.DER), validity(certificate)[1]
 
 
-def _sign(private: EllipticCurvePrivateKey, names: Sequence[str], now: datetime) -> x509.Certificate:
+def _sign(private: EllipticCurvePrivateKey, names: Sequence[str], now: datetime, called: str = CALLED) -> x509.Certificate:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "lbproxy quick (self-signed)")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, called)])
     public = private.public_key()
     start = now - timedelta(hours=1)  # clocks differ a little between machines
     usage = x509.KeyUsage(
@@ -148,6 +165,11 @@ def _sign(private: EllipticCurvePrivateKey, names: Sequence[str], now: datetime)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .sign(private, hashes.SHA256())
     )
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """For its owner alone; all of it or nothing. Raises OSError."""
+    _write(path, content, 0o600)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -26,6 +26,8 @@ from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.ipc.master_link import MasterLink
 from lbproxy.ipc.messages import (
     HEARTBEAT_INTERVAL,
+    ChallengeOver,
+    ChallengeShown,
     Drain,
     Drained,
     Heartbeat,
@@ -74,6 +76,7 @@ from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.first_round import FirstRound
 from lbproxy.worker.log_writer import LogWriter
 from lbproxy.worker.wakeups import Wakeups
+from lbproxy.worker.wiring.challenges import ShownChallenges
 from lbproxy.worker.wiring.destinations import make_destinations
 from lbproxy.worker.wiring.encryptions import Encryptions
 from lbproxy.worker.wiring.filtering import limit_memory, make_filters
@@ -126,6 +129,7 @@ class Worker:
         self._tickets = TicketKeys(ticket_slot)
         self._use_tickets(handover.ticket_secrets)
         self._service = self._wire()
+        self._challenges = ShownChallenges(handover, self._service)
         self._second = 0
         self._tell_date()
         descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -153,7 +157,6 @@ class Worker:
         means = make_means(handover, self._documents, self._memory, partial(_tell_difference, self._noisy))
         destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child, means)
         self._encryptions = Encryptions(handover, self._noisy)
-        offset = time.time() - time.monotonic()
         tls_ports = [port for bound in handover.listeners if bound.context is not None and (port := bound.listen.address.port)]
         service = Service(
             config=config,
@@ -162,7 +165,7 @@ class Worker:
             dialer=BackendDialer(self._deadlines, self._encryptions.by_pool, self._encryptions.on_refused),
             strands=strands,
             counters=Counters(handover.ledger, handover.child),
-            access=AccessLog(offset, _stamp, self._flush_lines) if self._writer is not None else None,
+            access=AccessLog(time.time() - time.monotonic(), _stamp, self._flush_lines) if self._writer is not None else None,
             clock=time.monotonic,
             on_fault=self._on_fault,
             retries=RetryBudgets(handover.ledger.cells, handover.child, self._lock, strands.sleep, config.pools),
@@ -358,6 +361,8 @@ class Worker:
             self._use_tickets(unpacked(self._handover.keys(message.at, message.size)))
         elif isinstance(message, NewDocument) and self._handover.keys is not None:
             self._documents.renew(message.number, self._handover.keys(message.at, message.size))
+        elif isinstance(message, ChallengeShown | ChallengeOver):
+            self._challenges.obey(message)
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         elif isinstance(message, ReopenLogs):

@@ -11,7 +11,8 @@ from typing import Any
 
 from lbproxy.config.atoms import GIB, KIB, MIB, UNIX, Address, Hash, Hsts, Network, Passphrase, Rate
 from lbproxy.config.header_values import TELLTALES
-from lbproxy.config.key import in_any_case, named, table, tables
+from lbproxy.config.key import in_any_case, named, table, table_or_none, tables
+from lbproxy.config.model.acme import Acme, Authority
 from lbproxy.config.model.filters import AddressList, ClientLimit, Refuse, RouteFilters
 from lbproxy.config.model.headers import HEADER_WORDS, HeaderRules, Headers
 from lbproxy.config.model.health import Health, Outlier
@@ -35,8 +36,10 @@ __all__ = [
     "NEAR_TIMEOUTS",
     "TELLTALES",
     "UNIX",
+    "Acme",
     "Address",
     "AddressList",
+    "Authority",
     "Authorize",
     "Backend",
     "BasicAuth",
@@ -126,6 +129,9 @@ class Config:
         "a table for each limit, headed [client_limit.NAME]",
         called="client_limit",
         names=short_name,
+    )
+    acme: Acme | None = table_or_none(
+        Acme, "certificates that are obtained and renewed by themselves, for listeners with acme = true", "a table headed [acme]"
     )
     written: tuple[tuple[tuple[str | int, ...], str], ...] = field(default=(), compare=False, repr=False)
     """Texts that name environment variables, by path, and what these hold, by name: told to nobody."""

@@ -10,7 +10,7 @@ from lbproxy.config import key as declared  # tables of keys have a key of that 
 from lbproxy.config import values
 from lbproxy.config.atoms import Address, Network, Passphrase
 from lbproxy.config.key import Changed, key, part, required, table, tables
-from lbproxy.config.kinds import FILE, NETWORK, TEXT, VARIABLE, Kind, ListOf, choice, text_schema, whole
+from lbproxy.config.kinds import BOOLEAN, FILE, NETWORK, TEXT, VARIABLE, Kind, ListOf, choice, text_schema, whole
 from lbproxy.config.model.filters import AddressList, ClientLimit
 from lbproxy.config.model.passphrase import ABOUT as PASSPHRASE_ABOUT
 from lbproxy.config.model.passphrase import PASSPHRASE
@@ -117,7 +117,7 @@ def _of_unix(listen: Any) -> bool:
 
 
 def _with_certificates(listen: Any) -> bool:
-    return bool(listen.certificates or listen.folder)
+    return bool(listen.certificates or listen.folder or listen.acme)
 
 
 def _with_folder(listen: Any) -> bool:
@@ -169,7 +169,7 @@ class Listen:
     )
     tls: ListenTls = table(
         ListenTls,
-        "with certificates only",
+        "with certificates, or acme, only",
         'a table such as { profile = "intermediate" }',
         when=_with_certificates,
         needs={"certificates": [{"cert": "a.crt", "key": "a.key"}]},
@@ -226,7 +226,7 @@ class Listen:
         needs={"certificates": "certs"},
     )
     listed: tuple[Certificate, ...] = ()
-    """What is in the folder and can be used, in the order of the names."""
+    """What is in the folder and can be used, in the order of the names; with acme, where the certificates of its names stand."""
     left_out: tuple[str, ...] = ()
     """What is in the folder and cannot, and why."""
     proxy_protocol: tuple[Network, ...] = key(
@@ -241,6 +241,13 @@ class Listen:
         "127.0.0.1. Default: no headers",
         example=["10.0.0.0/8"],
     )
+    acme: bool = key(
+        BOOLEAN,
+        False,
+        "certificates that [acme] obtains for the hosts of routes, instead of files",
+        example=True,
+        never_with=("certificates",),
+    )
 
     @property
     def pairs(self) -> tuple[Certificate, ...]:
@@ -250,7 +257,7 @@ class Listen:
     @property
     def secure(self) -> bool:
         """It speaks TLS."""
-        return bool(self.certificates or self.folder)
+        return bool(self.certificates or self.folder or self.acme)
 
     @property
     def speaks(self) -> tuple[str, ...]:

@@ -168,6 +168,14 @@ class Process:
         "sessions: the first makes tickets, the others are taken. Seen when they change. Default: keys of lbproxy's own",
         example=["ticket.key"],
     )
+    state_dir: Path | None = key(
+        FILE,
+        None,
+        "a folder for what outlives a restart: accounts and certificates of [acme]. Made, for its owner alone, where it is not "
+        "there. Default: none",
+        example="/var/lib/lbproxy",
+        restart="what is served from there now would be looked for elsewhere",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,9 @@ def listener(table: Table, listen: Listen, context: Context) -> Listen:
             if key in table:
                 table.complain(key, f"{listen.address} has no file", 'it is for listeners such as "unix:/run/lbproxy/http.sock"')
     client_limit(table, listen.per_client, OF_LISTENERS)
-    has_certificates = "certificates" in table
+    has_certificates = "certificates" in table or listen.acme
+    if "certificates" in table and listen.acme:
+        table.complain("acme", "a listener has its certificates from files or by acme", "take one of them out")
     if listen.redirect_to_https is not False and has_certificates:
         hint = "put it into the listener for port 80"
         table.complain("redirect_to_https", "a listener with certificates speaks HTTPS already", hint)

@@ -22,6 +22,7 @@ class Role(Enum):
 
     WORKER = "worker"
     CONTROL = "control"
+    ACME = "acme"
 
 
 class Phase(Enum):

@@ -22,6 +22,8 @@ class Terms(NamedTuple):
     """KiB above which it stops accepting at once; 0: never."""
     requests: int = 0
     """After how many a worker is replaced; 0: never."""
+    acme: bool = False
+    """Whether a process obtains certificates."""
 
 
 # ---------------------------------------------------------------- events

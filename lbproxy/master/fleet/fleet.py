@@ -46,6 +46,8 @@ from lbproxy.master.fleet.generation_limit import GenerationLimit
 from lbproxy.master.fleet.health_news import HealthNews
 from lbproxy.master.fleet.pending_reload import PendingReload
 
+SINGLE = (Role.CONTROL, Role.ACME)
+"""One process each, of the generation that serves, and none of a new one before that of the old one is gone."""
 FRESH = 30.0
 GIVE_UP_AFTER = 5
 FORGIVEN = 2
@@ -107,7 +109,7 @@ class Fleet(Children):
             return
         self.generations[event.number] = generation = Generation(event.number, event.terms, self._now, first)
         if first:
-            generation.posts.append(Post(Role.CONTROL, -1))
+            generation.posts += _single_posts(event.terms)
         for post in generation.posts:
             self._fill(generation, post)
 
@@ -176,6 +178,8 @@ class Fleet(Children):
                 generation.retire(self._now)
             for child in generation.children(Role.WORKER):
                 self._drain(child, timeout, 0.0, timeout)
+            for child in generation.children(Role.ACME):
+                self._quit(child)
         if self._wishes.any:
             self._wishes.serve(self._now)
             self._reject(self.last + 1, f"{event.signal} came")
@@ -197,7 +201,7 @@ class Fleet(Children):
             return
         self._log("info", child, "ready")
         generation = self.generations[child.generation]
-        if child.role is Role.CONTROL:
+        if child.role is not Role.WORKER:
             return
         if generation.first or generation.stage is Stage.SERVING:
             self._actions.append(Send(child.row, Serve()))
@@ -238,24 +242,26 @@ class Fleet(Children):
             for post in generation.workers():
                 if post.child is not None:
                     self._actions.append(Send(post.child.row, Serve()))
-            generation.posts.append(Post(Role.CONTROL, -1))
+            generation.posts += _single_posts(generation.terms)
         self._actions.append(events.Serving(generation.number, took))
         for older in self.generations.values():
             if older.number < generation.number and older.stage is Stage.SERVING:
                 older.retire(self._now)
                 for child in older.children(Role.WORKER):
                     self._hand_over(older, child)
-                for child in older.children(Role.CONTROL):
+                for child in older.children(*SINGLE):
                     self._quit(child)
-        self._post_control()
+        self._post_single()
 
-    def _post_control(self) -> None:
-        """The serving generation's control starts when no other lives: one writer of the health of a backend."""
+    def _post_single(self) -> None:
+        """The serving generation's control starts when no other lives: one writer of the health of a backend. Likewise the process
+        that obtains certificates: no two of them order."""
         generation = self.serving
-        if generation is None or any(child.role is Role.CONTROL for child in self._children.values()):
+        if generation is None:
             return
+        living = {child.role for child in self._children.values()}
         for post in generation.posts:
-            if post.role is Role.CONTROL and post.fill_at == FOREVER:
+            if post.role in SINGLE and post.role not in living and post.child is None and post.fill_at == FOREVER:
                 self._fill(generation, post)
 
     def _abandon(self, generation: Generation, why: str) -> None:
@@ -313,7 +319,8 @@ class Fleet(Children):
         if generation.adopted:
             self._wishes.add(self._now)
             return
-        who = f"worker {child.worker + 1}" if child.role is Role.WORKER else "control"
+        who = f"worker {child.worker + 1}" if child.role is Role.WORKER else child.role.value
+        counts = counts and child.role is not Role.ACME  # without it everything serves
         if counts and not generation.first and generation.stage is Stage.STARTING:
             self._abandon(generation, f"{who} of the new generation: {why}")
             return
@@ -343,7 +350,7 @@ class Fleet(Children):
                 del self.generations[number]
                 self._actions.append(events.Forget(number))
         if self.stop is None:
-            self._post_control()
+            self._post_single()
             self._consider_reload()
         elif not self._children or self._now >= self.stop.abandon_at:
             self.ended = True
@@ -351,6 +358,10 @@ class Fleet(Children):
         elif not any(child.role is Role.WORKER for child in self._children.values()):
             for child in self._children.values():
                 self._quit(child)
+
+
+def _single_posts(terms: events.Terms) -> list[Post]:
+    return [Post(role, -1) for role in SINGLE if role is not Role.ACME or terms.acme]
 
 
 EVENTS: dict[type[Event], Callable[[Fleet, Any], None]] = {
@@ -378,5 +389,8 @@ MESSAGES: dict[tuple[Role, type[Message]], Callable[[Fleet, Child, Any], None]] 
     (Role.CONTROL, HealthChanged): Fleet._health_changed,
     (Role.CONTROL, Drained): Fleet._drained,
     (Role.CONTROL, Failed): Fleet._failed,
+    (Role.ACME, Ready): Fleet._ready,
+    (Role.ACME, Heartbeat): Fleet._heartbeat,
+    (Role.ACME, Failed): Fleet._failed,
 }
 """Who may say what; anything else is a breach."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
+from lbproxy.config.acme_names import file_of
 from lbproxy.config.model import Certificate
+from lbproxy.ipc.messages import AcmeName
 from lbproxy.master.operator.requests import Answer
 from lbproxy.master.prepare import Listening
 from lbproxy.tls.contexts import Credentials, Held
@@ -46,6 +49,22 @@ def asked_for(name: str, listeners: Iterable[Listening], refused: Mapping[Certif
             with held.pem.store.shown(held.pem.cert) as content:
                 found.append({**facts, "by_default": by_default, "chain": bytes(content).decode("ascii", "replace")})
     return found
+
+
+def acme(names: Mapping[str, AcmeName]) -> list[Answer]:
+    """Of the names that certificates are obtained for: those that fail or wait come first."""
+    order = sorted(names.values(), key=lambda one: (not one.failures, bool(one.authority), one.name))
+    return [{**one._asdict(), "self_signed": not one.authority} for one in order]
+
+
+def with_acme(found: Iterable[Answer], names: Mapping[str, AcmeName]) -> list[Answer]:
+    """The same, with what ACME says of those that it obtains."""
+    by_file = {file_of(name): one for name, one in names.items()}
+    told = []
+    for each in found:
+        one = by_file.get(Path(str(each["file"])).name) if each["file"] == each["key"] else None
+        told.append(each if one is None else {**each, "acme": one._asdict()})
+    return told
 
 
 def dates(listeners: Iterable[Listening]) -> str:

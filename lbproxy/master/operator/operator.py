@@ -16,7 +16,7 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.endpoints import in_order, is_name
 from lbproxy.balance.ledger import PerSlot, SlotState, admin_cell, is_drained, ordered_weight, state_at
 from lbproxy.config import plan as plans
-from lbproxy.ipc.messages import SetLogLevel
+from lbproxy.ipc.messages import AcmeName, SetLogLevel
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.fleet import Fleet
@@ -57,6 +57,8 @@ class Operator:
         self._wait_for_this: list[Reply] = []
         self._last_reload: Answer | None = None
         self._level = ""
+        self.acme: Callable[[], Mapping[str, AcmeName]] = dict
+        """How the names stand that certificates are obtained for."""
         self._do: dict[type[requests.Request], Callable[[Any, Reply], None]] = {
             requests.Status: self._status,
             requests.Reload: self._reload,
@@ -165,7 +167,7 @@ class Operator:
             found = certificates.asked_for(request.name, resources.listeners, resources.refused, now)
         else:
             found = certificates.listed(resources.listeners, resources.refused, now)
-        reply({"ok": True, "certificates": found})
+        reply({"ok": True, "certificates": certificates.with_acme(found, self.acme())})
 
     def _backend(self, request: requests.BackendSet, reply: Reply) -> None:
         fitting = self._called(request.name)
@@ -233,7 +235,9 @@ class Operator:
         """The certificates that end first, and how many there are."""
         resources = self._serving_resources
         found = certificates.listed(resources.listeners, resources.refused, time.time())
-        return {"certificates": found[: certificates.MOST_IN_STATUS], "certificates_total": len(found)}
+        told = certificates.with_acme(found[: certificates.MOST_IN_STATUS], self.acme())
+        acme = certificates.acme(self.acme())[: certificates.MOST_IN_STATUS]
+        return {"certificates": told, "certificates_total": len(found), "acme": acme}
 
     def _snapshot(self) -> Snapshot:
         number = self._fleet.serving.number if self._fleet.serving is not None else 0
@@ -258,7 +262,10 @@ def _ordered(request: requests.BackendSet, order: int, backend: Backend) -> int:
 
 
 def _generation(generation: Generation, now: float) -> Answer:
-    controls = generation.children(Role.CONTROL)
+    def told(role: Role) -> Answer | None:
+        found = generation.children(role)
+        return {"pid": found[0].pid, "phase": found[0].phase.value, "walls": found[0].walls} if found else None
+
     return {
         "number": generation.number,
         "stage": generation.stage.value,
@@ -278,5 +285,6 @@ def _generation(generation: Generation, now: float) -> Answer:
             }
             for child in generation.children(Role.WORKER)
         ],
-        "control": {"pid": controls[0].pid, "phase": controls[0].phase.value, "walls": controls[0].walls} if controls else None,
+        "control": told(Role.CONTROL),
+        "acme": told(Role.ACME),
     }

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 from lbproxy.balance.ledger import Scalar, scalar_at
+from lbproxy.config.model.acme import TLS_ALPN
 from lbproxy.errors import HandshakeFailed, StreamError, TimedOut
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.tls_facts import TlsFacts
@@ -26,10 +27,11 @@ from lbproxy.observe.log import Noisy
 from lbproxy.prelude.proxy_header import NOBODY, ProxyHeader
 from lbproxy.proxy.announced import Announced
 from lbproxy.proxy.client import ClientConnection, ConnectionCount
-from lbproxy.proxy.downstream import NO_REDIRECT
+from lbproxy.proxy.downstream import CHALLENGES, NO_REDIRECT
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.service import Service
 from lbproxy.tls.alpn import insist
+from lbproxy.tls.challenge_hello import ACME_TLS
 from lbproxy.tls.contexts import offered
 from lbproxy.worker.accept.connection_filter import AnnouncedConnection, ConnectionFilter, Denied
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
@@ -61,7 +63,10 @@ class ConnectionSetup:
         self._filter = connection_filter
         # A Unix socket has no port: what its clients' clients use is the scheme's, as far as anybody knows.
         self._port = bound.listen.address.port or (443 if bound.context is not None else 80)
-        self._redirect = bound.listen.redirect_port if bound.listen.redirect_to_https else NO_REDIRECT
+        acme = handover.config.acme
+        asked = CHALLENGES if acme is not None and bound.context is None else NO_REDIRECT
+        self._redirect = bound.listen.redirect_port if bound.listen.redirect_to_https else asked
+        self._proves = acme is not None and acme.challenge == TLS_ALPN
         self._service = service
         self._deadlines = deadlines
         self._noisy = noisy
@@ -238,6 +243,10 @@ class ConnectionSetup:
             self._turn_away(stream, peer, HandshakeFailed("internal_error"), count)
             return
         stream.patient = False
+        if self._proves and stream.protocol() == ACME_TLS:  # an authority has seen what it wanted; nothing is served over it
+            count.release()
+            stream.finish()
+            return
         self._cells[self._handshakes] += 1
         if stream.resumed():
             self._cells[self._resumed] += 1

@@ -12,6 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from lbproxy.config import model
+from lbproxy.config.acme_names import with_pairs
 from lbproxy.config.atoms import Passphrase
 from lbproxy.config.model import Address, Config
 
@@ -288,7 +289,27 @@ def processes(draw: st.DrawFn) -> model.Process:
         idle_grace=draw(st.sampled_from([0.0, min(2.0, drain), drain])),
         walls=draw(st.booleans()),
         ticket_lifetime=draw(seconds.map(lambda each: min(each, 86400.0))),
+        state_dir=draw(files),
     )
+
+
+_directories = st.sampled_from(["https://one.example/directory", "https://two.example:14000/dir"])
+bindings = st.just((None, None)) | st.tuples(names, files)
+authorities = st.builds(
+    lambda directory, ca, profile, binding: model.Authority(directory, ca, profile, *binding),
+    _directories, st.none() | files, st.none() | names, bindings,
+)  # fmt: skip
+challenges = st.one_of(
+    st.tuples(st.sampled_from(["http-01", "tls-alpn-01"]), st.just(())), st.tuples(st.just("dns-01"), st.just(("/bin/set", "it")))
+)
+fallbacks = st.none() | authorities.map(lambda one: replace(one, directory="https://three.example/"))
+acmes = st.none() | st.builds(
+    lambda authority, email, challenge, key_type, wait, timeout, fallback: model.Acme(
+        True, authority, email, challenge[0], ("www.example.com",), key_type, wait, challenge[1], timeout, fallback
+    ),
+    authorities, st.none() | st.just("ops@example.com"), challenges, st.sampled_from(["ec256", "rsa2048"]),
+    seconds.map(lambda each: min(each, 3600.0)), seconds.map(lambda each: min(each, 3600.0)), fallbacks,
+)  # fmt: skip
 
 
 def _without_raw_prefixes(**keys: Any) -> model.Route:
@@ -342,4 +363,6 @@ def configs(draw: st.DrawFn) -> Config:
     )
     timeouts = st.builds(model.Timeouts, *[seconds] * 8, st.just(0.0) | seconds, seconds)
     tables = draw(processes()), draw(log), draw(timeouts), draw(limits), draw(metrics)
-    return Config("", draw(listeners), routes, found, *tables, named)
+    obtained = draw(acmes)
+    own = () if obtained is None else (model.Listen(Address("192.0.2.1", 990), acme=True), model.Listen(Address("192.0.2.1", 991)))
+    return with_pairs(Config("", (*draw(listeners), *own), routes, found, *tables, named, obtained))

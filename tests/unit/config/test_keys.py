@@ -33,8 +33,26 @@ backends = ["10.0.0.2:80"]
 [client_limit.site]
 concurrency = 7
 """)
+ACME = tomllib.loads("""
+[proxy]
+state_dir = "state"
+[[listen]]
+address = ":8443"
+[[listen]]
+address = ":9443"
+acme = true
+[[listen]]
+address = ":9080"
+[[route]]
+pool = "app"
+host = "a.example"
+[acme]
+terms_agreed = true
+""")
+"""What keys of [acme] are refused without."""
 NAMES = {"pool": "app", "client_limit": "site"}
 FILLED: dict[str, dict[str, Any]] = {
+    "acme": {"terms_agreed": True},
     "authorize": {"pool": "app"},
     "basic_auth": {"file": "people"},
     "certificates": {"cert": "c.pem", "key": "k.pem"},
@@ -82,9 +100,14 @@ def test_a_key_is_read_written_and_seen(stand: Stand, folder: Path) -> None:
     """Its example is accepted and is no default; it is written as it reads; a reload tells of it by its name."""
     if stand.item.name == "regex":
         pytest.importorskip("re2", reason="google-re2 is not installed")
-    tree = deepcopy(LEAST)
+    acme = stand.path.startswith("acme") or stand.path == "listen.acme"
+    tree = deepcopy(LEAST) | (deepcopy(ACME) if acme else {})
     table = table_of(tree, stand)
+    if stand.path.startswith("acme.fallback"):  # another than the first
+        table["directory"] = "https://second.example/directory"
     before = deepcopy(tree)
+    if stand.path in ("acme.terms_agreed", "acme.fallback.directory", "listen.acme"):
+        before = deepcopy(LEAST)
     table_of(before, stand).update(stand.key.needs)
     table.update(stand.key.needs)
     for other in stand.key.never_with:
@@ -96,6 +119,7 @@ def test_a_key_is_read_written_and_seen(stand: Stand, folder: Path) -> None:
         was = load(before, folder)
     except ConfigError:  # what it needs, needs it: both are new
         was = load(LEAST, folder)
+    alone = acme and was.acme is None  # the whole table is new
     assert without_lines(was) != without_lines(config), "the example is what there is without it"
     found = plan(was, config)
     told = [edit.key for change in found.changes for edit in change.edits]
@@ -103,7 +127,7 @@ def test_a_key_is_read_written_and_seen(stand: Stand, folder: Path) -> None:
     apart = stand.item.name in known_by  # parts are known by some of these
     apart = apart or any(item.name in told for item in stand.above)  # a table of a list is told in a line
     apart = apart or any(item.name == "match" for item in stand.above)  # and a route is known by what it asks for
-    assert any(stand.item.name in key for key in told) or found.restart or (apart and found.changes)
+    assert any(stand.item.name in key for key in told) or found.restart or ((apart or alone) and found.changes)
     written = emit(config)
     assert stand.item.name in written or not stand.key.written
 

@@ -38,7 +38,7 @@ class Executed(Exception):
         self.command, self.environment = command, environment
 
 
-def unused() -> Callable[[Config], ChildMain]:
+def unused() -> Callable[[Config, str], ChildMain]:
     raise AssertionError
 
 

@@ -33,7 +33,7 @@ class Family:
         self.worker, worker = self.pair(0, 3, Role.WORKER, 4711)
         self.control, control = self.pair(190, 4, Role.CONTROL, 4712)
         shared = MasterResources(self.ledger, Lock(), SlotTable(), None, None)
-        self.pipes = ChildPipes(self.selector, [worker], shared, self.told.append, self.resolved.append)
+        self.pipes = ChildPipes(self.selector, [worker], shared, self.told.append, {Role.CONTROL: self.resolved.append})
         self.pipes.watch_all()
         self.pipes.add(control)
 

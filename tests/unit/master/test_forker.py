@@ -18,11 +18,11 @@ from lbproxy.master.forker import Forker, close_copies
 from lbproxy.observe import standard
 
 
-def ready() -> Callable[[Config], ChildMain]:
-    return lambda config: lambda handover: 0
+def ready() -> Callable[[Config, str], ChildMain]:
+    return lambda config, role: lambda handover: 0
 
 
-def live(bequest: anew.Bequest, load: Callable[[Config], ChildMain]) -> NoReturn:
+def live(bequest: anew.Bequest, load: Callable[[Config, str], ChildMain]) -> NoReturn:
     """Says who it is, over the pipe it was given, and lives until that ends."""
     os.write(bequest.pipe, b"%d %d" % (os.getpid(), os.getppid()))
     os.read(bequest.pipe, 1)
@@ -56,7 +56,7 @@ def test_what_it_forks_is_ours_to_reap() -> None:
 def test_one_that_is_gone_is_an_error_at_once(killed: bool) -> None:
     """Killed, or dead of what it could not load: the caller has another way."""
 
-    def cannot() -> Callable[[Config], ChildMain]:
+    def cannot() -> Callable[[Config, str], ChildMain]:
         raise ImportError
 
     forker = Forker(ready if killed else cannot, live)
@@ -110,7 +110,7 @@ def into_socket() -> tuple[int, int]:
 def test_what_it_forks_is_heard(two: Callable[[], tuple[int, int]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the outlet that was there before: without its descriptor lines go into whatever gets that number."""
 
-    def speak(bequest: anew.Bequest, load: Callable[[Config], ChildMain]) -> NoReturn:
+    def speak(bequest: anew.Bequest, load: Callable[[Config, str], ChildMain]) -> NoReturn:
         standard.outlet(2).write(b"names.failed\n")
         os._exit(int(standard.outlet(2).dropped))
 

@@ -232,7 +232,7 @@ def beat(play: Play, row: int, rss_kib: int = 1000, requests: int = 0) -> Play:
 
 def with_terms(**terms: int) -> Play:
     play = Play()
-    play.terms = play.terms._replace(**terms)
+    play.terms = play.terms._replace(**terms)  # type: ignore[arg-type]  # those that are numbers
     return play.start()
 
 

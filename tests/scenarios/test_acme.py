@@ -1,0 +1,182 @@
+"""Certificates by ACME, from Debian's pebble: from nothing to a trusted page, and what happens when it does not go so well."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import ssl
+import tempfile
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import toml
+
+from tests.conftest import Stage
+from tests.support.pebble import Pebble
+from tests.support.ports import free_port
+from tests.support.process import LbProxy, run_cli
+from tests.support.tools import need
+from tests.support.waiting import eventually
+from tests.support.wire import Client
+
+
+def configured(
+    stage: Stage, pebble: Pebble, tls: int, plain: int, names: tuple[str, ...] = ("a.test",), **acme: Any
+) -> dict[str, Any]:
+    """With a listener that has its certificates by ACME, and one without TLS that sends everybody there."""
+    config: dict[str, Any] = stage.config(stage.app().address, workers=2)
+    state, control = stage.directory / "state", stage.directory / "control.sock"
+    config["proxy"] = {**config["proxy"], "state_dir": str(state), "control": str(control)}
+    config["listen"] = [
+        {"address": f"127.0.0.1:{tls}", "acme": True},
+        {"address": f"127.0.0.1:{plain}", "redirect_to_https": True},
+    ]
+    config["route"] = [{"host": name, "pool": config["route"][0]["pool"]} for name in names]
+    config["metrics"] = {"address": f"127.0.0.1:{free_port()}"}
+    config["acme"] = {
+        "directory": pebble.directory, "ca": str(stage.authority.file), "terms_agreed": True, "challenge_wait": "100ms", **acme
+    }  # fmt: skip
+    return config
+
+
+def trusted(stage: Stage, pebble: Pebble) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=pebble.root())
+
+
+def serial(proxy: LbProxy, context: ssl.SSLContext, name: str = "a.test") -> str:
+    """Of the certificate of a page that is served, or "" while the client does not trust it."""
+    try:
+        with Client(proxy.port(), context=context, name=name) as client:
+            assert client.request("GET", "/", [("Host", name)]).status == 200
+            return str((client.tls.getpeercert() or {}).get("serialNumber"))
+    except ssl.SSLCertVerificationError:
+        return ""
+
+
+def asked(config: dict[str, Any], path: str) -> str:
+    with urllib.request.urlopen(f"http://{config['metrics']['address']}{path}", timeout=10) as response:
+        return str(response.read().decode())
+
+
+def test_from_nothing_to_a_trusted_page(stage: Stage, tmp_path: Path) -> None:
+    """A self-signed certificate serves until the first one is here, which is told; then the page is trusted, without a reload; what
+    is kept is for its owner alone; a restart orders nothing anew."""
+    tls, plain = free_port(), free_port()
+    with Pebble(stage.authority, tmp_path, plain, tls) as pebble:
+        config = configured(stage, pebble, tls, plain)
+        proxy = stage.run(config)
+        context = trusted(stage, pebble)
+        first = eventually(lambda: serial(proxy, context), "a trusted page")
+        assert proxy.wait_event("acme.obtained")["name"] == "a.test"
+        listed = json.loads(run_cli("cert", "list", "--json", "-c", str(proxy.file)).stdout)["certificates"]
+        assert listed[0]["acme"]["authority"] == pebble.directory
+        assert asked(config, "/readyz") == "ready\n"
+        folder = stage.directory / "state" / "acme"
+        assert all(path.stat().st_mode & 0o077 == 0 for path in [folder, folder.parent, *folder.iterdir()])
+        proxy.stop()
+        again = stage.run(config)
+        assert serial(again, context) == first
+        assert not again.events("acme.obtained")
+
+
+def due_now(stage: Stage, name: str = "a.test") -> None:
+    """As if the time had come that stands in the record."""
+    record = stage.directory / "state" / "acme" / f"{name}.pem.json"
+    told = json.loads(record.read_text())
+    record.write_text(json.dumps({**told, "renew_at": 1.0, "retry_at": 0.0}))
+
+
+def test_a_renewal_by_handshakes(stage: Stage, tmp_path: Path) -> None:
+    """tls-alpn-01 is answered beside clients' handshakes; what is due is renewed, and shown in all workers without a reload."""
+    tls, plain = free_port(), free_port()
+    with Pebble(stage.authority, tmp_path, plain, tls) as pebble:
+        config = configured(stage, pebble, tls, plain, challenge="tls-alpn-01", key_type="rsa2048")
+        proxy = stage.run(config)
+        context = trusted(stage, pebble)
+        first = eventually(lambda: serial(proxy, context), "a trusted page")
+        due_now(stage)
+        proxy.wait_event("acme.renewed")
+        eventually(lambda: serial(proxy, context) not in ("", first), "a renewed one")
+        assert {serial(proxy, context) for _ in range(6)} == {serial(proxy, context)}
+
+
+def test_a_refused_order_and_a_second_authority(stage: Stage, tmp_path: Path) -> None:
+    """A first authority that cannot see the answer refuses: status, page and list tell why, and when it is tried again. The second
+    one, which a reload brings, gives the certificate."""
+    tls, plain = free_port(), free_port()
+    (tmp_path / "blind").mkdir()
+    with Pebble(stage.authority, tmp_path / "blind", free_port(), free_port()) as blind, Pebble(
+        stage.authority, tmp_path, plain, tls
+    ) as pebble:
+        config = configured(stage, blind, tls, plain)
+        proxy = stage.run(config)
+        why = proxy.wait_event("acme.failed")["why"]
+        assert "refused" in why
+        status = json.loads(run_cli("status", "--json", "-c", str(proxy.file)).stdout)
+        assert status["acme"][0]["self_signed"]
+        assert status["acme"][0]["failures"] == 1
+        assert "not renewed because" in run_cli("cert", "list", "-c", str(proxy.file)).stdout
+        assert "a.test has a self-signed certificate" in eventually(
+            lambda: text if "a.test" in (text := asked(config, "/readyz")) else "", "readyz tells"
+        )
+        assert json.loads(asked(config, "/status.json"))["acme"][0]["why"] == why
+        assert "self-signed" in asked(config, "/")
+        config["acme"]["fallback"] = {"directory": pebble.directory, "ca": str(stage.authority.file)}
+        proxy.file.write_text(toml.dumps(config))
+        assert run_cli("reload", "-c", str(proxy.file)).returncode == 0
+        due_now(stage)
+        assert eventually(lambda: serial(proxy, trusted(stage, pebble)), "a page that the second one is trusted for")
+
+
+def test_a_lost_network(stage: Stage, tmp_path: Path) -> None:
+    """The authority dies in the middle of an order, and comes back with no memory of it: everything serves on, and then it goes
+    through."""
+    tls, plain = free_port(), free_port()
+    with Pebble(stage.authority, tmp_path, plain, tls) as pebble:
+        proxy = stage.run(configured(stage, pebble, tls, plain, challenge_wait="1s"))
+        folder = stage.directory / "state" / "acme"
+        eventually(lambda: list(folder.glob(".challenge-*")), "an order is under way", every=0.001)
+        pebble.kill()
+        assert "cannot be reached" in proxy.wait_event("acme.failed")["why"]
+        assert not list(folder.glob(".challenge-*"))
+        pebble.start()
+        due_now(stage)
+        context = trusted(stage, pebble)
+        assert eventually(lambda: serial(proxy, context), "a trusted page")
+
+
+HOOK = """#!/bin/sh
+set -e
+echo "$1 $2 $3" >> "$(dirname "$0")/log"
+case $1 in
+present) curl -sf -d "{\\"host\\":\\"$2.\\", \\"value\\":\\"$3\\"}" MOCK/set-txt ;;
+cleanup) curl -sf -d "{\\"host\\":\\"$2.\\"}" MOCK/clear-txt ;;
+esac
+"""
+
+
+def test_a_wildcard_by_dns_with_an_account_of_ours(stage: Stage, tmp_path: Path) -> None:
+    """The operator's command sets the record and removes it; the account is bound to one that was there."""
+    need("curl")
+    tls, plain = free_port(), free_port()
+    tools = Path(tempfile.mkdtemp())  # open to the account that the command is run as
+    key = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
+    try:
+        tools.chmod(0o777)
+        with Pebble(stage.authority, tmp_path, plain, tls, eab={"kid-1": key}) as pebble:
+            hook, kept = tools / "hook", tmp_path / "eab.key"
+            hook.write_text(HOOK.replace("MOCK", pebble.mock))
+            hook.chmod(0o755)
+            kept.write_text(key)
+            kept.chmod(0o600)
+            more = {"challenge": "dns-01", "dns_command": [str(hook)], "eab_key_id": "kid-1", "eab_key": str(kept)}
+            proxy = stage.run(configured(stage, pebble, tls, plain, ("*.a.test",), **more))
+            context = trusted(stage, pebble)
+            assert eventually(lambda: serial(proxy, context, "x.a.test"), "a trusted page")
+            log = tools / "log"
+            eventually(lambda: len(log.read_text().splitlines()) > 1, "cleaned up")
+            lines = log.read_text().splitlines()
+            assert [line.split()[:2] for line in lines] == [[what, "_acme-challenge.a.test"] for what in ("present", "cleanup")]
+    finally:
+        shutil.rmtree(tools)
