@@ -55,6 +55,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.names": 1,
     "lbproxy.filter": 1,
     "lbproxy.prelude": 1,
+    "lbproxy.audit": 1,
     "lbproxy.config": 1,
     "lbproxy.ipc.messages": 1,
     "lbproxy.ipc.codec": 1,
