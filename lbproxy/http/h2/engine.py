@@ -180,6 +180,11 @@ class Engine:
         """Whether `output` has anything to give."""
         return bool(self._farewell) or (self.failure is None and not self.over and self._session.wants_write())
 
+    @property
+    def rests(self) -> bool:
+        """There is nothing to say, and nothing has ended."""
+        return not self.has_output and self.failure is None and not self.over
+
 
 def never_indexed(name: bytes, value: bytes) -> Field:
     """A field that is never put into the table of compression, here or behind us (RFC 7541 6.2.3)."""

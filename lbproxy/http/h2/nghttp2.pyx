@@ -9,7 +9,7 @@ on how structures are laid out (`_fits`). Where anything is not as expected, con
 - A callback that fails returns what Cython returns for an exception, which is what the library knows as failure (FAILED): it comes back
   at once, and the exception, still set, goes on from where the library was called. After a failure the session is deleted.
 - Fields that stand where they stood in the last list are the same objects again: a peer repeats itself, and comparing costs a tenth
-  of making. Of an idle peer nothing is kept (`forget`).
+  of making. Heads and trailers come in turns, and are compared each with their like. Of an idle peer nothing is kept (`forget`).
 - Bodies wait as they were given, and are copied once, behind the frame's head into what `output` returns. What belongs to a stream
   (`Body`) is found by its number and nothing else, and goes when the library says that the stream is closed.
 - What a session is made of has a place of its own (session_memory.pyx), which is empty while its connection is idle (`forget`). So
@@ -77,6 +77,7 @@ cdef enum:
     END_STREAM = 1
     ACK = 1
     OF_REQUEST = 0  # NGHTTP2_HCAT_REQUEST
+    BEHIND = 3  # NGHTTP2_HCAT_HEADERS: trailers, or the answer behind an interim one
     NEVER_INDEX = 1
     DATA_EOF = 1
     DATA_NO_END_STREAM = 2
@@ -303,6 +304,8 @@ cdef class _Native(Session):
     cdef Py_ssize_t _list_count
     cdef list _fields
     cdef tuple _before
+    cdef tuple _head_before
+    cdef tuple _trailers_before
     cdef Py_ssize_t _size
     cdef Py_ssize_t _count
     cdef bint _same
@@ -324,7 +327,7 @@ cdef class _Native(Session):
         self.whole = True
         self._server = server
         self._rest = b""
-        self._before = ()
+        self._head_before = self._trailers_before = ()
         self._list_size, self._list_count = bounds.list_size, bounds.list_count
         for key, value in first_settings(bounds, server, tunnels).items():
             settings[count].key, settings[count].value = key, value
@@ -423,7 +426,7 @@ cdef class _Native(Session):
 
     cpdef forget(self):
         """See Session."""
-        self._before = ()
+        self._head_before = self._trailers_before = ()
         if self._session != NULL and not self._inside:
             put_away(&self._memory)
 
@@ -450,8 +453,9 @@ cdef class _Native(Session):
         free(self._events)
         self._events, self._event_count, self._event_room = NULL, 0, 0
 
-    cdef int _begin_fields(self) except? FAILED:
+    cdef int _begin_fields(self, const Frame *frame) except? FAILED:
         self._fields = None
+        self._before = self._trailers_before if frame.headers.category == BEHIND else self._head_before
         self._size = self._count = 0
         self._same = True
         return 0
@@ -494,8 +498,11 @@ cdef class _Native(Session):
         else:
             fields = PyTuple_GetSlice(self._before, 0, self._count) if self._same else PyList_AsTuple(self._fields)
             if self._size <= MOST_KEPT:
-                self._before = fields
-        self._fields = None
+                if frame.headers.category == BEHIND:
+                    self._trailers_before = fields
+                else:
+                    self._head_before = fields
+        self._fields = self._before = None
         if frame.headers.category != OF_REQUEST:
             status = fields[0][1] if fields and fields[0][0] == b":status" else b""  # nothing else is in front of it
             kind = TRAILERS if not status else INTERIM if status[:1] == b"1" else RESPONSE
@@ -992,7 +999,7 @@ cdef int _check(int result) except -1:
 
 
 cdef int _on_begin_headers(void *session, const Frame *frame, void *user) except? FAILED:
-    return (<_Native>user)._begin_fields()
+    return (<_Native>user)._begin_fields(frame)
 
 
 cdef int _on_header(

@@ -103,10 +103,6 @@ class BackendStream(H2Stream):
         self._heads_size = 0 if not self._heads else self._heads_size
         return fields, ended
 
-    def early(self) -> bytes:
-        """See H2Stream."""
-        return self._take(1 << 30) if self._inbox else b""
-
     def read(self, limit: int) -> bytes:
         """See Stream."""
         while not self._inbox:
@@ -121,21 +117,8 @@ class BackendStream(H2Stream):
         return self._take(limit)
 
     def _take(self, limit: int) -> bytes:
-        """What is here, up to about `limit` bytes."""
-        inbox = self._inbox
-        data = inbox.popleft()
-        if inbox and len(data) < limit:
-            pieces, size = [data], len(data)
-            while inbox and size < limit:
-                pieces.append(inbox.popleft())
-                size += len(pieces[-1])
-            data = b"".join(pieces)
-        self._came += len(data)
-        if self.left > 0:
-            self.left -= len(data)
-        self.unread = bool(inbox) or self._lost is not None
-        if self._carrier.engine.taken(self.number, len(data)):
-            self._carrier.flush()
+        data = H2Stream._take(self, limit)  # as C calls it
+        self.unread = bool(self._inbox) or self._lost is not None
         return data
 
     def _wait_for_input(self) -> None:

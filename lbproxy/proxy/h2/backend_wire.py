@@ -61,6 +61,10 @@ class BackendWire:
             self._planned = True
             self.service.strands.later(self._write_soon)
 
+    def flush_soon(self) -> None:
+        """See Carrier."""
+        self.flush()
+
     def may_write(self, stream: int) -> bool:
         """See Carrier."""
         return may_write(self.engine.held(stream), self.engine.held_by_all)

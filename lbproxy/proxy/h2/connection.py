@@ -140,7 +140,7 @@ class H2Connection(Downstream):
             self.engine.ping()
             if self._unwanted is not None:
                 self._unwanted.hurry()
-            self._plan()
+            self.flush_soon()
         if not self._requests:
             self._idle_until = min(self._idle_until, now + grace)
             self.stream.deadline = min(self.stream.deadline, self._idle_until)
@@ -204,7 +204,7 @@ class H2Connection(Downstream):
         """Read until the connection is idle for a while or ends. Runs in a greenlet of its own; lets nothing out."""
         self.strand = self.service.strands.current()
         try:
-            self._plan()  # our SETTINGS; later: nothing
+            self.flush_soon()  # our SETTINGS; later: nothing
             while self._read_on():
                 pass
         except ReaderOver:
@@ -237,7 +237,7 @@ class H2Connection(Downstream):
             self.drain(self._now, self.service.idle_grace)
         if self._beginnings or self._wakes or self._lost:
             self._turn_soon()
-        self._plan()
+        self.flush_soon()
         return True
 
     def _set_deadline(self) -> None:
@@ -252,7 +252,7 @@ class H2Connection(Downstream):
             self._rest()
         else:
             self._say_last_goodbye()
-            self._plan()
+            self.flush_soon()
         return False
 
     def _rest(self) -> None:
@@ -388,7 +388,7 @@ class H2Connection(Downstream):
             self.engine.widen(0, narrower)
         if not stream.ended and not stream.lost:
             if self._unwanted is None:
-                self._unwanted = Unwanted(self.engine, self.service, self._plan)
+                self._unwanted = Unwanted(self.engine, self.service, self.flush_soon)
             self._unwanted.add(number)
         if not self._requests and not self._ending:
             self._idle_since = now = self.service.clock()
@@ -425,17 +425,18 @@ class H2Connection(Downstream):
         if len(self._requests) == 1 and not self._beginnings and not self._writing and not self._ending:
             self._write_out()  # nobody else has anything to send along
         else:
-            self._plan()
+            self.flush_soon()
 
-    def _plan(self) -> None:
-        """Write at the loop's next turn."""
+    def flush_soon(self) -> None:
+        """See Carrier: at the loop's next turn."""
         if not self._writing and not self._planned and not self._ending:
             self._planned = True
             self.service.strands.later(self._write_soon)
 
     def _write_soon(self) -> None:
         self._planned = False
-        if not self._writing and not self._ending:
+        self._judge()  # as `_write_out` does
+        if not self._writing and not self._ending and (self._unwanted is not None or not self.engine.rests):
             self.service.strands.start(self._write_out)
 
     def _write_out(self) -> None:

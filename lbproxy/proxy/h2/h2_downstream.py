@@ -238,7 +238,10 @@ class H2Downstream(Downstream):
         self._stalls = self.h2.stalls
         self.answering(_BEGIN)
         self._begin(answer, out, lines, False)
-        self.piece(first.pop())
+        data = first.pop()
+        self.bytes_out += len(data)
+        self.h2.hold(data)
+        self._bearer.flush_soon()  # with what comes behind it, if that is here: in one write
 
     def _begin(self, answer: ResponseHead, out: bytes, lines: bytes, ended: bool) -> None:
         self._check_login(answer)

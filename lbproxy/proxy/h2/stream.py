@@ -40,6 +40,9 @@ class Carrier(Protocol):
     def flush(self) -> None:
         """Something is to be sent. It leaves at once, or with what others have to send."""
 
+    def flush_soon(self) -> None:
+        """Likewise, and more is to come: it leaves at the loop's next turn, unless `flush` is called first."""
+
     def may_write(self, stream: int) -> bool:
         """Whether more may be held of its body."""
 
@@ -171,16 +174,13 @@ class H2Stream(Stream):
 
     def early(self) -> bytes:
         """What is here already, without waiting."""
-        data = b""
-        while self._inbox:
-            data += self._take_piece()
-        return data
+        return self._take(1 << 30) if self._inbox else b""
 
     def read(self, limit: int) -> bytes:
         """See Stream."""
         while True:
             if self._inbox:
-                return self._take_piece()
+                return self._take(limit)
             self.unread = False
             if self._lost is not None and (self._dropped or not self.ended):
                 raise ConnectionLost(str(self._lost))
@@ -190,14 +190,23 @@ class H2Stream(Stream):
             self._came = 0
             self._wait_for_input()
 
-    def _take_piece(self) -> bytes:
-        piece = self._inbox.popleft()
-        self._came += len(piece)
+    def _take(self, limit: int) -> bytes:
+        """What is here, up to about `limit` bytes: whoever passes it on does so with one system call, not with one a frame."""
+        inbox = self._inbox
+        data = inbox.popleft()
+        if inbox and len(data) < limit:
+            pieces, size = [data], len(data)
+            while inbox and size < limit:
+                pieces.append(inbox.popleft())
+                size += len(pieces[-1])
+            data = b"".join(pieces)
+        self._came += len(data)
         if self.left > 0:
-            self.left -= len(piece)
-        if self._engine.taken(self.number, len(piece)):
+            self.left -= len(data)
+        engine = self._engine
+        if engine.taken(self.number, len(data)) and engine.has_output:
             self._carrier.flush()
-        return piece
+        return data
 
     def _wait_for_input(self) -> None:
         strands = self._carrier.service.strands
@@ -245,6 +254,13 @@ class H2Stream(Stream):
         self.check(self._engine.send(self.number, data, ended))
         self.wired += len(data)
         self._carrier.flush()
+
+    def hold(self, data: bytes) -> None:
+        """More of the body, for the next flush. Raises ConnectionLost."""
+        self.check(self._lost is None)
+        if data:
+            self.check(self._engine.send(self.number, data, False))
+            self.wired += len(data)
 
     def conclude(self, data: bytes, trailers: Trailers) -> None:
         """The end of a body that has trailers, or has lost them. Raises ConnectionLost."""

@@ -30,6 +30,9 @@ class Connection:
     def flush(self) -> None:
         self.told.append("flush")
 
+    def flush_soon(self) -> None:
+        self.told.append("flush soon")
+
     def may_write(self, stream: int) -> bool:
         return True
 

@@ -9,7 +9,8 @@ from lbproxy.config import model
 from lbproxy.http.h2.vocabulary import Code
 from lbproxy.http.h2.windows import STREAM
 from tests.support import h2_frames as wire
-from tests.unit.proxy.h2_client import H2Client, body
+from tests.support.h2_frames import DATA, HEADERS
+from tests.unit.proxy.h2_client import H2Client, body, kinds
 from tests.unit.proxy.h2_server import NO_LENGTH, OK, h2_world, server
 from tests.unit.proxy.world import EOF, get, post
 
@@ -397,6 +398,22 @@ def test_trailers_of_an_answer(together: bool) -> None:
         backend.say(piece)
     assert client.take().endswith(b"4\r\nbody\r\n0\r\ngrpc-status: 0\r\n\r\n")
     assert world.outcomes() == [(200, "")]
+    world.at_rest()
+
+
+def test_an_answer_that_is_here_as_a_whole_leaves_in_one_write() -> None:
+    """Head, message and trailers of a unary call of gRPC cost one record and one system call, also where nobody else is served."""
+    world = h2_world()
+    client = H2Client(world)
+    client.ask(1)
+    backend = server(world)
+    backend.requests()
+    writes: list[bytes] = []
+    real = client.stream.write
+    client.stream.write = lambda data: (writes.append(bytes(data)), real(data))[1]  # type: ignore[method-assign, func-returns-value]
+    backend.say(wire.headers(1, NO_LENGTH, False) + wire.data(1, b"body") + wire.headers(1, ((b"grpc-status", b"0"),), True))
+    assert kinds([frame for write in writes for frame in wire.frames(write)])[:3] == [(HEADERS, 1), (DATA, 1), (HEADERS, 1)]
+    assert len(writes) == 1
     world.at_rest()
 
 

@@ -14,6 +14,8 @@ from lbproxy.proxy.h2.stream import H2Stream
 class NotedEngine(Engine):
     """An engine that does nothing."""
 
+    has_output = True
+
     def __init__(self, done: list[tuple[Any, ...]]) -> None:
         self.done = done
         self.gone = False
@@ -49,6 +51,9 @@ class Notes:
     def flush(self) -> None:
         pass
 
+    def flush_soon(self) -> None:
+        pass
+
     def may_write(self, stream: int) -> bool:
         return True
 
@@ -63,7 +68,7 @@ class Notes:
 
 
 def test_a_body_as_it_is_read() -> None:
-    """Piece by piece, or what is here at once; all of it counts as taken."""
+    """What is here at once, as much as is wanted; all of it counts as taken."""
     notes = Notes()
     stream = H2Stream(notes, 1, False)
     assert not stream.feed(b"abc", False)
@@ -73,7 +78,15 @@ def test_a_body_as_it_is_read() -> None:
     assert not stream.exhausted
     assert [stream.read(100) for _ in range(3)] == [b"ghi", b"", b""]
     assert stream.exhausted
-    assert notes.done == [("taken", 3), ("taken", 3), ("taken", 3)]
+    assert notes.done == [("taken", 6), ("taken", 3)]
+
+
+def test_frames_are_joined_up_to_what_is_asked_for() -> None:
+    """A relay writes them with one system call; frames stay whole, so it may be a frame more."""
+    stream = H2Stream(Notes(), 1, False)
+    for piece in (b"abc", b"def", b"ghi"):
+        stream.feed(piece, piece == b"ghi")
+    assert [stream.read(4) for _ in range(3)] == [b"abcdef", b"ghi", b""]
 
 
 def test_what_is_written_leaves_as_it_is() -> None:
