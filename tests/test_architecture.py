@@ -73,6 +73,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.config.key": 0,
     "lbproxy.config.kinds": 0,
     "lbproxy.config.model": 0,
+    "lbproxy.config.certificate_patterns": 0,
     "lbproxy.config.route_values": 0,
     "lbproxy.config.units": 0,
     "lbproxy.config.values": 0,

@@ -28,7 +28,18 @@ def check_together(report: Report, config: Config) -> None:
     if backends + len(config.listen) > MAX_COUNTED:
         message = f"wanted at most {MAX_COUNTED} backends and listeners in all, got {backends} and {len(config.listen)}"
         complaints.append(Complaint(report.source, config.pools[-1].line, "pool", message))
-    report.complaints += [*complaints, *acme.together(report, config), *silent_variables(report, config)]
+    found = [*complaints, *acme.together(report, config), *silent_variables(report, config), *_nobody_passes(report.source, config)]
+    report.complaints += found
+
+
+def _nobody_passes(source: str, config: Config) -> list[Complaint]:
+    """Routes that want certificates of clients, where no listener asks for any."""
+    if any(listen.tls.asks for listen in config.listen):
+        return []
+    message = "no listener asks clients for certificates: nobody passes"
+    hint = 'add tls = { client_ca = "ca.pem", client_auth = "optional" } to one'
+    wanting = (route for route in config.routes if route.filters.client_certificate is not None)
+    return [Complaint(source, route.line, "route.client_certificate", message, hint) for route in wanting]
 
 
 def _addresses(source: str, places: list[tuple[str, Address, int]]) -> list[Complaint]:

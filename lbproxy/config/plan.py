@@ -237,8 +237,10 @@ def _listener_renewals(old: Listen, new: Listen, touched: Collection[Path]) -> I
     for pair in new.pairs:
         if pair in before:
             yield from _renewal(pair.cert, pair.key, touched)
-    if old.tls.client_ca == new.tls.client_ca and new.tls.client_ca in touched:
-        yield f"client_ca {new.tls.client_ca} renewed"
+    for key in ("client_ca", "client_crl"):
+        known = {getattr(policy, key) for policy in old.tls.policies}
+        renewed = {getattr(policy, key) for policy in new.tls.policies} & known & {*touched}
+        yield from (f"{key} {path} renewed" for path in sorted(renewed))
 
 
 def _renewal(cert: Path | None, key: Path | None, touched: Collection[Path]) -> Iterator[str]:

@@ -16,6 +16,7 @@ cdef class Forwarder:
     cdef public bint _secure
     cdef public object _facts
     cdef public RequestHead _facts_head
+    cdef public object agreement
     cdef public object announced
     cdef public object edited
     cdef public object here

@@ -16,6 +16,7 @@ from typing import Any
 from lbproxy.config.model import Network
 from lbproxy.http.grammar import HOP_BY_HOP, SAID_BY_PROXIES, line_finder
 from lbproxy.http.message import CHUNKED, FIELDS_KEPT, RequestHead, ResponseHead
+from lbproxy.http.misdirected import Agreement
 from lbproxy.http.tls_facts import TlsFacts
 from lbproxy.http.trailers import wanted
 from lbproxy.http.trusted import ClientFacts, among, client_facts, fields_said, plain_address
@@ -85,6 +86,7 @@ class Forwarder:
         "_proto",
         "_rest",
         "_secure",
+        "agreement",
         "announced",
         "edited",
         "here",
@@ -125,6 +127,8 @@ class Forwarder:
         self.port = port
         self.tls = tls
         self.here = here
+        self.agreement: Agreement | None = None
+        """Which hosts the client may ask for over this connection; None: any."""
         self.announced: Any = None
         """The client's own connections to backends that are told of it by a PROXY header (proxy/announced.py); None: there are none
         such."""

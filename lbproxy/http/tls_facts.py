@@ -18,6 +18,27 @@ class TlsFacts(NamedTuple):
     subject: Name = ()
     issuer: Name = ()
     serial: str = ""
+    dns: tuple[str, ...] = ()
+    """Its alternative names, by their kinds."""
+    email: tuple[str, ...] = ()
+    uri: tuple[str, ...] = ()
+
+
+def listed(names: tuple[str, ...]) -> str:
+    """Alternative names in one value, a comma between each two. What could be taken for the end of one, or is no visible ASCII, is
+    written in percent: whoever has a certificate made chooses what stands in it."""
+    return ",".join("".join(map(_plain, name)) for name in names)
+
+
+def _plain(char: str) -> str:
+    return char if "!" <= char <= "~" and char not in _APART else _percent(char)
+
+
+_APART = ",;\"\\"
+
+
+def _percent(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
 def distinguished_name(name: Name) -> str:

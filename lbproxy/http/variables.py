@@ -15,7 +15,7 @@ from typing import NamedTuple
 from lbproxy.config.vocabulary import VARIABLES
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
-from lbproxy.http.tls_facts import TlsFacts, distinguished_name
+from lbproxy.http.tls_facts import TlsFacts, distinguished_name, listed
 
 _IN_BRACES = re.compile(r"\{([a-z_]+)\}")
 _UNFIT = re.compile(rb"[^ -~]")
@@ -83,8 +83,12 @@ _SAYS: dict[str, Callable[[Facts], bytes]] = {
     "client_cert": _client_cert,
     "client_fingerprint": _fingerprint,
     "client_issuer": lambda facts: distinguished_name(_tls(facts).issuer).encode(),
+    "client_san_dns": lambda facts: listed(_tls(facts).dns).encode(),
+    "client_san_email": lambda facts: listed(_tls(facts).email).encode(),
+    "client_san_uri": lambda facts: listed(_tls(facts).uri).encode(),
     "client_serial": lambda facts: _tls(facts).serial.lower().encode(),
     "client_subject": lambda facts: distinguished_name(_tls(facts).subject).encode(),
+    "client_verify": lambda facts: b"SUCCESS" if _tls(facts).certificate else b"NONE",
     "host": lambda facts: facts.head.host,
     "method": lambda facts: facts.head.method,
     "path": lambda facts: facts.head.path,

@@ -7,11 +7,12 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Ledger, RawLock
 from lbproxy.config.model import Config, Listen
+from lbproxy.http.misdirected import Agreement
 
 
 class Shows(Protocol):
@@ -23,6 +24,7 @@ class Shows(Protocol):
     @property
     def addressed(self) -> bool: ...
     def at_address(self, address: str, /) -> ssl.SSLContext | None: ...
+    def agreement(self, tls: Any, /) -> Agreement | None: ...
     def renew(self, at: int, size: int, /) -> None: ...
 
 

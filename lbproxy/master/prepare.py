@@ -390,7 +390,8 @@ def digests(config: Config, read: Mapping[Path, bytes]) -> dict[Path, bytes]:
     """What each file of certificates, keys and authorities held when it was read, or holds now; b"" for one that cannot be read."""
     files: set[Path | None] = set()
     for listen in config.listen:
-        files |= {path for pair in listen.pairs for path in (pair.cert, pair.key)} | {listen.tls.client_ca}
+        files |= {path for pair in listen.pairs for path in (pair.cert, pair.key)}
+        files |= {path for policy in listen.tls.policies for path in (policy.client_ca, policy.client_crl)}
     for pool in config.pools:
         if pool.tls is not None:
             files |= {pool.tls.ca, pool.tls.cert, pool.tls.key, pool.tls.crl}

@@ -121,7 +121,11 @@ class TlsStream(TcpStream):
         """The peer's verified certificate in DER, and decoded as by SSLObject.getpeercert; (b"", {}) when there is none."""
         if self._engine.tls.context.verify_mode is ssl.CERT_NONE:
             return b"", {}
-        return self._engine.tls.getpeercert(True) or b"", dict(self._engine.tls.getpeercert() or {})
+        der = self._engine.tls.getpeercert(True) or b""
+        try:
+            return der, dict(self._engine.tls.getpeercert() or {})
+        except ValueError:  # names that are no text: it is verified, and names nobody
+            return der, {}
 
     # ---------------------------------------------------------------- reading
 

@@ -5,6 +5,7 @@ What protocol is spoken there is nobody's business but its own (h1_downstream.py
 
 from __future__ import annotations
 
+from lbproxy.errors import RequestError
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.http.trailers import Trailers
@@ -153,10 +154,13 @@ class Downstream(Sink):
         raise NotImplementedError
 
     def find_destination(self, head: RequestHead) -> RequestHead:
-        """Look for the `destination` of a request; the head, which its route may want otherwise. Raises RequestError(400)."""
+        """Look for the `destination` of a request; the head, which its route may want otherwise. Raises RequestError(400, 421)."""
         service, forwarder = self.service, self.forwarder
         router, before = service.router, self.destination
         known = True
+        if forwarder.agreement is not None and not forwarder.agreement.holds_for(head.host):
+            self.destination = self.routed_head = None
+            raise RequestError(421, "misdirected_request", "another host than the one that the connection was opened for")
         if forwarder.trusted and (unread := forwarder.unread(head)):
             service.note_unread(self.peer, unread)
             known = False  # the same again is to be told again

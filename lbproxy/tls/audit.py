@@ -60,9 +60,7 @@ def audit(config: Config) -> list[Complaint]:
                 look = _pair if index < TRIED else _pair_at_a_glance
                 complaints += look(place, certificate, served, known)
             complaints += _own_settings(Place(config.source, listen.line, f"listen[{number}].tls"), listen)
-            if listen.tls.client_ca is not None:
-                place = Place(config.source, listen.line, f"listen[{number}].tls.client_ca")
-                complaints += _authorities(place, listen.tls.client_ca)
+            complaints += _of_clients(Place(config.source, listen.line, f"listen[{number}].tls"), listen)
         if config.acme is not None:
             complaints += _acme(Place(config.source, 0, "acme"), config.acme)
         for number, path in enumerate(config.proxy.ticket_keys):
@@ -321,6 +319,16 @@ def _authorities(place: Place, path: Path) -> Iterator[Complaint]:
         else:
             said = getattr(error, "reason", None) or error
             yield place.complaint(Fault(f"{path} cannot be used: OpenSSL says {said}"))
+
+
+def _of_clients(place: Place, listen: Listen) -> Iterator[Complaint]:
+    """Who signs clients' certificates, and which were revoked."""
+    for policy in listen.tls.policies:
+        key = place.key if policy is listen.tls else f"{place.key}.name"
+        if policy.client_ca is not None:
+            yield from _authorities(place._replace(key=f"{key}.client_ca"), policy.client_ca)
+        if policy.client_crl is not None:
+            yield from _lists(place._replace(key=f"{key}.client_crl"), policy.client_crl)
 
 
 def _lists(place: Place, path: Path) -> Iterator[Complaint]:

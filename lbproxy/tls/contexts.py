@@ -21,12 +21,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from lbproxy.config.model import Certificate, Listen, Pool, PoolTls
+from lbproxy.config.model import Certificate, Listen, ListenTls, NameTls, Pool, PoolTls
 from lbproxy.config.vocabulary import SPOKEN
 from lbproxy.errors import StartError
 from lbproxy.http.h2 import offered as h2
 from lbproxy.tls import openssl, pem, profiles, session_cache
-from lbproxy.tls.client_names import announce
+from lbproxy.tls.client_authorities import (
+    Authorities,
+    demand,
+    demand_by_files,
+    load_trusted,
+    look_for_revoked,
+    read_authorities,
+    read_lists,
+)
 from lbproxy.tls.files import Chain, Fault, parsed
 from lbproxy.tls.keystore import KeyStore, Locked, Piece, overwriting
 from lbproxy.tls.sni import Arrangement, Candidate, arrange, candidate
@@ -131,27 +139,28 @@ def read_pool(pool: Pool, store: KeyStore) -> PoolPem:
     return PoolPem(store, ca, pair, crl)
 
 
-def read_lists(path: Path, store: KeyStore) -> Piece:
-    """Of revoked certificates. Raises StartError."""
-    try:
-        return store.take_lists(path)
-    except OSError as error:
-        raise StartError(f"revoked certificates {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise StartError(f"revoked certificates {path}: {error}") from error
-
-
 def outer_key(listen: Listen) -> OuterKey:
     """Of a TLS listener, by what its files hold now. Raises StartError."""
-    ca = listen.tls.client_ca
-    try:
-        digest = hashlib.sha256(ca.read_bytes()).digest() if ca is not None else b""
-    except OSError as error:
-        raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
     tls = listen.tls
     own = (tls.min_version, tls.max_version, tls.ciphers, *tls.groups)
     profile = tls.profile if own == (None, None, None) else f"{tls.profile} {own}"
-    return OuterKey(str(listen.address), offered(listen), profile, tls.client_auth, digest)
+    return OuterKey(str(listen.address), offered(listen), profile, tls.client_auth, _digest_of_policies(listen))
+
+
+def _digest_of_policies(listen: Listen) -> bytes:
+    """Of all that is asked of clients, and of what its files hold; b"" where nothing is."""
+    if not listen.tls.asks:
+        return b""
+    told = hashlib.sha256()
+    for policy in listen.tls.policies:
+        names = policy.names if isinstance(policy, NameTls) else ()
+        told.update(repr((names, policy.client_auth, policy.client_depth)).encode())
+        for path, what in ((policy.client_ca, "certificate authority"), (policy.client_crl, "revoked certificates")):
+            try:
+                told.update(b"" if path is None else hashlib.sha256(path.read_bytes()).digest())
+            except OSError as error:
+                raise StartError(f"{what} {path}: {error.strerror or error}") from error
+    return told.digest()
 
 
 def offered(listen: Listen) -> tuple[str, ...]:
@@ -162,17 +171,11 @@ def offered(listen: Listen) -> tuple[str, ...]:
     return found
 
 
-class Authorities(NamedTuple):
-    """Who signs clients' certificates, as the file was when it was read."""
-
-    path: Path
-    store: KeyStore
-    piece: Piece
-
-
-def outer_context(listen: Listen, authorities: Authorities | None = None) -> ssl.SSLContext:
-    """Everything of a TLS listener but its certificates; `authorities`: of clients, else what their file holds now. Raises
-    StartError."""
+def outer_context(
+    listen: Listen, authorities: Sequence[Authorities | None] | None = None, number: int = 0
+) -> ssl.SSLContext:
+    """Everything of a TLS listener but its certificates, with what is asked of clients by the policy of that `number`;
+    `authorities`: of clients, by policy, else what their files hold now. Raises StartError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         profiles.apply_own(context, listen.tls)
@@ -181,15 +184,11 @@ def outer_context(listen: Listen, authorities: Authorities | None = None) -> ssl
     context.set_alpn_protocols(list(offered(listen)))
     context.num_tickets = TICKETS
     session_cache.switch_off(context)
-    if authorities is not None:
-        with authorities.store.as_file(authorities.piece) as held:
-            _trust(context, authorities.path, held)
-        with authorities.store.shown(authorities.piece) as content:
-            announce(context, pem.ders(bytes(content)))
-    elif listen.tls.client_ca is not None:
-        trust(context, listen.tls.client_ca)
-        announce(context, _authorities(listen.tls.client_ca))
-    context.verify_mode = CLIENT_AUTH[listen.tls.client_auth]
+    if authorities is None:
+        demand_by_files(context, listen, number)
+    elif (found := authorities[number]) is not None:
+        demand(context, found)
+    context.verify_mode = CLIENT_AUTH[listen.tls.policies[number].client_auth]
     return context
 
 
@@ -207,7 +206,8 @@ class Credentials(NamedTuple):
     held: tuple[Held, ...]
     arranged: Arrangement
     """Of those, by number."""
-    authorities: Authorities | None = None
+    authorities: tuple[Authorities | None, ...] = (None,)
+    """Of clients' certificates, by policy."""
 
 
 TRIED = 64
@@ -221,17 +221,15 @@ def credentials(listen: Listen, pems: Sequence[Pem], now: datetime | None = None
     `now`: an aware time to judge dates by; None is the system's clock. What is out of date is shown all the same where nothing
     better can be: a person sees why, and who does not care about dates is served.
     """
-    ca = listen.tls.client_ca
-    try:
-        authorities = None if ca is None else Authorities(ca, pems[0].store, pems[0].store.take(ca))
-    except OSError as error:
-        raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
+    if (listen.tls.names or listen.tls.client_depth != ListenTls().client_depth) and openssl.functions() is None:
+        raise StartError(f"{listen.address}: tls.name and client_depth need an OpenSSL that Python's ssl does not hide")
+    authorities = read_authorities(listen, pems[0].store)
     held = tuple(map(held_of, pems))
     arranged = arrange([each.candidate for each in held], now or datetime.now(UTC))
     with overwriting():
-        scratch = outer_context(listen, authorities)
+        scratches = [outer_context(listen, authorities, number) for number in range(len(authorities))]
         for index in range(len(held)) if len(held) <= TRIED else arranged.default:
-            load(scratch, held[index].pem)  # a trial: children could only die of it
+            load(scratches[0], held[index].pem)  # a trial: children could only die of it
     return Credentials(listen, held, arranged, authorities)
 
 
@@ -269,7 +267,7 @@ def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
     elif settings.ca is not None and read.ca is not None:
         with read.store.as_file(read.ca) as held:
-            _trust(context, settings.ca, held)
+            load_trusted(context, settings.ca, held)
         # What stands in a file of one's own is trusted as such: an intermediate or a single server's certificate will do.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     else:
@@ -283,13 +281,6 @@ def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
         with overwriting():
             load(context, read.pair)
     return context
-
-
-def look_for_revoked(context: ssl.SSLContext, path: Path, held: str) -> None:
-    """In the lists of a file, which every authority of a chain has to have one in, as nginx and HAProxy have it; `held`: where they
-    are now. Raises StartError."""
-    _trust(context, path, held, "revoked certificates")
-    context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
 
 
 OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
@@ -335,24 +326,7 @@ def trust(context: ssl.SSLContext, ca: Path) -> None:
         except OSError as error:
             raise StartError(f"certificate authority {ca}: {error.strerror or error}") from error
         with store.as_file(piece) as held:
-            _trust(context, ca, held)
-
-
-def _authorities(ca: Path) -> list[bytes]:
-    try:
-        return pem.ders(ca.read_bytes())
-    except (OSError, ValueError) as error:
-        raise StartError(f"certificate authority {ca}: {error}") from error
-
-
-def _trust(context: ssl.SSLContext, ca: Path, held: str, what: str = "certificate authority") -> None:
-    """`held`: where the content of the file is now."""
-    try:
-        context.load_verify_locations(cafile=held)
-    except ssl.SSLError as error:
-        raise StartError(f"{what} {ca}: {error.reason or error}") from error
-    except OSError as error:
-        raise StartError(f"{what} {ca}: {error.strerror or error}") from error
+            load_trusted(context, ca, held)
 
 
 def held_of(read: Pem) -> Held:

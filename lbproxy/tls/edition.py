@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lbproxy.config.model import Certificate
+from lbproxy.tls.client_authorities import Authorities
 from lbproxy.tls.contexts import Credentials, Held, Pem
 from lbproxy.tls.keystore import KeyStore, Piece
 from lbproxy.tls.sni import Candidate, Names, arrange
@@ -22,11 +23,15 @@ class Edition(NamedTuple):
 
     whole: bool
     held: Mapping[int, Held]
+    authorities: tuple[Authorities | None, ...] | None = None
+    """Of clients' certificates, by policy; None: those there were."""
 
 
 def write(store: KeyStore, edition: Edition) -> Piece:
     """Where it stands."""
-    told = {"whole": edition.whole, "held": [[number, *_told(one)] for number, one in edition.held.items()]}
+    told: dict[str, Any] = {"whole": edition.whole, "held": [[number, *_told(one)] for number, one in edition.held.items()]}
+    if edition.authorities is not None:
+        told["authorities"] = [None if one is None else _told_authorities(one) for one in edition.authorities]
     return store.note(json.dumps(told).encode("ascii"))
 
 
@@ -34,12 +39,18 @@ def read(store: KeyStore, piece: Piece) -> Edition:
     """What stands there; its pairs are of this store."""
     with store.shown(piece) as content:
         told = json.loads(bytes(content))
-    return Edition(told["whole"], {number: _heard(store, facts) for number, *facts in told["held"]})
+    held = {number: _heard(store, facts) for number, *facts in told["held"]}
+    if "authorities" not in told:
+        return Edition(told["whole"], held)
+    authorities = tuple(None if one is None else _heard_authorities(store, one) for one in told["authorities"])
+    return Edition(told["whole"], held, authorities)
 
 
 def applied(shown: Credentials, edition: Edition, now: datetime) -> Credentials:
     """What is shown with it. Pairs that stand for the same as before leave the arrangement as it is, which for very many would take
     some time to make."""
+    if edition.authorities is not None:
+        shown = shown._replace(authorities=edition.authorities)
     held = () if edition.whole else shown.held
     made = dict(enumerate(held)) | dict(edition.held)
     fresh = tuple(made[number] for number in sorted(made))
@@ -65,3 +76,17 @@ def _heard(store: KeyStore, facts: list[Any]) -> Held:
     pem = Pem(Certificate(Path(cert), Path(key), mode), store, Piece(at, size), Piece(key_at, key_size))
     start, end = (datetime.fromtimestamp(each, UTC) for each in dates)
     return Held(pem, Candidate(Names(tuple(dns), tuple(ips)), start, end, kind))
+
+
+def _told_authorities(one: Authorities) -> list[Any]:
+    lists = None if one.lists is None else [str(one.lists_path), *one.lists, one.lists_digest.hex()]
+    return [str(one.path), *one.piece, one.digest.hex(), lists]
+
+
+def _heard_authorities(store: KeyStore, facts: list[Any]) -> Authorities:
+    path, at, size, digest, lists = facts
+    made = Authorities(Path(path), store, Piece(at, size), bytes.fromhex(digest))
+    if lists is None:
+        return made
+    lists_path, at, size, digest = lists
+    return made._replace(lists_path=Path(lists_path), lists=Piece(at, size), lists_digest=bytes.fromhex(digest))

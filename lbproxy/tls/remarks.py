@@ -106,8 +106,12 @@ def remarks(config: Config, known: Mapping[Path, Candidate] | None = None, read:
             shown.append(Shown(place, pair, (known or {}).get(pair.cert) or chain.candidate()))
         if shown:
             listeners.append((listen, tuple(shown)))
-        if listen.tls.client_ca is not None:
-            dated += _authorities(at._replace(key=f"{at.key}.tls.client_ca"), listen.tls.client_ca)
+        for policy in listen.tls.policies:
+            key = f"{at.key}.tls" if policy is listen.tls else f"{at.key}.tls.name"
+            if policy.client_ca is not None:
+                dated += _authorities(at._replace(key=f"{key}.client_ca"), policy.client_ca)
+            if policy.client_crl is not None:
+                dated += _lists(at._replace(key=f"{key}.client_crl"), policy.client_crl)
     for pool in config.pools:
         if pool.tls is None:
             if pool.protocol == "auto":

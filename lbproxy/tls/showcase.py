@@ -16,13 +16,17 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from typing import Any
 
 from lbproxy.config.model import Listen
 from lbproxy.errors import StartError
+from lbproxy.http.misdirected import Agreement
+from lbproxy.tls import openssl
+from lbproxy.tls.client_policies import OWN, ClientPolicies
 from lbproxy.tls.contexts import TRIED, Credentials, credentials, load, outer_context, read_pems
 from lbproxy.tls.edition import applied, read
 from lbproxy.tls.keystore import KeyStore, Piece, overwriting
-from lbproxy.tls.sni import CertificateChooser, Together, install
+from lbproxy.tls.sni import CertificateChooser, Together, Unshowable, install
 
 MOST = 1000
 """Contexts of a listener that a worker keeps beside the outer one: some 20 KiB each, half a millisecond to make one anew."""
@@ -39,8 +43,9 @@ class Showcase:
         self._in_outer: Together = ()
         self._kinds: set[str] = set()
         """Of the keys in the outer context."""
-        self._made: dict[Together, ssl.SSLContext] = {}
-        """The one asked for last comes last."""
+        self._made: dict[tuple[Together, int], ssl.SSLContext] = {}
+        """By certificates and the number of a policy; the one asked for last comes last."""
+        self._policies = ClientPolicies(shown.listen, shown.authorities) if _asks_by_hello(shown.listen) else None
         self._chooser: CertificateChooser | None = None
         self._swept = 0.0
         self.on_fault: Callable[[str], None] = lambda why: None
@@ -53,6 +58,8 @@ class Showcase:
 
         With one certificate no SNI callback is set: a handshake then never enters Python.
         """
+        if self._policies is not None:
+            self._policies.install(self._outer)
         with overwriting():
             self._load_default()
 
@@ -70,9 +77,11 @@ class Showcase:
             except (StartError, OSError) as error:
                 self._shown = before
                 raise StartError(str(error)) from error
-        for together in list(self._made):
-            if edition.whole or touched & {*together}:
-                del self._made[together]
+        if self._policies is not None and edition.authorities is not None:
+            self._policies.renew(self._shown.authorities)
+        for together, number in list(self._made):
+            if edition.whole or touched & {*together} or edition.authorities is not None:
+                del self._made[together, number]
         if edition.whole or touched & {*default} or default != before.arranged.default:
             with overwriting():
                 self._load_default()
@@ -91,8 +100,9 @@ class Showcase:
         others = {*arranged.by_name.values(), *arranged.by_address.values()} - {self._in_outer}
         if self._chooser is not None:
             self._chooser.arranged = arranged
-        elif others or self._refuses or not self._in_outer:
-            self._chooser = CertificateChooser(arranged, self._lend, refuse=self._refuses)
+        elif others or self._refuses or not self._in_outer or self._policies is not None:
+            policy = None if self._policies is None else self._policies.number
+            self._chooser = CertificateChooser(arranged, self._lend, refuse=self._refuses, policy=policy)
             install(self._outer, self._chooser)
 
     @property
@@ -108,36 +118,50 @@ class Showcase:
         """Without waiting for anybody to ask, TRIED at most: the store may be closed then. Raises StartError."""
         arranged = self._shown.arranged
         for together in [*{*arranged.by_name.values(), *arranged.by_address.values()}][:TRIED]:
-            if together not in self._made:
-                self._made[together] = self._make(together)
+            if (together, OWN) not in self._made:
+                self._made[together, OWN] = self._make(together)
 
-    def _lend(self, together: Together) -> ssl.SSLContext:
-        """The context that shows these."""
-        if together == self._in_outer and not self._refuses:  # who refuses tells by it whether one was chosen by its address
-            return self._outer
-        context = self._made.pop(together, None)
+    def agreement(self, tls: Any) -> Agreement | None:
+        """What the client of a connection may ask for; None: anything, since nobody is asked for certificates."""
+        return None if self._policies is None else self._policies.agreement(tls)
+
+    def _lend(self, together: Together, number: int = OWN) -> ssl.SSLContext:
+        """The context that shows these. Where clients are asked for certificates it is never the outer one: whom that trusts could
+        not be changed."""
+        if together == self._in_outer and not self._refuses and self._policies is None:
+            return self._outer  # who refuses tells by it whether one was chosen by its address
+        context = self._made.pop((together, number), None)
         if context is None:
             try:
-                context = self._make(together)
+                context = self._make(together, number)
             except (StartError, OSError, ValueError) as error:
                 self.on_fault(str(error))
+                if self._policies is not None:
+                    raise Unshowable(str(error)) from error  # the outer one may ask for less
                 context = self._outer  # and so from now on
             while len(self._made) >= MOST:
                 del self._made[next(iter(self._made))]  # a connection that was lent it keeps it
-        self._made[together] = context
+        self._made[together, number] = context
         return context
 
-    def _make(self, together: Together) -> ssl.SSLContext:
+    def _make(self, together: Together, number: int = OWN) -> ssl.SSLContext:
         now = time.monotonic()
         sweep = now - self._swept > SWEEP_EVERY  # which takes longer than all the rest
         if sweep:
             self._swept = now
-        context = outer_context(self._shown.listen, self._shown.authorities)
+        context = outer_context(self._shown.listen, self._shown.authorities, number)
+        if self._policies is not None:
+            self._policies.install(context)
         with overwriting(sweep=sweep):
             for index in together:
                 load(context, self._shown.held[index].pem)
         self.on_made(context)
         return context
+
+
+def _asks_by_hello(listen: Listen) -> bool:
+    """Where OpenSSL cannot be reached a listener's own policy is that of its context, and stays so until a reload."""
+    return listen.tls.asks and openssl.functions() is not None
 
 
 def arm(outer: ssl.SSLContext, shown: Credentials) -> Showcase:

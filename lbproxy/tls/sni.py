@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
+from lbproxy.errors import LbproxyError
 from lbproxy.tls import pem
 from lbproxy.tls.files import parsed, validity
 
@@ -188,6 +189,10 @@ def _joined(together: Together, index: int, candidates: Sequence[Candidate], cur
     return together if candidates[index].kind in kinds else tuple(sorted((*together, index)))
 
 
+class Unshowable(LbproxyError):
+    """Raised for certificates that cannot be shown now, where no others may be shown instead."""
+
+
 class CertificateChooser:
     """The `sni_callback` of a listener with several certificates.
 
@@ -198,10 +203,19 @@ class CertificateChooser:
     context stands for it. OpenSSL cannot ask for that, it knows no address; whoever begins a handshake looks there before.
     """
 
-    __slots__ = ("_lend", "_refuse", "arranged")
+    __slots__ = ("_lend", "_policy", "_refuse", "arranged")
 
-    def __init__(self, arranged: Arrangement, lend: Callable[[Together], ssl.SSLContext], *, refuse: bool = False) -> None:
-        """`lend`: the context that shows these. `refuse`: unknown names, and who asks for none."""
+    def __init__(
+        self,
+        arranged: Arrangement,
+        lend: Callable[[Together, int], ssl.SSLContext],
+        *,
+        refuse: bool = False,
+        policy: Callable[[str], int] | None = None,
+    ) -> None:
+        """`lend`: the context that shows these and asks what the policy of a number does. `refuse`: unknown names, and who asks for
+        none. `policy`: its number for a name, "" for none; None: always 0."""
+        self._policy = policy
         self.arranged = arranged
         self._lend = lend
         self._refuse = refuse
@@ -209,25 +223,31 @@ class CertificateChooser:
     def choose(self, name: str) -> ssl.SSLContext | None:
         """The context for the name a client asked for, None for the default."""
         together = self.arranged.named(name)
-        return None if together is None else self._lend(together)
+        return None if together is None else self._lend(together, self._policy_of(name))
+
+    def _policy_of(self, name: str) -> int:
+        return 0 if self._policy is None else self._policy(name)
 
     def at_address(self, address: str) -> ssl.SSLContext | None:
         """The context for who connected to that address and may ask for no name."""
         together = self.arranged.by_address.get(address)
-        return None if together is None else self._lend(together)
+        return None if together is None else self._lend(together, self._policy_of(""))
 
     def __call__(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None, outer: ssl.SSLContext) -> int | None:
         """OpenSSL's question during the handshake; None as the answer means "go on"."""
-        if name is None:
-            if connection.context is not outer:
-                return None  # what was chosen by its address stays
-            chosen = None
-        else:
-            chosen = self.choose(name)
+        if name is None and connection.context is not outer:
+            return None  # what was chosen by its address stays
+        try:
+            return self._show(connection, name)
+        except Unshowable:
+            return ssl.ALERT_DESCRIPTION_INTERNAL_ERROR
+
+    def _show(self, connection: ssl.SSLObject | ssl.SSLSocket, name: str | None) -> int | None:
+        chosen = None if name is None else self.choose(name)
         if chosen is None:
             if self._refuse:
                 return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
-            chosen = self._lend(self.arranged.default)
+            chosen = self._lend(self.arranged.default, self._policy_of(name or ""))
         if chosen is not connection.context:
             connection.context = chosen
         return None

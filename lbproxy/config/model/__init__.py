@@ -13,11 +13,11 @@ from lbproxy.config.atoms import GIB, KIB, MIB, UNIX, Address, Hash, Hsts, Netwo
 from lbproxy.config.header_values import TELLTALES
 from lbproxy.config.key import in_any_case, named, table, table_or_none, tables
 from lbproxy.config.model.acme import Acme, Authority
-from lbproxy.config.model.filters import AddressList, ClientLimit, Refuse, RouteFilters
+from lbproxy.config.model.filters import AddressList, ClientLimit, ClientNames, Refuse, RouteFilters
 from lbproxy.config.model.headers import HEADER_WORDS, HeaderRules, Headers
 from lbproxy.config.model.health import Health, Outlier
 from lbproxy.config.model.inspection import Authorize, BasicAuth, Document, Jwt
-from lbproxy.config.model.listeners import Certificate, Listen, ListenTls, SocketAccess
+from lbproxy.config.model.listeners import Certificate, Listen, ListenTls, NameTls, SocketAccess
 from lbproxy.config.model.mirroring import Mirror
 from lbproxy.config.model.pools import Backend, Connections, Pool, PoolTls, Sticky
 from lbproxy.config.model.process import Limits, Log, Metrics, Process
@@ -45,6 +45,7 @@ __all__ = [
     "BasicAuth",
     "Certificate",
     "ClientLimit",
+    "ClientNames",
     "Config",
     "Connections",
     "Document",
@@ -61,6 +62,7 @@ __all__ = [
     "Match",
     "Metrics",
     "Mirror",
+    "NameTls",
     "NearTimeouts",
     "Network",
     "Outlier",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from lbproxy.config import values
+from lbproxy.config import certificate_patterns, values
 from lbproxy.config.atoms import Network, Rate
-from lbproxy.config.key import key, part, tables
+from lbproxy.config.key import key, part, table_or_none, tables
 from lbproxy.config.kinds import FILE, NETWORK, RATE, TEXT, Kind, ListOf, size, text_schema, whole
 
 MOST_BURST = 100_000
@@ -84,6 +84,39 @@ class Refuse:
     without: str | None = key(_FIELD, None, "lacks this header", example="Authorization")
 
 
+_DNS = Kind(
+    "DNS name", certificate_patterns.dns_name, {"type": "string", "minLength": 1}, examples=("web.example", "*.svc.example")
+)
+_MAILBOX = Kind("mailbox", certificate_patterns.mailbox, text_schema("^.+@.+$"), examples=("ops@example.com", "*@example.com"))
+_URI = Kind("URI", certificate_patterns.uri, text_schema("^.+:.+$"), examples=("urn:device:7", "https://ca.example/clients/*"))
+_SPIFFE = Kind(
+    "SPIFFE ID", certificate_patterns.spiffe_id, text_schema("^spiffe://.+$"),
+    examples=("spiffe://example.org/ns/*/sa/web", "spiffe://example.org/ns/a/**"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ClientNames:
+    """[route.client_certificate]: whose certificates may come in, by their alternative names; any entry of any list will do."""
+
+    dns: tuple[str, ...] = key(
+        ListOf(_DNS, 'a list of names such as ["web.example", "*.svc.example"]'), (), 'exact, or "*.svc.example": all below it'
+    )
+    email: tuple[str, ...] = key(
+        ListOf(_MAILBOX, 'a list of mailboxes such as ["ops@example.com"]'), (), 'exact, or "*@example.com": all of a domain'
+    )
+    uri: tuple[str, ...] = key(
+        ListOf(_URI, 'a list of URIs such as ["urn:device:7"]'),
+        (),
+        'a star stands for some of one segment, "/**" at the end for all below',
+    )
+    spiffe: tuple[str, ...] = key(
+        ListOf(_SPIFFE, 'a list of SPIFFE IDs such as ["spiffe://example.org/ns/*/sa/web"]'),
+        (),
+        "the same of SPIFFE IDs: the certificate has this one URI, in the form that it must have",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class RouteFilters:
     """What a route refuses before any backend is asked; by default nothing."""
@@ -110,4 +143,10 @@ class RouteFilters:
         '403 for requests that all of it fits; "*" stands for any text. As many as you like',
         "a table headed [[route.refuse]]",
         wanted="a list of tables, each headed [[route.refuse]]",
+    )
+    client_certificate: ClientNames | None = table_or_none(
+        ClientNames,
+        "without this table: nothing is asked. With it: others get 403, and who has shown no certificate as well; of listeners "
+        "with client_auth. Empty: any that was verified",
+        'a table such as { spiffe = ["spiffe://example.org/ns/*/sa/web"] } or {}',
     )

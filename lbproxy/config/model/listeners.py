@@ -56,6 +56,40 @@ class Certificate:
     passphrase: Passphrase | None = declared.key(PASSPHRASE, None, PASSPHRASE_ABOUT)
 
 
+_AUTH = choice("none", "optional", "required")
+_CA_ABOUT = "who signs clients' certificates, and is named to them. Default: none"
+_AUTH_ABOUT = '"none", "optional": who shows one shows a good one; or "required"; goes with client_ca'
+_CRL_ABOUT = (
+    "certificates of clients that were revoked, PEM or DER: the list of each authority in the chain. One that is missing or out of "
+    "date lets nobody in. Default: none is looked at"
+)
+_DEPTH_ABOUT = "how many certificates may stand between a client's and its root"
+MOST_DEPTH = 100
+_NAME = Kind("name", values.route_host, {"type": "string", "minLength": 1}, examples=("admin.example.com", "*.example.com"))
+
+
+@dataclass(frozen=True, slots=True)
+class NameTls:
+    """A [[listen.tls.name]] asks other clients than its listener does, by the name that they ask for (SNI)."""
+
+    names: tuple[str, ...] = field(
+        metadata=required(
+            ListOf(
+                _NAME, 'a list of names such as ["admin.example.com"]', empty=("name", "it is for names that clients ask for")
+            ),
+            'exact, or "*.example.com" for exactly one label more; an exact one wins',
+            'add names = ["admin.example.com"]',
+        )
+    )
+    client_ca: Path | None = key(FILE, None, _CA_ABOUT, example="clients-ca.pem", needs={"client_auth": "required"})
+    client_auth: str = key(_AUTH, "none", _AUTH_ABOUT, needs={"client_ca": "clients-ca.pem"}, example="required")
+    client_crl: Path | None = key(
+        FILE, None, _CRL_ABOUT, example="clients.crl", needs={"client_ca": "clients-ca.pem", "client_auth": "required"}
+    )
+    client_depth: int = key(whole(0, MOST_DEPTH), 10, _DEPTH_ABOUT, example=1)
+    line: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class ListenTls:
     """What a listener with certificates speaks, and asks of its clients."""
@@ -66,12 +100,12 @@ class ListenTls:
         '"intermediate": TLS 1.2 and 1.3; "modern": 1.3 only; "old": from 1.0 on, with what clients of before 2014 speak',
     )
     client_ca: Path | None = key(
-        FILE, None, "who signs clients' certificates. Default: none", example="clients-ca.pem", needs={"client_auth": "required"}
+        FILE, None, _CA_ABOUT, example="clients-ca.pem", needs={"client_auth": "required"}
     )
     client_auth: str = key(
-        choice("none", "optional", "required"),
+        _AUTH,
         "none",
-        '"none", "optional" or "required"; goes with client_ca',
+        _AUTH_ABOUT,
         needs={"client_ca": "clients-ca.pem"},
         example="required",
     )
@@ -98,6 +132,27 @@ class ListenTls:
         "OpenSSL 3.5 on. Default: these",
         example=["X25519", "P-256"],
     )
+    client_crl: Path | None = key(
+        FILE, None, _CRL_ABOUT, example="clients.crl", needs={"client_ca": "clients-ca.pem", "client_auth": "required"}
+    )
+    client_depth: int = key(whole(0, MOST_DEPTH), 10, _DEPTH_ABOUT, example=1)
+    names: tuple[NameTls, ...] = tables(
+        NameTls,
+        "what is different for some of the names that clients ask for: whether they are asked for certificates, and whose",
+        "a table headed [[listen.tls.name]]",
+        wanted="a list of tables, each headed [[listen.tls.name]]",
+        called="name",
+    )
+
+    @property
+    def policies(self) -> tuple[ListenTls | NameTls, ...]:
+        """What is asked of clients: of all, then of those with other names."""
+        return (self, *self.names)
+
+    @property
+    def asks(self) -> bool:
+        """Whether any client is asked for a certificate."""
+        return any(policy.client_auth != "none" for policy in self.policies)
 
 
 _UNIX = {"address": "unix:/run/lbproxy/http.sock"}

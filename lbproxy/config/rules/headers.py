@@ -11,7 +11,8 @@ from lbproxy.config.read import Context
 from lbproxy.config.tables import Report, Table
 from lbproxy.errors import Complaint
 
-CERTIFICATE_VARIABLES = {"client_cert", "client_fingerprint", "client_issuer", "client_serial", "client_subject"}
+CERTIFICATE_VARIABLES = {"client_cert", "client_fingerprint", "client_issuer", "client_serial", "client_subject",
+                         "client_san_dns", "client_san_email", "client_san_uri", "client_verify"}  # fmt: skip
 
 
 def header_rules(table: Table, rules: HeaderRules, context: Context) -> HeaderRules:
@@ -54,7 +55,7 @@ def _all_rules(report: Report, config: Config) -> Iterator[_Rules]:
 
 def silent_variables(report: Report, config: Config) -> list[Complaint]:
     """Complaints about variables that never have anything to say, because what they tell of is switched off."""
-    certificates = any(listen.tls.client_auth != "none" for listen in config.listen)
+    certificates = any(listen.tls.asks for listen in config.listen)
     complaints = []
     for where, line, headers, words, inspects in _all_rules(report, config):
         used = {name for table in (headers.request, headers.response) for value in _texts(table)

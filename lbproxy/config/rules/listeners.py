@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lbproxy.config.certificate_folder import CONTAINERS, Found, pairs_in
-from lbproxy.config.model import Certificate, Listen, ListenTls
+from lbproxy.config.model import Certificate, Listen, ListenTls, NameTls
 from lbproxy.config.read import Context
 from lbproxy.config.rules.filters import OF_LISTENERS, client_limit
 from lbproxy.config.tables import Table
@@ -61,12 +61,31 @@ def _in_folder(table: Table, listen: Listen) -> Found:
     return Found()
 
 
-def tls(table: Table, tls: ListenTls, context: Context) -> ListenTls:
-    """A listener's tls."""
+def name_tls(table: Table, tls: NameTls, context: Context) -> NameTls:
+    """What is different for some names."""
+    _asked_of_clients(table, tls)
+    return tls
+
+
+def _asked_of_clients(table: Table, tls: ListenTls | NameTls) -> None:
     if tls.client_auth != "none" and "client_ca" not in table:
         table.complain("client_auth", "clients' certificates cannot be checked without client_ca", 'add client_ca = "ca.pem"')
     if "client_ca" in table and "client_auth" not in table:
         table.complain("client_ca", "without client_auth no client is asked for a certificate", 'add client_auth = "required"')
+    for key in ("client_crl", "client_depth"):
+        if key in table and tls.client_auth == "none":
+            table.complain(key, "no client is asked for a certificate here", 'add client_auth = "required", and client_ca')
+
+
+def tls(table: Table, tls: ListenTls, context: Context) -> ListenTls:
+    """A listener's tls."""
+    _asked_of_clients(table, tls)
+    seen: set[str] = set()
+    for one in tls.names:
+        for name in one.names or ():
+            if name in seen:
+                table.complain("name", f"{name} stands in two of them", "which one is meant nobody knows: take it out of one")
+            seen.add(name)
     least = tls.min_version or LEAST[tls.profile]
     if least < "1.2" and tls.profile != "old":
         table.complain("min_version", f"TLS {least} is spoken by nobody who is safe", 'say profile = "old", if it has to be')

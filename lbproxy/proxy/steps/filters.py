@@ -1,4 +1,5 @@
-"""The filters of a route, before any backend is asked, in this order: addresses, methods, rules, and limits per client.
+"""The filters of a route, before any backend is asked, in this order: addresses, methods, names in a client's
+certificate, rules, and limits per client.
 
 The client is the peer, or whom it speaks for when it is one of trusted_proxies (http/trusted.py). One who is unknown because a
 trusted proxy wrote no address for him passes no rule about addresses, and counts as the last one on the way who is known. A request
@@ -13,10 +14,12 @@ from lbproxy.balance.ledger import Ledger, Scalar, scalar_at
 from lbproxy.config.model import RouteFilters
 from lbproxy.errors import Filtered
 from lbproxy.filter.addresses import AddressRule, parse_client
+from lbproxy.filter.certificate_names import CertificateNames
 from lbproxy.filter.limiter import CLIENTS_KEPT, SECOND, Limiter, Refused, Ticket
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
 from lbproxy.http.rules import make_rule
+from lbproxy.http.tls_facts import TlsFacts
 from lbproxy.proxy.steps.step import Course, Journey, Step
 from lbproxy.remembered import Budget
 
@@ -53,7 +56,10 @@ _NOTHING = Held()
 class Filters(Step):
     """Refuses requests of one route, in one worker, before any backend is asked."""
 
-    __slots__ = ("_addresses", "_allow", "_budget", "_cells", "_child", "_clock", "_known", "_limiters", "_methods", "_rules")
+    __slots__ = (
+        "_addresses", "_allow", "_budget", "_cells", "_certificates", "_child", "_clock", "_known", "_limiters", "_methods",
+        "_rules",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -71,6 +77,8 @@ class Filters(Step):
         self._methods = frozenset(method.encode() for method in methods)
         self._allow = f"\r\nAllow: {', '.join(methods)}".encode()
         self._rules = [make_rule(refuse) for refuse in settings.refuse]
+        names = settings.client_certificate
+        self._certificates = None if names is None else CertificateNames(names.dns, names.email, names.uri, names.spiffe)
         self._limiters = list(limiters)
         self._budget = budget or Budget(CLIENTS_KEPT)
         self._known: dict[str, bytes | None] = self._budget.draws({})
@@ -94,10 +102,18 @@ class Filters(Step):
                 raise self._refused(Scalar.REFUSED_ADDRESS, Filtered(403, "address_unknown"))
         if self._methods and head.method not in self._methods:
             raise self._refused(Scalar.REFUSED_METHOD, Filtered(405, "method_not_allowed", lines=self._allow))
+        if self._certificates is not None:
+            self._look_at_certificate(self._certificates, forwarder.tls())
         for rule in self._rules:
             if rule.refuses(head):
                 raise self._refused(Scalar.REFUSED_RULE, Filtered(403, "denied", rule=rule.name))
         return self._count(site) if self._limiters else _NOTHING
+
+    def _look_at_certificate(self, wanted: CertificateNames, facts: TlsFacts | None) -> None:
+        if facts is None or not facts.certificate:
+            raise self._refused(Scalar.REFUSED_RULE, Filtered(403, "client_certificate_missing"))
+        if not wanted.admit(facts.dns, facts.email, facts.uri):
+            raise self._refused(Scalar.REFUSED_RULE, Filtered(403, "client_certificate_denied"))
 
     def _site(self, address: str) -> bytes:
         try:

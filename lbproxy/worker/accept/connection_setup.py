@@ -251,6 +251,8 @@ class ConnectionSetup:
         if stream.resumed():
             self._cells[self._resumed] += 1
         forwarder = Forwarder(peer, "https", self._port, self._networks, _Facts(stream), _here(stream, header))
+        if shows is not None:
+            forwarder.agreement = shows.agreement(stream.session_object())
         seconds = time.monotonic() - begun
         count = self._known(stream, forwarder, count, header, name)
         if self._h2 is not None and stream.protocol() == "h2":
@@ -313,5 +315,7 @@ class _Facts:
             stream = self._stream
             der, told = stream.peer_certificate()
             said = (told.get("subject", ()), told.get("issuer", ()), told.get("serialNumber", ""))
-            self._facts = TlsFacts(stream.version(), stream.cipher(), der, *said)
+            names = told.get("subjectAltName", ())
+            kinds = (tuple(name for kind, name in names if kind == wanted) for wanted in ("DNS", "email", "URI"))
+            self._facts = TlsFacts(stream.version(), stream.cipher(), der, *said, *kinds)
         return self._facts

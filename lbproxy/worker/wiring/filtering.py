@@ -46,4 +46,5 @@ def make_filters(config: Config, ledger: Ledger, child: int, memory: Memory, clo
 def _wanted(settings: RouteFilters) -> bool:
     """Whether there is anything to ask of a request."""
     limited = settings.limit != _NO_LIMIT or settings.client_limits
-    return bool(settings.addresses.restricts or settings.methods or settings.refuse or limited)
+    named = settings.client_certificate is not None
+    return bool(settings.addresses.restricts or settings.methods or settings.refuse or limited or named)

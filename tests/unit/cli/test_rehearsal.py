@@ -42,7 +42,10 @@ def with_files(config: Config, authority: Authority) -> Config:
         replace(
             each,
             certificates=tuple(replace(one, cert=pair["cert"], key=pair["key"]) for one in each.certificates),
-            tls=replace(each.tls, client_ca=each.tls.client_ca and authority.file),
+            tls=replace(
+                each.tls, client_ca=each.tls.client_ca and authority.file, client_crl=None,
+                names=tuple(replace(one, client_ca=one.client_ca and authority.file, client_crl=None) for one in each.tls.names),
+            ),
         )
         for each in config.listen
     ]

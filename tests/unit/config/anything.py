@@ -30,15 +30,23 @@ passphrases = st.sampled_from([
 ])  # fmt: skip
 certificates = st.builds(model.Certificate, files, files, st.sampled_from(["private", "any"]), passphrases)
 auth = st.one_of(st.tuples(st.none(), st.just("none")), st.tuples(files, st.sampled_from(["none", "optional", "required"])))
+of_names = st.builds(
+    lambda auth, crl, depth: model.NameTls(
+        ("closed.test", "*.closed.test"), *auth, *((crl, depth) if auth[1] != "none" else ())
+    ),
+    auth, st.none() | files, st.integers(0, 100),
+)  # fmt: skip
 listen_tls = st.builds(
-    lambda policy, auth, unknown, groups: model.ListenTls(
-        policy[0] or "", auth[0], auth[1], unknown, policy[1], policy[2], policy[3], groups
+    lambda policy, auth, unknown, groups, crl, depth, of_names: model.ListenTls(
+        policy[0] or "", auth[0], auth[1], unknown, policy[1], policy[2], policy[3], groups,
+        client_crl=crl if auth[1] != "none" else None, client_depth=depth if auth[1] != "none" else 10, names=tuple(of_names),
     ),
     st.sampled_from([
         ("modern", None, None, None), ("intermediate", None, "1.2", "ECDHE+AESGCM"), ("old", "1.1", "1.3", None),
         ("intermediate", "1.3", None, None), ("intermediate", None, None, None),
     ]),
-    auth, st.sampled_from(["first", "refuse"]), st.sampled_from([(), ("X25519", "P-256")]),
+    auth, st.sampled_from(["first", "refuse"]), st.sampled_from([(), ("X25519", "P-256")]), st.none() | files, st.integers(0, 100),
+    st.lists(of_names, max_size=1),
 )  # fmt: skip
 tls_side = st.builds(
     lambda pairs, tls, protocols: {"certificates": tuple(pairs), "tls": tls, "protocols": protocols},
@@ -155,9 +163,12 @@ refuses = st.builds(
     lambda name, method, header, value: model.Refuse(name, (method,), "/x*", header, value if header else None, header),
     tokens, st.sampled_from(["GET", "PUT"]), tokens_or_none, st.none() | st.just("*\xe9*"),
 )  # fmt: skip
+client_names = st.none() | st.just(model.ClientNames()) | st.just(
+    model.ClientNames(("a.test", "*.b.test"), ("*@a.test",), ("urn:a:*",), ("spiffe://a.test/ns/*/**",))
+)  # fmt: skip
 route_filters = st.just(model.RouteFilters()) | st.builds(
     model.RouteFilters, addresses, st.sampled_from([(), ("GET",)]), st.none() | st.integers(0, 2**40), client_limits,
-    st.just(()), st.lists(refuses, max_size=2).map(tuple),
+    st.just(()), st.lists(refuses, max_size=2).map(tuple), client_names,
 )  # fmt: skip
 fields_said = st.lists(st.sampled_from(["Remote-User", "x-b"]), max_size=2, unique=True).map(tuple)
 
@@ -363,6 +374,9 @@ def configs(draw: st.DrawFn) -> Config:
     )
     timeouts = st.builds(model.Timeouts, *[seconds] * 8, st.just(0.0) | seconds, seconds)
     tables = draw(processes()), draw(log), draw(timeouts), draw(limits), draw(metrics)
+    listening = draw(listeners)
+    if not any(listen.tls.asks for listen in listening):  # nobody would pass
+        routes = tuple(replace(route, filters=replace(route.filters, client_certificate=None)) for route in routes)
     obtained = draw(acmes)
     own = () if obtained is None else (model.Listen(Address("192.0.2.1", 990), acme=True), model.Listen(Address("192.0.2.1", 991)))
-    return with_pairs(Config("", (*draw(listeners), *own), routes, found, *tables, named, obtained))
+    return with_pairs(Config("", (*listening, *own), routes, found, *tables, named, obtained))

@@ -91,3 +91,9 @@ def test_not_more_backends_than_the_ledger_has_slots() -> None:
     assert (
         f"wanted at most {MAX_COUNTED}" in complaint(LEAST.replace('"10.0.0.1:80"', many) + '[pool.b]\nbackends = ["a:1"]').message
     )
+
+
+def test_routes_that_nobody_passes() -> None:
+    """A route wants certificates, and no listener asks for any."""
+    text = LEAST.replace("[[route]]", "[[route]]\nclient_certificate = {}", 1)
+    assert "nobody passes" in complaint(text).message

@@ -38,9 +38,9 @@ def test_what_is_not_there_is_empty() -> None:
     """On plain HTTP, without a certificate, with every mark off."""
     facts = Facts(Forwarder("192.0.2.1", "http", 80, ()), request())
     empty = {name for name in VARIABLES if template(f"{{{name}}}").render(facts) == b""}
-    assert (
-        empty == {name for name in VARIABLES if name.startswith(("tls_", "client_")) and name != "client_ip"} | {"query"} | CHANGING
-    )
+    of_tls = {name for name in VARIABLES if name.startswith(("tls_", "client_"))} - {"client_ip", "client_verify"}
+    assert empty == of_tls | {"query"} | CHANGING
+    assert template("{client_verify}").render(facts) == b"NONE"
 
 
 def test_the_client_behind_trusted_proxies() -> None:

@@ -30,7 +30,7 @@ def chooser(**names: list[str]) -> tuple[CertificateChooser, dict[str, ssl.SSLCo
     contexts = {label: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for label in names}
     by_number = list(contexts.values())
     arranged = arrange([made(*listed) for listed in names.values()], NOW)
-    return CertificateChooser(arranged, lambda together: by_number[together[0]]), contexts
+    return CertificateChooser(arranged, lambda together, _: by_number[together[0]]), contexts
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_who_asks_for_nothing_known_is_refused_where_that_is_wanted() -> None:
     outer, inner = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     arranged = Arrangement((0,), {"a.test": (0,)}, {"10.0.0.5": (0,)})
     for refuse, answer in ((True, ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME), (False, None)):
-        choose = CertificateChooser(arranged, lambda _: inner, refuse=refuse)
+        choose = CertificateChooser(arranged, lambda *_: inner, refuse=refuse)
         for name in ("b.test", None):
             connection = Connection()
             connection.context = outer
@@ -221,7 +221,7 @@ def test_a_look_up_costs_the_same_among_many() -> None:
 
     def choose(count: int) -> Callable[[], None]:
         arranged = arrange([made(f"{number}.test", f"*.{number}.test") for number in range(count)], NOW)
-        choosing = CertificateChooser(arranged, lambda together: context)
+        choosing = CertificateChooser(arranged, lambda *_: context)
 
         def ask() -> None:
             for number in range(1000):
