@@ -11,7 +11,7 @@ cdef class H2Backend:
     cdef object _bounds
     cdef object _cells
     cdef bint _closed
-    cdef list _connections
+    cdef public list _connections
     cdef long long _expected
     cdef double _http_1_until
     cdef object _on_ended

@@ -10,7 +10,7 @@ from lbproxy.proxy.upstream cimport Upstream
 
 
 cdef class H2Backends:
-    cdef dict _backends
+    cdef public dict _backends
     cdef object _bounds
     cdef object _on_ended
     cdef dict _pools
