@@ -16,7 +16,7 @@ from tests.unit.config.text import BASE, LEAST, read, without_lines
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])  # a tenth of a second each
 @given(configs())
 def test_reading_what_was_written_gives_the_same(config: Config) -> None:
     """load(emit(c)) == c."""

@@ -83,7 +83,7 @@ def test_every_key(stand: Stand) -> None:
     assert faults(tree)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)  # on a busy machine
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow], deadline=None)  # a tenth of a second each
 @given(configs())
 def test_what_is_in_effect_fits(config: Config) -> None:
     """Whatever the reader may have made, written out with every key."""
