@@ -132,7 +132,11 @@ class LbProxy:
         assert not noise, f"on stderr, besides events:\n{noise}"
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException as error:  # nobody else would end what did not come to stand
+            self.__exit__(type(error), error, None)
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:

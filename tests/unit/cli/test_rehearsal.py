@@ -67,7 +67,8 @@ def test_of_any_configuration_workers_can_be_made(authority: Authority, config: 
 
 
 def here(config: Config, directory: Path, unix: Address) -> Config:
-    """The same, made so that it can run on this machine beside others: free ports, no accounts or folders of a system."""
+    """The same, made so that it can run on this machine beside others: free ports, no accounts or folders of a system, nor files of
+    passwords and keys that would have to be there."""
     listen = [
         replace(
             each,
@@ -98,7 +99,8 @@ def here(config: Config, directory: Path, unix: Address) -> Config:
         temp_dir=directory,
     )
     log = model.Log("debug", "json", config.log.access if config.log.access == "off" else "stdout")
-    return replace(config, listen=tuple(listen), pools=tuple(pools), metrics=metrics, proxy=proxy, log=log)
+    routes = tuple(replace(each, basic_auth=None, jwt=None) for each in config.routes)
+    return replace(config, listen=tuple(listen), routes=routes, pools=tuple(pools), metrics=metrics, proxy=proxy, log=log)
 
 
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=3)

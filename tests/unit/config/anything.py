@@ -175,9 +175,11 @@ fields_said = st.lists(st.sampled_from(["Remote-User", "x-b"]), max_size=2, uniq
 
 def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
     """Who is asked whether a route's requests may pass."""
-    kept = st.sampled_from([(0.0, ()), (1.5, ("Cookie",)), (10.0, ("Cookie", "X-Key"))])
+    kept = st.sampled_from([("", 0.0, ()), ("sso.test", 1.5, ("Cookie",)), ("", 10.0, ("Cookie", "X-Key"))])
     authorize = st.builds(
-        lambda path, copy, user, wait, fails, most, kept: model.Authorize(pool, path, "", copy, user, wait, fails, most, *kept),
+        lambda path, copy, user, wait, fails, most, kept: model.Authorize(
+            pool, path, kept[0], copy, user, wait, fails, most, *kept[1:]
+        ),
         paths.filter(lambda path: "%" not in path), fields_said, st.sampled_from(["", "Remote-User"]),
         seconds.map(lambda wait: min(wait, 60.0)), st.sampled_from(["refuse", "pass"]), st.integers(1024, 2**24), kept,
     )  # fmt: skip
@@ -190,12 +192,13 @@ def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
         st.integers(1, 100), st.sampled_from([(), ("GET", "POST")]), fields_said, st.integers(0, 2**24), st.booleans(),
     )  # fmt: skip
     jwt = st.builds(
-        lambda file, algorithms, said, claims, leeway, fails: model.Jwt(
+        lambda file, algorithms, said, claims, leeway, fails, told: model.Jwt(
             file, algorithms, said, "".join(said), leeway, said or ("exp",), tuple((name, "sub") for name in claims),
-            on_failure=fails,
+            told[0], told[1], told[2], told[3], fails,
         ),
         files, st.sampled_from([("ES256",), ("RS256", "EdDSA")]), st.sampled_from([(), ("a",), ("a", "b/c")]), fields_said,
         st.just(0.0) | seconds.map(lambda leeway: min(leeway, 600.0)), st.sampled_from(["refuse", "pass"]),
+        st.sampled_from([("sub", "", False, "restricted"), ("email", "session", True, "staff")]),
     )  # fmt: skip
     found = {"jwt": jwt, "mirror": mirror, "authorize": authorize, "basic_auth": basic_auth}
     return st.fixed_dictionaries({name: st.none() | table for name, table in found.items()})
