@@ -35,6 +35,8 @@ LATE = (
     "structlog.dev",
 )
 """Modules that the standard library, gevent and structlog import inside functions."""
+OF_EXTRAS = ("acme", "josepy")
+"""Whoever has not installed them has no configuration that needs them: the reader would have refused it."""
 CODECS = ("ascii", "latin-1", "utf-8", "utf-8-sig", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "cp437")
 
 
@@ -44,7 +46,11 @@ def modules() -> None:
     All of this package: a reload after its files were replaced, too, is carried out by what runs."""
     ours = [found.name for found in pkgutil.walk_packages(lbproxy.__path__, "lbproxy.") if not found.name.startswith(NOT_OURS)]
     for name in (*ours, *LATE):
-        importlib.import_module(name)
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError as missing:
+            if (missing.name or "lbproxy").partition(".")[0] not in OF_EXTRAS:
+                raise
     for name in CODECS:
         codecs.lookup(name)
     settings = gevent.config  # each of these imports what it names

@@ -35,3 +35,19 @@ def test_streams_load_no_module_after_preload() -> None:
     ended = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.strip() == "[]"
+
+
+WITHOUT_EXTRAS = """
+import sys
+for module in ("acme", "josepy", "jwt", "bcrypt", "re2", "argon2"):
+    sys.modules[module] = None
+from lbproxy.net import preload
+preload.modules()
+assert "lbproxy.worker.main" in sys.modules
+"""
+
+
+def test_a_plain_installation_starts() -> None:
+    """What only extras bring is missed by nobody whose configuration does not need it."""
+    ended = subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
