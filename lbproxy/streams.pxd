@@ -11,6 +11,7 @@ cdef class Stream:
     cdef public long long wired
 
     cpdef bytes read(self, Py_ssize_t limit)
+    cpdef bint ready(self) except -1
     cpdef write(self, data)
     cpdef await_room(self)
     cpdef write_last(self, data)

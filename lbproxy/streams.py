@@ -77,6 +77,10 @@ class Stream:
         """Wait for the next bytes, about `limit` or 64 KiB at most; b"" at the end. Raises TimedOut, ConnectionLost."""
         raise NotImplementedError
 
+    def ready(self) -> bool:
+        """Whether `read` would find something at once, be that the end or a loss. With TLS a part of a record counts as well."""
+        raise NotImplementedError
+
     def write(self, data: Buffer) -> None:
         """Hand all of `data` to the kernel, waiting while it is full. Raises TimedOut after `write_stall` s without progress."""
         raise NotImplementedError

@@ -168,6 +168,10 @@ class Scalar(IntEnum):
     BACKEND_HANDSHAKES = 118  # with backends
     BACKEND_RESUMED = 119
     BACKEND_HANDSHAKE_FAILURES = 120
+    COMPRESSED = 180  # answers that were compressed; the next: those that were not because too many were, or the CPU had no time
+    COMPRESS_BUSY = 181
+    COMPRESS_IN = 182  # bytes before and after
+    COMPRESS_OUT = 183
     INSPECTED = 192  # 64 cells: what steps made of requests (observe.metrics.INSPECTIONS)
     LAST_COUNTER = 255
     COUNTS_CLIENTS = 511  # 1: something was written into this child's part of the client counts

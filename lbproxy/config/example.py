@@ -73,6 +73,7 @@ BLOCKS = (
     Block("route.jwt", {"jwks_file": "jwks.json", "algorithms": ["ES256"]}),
     Block("route.mirror", {"pool": "api"}),
     Block("route.basic_auth", {"file": "users"}),
+    Block("route.compress"),
     Block("route", {"path": "/old", "pool": "app", "replace_prefix": {"from": "/old", "to": "/new"}}),
     Block("route", {"path": "/shop", "split": {"app": 95, "api": 5}}),
     Block("route.sticky", {"cookie": "shop"}),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from lbproxy import regex
+from lbproxy import coders, regex
 from lbproxy.config import values
 from lbproxy.config.units import Parse, Refused, did_you_mean, is_number, show
 from lbproxy.config.vocabulary import PLACEHOLDERS
@@ -25,6 +25,7 @@ _NORMAL_HINT = "escapes in upper case; letters, digits, - . _ ~ without; no dot 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ABSOLUTE = re.compile(r"(?:https?|\{scheme\})://((?:[A-Za-z0-9._-]|\{host\}|\[[0-9A-Fa-f:.]+\])+(?::[0-9]{1,5})?)(.*)\Z")
 _BEHIND_HOST = ("", "/", "?", "#")
+_FAMILY = re.compile(r"[!#$%&'+.^_`|~0-9A-Za-z-]+/(?:\*|[!#$%&'+.^_`|~0-9A-Za-z-]+)\Z")
 _TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+/[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:[!-~ ]*[!-~])?\Z")
 _COOKIE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}\Z")
 _OURS = re.compile(r"(?i)(x-forwarded-.*|x-real-ip|forwarded)\Z")
@@ -184,6 +185,24 @@ def media_type(value: object) -> str:
     if not isinstance(value, str) or not _TYPE.match(value) or len(value) > 256:
         raise Refused(f'wanted a type such as "application/json", got {show(value)}')
     return value
+
+
+def type_or_family(value: object) -> str:
+    """Of bodies that are compressed, in lower case: "text/css", or "text/*" for all that begin so."""
+    if not isinstance(value, str) or not _FAMILY.match(value) or len(value) > 256:
+        hint = "parameters such as charset do not count"
+        raise Refused(f'wanted a type such as "text/css", or "text/*", got {show(value)}', hint)
+    return value.lower()
+
+
+def coding(value: object) -> str:
+    """What bodies are compressed with; its library is loaded."""
+    name = values.choice(*coders.CODINGS)(value)
+    try:
+        coders.maker(name)
+    except coders.Unavailable as error:
+        raise Refused(str(error), coders.HINT) from error
+    return name
 
 
 def prefix_to_change(value: object) -> str:

@@ -4,6 +4,7 @@ not."""
 from __future__ import annotations
 
 import fcntl
+import select
 import socket
 import sys
 import termios
@@ -27,3 +28,10 @@ def unacknowledged(sock: socket.socket) -> int:
         return int.from_bytes(fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except OSError:
         return 0
+
+
+def readable(fd: int) -> bool:
+    """Whether a read of that descriptor would not wait."""
+    look = select.poll()
+    look.register(fd, select.POLLIN)
+    return bool(look.poll(0))

@@ -48,6 +48,7 @@ cdef class TcpStream(Stream):
     cpdef _wait_input(self)
     @cython.locals(least=Py_ssize_t)
     cpdef bytes read(self, Py_ssize_t limit)
+    cpdef bint ready(self) except -1
     cpdef bytes _read_raw(self, long limit)
     cdef _await_input(self)
     cdef _note_read(self, Py_ssize_t got, Py_ssize_t limit)

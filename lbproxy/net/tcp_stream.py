@@ -32,7 +32,7 @@ from greenlet import getcurrent, greenlet
 from lbproxy.errors import ConnectionLost, TimedOut
 from lbproxy.net.deadlines import Deadlines
 from lbproxy.net.lingering import Linger
-from lbproxy.net.tcp_info import acknowledged, unacknowledged
+from lbproxy.net.tcp_info import acknowledged, readable, unacknowledged
 from lbproxy.net.wire import LEAST, monotonic, receive, reset, send, unsent
 from lbproxy.net.work_budget import BULK
 from lbproxy.streams import NEVER, Buffer, PutOff, Stream
@@ -248,6 +248,10 @@ class TcpStream(Stream):
             return data
         least = LEAST
         return self._read_raw(limit if limit > least else least)
+
+    def ready(self) -> bool:
+        """See Stream."""
+        return self.closed or bool(self._early) or readable(self._fd)
 
     def _read_raw(self, limit: int) -> bytes:
         while True:

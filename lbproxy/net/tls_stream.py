@@ -154,6 +154,10 @@ class TlsStream(TcpStream):
             self._flush()  # an answer to a KeyUpdate, as a rule nothing
         return b""
 
+    def ready(self) -> bool:
+        """See Stream."""
+        return self._engine.again or self._engine.ended or TcpStream.ready(self)
+
     def _receive(self, limit: int) -> bytes:
         """Wait for the next bytes from the socket; the plaintext in them. Raises ConnectionLost at their end."""
         engine = self._engine

@@ -126,6 +126,12 @@ class Totals(NamedTuple):
     """With backends; those that resumed a session are among them."""
     backend_resumed: int = 0
     backend_handshake_failures: int = 0
+    compressed: int = 0
+    """Answers; the next: those that were left as they are because too many were under way, or the CPU had no time for them."""
+    compress_busy: int = 0
+    compress_in: int = 0
+    """Bytes before and after."""
+    compress_out: int = 0
 
 
 class CertificateFacts(NamedTuple):
@@ -272,11 +278,21 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield _one("lbproxy_client_aborts_total", "counter", "Requests whose client went away first.", totals.client_aborts)
     text = "Access log lines dropped because the log was slow or its disk full."
     yield _one("lbproxy_access_lines_dropped_total", "counter", text, totals.access_dropped)
+    yield from _compression(totals)
     text = "Bodies that could not be buffered because of the disk."
     yield _one("lbproxy_buffer_failures_total", "counter", text, totals.buffer_failures)
     yield Family(
         "lbproxy_request_duration_seconds", "histogram", "Time from request head to last byte.", list(_histogram(totals.latency))
     )
+
+
+def _compression(totals: Totals) -> Iterable[Family]:
+    yield _one("lbproxy_compressed_answers_total", "counter", "Answers that were compressed.", totals.compressed)
+    text = "Answers left as they are because too many were being compressed, or the CPU had no time."
+    yield _one("lbproxy_uncompressed_answers_total", "counter", text, totals.compress_busy)
+    text = "Bytes of answers that were compressed, before ..."
+    yield _one("lbproxy_compression_in_bytes_total", "counter", text, totals.compress_in)
+    yield _one("lbproxy_compression_out_bytes_total", "counter", "... and after.", totals.compress_out)
 
 
 def _certificates(snapshot: Snapshot) -> Iterable[Family]:

@@ -77,6 +77,10 @@ def totals(ledger: Ledger) -> Totals:
         backend_handshakes=total(Scalar.BACKEND_HANDSHAKES),
         backend_resumed=total(Scalar.BACKEND_RESUMED),
         backend_handshake_failures=total(Scalar.BACKEND_HANDSHAKE_FAILURES),
+        compressed=total(Scalar.COMPRESSED),
+        compress_busy=total(Scalar.COMPRESS_BUSY),
+        compress_in=total(Scalar.COMPRESS_IN),
+        compress_out=total(Scalar.COMPRESS_OUT),
         requests=sum(statuses),  # what Scalar.REQUESTS is as well, but that one is only brought up to date with each heartbeat
         statuses=statuses,
         bytes_in=total(Scalar.BYTES_IN),

@@ -114,6 +114,10 @@ class H1Upstream(Upstream):
         self.surplus = body.surplus
         return data
 
+    def ready(self) -> bool:
+        """See Upstream. Chunks keep nothing back of what was read."""
+        return self.over or self.stream.ready()
+
     def settle(self, answer: ResponseHead, clean: bool) -> bool:
         """See Upstream."""
         self._body = None

@@ -41,6 +41,7 @@ cdef class Tries:
     cdef long _tries
     cdef public Downstream downstream
     cdef public RequestHead head
+    cdef public Upstream source
 
     @cython.locals(lease=Lease, downstream=Downstream)
     cdef _serve(self, Pool pool)

@@ -43,12 +43,14 @@ class Tries:
 
     __slots__ = (
         "_answered", "_backend", "_binds", "_buffered", "_courses", "_destination", "_grpc", "_heads", "_leased", "_limit",
-        "_lines", "_parsed", "_reason", "_rewriting", "_service", "_size", "_status", "_tries", "downstream", "head",
+        "_lines", "_parsed", "_reason", "_rewriting", "_service", "_size", "_status", "_tries", "downstream", "head", "source",
     )  # fmt: skip
 
     downstream: Downstream
     head: RequestHead
     """As it is sent on; others are made of it on its way."""
+    source: Upstream
+    """What the answer comes over, where steps stand in its way."""
     _service: Service
     _destination: Destination
     """Since it was routed."""
@@ -275,6 +277,7 @@ class Tries:
             self._buffered = buffered(downstream, answer, self._destination, self.interrupt)
             sink = downstream if self._buffered is None else self._buffered
         for course in reversed(self._courses or ()):
+            self.source = upstream
             sink = course.around(answer, sink)
         try:
             rewriter = self._destination.rewriter

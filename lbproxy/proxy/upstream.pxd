@@ -28,4 +28,5 @@ cdef class Upstream:
     cpdef conclude(self, tuple trailers)
     cpdef KnownHead answer(self, ResponseHeads heads, bytes method)
     cpdef bytes piece(self, Py_ssize_t limit, double silence)
+    cpdef bint ready(self) except -1
     cpdef bint settle(self, ResponseHead answer, bint clean) except -1

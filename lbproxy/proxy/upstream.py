@@ -91,6 +91,10 @@ class Upstream:
         chunks that have not said anything yet. Raises SourceFailed."""
         raise NotImplementedError
 
+    def ready(self) -> bool:
+        """Whether `piece` would find something at once, be that the end or a loss."""
+        raise NotImplementedError
+
     def settle(self, answer: ResponseHead, clean: bool) -> bool:
         """The exchange is over; whether another one may follow. `clean`: all of the request was sent. False: it is closed."""
         raise NotImplementedError

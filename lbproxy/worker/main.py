@@ -77,6 +77,7 @@ from lbproxy.worker.first_round import FirstRound
 from lbproxy.worker.log_writer import LogWriter
 from lbproxy.worker.wakeups import Wakeups
 from lbproxy.worker.wiring.challenges import ShownChallenges
+from lbproxy.worker.wiring.compressing import make_compressor
 from lbproxy.worker.wiring.destinations import make_destinations
 from lbproxy.worker.wiring.encryptions import Encryptions
 from lbproxy.worker.wiring.filtering import limit_memory, make_filters
@@ -150,12 +151,12 @@ class Worker:
         handover, config = self._handover, self._handover.config
         strands = GeventStrands()
         pools = make_pools(handover, strands, time.monotonic, self._wakeups)
-        settings = {pool.name: pool.connections for pool in config.pools}
-        idle = UpstreamPool(time.monotonic, settings, handover.ledger.spoken)
+        idle = UpstreamPool(time.monotonic, {pool.name: pool.connections for pool in config.pools}, handover.ledger.spoken)
         self._relocation = Relocation(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
         means = make_means(handover, self._documents, self._memory, partial(_tell_difference, self._noisy))
-        destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child, means)
+        compressor = make_compressor(config, handover.ledger, handover.child, time.monotonic)
+        destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child, means, compressor)
         self._encryptions = Encryptions(handover, self._noisy)
         tls_ports = [port for bound in handover.listeners if bound.context is not None and (port := bound.listen.address.port)]
         service = Service(

@@ -13,6 +13,7 @@ from lbproxy.config.atoms import GIB, KIB, MIB, UNIX, Address, Hash, Hsts, Netwo
 from lbproxy.config.header_values import TELLTALES
 from lbproxy.config.key import in_any_case, named, table, table_or_none, tables
 from lbproxy.config.model.acme import Acme, Authority
+from lbproxy.config.model.compress import Compress
 from lbproxy.config.model.filters import AddressList, ClientLimit, ClientNames, Refuse, RouteFilters
 from lbproxy.config.model.headers import HEADER_WORDS, HeaderRules, Headers
 from lbproxy.config.model.health import Health, Outlier
@@ -46,6 +47,7 @@ __all__ = [
     "Certificate",
     "ClientLimit",
     "ClientNames",
+    "Compress",
     "Config",
     "Connections",
     "Document",

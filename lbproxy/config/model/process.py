@@ -206,6 +206,12 @@ class Limits:
         size(0, MIB), 240, 'of a request, a second, on average; less is given body_idle in all. "0": none', example="1KiB"
     )
     streams: int = key(whole(1, 10_000), 128, "requests of one HTTP/2 connection, under way at a time; more are refused")
+    compressions_per_worker: int = key(
+        whole(0, 100_000), 128, "answers that are compressed at a time, 30 to 600 KiB each; more are passed on as they are"
+    )
+    compression_cpu: int = key(
+        whole(1, 100), 50, "percent of a worker's time, over a second; while it is spent, answers are passed on as they are"
+    )
 
 
 @dataclass(frozen=True, slots=True)

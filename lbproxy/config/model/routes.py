@@ -8,6 +8,7 @@ from typing import Any
 from lbproxy.config import values
 from lbproxy.config.key import key, part, table, table_or_none
 from lbproxy.config.kinds import BOOLEAN, TEXT, Kind, choice, text_schema
+from lbproxy.config.model.compress import Compress
 from lbproxy.config.model.filters import RouteFilters
 from lbproxy.config.model.headers import Headers
 from lbproxy.config.model.inspection import Authorize, BasicAuth, Document, Jwt
@@ -129,6 +130,12 @@ class Route:
         Mirror,
         "without this table: nobody. With it: a second pool that gets requests as well, and for whose answers nobody waits",
         'a table such as { pool = "next", percent = 10 }',
+    )
+    compress: Compress | None = table_or_none(
+        Compress,
+        "without this table: answers are passed on as they are",
+        "a table headed [route.compress]",
+        never_with=("redirect", "respond", "close"),
     )
 
     @property

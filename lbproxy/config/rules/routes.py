@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from lbproxy.config.model import Match, Respond, Route
+from lbproxy.coders import maker
+from lbproxy.config.model import Compress, Match, Respond, Route
 from lbproxy.config.model.routing import DESTINATIONS
 from lbproxy.config.read import Context
 from lbproxy.config.route_values import BODILESS
@@ -45,6 +46,16 @@ def respond(table: Table, respond: Respond, context: Context) -> Respond:
     if "type" in table and not respond.body:
         table.complain("type", "there is no body that it could be of", 'add body = "..."')
     return respond
+
+
+def compress(table: Table, compress: Compress, context: Context) -> Compress:
+    """[route.compress]"""
+    for coding in compress.codings:
+        if compress.codings.count(coding) > 1:
+            table.complain("codings", f"{coding} is there twice", "take one of them out")
+            break
+        maker(coding)  # loads its library: workers could not
+    return compress
 
 
 def _one_destination(table: Table, route: Route, pools: list[str]) -> None:

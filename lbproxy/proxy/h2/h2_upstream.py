@@ -120,6 +120,10 @@ class H2Upstream(Upstream):
         self.over, self.trailers = h2.exhausted, h2.trailers
         return data
 
+    def ready(self) -> bool:
+        """See Upstream."""
+        return self._h2.ready()
+
     def settle(self, answer: ResponseHead, clean: bool) -> bool:
         """See Upstream. The connection is its owner's to keep."""
         self.first = b""

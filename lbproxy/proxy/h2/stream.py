@@ -190,6 +190,10 @@ class H2Stream(Stream):
             self._came = 0
             self._wait_for_input()
 
+    def ready(self) -> bool:
+        """See Stream."""
+        return bool(self._inbox) or self.ended or self.lost
+
     def _take(self, limit: int) -> bytes:
         """What is here, up to about `limit` bytes: whoever passes it on does so with one system call, not with one a frame."""
         inbox = self._inbox

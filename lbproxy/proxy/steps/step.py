@@ -23,6 +23,7 @@ from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.replies import OwnAnswer
 from lbproxy.proxy.sink import Sink
+from lbproxy.proxy.upstream import Upstream
 
 
 class Answered(LbproxyError):
@@ -55,6 +56,10 @@ class Journey(Protocol):
     def findings(self) -> Findings:
         """What steps have found out about the request, to add to: see there. For routes whose configuration says that they do
         (Route.inspects)."""
+
+    @property
+    def source(self) -> Upstream:
+        """What the answer comes over; for Course.around and the sinks that it makes."""
 
 
 class Course:

@@ -248,6 +248,12 @@ matches = st.builds(
 )  # fmt: skip
 
 
+compressions = st.none() | st.builds(
+    model.Compress, st.sampled_from([("gzip",), ("zstd", "gzip")] if find_spec("zstandard") else [("gzip",)]),
+    st.sampled_from([(), ("text/*",), ("application/json", "text/html")]), st.integers(0, 2**20),
+)  # fmt: skip
+
+
 @st.composite
 def lead(draw: st.DrawFn, prefix: str, pool: str, pools: list[str]) -> dict[str, object]:
     """Where a route leads, what it asks for beyond its path, and what becomes of that."""
@@ -329,6 +335,8 @@ acmes = st.none() | st.builds(
 def _without_raw_prefixes(**keys: Any) -> model.Route:
     """A path that is forwarded as it came keeps its prefix."""
     route = model.Route(**keys)
+    if not route.pools:
+        route = replace(route, compress=None)
     return replace(route, raw_path=False) if route.paths else route
 
 
@@ -353,6 +361,7 @@ def configs(draw: st.DrawFn) -> Config:
             encoded_backslash=draw(st.sampled_from(["refuse", "pass"])),
             underscores=draw(st.sampled_from(["drop", "pass"])),
             client_close=draw(st.sampled_from(["abort", "answer"])),
+            compress=draw(compressions),
         )
         for index, (pool, host) in enumerate(wanted)
     )
@@ -367,6 +376,8 @@ def configs(draw: st.DrawFn) -> Config:
         st.integers(1, 9),
         st.integers(0, 2**20),
         streams=st.integers(1, 1000),
+        compressions_per_worker=st.integers(0, 1000),
+        compression_cpu=st.integers(1, 100),
     )
     metrics = st.builds(
         model.Metrics,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from lbproxy.net.tcp_info import acknowledged, unacknowledged
+from lbproxy.net.tcp_info import acknowledged, readable, unacknowledged
 from tests.unit.net.loopback import sockets, until
 
 
@@ -36,3 +36,16 @@ def test_of_anything_else_nothing_is_told() -> None:
     assert acknowledged(one) == unacknowledged(one) == 0
     one.close()
     other.close()
+
+
+def test_whether_a_read_would_wait() -> None:
+    """It would not for what is here, nor for the end."""
+    one, other = socket.socketpair()
+    with one, other:
+        assert not readable(one.fileno())
+        other.send(b"x")
+        assert readable(one.fileno())
+        one.recv(1)
+        assert not readable(one.fileno())
+        other.shutdown(socket.SHUT_WR)
+        assert readable(one.fileno())

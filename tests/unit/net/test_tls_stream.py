@@ -73,6 +73,19 @@ def make(deadlines: Deadlines, authority: Authority, request: pytest.FixtureRequ
 
 
 @versions
+def test_whether_a_read_would_wait(make: Make, version: ssl.TLSVersion) -> None:
+    """It would not for what is here in the socket, or read and not decrypted yet."""
+    server = make(version=version).shake()
+    stream = server.stream
+    server.peer.send(b"x" * 40_000)
+    got = 0
+    while got < 40_000:
+        until(stream.ready, "there is more")
+        got += len(start(lambda: stream.read(16384)).result())
+    assert not stream.ready()
+
+
+@versions
 def test_data_goes_both_ways(make: Make, version: ssl.TLSVersion) -> None:
     server = make(version=version).shake()
     assert server.stream.version() == {V12: "TLSv1.2", V13: "TLSv1.3"}[version]

@@ -141,6 +141,9 @@ class FakeStream(Stream):
         self.unread = bool(self._inbox)
         return item[:limit]
 
+    def ready(self) -> bool:
+        return bool(self._early or self._inbox or self.end)
+
     def give_way(self) -> None:
         self.world.sleep(0.0)
 

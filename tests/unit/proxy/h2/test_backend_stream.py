@@ -91,6 +91,17 @@ def test_what_came_is_read_before_the_loss(stream: BackendStream, connection: Co
     assert stream.failure is FAILURE
 
 
+def test_whether_a_read_would_wait(stream: BackendStream, connection: Connection) -> None:
+    """It would not for what is here, for the end, and for a loss."""
+    assert not stream.ready()
+    bring(connection, stream, b"data")
+    assert stream.ready()
+    assert stream.read(100) == b"data"
+    assert not stream.ready()
+    bring(connection, stream, b"", end=True)
+    assert stream.ready()
+
+
 def test_a_loss_behind_a_whole_answer_is_none(stream: BackendStream, connection: Connection) -> None:
     """RST_STREAM behind the end: what came is read to its end, only nothing can be written any more."""
     bring(connection, stream, b"all", end=True)

@@ -1,0 +1,33 @@
+"""The steps that compress answers, as a worker's objects, made from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lbproxy.balance.ledger import Ledger
+from lbproxy.coders import maker
+from lbproxy.config.model import Config, Route
+from lbproxy.http.compression import Heads
+from lbproxy.proxy.steps.compress import Allowance, Compression
+from lbproxy.proxy.steps.step import Step
+
+Compressor = Callable[[Route], Step | None]
+
+
+def no_compressor(route: Route) -> Step | None:
+    """Of a worker that compresses nothing."""
+    return None
+
+
+def make_compressor(config: Config, ledger: Ledger, child: int, clock: Callable[[], float]) -> Compressor:
+    """Makes the step of a route that compresses; all of a worker share what they may take of it. `clock`: monotonic seconds."""
+    limits = config.limits
+    allowance = Allowance(limits.compressions_per_worker, limits.compression_cpu / 100, clock, ledger, child)
+    heads = Heads()
+
+    def make(route: Route) -> Step | None:
+        if route.compress is None:
+            return None
+        return Compression(route.compress, {coding: maker(coding) for coding in route.compress.codings}, allowance, heads)
+
+    return make
