@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,10 +64,8 @@ class Found(NamedTuple):
 def look_at(file: str) -> Found:
     """Raises nothing. "-": what comes on standard input, beside which files are looked for in the current folder."""
     from lbproxy.config.load import load_bytes, load_file
-    from lbproxy.master.documents import complaints as documents
+    from lbproxy.master.acme_folder import stand_in
     from lbproxy.tls import passphrase
-    from lbproxy.tls.audit import audit, audit_folder, without_unusable
-    from lbproxy.tls.remarks import remarks
 
     try:
         if file == "-":
@@ -76,6 +75,15 @@ def look_at(file: str) -> Found:
     except ConfigError as error:
         return Found(None, error.complaints, [])
     passphrase.adopt(config)
+    with tempfile.TemporaryDirectory(prefix="lbproxy-check-") as folder:
+        return _judged(stand_in(config, Path(folder)))
+
+
+def _judged(config: Config) -> Found:
+    from lbproxy.master.documents import complaints as documents
+    from lbproxy.tls.audit import audit, audit_folder, without_unusable
+    from lbproxy.tls.remarks import remarks
+
     unresolved, odd = _names(config)
     config, none_left = without_unusable(config, [audit_folder(listen) for listen in config.listen])
     complaints = [*audit(config), *documents(config), *none_left, *unresolved]

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 import ssl
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lbproxy.config.acme_names import file_of, folder_of, wanted
-from lbproxy.config.model import Config
+from lbproxy.config.acme_names import file_of, folder_of, pairs, wanted
+from lbproxy.config.model import Certificate, Config
 from lbproxy.errors import Complaint, StartError
 from lbproxy.master.system.privileges import Account, account_for, drop
 from lbproxy.tls.apart import PER_PAIR
@@ -39,6 +40,22 @@ def provide(config: Config) -> None:
         about = f"{folder}: {error.strerror or error}"
         hint = f"it has to be writable for {account.name if account is not None else 'whoever starts lbproxy'}"
         raise StartError(str(Complaint(config.source, 0, "proxy.state_dir", about, hint))) from error
+
+
+def stand_in(config: Config, folder: Path) -> Config:
+    """For `check`, which writes nothing where a start would: the configuration with certificates in `folder` in place of those that
+    are still to come. Raises OSError."""
+    coming = dict(zip((pair.cert for pair in pairs(config)), wanted(config).names, strict=True))
+    made: dict[Path, Certificate] = {}
+    for path, name in coming.items():
+        if not os.path.lexists(path):
+            there = folder / file_of(name)
+            write_private(there, placeholder(name, datetime.now(UTC)))
+            made[path] = Certificate(there, there)
+    if not made:
+        return config
+    listens = (replace(one, listed=tuple(made.get(pair.cert, pair) for pair in one.listed)) for one in config.listen)
+    return replace(config, listen=tuple(listens))
 
 
 def _make(folder: Path, account: Account | None) -> None:

@@ -65,6 +65,13 @@ _CRL_ABOUT = (
 )
 _DEPTH_ABOUT = "how many certificates may stand between a client's and its root"
 MOST_DEPTH = 100
+_ASKED = {"client_ca": "clients-ca.pem", "client_auth": "required"}
+
+
+def _asks(tls: Any) -> bool:
+    return bool(tls.client_auth != "none")
+
+
 _NAME = Kind("name", values.route_host, {"type": "string", "minLength": 1}, examples=("admin.example.com", "*.example.com"))
 
 
@@ -84,9 +91,9 @@ class NameTls:
     client_ca: Path | None = key(FILE, None, _CA_ABOUT, example="clients-ca.pem", needs={"client_auth": "required"})
     client_auth: str = key(_AUTH, "none", _AUTH_ABOUT, needs={"client_ca": "clients-ca.pem"}, example="required")
     client_crl: Path | None = key(
-        FILE, None, _CRL_ABOUT, example="clients.crl", needs={"client_ca": "clients-ca.pem", "client_auth": "required"}
+        FILE, None, _CRL_ABOUT, example="clients.crl", needs=_ASKED
     )
-    client_depth: int = key(whole(0, MOST_DEPTH), 10, _DEPTH_ABOUT, example=1)
+    client_depth: int = key(whole(0, MOST_DEPTH), 10, _DEPTH_ABOUT, example=1, needs=_ASKED, when=_asks)
     line: int = 0
 
 
@@ -133,9 +140,9 @@ class ListenTls:
         example=["X25519", "P-256"],
     )
     client_crl: Path | None = key(
-        FILE, None, _CRL_ABOUT, example="clients.crl", needs={"client_ca": "clients-ca.pem", "client_auth": "required"}
+        FILE, None, _CRL_ABOUT, example="clients.crl", needs=_ASKED
     )
-    client_depth: int = key(whole(0, MOST_DEPTH), 10, _DEPTH_ABOUT, example=1)
+    client_depth: int = key(whole(0, MOST_DEPTH), 10, _DEPTH_ABOUT, example=1, needs=_ASKED, when=_asks)
     names: tuple[NameTls, ...] = tables(
         NameTls,
         "what is different for some of the names that clients ask for: whether they are asked for certificates, and whose",

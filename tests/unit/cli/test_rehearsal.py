@@ -42,6 +42,7 @@ def with_files(config: Config, authority: Authority) -> Config:
         replace(
             each,
             certificates=tuple(replace(one, cert=pair["cert"], key=pair["key"]) for one in each.certificates),
+            listed=tuple(replace(one, cert=pair["cert"], key=pair["key"]) for one in each.listed),
             tls=replace(
                 each.tls, client_ca=each.tls.client_ca and authority.file, client_crl=None,
                 names=tuple(replace(one, client_ca=one.client_ca and authority.file, client_crl=None) for one in each.tls.names),
@@ -129,6 +130,19 @@ def test_check_tells_what_would_kill_every_worker(monkeypatch: pytest.MonkeyPatc
     assert cli.main(["check", "-c", str(file)]) == 1
     told = capsys.readouterr().err
     assert f"{file}: a worker cannot be made of it: RecursionError: maximum recursion depth exceeded (" in told
+
+
+def test_certificates_that_are_still_to_come(tmp_path: Path, capsys: Capture) -> None:
+    """What a start obtains need not be there for `check`, which makes nothing where it would be."""
+    from lbproxy import cli
+
+    file = tmp_path / "lbproxy.toml"
+    names = '[[listen]]\naddress = "127.0.0.1:8443"\nacme = true\n[[route]]\nhost = "a.example"\npool = "app"\n'
+    file.write_text(f'[proxy]\nstate_dir = "state"\n[acme]\nterms_agreed = true\n{names}{TEXT}')
+    (tmp_path / "state").mkdir(mode=0o700)
+    assert cli.main(["check", "-c", str(file)]) == 0, capsys.readouterr().err
+    assert list((tmp_path / "state").iterdir()) == []
+    assert "fine" in capsys.readouterr().out
 
 
 def test_a_name_that_a_preset_takes_off_may_be_taken_off(stage: Stage) -> None:

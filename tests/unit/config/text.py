@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from lbproxy.config.load import load_text
-from lbproxy.config.model import Config
+from lbproxy.config.model import Config, ListenTls
 from lbproxy.errors import Complaint, ConfigError
 
 BASE = Path("/base")
@@ -49,12 +49,16 @@ def line_of(text: str, part: str) -> int:
     return next(number for number, line in enumerate(dedent(text).split("\n"), 1) if part in line)
 
 
+def _names_without_lines(tls: ListenTls) -> ListenTls:
+    return replace(tls, names=tuple(replace(name, line=0) for name in tls.names))
+
+
 def without_lines(config: Config) -> Config:
     """What a configuration says, apart from where it says it."""
     return replace(
         config,
         source="",
-        listen=tuple(replace(listen, line=0) for listen in config.listen),
+        listen=tuple(replace(listen, line=0, tls=_names_without_lines(listen.tls)) for listen in config.listen),
         routes=tuple(replace(route, line=0) for route in config.routes),
         pools=tuple(
             replace(pool, line=0, backends=tuple(replace(backend, line=0) for backend in pool.backends)) for pool in config.pools
