@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from lbproxy.audit.checks import backends, clients, process
+from lbproxy.audit.checks import backends, clients, process, routes
 from lbproxy.audit.finding import Check, Evidence, Finding, Severity
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint
@@ -17,7 +17,7 @@ CERTIFICATE = Check(
     lambda config: (),
 )
 """What a look at the files has found, which is not this floor's."""
-CHECKS: tuple[Check, ...] = (*clients.CHECKS, *backends.CHECKS, *process.CHECKS, CERTIFICATE)
+CHECKS: tuple[Check, ...] = (*clients.CHECKS, *routes.CHECKS, *backends.CHECKS, *process.CHECKS, CERTIFICATE)
 
 
 def audit(config: Config, remarks: Sequence[Complaint] = (), accepted: Mapping[str, str] | None = None) -> list[Finding]:

@@ -1,0 +1,65 @@
+"""Dangers of what routes do to requests and answers on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lbproxy.audit.finding import Check, Evidence, Path, Severity
+from lbproxy.config.model import Config
+from lbproxy.config.model.compress import TELLING, TYPES
+
+
+def _at(number: int, *path: str) -> Path:
+    return ("route", number, *path)
+
+
+def _compressed_secrets(config: Config) -> Iterable[Evidence]:
+    for number, route in enumerate(config.routes):
+        if route.compress is not None:
+            risky = [kind for kind in route.compress.all_types if kind not in TYPES and _tells(kind)]
+            if risky:
+                yield Evidence(_at(number, "compress", "types"), " ".join(risky), route.line)
+
+
+def _tells(kind: str) -> bool:
+    return kind in TELLING or any(kind == f"{telling.partition('/')[0]}/*" for telling in TELLING)
+
+
+def _passwords_in_the_clear(config: Config) -> Iterable[Evidence]:
+    plain = [str(listen.address) for listen in config.listen if not listen.secure and listen.redirect_to_https is False]
+    for number, route in enumerate(config.routes):
+        if route.basic_auth is not None and plain:
+            yield Evidence(_at(number, "basic_auth"), f"also on {plain[0]}", route.line)
+
+
+def _unasked(config: Config) -> Iterable[Evidence]:
+    for number, route in enumerate(config.routes):
+        for name in ("authorize", "jwt"):
+            table = getattr(route, name)
+            if table is not None and table.on_failure == "pass":
+                yield Evidence(_at(number, name, "on_failure"), "pass", route.line)
+
+
+CHECKS = (
+    Check(
+        "compressed-secrets",
+        Severity.MEDIUM,
+        "An answer with a secret and something that a stranger chose tells of the secret by its compressed length (BREACH).",
+        "Name in types what is the same for everybody; see the how-to about compression.",
+        _compressed_secrets,
+    ),
+    Check(
+        "passwords-in-the-clear",
+        Severity.HIGH,
+        "Passwords are asked for where there is no TLS: everybody on the way can read them.",
+        "Add redirect_to_https = true to the listener.",
+        _passwords_in_the_clear,
+    ),
+    Check(
+        "authorization-open",
+        Severity.MEDIUM,
+        "While whoever is asked does not answer, everybody may pass.",
+        "Take on_failure out: requests get 503 then.",
+        _unasked,
+    ),
+)

@@ -1,0 +1,30 @@
+"""Dangers of routes: each check finds its own, and nothing where there is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbproxy.audit.checks.routes import CHECKS
+from tests.unit.audit.site import found, site
+
+PLAIN = "redirect_to_https = true -> "
+PASSWORDS = 'basic_auth = { file = "users" }'
+
+
+@pytest.mark.parametrize(("name", "changes", "expected"), [
+    ("compressed-secrets", {"route": 'compress = { types = ["text/css", "text/html"] }'}, [("types", "text/html")]),
+    ("compressed-secrets", {"route": 'compress = { types = ["text/*"] }'}, [("types", "text/*")]),
+    ("passwords-in-the-clear", {"instead": PLAIN, "route": PASSWORDS}, [("basic_auth", "also on 0.0.0.0:80")]),
+    ("authorization-open", {"route": 'authorize = { pool = "app", on_failure = "pass" }'}, [("on_failure", "pass")]),
+])  # fmt: skip
+def test_each_way(name: str, changes: dict[str, str], expected: list[tuple[str, str]]) -> None:
+    assert found(CHECKS, name, site(**changes)) == expected
+    assert found(CHECKS, name, site()) == []
+
+
+@pytest.mark.parametrize(("name", "lines"), [
+    ("compressed-secrets", "compress = {}"), ("compressed-secrets", 'compress = { types = ["image/*", "text/css"] }'),
+    ("passwords-in-the-clear", PASSWORDS), ("authorization-open", 'authorize = { pool = "app" }'),
+])  # fmt: skip
+def test_what_is_as_it_should_be(name: str, lines: str) -> None:
+    assert found(CHECKS, name, site(route=lines)) == []
