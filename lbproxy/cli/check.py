@@ -85,7 +85,8 @@ def _judged(config: Config) -> Found:
     from lbproxy.tls.remarks import remarks
 
     unresolved, odd = _names(config)
-    config, none_left = without_unusable(config, [audit_folder(listen) for listen in config.listen])
+    isolated = config.proxy.key_isolation
+    config, none_left = without_unusable(config, [audit_folder(listen, isolated=isolated) for listen in config.listen])
     complaints = [*audit(config), *documents(config), *none_left, *unresolved]
     if not complaints:
         from lbproxy.cli import rehearsal

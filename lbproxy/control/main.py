@@ -23,9 +23,9 @@ from lbproxy.control.watch import Watch
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.master_link import MasterLink
-from lbproxy.ipc.messages import AcmeName, CertificateDates, Drain, Heartbeat, Message, Placed, Quit, Ready, SetLogLevel
+from lbproxy.ipc.messages import AcmeName, CertificateDates, Drain, Heartbeat, KeyWork, Message, Placed, Quit, Ready, SetLogLevel
 from lbproxy.observe.log import flush, get_logger, set_level
-from lbproxy.observe.metrics import AcmeFacts, CertificateFacts
+from lbproxy.observe.metrics import AcmeFacts, CertificateFacts, KeyFacts
 from lbproxy.observe.process import rss_kib
 
 CLEAN = 0
@@ -116,6 +116,8 @@ class Control:
             self._metrics_port.certificates = tuple(CertificateFacts(*one) for one in json.loads(message.told))
         elif isinstance(message, AcmeName) and self._metrics_port is not None:
             self._metrics_port.acme[message.name] = AcmeFacts(*message)
+        elif isinstance(message, KeyWork) and self._metrics_port is not None:
+            self._metrics_port.key_work = KeyFacts(*message)
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         # ReopenLogs is for those who hold the access log.

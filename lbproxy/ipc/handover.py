@@ -28,6 +28,14 @@ class Shows(Protocol):
     def renew(self, at: int, size: int, /) -> None: ...
 
 
+class KeysElsewhere(Protocol):
+    """Where a worker's signatures come from when it has no keys (tls/remote_key.py)."""
+
+    on_silence: Callable[[], None]
+
+    def reconnect(self, sock: socket.socket, /) -> None: ...
+
+
 KeyReader = Callable[[int, int], bytes]
 """What stands at a place of the store of keys."""
 
@@ -79,6 +87,8 @@ class Handover:
     """A worker's: reads what the master puts into the store of keys later."""
     documents: tuple[bytes, ...] = field(default=(), repr=False)
     """A worker's: what the configuration's documents held, by their number."""
+    remote_keys: KeysElsewhere | None = None
+    """A worker's, with key_isolation."""
     wakeups: tuple[int, ...] = ()
     """Descriptors of eventfds, the same in all workers; number `child % len(wakeups)` is watched by the worker of that row."""
 

@@ -137,6 +137,22 @@ class ChallengeOver(NamedTuple):
     token: str
 
 
+class KeysSilent(NamedTuple):
+    """Worker -> master: the process that holds its keys does not answer."""
+
+
+class NewKeySocket(NamedTuple):
+    """Master -> worker: another process holds its keys from now on; a socket to it comes with this frame (SCM_RIGHTS)."""
+
+
+class KeyWork(NamedTuple):
+    """Master -> control: what the processes that hold keys were asked for, for its metrics."""
+
+    signatures: int
+    refused: int  # questions that no worker of ours asks
+    restarts: int
+
+
 class Quit(NamedTuple):
     """Master -> child: exit now."""
 
@@ -168,6 +184,9 @@ Message = (
     | AcmeName
     | ChallengeShown
     | ChallengeOver
+    | KeysSilent
+    | NewKeySocket
+    | KeyWork
     | Quit
     | ReopenLogs
     | SetLogLevel

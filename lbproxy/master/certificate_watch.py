@@ -139,7 +139,7 @@ class CertificateWatch:
         settled = [one for one in changed if self._settled(one.marks)]
         if len(settled) < len(changed) or len(changed) > MOST_AT_ONCE:
             self._look_at = now + SETTLING
-        fresh = self._judged(settled[:MOST_AT_ONCE], store, resources.refused)
+        fresh = self._judged(settled[:MOST_AT_ONCE], store, resources)
         if not fresh and not gone:
             return
         if gone and len(gone) == len(files) and all(one.place >= 0 for one, _ in fresh):
@@ -172,13 +172,14 @@ class CertificateWatch:
         return not 0 <= self._wall() - newest < SETTLING
 
     def _judged(
-        self, changed: Sequence[Change], store: KeyStore, refused: dict[Certificate, str]
+        self, changed: Sequence[Change], store: KeyStore, resources: GenerationResources
     ) -> list[tuple[Change, Held]]:
         """Those that may be shown, read into the store; the others are told of, once for each state of their files."""
         if not changed:
             return []
+        refused, vault = resources.refused, resources.vault
         try:
-            verdicts = judge_apart([one.files for one in changed])
+            verdicts = judge_apart([one.files for one in changed], isolated=vault is not None)
         except (StartError, OSError) as error:
             get_logger().error("certificate.unjudged", why=str(error))
             return []
@@ -188,7 +189,7 @@ class CertificateWatch:
             if not why:
                 before = (store.stamps.get(one.files.cert), store.stamps.get(one.files.key))
                 try:
-                    held = held_of(read_pem(one.files, store))
+                    held = held_of(read_pem(one.files, store, vault))
                     if verdict.digests == (store.digests[one.files.cert], store.digests[one.files.key]):
                         good.append((one, held))
                         self._forgive(one.files, refused)
@@ -231,9 +232,9 @@ class CertificateWatch:
         if len(shown.held) <= FEW:
             everything = [one.shown for one in listeners]
             resources.remarks = remarks(resources.config, candidates_of(everything), stored_chains(everything))
-        kept = {one.pem.cert for one in shown.held} | {one.pem.key for one in shown.held}
-        old = [each for one in before.held for each in (one.pem.cert, one.pem.key) if each not in kept]
-        self._waste += [(now + KEPT, store, each) for each in (*old, piece)]
+        kept = {each for one in shown.held for each in one.pem.pieces()}
+        old = [each for one in before.held for each in one.pem.pieces() if each not in kept]
+        self._waste += [(now + KEPT, *each) for each in (*old, (store, piece))]
         self._changes += 1
         self._expiry_at = now
         self._pipes.tell_workers(number, Renewed(index, piece.offset, piece.size))

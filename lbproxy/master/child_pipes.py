@@ -10,7 +10,7 @@ from typing import Any
 
 from lbproxy.balance.ledger import PickLock
 from lbproxy.errors import ConnectionLost, FrameError, StreamError
-from lbproxy.ipc.messages import AcmeName, ChallengeOver, ChallengeShown, Message, Resolved
+from lbproxy.ipc.messages import AcmeName, ChallengeOver, ChallengeShown, KeysSilent, Message, Resolved
 from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
@@ -41,6 +41,10 @@ class ChildPipes:
         self._feed = feed
         self._heard = heard
         self.running = {one.row: one for one in running}
+        self.on_stranger: Callable[[int], None] = lambda pid: None
+        """Told of processes that were reaped and are no children of the fleet's."""
+        self.on_keys_silent: Callable[[int], None] = lambda row: None
+        """Told of workers that get no signatures."""
 
     def add(self, running: Running) -> None:
         """A child was forked."""
@@ -96,7 +100,9 @@ class ChildPipes:
             self._feed(events.PipeEnded(running.row))
             return False
         for message in messages:
-            if not isinstance(message, aside):  # a breach, if it is somebody else's
+            if isinstance(message, KeysSilent) and running.role is Role.WORKER:
+                self.on_keys_silent(running.row)
+            elif not isinstance(message, aside):  # a breach, if it is somebody else's
                 self._feed(events.Said(running.row, message))
         return bool(messages)
 
@@ -151,6 +157,8 @@ class ChildPipes:
                 return
             if pid in rows:
                 self._bury(self.running[rows[pid]], status)
+            else:
+                self.on_stranger(pid)
 
     def _bury(self, running: Running, status: int) -> None:
         for _ in range(LAST_WORDS):

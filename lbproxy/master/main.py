@@ -13,6 +13,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -35,6 +36,7 @@ from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.children import DRAIN_GRACE
 from lbproxy.master.fleet.fleet import ABANDON_AFTER, Fleet
+from lbproxy.master.key_process import KeyProcesses
 from lbproxy.master.operator.control_socket import ControlSocket
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.preparation import Preparation
@@ -44,7 +46,7 @@ from lbproxy.master.system.inherited import inherit
 from lbproxy.master.system.notify import Notifier
 from lbproxy.master.system.signals import TERMINATE, Signals, unblock
 from lbproxy.master.ticket_watch import TicketWatch
-from lbproxy.master.upgrade import Commands, Legacy, execute, take_over, trial
+from lbproxy.master.upgrade import Commands, Legacy, execute, hindrance, take_over
 from lbproxy.master.warnings import plain_by_an_edit, warn
 from lbproxy.observe import log, standard
 from lbproxy.sandbox import kernel
@@ -139,6 +141,7 @@ class Master:
         where = self._serving_resources.config.proxy.control
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self._certificates = CertificateWatch(self._in_service, self._pipes)
+        self._keys = KeyProcesses(self._pipes, self._shared.account, self._resources, self._in_service)
         self._tickets = TicketWatch(self._in_service, self._resources, self._shared.tickets, self._pipes, self._certificates.forget)
         self._documents = DocumentWatch(self._in_service, self._pipes, self._certificates.forget)
         self._acme = AcmeWatch(self._in_service, self._pipes, self._operator)
@@ -182,6 +185,7 @@ class Master:
             self._tickets.look(now)
             self._documents.look(now)
             self._acme.look()
+            self._keys.look(now)
             self._notifier.watchdog(now)
             if self._control is not None:
                 self._control.expire(now)
@@ -208,7 +212,7 @@ class Master:
         gc.unfreeze()
 
     def _next_deadline(self) -> float:
-        due = min(self._fleet.next_deadline(), self._notifier.next_deadline(), self._certificates.next_deadline())
+        due = min(one.next_deadline() for one in (self._fleet, self._notifier, self._certificates, self._keys))
         if self._settling is not None:
             due = min(due, time.monotonic() + SETTLE_LOOK)
         if standard.waiting():
@@ -233,12 +237,17 @@ class Master:
 
     def _spawn(self, order: events.Spawn) -> None:
         resources = self._resources[order.generation]
+        start, close = self._mains[order.role], partial(self._close_in_child, resources)
         try:
-            running = spawn(order, self._shared, resources, self._mains[order.role], partial(self._close_in_child, resources))
+            keys = self._keys.begin(order, resources) if order.role is Role.WORKER else None
+            with keys[0] if keys is not None else nullcontext() as sock:
+                running = spawn(order, self._shared, resources, start, close, sock)
         except OSError as error:
             self._feed(events.SpawnFailed(order.row, error.strerror or str(error)))
             return
         self._pipes.add(running)
+        if keys is not None:
+            self._keys.begun(order, keys[1], running.pid)
         self._feed(events.Spawned(order.row, running.pid))
         self._acme.spawned(running)
         if level := self._operator.level_of(order.generation):  # it takes the place of one that was told
@@ -246,6 +255,7 @@ class Master:
 
     def _close_in_child(self, own: GenerationResources) -> None:
         self._preparation.close_in_child()
+        self._keys.close_in_child()
         self._selector.close()
         self.signals.close()
         self._pipes.close()
@@ -375,15 +385,8 @@ class Master:
 
     def _on_upgrade(self, _: signal.Signals) -> None:
         """Execute ourselves again, on new code."""
-        commands = self._commands
-        if commands is None:
-            why = "started without a configuration file"
-        elif self._fleet.stop is not None or self._fleet.busy:
-            why = "a reload or a stop is under way"
-        elif any(running.pipe.queued or running.pipe.pending for running in self._pipes.running.values()):
-            why = "messages of children are on their way: try again"
-        else:
-            why = trial(commands.check)
+        commands, children = self._commands, self._pipes.running.values()
+        why = hindrance(commands, self._fleet, children)
         if commands is None or why:
             log.get_logger().error("upgrade.refused", why=why)
             return
@@ -391,7 +394,6 @@ class Master:
         self._notifier.reloading(time.monotonic_ns() // 1000, "upgrading")
         kept, noted = self._notifier.environment, self.signals.take
         try:
-            children = self._pipes.running.values()
             execute(commands, self._shared, self._resources, self._fleet, children, kept, noted, time.monotonic())
         except OSError as error:
             log.get_logger().error("upgrade.failed", why=error.strerror or str(error))

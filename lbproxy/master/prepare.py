@@ -92,6 +92,8 @@ class GenerationResources:
     notes: tuple[Complaint, ...] = ()
     """What was odd about its names."""
     ticket_secrets: tuple[bytes, ...] = field(default=(), repr=False)
+    vault: KeyStore | None = None
+    """With key_isolation, what the listeners' key files held, for the processes that have them alone."""
     refused: dict[Certificate, str] = field(default_factory=dict)
     """Pairs that changed on disk and are not shown as they are there, and why."""
     documents: tuple[Piece, ...] = ()
@@ -124,8 +126,9 @@ class GenerationResources:
     def close(self) -> None:
         """Close what only this generation had."""
         self.close_access()
-        if self.keys is not None:
-            self.keys.close()
+        for store in (self.keys, self.vault):
+            if store is not None:
+                store.close()
 
     def close_access(self) -> None:
         """The access log alone."""
@@ -255,6 +258,7 @@ class _Opened(NamedTuple):
     keys: list[contexts.OuterKey | None]
     ticket_secrets: tuple[bytes, ...]
     documents: tuple[Piece, ...]
+    vault: KeyStore | None
 
 
 def provide(
@@ -296,6 +300,7 @@ def provide(
         tuple(opened.resolution.notes),
         ticket_secrets=opened.ticket_secrets,
         documents=opened.documents,
+        vault=opened.vault,
     )
 
 
@@ -312,8 +317,11 @@ def _open(
     secrets = shared.tickets.secrets(config.proxy)
     store = KeyStore()
     undo.callback(store.close)
+    vault = KeyStore(beside=store) if config.proxy.key_isolation else None
+    if vault is not None:
+        undo.callback(vault.close)
     with overwriting():
-        shown = [_credentials(listen, store) for listen in config.listen]
+        shown = [_credentials(listen, store, vault) for listen in config.listen]
         for pool in config.pools:
             contexts.spoken(pool)
         pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
@@ -338,7 +346,7 @@ def _open(
     contexts_of = [outers[key] if key is not None else None for key in keys]
     return _Opened(
         outers, contexts_of, store, shown, pems, pool_contexts, resolution, pools, bound, metrics_socket, access_fd, assignment,
-        keys, secrets, taken,
+        keys, secrets, taken, vault,
     )  # fmt: skip
 
 
@@ -375,10 +383,10 @@ def _granted(sock: UnixListener, listen: Listen) -> list[tuple[str, str]]:
     return []
 
 
-def _credentials(listen: Listen, keys: KeyStore) -> contexts.Credentials | None:
+def _credentials(listen: Listen, keys: KeyStore, vault: KeyStore | None) -> contexts.Credentials | None:
     if not listen.secure:
         return None
-    return contexts.credentials(listen, contexts.read_pems(listen.pairs, keys))
+    return contexts.credentials(listen, contexts.read_pems(listen.pairs, keys, vault))
 
 
 def candidates_of(shown: Sequence[contexts.Credentials | None]) -> dict[Path, Candidate]:

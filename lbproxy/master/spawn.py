@@ -44,7 +44,9 @@ from lbproxy.observe.process import rss_kib
 from lbproxy.sandbox import kernel, walls
 from lbproxy.sandbox.names import LEDGER, PRIVILEGES
 from lbproxy.tls import passphrase
+from lbproxy.tls.contexts import load
 from lbproxy.tls.keystore import overwriting
+from lbproxy.tls.remote_key import RemoteKeys
 from lbproxy.tls.showcase import arm
 
 STDERR = 2
@@ -68,9 +70,15 @@ Start = ChildLoader | anew.Program
 
 
 def spawn(
-    order: Spawn, shared: MasterResources, resources: GenerationResources, start: Start, close_masters: Callable[[], None]
+    order: Spawn,
+    shared: MasterResources,
+    resources: GenerationResources,
+    start: Start,
+    close_masters: Callable[[], None],
+    keys: socket.socket | None = None,
 ) -> Running:
-    """Fork. `close_masters` closes, in the child, every descriptor of the master that is no child's business. Raises OSError."""
+    """Fork. `close_masters` closes, in the child, every descriptor of the master that is no child's business; `keys`: a worker's
+    socket to the process that holds them. Raises OSError."""
     ours, theirs = socket_pair()
     if order.role is Role.WORKER:
         shared.ledger.open_row(order.row)
@@ -87,7 +95,7 @@ def spawn(
     try:
         pid = os.fork()
         if pid == 0:
-            _live(order, shared, resources, start, ours, theirs, close_masters)
+            _live(order, shared, resources, start, ours, theirs, close_masters, keys)
     except OSError:
         ours.close()
         raise
@@ -116,6 +124,7 @@ def _live(
     ours: socket.socket,
     theirs: socket.socket,
     close_masters: Callable[[], None],
+    keys: socket.socket | None,
 ) -> NoReturn:
     def work() -> int:
         signals.reset_in_child()
@@ -129,7 +138,7 @@ def _live(
             anew.execute(start, order, shared, resources, theirs)
         forget_others()
         # Before the imports, which take long: a listening socket lives as long as its last copy, and here nobody accepts from it.
-        handover = _handover(order, shared, resources, theirs)
+        handover = _handover(order, shared, resources, theirs, keys)
         return _unprivileged(start, shared.account, handover)
 
     _to_the_end(work, theirs)
@@ -246,8 +255,13 @@ def title(order: Spawn) -> str:
     return f"lbproxy: {who} (generation {order.generation})"
 
 
-def _handover(order: Spawn, shared: MasterResources, resources: GenerationResources, pipe: socket.socket) -> Handover:
+def _handover(
+    order: Spawn, shared: MasterResources, resources: GenerationResources, pipe: socket.socket, keys: socket.socket | None
+) -> Handover:
     """The child's inheritance; what belongs to others, of this generation or another, is closed."""
+    if resources.vault is not None:
+        resources.vault.close()
+    remote = None if keys is None else RemoteKeys(keys)
     worker = order.role is Role.WORKER
     metrics_socket = None if worker else resources.metrics_socket
     metrics = resources.config.metrics.address
@@ -256,7 +270,7 @@ def _handover(order: Spawn, shared: MasterResources, resources: GenerationResour
         resources.close()
         shared.mute()
     with overwriting():
-        listeners = tuple(map(_bound, resources.listeners)) if worker else ()
+        listeners = tuple(_bound(one, remote) for one in resources.listeners) if worker else ()
     store = resources.keys if worker else None
     documents = () if store is None else tuple(store.text(*piece) for piece in resources.documents)
     if resources.keys is not None and not documents and not any(one.shows for one in listeners):  # who shows nothing needs no key
@@ -278,15 +292,16 @@ def _handover(order: Spawn, shared: MasterResources, resources: GenerationResour
         ticket_secrets=resources.ticket_secrets if worker else (),
         keys=resources.keys.text if worker and resources.keys is not None and resources.keys.fileno() >= 0 else None,
         documents=documents,
+        remote_keys=remote,
         wakeups=shared.wakeups,
     )
 
 
-def _bound(listening: Listening) -> BoundListener:
+def _bound(listening: Listening, remote: RemoteKeys | None) -> BoundListener:
     """With its context armed, in this process: the master's stays as it is."""
     shows = None
     if listening.outer is not None and listening.shown is not None:
-        shows = arm(listening.outer, listening.shown)
+        shows = arm(listening.outer, listening.shown, load if remote is None else remote.load)
     return BoundListener(listening.listen, listening.socket, listening.outer, listening.slot, shows, listening.key)
 
 

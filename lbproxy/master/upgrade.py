@@ -72,6 +72,17 @@ class Legacy(NamedTuple):
     running: list[Running]
 
 
+def hindrance(commands: Commands | None, fleet: Fleet, running: Iterable[Running]) -> str:
+    """Why there is to be no new program now, its own check included; "": nothing is in the way."""
+    if commands is None:
+        return "started without a configuration file"
+    if fleet.stop is not None or fleet.busy:
+        return "a reload or a stop is under way"
+    if any(one.pipe.queued or one.pipe.pending for one in running):
+        return "messages of children are on their way: try again"
+    return trial(commands.check)
+
+
 def trial(command: Sequence[str]) -> str:
     """Why the new code must not be executed; "" when its check passes."""
     try:

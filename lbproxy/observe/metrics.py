@@ -163,6 +163,14 @@ class AcmeFacts(NamedTuple):
         return not self.authority
 
 
+class KeyFacts(NamedTuple):
+    """What the processes that hold keys were asked for."""
+
+    signatures: int
+    refused: int
+    restarts: int
+
+
 class Snapshot(NamedTuple):
     """What there is to tell at one moment."""
 
@@ -173,8 +181,10 @@ class Snapshot(NamedTuple):
     totals: Totals
     backends: tuple[BackendFacts, ...]
     certificates: tuple[CertificateFacts, ...] = ()
-    acme: tuple[AcmeFacts, ...] = ()
     """Those that end first, in that order."""
+    acme: tuple[AcmeFacts, ...] = ()
+    keys: KeyFacts | None = None
+    """None: keys are in the workers."""
 
     def pools(self) -> dict[str, list[BackendFacts]]:
         """The backends by pool, in the order of the configuration."""
@@ -205,7 +215,7 @@ class Family(NamedTuple):
 def exposition(snapshot: Snapshot) -> str:
     """The whole of /metrics."""
     lines: list[str] = []
-    clients = (*_traffic(snapshot.totals), *_certificates(snapshot))
+    clients = (*_traffic(snapshot.totals), *_certificates(snapshot), *_keys(snapshot))
     for family in (*_process(snapshot), *clients, *_backend_tls(snapshot.totals), *_backends(snapshot.backends)):
         lines.append(f"# HELP {family.name} {_escape_help(family.help)}")
         lines.append(f"# TYPE {family.name} {family.kind}")
@@ -308,6 +318,16 @@ def _certificates(snapshot: Snapshot) -> Iterable[Family]:
         yield Family("lbproxy_acme_failures", "gauge", text, [("", name, one.failures) for name, one in names])
         text = "When the name is seen to: a first order, a renewal, or another try."
         yield Family("lbproxy_acme_next_seconds", "gauge", text, [("", name, one.next) for name, one in names])
+
+
+def _keys(snapshot: Snapshot) -> Iterable[Family]:
+    if snapshot.keys is None:
+        return
+    done, refused, restarts = snapshot.keys
+    yield _one("lbproxy_key_signatures_total", "counter", "Signatures made by the processes that hold keys.", done)
+    text = "Questions of workers that these refused: none of ours asks them."
+    yield _one("lbproxy_key_refusals_total", "counter", text, refused)
+    yield _one("lbproxy_key_process_restarts_total", "counter", "Processes that held keys and had to be replaced.", restarts)
 
 
 def _histogram(buckets: Sequence[int]) -> Iterable[Sample]:

@@ -37,7 +37,7 @@ def audit_apart(config: Config) -> tuple[Config, list[Complaint]]:
 
     slices = [(number, span) for number, listen in enumerate(config.listen) for span in _slices(_to_judge(listen))]
     works: list[Callable[[], object]] = [lambda: [list(each) for each in audit(config)]]
-    works += [partial(audit_folder, config.listen[number], span) for number, span in slices]
+    works += [partial(audit_folder, config.listen[number], span, isolated=config.proxy.key_isolation) for number, span in slices]
     told, *found = all_apart(works, patience(config))
     unusable: list[Unusable] = [[] for _ in config.listen]
     for (number, _), some in zip(slices, found, strict=True):
@@ -55,12 +55,12 @@ class Verdict(NamedTuple):
     """Of certificate and key, as they were judged."""
 
 
-def judge_apart(pairs: Sequence[Certificate]) -> list[Verdict]:
-    """Each pair by itself. Raises StartError and OSError."""
+def judge_apart(pairs: Sequence[Certificate], *, isolated: bool = False) -> list[Verdict]:
+    """Each pair by itself; `isolated`: with key_isolation. Raises StartError and OSError."""
 
     def look() -> list[object]:
         before = [(digest(pair.cert), digest(pair.key)) for pair in pairs]
-        faults = dict(audit_folder(Listen(Address("", 0), listed=tuple(pairs))))
+        faults = dict(audit_folder(Listen(Address("", 0), listed=tuple(pairs)), isolated=isolated))
         cut = {number: f"{path} is cut short" for number, pair in enumerate(pairs) for path in (pair.cert, pair.key) if _cut(path)}
         faults = cut | faults
         return [[faults.get(number, ""), *(each.hex() for each in both)] for number, both in enumerate(before)]

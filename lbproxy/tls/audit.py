@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from lbproxy.config.model import Acme, Certificate, Config, Listen, PoolTls
 from lbproxy.config.model.acme import TLS_ALPN
 from lbproxy.errors import Complaint, StartError
-from lbproxy.tls import challenge_hello, contexts, pem, profiles, tickets
+from lbproxy.tls import challenge_hello, contexts, pem, profiles, remote_key, tickets
 from lbproxy.tls.contexts import TRIED
 from lbproxy.tls.files import (
     PRIVATE,
@@ -36,7 +36,8 @@ from lbproxy.tls.files import (
     what_it_holds,
 )
 from lbproxy.tls.keystore import overwriting
-from lbproxy.tls.unlock import Known, Opened, Shut, opened
+from lbproxy.tls.sni import kind_of
+from lbproxy.tls.unlock import Known, Opened, Shut, chain_of, opened
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -59,10 +60,13 @@ def audit(config: Config) -> list[Complaint]:
                 place = Place(config.source, listen.line, f"listen[{number}].certificates[{index}]")
                 look = _pair if index < TRIED else _pair_at_a_glance
                 complaints += look(place, certificate, served, known)
+                complaints += _of_another_kind(place, certificate) if config.proxy.key_isolation else ()
             complaints += _own_settings(Place(config.source, listen.line, f"listen[{number}].tls"), listen)
             complaints += _of_clients(Place(config.source, listen.line, f"listen[{number}].tls"), listen)
         if config.acme is not None:
             complaints += _acme(Place(config.source, 0, "acme"), config.acme)
+        if config.proxy.key_isolation and (why := remote_key.missing()):
+            complaints.append(Complaint(config.source, 0, "proxy.key_isolation", why, "leave it out: keys are in the workers then"))
         for number, path in enumerate(config.proxy.ticket_keys):
             complaints += _ticket_key(Place(config.source, 0, f"proxy.ticket_keys[{number}]"), path)
         for pool in config.pools:
@@ -84,8 +88,8 @@ Unusable = list[tuple[int, str]]
 """Numbers of a listener's `listed` pairs, each with the reason."""
 
 
-def audit_folder(listen: Listen, span: range | None = None) -> Unusable:
-    """Which pairs of a listener's folder, or of some of them, cannot be used. Raises nothing."""
+def audit_folder(listen: Listen, span: range | None = None, *, isolated: bool = False) -> Unusable:
+    """Which pairs of a listener's folder, or of some of them, cannot be used; `isolated`: with key_isolation. Raises nothing."""
     found: Unusable = []
     look = _pair if len(listen.listed) <= TRIED else _pair_at_a_glance
     siblings = listen.listed[:MOST_SIBLINGS]
@@ -93,6 +97,7 @@ def audit_folder(listen: Listen, span: range | None = None) -> Unusable:
     with overwriting():
         for index in span or range(len(listen.listed)):
             faults = list(look(Place("", 0, ""), listen.listed[index], siblings, known))
+            faults += _of_another_kind(Place("", 0, ""), listen.listed[index]) if isolated else ()
             if faults:
                 found.append((index, faults[0].message + (f" ({faults[0].hint})" if faults[0].hint else "")))
     return found
@@ -182,6 +187,15 @@ def _pair_at_a_glance(place: Place, pair: Certificate, _: Sequence[Certificate],
     elif not _same_key(chain[0], public):
         why = f"{pair.key} does not match {pair.cert} ({subject(chain[0])})"
         yield place.complaint(Fault(why, "is it the key of another one?"))
+
+
+def _of_another_kind(place: Place, pair: Certificate) -> Iterator[Complaint]:
+    """Than those that can be kept apart from the workers."""
+    chain = chain_of(pair)
+    leaf = None if isinstance(chain, Fault) else chain[0]
+    if leaf is not None and (kind := kind_of(leaf)) not in remote_key.KINDS:
+        why = f"{pair.key} is of the kind {kind}, and key_isolation is for {' and '.join(remote_key.KINDS)}"
+        yield place.complaint(Fault(why, "have the certificate issued for an EC key, which every client knows"))
 
 
 def _key_file(path: Path) -> Fault | None:

@@ -55,6 +55,12 @@ class Pem(NamedTuple):
     store: KeyStore
     cert: Piece
     key: Piece
+    vault: KeyStore | None = None
+    """Where the key stands, and nothing else does; None: in `store`."""
+
+    def pieces(self) -> tuple[tuple[KeyStore, Piece], tuple[KeyStore, Piece]]:
+        """Where certificate and key stand."""
+        return (self.store, self.cert), (self.vault or self.store, self.key)
 
 
 class PoolPem(NamedTuple):
@@ -87,19 +93,19 @@ class OuterKey(NamedTuple):
     client_ca: bytes  # a digest of the file's content
 
 
-def read_pem(files: Certificate, store: KeyStore) -> Pem:
+def read_pem(files: Certificate, store: KeyStore, vault: KeyStore | None = None) -> Pem:
     """Raises StartError."""
-    return read_pems([files], store)[0]
+    return read_pems([files], store, vault)[0]
 
 
-def read_pems(pairs: Sequence[Certificate], store: KeyStore) -> list[Pem]:
-    """All that have to be opened with passphrases at once. Raises StartError."""
+def read_pems(pairs: Sequence[Certificate], store: KeyStore, vault: KeyStore | None = None) -> list[Pem]:
+    """All that have to be opened with passphrases at once; `vault`: where keys go, if not into the store. Raises StartError."""
     found: dict[int, Pem] = {}
     locked: list[int] = []
     for number, files in enumerate(pairs):
         try:
-            key = store.take_key(files.key, container=files.cert == files.key)
-            found[number] = Pem(files, store, store.take_certificates(files.cert), key)
+            key = (vault or store).take_key(files.key, container=files.cert == files.key)
+            found[number] = Pem(files, store, store.take_certificates(files.cert), key, vault)
         except Locked:
             locked.append(number)
         except OSError as error:
@@ -107,16 +113,16 @@ def read_pems(pairs: Sequence[Certificate], store: KeyStore) -> list[Pem]:
         except ValueError as error:
             raise StartError(f"certificate {files.cert}: {error}") from error
     if locked:
-        found |= zip(locked, _unlocked([pairs[number] for number in locked], store), strict=True)
+        found |= zip(locked, _unlocked([pairs[number] for number in locked], store, vault), strict=True)
     return [found[number] for number in range(len(pairs))]
 
 
-def _unlocked(pairs: Sequence[Certificate], store: KeyStore) -> Iterator[Pem]:
+def _unlocked(pairs: Sequence[Certificate], store: KeyStore, vault: KeyStore | None) -> Iterator[Pem]:
     try:
-        for files, pieces in zip(pairs, unlock(pairs, store), strict=True):
+        for files, pieces in zip(pairs, unlock(pairs, store, vault), strict=True):
             if isinstance(pieces, Shut):
                 raise StartError(f"certificate {files.cert}: {pieces.fault.message}")
-            yield Pem(files, store, pieces.chain or store.take_certificates(files.cert), pieces.key)
+            yield Pem(files, store, pieces.chain or store.take_certificates(files.cert), pieces.key, vault)
     except OSError as error:
         raise StartError(f"certificate {pairs[0].cert} and others: {error.strerror or error}") from error
     except ValueError as error:
@@ -309,7 +315,8 @@ def load(context: ssl.SSLContext, pem: Pem) -> None:
     """Put a pair into `context`, where it takes the place of one with the same kind of key. Raises StartError."""
     files = pem.files
     try:
-        with pem.store.as_file(pem.cert) as cert, pem.store.as_file(pem.key) as key:
+        (store, own), (keys, other) = pem.pieces()
+        with store.as_file(own) as cert, keys.as_file(other) as key:
             # With no password at all OpenSSL would ask the terminal for the one of an encrypted key, and start would hang.
             context.load_cert_chain(cert, key, password="")
     except ssl.SSLError as error:

@@ -56,14 +56,17 @@ class Stamp(NamedTuple):
 class KeyStore:
     """The keys of one generation, in memory of their own. `close` it."""
 
-    def __init__(self, descriptor: int = -1) -> None:
-        """`descriptor`: of one that another process filled; it is ours from now on."""
+    def __init__(self, descriptor: int = -1, beside: KeyStore | None = None) -> None:
+        """`descriptor`: of one that another process filled; it is ours from now on. `beside`: another one, with which it shares
+        what is known of files."""
         self._memory = descriptor if descriptor >= 0 else os.memfd_create(NAME, os.MFD_CLOEXEC)
         self._size = os.fstat(self._memory).st_size
         self.digests: dict[Path, bytes] = {}
         """What each file held that was read, as SHA-256."""
         self.stamps: dict[Path, Stamp] = {}
         """Of the same files."""
+        if beside is not None:
+            self.digests, self.stamps = beside.digests, beside.stamps
 
     def fileno(self) -> int:
         """For whoever is executed anew and gets it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import ssl
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -19,8 +20,11 @@ SET_HOST_NAME = 55  # SSL_CTRL_SET_TLSEXT_HOSTNAME
 HOST_NAME = 0  # TLSEXT_NAMETYPE_host_name; its extension (TLSEXT_TYPE_server_name) has the same number
 POINTER = ctypes.sizeof(ctypes.c_void_p)
 
+Functions = Mapping[str, tuple[object, tuple[object, ...]]]
+"""Results and arguments, by name."""
+
 _P, _I, _L, _S, _N = ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p, ctypes.c_size_t
-_FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
+_FUNCTIONS: Functions = {
     "SSL_CTX_get_options": (ctypes.c_uint64, (_P,)),
     "SSL_get_ex_data": (_P, (_P, _I)),
     "SSL_ctrl": (_L, (_P, _I, _L, _S)),
@@ -36,19 +40,24 @@ _FUNCTIONS: dict[str, tuple[object, tuple[object, ...]]] = {
 }
 
 
-@cache
-def functions() -> ctypes.CDLL | None:
-    """None: it is linked in, hidden, or has not all that is needed (before 1.1.1)."""
+def reach(functions: Functions) -> ctypes.CDLL | None:
+    """The library, with these declared. None: it is linked in, hidden, or has not all of them."""
     try:
         import _ssl
 
         found = ctypes.CDLL(_ssl.__file__)
-        for name, (result, arguments) in _FUNCTIONS.items():
+        for name, (result, arguments) in functions.items():
             function = getattr(found, name)
             function.restype, function.argtypes = result, arguments
     except (AttributeError, OSError, ImportError):
         return None
     return found
+
+
+@cache
+def functions() -> ctypes.CDLL | None:
+    """Those of sessions and contexts; None: as above (before 1.1.1)."""
+    return reach(_FUNCTIONS)
 
 
 def context_of(context: ssl.SSLContext) -> int:

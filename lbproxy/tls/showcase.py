@@ -23,10 +23,13 @@ from lbproxy.errors import StartError
 from lbproxy.http.misdirected import Agreement
 from lbproxy.tls import openssl
 from lbproxy.tls.client_policies import OWN, ClientPolicies
-from lbproxy.tls.contexts import TRIED, Credentials, credentials, load, outer_context, read_pems
+from lbproxy.tls.contexts import TRIED, Credentials, Pem, credentials, load, outer_context, read_pems
 from lbproxy.tls.edition import applied, read
 from lbproxy.tls.keystore import KeyStore, Piece, overwriting
 from lbproxy.tls.sni import CertificateChooser, Together, Unshowable, install
+
+Load = Callable[[ssl.SSLContext, Pem], None]
+"""Puts a pair into a context; raises StartError."""
 
 MOST = 1000
 """Contexts of a listener that a worker keeps beside the outer one: some 20 KiB each, half a millisecond to make one anew."""
@@ -36,8 +39,9 @@ SWEEP_EVERY = 1.0
 class Showcase:
     """One listener's in one worker; `arm` comes first."""
 
-    def __init__(self, outer: ssl.SSLContext, shown: Credentials) -> None:
+    def __init__(self, outer: ssl.SSLContext, shown: Credentials, load: Load = load) -> None:
         self._outer = outer
+        self._load = load
         self._shown = shown
         self._refuses = shown.listen.tls.unknown_name == "refuse"
         self._in_outer: Together = ()
@@ -95,7 +99,7 @@ class Showcase:
         self._in_outer = ()
         if self._kinds <= kinds:
             for index in arranged.default:
-                load(self._outer, held[index].pem)
+                self._load(self._outer, held[index].pem)
             self._in_outer, self._kinds = arranged.default, kinds
         others = {*arranged.by_name.values(), *arranged.by_address.values()} - {self._in_outer}
         if self._chooser is not None:
@@ -154,7 +158,7 @@ class Showcase:
             self._policies.install(context)
         with overwriting(sweep=sweep):
             for index in together:
-                load(context, self._shown.held[index].pem)
+                self._load(context, self._shown.held[index].pem)
         self.on_made(context)
         return context
 
@@ -164,9 +168,9 @@ def _asks_by_hello(listen: Listen) -> bool:
     return listen.tls.asks and openssl.functions() is not None
 
 
-def arm(outer: ssl.SSLContext, shown: Credentials) -> Showcase:
+def arm(outer: ssl.SSLContext, shown: Credentials, load: Load = load) -> Showcase:
     """Let this process's copy of a listener's outer context show these certificates. Raises StartError."""
-    made = Showcase(outer, shown)
+    made = Showcase(outer, shown, load)
     made.arm()
     return made
 

@@ -148,19 +148,22 @@ def _in_order(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> Ite
 # ---------------------------------------------------------------- for who asks
 
 
-def unlock(pairs: Sequence[Certificate], store: KeyStore) -> list[Pieces | Shut]:
-    """Open them, and put what they hold into the store. Raises StartError and OSError."""
+def unlock(pairs: Sequence[Certificate], store: KeyStore, vault: KeyStore | None = None) -> list[Pieces | Shut]:
+    """Open them, and put what they hold into the store; `vault`: the one for keys, where they have their own. Raises StartError and
+    OSError."""
+    keys = vault or store
 
     def work() -> list[object]:
         known: Known = {}
-        return [_into(store, files, known) for files in pairs]
+        return [_into(store, keys, files, known) for files in pairs]
 
     told = apart(work, PATIENCE + PER_PAIR * len(pairs))
     store.catch_up()
+    keys.catch_up()
     return [_heard(store, files, *facts) for files, facts in zip(pairs, told, strict=True)]
 
 
-def _into(store: KeyStore, files: Certificate, known: Known) -> list[object]:
+def _into(store: KeyStore, keys: KeyStore, files: Certificate, known: Known) -> list[object]:
     """As JSON carries it."""
     stamps: dict[Any, Stamp] = {}
     with content_of(files.key, stamps) as content:
@@ -171,7 +174,7 @@ def _into(store: KeyStore, files: Certificate, known: Known) -> list[object]:
     if isinstance(found, Shut):
         return [None, None, [*found.fault, found.about]]
     chain = store.note(found.chain) if found.chain else None
-    return [[digest, stamps[files.key]], [chain, store.note(found.key)], None]
+    return [[digest, stamps[files.key]], [chain, keys.note(found.key)], None]
 
 
 def _heard(store: KeyStore, files: Certificate, facts: Any, pieces: Any, fault: Any) -> Pieces | Shut:

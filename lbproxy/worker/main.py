@@ -20,7 +20,7 @@ from setproctitle import getproctitle, setproctitle
 from lbproxy import compiled
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import PickLock, Scalar, scalar_at
-from lbproxy.errors import FrameError, LbproxyError, StreamError
+from lbproxy.errors import FrameError, StreamError
 from lbproxy.http.date import date_line
 from lbproxy.ipc.handover import BoundListener, Handover
 from lbproxy.ipc.master_link import MasterLink
@@ -33,6 +33,7 @@ from lbproxy.ipc.messages import (
     Heartbeat,
     Message,
     NewDocument,
+    NewKeySocket,
     NewTicketKeys,
     Placed,
     Quit,
@@ -72,6 +73,7 @@ from lbproxy.worker.accept.connection_filter import counted_by, make_connection_
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from lbproxy.worker.accept.connection_setup import ConnectionSetup
 from lbproxy.worker.access_losses import AccessLosses
+from lbproxy.worker.certificates import KeyLink, renew
 from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.first_round import FirstRound
 from lbproxy.worker.log_writer import LogWriter
@@ -138,6 +140,7 @@ class Worker:
         self._balance = AcceptBalance(handover.ledger, handover.child, limit, descriptors, self._deadlines.streams)
         self._acceptors = [self._acceptor(listener) for listener in handover.listeners]
         self._link = MasterLink(handover.pipe, self._loop, self, URGENT)
+        self._keys = KeyLink(handover.remote_keys, self._link)
         self._beat_timer = self._loop.timer(HEARTBEAT_INTERVAL, HEARTBEAT_INTERVAL, priority=URGENT)
         self._flush_timer = self._loop.timer(FLUSH_INTERVAL, FLUSH_INTERVAL)
         self._batch_timer = self._loop.timer(BATCH_INTERVAL, BATCH_INTERVAL)
@@ -357,7 +360,7 @@ class Worker:
         elif isinstance(message, Placed):
             self._relocation.apply(message)
         elif isinstance(message, Renewed):
-            self._renew(message)
+            renew(self._handover.listeners, message)
         elif isinstance(message, NewTicketKeys) and self._handover.keys is not None:
             self._use_tickets(unpacked(self._handover.keys(message.at, message.size)))
         elif isinstance(message, NewDocument) and self._handover.keys is not None:
@@ -366,6 +369,8 @@ class Worker:
             self._challenges.obey(message)
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
+        elif isinstance(message, NewKeySocket):
+            self._keys.reconnect()
         elif isinstance(message, ReopenLogs):
             fd = self._link.take_fd()
             if fd >= 0 and self._writer is not None:
@@ -378,14 +383,6 @@ class Worker:
         asked = [(context, key) for context, key in listeners if context is not None and isinstance(key, OuterKey)]
         if secrets and asked and not self._tickets.use(secrets, asked):
             get_logger().warning("tickets.fixed", why="OpenSSL takes no keys here: its own stay as long as the listener does")
-
-    def _renew(self, message: Renewed) -> None:
-        bound = self._handover.listeners[message.listener]
-        try:
-            if bound.shows is not None:
-                bound.shows.renew(message.at, message.size)
-        except (LbproxyError, ValueError) as error:
-            get_logger().error("certificate.unusable", listener=str(bound.listen.address), why=str(error), then="the old one stays")
 
     def on_lost(self, message: Message, error: StreamError) -> None:
         """See ipc.master_link.Child."""

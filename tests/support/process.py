@@ -212,7 +212,7 @@ class LbProxy:
         pids = []
         for process in self.members():
             try:
-                if process.pid != self.pid and any("worker" in word for word in process.cmdline()):
+                if process.pid != self.pid and any(word.startswith("lbproxy: worker") for word in process.cmdline()):
                     pids.append(process.pid)
             except psutil.NoSuchProcess:
                 continue

@@ -155,6 +155,12 @@ class Process:
         "length are, for servers of HTTP/1.0, which would take them for none",
         example="/var/lib/lbproxy",
     )
+    key_isolation: bool = key(
+        BOOLEAN,
+        False,
+        "true: the private keys of listeners are in no worker; each asks a process of its own, which holds them and nothing else, "
+        "for signatures. RSA and EC keys",
+    )
     ticket_lifetime: float = key(
         duration(),
         12 * 3600.0,
