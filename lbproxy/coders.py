@@ -12,7 +12,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 _GZIP = 31
@@ -56,8 +55,10 @@ def maker(coding: str) -> Callable[[], Coder]:
 
 def _gzip() -> Callable[[], Coder]:
     library: Any = zlib
-    if find_spec("isal") is not None:
+    try:
         library = import_module("isal.isal_zlib")
+    except ImportError:
+        pass  # slower, and as good
     sync, last = zlib.Z_SYNC_FLUSH, zlib.Z_FINISH
 
     def make() -> Coder:

@@ -35,8 +35,9 @@ LATE = (
     "structlog.dev",
 )
 """Modules that the standard library, gevent and structlog import inside functions."""
-OF_EXTRAS = ("acme", "josepy")
-"""Whoever has not installed them has no configuration that needs them: the reader would have refused it."""
+ON_EXTRAS = "lbproxy.acme"
+"""Stands on libraries of an extra, and on what these stand on. Whoever has not installed them has no configuration that needs it:
+the reader would have refused that."""
 CODECS = ("ascii", "latin-1", "utf-8", "utf-8-sig", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "cp437")
 
 
@@ -49,7 +50,7 @@ def modules() -> None:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as missing:
-            if (missing.name or "lbproxy").partition(".")[0] not in OF_EXTRAS:
+            if not name.startswith(ON_EXTRAS) or (missing.name or "lbproxy").partition(".")[0] == "lbproxy":
                 raise
     for name in CODECS:
         codecs.lookup(name)

@@ -27,7 +27,7 @@ def _shown(port: int, name: str, file: str | Path) -> bool:
     lenient.check_hostname = False
     lenient.verify_mode = ssl.CERT_NONE
     with Client(port, context=lenient, name=name) as client:
-        assert client.request("GET", "/echo").status == 200
+        assert client.request("GET", "/echo", [("Host", name)]).status == 200
         return client.tls.getpeercert(binary_form=True) == ssl.PEM_cert_to_DER_cert(Path(file).read_text())
 
 
