@@ -6,6 +6,7 @@ import os
 import signal
 import ssl
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,12 @@ from tests.unit.tls.handshakes import Issuer
 
 def holders(proxy: LbProxy) -> list[psutil.Process]:
     """The processes that hold keys."""
-    return [one for one in proxy.members() if one.cmdline() and one.cmdline()[0].startswith("lbproxy: keys")]
+    found = []
+    for one in proxy.members():
+        with suppress(psutil.NoSuchProcess):  # it has ended since
+            if one.cmdline()[:1] and one.cmdline()[0].startswith("lbproxy: keys"):
+                found.append(one)
+    return found
 
 
 def isolated(stage: Stage, **more: Any) -> tuple[dict[str, Any], Path]:

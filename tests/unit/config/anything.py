@@ -308,6 +308,7 @@ def processes(draw: st.DrawFn) -> model.Process:
         headers=draw(st.just(model.Process().headers) | words_for_all),
         idle_grace=draw(st.sampled_from([0.0, min(2.0, drain), drain])),
         walls=draw(st.booleans()),
+        key_isolation=draw(st.booleans()),
         ticket_lifetime=draw(seconds.map(lambda each: min(each, 86400.0))),
         state_dir=draw(files),
     )
