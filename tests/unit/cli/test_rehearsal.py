@@ -69,13 +69,15 @@ def test_of_any_configuration_workers_can_be_made(authority: Authority, config: 
 
 def here(config: Config, directory: Path, unix: Address) -> Config:
     """The same, made so that it can run on this machine beside others: free ports, no accounts or folders of a system, nor files of
-    passwords and keys that would have to be there."""
+    passwords and keys that would have to be there, and no authority that would be asked for certificates."""
     listen = [
         replace(
             each,
             address=unix if each.address.path else Address("127.0.0.1", free_port()),
             redirect_to_https=443 if each.redirect_port else each.redirect_to_https,
             access=replace(each.access, owner=None, group=None),
+            acme=False,
+            listed=() if each.acme else each.listed,
         )
         for each in config.listen
     ]
@@ -98,10 +100,12 @@ def here(config: Config, directory: Path, unix: Address) -> Config:
         worker_memory=0,
         worker_memory_hard=0,
         temp_dir=directory,
+        state_dir=None,
     )
     log = model.Log("debug", "json", config.log.access if config.log.access == "off" else "stdout")
     routes = tuple(replace(each, basic_auth=None, jwt=None) for each in config.routes)
-    return replace(config, listen=tuple(listen), routes=routes, pools=tuple(pools), metrics=metrics, proxy=proxy, log=log)
+    found = replace(config, listen=tuple(listen), routes=routes, pools=tuple(pools), metrics=metrics, proxy=proxy, log=log)
+    return replace(found, acme=None)
 
 
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=3)
