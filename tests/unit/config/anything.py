@@ -92,11 +92,13 @@ pool_tls = st.one_of(
     st.builds(lambda pair: model.PoolTls(None, None, pair[0], pair[1], verify=False), client_pair),
     st.builds(lambda version: model.PoolTls(min_version=version), st.sampled_from(["1.0", "1.1", "1.2", "1.3"])),
     st.builds(
-        lambda cert, words: model.PoolTls(cert=cert, key=cert, key_mode="any", ciphers="ECDHE+AESGCM", passphrase=words),
+        lambda cert, words: model.PoolTls(
+            server_name="a.example", cert=cert, key=cert, key_mode="any", ciphers="ECDHE+AESGCM", passphrase=words
+        ),
         files, passphrases,
     ),
     st.builds(
-        lambda version, crl, pin, sni: model.PoolTls(max_version=version, crl=crl, pins=(pin,), sni=sni),
+        lambda version, crl, pin, sni: model.PoolTls(server_name="a.example", max_version=version, crl=crl, pins=(pin,), sni=sni),
         st.sampled_from(["1.2", "1.3"]),
         files,
         st.binary(min_size=32, max_size=32).map(lambda digest: b64encode(digest).decode()),
