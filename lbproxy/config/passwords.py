@@ -15,7 +15,6 @@ MOST_COST = 16
 """Of bcrypt: 2**16 rounds take some five seconds."""
 MOST_MEMORY, MOST_PASSES, MOST_LANES = 1024 * 1024, 64, 64
 """Of argon2: KiB, passes over it, lanes."""
-LONGEST_NAME = 255
 
 _BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}\Z")
 _ARGON2 = re.compile(

@@ -23,8 +23,6 @@ from lbproxy.remembered import Budget
 
 _GRPC = b"application/grpc"
 VARY = b"\r\nVary: Accept-Encoding"
-_NEVER = frozenset((204, 205, 206, 304))
-"""Statuses without content, and parts of an answer, which are parts of the very bytes that the backend has (RFC 9110 14)."""
 _KEPT = re.compile(rb"\r\n(?:content-encoding|content-range|content-digest|repr-digest|digest|content-md5|signature):")
 """In lower case: fields that say something of the body's bytes as they are."""
 _NO_TRANSFORM = re.compile(rb"(?:^|,)[ \t]*no-transform[ \t]*(?:,|$)", re.IGNORECASE)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import errno
-import json
 import mmap
 import os
 import platform
@@ -29,35 +27,17 @@ from lbproxy.master.system.privileges import no_new_privileges
 from lbproxy.sandbox.filter import ARCHITECTURES
 from lbproxy.tls.keystore import KeyStore
 from tests.support.waiting import eventually
-
-LIBC = ctypes.CDLL(None, use_errno=True)
+from tests.support.walled import behind, call
 
 
 def inside(work: Callable[[], object]) -> object:
     """What it gives in a fork behind those walls: a value, or the number of the OSError."""
-    ours, theirs = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            no_new_privileges()
-            only_needed(theirs + 1)
-            try:
-                outcome = work()
-            except OSError as error:
-                outcome = f"errno {errno.errorcode[error.errno or 0]}"
-            os.write(theirs, json.dumps(outcome).encode())
-        finally:
-            os._exit(0)
-    os.close(theirs)
-    with open(ours, "rb") as told:
-        answer = told.read()
-    os.waitpid(pid, 0)
-    return json.loads(answer)
 
+    def build(theirs: int) -> None:
+        no_new_privileges()
+        only_needed(theirs + 1)
 
-def raw(name: str, *arguments: object) -> object:
-    result = getattr(LIBC, name)(*arguments)
-    return f"errno {errno.errorcode[ctypes.get_errno()]}" if result < 0 else "done"
+    return behind(build, work)
 
 
 @pytest.mark.skipif(platform.machine() not in ARCHITECTURES, reason="no filter for this machine")
@@ -65,9 +45,9 @@ def raw(name: str, *arguments: object) -> object:
     lambda: os.open("/etc/hostname", os.O_RDONLY), lambda: os.stat("/"), lambda: os.listdir("/"), lambda: os.readlink("/bin/sh"),
     lambda: socket.socket(socket.AF_INET), lambda: socket.socket(socket.AF_UNIX), lambda: socket.socketpair(), os.fork, os.pipe,
     lambda: os.memfd_create("x"), lambda: os.dup(0), lambda: os.kill(os.getppid(), 0), lambda: os.execv("/bin/true", ["true"]),
-    lambda: raw("ptrace", 16, os.getppid(), 0, 0), lambda: raw("prctl", 4, 1, 0, 0, 0), lambda: mmap.mmap(-1, 4096, prot=7),
-    lambda: raw("getrlimit", 7, ctypes.create_string_buffer(16)), lambda: os.setuid(0), lambda: os.eventfd(0),
-    lambda: raw("mprotect", 0, 4096, 4),
+    lambda: call("ptrace", 16, os.getppid(), 0, 0), lambda: call("prctl", 4, 1, 0, 0, 0), lambda: mmap.mmap(-1, 4096, prot=7),
+    lambda: call("getrlimit", 7, ctypes.create_string_buffer(16)), lambda: os.setuid(0), lambda: os.eventfd(0),
+    lambda: call("mprotect", 0, 4096, 4),
 ])  # fmt: skip
 def test_what_an_intruder_would_try(attempt: Callable[[], object]) -> None:
     """It is refused, and the process goes on."""

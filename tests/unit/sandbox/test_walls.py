@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
-import json
 import os
 import platform
 import resource
@@ -24,8 +23,8 @@ from lbproxy.master.system.privileges import no_new_privileges
 from lbproxy.sandbox import kernel, walls
 from lbproxy.sandbox.filter import ARCHITECTURES, REFUSED
 from lbproxy.sandbox.names import CALLS, FILES, MEMORY, PORTS
+from tests.support.walled import LIBC, behind, call
 
-LIBC = ctypes.CDLL(None, use_errno=True)
 FILTERED = platform.machine() in kernel.SECCOMP
 F_SETSIG, F_SETOWN_EX = 10, 15
 SO_ATTACH_FILTER, SO_LOCK_FILTER, SO_ATTACH_BPF = 26, 44, 50
@@ -38,30 +37,13 @@ NOTHING = walls.Needs(frozenset(), unix=False, names=False)
 
 def inside(needs: walls.Needs, work: Callable[[], object]) -> object:
     """What `work` gives in a fork behind walls: a value, or the number of the OSError."""
-    ours, theirs = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            psutil.Process().memory_info()
-            no_new_privileges()
-            walls.build(needs)
-            try:
-                outcome = work()
-            except OSError as error:
-                outcome = f"errno {errno.errorcode[error.errno or 0]}"
-            os.write(theirs, json.dumps(outcome).encode())
-        finally:
-            os._exit(0)
-    os.close(theirs)
-    with open(ours, "rb") as told:
-        answer = told.read()
-    os.waitpid(pid, 0)
-    return json.loads(answer)
 
+    def build(_: int) -> None:
+        psutil.Process().memory_info()
+        no_new_privileges()
+        walls.build(needs)
 
-def call(name: str, *arguments: object) -> str:
-    result = getattr(LIBC, name)(*arguments)
-    return f"errno {errno.errorcode[ctypes.get_errno()]}" if result < 0 else "done"
+    return behind(build, work)
 
 
 def test_what_stands_here() -> None:
