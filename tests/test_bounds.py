@@ -70,6 +70,7 @@ BOUNDS = {
     "master.acme_watch._names": "names of the configuration",
     "tls.challenge_hello._shown": "by the master: MOST_CHALLENGES",
     "worker.wiring.challenges.by_token": "by the master: MOST_CHALLENGES",
+    "http.caching.directives._said": "the fields of one head, while that is looked at",
     "http.compression._known": "a Budget",
     "http.redirect._pieces": CONFIG,
     "http.h1.request._hosts": "512 Hosts of at most 260 bytes, measured below",

@@ -1,0 +1,63 @@
+"""Bytes that are kept beside a stored body: an answer's head with what was decided about it, or the fork of a key's variants."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from lbproxy.http.caching.lifetime import Lifetime
+from lbproxy.http.caching.storing import Kept
+from lbproxy.http.caching.variants import KEY_BYTES, MOST_VARIANTS
+
+_ANSWER, _FORK = b"A", b"F"
+_LIFE = struct.Struct("<dddd")
+_FOR_ANYBODY, _IMMUTABLE = 1, 2
+
+
+class StoredAnswer(NamedTuple):
+    """One answer, but for its body."""
+
+    kept: Kept
+    head: bytes
+    """See heads.stored."""
+
+    def written(self) -> bytes:
+        """As bytes. Of the names nothing is kept: the variant's key has them in it."""
+        flags = (_FOR_ANYBODY if self.kept.for_anybody else 0) | (_IMMUTABLE if self.kept.immutable else 0)
+        return _ANSWER + _LIFE.pack(*self.kept.lifetime) + bytes((flags,)) + self.head
+
+
+class Fork(NamedTuple):
+    """Where a key's answers depend on more of the request: on what, and which there are."""
+
+    names: tuple[bytes, ...]
+    variants: tuple[bytes, ...]
+    """Their keys, oldest first."""
+
+    def written(self) -> bytes:
+        """As bytes."""
+        return _FORK + b"".join(self.variants) + b"\n" + b",".join(self.names)
+
+    def with_variant(self, names: tuple[bytes, ...], key: bytes) -> tuple[Fork, tuple[bytes, ...]]:
+        """(the fork with one more, keys of those that have to make room). One that depends on other names makes all depend on
+        both; those that were told apart by less are forgotten."""
+        if not set(names) <= set(self.names):
+            return Fork(names, (key,)), self.variants
+        rest = tuple(each for each in self.variants if each != key)
+        room = max(0, len(rest) + 1 - MOST_VARIANTS)
+        return Fork(self.names, (*rest[room:], key)), rest[:room]
+
+
+def read(written: bytes) -> StoredAnswer | Fork | None:
+    """None: it is neither, and worth nothing."""
+    kind, rest = written[:1], written[1:]
+    if kind == _ANSWER and len(rest) > _LIFE.size:
+        flags = rest[_LIFE.size]
+        kept = Kept(Lifetime(*_LIFE.unpack_from(rest)), (), bool(flags & _FOR_ANYBODY), bool(flags & _IMMUTABLE))
+        return StoredAnswer(kept, rest[_LIFE.size + 1 :])
+    if kind == _FORK:
+        at = rest.rfind(b"\n")
+        keys = rest[:at]
+        if at >= 0 and len(keys) % KEY_BYTES == 0 and len(keys) <= KEY_BYTES * MOST_VARIANTS:
+            return Fork(tuple(rest[at + 1 :].split(b",")), tuple(keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES)))
+    return None

@@ -1,0 +1,1 @@
+"""Cases of caching, by section of the standard; see read.py."""
