@@ -40,6 +40,7 @@ Around it::
               (master/address_updates.py), workers follow without a reload (worker/wiring/relocation.py)
     sandbox/  walls around workers and control: what the kernel refuses them, whoever runs in them
     filter/   who may come in, and how often: networks, rates and counts per client over all processes
+    cache/    stored answers in memory that all workers share; http/caching says what may be stored, and for whom
     audit/    the dangers of a configuration that is accepted: checks in tables, reports
     prelude/  what stands in front of TLS or HTTP: PROXY headers both ways, hellos that are not answered here
 
@@ -48,8 +49,9 @@ opened (master/prepare.py), a generation of children is forked, and when all its
 drain (worker/drain.py).
 
 Imports point only down: 4 cli; 3 master, worker, control, acme, demo; 2 proxy, net, tls, names.lookup, observe.log, observe.outlet,
-observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.master_link, ipc.handover, sandbox; 1 (pure: no
-socket, clock, randomness, logging) http, balance, health, filter, prelude, audit, names, config, acme.schedule,
+observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.master_link, ipc.handover, cache.lock, sandbox;
+1 (pure: no
+socket, clock, randomness, logging) http, balance, health, filter, prelude, audit, cache, names, config, acme.schedule,
 acme.order_states, acme.record, ipc.messages, ipc.codec, ipc.strict_json,
 observe.access, observe.metrics; 0 errors, streams, remembered, compiled, and of config what keys are declared with: atoms,
 certificate_patterns, header_values, key, kinds, model, route_values, units, values, vocabulary; below them globs, regex and coders.

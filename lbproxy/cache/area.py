@@ -1,0 +1,138 @@
+"""The memory of stored answers (interface.Storage), which every worker has mapped.
+
+Theory of operation. Answers are records of append-only rings (ring.py), found by a table of buckets (buckets.py). New ones come
+into *probation*, a tenth of the memory; what was asked for there moves to *main* when its time comes, all else goes, and is
+remembered by a fingerprint for a while: if it comes again it comes into main at once. What leaves main and was asked for since
+gets another round. That is S3-FIFO (Yang et al., SOSP 2023): one-time visitors, a flood of unique URLs above all, never push out
+what is asked for. Answers whose bodies are in files have a ring of their own, whose records also say how much of the disk is used.
+
+Readers take no lock: they look up, copy, and look whether what they copied was still there afterwards. Writers (writer.py) hold
+`lock`; each step leaves everything in a state that can be read, so one that is killed loses at most what it was about to store.
+
+This file touches no system call: buffer, lock and process id come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from lbproxy.cache.interface import Entry, Lock, New, Ticket
+from lbproxy.cache.layout import LINE, Counter, Word
+from lbproxy.cache.marks import Marks
+from lbproxy.cache.memory import Memory
+from lbproxy.cache.writer import Writer
+
+OnGone = Callable[[Collection[int]], None]
+
+
+class Area:
+    """One process's hold of it."""
+
+    __slots__ = ("_fence", "_lock", "_memory", "_on_gone", "_words", "_writer", "marks", "secret")
+
+    def __init__(self, memory: Memory, lock: Lock, owner: int, on_gone: OnGone, fence: Callable[[], None] | None = None) -> None:
+        """`owner`: the process's id; `on_gone`: told the numbers of files that no entry names any more; `fence`: has all loads
+        before it done before those after it, where the machine does not do so by itself."""
+        self._memory = memory
+        self._words = memory.words
+        self._lock = lock
+        self._on_gone = on_gone
+        self._fence = fence
+        self._writer = Writer(memory)
+        self.marks = Marks(memory.view, memory.layout.marks, memory.layout.mark_sets, lock, owner)
+        self.secret = memory.secret
+
+    def __repr__(self) -> str:
+        return f"<Area of {self._memory.size} bytes, {self._words[Word.STORED]} answers>"
+
+    def get(self, digest: bytes) -> Entry | None:
+        """See Storage."""
+        memory = self._memory
+        bucket, fingerprint = memory.buckets.locate(digest)
+        slot = memory.buckets.find(bucket, fingerprint)
+        if slot < 0:
+            memory.count(Counter.MISSES)
+            return None
+        place = memory.buckets.position(slot)
+        position = place - place % LINE
+        ring = memory.ring_of(place)
+        found = None if ring is None else ring.read(position)
+        if ring is None or found is None or found.digest != digest:
+            memory.count(Counter.MISSES)
+            return None
+        view, at = memory.view, ring.at(position)
+        meta, body = bytes(view[at + found.meta : at + found.body]), bytes(view[at + found.body : at + found.end])
+        last = self._words[Word.SEQUENCE]
+        url = tags = b""
+        if found.sequence < last:
+            url, tags = bytes(view[at + found.url : at + found.meta]), bytes(view[at + found.tags : at + found.url])
+        if self._fence is not None:
+            self._fence()
+        if not ring.holds(position):  # it was overwritten meanwhile
+            memory.count(Counter.MISSES)
+            return None
+        if found.sequence < last and memory.rules.fit(max(found.sequence, self._words[Word.SWEPT]), last, url, tags):
+            memory.count(Counter.PURGED)
+            return None
+        memory.buckets.used(slot)
+        memory.count(Counter.HITS)
+        memory.count(Counter.BYTES, len(body))
+        return Entry(meta, body, found.size, found.file)
+
+    def begin(self, digest: bytes) -> Ticket:
+        """See Storage."""
+        buckets = self._memory.buckets
+        return Ticket(digest, self._words[Word.SEQUENCE], buckets.forgotten(buckets.locate(digest)[0]))
+
+    def put(self, digest: bytes, new: New, ticket: Ticket) -> bool:
+        """See Storage."""
+        gone: list[int] = []
+        if not self._lock.take():
+            self._memory.count(Counter.NOT_STORED)
+            stored = False
+        else:
+            try:
+                stored, gone = self._writer.put(digest, new, ticket)
+            finally:
+                self._lock.give()
+        if not stored and new.file:
+            gone.append(new.file)
+        if gone:
+            self._on_gone(gone)
+        return stored
+
+    def renew(self, digest: bytes, meta: bytes, ticket: Ticket) -> bool:
+        """See Storage."""
+        if not self._lock.take():
+            return False
+        try:
+            renewed, gone = self._writer.renew(digest, meta, ticket)
+        finally:
+            self._lock.give()
+        if gone:
+            self._on_gone(gone)
+        return renewed
+
+    def forget(self, digest: bytes) -> bool:
+        """See Storage. Also without the lock, if it cannot be had: what was changed must not be served any more, and a writer that
+        comes in between loses at most its own answer."""
+        locked = self._lock.take()
+        try:
+            was, gone = self._writer.forget(digest)
+        finally:
+            if locked:
+                self._lock.give()
+        if gone:
+            self._on_gone(gone)
+        return was
+
+    def new_file(self) -> int:
+        """The number of a file that nobody has used or will use; 0: the lock could not be had."""
+        if not self._lock.take():
+            return 0
+        try:
+            number = self._words[Word.NEXT_FILE] % 2**60
+            self._words[Word.NEXT_FILE] = number + 1
+        finally:
+            self._lock.give()
+        return number

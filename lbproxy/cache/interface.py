@@ -1,0 +1,179 @@
+"""The seam between a cache's policy and its storage.
+
+Answers are found by a *digest* of 16 bytes, made with `Storage.secret`, so that nobody outside can choose where an answer comes to
+lie. An answer is *meta* (bytes that only the policy understands: its head, its times) and a body, in memory or, over IN_MEMORY
+bytes, in a file that never changes. Nothing here waits for anybody, but for what `Bodies` and what it opens do.
+
+Times are milliseconds of the monotonic clock, which all processes of a machine have in common. Nothing here ages: whether an answer
+is still fresh is in its meta, and one that is not wanted any more is pushed out by others. What is in the meta may outlive the
+machine's uptime (`keep`): times in it are those of the wall clock.
+
+**Purging.** A fill begins with `begin`, before the backend is asked, and ends with `put`. What was purged in between, by the
+answer's URL, a prefix of it or one of its tags, or forgotten by its key, is not stored: the answer may be from before whatever the
+purge is for.
+
+**Variants.** `put` knows nothing of Vary. A policy that keeps variants below a primary digest puts a number of its own, drawn anew
+for each primary answer, into the digests of the variants: then `forget` of the primary one makes all of them unreachable for good.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple, Protocol
+
+from lbproxy.errors import LbproxyError
+
+IN_MEMORY = 64 * 1024
+"""Bytes of body that are kept in memory; what is more goes into a file."""
+DIGEST = 16
+MOST_META = 60 * 1024
+MOST_URL = 32 * 1024
+MOST_TAGS = 64
+APART = 120_000
+"""Milliseconds for which a key is not collapsed after its leader has failed, stalled or died."""
+
+
+class CacheError(LbproxyError):
+    """A file could not be written or read."""
+
+
+class Entry(NamedTuple):
+    """A stored answer, copied out of what is shared; whoever has it may keep it."""
+
+    meta: bytes
+    body: bytes
+    """b"" where it is in a file."""
+    size: int
+    """Of the body."""
+    file: int
+    """The file's number (Bodies.open); 0: the body is here."""
+
+
+class Ticket(NamedTuple):
+    """The moment at which a fill began."""
+
+    digest: bytes
+    """Of what `forget` is told: the primary one."""
+    sequence: int
+    forgotten: int
+
+
+class New(NamedTuple):
+    """What is to be stored."""
+
+    meta: bytes
+    url: bytes
+    """For `purge` by URL and prefix: scheme "://" host target, as the client wrote the target; host small, without the scheme's own
+    port."""
+    tags: tuple[bytes, ...] = ()
+    """Of Cache-Tag, Surrogate-Key."""
+    body: bytes = b""
+    size: int = -1
+    """Of a body in a file; -1: it is `body`."""
+    file: int = 0
+    """The number of a file that Bodies has finished."""
+
+
+class Turn(IntEnum):
+    """What a request for something that is not stored does."""
+
+    LEAD = 0
+    """It asks the backend for all who come now, and says `done` or `failed`."""
+    WAIT = 1
+    """Somebody else asks."""
+    ALONE = 2
+    """It asks for itself: the key is not to be collapsed now, or there is no place to note that somebody asks."""
+
+
+class Collapsing(Protocol):
+    """Marks: who asks a backend for what, over all workers. Small and bounded; those of dead workers go (Storage.owner_gone)."""
+
+    def take(self, digest: bytes, now: int, patience: int) -> Turn:
+        """Ask for the right to ask. The leader has it for `patience` ms from now, and from each `renew`."""
+
+    def look(self, digest: bytes, now: int) -> Turn:
+        """For who waits, without a lock: LEAD: the mark is gone: see what is stored, and `take` again; WAIT; ALONE: the leader has
+        failed, stalled or died, or found that the answer is for itself alone."""
+
+    def renew(self, digest: bytes, now: int, patience: int) -> bool:
+        """The leader is getting on. False: the mark was taken away from it."""
+
+    def done(self, digest: bytes) -> None:
+        """The answer is stored, or there was none that anybody waits for."""
+
+    def failed(self, digest: bytes, now: int) -> None:
+        """Those who wait go on, each for itself, and nobody waits for this key for APART ms."""
+
+
+class Storage(Protocol):
+    """The memory that all workers share."""
+
+    marks: Collapsing
+
+    @property
+    def secret(self) -> bytes:
+        """16 bytes, the key of all digests; the same as long as anything is stored under them."""
+
+    def get(self, digest: bytes) -> Entry | None:
+        """What is stored there, and was not purged. No lock."""
+
+    def begin(self, digest: bytes) -> Ticket:
+        """A fill begins. `digest`: the primary one of its key. No lock."""
+
+    def put(self, digest: bytes, new: New, ticket: Ticket) -> bool:
+        """Store it, in place of what is there. False: it is not stored (purged meanwhile, too large, everybody writes), and a file
+        is gone as well."""
+
+    def renew(self, digest: bytes, meta: bytes, ticket: Ticket) -> bool:
+        """Another meta for what is stored, body and all else as they are (a 304). False: there is nothing any more, or no room."""
+
+    def forget(self, digest: bytes) -> bool:
+        """What is stored there goes, fills that have begun are not stored. Whether there was anything."""
+
+
+class Reading(Protocol):
+    """A body in a file, as one who sends it holds it. It can be read to its end whatever becomes of the entry."""
+
+    def read(self, at: int, size: int) -> bytes:
+        """A piece; may wait for the disk. Raises CacheError, also where there is less than that."""
+
+    def close(self) -> None:
+        """It is not read any more."""
+
+
+class Writing(Protocol):
+    """A body on its way into a file."""
+
+    size: int
+
+    def write(self, data: bytes) -> None:
+        """At the end; may wait for the disk. Raises CacheError (the disk is full): nothing is stored then."""
+
+    def finish(self) -> int:
+        """It is whole: its number, for New.file. The file goes again if `put` refuses it. Raises CacheError."""
+
+    def abandon(self) -> None:
+        """Nobody wants it. Harmless after `finish`."""
+
+
+class Bodies(Protocol):
+    """The files of large bodies."""
+
+    most: int
+    """Bytes of the largest body."""
+
+    def create(self) -> Writing:
+        """A new one; may wait for the disk. Raises CacheError."""
+
+    def open(self, number: int) -> Reading | None:
+        """One that is named by an entry; may wait for the disk. None: it is gone, which is a miss."""
+
+
+class Lock(Protocol):
+    """Between those who write. Whoever is killed with it has it no longer."""
+
+    def take(self) -> bool:
+        """False: it could not be had in the time that writing is worth waiting for."""
+
+    def give(self) -> None:
+        """Somebody else may write."""

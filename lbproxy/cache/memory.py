@@ -1,0 +1,104 @@
+"""The parts of the cache's memory, over a buffer that every process has mapped: what area.py reads, and writer.py writes."""
+
+from __future__ import annotations
+
+import struct
+
+from lbproxy.cache.buckets import Buckets
+from lbproxy.cache.layout import COUNTER_CELLS, COUNTER_ROWS, LINE, MAGIC, Counter, Word, layout_of
+from lbproxy.cache.purges import Rules
+from lbproxy.cache.ring import Ring
+
+FORMAT = 1
+PROBATION, MAIN, FILES = 0, 1, 2
+_FACTS = struct.Struct("=4Q")
+_GHOST = 2**32 - 1
+
+
+class Memory:
+    """One process's view of it."""
+
+    __slots__ = ("_counters", "_ghosts", "buckets", "disk", "layout", "rings", "rules", "size", "view", "words")
+
+    def __init__(self, buffer: object, disk: int, row: int) -> None:
+        """`buffer`: writable, what `begin_anew` made; `disk`: bytes of files, 0 for none; `row`: of the counters that this process
+        writes. Raises ValueError for what is something else."""
+        self.view = view = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # any object with the buffer protocol
+        if not fits(view, disk):
+            raise ValueError("not a cache of this form and size")
+        self.size = view.nbytes
+        self.disk = disk
+        self.layout = layout = layout_of(self.size, disk)
+        self.words: memoryview[int] = view[: layout.counters.start].cast("Q")
+        start = layout.counters.start + row * COUNTER_CELLS * 8
+        self._counters: memoryview[int] = view[start : start + COUNTER_CELLS * 8].cast("Q")
+        self._ghosts: memoryview[int] = view[layout.ghosts.start : layout.ghosts.end].cast("I")
+        self.rules = Rules(view, self.words, layout.rules)
+        self.buckets = Buckets(view, layout.buckets, layout.bucket_count)
+        self.rings = (
+            Ring(view, self.words, layout.probation, Word.PROBATION_HEAD, Word.PROBATION_TAIL),
+            Ring(view, self.words, layout.main, Word.MAIN_HEAD, Word.MAIN_TAIL),
+            Ring(view, self.words, layout.files, Word.FILES_HEAD, Word.FILES_TAIL),
+        )
+
+    @property
+    def secret(self) -> bytes:
+        """See Storage."""
+        return struct.pack("=2Q", *self.words[Word.SECRET : Word.SECRET + 2])
+
+    def ring_of(self, place: int) -> Ring | None:
+        """The ring that a slot names; None: it names none."""
+        number = place % LINE
+        return self.rings[number - 1] if 1 <= number <= len(self.rings) else None
+
+    def count(self, what: int, by: int = 1) -> None:
+        """In this process's row."""
+        self._counters[what] = (self._counters[what] + by) % 2**63
+
+    def total(self, what: int) -> int:
+        """Of all processes that ever were."""
+        start = self.layout.counters.start // 8 + what
+        cells = self.view[: self.layout.counters.end].cast("Q")
+        return sum(cells[start : start + COUNTER_ROWS * COUNTER_CELLS : COUNTER_CELLS])
+
+    def haunts(self, bucket: int, fingerprint: int) -> bool:
+        """Whether an answer left probation not long ago without having been asked for."""
+        return self._ghosts[self._ghost(bucket, fingerprint)] == fingerprint & _GHOST != 0
+
+    def haunt(self, bucket: int, fingerprint: int) -> None:
+        """It has left."""
+        self._ghosts[self._ghost(bucket, fingerprint)] = fingerprint & _GHOST
+
+    def _ghost(self, bucket: int, fingerprint: int) -> int:
+        return (bucket * 8 + (fingerprint >> 61)) % len(self._ghosts)
+
+    def usage(self) -> dict[str, int]:
+        """For operators."""
+        totals = {counter.name.lower(): self.total(counter) for counter in Counter if counter is not Counter.STEP}
+        used = {
+            f"{name}_bytes": min(max(ring.head - ring.tail, 0), ring.size)
+            for name, ring in zip(("probation", "main", "files"), self.rings, strict=True)
+        }
+        return {
+            "memory": self.size,
+            "disk": self.disk,
+            "disk_used": min(self.words[Word.DISK_USED], 2**62),
+            "entries": min(self.words[Word.STORED], self.layout.bucket_count * 8),
+            "purges_pending": max(self.words[Word.SEQUENCE] - self.words[Word.SWEPT], 0),
+            **used,
+            **totals,
+        }
+
+
+def fits(buffer: object, disk: int) -> bool:
+    """Whether it holds a cache of this form, of its own size and with that much on disk."""
+    view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+    return view.nbytes >= _FACTS.size and _FACTS.unpack_from(view) == (MAGIC, view.nbytes, disk, FORMAT)
+
+
+def begin_anew(buffer: object, disk: int, secret: bytes) -> None:
+    """Make an empty one of what is all zeros. `secret`: 16 random bytes."""
+    view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+    struct.pack_into("=16s", view, Word.SECRET * 8, secret)
+    struct.pack_into("=Q", view, Word.NEXT_FILE * 8, 1)
+    _FACTS.pack_into(view, 0, MAGIC, view.nbytes, disk, FORMAT)

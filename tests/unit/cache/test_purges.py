@@ -1,0 +1,44 @@
+"""lbproxy.cache.purges: what a rule is about, and what becomes of old ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbproxy.cache.layout import RULE_SIZE, RULES, Stretch, Word
+from lbproxy.cache.purges import Purge, Rules, tag_of
+
+
+def rules() -> tuple[Rules, memoryview]:
+    """None yet, and the words of the header."""
+    words = memoryview(bytearray(512)).cast("Q")
+    return Rules(memoryview(bytearray(RULES * RULE_SIZE)), words, Stretch(0, RULES * RULE_SIZE)), words
+
+
+@pytest.mark.parametrize(("what", "text", "fits"), [
+    (Purge.URL, b"http://a/b", True), (Purge.URL, b"http://a/", False), (Purge.URL, b"http://a/bc", False),
+    (Purge.PREFIX, b"http://a/", True), (Purge.PREFIX, b"http://a/b", True), (Purge.PREFIX, b"http://a/bc", False),
+    (Purge.PREFIX, b"http://b/", False), (Purge.PREFIX, b"", True),
+    (Purge.TAG, b"two", True), (Purge.TAG, b"three", False), (Purge.TAG, b"http://a/b", False), (Purge.ALL, b"", True),
+])  # fmt: skip
+def test_what_a_rule_is_about(what: Purge, text: bytes, fits: bool) -> None:
+    """The whole URL, its beginning, one of the tags; and only for who is older."""
+    made, _ = rules()
+    assert made.add(what, text) == 1
+    tags = tag_of(b"one") + tag_of(b"two")
+    assert made.fit(0, 1, b"http://a/b", tags) is fits
+    assert not made.fit(1, 1, b"http://a/b", tags)
+
+
+def test_rules_that_are_gone_fit_everything() -> None:
+    """Nobody knows what they were about. There is room again when a sweep has ended."""
+    made, words = rules()
+    for number in range(RULES):
+        assert made.room == RULES - number
+        made.add(Purge.URL, b"http://a/%d" % number)
+    assert made.room == 0
+    words[Word.SWEPT] = 10
+    assert made.room == 10
+    made.add(Purge.URL, b"http://a/new")
+    assert not made.fit(1, RULES + 1, b"http://b/", b"")
+    assert made.fit(0, RULES + 1, b"http://b/", b"")
+    assert made.fit(0, RULES, b"http://b/", b"")
