@@ -150,7 +150,6 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "acme/main.py": "scenarios/test_acme.py runs the process: threads, pipe and walls",
     "config/model/acme.py": "declarations; config/test_keys.py goes over all of them, config/rules/test_acme.py what is refused",
     "tls/edition.py": "what test_showcase.py writes, reads and shows",
-    "master/certificate_watch.py": "scenarios/test_certificates.py renews under load; what it decides is tls/test_showcase.py's",
     "master/ticket_watch.py": "scenarios/test_tickets.py rotates keys under workers; when is master/test_ticket_rotation.py's",
     "master/rotation.py": "master/test_main.py and test_main_reloads.py rotate logs of real processes",
     "ipc/messages.py": "values; ipc/test_codec.py carries each of them over the wire",

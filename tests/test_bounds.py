@@ -191,6 +191,7 @@ BOUNDS = {
     "tls.tickets._plain": CONFIG,
     "tls.showcase._kinds": CONFIG,
     "master.prepare.refused": CONFIG,
+    "master.certificate_watch._live": CONFIG,
     "master.certificate_watch._refused": "pairs whose files are there",
     "master.certificate_watch._waste": "what was renewed in fifteen seconds",
     "master.expiry._told": CONFIG,

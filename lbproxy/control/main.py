@@ -23,7 +23,19 @@ from lbproxy.control.watch import Watch
 from lbproxy.errors import FrameError, StreamError
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.master_link import MasterLink
-from lbproxy.ipc.messages import AcmeName, CertificateDates, Drain, Heartbeat, KeyWork, Message, Placed, Quit, Ready, SetLogLevel
+from lbproxy.ipc.messages import (
+    AcmeName,
+    CertificateDates,
+    Drain,
+    Heartbeat,
+    KeyWork,
+    Message,
+    NewPoolFiles,
+    Placed,
+    Quit,
+    Ready,
+    SetLogLevel,
+)
 from lbproxy.observe.log import flush, get_logger, set_level
 from lbproxy.observe.metrics import AcmeFacts, CertificateFacts, KeyFacts
 from lbproxy.observe.process import rss_kib
@@ -112,6 +124,8 @@ class Control:
             self._group.spawn(self._leave_after, message.timeout_ms / 1000)
         elif isinstance(message, Placed):
             self._watch.relocate(message)
+        elif isinstance(message, NewPoolFiles):
+            self._watch.renew(message, self._link.take_fd())
         elif isinstance(message, CertificateDates) and self._metrics_port is not None:
             self._metrics_port.certificates = tuple(CertificateFacts(*one) for one in json.loads(message.told))
         elif isinstance(message, AcmeName) and self._metrics_port is not None:

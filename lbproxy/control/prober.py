@@ -55,6 +55,7 @@ class Prober:
         """`on_up`: told when its verdict has turned to up."""
         self._on_up = on_up
         self._last = PASSED
+        self._pool = pool
         self._backend = backend
         self._pace = schedule.Pace(pool.health.interval, pool.health.fast_interval, pool.health.down_interval)
         self._wake = Event()
@@ -86,6 +87,11 @@ class Prober:
         """Traffic met something: probe now, or right after the probe that is under way, but not more often than HURRY allows."""
         if time.monotonic() - self._started >= HURRY:
             self._wake.set()
+
+    def renew(self, context: ssl.SSLContext) -> None:
+        """Shake hands with this one from now on: what is known may be known no more."""
+        self._target = target_of(self._pool, self._backend, context)
+        self.hurry()
 
     @property
     def down(self) -> bool:

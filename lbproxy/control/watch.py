@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 
 import gevent
 from gevent.pool import Group
@@ -14,9 +15,13 @@ from lbproxy.config.units import parse_backend_address
 from lbproxy.control.backend_health import BackendHealth
 from lbproxy.control.outlier_watch import OutlierWatch, Watched
 from lbproxy.control.prober import Prober, declare_down, declare_up
+from lbproxy.errors import LbproxyError
 from lbproxy.health import schedule
 from lbproxy.ipc.handover import Handover
-from lbproxy.ipc.messages import HealthChanged, Placed
+from lbproxy.ipc.messages import HealthChanged, NewPoolFiles, Placed
+from lbproxy.observe.log import get_logger
+from lbproxy.tls.keystore import KeyStore
+from lbproxy.tls.pool_files import context_of, heard
 
 
 class Watch:
@@ -56,6 +61,21 @@ class Watch:
                 greenlet.kill(block=False)
         for slot, prober in self._begin(pool, new, newcomers=True).items():
             self._greenlets[slot] = self._group.spawn(prober.run, 0.0)
+
+    def renew(self, message: NewPoolFiles, descriptor: int) -> None:
+        """What the master says: checks shake hands by these files from now on, the next one at once."""
+        if descriptor < 0:
+            return
+        pool = self._handover.config.pool(message.pool)
+        with closing(KeyStore(descriptor)) as store:
+            try:
+                context = context_of(pool, heard(message.pieces), store)
+            except (LbproxyError, ValueError, OSError) as error:
+                get_logger().error("pool.unusable", pool=pool.name, why=str(error), then="its old files stay")
+                return
+        self._handover.pool_contexts[pool.name] = context
+        for prober in self._probers.get(pool.name, {}).values():
+            prober.renew(context)
 
     def _on_up(self, pool: str) -> Callable[[Prober], None]:
         def doubt_the_others(risen: Prober) -> None:

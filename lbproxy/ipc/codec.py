@@ -26,6 +26,7 @@ from lbproxy.ipc.messages import (
     Message,
     NewDocument,
     NewKeySocket,
+    NewPoolFiles,
     NewTicketKeys,
     Placed,
     Quit,
@@ -102,6 +103,7 @@ KINDS: dict[str, type[Message]] = {
         Drain,
         Placed,
         Renewed,
+        NewPoolFiles,
         NewTicketKeys,
         NewDocument,
         CertificateDates,
@@ -138,6 +140,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "Serve": {},
     "Drain": {"timeout_ms": COUNT, "idle_ms": COUNT, "tunnel_ms": COUNT, "closing": Text(4096)},
     "Placed": {"pool": NAME, "backend": NAME, "endpoints": Text(4096)},  # 64 of 39 characters, with four digits
+    "NewPoolFiles": {"pool": NAME, "pieces": Text(512)},
     "Renewed": {"listener": Number(2**16), "at": Number(2**48), "size": Number(2**32)},
     "NewTicketKeys": {"at": Number(2**48), "size": Number(2**16)},
     "NewDocument": {"number": Number(2**16), "at": Number(2**48), "size": Number(2**32)},

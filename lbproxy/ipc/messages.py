@@ -88,6 +88,14 @@ class Renewed(NamedTuple):
     size: int
 
 
+class NewPoolFiles(NamedTuple):
+    """Master -> worker, control: what a pool shows its backends, or trusts them by, is other from now on; a descriptor of a store
+    with its files comes with this frame (SCM_RIGHTS)."""
+
+    pool: str
+    pieces: str  # where they stand in it (tls/pool_files.py)
+
+
 class NewTicketKeys(NamedTuple):
     """Master -> worker: session tickets are made with other keys from now on; where in the store their secrets stand."""
 
@@ -178,6 +186,7 @@ Message = (
     | Drain
     | Placed
     | Renewed
+    | NewPoolFiles
     | NewTicketKeys
     | NewDocument
     | CertificateDates

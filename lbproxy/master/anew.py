@@ -17,7 +17,6 @@ import multiprocessing
 import os
 import pickle
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn, Protocol
@@ -25,7 +24,7 @@ from typing import NamedTuple, NoReturn, Protocol
 from lbproxy import __version__
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import WHOLE_SIZE, Ledger, writable
-from lbproxy.config.model import Certificate, Config, Pool
+from lbproxy.config.model import Config, Pool
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildMain, Handover
 from lbproxy.master.fleet.child import Role
@@ -34,8 +33,8 @@ from lbproxy.master.prepare import GenerationResources, MasterResources
 from lbproxy.master.system.environment import kept
 from lbproxy.master.system.ledger_map import protect
 from lbproxy.master.system.privileges import Account
-from lbproxy.tls import contexts
-from lbproxy.tls.keystore import KeyStore, Piece
+from lbproxy.tls.keystore import KeyStore
+from lbproxy.tls.pool_files import Pieces, context_of, pieces_of
 
 FORMAT = 2
 MEMORY = "lbproxy-child"
@@ -57,15 +56,6 @@ class Program(NamedTuple):
     """Loads what it runs, in a process that forks it (forker.py)."""
     forker: Forks | None = None
     """That process; None: there is none (any more)."""
-
-
-class Pieces(NamedTuple):
-    """A pool's files in the store."""
-
-    ca: Piece | None
-    cert: Piece | None
-    key: Piece | None
-    crl: Piece | None
 
 
 class Bequest(NamedTuple):
@@ -119,7 +109,7 @@ def bequeath(order: Spawn, shared: MasterResources, resources: GenerationResourc
     """The bequest's descriptor, the pool files' (both are the caller's to close), and those that it names."""
     store = KeyStore()
     pools = resources.config.pools if order.role is Role.CONTROL else ()
-    asked = {pool.name: pems for pool in pools if (pems := resources.pool_pems.get(pool.name)) and _by_tls(pool)}
+    asked = {pool.name: pems for pool in pools if (pems := resources.pool_pems.get(pool.name)) and checked_by_tls(pool)}
     metrics = resources.metrics_socket if order.role is Role.CONTROL else None
     bequest = Bequest(
         order,
@@ -130,7 +120,7 @@ def bequeath(order: Spawn, shared: MasterResources, resources: GenerationResourc
         pipe.fileno(),
         -1 if metrics is None else metrics.fileno(),
         store.fileno(),
-        {name: _pieces(pems.copied(store)) for name, pems in asked.items()},
+        {name: pieces_of(pems.copied(store)) for name, pems in asked.items()},
     )
     memory = os.memfd_create(MEMORY, os.MFD_CLOEXEC)
     with open(memory, "wb", closefd=False) as file:
@@ -141,13 +131,9 @@ def bequeath(order: Spawn, shared: MasterResources, resources: GenerationResourc
     return found if metrics is None else [*found, bequest.metrics]
 
 
-def _by_tls(pool: Pool) -> bool:
+def checked_by_tls(pool: Pool) -> bool:
+    """Whether control shakes hands with its backends."""
     return pool.tls is not None and pool.health.type in ("tls", "http", "grpc")
-
-
-def _pieces(pems: contexts.PoolPem) -> Pieces:
-    pair = pems.pair
-    return Pieces(pems.ca, None if pair is None else pair.cert, None if pair is None else pair.key, pems.crl)
 
 
 def keep(descriptors: set[int]) -> None:
@@ -185,7 +171,7 @@ def handover(bequest: Bequest, pipe: socket.socket) -> Handover:
     config, order = bequest.config, bequest.order
     store = KeyStore(bequest.keys)
     try:
-        pool_contexts = {name: _context(config.pool(name), pieces, store) for name, pieces in bequest.pools.items()}
+        pool_contexts = {name: context_of(config.pool(name), pieces, store) for name, pieces in bequest.pools.items()}
     finally:
         store.close()
     if order.role is Role.CONTROL:
@@ -214,11 +200,3 @@ def _non_blocking(descriptor: int) -> socket.socket:
     sock = socket.socket(fileno=descriptor)
     sock.setblocking(False)
     return sock
-
-
-def _context(pool: Pool, pieces: Pieces, store: KeyStore) -> ssl.SSLContext:
-    settings = pool.tls
-    pair = None
-    if settings is not None and settings.cert and settings.key and pieces.cert and pieces.key:
-        pair = contexts.Pem(Certificate(settings.cert, settings.key), store, pieces.cert, pieces.key)
-    return contexts.client_context(pool, contexts.PoolPem(store, pieces.ca, pair, pieces.crl))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,14 +26,13 @@ from lbproxy.ipc.messages import CertificateDates, Renewed
 from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.expiry import Expiry
 from lbproxy.master.operator.certificates import dates
-from lbproxy.master.prepare import GenerationResources, Listening, candidates_of
+from lbproxy.master.prepare import GenerationResources, Listening, note_remarks
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import edition
 from lbproxy.tls.apart import judge_apart
-from lbproxy.tls.contexts import Credentials, Held, held_of, read_pem, stored_chains
+from lbproxy.tls.contexts import Credentials, Held, held_of, read_pem
 from lbproxy.tls.edition import Edition
 from lbproxy.tls.keystore import KeyStore, Piece, Stamp
-from lbproxy.tls.remarks import remarks
 
 LOOK_EVERY = 2.0
 SETTLING = 0.5
@@ -41,7 +40,7 @@ SETTLING = 0.5
 MOST_AT_ONCE = 100
 """Pairs that are judged in one look; the others wait for the next."""
 FEW = 1000
-"""Pairs of a listener up to which a folder is listed at each look, and remarks are made anew with each change."""
+"""Pairs of a listener up to which a folder is listed at each look."""
 LIST_EVERY = 10.0
 EXPIRY_EVERY = 60.0
 KEPT = 15.0
@@ -75,7 +74,11 @@ class CertificateWatch:
         self._wall = wall
         self._look_at = 0.0
         self._list_at = 0.0
-        self._refused: dict[Certificate, Marks] = {}
+        self._of: GenerationResources | None = None
+        self._live: list[dict[Certificate, Marks]] = []
+        """By listener: certificate and key of each pair that it shows, as they were read. Several may show one pair."""
+        self._refused: dict[tuple[int, Certificate], Marks] = {}
+        """By listener and pair."""
         self._waste: list[tuple[float, KeyStore, Piece]] = []
         self._expiry = Expiry()
         self._expiry_at = 0.0
@@ -96,6 +99,8 @@ class CertificateWatch:
         if serving is None or serving[1].keys is None:
             return
         number, resources = serving
+        if self._of is not resources:
+            self._of, self._live, self._refused = resources, _live(resources, serving[1].keys.stamps), {}
         whole_list = now >= self._list_at
         if whole_list:
             self._list_at = now + LIST_EVERY
@@ -127,19 +132,19 @@ class CertificateWatch:
         assert store is not None
         files = [one.pem.files for one in shown.held]
         if whole_list:
-            self._refused = {pair: marks for pair, marks in self._refused.items() if os.path.lexists(pair.cert)}
+            self._refused = {key: marks for key, marks in self._refused.items() if os.path.lexists(key[1].cert)}
         gone, come = self._listed(listening.listen, files, whole_list)
         changed: list[Change] = []
         for place, pair in [*enumerate(files), *((-1, pair) for pair in come)]:
             marks = (_stamp(pair.cert), _stamp(pair.key), *_of_passphrase(pair))
-            if place >= 0 and pair not in gone and marks[:2] == (store.stamps.get(pair.cert), store.stamps.get(pair.key)):
-                self._forgive(pair, resources.refused)
-            elif pair not in gone and self._refused.get(pair) != marks:
+            if place >= 0 and pair not in gone and marks[:2] == self._live[index].get(pair):
+                self._forgive(index, pair, resources.refused)
+            elif pair not in gone and self._refused.get((index, pair)) != marks:
                 changed.append(Change(place, pair, marks))
         settled = [one for one in changed if self._settled(one.marks)]
         if len(settled) < len(changed) or len(changed) > MOST_AT_ONCE:
             self._look_at = now + SETTLING
-        fresh = self._judged(settled[:MOST_AT_ONCE], store, resources)
+        fresh = self._judged(index, settled[:MOST_AT_ONCE], store, resources)
         if not fresh and not gone:
             return
         if gone and len(gone) == len(files) and all(one.place >= 0 for one, _ in fresh):
@@ -151,6 +156,7 @@ class CertificateWatch:
             where = str(listening.listen.address)
             get_logger().info(what, listener=where, file=str(one.files.cert), names=_names(held), until=until)
         for pair in gone:
+            self._live[index].pop(pair, None)
             get_logger().info("certificate.removed", listener=str(listening.listen.address), file=str(pair.cert))
 
     def _listed(self, listen: Listen, files: Sequence[Certificate], whole_list: bool) -> tuple[set[Certificate], list[Certificate]]:
@@ -172,7 +178,7 @@ class CertificateWatch:
         return not 0 <= self._wall() - newest < SETTLING
 
     def _judged(
-        self, changed: Sequence[Change], store: KeyStore, resources: GenerationResources
+        self, index: int, changed: Sequence[Change], store: KeyStore, resources: GenerationResources
     ) -> list[tuple[Change, Held]]:
         """Those that may be shown, read into the store; the others are told of, once for each state of their files."""
         if not changed:
@@ -187,29 +193,29 @@ class CertificateWatch:
         for one, verdict in zip(changed, verdicts, strict=True):
             why = verdict.why
             if not why:
-                before = (store.stamps.get(one.files.cert), store.stamps.get(one.files.key))
                 try:
                     held = held_of(read_pem(one.files, store, vault))
                     if verdict.digests == (store.digests[one.files.cert], store.digests[one.files.key]):
                         good.append((one, held))
-                        self._forgive(one.files, refused)
-                        continue
-                    why = ""  # somebody writes at it right now: the next look finds it
+                        self._live[index][one.files] = (store.stamps[one.files.cert], store.stamps[one.files.key])
+                        self._forgive(index, one.files, refused)
+                    # else somebody writes at it right now: the next look finds it
+                    continue
                 except StartError as error:
                     why = str(error)
-                _put_back(store, one.files, before)
-            if why:
-                self._refuse(one, why, refused)
+            self._refuse(index, one, why, refused)
         return good
 
-    def _refuse(self, one: Change, why: str, refused: dict[Certificate, str]) -> None:
-        self._refused[one.files] = one.marks
+    def _refuse(self, index: int, one: Change, why: str, refused: dict[Certificate, str]) -> None:
+        self._refused[index, one.files] = one.marks
+        if refused.get(one.files) == why:
+            return  # another listener shows it as well
         refused[one.files] = why
         then = "the old one stays" if one.place >= 0 else "it is left out"
         get_logger().warning("certificate.refused", file=str(one.files.cert), why=why, then=then)
 
-    def _forgive(self, pair: Certificate, refused: dict[Certificate, str]) -> None:
-        self._refused.pop(pair, None)
+    def _forgive(self, index: int, pair: Certificate, refused: dict[Certificate, str]) -> None:
+        self._refused.pop((index, pair), None)
         refused.pop(pair, None)
 
     def _go_live(self, number: int, resources: GenerationResources, index: int, new: Edition, now: float) -> None:
@@ -229,9 +235,7 @@ class CertificateWatch:
         resources.config = replace(config, listen=tuple(one.listen for one in listeners))
         for one in new.held.values():
             resources.digests |= {path: store.digests[path] for path in (one.pem.files.cert, one.pem.files.key)}
-        if len(shown.held) <= FEW:
-            everything = [one.shown for one in listeners]
-            resources.remarks = remarks(resources.config, candidates_of(everything), stored_chains(everything))
+        note_remarks(resources)
         kept = {each for one in shown.held for each in one.pem.pieces()}
         old = [each for one in before.held for each in one.pem.pieces() if each not in kept]
         self._waste += [(now + KEPT, *each) for each in (*old, (store, piece))]
@@ -278,10 +282,7 @@ def _of_passphrase(pair: Certificate) -> Marks:
     return (_stamp(Path(source.words[0])),) if source is not None and source.way == "file" else ()
 
 
-def _put_back(store: KeyStore, files: Certificate, before: Marks) -> None:
-    """As if it had not been read: what is shown is the old one still."""
-    for path, mark in zip((files.cert, files.key), before[:2], strict=True):
-        if mark is None:
-            store.stamps.pop(path, None)
-        else:
-            store.stamps[path] = mark
+def _live(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> list[dict[Certificate, Marks]]:
+    """As they were when the generation read them: by the stamps of then."""
+    shown = [() if one.shown is None else one.shown.held for one in resources.listeners]
+    return [{one.pem.files: tuple(map(stamps.get, (one.pem.files.cert, one.pem.files.key))) for one in held} for held in shown]

@@ -46,6 +46,7 @@ from lbproxy.master.system.inherited import inherit
 from lbproxy.master.system.notify import Notifier
 from lbproxy.master.system.signals import TERMINATE, Signals, unblock
 from lbproxy.master.ticket_watch import TicketWatch
+from lbproxy.master.trust_watch import TrustWatch
 from lbproxy.master.upgrade import Commands, Legacy, execute, hindrance, take_over
 from lbproxy.master.warnings import plain_by_an_edit, warn
 from lbproxy.observe import log, standard
@@ -142,8 +143,9 @@ class Master:
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self._certificates = CertificateWatch(self._in_service, self._pipes)
         self._keys = KeyProcesses(self._pipes, self._shared.account, self._resources, self._in_service)
-        self._tickets = TicketWatch(self._in_service, self._resources, self._shared.tickets, self._pipes, self._certificates.forget)
-        self._documents = DocumentWatch(self._in_service, self._pipes, self._certificates.forget)
+        common = self._in_service, self._pipes, self._certificates.forget
+        tickets = TicketWatch(self._in_service, self._resources, self._shared.tickets, *common[1:])
+        self._watches = (self._certificates, tickets, TrustWatch(*common), DocumentWatch(*common))
         self._acme = AcmeWatch(self._in_service, self._pipes, self._operator)
         self.signals = Signals()
 
@@ -181,9 +183,8 @@ class Master:
             self._settle()
             now = time.monotonic()
             self._shared.inspect_sockets(now)
-            self._certificates.look(now)
-            self._tickets.look(now)
-            self._documents.look(now)
+            for watch in self._watches:
+                watch.look(now)
             self._acme.look()
             self._keys.look(now)
             self._notifier.watchdog(now)

@@ -50,6 +50,8 @@ MOST_WORKERS = RETIRED - 1
 """One row of the ledger each, and one for control."""
 KIB = 1024
 INSPECT_EVERY = 1.0
+FEW = 1000
+"""Certificates up to which remarks are made anew with each change."""
 WAKEUPS = 32
 """Workers with the same number modulo this wake each other in vain now and then; more would be descriptors for nothing."""
 
@@ -392,6 +394,13 @@ def _credentials(listen: Listen, keys: KeyStore, vault: KeyStore | None) -> cont
 def candidates_of(shown: Sequence[contexts.Credentials | None]) -> dict[Path, Candidate]:
     """By file of the certificate: what they stand for."""
     return {one.pem.files.cert: one.candidate for each in shown if each is not None for one in each.held}
+
+
+def note_remarks(resources: GenerationResources) -> None:
+    """Anew, after what it serves with has changed; not for very many certificates."""
+    shown = [one.shown for one in resources.listeners]
+    if sum(len(each.held) for each in shown if each is not None) <= FEW:
+        resources.remarks = remarks(resources.config, candidates_of(shown), contexts.stored_chains(shown))
 
 
 def digests(config: Config, read: Mapping[Path, bytes]) -> dict[Path, bytes]:

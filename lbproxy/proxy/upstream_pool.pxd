@@ -26,6 +26,7 @@ cdef class UpstreamPool:
     cdef public object _settings
     cdef public dict _shelves
     cdef public bytearray _spoken
+    cdef public object outdated
     cdef public object shared
 
     @cython.locals(shelf=Shelf, upstream=Upstream)

@@ -90,13 +90,16 @@ class Shared(Protocol):
     def gone(self, slots: Iterable[int]) -> None:
         """The backends of these slots have left."""
 
+    def renewed(self, pool: str) -> None:
+        """Nothing new begins on what is open to the backends of that pool."""
+
     def __len__(self) -> int: ...
 
 
 class UpstreamPool:
     """All idle connections of a worker, and which HTTP each backend speaks."""
 
-    __slots__ = ("_checked", "_clock", "_gone", "_settings", "_shelves", "_spoken", "shared")
+    __slots__ = ("_checked", "_clock", "_gone", "_settings", "_shelves", "_spoken", "outdated", "shared")
 
     def __init__(
         self,
@@ -113,6 +116,8 @@ class UpstreamPool:
         self._spoken = bytearray(SLOTS)
         self.shared: Shared | None = None
         """Those that requests share; None where no pool wants any."""
+        self.outdated: Callable[[Upstream], bool] | None = None
+        """Whether a connection was begun before what its pool says of TLS was renewed; None where that never happened."""
         self._gone: set[int] | None = None
         """Slots whose backends have left. Their slots may get new owners later, who must not meet these connections."""
 
@@ -153,6 +158,9 @@ class UpstreamPool:
             if upstream.announced is not None:
                 upstream.announced.keep(upstream, self._settings.get(upstream.backend.pool) or Connections(), now)
                 return
+            if self.outdated is not None and self.outdated(upstream):
+                upstream.stream.close()
+                return
             shelf = upstream._shelf = self._shelf(upstream.backend)
             upstream._retires = now + shelf.longest
         upstream.served += 1
@@ -186,6 +194,18 @@ class UpstreamPool:
         if self.shared is not None:
             self.shared.gone(closed)
         self._gone = ((self._gone or set()) | closed).difference(there) or None
+
+    def renewed(self, pool: str, slots: Iterable[int], outdated: Callable[[Upstream], bool]) -> None:
+        """Another authority, list of revoked certificates, or certificate of ours counts for the pool, whose backends have these
+        slots: close what is idle there, and keep nothing that was begun before."""
+        self.outdated = outdated
+        for slot in slots:
+            shelf = self._shelves.pop(slot, None)
+            if shelf is not None:
+                shelf.clear()
+                shelf.limit = 0
+        if self.shared is not None:
+            self.shared.renewed(pool)
 
     def close(self) -> None:
         """Close all of them."""

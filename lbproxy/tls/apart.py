@@ -15,6 +15,7 @@ from lbproxy.tls import passphrase, selfsigned
 from lbproxy.tls.audit import Unusable, audit, audit_folder, without_unusable
 from lbproxy.tls.fork import PATIENCE, all_apart, apart
 from lbproxy.tls.keystore import content_of, digest
+from lbproxy.tls.trust_audit import Trust, unfit
 
 PER_PAIR = 0.1
 """Seconds more for each listener's certificate, with its key, and for each pool: large configurations are read for longer."""
@@ -67,6 +68,27 @@ def judge_apart(pairs: Sequence[Certificate], *, isolated: bool = False) -> list
 
     told = apart(look, PATIENCE + PER_PAIR * len(pairs))
     return [Verdict(why, (bytes.fromhex(cert), bytes.fromhex(key))) for why, cert, key in told]
+
+
+class TrustVerdict(NamedTuple):
+    """What was found of authorities and lists."""
+
+    why: str
+    """They cannot be used; "": they can."""
+    digests: dict[Path, bytes]
+    """Of their files, as they were judged."""
+
+
+def judge_trust_apart(trusts: Sequence[Trust], now: datetime) -> list[TrustVerdict]:
+    """Each by itself. Raises StartError and OSError."""
+
+    def look() -> list[object]:
+        before = [{str(path): digest(path).hex() for path in each.files} for each in trusts]
+        cut = [next((f"{path} is cut short" for path in each.files if _cut(path)), "") for each in trusts]
+        return [[why or unfit(each, now), files] for each, why, files in zip(trusts, cut, before, strict=True)]
+
+    told = apart(look, PATIENCE + PER_PAIR * len(trusts))
+    return [TrustVerdict(why, {Path(path): bytes.fromhex(each) for path, each in files.items()}) for why, files in told]
 
 
 def _cut(path: Path) -> bool:

@@ -74,9 +74,9 @@ def audit(config: Config) -> list[Complaint]:
                 continue
             place = Place(config.source, pool.line, f"pool.{pool.name}.tls")
             if pool.tls.ca is not None:
-                complaints += _authorities(place._replace(key=f"{place.key}.ca"), pool.tls.ca)
+                complaints += authorities(place._replace(key=f"{place.key}.ca"), pool.tls.ca)
             if pool.tls.crl is not None:
-                complaints += _lists(place._replace(key=f"{place.key}.crl"), pool.tls.crl)
+                complaints += lists(place._replace(key=f"{place.key}.crl"), pool.tls.crl)
             if pool.tls.cert is not None and pool.tls.key is not None:
                 pair = Certificate(pool.tls.cert, pool.tls.key, pool.tls.key_mode, pool.tls.passphrase)
                 complaints += _pair(place, pair, served, known)
@@ -284,7 +284,7 @@ def _acme(place: Place, acme: Acme) -> Iterator[Complaint]:
     for number, authority in enumerate(acme.authorities):
         at = place._replace(key=f"{place.key}.fallback" if number else place.key)
         if authority.ca is not None:
-            yield from _authorities(at._replace(key=f"{at.key}.ca"), authority.ca)
+            yield from authorities(at._replace(key=f"{at.key}.ca"), authority.ca)
         if authority.eab_key is not None:
             key = at._replace(key=f"{at.key}.eab_key")
             content = read(authority.eab_key)
@@ -319,7 +319,8 @@ def _own_settings(place: Place, listen: Listen) -> Iterator[Complaint]:
 # ---------------------------------------------------------------- authorities
 
 
-def _authorities(place: Place, path: Path) -> Iterator[Complaint]:
+def authorities(place: Place, path: Path) -> Iterator[Complaint]:
+    """Whether OpenSSL trusts by what stands in that file."""
     chain = read_chain(path)
     if isinstance(chain, Fault):
         yield place.complaint(chain)
@@ -340,13 +341,13 @@ def _of_clients(place: Place, listen: Listen) -> Iterator[Complaint]:
     for policy in listen.tls.policies:
         key = place.key if policy is listen.tls else f"{place.key}.name"
         if policy.client_ca is not None:
-            yield from _authorities(place._replace(key=f"{key}.client_ca"), policy.client_ca)
+            yield from authorities(place._replace(key=f"{key}.client_ca"), policy.client_ca)
         if policy.client_crl is not None:
-            yield from _lists(place._replace(key=f"{key}.client_crl"), policy.client_crl)
+            yield from lists(place._replace(key=f"{key}.client_crl"), policy.client_crl)
 
 
-def _lists(place: Place, path: Path) -> Iterator[Complaint]:
-    """Of revoked certificates."""
+def lists(place: Place, path: Path) -> Iterator[Complaint]:
+    """Whether a file holds lists of revoked certificates."""
     found = read_lists(path)
     if isinstance(found, Fault):
         yield place.complaint(found)

@@ -30,10 +30,11 @@ class Authorities(NamedTuple):
 
 def read_authorities(listen: Listen, store: KeyStore) -> tuple[Authorities | None, ...]:
     """By the numbers of the listener's policies. Raises StartError."""
-    return tuple(_read(policy, store) for policy in listen.tls.policies)
+    return tuple(read_policy(policy, store) for policy in listen.tls.policies)
 
 
-def _read(policy: ListenTls | NameTls, store: KeyStore) -> Authorities | None:
+def read_policy(policy: ListenTls | NameTls, store: KeyStore) -> Authorities | None:
+    """Of one policy; None where it has none. Raises StartError."""
     ca, crl = policy.client_ca, policy.client_crl
     if ca is None:
         return None
@@ -75,7 +76,7 @@ def demand(context: ssl.SSLContext, authorities: Authorities) -> None:
 def demand_by_files(context: ssl.SSLContext, listen: Listen, number: int) -> None:
     """The same with what the files hold now."""
     with closing(KeyStore()) as store:
-        found = _read(listen.tls.policies[number], store)
+        found = read_policy(listen.tls.policies[number], store)
         if found is not None:
             demand(context, found)
 

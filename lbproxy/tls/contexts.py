@@ -134,15 +134,25 @@ def read_pool(pool: Pool, store: KeyStore) -> PoolPem:
     settings = pool.tls
     if settings is None:
         raise ValueError(f"pool {pool.name} does not re-encrypt")
+    ca, crl = read_pool_trust(settings, store)
+    pair = pool_pair(settings)
+    return PoolPem(store, ca, None if pair is None else read_pem(pair, store), crl)
+
+
+def read_pool_trust(settings: PoolTls, store: KeyStore) -> tuple[Piece | None, Piece | None]:
+    """A pool's authorities and its lists of revoked certificates. Raises StartError."""
     try:
         ca = store.take(settings.ca) if settings.ca is not None and settings.verify else None
     except OSError as error:
         raise StartError(f"certificate authority {settings.ca}: {error.strerror or error}") from error
-    crl = None if settings.crl is None else read_lists(settings.crl, store)
+    return ca, None if settings.crl is None else read_lists(settings.crl, store)
+
+
+def pool_pair(settings: PoolTls) -> Certificate | None:
+    """The files of what a pool shows its backends."""
     if settings.cert is None or settings.key is None:
-        return PoolPem(store, ca, None, crl)
-    pair = read_pem(Certificate(settings.cert, settings.key, settings.key_mode, settings.passphrase), store)
-    return PoolPem(store, ca, pair, crl)
+        return None
+    return Certificate(settings.cert, settings.key, settings.key_mode, settings.passphrase)
 
 
 def outer_key(listen: Listen) -> OuterKey:
@@ -271,11 +281,12 @@ def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
     if not settings.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    elif settings.ca is not None and read.ca is not None:
+    elif read.ca is not None:
         with read.store.as_file(read.ca) as held:
-            load_trusted(context, settings.ca, held)
-        # What stands in a file of one's own is trusted as such: an intermediate or a single server's certificate will do.
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            load_trusted(context, settings.ca or SYSTEM, held)
+        if settings.ca is not None:
+            # What stands in a file of one's own is trusted as such: an intermediate or a single server's certificate will do.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     else:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if settings.crl is not None and read.crl is not None:
@@ -289,6 +300,8 @@ def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
     return context
 
 
+SYSTEM = Path("system")
+"""What the authorities of this machine are called where they stand in a store: a process behind walls cannot read their files."""
 OLD_CIPHERS = "DEFAULT:@SECLEVEL=0"
 """TLS 1.0 and 1.1 sign with what OpenSSL 3 allows at this level only; whoever asks for them has nothing better to talk to."""
 

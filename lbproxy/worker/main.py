@@ -34,6 +34,7 @@ from lbproxy.ipc.messages import (
     Message,
     NewDocument,
     NewKeySocket,
+    NewPoolFiles,
     NewTicketKeys,
     Placed,
     Quit,
@@ -361,6 +362,8 @@ class Worker:
             self._relocation.apply(message)
         elif isinstance(message, Renewed):
             renew(self._handover.listeners, message)
+        elif isinstance(message, NewPoolFiles):
+            self._encryptions.renew(message, self._link.take_fd(), self._service.idle)
         elif isinstance(message, NewTicketKeys) and self._handover.keys is not None:
             self._use_tickets(unpacked(self._handover.keys(message.at, message.size)))
         elif isinstance(message, NewDocument) and self._handover.keys is not None:

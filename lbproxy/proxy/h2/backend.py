@@ -278,6 +278,12 @@ class H2Backend:
             if connection.ready and not connection.load:
                 connection.leave()
 
+    def renew(self) -> None:
+        """Others are opened for new requests; what is under way ends in peace."""
+        for connection in list(self._connections):
+            if connection.ready:
+                connection.leave()
+
     def close(self) -> None:
         """The backend has left: nothing new begins, what is under way ends in peace."""
         self._closed = True

@@ -121,6 +121,12 @@ class H2Backends:
             if (backend := self._backends.pop(slot, None)) is not None:
                 backend.close()
 
+    def renewed(self, pool: str) -> None:
+        """Nothing new begins on what is open to the backends of that pool."""
+        for backend in self._backends.values():
+            if backend.backend.pool == pool:
+                backend.renew()
+
 
 def _goes_alone(backend: H2Backend, head: RequestHead) -> bool:
     """It wants a connection of HTTP/1.1. Raises RequestError where there can be none."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import gevent
 import pytest
@@ -17,8 +20,11 @@ from lbproxy.control import prober as prober_module
 from lbproxy.control.target import Target
 from lbproxy.control.watch import Watch
 from lbproxy.health.outcome import PASSED, Finding, Outcome
-from lbproxy.ipc.messages import HealthChanged, Placed
-from tests.unit.control.backends import OK, answering, handover, new_ledger
+from lbproxy.ipc.messages import HealthChanged, NewPoolFiles, Placed
+from lbproxy.tls import contexts, pool_files
+from lbproxy.tls.keystore import KeyStore
+from tests.unit.control.backends import OK, Scripted, answering, handover, hang_up, new_ledger, pool_of
+from tests.unit.tls.handshakes import Issuer, serving
 
 TCP = model.Health(type="tcp", interval=0.05, fast_interval=0.05, down_interval=0.05, timeout=1.0)
 
@@ -164,3 +170,33 @@ def test_after_all_were_down_the_first_does_not_get_everything(monkeypatch: pyte
         assert made.ledger.health(5) is Health.UNKNOWN
     finally:
         made.close()
+
+
+def test_checks_shake_hands_by_other_files(tmp_path: Path) -> None:
+    """From the moment on that they are told of them, and again when they are put right; a file that is none changes nothing."""
+    old, new = Issuer(tmp_path, "old"), Issuer(tmp_path, "new")
+    tls = model.PoolTls(ca=old.file, server_name="app.test")
+    health = model.Health(type="tls", interval=60.0, fast_interval=60.0, down_interval=60.0, timeout=30.0, fall=1, rise=1)
+    with Scripted(hang_up, serving(*new.issue("app.test"))) as backend, closing(KeyStore()) as store:
+        pool = pool_of("app", backend.port, health=health, tls=tls)
+        mine, theirs = socket.socketpair()
+        ledger = new_ledger()
+        ledger.open_row(0)
+        inheritance = handover(pool, ledger=ledger, pipe=theirs, contexts={"app": contexts.client_context(pool)})
+        group, told = Group(), list[HealthChanged]()
+        watch = Watch(inheritance, group, told.append)
+        watch.start()
+        try:
+            with gevent.Timeout(60):
+                while not told:
+                    gevent.sleep(0.005)
+                assert told[-1].state == "down"
+                watch.renew(NewPoolFiles("app", "nonsense"), os.dup(store.fileno()))
+                pieces = pool_files.Pieces(store.take(new.file), None, None, None)
+                while told[-1].state == "down":
+                    watch.renew(NewPoolFiles("app", pool_files.told(pieces)), os.dup(store.fileno()))
+                    gevent.sleep(0.3)
+        finally:
+            group.kill()
+            mine.close()
+            theirs.close()

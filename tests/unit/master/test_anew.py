@@ -24,8 +24,6 @@ from lbproxy.master import anew
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
 from lbproxy.master.prepare import GenerationResources, MasterResources, prepare
-from lbproxy.tls.contexts import PoolPem
-from lbproxy.tls.keystore import KeyStore
 from tests.support.certificates import Authority
 
 ORDER = Spawn(3, Role.CONTROL, -1, 190)
@@ -132,7 +130,3 @@ def test_only_what_is_named_stays_open() -> None:
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-
-
-def test_a_pool_may_have_no_files() -> None:
-    assert anew._pieces(PoolPem(KeyStore(), None, None)) == anew.Pieces(None, None, None, None)

@@ -153,6 +153,26 @@ def test_a_column_with_a_new_owner_is_as_any_other(idle: UpstreamPool) -> None:
     assert closed.closed == 1
 
 
+def test_what_was_begun_before_a_renewal_is_kept_no_more(idle: UpstreamPool) -> None:
+    """Nor what is busy then, whether it was kept before or is at its first request; what is begun from then on is, and so are
+    other backends'."""
+    (kept, quiet), (waiting, closed), (busy, late), (first, at_first) = upstream(1), upstream(), upstream(), upstream()
+    for connection in (kept, waiting, busy):
+        idle.put(connection, 0.0)
+    assert idle.take(0) is busy
+    old = {waiting, busy, first}
+    idle.renewed("app", [0], lambda upstream: upstream in old)
+    assert (closed.closed, late.closed, quiet.closed) == (1, 0, 0)
+    idle.put(busy, 1.0)
+    idle.put(first, 1.0)
+    assert (late.closed, at_first.closed) == (1, 1)
+    fresh, stream = upstream()
+    idle.put(fresh, 1.0)
+    assert idle.take(0) is fresh
+    assert idle.take(1) is kept
+    assert stream.closed == 0
+
+
 def kept(**settings: float) -> UpstreamPool:
     """For the pool "app", kept like this."""
     return UpstreamPool(lambda: 0.0, {"app": Connections(**settings)})  # type: ignore[arg-type]  # floats and whole numbers

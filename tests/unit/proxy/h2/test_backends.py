@@ -240,3 +240,23 @@ def test_a_stream_given_up_by_its_client_is_not_the_next_ones() -> None:
     backend.answer(3, b"in time", ((b":status", b"200"),))
     assert b"in time" in other.take()
     world.at_rest()
+
+
+def test_a_renewal_of_what_a_pool_trusts() -> None:
+    """What is under way ends where it is; the next request begins on another connection."""
+    world = h2_world(pool=TLS)
+    first, second = world.connect(), world.connect()
+    first.feed(get())
+    before = server(world)
+    world.service.idle.renewed("other", [], lambda upstream: False)
+    second.feed(get())
+    assert len(world.upstreams) == 1
+    world.service.idle.renewed("app", [0], lambda upstream: False)
+    before.answer(1)
+    before.answer(3)
+    assert first.take().endswith(b"ok")
+    first.feed(get())
+    assert len(world.upstreams) == 2
+    server(world).answer(1)
+    assert world.outcomes() == [(200, "")] * 3
+    assert world.upstreams[0].end
