@@ -149,9 +149,9 @@ class Dialer(Protocol):
     def dial(
         self, ip: str, port: int, pool: str, host: str, patience: float, http_1: bool = False, introduction: bytes = b""
     ) -> Stream:
-        """Connect, say the `introduction` (a PROXY header), and shake hands when `pool` re-encrypts, `host` being the server name,
-        within `patience` seconds; how long writes may stall is the caller's to say afterwards. `http_1`: offer nothing but
-        HTTP/1.1, whatever the pool offers. Raises UpstreamError(nothing_sent)."""
+        """Connect, say the `introduction` (a PROXY header), and shake hands when `pool` re-encrypts ("" does not), `host` being the
+        server name, within `patience` seconds; how long writes may stall is the caller's to say afterwards. `http_1`: offer nothing
+        but HTTP/1.1, whatever the pool offers. Raises UpstreamError(nothing_sent)."""
 
 
 class Strand(Protocol):

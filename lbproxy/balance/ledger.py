@@ -168,6 +168,8 @@ class Scalar(IntEnum):
     BACKEND_HANDSHAKES = 118  # with backends
     BACKEND_RESUMED = 119
     BACKEND_HANDSHAKE_FAILURES = 120
+    PASSED = 121  # connections that were passed through to a backend; the next: that found none
+    PASSED_FAILED = 122
     COMPRESSED = 180  # answers that were compressed; the next: those that were not because too many were, or the CPU had no time
     COMPRESS_BUSY = 181
     COMPRESS_IN = 182  # bytes before and after

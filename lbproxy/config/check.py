@@ -9,7 +9,7 @@ from lbproxy.config.model import Address, Config, Pool, Route
 from lbproxy.config.reach import never_reached
 from lbproxy.config.rules import acme
 from lbproxy.config.rules.headers import silent_variables
-from lbproxy.config.tables import Report
+from lbproxy.config.tables import Report, dotted
 from lbproxy.errors import Complaint
 
 MAX_COUNTED = 1024
@@ -29,6 +29,7 @@ def check_together(report: Report, config: Config) -> None:
         message = f"wanted at most {MAX_COUNTED} backends and listeners in all, got {backends} and {len(config.listen)}"
         complaints.append(Complaint(report.source, config.pools[-1].line, "pool", message))
     found = [*complaints, *acme.together(report, config), *silent_variables(report, config), *_nobody_passes(report.source, config)]
+    found += _unseen(report, config)
     report.complaints += found
 
 
@@ -40,6 +41,24 @@ def _nobody_passes(source: str, config: Config) -> list[Complaint]:
     hint = 'add tls = { client_ca = "ca.pem", client_auth = "optional" } to one'
     wanting = (route for route in config.routes if route.filters.client_certificate is not None)
     return [Complaint(source, route.line, "route.client_certificate", message, hint) for route in wanting]
+
+
+def _unseen(report: Report, config: Config) -> list[Complaint]:
+    """Pools whose choice of a backend goes by what stands in requests, and to which bytes are passed through."""
+    complaints = []
+    for index, listen in enumerate(config.listen):
+        for name, wanted in listen.passthrough:
+            pool = next((pool for pool in config.pools if pool.name == wanted), None)
+            if pool is None:
+                continue
+            hashed = pool.balance == "source_hash" and pool.hash.kind != "address"
+            what = "sticky" if pool.sticky is not None else "hash" if hashed else ""
+            if what:
+                path = ("listen", index, "passthrough", name)
+                message = f"{what} of pool {wanted} goes by what stands in requests, and those of {name} nobody here can read"
+                hint = 'put its backends into a pool of its own; balance = "source_hash" goes by the client\'s address'
+                complaints.append(Complaint(report.source, report.lines.of(path), dotted(path), message, hint))
+    return complaints
 
 
 def _addresses(source: str, places: list[tuple[str, Address, int]]) -> list[Complaint]:

@@ -251,11 +251,11 @@ def _names(root: Table, key: str) -> tuple[str, ...]:
 
 
 def _nothing_missing(root: Table, config: Config) -> None:
-    """Without a listener nobody comes in, without a route nobody gets anywhere; a host of redirects needs no route."""
+    """Without a listener nobody comes in, without a route nobody gets anywhere; redirects and what is passed through need none."""
     if "listen" not in root or root.value("listen") == []:
         root.complain("", "nothing to listen on", 'add [[listen]] with address = "0.0.0.0:443"')
-    only_redirects = bool(config.listen) and all(listener.redirect_to_https for listener in config.listen)
-    if ("route" not in root or root.value("route") == []) and not only_redirects:
+    unrouted = (listener.redirect_to_https or (listener.passthrough and not listener.secure) for listener in config.listen)
+    if ("route" not in root or root.value("route") == []) and not (config.listen and all(unrouted)):
         pool = config.pools[0].name if config.pools else "NAME"
         hint = f'add [[route]] with pool = "{pool}"' + ("" if config.pools else " and [pool.NAME] with its backends")
         root.complain("", "no route leads to a pool", hint)

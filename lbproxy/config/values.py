@@ -204,6 +204,15 @@ def route_host(value: object) -> str:
     return parse_name(value)
 
 
+def passed_name(value: object) -> str:
+    """The name that clients of a passthrough ask for: a host, "*.example.com" for exactly one label more, or "*"."""
+    if value == "*":
+        return "*"
+    if isinstance(value, str) and literal_ip(value.removeprefix("[").removesuffix("]")):
+        raise Refused(f"wanted a name that clients ask for by SNI, got {show(value)}", "no client asks for an address (RFC 6066 3)")
+    return route_host(value)
+
+
 def host_field(value: object) -> str:
     """What a health check sends as Host: a host with or without port."""
     if not isinstance(value, str):

@@ -73,7 +73,7 @@ class TlsStream(TcpStream):
             except ConnectionLost as error:
                 raise SaidNothing(str(error)) from error
             if hello[0] != _HANDSHAKE_RECORD:
-                raise (PlainHttp("plain_http") if _looks_like_http(hello) else HandshakeFailed("not_tls"))
+                raise (PlainHttp("plain_http") if looks_like_http(hello) else HandshakeFailed("not_tls"))
             engine.put(hello)
         while True:
             try:
@@ -262,6 +262,7 @@ def _reason(error: ssl.SSLError) -> str:
     return (error.reason or str(error)).lower()
 
 
-def _looks_like_http(data: bytes) -> bool:
+def looks_like_http(data: bytes) -> bool:
+    """Whether a client of TLS would never begin like this, and one of HTTP would."""
     line = data[:256].partition(b"\r\n")[0]
     return line[:1].isalpha() and (b" HTTP/1." in line or b" /" in line)

@@ -132,6 +132,9 @@ class Totals(NamedTuple):
     compress_in: int = 0
     """Bytes before and after."""
     compress_out: int = 0
+    passed: int = 0
+    """Connections that were passed through to a backend; the next: that found none."""
+    passed_failed: int = 0
 
 
 class CertificateFacts(NamedTuple):
@@ -215,7 +218,7 @@ class Family(NamedTuple):
 def exposition(snapshot: Snapshot) -> str:
     """The whole of /metrics."""
     lines: list[str] = []
-    clients = (*_traffic(snapshot.totals), *_certificates(snapshot), *_keys(snapshot))
+    clients = (*_traffic(snapshot.totals), _passthrough(snapshot.totals), *_certificates(snapshot), *_keys(snapshot))
     for family in (*_process(snapshot), *clients, *_backend_tls(snapshot.totals), *_backends(snapshot.backends)):
         lines.append(f"# HELP {family.name} {_escape_help(family.help)}")
         lines.append(f"# TYPE {family.name} {family.kind}")
@@ -294,6 +297,13 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield Family(
         "lbproxy_request_duration_seconds", "histogram", "Time from request head to last byte.", list(_histogram(totals.latency))
     )
+
+
+def _passthrough(totals: Totals) -> Family:
+    text = "Connections passed through undecrypted, to a backend or in vain."
+    outcomes = (("passed", totals.passed), ("failed", totals.passed_failed))
+    samples = [("", {"outcome": outcome}, count) for outcome, count in outcomes]
+    return Family("lbproxy_passthrough_connections_total", "counter", text, samples)
 
 
 def _compression(totals: Totals) -> Iterable[Family]:

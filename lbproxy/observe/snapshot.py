@@ -77,6 +77,8 @@ def totals(ledger: Ledger) -> Totals:
         backend_handshakes=total(Scalar.BACKEND_HANDSHAKES),
         backend_resumed=total(Scalar.BACKEND_RESUMED),
         backend_handshake_failures=total(Scalar.BACKEND_HANDSHAKE_FAILURES),
+        passed=total(Scalar.PASSED),
+        passed_failed=total(Scalar.PASSED_FAILED),
         compressed=total(Scalar.COMPRESSED),
         compress_busy=total(Scalar.COMPRESS_BUSY),
         compress_in=total(Scalar.COMPRESS_IN),

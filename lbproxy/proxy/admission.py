@@ -8,6 +8,7 @@ from typing import NamedTuple
 from lbproxy.balance.keyed_pool import KeyedPool
 from lbproxy.balance.lease import Lease
 from lbproxy.balance.pick_result import Unavailable
+from lbproxy.balance.selection import Preference
 from lbproxy.http.forwarding import Forwarder
 from lbproxy.http.message import RequestHead
 from lbproxy.proxy.affinity import Affinity
@@ -41,18 +42,25 @@ class Admission:
     def admit(self, head: RequestHead, forwarder: Forwarder, tried: Sequence[int]) -> Admitted | Unavailable:
         """A place for the request, which may have to wait for it; `tried`: slots that it failed on."""
         wanted = self._affinity.preference(head, forwarder)
-        lease = self._pool.pick(tried, wanted)
+        lease = self._place(wanted, tried)
         if isinstance(lease, Unavailable):
-            if lease.reason != "pool_full" or self._queue is None or tried:
-                return lease
-            lease = self._queue.wait(wanted)
-            if isinstance(lease, Unavailable):
-                return lease
-            wanted = self._affinity.preference(head, forwarder)  # the pool's backends may be others by now
+            return lease
+        wanted = self._affinity.preference(head, forwarder)  # it may have waited, and the pool's backends be others by now
         index = self._indexes.get(lease.slot, -1)
         if index < 0:  # its backend is gone since it was picked, and nobody is to come back to it
             return Admitted(lease, b"")
         return Admitted(lease, self._affinity.lines(wanted, index, secure=forwarder.secure(head)))
+
+
+    def admit_unread(self, client: str, tried: Sequence[int]) -> Lease | Unavailable:
+        """The same for a client of whose words nothing is known but where they come from."""
+        return self._place(self._affinity.of_client(client), tried)
+
+    def _place(self, wanted: Preference, tried: Sequence[int]) -> Lease | Unavailable:
+        lease = self._pool.pick(tried, wanted)
+        if not isinstance(lease, Unavailable) or lease.reason != "pool_full" or self._queue is None or tried:
+            return lease
+        return self._queue.wait(wanted)
 
 
 def _indexes(pool: KeyedPool) -> dict[int, int]:

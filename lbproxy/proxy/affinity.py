@@ -75,6 +75,12 @@ class Affinity:
                 return Preference(first, number_of(source), self.ring, repeatable(head))
         return Preference(first, repeatable=repeatable(head))
 
+    def of_client(self, client: str) -> Preference:
+        """What a client wants of whose requests nothing can be read."""
+        if self._source is None or self._source.kind != "address":
+            return Preference(repeatable=False)
+        return Preference(-1, number_of(client.encode()), self.ring, repeatable=False)
+
     def lines(self, wanted: Preference, index: int, *, secure: bool) -> bytes:
         """What to add to the response of the backend that it got; b"" when its client knows already."""
         if self._sticky is None or wanted.first == index:

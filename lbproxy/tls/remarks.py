@@ -106,6 +106,7 @@ def remarks(config: Config, known: Mapping[Path, Candidate] | None = None, read:
             shown.append(Shown(place, pair, (known or {}).get(pair.cert) or chain.candidate()))
         if shown:
             listeners.append((listen, tuple(shown)))
+            notes += _passed_by(listen, shown)
         for policy in listen.tls.policies:
             key = f"{at.key}.tls" if policy is listen.tls else f"{at.key}.tls.name"
             if policy.client_ca is not None:
@@ -290,6 +291,18 @@ def _never_shown(listen: Listen, shown: tuple[Shown, ...], now: datetime) -> Ite
         if told <= MOST_TOLD:
             why = _why(listen, one, arranged, shown)
             yield one.place.complaint(Fault(f"{one.files.cert} is never shown: {why}", _HINT))
+
+
+def _passed_by(listen: Listen, shown: Sequence[Shown]) -> Iterator[Complaint]:
+    """Names of certificates whose clients are passed through. A wildcard may be meant to stand for all the others."""
+    passed = {name for name, _ in listen.passthrough}
+    told = 0
+    for one in shown:
+        for name in one.candidate.names.dns:
+            told += name in passed
+            if name in passed and told <= MOST_TOLD:
+                why = f"{one.files.cert} stands for {name}, whose clients are passed through: it is not shown to them"
+                yield one.place.complaint(Fault(why, f"take {name} out of passthrough, if they are to be decrypted here"))
 
 
 _HINT = "take it out, or have it issued for the name that clients ask for"

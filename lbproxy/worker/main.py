@@ -85,6 +85,7 @@ from lbproxy.worker.wiring.destinations import make_destinations
 from lbproxy.worker.wiring.encryptions import Encryptions
 from lbproxy.worker.wiring.filtering import limit_memory, make_filters
 from lbproxy.worker.wiring.inspecting import Documents, make_means
+from lbproxy.worker.wiring.passages import make_passages
 from lbproxy.worker.wiring.pools import make_pools
 from lbproxy.worker.wiring.relocation import Relocation
 
@@ -156,13 +157,14 @@ class Worker:
         strands = GeventStrands()
         pools = make_pools(handover, strands, time.monotonic, self._wakeups)
         idle = UpstreamPool(time.monotonic, {pool.name: pool.connections for pool in config.pools}, handover.ledger.spoken)
+        self._pools = pools.pools
         self._relocation = Relocation(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
         means = make_means(handover, self._documents, self._memory, partial(_tell_difference, self._noisy))
         compressor = make_compressor(config, handover.ledger, handover.child, time.monotonic)
         destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child, means, compressor)
         self._encryptions = Encryptions(handover, self._noisy)
-        tls_ports = [port for bound in handover.listeners if bound.context is not None and (port := bound.listen.address.port)]
+        tls_ports = [bound.listen.address.port for bound in handover.listeners if not bound.listen.plain]
         service = Service(
             config=config,
             router=Router(destinations.routes),
@@ -174,7 +176,7 @@ class Worker:
             clock=time.monotonic,
             on_fault=self._on_fault,
             retries=RetryBudgets(handover.ledger.cells, handover.child, self._lock, strands.sleep, config.pools),
-            https_port=tls_ports[0] if tls_ports else 443,
+            https_port=next(filter(None, tls_ports), 443),
             admissions=pools.admissions,
             rewriter=destinations.rewriter,
             on_unread=self._on_unread,
@@ -194,7 +196,8 @@ class Worker:
         most = bound.listen.max_connections
         limit = ConnectionLimit(handover.ledger, self._lock, handover.child, bound.slot, most, self._wakeups)
         asked = make_connection_filter(bound.listen, handover, self._memory, limit, time.monotonic)
-        setup = ConnectionSetup(bound, self._service, self._deadlines, handover, self._noisy, limit, asked)
+        passages = make_passages(bound.listen, handover.config, self._pools)
+        setup = ConnectionSetup(bound, self._service, self._deadlines, handover, self._noisy, limit, asked, passages)
         address = str(bound.listen.address)
 
         def make_room() -> bool:

@@ -23,8 +23,9 @@ def _unverified(config: Config) -> Iterable[Evidence]:
 
 
 def _plain(config: Config) -> Iterable[Evidence]:
+    encrypted = config.passed_to - config.asked  # by the clients themselves
     for pool in config.pools:
-        if pool.tls is None:
+        if pool.tls is None and pool.name not in encrypted:
             for backend in pool.backends:
                 if not on_this_machine(backend.address):
                     yield Evidence(_at(pool, "backends"), str(backend.address), backend.line or pool.line)

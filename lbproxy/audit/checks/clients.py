@@ -30,7 +30,7 @@ def _weak_ciphers(config: Config) -> Iterable[Evidence]:
 def _plain_beside_tls(config: Config) -> Iterable[Evidence]:
     if any(listen.secure for listen in config.listen):
         for index, listen in enumerate(config.listen):
-            if not listen.secure and listen.redirect_to_https is False and not on_this_machine(listen.address):
+            if listen.plain and listen.redirect_to_https is False and not on_this_machine(listen.address):
                 yield Evidence(("listen", index, "address"), str(listen.address), listen.line)
 
 

@@ -26,7 +26,7 @@ def _tells(kind: str) -> bool:
 
 
 def _passwords_in_the_clear(config: Config) -> Iterable[Evidence]:
-    plain = [str(listen.address) for listen in config.listen if not listen.secure and listen.redirect_to_https is False]
+    plain = [str(listen.address) for listen in config.listen if listen.plain and listen.redirect_to_https is False]
     for number, route in enumerate(config.routes):
         if route.basic_auth is not None and plain:
             yield Evidence(_at(number, "basic_auth"), f"also on {plain[0]}", route.line)

@@ -165,4 +165,15 @@ class Config:
     def longest_tunnel(self) -> float:
         """Seconds that a tunnel of any route may be silent."""
         found = (self.timeouts_of(route, pool).tunnel for route in self.routes for pool in route.pools)
-        return max([self.timeouts.tunnel, *found])
+        passed = (self.timeouts.nearer(self.pool(pool).timeouts).tunnel for pool in self.passed_to)
+        return max([self.timeouts.tunnel, *found, *passed])
+
+    @property
+    def passed_to(self) -> frozenset[str]:
+        """Pools that get clients' bytes as they are."""
+        return frozenset(pool for listen in self.listen for _, pool in listen.passthrough)
+
+    @property
+    def asked(self) -> frozenset[str]:
+        """Pools that get requests."""
+        return frozenset(pool for route in self.routes for pool in (*route.pools, *route.asks))

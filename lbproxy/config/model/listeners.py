@@ -10,7 +10,20 @@ from lbproxy.config import key as declared  # tables of keys have a key of that 
 from lbproxy.config import values
 from lbproxy.config.atoms import Address, Network, Passphrase
 from lbproxy.config.key import Changed, key, part, required, table, tables
-from lbproxy.config.kinds import BOOLEAN, FILE, NETWORK, TEXT, VARIABLE, Kind, ListOf, choice, text_schema, whole
+from lbproxy.config.kinds import (
+    BOOLEAN,
+    FILE,
+    NETWORK,
+    TEXT,
+    VARIABLE,
+    Kind,
+    ListOf,
+    Place,
+    as_table,
+    choice,
+    text_schema,
+    whole,
+)
 from lbproxy.config.model.filters import AddressList, ClientLimit
 from lbproxy.config.model.passphrase import ABOUT as PASSPHRASE_ABOUT
 from lbproxy.config.model.passphrase import PASSPHRASE
@@ -162,6 +175,36 @@ class ListenTls:
         return any(policy.client_auth != "none" for policy in self.policies)
 
 
+class PassedNames(Kind[tuple[tuple[str, str], ...]]):
+    """A table of names that clients ask for, and the pools that their bytes go to."""
+
+    def __init__(self) -> None:
+        text: dict[str, object] = {"type": "string", "minLength": 1}
+        schema: dict[str, object] = {"type": "object", "additionalProperties": text, "minProperties": 1}
+        examples = ({"db.example.com": "app"}, {"*.example.com": "app", "*": "app"})
+        super().__init__("table of names and pools", lambda value: (), schema, examples=examples)
+
+    def read(self, value: object, place: Place) -> tuple[tuple[str, str], ...] | None:
+        """What has complaints is left out."""
+        table = as_table(value, 'a table such as { "db.example.com" = "db" }', place)
+        if value == {}:
+            place.complain("wanted at least one name, got an empty table", "leave the key out where nothing is passed through")
+        found: dict[str, str] = {}
+        for written, raw in table.items():
+            here = place.inside(written)
+            name, pool = here.parse(written, values.passed_name), here.parse(raw, values.text)
+            if name is None or pool is None:
+                continue
+            if name in found:
+                here.complain(f"{name} stands here twice, in two spellings", "names know no upper and lower case")
+            found[name] = pool
+        return tuple(found.items())
+
+    def write(self, value: Any) -> object:
+        """A table."""
+        return dict(value)
+
+
 _UNIX = {"address": "unix:/run/lbproxy/http.sock"}
 
 
@@ -310,6 +353,15 @@ class Listen:
         example=True,
         never_with=("certificates",),
     )
+    passthrough: tuple[tuple[str, str], ...] = key(
+        PassedNames(),
+        (),
+        "clients that ask for these names (SNI) are not decrypted: their bytes go to a backend of the pool, and its own come back. "
+        'An exact name, "*.example.com" for exactly one label more, or "*" for whatever else there is, without certificates only. '
+        "Default: none",
+        example={"db.example.com": "app"},
+        never_with=("redirect_to_https",),
+    )
 
     @property
     def pairs(self) -> tuple[Certificate, ...]:
@@ -320,6 +372,11 @@ class Listen:
     def secure(self) -> bool:
         """It speaks TLS."""
         return bool(self.certificates or self.folder or self.acme)
+
+    @property
+    def plain(self) -> bool:
+        """It speaks HTTP without TLS."""
+        return not self.secure and not self.passthrough
 
     @property
     def speaks(self) -> tuple[str, ...]:

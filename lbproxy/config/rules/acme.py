@@ -62,7 +62,7 @@ def together(report: Report, config: Config) -> Iterator[Complaint]:
     if config.proxy.state_dir is None:
         hint = 'add state_dir = "/var/lib/lbproxy" to [proxy]'
         yield complaint("acme", "there is nowhere to keep accounts and certificates", hint)
-    plain = [listen for listen in config.listen if not listen.secure and not listen.address.path]
+    plain = [listen for listen in config.listen if listen.plain and not listen.address.path]
     if config.acme.challenge == HTTP and not plain:
         hint = 'add [[listen]] with address = "0.0.0.0:80" and redirect_to_https = true, or take another challenge'
         yield complaint("acme.challenge", "http-01 is answered on a listener without TLS, and there is none", hint)

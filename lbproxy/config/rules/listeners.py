@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lbproxy.config.certificate_folder import CONTAINERS, Found, pairs_in
@@ -9,6 +10,7 @@ from lbproxy.config.model import Certificate, Listen, ListenTls, NameTls
 from lbproxy.config.read import Context
 from lbproxy.config.rules.filters import OF_LISTENERS, client_limit
 from lbproxy.config.tables import Table
+from lbproxy.config.units import did_you_mean
 
 
 def listener(table: Table, listen: Listen, context: Context) -> Listen:
@@ -27,9 +29,28 @@ def listener(table: Table, listen: Listen, context: Context) -> Listen:
     if "tls" in table and not has_certificates:
         hint = 'add certificates = [{ cert = "...", key = "..." }]'
         table.complain("tls", "a listener without certificates speaks plain HTTP", hint)
+    if listen.passthrough:
+        _passed(table, listen, context.pools, has_certificates)
     line = table.report.lines.of(table.at("address"))
     found = _in_folder(table, listen)
     return replace(listen, line=line, listed=found.pairs, left_out=found.odd)
+
+
+def _passed(table: Table, listen: Listen, pools: Sequence[str], has_certificates: bool) -> None:
+    """Pools that there are; and what means nothing where nobody decrypts."""
+    for name, pool in listen.passthrough:
+        if pool not in pools:
+            known = f"there are: {', '.join(pools)}" if pools else f"add [pool.{pool}]"
+            hint = did_you_mean(pool, list(pools)) or known
+            table.report.complain((*table.at("passthrough"), name), f'there is no pool "{pool}"', hint)
+    if listen.redirect_to_https is not False:
+        table.complain("redirect_to_https", "whoever is passed through speaks TLS already", "put it into the listener for port 80")
+    if has_certificates and any(name == "*" for name, _ in listen.passthrough):
+        message = "every client would be passed through, and the certificates shown to nobody"
+        table.complain("passthrough", message, "name those that are passed through, or take certificates out")
+    if not has_certificates and "protocols" in table:
+        hint = "what clients and backends speak there is for them to agree on"
+        table.complain("protocols", "a listener without certificates decrypts nothing", hint)
 
 
 def certificate(table: Table, pair: Certificate, context: Context) -> Certificate:

@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from functools import partial
 
 from lbproxy.balance.ledger import Scalar, scalar_at
 from lbproxy.config.model.acme import TLS_ALPN
@@ -28,6 +29,7 @@ from lbproxy.prelude.proxy_header import NOBODY, ProxyHeader
 from lbproxy.proxy.announced import Announced
 from lbproxy.proxy.client import ClientConnection, ConnectionCount
 from lbproxy.proxy.downstream import CHALLENGES, NO_REDIRECT
+from lbproxy.proxy.passed import PassedConnection
 from lbproxy.proxy.replies import reply
 from lbproxy.proxy.service import Service
 from lbproxy.tls.alpn import insist
@@ -37,8 +39,9 @@ from lbproxy.worker.accept.connection_filter import AnnouncedConnection, Connect
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from lbproxy.worker.accept.h2_setup import H2Setup, PriorKnowledge
 from lbproxy.worker.accept.handshakes import kind_of
-from lbproxy.worker.accept.hellos import read_hello
+from lbproxy.worker.accept.hellos import decline, read_hello
 from lbproxy.worker.accept.proxy_headers import ProxyHeaders
+from lbproxy.worker.wiring.passages import Passages
 
 
 class ConnectionSetup:
@@ -53,8 +56,10 @@ class ConnectionSetup:
         noisy: Noisy,
         limit: ConnectionLimit,
         connection_filter: ConnectionFilter | None = None,
+        passages: Passages | None = None,
     ) -> None:
-        """`connection_filter`: asked before anything else; None: everybody may come."""
+        """`connection_filter`: asked before anything else; None: everybody may come. `passages`: of those who are not decrypted;
+        None: nobody."""
         self._context = bound.context
         self._shows = bound.shows
         if bound.shows is not None:
@@ -62,7 +67,7 @@ class ConnectionSetup:
         self._limit = limit
         self._filter = connection_filter
         # A Unix socket has no port: what its clients' clients use is the scheme's, as far as anybody knows.
-        self._port = bound.listen.address.port or (443 if bound.context is not None else 80)
+        self._port = bound.listen.address.port or (80 if bound.context is None and passages is None else 443)
         acme = handover.config.acme
         asked = CHALLENGES if acme is not None and bound.context is None else NO_REDIRECT
         self._redirect = bound.listen.redirect_port if bound.listen.redirect_to_https else asked
@@ -80,7 +85,10 @@ class ConnectionSetup:
         self._failures = scalar_at(child, Scalar.HANDSHAKE_FAILURES)
         self._headers = self._proxy_headers(bound, handover) if bound.listen.proxy_protocol else None
         self._announces = any(pool.proxy_protocol for pool in handover.config.pools)
-        """Backends are told of clients: connections get what these are told, and hellos are read for the name."""
+        """Backends are told of clients: connections get what these are told."""
+        self._passages = passages
+        self._looks = passages is not None or (bound.context is not None and self._announces)
+        """Hellos are read before anybody answers them."""
         speaks = offered(bound.listen)
         if bound.context is not None:
             insist(bound.context, speaks, alpn_choice)
@@ -100,12 +108,12 @@ class ConnectionSetup:
             sock.close()
             return
         context = self._context
-        if context is None:
+        if self._looks:
+            self._service.strands.start(lambda: self._read_hello(self._first(sock), peer, count))
+        elif context is None:
             stream = TcpStream(sock, self._deadlines, self._timeouts.write_stall)
             forwarder = Forwarder(peer, "http", self._port, self._networks, here=stream.local_address)
             self._await_first(stream, peer, forwarder, self._known(stream, forwarder, count))
-        elif self._announces:
-            self._service.strands.start(lambda: self._read_hello(self._first(sock), peer, context, count))
         else:
             self._service.strands.start(lambda: self._shake_hands(sock, peer, context, count))
 
@@ -161,8 +169,8 @@ class ConnectionSetup:
         count = self._admitted(client)
         if count is None:
             stream.abort()
-        elif self._context is not None and self._announces:
-            self._read_hello(stream, client, self._context, count, data, header)
+        elif self._looks:
+            self._read_hello(stream, client, count, data, header)
         elif self._context is not None:
             self._shake_hands(stream.hand_over(), client, self._context, count, data, header)
         else:
@@ -203,11 +211,11 @@ class ConnectionSetup:
     # ---------------------------------------------------------------- with TLS
 
     def _read_hello(
-        self, stream: FirstStream, peer: str, context: ssl.SSLContext, count: ConnectionCount, data: bytes = b"",
-        header: ProxyHeader = NOBODY,
-    ) -> None:  # fmt: skip
+        self, stream: FirstStream, peer: str, count: ConnectionCount, data: bytes = b"", header: ProxyHeader = NOBODY
+    ) -> None:
         """In the connection's own greenlet: whom the client asks for, before anybody answers. The rest as `_shake_hands`."""
-        stream.deadline = time.monotonic() + self._timeouts.handshake
+        begun = time.monotonic()
+        stream.deadline = begun + self._timeouts.handshake
         stream.patient = True
         try:
             hello, data = read_hello(stream, data)
@@ -215,7 +223,15 @@ class ConnectionSetup:
             self._turn_away(stream, peer, error, count)
             return
         name = "" if hello is None else hello.name
-        self._shake_hands(stream.hand_over(), peer, context, count, data, header, name)
+        passage = None if hello is None or self._passages is None else self._passages.find(name)
+        if passage is not None:
+            stream.patient = False
+            ends = partial(ends_of, stream, header)
+            PassedConnection(self._service, stream, peer, name, passage, count, ends, begun).serve(data)
+        elif self._context is not None:
+            self._shake_hands(stream.hand_over(), peer, self._context, count, data, header, name)
+        else:
+            self._turn_away(stream, peer, decline(stream, hello, data), count)
 
     def _shake_hands(
         self, sock: socket.socket, peer: str, context: ssl.SSLContext, count: ConnectionCount, first: bytes = b"",

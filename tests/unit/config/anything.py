@@ -396,4 +396,8 @@ def configs(draw: st.DrawFn) -> Config:
         routes = tuple(replace(route, filters=replace(route.filters, client_certificate=None)) for route in routes)
     obtained = draw(acmes)
     own = () if obtained is None else (model.Listen(Address("192.0.2.1", 990), acme=True), model.Listen(Address("192.0.2.1", 991)))
-    return with_pairs(Config("", (*listening, *own), routes, found, *tables, named, obtained))
+    unseeing = [pool.name for pool in found if pool.sticky is None and pool.hash.kind == "address"]
+    passages = [(("*", pool),) for pool in unseeing] + [(("db.test", pool), ("*.db.test", pool)) for pool in unseeing]
+    passed = draw(st.sampled_from([(), *passages]))
+    through = (model.Listen(Address("192.0.2.1", 992), passthrough=passed),) if passed else ()
+    return with_pairs(Config("", (*listening, *own, *through), routes, found, *tables, named, obtained))

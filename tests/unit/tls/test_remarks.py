@@ -255,3 +255,13 @@ def test_a_pool_with_nothing_to_choose_its_protocol_by() -> None:
     assert 'say "h2"' in remark.hint
     over_tls = replace(config(), pools=(Pool("api", (), line=21, protocol="auto", tls=PoolTls()),))
     assert remarks(over_tls) == NO_REMARKS
+
+
+def test_a_certificate_for_a_name_that_is_passed_through(tmp_path: Path) -> None:
+    """It is not shown for it; a wildcard above it is none for it alone."""
+    both = pair(tmp_path, "db.test", "*.db.test")
+    listen = replace(config(both).listen[0], passthrough=(("db.test", "api"), ("a.db.test", "api")))
+    complaint = only(remarks(replace(config(both), listen=(listen,))).at())
+    assert (complaint.line, complaint.key) == (7, "listen[0].certificates[0].cert")
+    assert complaint.message == f"{both.cert} stands for db.test, whose clients are passed through: it is not shown to them"
+    assert complaint.hint == "take db.test out of passthrough, if they are to be decrypted here"

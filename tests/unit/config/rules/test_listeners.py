@@ -61,3 +61,51 @@ def test_a_single_bracket_is_pointed_out() -> None:
     """[listen] where [[listen]] was meant."""
     found = complaint(f'[listen]\naddress = ":1"\n{ROUTE}{POOL}')
     assert (found.line, found.message) == (1, "wanted a list of tables, each headed [[listen]], got a table")
+
+
+# ---------------------------------------------------------------- passthrough
+
+
+@pytest.mark.parametrize(("written", "read_as"), [
+    ('{ "DB.example." = "app" }', (("db.example", "app"),)),
+    ('{ "*.Example.com" = "app", "*" = "app" }', (("*.example.com", "app"), ("*", "app"))),
+    ('{ "b\u00fccher.example" = "app" }', (("xn--bcher-kva.example", "app"),)),
+])  # fmt: skip
+def test_names_that_are_passed_through(written: str, read_as: tuple[tuple[str, str], ...]) -> None:
+    """As clients write them; nobody needs a route for them."""
+    [listen] = read(f'[[listen]]\n{PLAIN}passthrough = {written}\n{POOL}').listen
+    assert listen.passthrough == read_as
+    assert (listen.plain, listen.secure) == (False, False)
+
+
+@pytest.mark.parametrize(("listener", "key", "message", "hint"), [
+    ("passthrough = {}", "", "wanted at least one name", "leave the key out"),
+    ("passthrough = []", "", "wanted a table such as", ""),
+    ('passthrough = { "db.test" = "apt" }', '."db.test"', 'there is no pool "apt"', 'did you mean "app"?'),
+    ('passthrough = { "db.test" = 1 }', '."db.test"', "got the number 1", ""),
+    ('passthrough = { "10.0.0.1" = "app" }', '."10.0.0.1"', "wanted a name that clients ask for by SNI", "no client asks"),
+    ('passthrough = { "db.test:443" = "app" }', '."db.test:443"', "a host without port", 'write "db.test"'),
+    ('passthrough = { "*.*.test" = "app" }', '."*.*.test"', 'wanted a host such as "*.example.com"', "one star"),
+    ('passthrough = { "db.test" = "app", "DB.test" = "app" }', '."DB.test"', "stands here twice", "names know no"),
+    ('passthrough = { "db.test" = "app" }\nredirect_to_https = true', None, "speaks TLS already", "put it into"),
+    ('passthrough = { "db.test" = "app" }\nprotocols = ["h2"]', None, "decrypts nothing", "what clients and backends"),
+    (f'{TLS}passthrough = {{ "*" = "app" }}', "", "shown to nobody", "name those"),
+    ('passthrough = { "db.test" = "app" }\ntls = {}', None, "plain HTTP", "add certificates"),
+])  # fmt: skip
+def test_what_cannot_be_passed_through(listener: str, key: str | None, message: str, hint: str) -> None:
+    """One complaint each, where it stands, with what to do."""
+    found = complaint(f"[[listen]]\n{PLAIN}{listener}\n{ROUTE}{POOL}")
+    assert key is None or found.key == f"listen[0].passthrough{key}"
+    assert message in found.message
+    assert found.hint.startswith(hint)
+
+
+@pytest.mark.parametrize(("pool", "what"), [
+    ('balance = "source_hash"\nhash = "header X-User"', "hash"), ("sticky = {}", "sticky"),
+])  # fmt: skip
+def test_what_nobody_here_can_read(pool: str, what: str) -> None:
+    """A pool that goes by what stands in requests is no pool for bytes; one that goes by addresses is."""
+    found = complaint(f'[[listen]]\n{PLAIN}passthrough = {{ "db.test" = "app" }}\n{POOL}{pool}\n')
+    assert (found.line, found.key) == (3, 'listen[0].passthrough."db.test"')
+    assert found.message.startswith(f"{what} of pool app goes by what stands in requests")
+    read(f'[[listen]]\n{PLAIN}passthrough = {{ "db.test" = "app" }}\n{POOL}balance = "source_hash"\n')

@@ -27,6 +27,7 @@ from lbproxy.proxy.client import ClientConnection
 from lbproxy.worker.accept.connection_filter import make_connection_filter
 from lbproxy.worker.accept.connection_setup import ConnectionSetup
 from lbproxy.worker.wiring.filtering import limit_memory
+from lbproxy.worker.wiring.passages import make_passages
 from tests.support.h2_frames import settings
 from tests.unit.net.loopback import deadlines_running, loop_rests, sockets, start, until
 from tests.unit.net.tls_peer import Authority, TlsPeer
@@ -78,7 +79,8 @@ class Desk:
         self.told = Told()
         bound = BoundListener(listen, ours, context, LISTENER)
         asked = make_connection_filter(listen, handover, limit_memory(handover), self.world.limit, time.monotonic)
-        self.setup = ConnectionSetup(bound, service, deadlines, handover, self.told, self.world.limit, asked)
+        passages = make_passages(listen, self.world.config, {"app": self.world.pool})
+        self.setup = ConnectionSetup(bound, service, deadlines, handover, self.told, self.world.limit, asked, passages)
 
     def arrive(self, address: str = "192.0.2.9") -> gsocket.socket:
         """A client's end of a new connection."""
