@@ -131,6 +131,7 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "proxy/h1_upstream.py": "test_relay.py and test_exchange.py read answers with it",
     "proxy/response_body.py": "test_relay.py reads bodies with it",
     "proxy/sink.py": "an interface",
+    "proxy/stand_in.py": "what every hit of steps/test_cache.py is given out by",
     "proxy/unmeasured.py": "test_version.py has the scenes",
     "proxy/upstream.py": "an interface, and what test_upstream_pool.py tries",
     "proxy/h2/h2_downstream.py": "what runs inside connection.py, whose tests try both",

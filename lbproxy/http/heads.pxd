@@ -27,6 +27,7 @@ cdef class ResponseHeads:
 
     @cython.locals(known=KnownHead)
     cpdef KnownHead read(self, bytes raw, bytes method)
+    cpdef KnownHead again(self, bytes raw, bytes method)
     @cython.locals(twin=ResponseHeads)
     cpdef ResponseHeads over_http_2(self)
 
@@ -37,4 +38,5 @@ cdef class HeadsLedBack(ResponseHeads):
     cdef public object request
 
     cpdef KnownHead read(self, bytes raw, bytes method)
+    cpdef KnownHead again(self, bytes raw, bytes method)
     cpdef ResponseHeads over_http_2(self)

@@ -97,6 +97,10 @@ class ResponseHeads:
             twin.via = VIA_2 if self.via else b""
         return twin
 
+    def again(self, raw: bytes, method: bytes) -> KnownHead:
+        """As `read`, of a head that it has given out (KnownHead.raw), for another request to the same place."""
+        return self.read(raw, method)
+
     def _parse(self, raw: bytes, method: bytes) -> ResponseHead:
         head = parse_response(raw, method, self.max_fields) if self.tolerance is None else self._lenient(raw, method)
         return head if self._edits is None else self._edits.apply(head)
@@ -139,3 +143,7 @@ class HeadsLedBack(ResponseHeads):
     def read(self, raw: bytes, method: bytes) -> KnownHead:
         """See ResponseHeads."""
         return self._heads.read(self._prefix.lead_back(raw, self.request), method)
+
+    def again(self, raw: bytes, method: bytes) -> KnownHead:
+        """See ResponseHeads. It was led back already."""
+        return self._heads.read(raw, method)

@@ -2,7 +2,8 @@
 
 cimport cython
 
-from lbproxy.http.message cimport RequestHead
+from lbproxy.http.heads cimport KnownHead
+from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.proxy.destination cimport Destination
 from lbproxy.proxy.downstream cimport Downstream
 from lbproxy.proxy.grpc_call cimport GrpcCall, call_of
@@ -10,6 +11,7 @@ from lbproxy.proxy.request_body cimport RequestBody
 from lbproxy.proxy.rewriter cimport Rewriter
 from lbproxy.proxy.service cimport Service
 from lbproxy.proxy.tries cimport Tries
+from lbproxy.proxy.upstream cimport Upstream
 
 
 cdef class Exchange(Tries):
@@ -28,3 +30,5 @@ cdef class Exchange(Tries):
     cdef _aside(self)
     @cython.locals(service=Service, downstream=Downstream, ended=double, waited=double, bytes_in=cython.longlong)
     cdef _log(self)
+    @cython.locals(answer=ResponseHead, downstream=Downstream)
+    cdef bint _replaced(self, Upstream upstream, KnownHead known, bint clean) except -1

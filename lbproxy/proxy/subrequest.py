@@ -46,6 +46,8 @@ class Answer(NamedTuple):
 
     head: ResponseHead
     body: bytes
+    raw: bytes
+    """The head as the backend said it."""
 
 
 class Subrequest(NamedTuple):
@@ -159,7 +161,7 @@ class Subrequest(NamedTuple):
             raise
         if upstream.settle(known.head, True):
             service.idle.put(upstream, service.clock())
-        return Answer(known.head, got)
+        return Answer(known.head, got, known.raw)
 
     def _given(self, upstream: Upstream, take: Take) -> bytes:
         take(upstream.first)

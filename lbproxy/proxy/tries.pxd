@@ -41,6 +41,9 @@ cdef class Tries:
     cdef long _tries
     cdef public Downstream downstream
     cdef public RequestHead head
+    cdef public str noted
+    cdef public bytes said
+    cdef public object stand_in
     cdef public Upstream source
 
     @cython.locals(lease=Lease, downstream=Downstream)
@@ -57,4 +60,5 @@ cdef class Tries:
     @cython.locals(sink=Sink, silence=double, downstream=Downstream)
     cdef _relay(self, Upstream upstream, ResponseHead answer, bytes out, bytes lines)
     cdef bytes _added(self)
+    cdef bint _replaced(self, Upstream upstream, KnownHead known, bint clean) except -1
     cdef _unlimited(self)

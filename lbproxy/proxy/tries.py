@@ -15,7 +15,7 @@ from lbproxy.balance.policy import Outcome
 from lbproxy.balance.pool import Pool
 from lbproxy.errors import ConnectionLost, RequestError, TimedOut, UpstreamError
 from lbproxy.http.endless import endless
-from lbproxy.http.heads import ResponseHeads
+from lbproxy.http.heads import KnownHead, ResponseHeads
 from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
 from lbproxy.proxy import bound
 from lbproxy.proxy.buffered import Buffered, buffered
@@ -30,6 +30,7 @@ from lbproxy.proxy.retry import Verdict, preference
 from lbproxy.proxy.rewriter import Rewriting
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.sink import Sink
+from lbproxy.proxy.stand_in import StandIn
 from lbproxy.proxy.steps.step import Course
 from lbproxy.proxy.time_limit import TimeLimit
 from lbproxy.proxy.tunnel import Tunnel
@@ -43,7 +44,8 @@ class Tries:
 
     __slots__ = (
         "_answered", "_backend", "_binds", "_buffered", "_courses", "_destination", "_grpc", "_heads", "_leased", "_limit",
-        "_lines", "_parsed", "_reason", "_rewriting", "_service", "_size", "_status", "_tries", "downstream", "head", "source",
+        "_lines", "_parsed", "_reason", "_rewriting", "_service", "_size", "_status", "_tries", "downstream", "head", "noted",
+        "said", "source", "stand_in",
     )  # fmt: skip
 
     downstream: Downstream
@@ -51,6 +53,12 @@ class Tries:
     """As it is sent on; others are made of it on its way."""
     source: Upstream
     """What the answer comes over, where steps stand in its way."""
+    said: bytes
+    """Where there are courses: its head as the backend said it."""
+    stand_in: StandIn | None
+    """Where there are steps: what a step answers with, in place of a backend. None: nothing so far."""
+    noted: str
+    """Likewise: for the access line, JSON members, each with a comma in front."""
     _service: Service
     _destination: Destination
     """Since it was routed."""
@@ -231,6 +239,8 @@ class Tries:
         if lease.told is not None and not pumping:  # how long the client took for its body is not the backend's
             lease.told(self._answered - self._leased, Outcome.ANSWERED if answer.status < 500 else Outcome.ERROR)
         self._status, self._reason = answer.status, ""  # an earlier try's failure is told by `tries`
+        if self._courses is not None and self._replaced(upstream, known, clean):
+            return
         self._pass_on(upstream, answer, out, clean)
 
     def _pass_on(self, upstream: Upstream, answer: ResponseHead, out: bytes, clean: bool) -> None:
@@ -255,6 +265,10 @@ class Tries:
                 bound.keep(downstream, upstream)
             else:
                 self._service.idle.put(upstream, now)
+
+    def _replaced(self, upstream: Upstream, known: KnownHead, clean: bool) -> bool:
+        """Whether a step puts another answer in the place of this one, which nobody gets then."""
+        raise NotImplementedError
 
     def _added(self) -> bytes:
         """What the answer is given on its way beyond what is the same for all answers of the destination."""

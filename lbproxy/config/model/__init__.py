@@ -13,6 +13,7 @@ from lbproxy.config.atoms import GIB, KIB, MIB, UNIX, Address, Hash, Hsts, Netwo
 from lbproxy.config.header_values import TELLTALES
 from lbproxy.config.key import in_any_case, named, table, table_or_none, tables
 from lbproxy.config.model.acme import Acme, Authority
+from lbproxy.config.model.caching import Cache
 from lbproxy.config.model.compress import Compress
 from lbproxy.config.model.filters import AddressList, ClientLimit, ClientNames, Refuse, RouteFilters
 from lbproxy.config.model.headers import HEADER_WORDS, HeaderRules, Headers
@@ -44,6 +45,7 @@ __all__ = [
     "Authorize",
     "Backend",
     "BasicAuth",
+    "Cache",
     "Certificate",
     "ClientLimit",
     "ClientNames",

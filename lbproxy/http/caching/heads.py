@@ -69,7 +69,8 @@ def unsatisfiable(head: bytes, length: int) -> bytes:
 def merged(head: bytes, anew: bytes) -> bytes:
     """A stored head with what a 304 says (RFC 9111 3.2); `anew`: that one, by `stored`."""
     says = [line for line in anew.split(b"\r\n")[1:] if _name(line) not in _OF_THE_BODY]
-    names: Collection[bytes] = {_name(line) for line in says}
+    # One without a Date was made when it came (RFC 9110 6.6.1), and the stored Date is of something older.
+    names: Collection[bytes] = {b"date", *(_name(line) for line in says)}
     status, *lines = head.split(b"\r\n")
     return b"\r\n".join([status, *(line for line in lines if _name(line) not in names), *says])
 

@@ -10,6 +10,7 @@ from lbproxy.http.caching.storing import Kept
 from lbproxy.http.caching.variants import KEY_BYTES, MOST_VARIANTS
 
 _ANSWER, _FORK = b"A", b"F"
+NONCE = 8
 _LIFE = struct.Struct("<dddd")
 _FOR_ANYBODY, _IMMUTABLE = 1, 2
 
@@ -33,19 +34,22 @@ class Fork(NamedTuple):
     names: tuple[bytes, ...]
     variants: tuple[bytes, ...]
     """Their keys, oldest first."""
+    mark: bytes
+    """NONCE bytes, drawn anew for each fork, and a part of its variants' keys: where the fork is gone, so are they."""
 
     def written(self) -> bytes:
         """As bytes."""
-        return _FORK + b"".join(self.variants) + b"\n" + b",".join(self.names)
+        return _FORK + self.mark + b"".join(self.variants) + b"\n" + b",".join(self.names)
 
-    def with_variant(self, names: tuple[bytes, ...], key: bytes) -> tuple[Fork, tuple[bytes, ...]]:
-        """(the fork with one more, keys of those that have to make room). One that depends on other names makes all depend on
-        both; those that were told apart by less are forgotten."""
-        if not set(names) <= set(self.names):
-            return Fork(names, (key,)), self.variants
+    def tells_apart(self, names: tuple[bytes, ...]) -> bool:
+        """Whether an answer that depends on `names` can be one of its variants."""
+        return set(names) <= set(self.names)
+
+    def with_variant(self, key: bytes) -> tuple[Fork, tuple[bytes, ...]]:
+        """(the fork with one more, keys of those that have to make room)."""
         rest = tuple(each for each in self.variants if each != key)
         room = max(0, len(rest) + 1 - MOST_VARIANTS)
-        return Fork(self.names, (*rest[room:], key)), rest[:room]
+        return self._replace(variants=(*rest[room:], key)), rest[:room]
 
 
 def read(written: bytes) -> StoredAnswer | Fork | None:
@@ -57,7 +61,8 @@ def read(written: bytes) -> StoredAnswer | Fork | None:
         return StoredAnswer(kept, rest[_LIFE.size + 1 :])
     if kind == _FORK:
         at = rest.rfind(b"\n")
-        keys = rest[:at]
-        if at >= 0 and len(keys) % KEY_BYTES == 0 and len(keys) <= KEY_BYTES * MOST_VARIANTS:
-            return Fork(tuple(rest[at + 1 :].split(b",")), tuple(keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES)))
+        mark, keys = rest[:NONCE], rest[NONCE:at]
+        if at >= NONCE and len(keys) % KEY_BYTES == 0 and len(keys) <= KEY_BYTES * MOST_VARIANTS:
+            variants = tuple(keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES))
+            return Fork(tuple(rest[at + 1 :].split(b",")), variants, mark)
     return None

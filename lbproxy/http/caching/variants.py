@@ -13,7 +13,7 @@ from hashlib import blake2b
 from lbproxy.http.fields import values
 from lbproxy.http.message import ResponseHead
 
-KEY_BYTES = 20
+KEY_BYTES = 16
 MOST_VARIANTS = 8
 """Of one key. The oldest makes room."""
 MOST_NAMES = 8
@@ -22,9 +22,9 @@ MOST_VALUE = 4096
 """Bytes of what a request says in these fields."""
 
 
-def key_of(*parts: bytes) -> bytes:
-    """Of a target."""
-    return _digest(b"key", parts)
+def key_of(secret: bytes, *parts: bytes) -> bytes:
+    """The key of a target; `secret`: without it nobody can tell where an answer comes to lie."""
+    return _digest(secret, b"key", parts)
 
 
 def names_of(answer: ResponseHead) -> tuple[bytes, ...] | None:
@@ -36,7 +36,7 @@ def names_of(answer: ResponseHead) -> tuple[bytes, ...] | None:
     return None if b"*" in names or len(names) > MOST_NAMES else tuple(sorted(names))
 
 
-def variant_of(key: bytes, sent: bytes, names: Iterable[bytes]) -> bytes | None:
+def variant_of(secret: bytes, key: bytes, sent: bytes, names: Iterable[bytes]) -> bytes | None:
     """The key of the answer for this request among those that depend on `names`; None: it says too much in them.
 
     `sent`: the request's head as the backend gets it, since that is what the backend's answer depends on: it has what the client
@@ -48,7 +48,7 @@ def variant_of(key: bytes, sent: bytes, names: Iterable[bytes]) -> bytes | None:
         size += len(text)
         # One that is not there is another one than one that is empty.
         parts += [name, b"-" if not said else b"+" + (_in_order(text) if name == b"accept-encoding" else text)]
-    return None if size > MOST_VALUE else _digest(b"variant", parts)
+    return None if size > MOST_VALUE else _digest(secret, b"variant", parts)
 
 
 def _values(sent: bytes, lowered: bytes, name: bytes) -> Iterator[bytes]:
@@ -65,8 +65,8 @@ def _in_order(text: bytes) -> bytes:
     return b",".join(sorted(part.replace(b" ", b"") for part in text.lower().split(b",")))
 
 
-def _digest(kind: bytes, parts: Iterable[bytes]) -> bytes:
-    made = blake2b(digest_size=KEY_BYTES, person=kind)
+def _digest(secret: bytes, kind: bytes, parts: Iterable[bytes]) -> bytes:
+    made = blake2b(digest_size=KEY_BYTES, key=secret, person=kind)
     for part in parts:
         made.update(b"%d:" % len(part))
         made.update(part)

@@ -6,4 +6,6 @@ from lbproxy.proxy.sink cimport Sink
 
 cdef class Course:
     cpdef Sink around(self, ResponseHead answer, Sink sink)
+    cpdef instead(self, ResponseHead answer)
+    cpdef rescued(self, long status)
     cpdef end(self)

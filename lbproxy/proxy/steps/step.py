@@ -7,7 +7,9 @@ has to do about that request is a Course. A step may
 2. refuse: raise RequestError, or answer itself: raise Answered;
 3. look at the request's body as it comes: `watch` of the downstream's body; what looks may raise RequestError in the middle of it;
 4. look at or change the answer, head and pieces: Course.around stands in front of the client as a Sink;
-5. ask somebody else first: subrequest.ask, from the request's own greenlet, as long as it takes.
+5. answer in the place of a backend, as a backend would: Journey.stand_in, before one is asked; Course.instead, when one has
+   answered; Course.rescued, when none does;
+6. ask somebody else first: subrequest.ask, from the request's own greenlet, as long as it takes.
 
 Whoever holds something for a request gives it back in Course.end, which is called whatever became of it, last step first. A route
 without steps costs its requests one test.
@@ -19,10 +21,12 @@ from typing import Protocol
 
 from lbproxy.errors import LbproxyError
 from lbproxy.http.findings import Findings
+from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.replies import OwnAnswer
 from lbproxy.proxy.sink import Sink
+from lbproxy.proxy.stand_in import StandIn
 from lbproxy.proxy.upstream import Upstream
 
 
@@ -43,10 +47,6 @@ class Journey(Protocol):
     """One request, as a step sees it."""
 
     @property
-    def head(self) -> RequestHead:
-        """As it was routed."""
-
-    @property
     def downstream(self) -> Downstream:
         """Whoever asked."""
 
@@ -61,6 +61,23 @@ class Journey(Protocol):
     def source(self) -> Upstream:
         """What the answer comes over; for Course.around and the sinks that it makes."""
 
+    @property
+    def said(self) -> bytes:
+        """The answer's head as the backend said it; for Course.around and Course.instead."""
+
+    head: RequestHead
+    """As it was routed; a step may put another one in its place, which is what backends are asked."""
+    stand_in: StandIn | None
+    """For Step.begin: what is answered in the place of a backend."""
+    noted: str
+    """For the access line: JSON members, each with a comma in front."""
+
+    def as_answered(self, raw: bytes) -> KnownHead:
+        """An answer's head, of which a backend has said all or a part, as the client gets it."""
+
+    def becomes(self, status: int) -> None:
+        """The client gets an answer of another status, in the access log, too."""
+
 
 class Course:
     """What a step does about one request. The defaults do nothing."""
@@ -70,6 +87,14 @@ class Course:
     def around(self, answer: ResponseHead, sink: Sink) -> Sink:
         """A final answer is about to go to `sink`: where it goes instead, which passes on to that what it lets through."""
         return sink
+
+    def instead(self, answer: ResponseHead) -> StandIn | None:
+        """A final answer is here, and nobody has got anything of it: what is passed on in its place; None: it is."""
+        return None
+
+    def rescued(self, status: int) -> StandIn | None:
+        """No backend answers, and the client would get an error of ours: what it gets instead. None: the error."""
+        return None
 
     def end(self) -> None:
         """The exchange is over."""

@@ -1,0 +1,227 @@
+"""A request that goes to a backend for an answer that may be stored, anew or to see whether what is stored is still right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from lbproxy.errors import RefusedAnswer, RequestError
+from lbproxy.http.caching import heads
+from lbproxy.http.caching.conditional import asking_anew, conditional, same, unchanged, unconditional
+from lbproxy.http.caching.lifetime import Arrival, Defaults
+from lbproxy.http.caching.status import forwarded
+from lbproxy.http.caching.stored import StoredAnswer
+from lbproxy.http.caching.storing import Kept, Verdict, judge
+from lbproxy.http.endless import endless
+from lbproxy.http.fields import values
+from lbproxy.http.grammar import END
+from lbproxy.http.h1.response import parse_response
+from lbproxy.http.message import UNTIL_CLOSE, RequestHead, ResponseHead
+from lbproxy.proxy.caching.fill import Fill, State
+from lbproxy.proxy.caching.shelf import Found, Looked, Shelf, Target
+from lbproxy.proxy.caching.tee import NotModified, Tee, Telling
+from lbproxy.proxy.sink import Sink
+from lbproxy.proxy.stand_in import StandIn
+from lbproxy.proxy.steps.step import Course, Journey
+
+RENEWED = 1.0
+"""Seconds after which a leader says again that it is getting on."""
+FAILURES = frozenset({500, 502, 503, 504})
+"""RFC 5861 4: errors in whose place a stale answer is given."""
+_MOST_FIELDS = 1_000_000  # they were counted when they came
+
+
+def milliseconds(seconds: float) -> int:
+    """As storages count them."""
+    return int(seconds * 1000)
+
+
+def noted(word: str) -> str:
+    """For the access line."""
+    return f',"cache":"{word}"'
+
+
+class Asking(NamedTuple):
+    """What all of a route's requests to backends have in common."""
+
+    shelf: Shelf
+    defaults: Defaults
+    most: int
+    """Bytes of a body that is stored."""
+    wall: Callable[[], float]
+
+    def judged(self, asked: RequestHead, personal: bool, said: ResponseHead, at: Arrival) -> Verdict:
+        """Whether an answer is stored, and how long it lasts; also by how it is framed."""
+        if said.body == UNTIL_CLOSE:
+            return "no_length"  # nobody could tell that it was cut short
+        if said.body > self.most:
+            return "too_large"
+        return "endless" if endless(said) else judge(asked, personal, said, at, self.defaults)
+
+    def renewed(
+        self, asked: RequestHead, personal: bool, found: Found, said: ResponseHead, at: Arrival, date: bytes
+    ) -> Found | None:
+        """What is stored, as a 304 brings it up to date (RFC 9111 4.3.4); None: the 304 means another answer. One without a digest
+        is not to be stored any more."""
+        known = parse_response(heads.sized(found.answer.head, found.entry.size), b"GET", _MOST_FIELDS)
+        if not same(known, said):
+            return None
+        head = heads.merged(found.answer.head, heads.stored(said, date))
+        aged = b"".join(b"\r\nAge: " + age for age in values(said, b"age"))
+        said_both = parse_response(head + aged + END, b"HEAD", _MOST_FIELDS)
+        verdict = judge(asked, personal, said_both, at, self.defaults)
+        if isinstance(verdict, Kept):
+            return found._replace(answer=StoredAnswer(verdict, head))
+        return found._replace(answer=StoredAnswer(found.answer.kept, head), digest=b"")
+
+
+class Answers(Protocol):
+    """Makes a StandIn of what is stored (steps/cache.py)."""
+
+    def __call__(self, journey: Journey, asked: RequestHead, found: Found, now: float, more: bytes = b"") -> StandIn | None: ...
+
+
+class Fetch(Course):
+    """A request for an answer that may be stored, on its way."""
+
+    __slots__ = (
+        "_answers", "_asked", "_asked_at", "_asking", "_fill", "_journey", "_looked", "_personal", "_renewed_at", "_stale",
+        "_target", "_tee", "_ticket", "_why",
+    )  # fmt: skip
+
+    def __init__(
+        self, asking: Asking, journey: Journey, target: Target, looked: Looked, personal: bool, fill: Fill | None, answers: Answers
+    ) -> None:
+        """`fill`: others wait for it."""
+        self._asking = asking
+        self._journey = journey
+        self._target = target
+        self._looked = looked
+        self._personal = personal
+        self._fill = fill
+        self._answers = answers
+        self._asked = journey.head
+        self._stale = looked.found
+        self._why = looked.why or b"stale"
+        self._tee: Tee | None = None
+        self._ticket = asking.shelf.storage.begin(target.key)
+        self._asked_at = self._renewed_at = self._now()
+        more = b""
+        if self._stale is not None:
+            known = parse_response(heads.sized(self._stale.answer.head, self._stale.entry.size), b"GET", _MOST_FIELDS)
+            more = asking_anew(known)
+        if more or conditional(journey.head):
+            journey.head = unconditional(journey.head, more)
+        journey.noted += noted("miss" if self._stale is None else "revalidated")
+
+    def _now(self) -> float:
+        return self._journey.downstream.service.clock()
+
+    # ---------------------------------------------------------------- what comes
+
+    def around(self, answer: ResponseHead, sink: Sink) -> Sink:
+        """See Course."""
+        if self._journey.stand_in is not None:  # ours
+            return sink
+        asking, now, wall = self._asking, self._now(), self._asking.wall()
+        try:
+            said = parse_response(self._journey.said, b"GET", _MOST_FIELDS)
+        except RefusedAnswer:  # one that a tolerant pool passes on
+            self._useless()
+            return Telling(sink, forwarded(self._why, detail="malformed"))
+        verdict = asking.judged(self._asked, self._personal, said, Arrival(self._asked_at, now, wall))
+        if not isinstance(verdict, Kept):
+            self._useless()
+            return Telling(sink, forwarded(self._why, detail=verdict))
+        head = heads.stored(said, self._journey.downstream.service.date)
+        stored = StoredAnswer(verdict, head)
+
+        def keep(body: bytes, size: int, file: int) -> bool:
+            kept = asking.shelf.keep(self._target, stored, said, self._ticket, body, size, file)
+            self._over(State.KEPT if kept else State.FAILED)
+            return kept
+
+        if conditional(self._asked) and unchanged(self._asked, said, wall):
+            sink = NotModified(sink, self._journey.as_answered(heads.not_modified(head)), self._journey.becomes)
+        if self._fill is not None:
+            self._fill.open(verdict.names, verdict.for_anybody, head, verdict.lifetime.born, said.body)
+        self._tee = Tee(sink, asking.shelf.bodies, asking.most, keep, self._lines, self._fill, self._progress)
+        return self._tee
+
+    def _lines(self, stored: bool) -> bytes:
+        return forwarded(self._why, stored=stored)
+
+    def instead(self, answer: ResponseHead) -> StandIn | None:
+        """See Course."""
+        if self._stale is None:
+            return None
+        if answer.status in FAILURES:
+            return self._excused(answer.status)
+        return self._validated(self._stale) if answer.status == 304 else None
+
+    def rescued(self, status: int) -> StandIn | None:
+        """See Course."""
+        return self._excused(0) if status >= 500 else None
+
+    def _validated(self, stale: Found) -> StandIn | None:
+        asking, service, now = self._asking, self._journey.downstream.service, self._now()
+        said = parse_response(self._journey.said, b"GET", _MOST_FIELDS)
+        at = Arrival(self._asked_at, now, asking.wall())
+        found = asking.renewed(self._asked, self._personal, stale, said, at, service.date)
+        storage = asking.shelf.storage
+        if found is None:
+            storage.forget(stale.digest)
+            raise RequestError(502, "response_unexpected_304", "a 304 for another answer than the one that was asked about")
+        if not found.digest:
+            storage.forget(stale.digest)
+            self._over(State.FAILED)
+        else:
+            kept = storage.renew(found.digest, found.answer.written(), self._ticket)
+            self._over(State.KEPT if kept else State.FAILED)
+        return self._answers(self._journey, self._asked, found, now, forwarded(b"stale", 304, stored=bool(found.digest)))
+
+    def _excused(self, status: int) -> StandIn | None:
+        """The backend fails: what is stored may be good enough for a while."""
+        stale, now = self._stale, self._now()
+        if stale is None or now >= stale.answer.kept.lifetime.error_until:
+            return None
+        if self._personal and not stale.answer.kept.for_anybody:
+            return None
+        self._useless()
+        found = self._answers(self._journey, self._asked, stale, now, forwarded(b"stale", status))
+        if found is not None:
+            self._journey.noted = self._journey.noted.replace(noted("revalidated"), noted("stale"))
+        return found
+
+    # ---------------------------------------------------------------- those who wait
+
+    def _progress(self) -> None:
+        if self._fill is None:
+            return
+        now = self._now()
+        if now - self._renewed_at >= RENEWED:
+            self._renewed_at = now
+            self._asking.shelf.storage.marks.renew(self._looked.digest, milliseconds(now), 5000)
+
+    def _useless(self) -> None:
+        """There is nothing in it for others."""
+        self._over(State.FAILED)
+
+    def _over(self, state: State) -> None:
+        fill, self._fill = self._fill, None
+        if fill is None:
+            return
+        shelf, digest = self._asking.shelf, self._looked.digest
+        if shelf.fills.get(digest) is fill:
+            del shelf.fills[digest]
+        if state is State.KEPT:
+            shelf.storage.marks.done(digest)
+        else:
+            shelf.storage.marks.failed(digest, milliseconds(self._now()))
+        fill.end(state)
+
+    def end(self) -> None:
+        """See Course."""
+        if self._tee is not None:
+            self._tee.abandon()
+        self._over(State.FAILED)

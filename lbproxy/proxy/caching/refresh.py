@@ -1,0 +1,108 @@
+"""A stale answer that is asked for anew while it is given out (RFC 5861 3), by a request of our own in a greenlet of its own."""
+
+from __future__ import annotations
+
+from lbproxy.cache.interface import IN_MEMORY
+from lbproxy.errors import LbproxyError, UpstreamError
+from lbproxy.http.caching import heads
+from lbproxy.http.caching.conditional import asking_anew, unconditional
+from lbproxy.http.caching.lifetime import Arrival
+from lbproxy.http.caching.stored import StoredAnswer
+from lbproxy.http.caching.storing import Kept
+from lbproxy.http.h1.response import parse_response
+from lbproxy.proxy.caching.fetch import Asking, milliseconds
+from lbproxy.proxy.caching.shelf import Looked, Target
+from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.service import Service
+from lbproxy.proxy.steps.step import Journey
+from lbproxy.proxy.subrequest import Answer, Subrequest
+from lbproxy.streams import Strand
+
+_MOST_FIELDS = 1_000_000  # they were counted when they came
+TIMEOUT = 60.0
+"""Seconds that it may take as a whole."""
+
+
+class _GivenUp(LbproxyError):
+    """Nobody wants the answer any more."""
+
+
+class Refresh:
+    """One such request, as a connection that a draining worker cuts at once (service.Connection)."""
+
+    __slots__ = (
+        "_asked", "_asking", "_head", "_looked", "_personal", "_service", "_strand", "_subrequest", "_target", "_ticket",
+    )  # fmt: skip
+
+    tunnel = False
+
+    def __init__(
+        self, asking: Asking, service: Service, to: Destination, journey: Journey, target: Target, looked: Looked, personal: bool
+    ) -> None:
+        """`looked`: with what is stale."""
+        assert looked.found is not None
+        self._asking = asking
+        self._service = service
+        self._subrequest = Subrequest(to, min(asking.most, IN_MEMORY))
+        self._target = target
+        self._looked = looked
+        self._personal = personal
+        self._head = journey.head
+        stale = looked.found
+        known = parse_response(heads.sized(stale.answer.head, stale.entry.size), b"GET", _MOST_FIELDS)
+        self._asked = journey.as_sent(unconditional(journey.head, asking_anew(known)))
+        self._ticket = asking.shelf.storage.begin(target.key)
+        self._strand: Strand | None = None
+
+    def drain(self, now: float, grace: float) -> None:
+        """See Connection. Nobody waits for it."""
+        self.cut()
+
+    def cut(self) -> None:
+        """See Connection."""
+        if self._strand is not None:
+            self._strand.throw(_GivenUp("given up"))
+
+    def run(self) -> None:
+        """In a greenlet of its own. Lets nothing out."""
+        service, marks = self._service, self._asking.shelf.storage.marks
+        self._strand = service.strands.current()
+        alarm = service.strands.alarm(TIMEOUT, self.cut)
+        service.connections.add(self)
+        stored = False
+        try:
+            begun = service.clock()
+            answer = self._subrequest.ask(service, b"GET", self._asked)
+            stored = self._take(answer, Arrival(begun, service.clock(), self._asking.wall()))
+        except (UpstreamError, _GivenUp):
+            pass  # what is stale is given out for as long as it may be
+        except Exception as error:  # must not end in the event loop
+            service.on_fault(error)
+        finally:
+            self._strand = None
+            alarm.stop()
+            service.connections.discard(self)
+            if stored:
+                marks.done(self._looked.digest)
+            else:
+                marks.failed(self._looked.digest, milliseconds(service.clock()))
+
+    def _take(self, answer: Answer, at: Arrival) -> bool:
+        """Whether what is stored is right again."""
+        asking, stale, service = self._asking, self._looked.found, self._service
+        assert stale is not None
+        storage = asking.shelf.storage
+        said = parse_response(answer.raw, b"GET", _MOST_FIELDS)
+        if said.status == 304:
+            found = asking.renewed(self._head, self._personal, stale, said, at, service.date)
+            if found is None or not found.digest:
+                storage.forget(stale.digest)
+                return False
+            return storage.renew(found.digest, found.answer.written(), self._ticket)
+        verdict = asking.judged(self._head, self._personal, said, at)
+        if not isinstance(verdict, Kept):
+            if said.status < 500:
+                storage.forget(stale.digest)
+            return False
+        stored = StoredAnswer(verdict, heads.stored(said, service.date))
+        return asking.shelf.keep(self._target, stored, said, self._ticket, answer.body)

@@ -1,0 +1,147 @@
+"""The shelf of stored answers, as one worker's steps see it: look up, keep, renew; variants below their keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lbproxy.cache.interface import MOST_META, MOST_TAGS, MOST_URL, Bodies, CacheError, Entry, New, Reading, Storage, Ticket
+from lbproxy.http.caching.stored import NONCE, Fork, StoredAnswer, read
+from lbproxy.http.caching.tags import tags_of
+from lbproxy.http.caching.variants import MOST_NAMES, key_of, variant_of
+from lbproxy.http.message import ResponseHead
+from lbproxy.proxy.caching.fill import Fill
+from lbproxy.proxy.response_body import SourceFailed
+from lbproxy.proxy.stand_in import Body
+
+
+class Target(NamedTuple):
+    """What a request is for."""
+
+    key: bytes
+    sent: bytes
+    """The request's head as its backend gets it."""
+    url: bytes
+    """For purging; see interface.New."""
+
+
+class Found(NamedTuple):
+    """A stored answer for a request."""
+
+    answer: StoredAnswer
+    entry: Entry
+    digest: bytes
+
+
+class Looked(NamedTuple):
+    """What a look-up has found."""
+
+    found: Found | None
+    digest: bytes
+    """Where it is, or would be as far as that is known: what is collapsed."""
+    why: bytes
+    """There is none: in the words of RFC 9211."""
+
+
+class FileBody(Body):
+    """A stored body in a file, read in pieces."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading: Reading | None = reading
+
+    def read(self, at: int, limit: int) -> bytes:
+        """See Body."""
+        if self._reading is None:
+            raise SourceFailed("cache_file")
+        try:
+            return self._reading.read(at, limit)
+        except CacheError as error:
+            raise SourceFailed("cache_file") from error
+
+    def close(self) -> None:
+        """See Body."""
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.close()
+
+
+class Shelf:
+    """All that is stored, in one worker."""
+
+    def __init__(self, storage: Storage, bodies: Bodies | None, chance: Callable[[int], bytes]) -> None:
+        """`bodies`: None: large ones are not kept; `chance`: so many random bytes."""
+        self.storage = storage
+        self.bodies = bodies
+        self.fills: dict[bytes, Fill] = {}
+        """What this worker asks for on behalf of all who come meanwhile, by Looked.digest: one for each such request."""
+        self._chance = chance
+
+    def key(self, *parts: bytes) -> bytes:
+        """Of a target."""
+        return key_of(self.storage.secret, *parts)
+
+    def same(self, one: bytes, other: bytes, names: tuple[bytes, ...]) -> bool:
+        """Whether two requests, as they are sent, are the same in these fields."""
+        secret = self.storage.secret
+        first = variant_of(secret, b"", one, names)
+        return not names or (first is not None and first == variant_of(secret, b"", other, names))
+
+    def look(self, target: Target) -> Looked:
+        """What there is for a request."""
+        entry = self.storage.get(target.key)
+        stored = None if entry is None else read(entry.meta)
+        if entry is None or stored is None:
+            return Looked(None, target.key, b"uri-miss")
+        if isinstance(stored, StoredAnswer):
+            return Looked(Found(stored, entry, target.key), target.key, b"")
+        digest = self._variant(target, stored)
+        if digest is None:
+            return Looked(None, target.key, b"vary-miss")
+        entry = self.storage.get(digest) if digest in stored.variants else None
+        answer = None if entry is None else read(entry.meta)
+        if entry is None or not isinstance(answer, StoredAnswer):
+            return Looked(None, digest, b"vary-miss")
+        return Looked(Found(answer, entry, digest), digest, b"")
+
+    def _variant(self, target: Target, fork: Fork) -> bytes | None:
+        return variant_of(self.storage.secret, fork.mark + target.key, target.sent, fork.names)
+
+    def body(self, found: Found) -> bytes | Body | None:
+        """Its body; None: it is gone."""
+        if not found.entry.file:
+            return found.entry.body
+        try:
+            reading = None if self.bodies is None else self.bodies.open(found.entry.file)
+        except CacheError:
+            return None
+        return None if reading is None else FileBody(reading)
+
+    def keep(
+        self, target: Target, stored: StoredAnswer, said: ResponseHead, ticket: Ticket, body: bytes, size: int = -1, file: int = 0
+    ) -> bool:
+        """Store an answer; `said`: with its tags; the rest as interface.New has it. Whether it is stored."""
+        tags = tags_of(said, MOST_TAGS)
+        meta = stored.written()
+        if len(meta) > MOST_META or len(target.url) > MOST_URL:
+            return False
+        digest = target.key if not stored.kept.names else self._forked(target, stored.kept.names, ticket)
+        new = New(meta, target.url, tags, body, size, file)
+        return digest is not None and self.storage.put(digest, new, ticket)
+
+    def _forked(self, target: Target, names: tuple[bytes, ...], ticket: Ticket) -> bytes | None:
+        """The digest of one variant, once the fork knows it."""
+        entry = self.storage.get(target.key)
+        known = None if entry is None else read(entry.meta)
+        fork = known if isinstance(known, Fork) else Fork(names, (), self._chance(NONCE))
+        if not fork.tells_apart(names):  # those that were told apart by less are forgotten, or they would be found no more
+            both = tuple(sorted({*fork.names, *names}))
+            fork = Fork(both if len(both) <= MOST_NAMES else names, (), self._chance(NONCE))
+        digest = self._variant(target, fork)
+        if digest is None:
+            return None
+        fork, gone = fork.with_variant(digest)
+        if fork != known and not self.storage.put(target.key, New(fork.written(), target.url), ticket):
+            return None
+        for each in gone:
+            self.storage.forget(each)
+        return digest

@@ -1,0 +1,230 @@
+"""Sinks in front of a client whose answer is stored as it passes, or told about.
+
+What is not whole at its end is not stored: a body that breaks off, a client that goes away, a file that cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lbproxy.cache.interface import IN_MEMORY, Bodies, CacheError, Writing
+from lbproxy.http.heads import KnownHead
+from lbproxy.http.message import ResponseHead
+from lbproxy.http.trailers import Trailers
+from lbproxy.proxy.caching.fill import MOST_FED, Fill
+from lbproxy.proxy.sink import Sink
+from lbproxy.streams import BODY_READ
+
+
+class Telling(Sink):
+    """Puts lines on to an answer."""
+
+    __slots__ = ("_behind", "_lines")
+
+    def __init__(self, behind: Sink, lines: bytes) -> None:
+        self._behind = behind
+        self._lines = lines
+
+    def interim(self, known: KnownHead) -> None:
+        """See Sink."""
+        self._behind.interim(known)
+
+    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
+        """See Sink."""
+        self._behind.whole(answer, out, body, lines + self._lines)
+
+    def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
+        """See Sink."""
+        self._behind.begin(answer, out, lines + self._lines, first)
+
+    def room(self) -> int:
+        """See Sink."""
+        return self._behind.room()
+
+    def piece(self, data: bytes) -> None:
+        """See Sink."""
+        self._behind.piece(data)
+
+    def end(self, data: bytes, trailers: Trailers) -> None:
+        """See Sink."""
+        self._behind.end(data, trailers)
+
+
+class NotModified(Sink):
+    """Says that the client has it already, whatever body comes."""
+
+    __slots__ = ("_behind", "_known", "_said")
+
+    def __init__(self, behind: Sink, known: KnownHead, said: Callable[[int], None]) -> None:
+        """`known`: the 304; `said`: told of the status that the client gets."""
+        self._behind = behind
+        self._known = known
+        self._said = said
+
+    def interim(self, known: KnownHead) -> None:
+        """See Sink."""
+        self._behind.interim(known)
+
+    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
+        """See Sink."""
+        self._said(304)
+        self._behind.whole(self._known.head, self._known.out, b"", lines)
+
+    def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
+        """See Sink."""
+        first.clear()
+        self.whole(answer, out, b"", lines)
+
+    def room(self) -> int:
+        """See Sink. Nobody reads it."""
+        return BODY_READ
+
+    def piece(self, data: bytes) -> None:
+        """See Sink."""
+
+    def end(self, data: bytes, trailers: Trailers) -> None:
+        """See Sink."""
+
+
+Keep = Callable[[bytes, int, int], bool]
+"""Stores what is whole: its body, or the size and the number of a file. Whether it is stored."""
+
+
+class Tee(Sink):
+    """Stores an answer that passes; see fill.py for those who wait for it."""
+
+    __slots__ = (
+        "_behind", "_bodies", "_fill", "_first", "_held", "_keep", "_lines", "_most", "_pieces", "_progress", "_size", "_writing",
+    )  # fmt: skip
+
+    def __init__(
+        self, behind: Sink, bodies: Bodies | None, most: int, keep: Keep, lines: Callable[[bool], bytes],
+        fill: Fill | None, progress: Callable[[], None],
+    ) -> None:  # fmt: skip
+        """`most`: bytes of a body; `lines`: put on to the answer, which is stored or not; `fill`: of those who wait; `progress`:
+        told that it gets on."""
+        self._behind = behind
+        self._bodies = bodies
+        self._most = most
+        self._keep: Keep | None = keep
+        self._lines = lines
+        self._fill = fill
+        self._progress = progress
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._writing: Writing | None = None
+        self._held: list[bytes] | None = None
+        """What the client gets behind the others."""
+        self._first: tuple[ResponseHead, bytes, bytes] | None = None
+
+    def interim(self, known: KnownHead) -> None:
+        """See Sink."""
+        self._behind.interim(known)
+
+    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
+        """See Sink."""
+        self._take(body)
+        self._behind.whole(answer, out, body, lines + self._lines(self._finish()))
+
+    def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
+        """See Sink."""
+        lines += self._lines(True)
+        data = first.pop()
+        self._take(data)
+        fill = self._fill
+        if fill is not None and fill.others and 0 <= answer.body <= MOST_FED:
+            self._held, self._first = [data], (answer, out, lines)
+            return
+        self._standing(True)
+        self._behind.begin(answer, out, lines, [data])
+        self._standing(False)
+
+    def room(self) -> int:
+        """See Sink."""
+        if self._held is not None:
+            return BODY_READ
+        self._standing(True)
+        room = self._behind.room()
+        self._standing(False)
+        return room
+
+    def piece(self, data: bytes) -> None:
+        """See Sink."""
+        self._take(data)
+        self._progress()
+        if self._held is not None:
+            self._held.append(data)
+            return
+        self._standing(True)
+        self._behind.piece(data)
+        self._standing(False)
+
+    def end(self, data: bytes, trailers: Trailers) -> None:
+        """See Sink."""
+        self._take(data)
+        if trailers:  # nobody else would get them
+            self.abandon()
+        self._finish()
+        if self._held is None:
+            self._behind.end(data, trailers)
+            return
+        assert self._first is not None
+        answer, out, lines = self._first
+        pieces, self._held = [*self._held, data], None
+        if trailers:
+            self._behind.begin(answer, out, lines, [b"".join(pieces)])
+            self._behind.end(b"", trailers)
+        else:
+            self._behind.whole(answer, out, b"".join(pieces), lines)
+
+    def abandon(self) -> None:
+        """It is not stored."""
+        self._keep = None
+        self._pieces.clear()
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.abandon()
+
+    def _standing(self, blocked: bool) -> None:
+        if self._fill is not None:
+            self._fill.blocked = blocked
+
+    def _take(self, data: bytes) -> None:
+        if self._fill is not None:
+            self._fill.add(data)
+        if self._keep is None or not data:
+            return
+        self._size += len(data)
+        if self._size > self._most:
+            self.abandon()
+            return
+        try:
+            if self._writing is not None:
+                self._writing.write(data)
+                return
+            self._pieces.append(data)
+            if self._size > IN_MEMORY:
+                if self._bodies is None:
+                    self.abandon()
+                    return
+                self._writing = self._bodies.create()
+                self._writing.write(b"".join(self._pieces))
+                self._pieces.clear()
+        except CacheError:
+            self.abandon()
+
+    def _finish(self) -> bool:
+        """All of it is here. Whether it is stored."""
+        keep, self._keep = self._keep, None
+        if keep is None:
+            return False
+        if self._writing is None:
+            return keep(b"".join(self._pieces), -1, 0)
+        writing, self._writing = self._writing, None
+        try:
+            return keep(b"", self._size, writing.finish())
+        except CacheError:
+            writing.abandon()
+            return False
+
+

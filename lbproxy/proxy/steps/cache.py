@@ -1,0 +1,280 @@
+"""[route.cache]: answers that are given out again, by the rules of http/caching.
+
+Theory of operation. A request that can be answered from what is stored gets a StandIn, which goes the way of a backend's answer,
+and no backend is leased. Any other goes to a backend as ever, with a Course that stands in the answer's way and stores it (Fetch).
+What is stored but old is asked for by condition; a 304 is the stored answer again (Course.instead), and so is a backend's failure
+for a while (Course.rescued). Of those who ask for the same at a time one asks the backend (`_together`); whatever goes wrong with
+that one, the others go on by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lbproxy.cache.interface import Turn
+from lbproxy.config import model
+from lbproxy.errors import RequestError
+from lbproxy.http.caching import heads
+from lbproxy.http.caching.conditional import Wants, conditional, for_the_origin, part_of, unchanged
+from lbproxy.http.caching.invalidating import succeeded, targets
+from lbproxy.http.caching.lifetime import Defaults
+from lbproxy.http.caching.serving import Use, looked_up, only_if_cached, unsafe, use_of
+from lbproxy.http.caching.status import forwarded, hit
+from lbproxy.http.caching.storing import credentials
+from lbproxy.http.conditions import Asked, Conditions, conditions_of
+from lbproxy.http.h1.response import parse_response
+from lbproxy.http.message import RequestHead, ResponseHead
+from lbproxy.proxy.caching.fetch import Asking, Fetch, milliseconds, noted
+from lbproxy.proxy.caching.fill import Fed, Fill
+from lbproxy.proxy.caching.refresh import Refresh
+from lbproxy.proxy.caching.shelf import Found, Looked, Shelf, Target
+from lbproxy.proxy.caching.tee import Telling
+from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.sink import Sink
+from lbproxy.proxy.stand_in import StandIn
+from lbproxy.proxy.steps.step import Course, Journey, Step
+
+MOST_FIELDS = 1_000_000  # they were counted when they came
+LOOK_AGAIN = (0.005, 0.05)
+"""Seconds between looks at what another worker asks for: at first, and at most."""
+_FORWARDED = (b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto")
+
+
+class Cache(Step):
+    """Answers the requests of one route from what is stored, in one worker."""
+
+    __slots__ = ("_bypass", "_methods", "_names", "_personal", "_respects", "_wait", "asking", "shelf", "to")
+
+    def __init__(
+        self, settings: model.Cache, shelf: Shelf, names: tuple[str, str], personal: bool, wall: Callable[[], float],
+        to: Destination | None = None,
+    ) -> None:  # fmt: skip
+        """`names`: of the route and its pool; `personal`: steps of the route find out whose request it is; `wall`: seconds since
+        1970; `to`: where answers are asked for anew in the background."""
+        self.shelf = shelf
+        self.asking = Asking(
+            shelf, Defaults(settings.default_ttl, settings.stale_while_revalidate, settings.stale_if_error), settings.max_body, wall
+        )
+        self.to = to
+        self._bypass: Conditions | None = None if settings.bypass is None else conditions_of(settings.bypass)
+        self._methods = frozenset(method.encode() for method in settings.methods)
+        self._names = tuple(name.encode("utf-8") for name in names)
+        self._personal = personal
+        self._respects = settings.respect_client
+        self._wait = settings.collapse_wait
+
+    def begin(self, journey: Journey) -> Course | None:
+        """See Step."""
+        head = journey.head
+        if unsafe(head):
+            return _Unsafe(self, journey)
+        if head.method not in self._methods:
+            return _pass(journey, b"method")
+        if not looked_up(head) or for_the_origin(head) or (self._bypass is not None and self._bypass.met(Asked(head))):
+            return _pass(journey, b"bypass")
+        target = self.target(journey)
+        personal = self._personal or credentials(head)
+        looked = self.shelf.look(target)
+        course = self._served(journey, head, looked, personal)
+        if course is not None:
+            return course
+        if self._respects and only_if_cached(head):
+            raise RequestError(504, "only_if_cached", "it is not stored, and nobody else is to be asked")
+        if looked.found is not None and personal and not looked.found.answer.kept.for_anybody:
+            return _pass(journey, b"bypass", "authorization")
+        if head.method != b"GET" or b"\r\nrange:" in head.lowered:
+            return _pass(journey, looked.why or b"stale")
+        return self._together(journey, target, looked, personal)
+
+    # ---------------------------------------------------------------- what is stored
+
+    def target(self, journey: Journey, line: bytes = b"") -> Target:
+        """What it is for; `line`: another target instead, as a backend gets it."""
+        head, forwarder = journey.head, journey.downstream.forwarder
+        sent = journey.as_sent(head)
+        scheme = b"https" if forwarder.secure(head) else b"http"
+        host = head.authority or forwarder.here().encode("ascii")
+        parts = [*self._names, scheme, host, line or sent.split(b" ", 2)[1]]
+        if forwarder.trusted:  # what else a proxy in front of us says of where its client wanted to go
+            lowered = sent.lower()
+            parts += [_line(sent, lowered, name) for name in _FORWARDED]
+        url = b"%b://%b%b" % (scheme, host.removesuffix(b":443" if scheme == b"https" else b":80"), head.raw or head.target)
+        return Target(self.shelf.key(*parts), sent, url)
+
+    def _served(self, journey: Journey, asked: RequestHead, looked: Looked, personal: bool, more: bytes = b"") -> Course | None:
+        """Something stored is the answer."""
+        found = looked.found
+        if found is None:
+            return None
+        service = journey.downstream.service
+        now = service.clock()
+        use = use_of(found.answer.kept, asked, personal, now, self._respects)
+        if use not in (Use.HIT, Use.STALE):
+            return None
+        if use is Use.STALE and not self._refreshed(journey, looked, personal):
+            return None
+        stand_in = self.stand_in(journey, asked, found, now, more)
+        if stand_in is None:
+            return None
+        journey.stand_in = stand_in
+        journey.noted += noted("hit" if use is Use.HIT else "stale")
+        return _Served(stand_in)
+
+    def stand_in(self, journey: Journey, asked: RequestHead, found: Found, now: float, more: bytes = b"") -> StandIn | None:
+        """A stored answer for a request; None: its body is gone."""
+        life = found.answer.kept.lifetime
+        lines = more or hit(life.fresh_until - now, life.age(now))
+        if more:
+            lines += b"\r\nAge: %d" % life.age(now)
+        body = self.shelf.body(found)
+        if body is None:
+            return None
+        strands = journey.downstream.service.strands
+        head, size = found.answer.head, found.entry.size
+        first, last = 0, size - 1
+        raw = heads.sized(head, size)
+        if conditional(asked):
+            answer, wall = parse_response(raw, b"GET", MOST_FIELDS), self.asking.wall()
+            part = part_of(asked, answer, size, wall)
+            if unchanged(asked, answer, wall):
+                raw = heads.not_modified(head)
+            elif part.wants is Wants.NOTHING:
+                raw, last = heads.unsatisfiable(head, size), -1
+            elif part.wants is Wants.PART:
+                first, last = part.first, part.last
+                raw = heads.part(head, first, last, size)
+        return StandIn(raw, lines, body, last + 1, strands, first)
+
+    def _refreshed(self, journey: Journey, looked: Looked, personal: bool) -> bool:
+        """Somebody sees to it that what is stale becomes fresh. False: this request has to."""
+        service = journey.downstream.service
+        if self.to is None:
+            return False
+        turn = self.shelf.storage.marks.take(looked.digest, milliseconds(service.clock()), milliseconds(self._wait))
+        if turn is Turn.LEAD:
+            refresh = Refresh(self.asking, service, self.to, journey, self.target(journey), looked, personal)
+            service.strands.later(lambda: service.strands.start(refresh.run))
+        return True
+
+    # ---------------------------------------------------------------- one for all
+
+    def _together(self, journey: Journey, target: Target, looked: Looked, personal: bool) -> Course:
+        """Ask the backend, or wait for the one who does."""
+        if not self._wait:
+            return self._fetch(journey, target, looked, personal, None)
+        service = journey.downstream.service
+        marks, until = self.shelf.storage.marks, service.clock() + self._wait
+        turn = marks.take(looked.digest, milliseconds(service.clock()), milliseconds(self._wait))
+        if turn is Turn.LEAD:
+            fill = self.shelf.fills[looked.digest] = Fill(service.strands, target.sent)
+            return self._fetch(journey, target, looked, personal, fill)
+        if turn is Turn.WAIT:
+            course = self._wait_for(journey, target, looked, personal, until)
+            if course is not None:
+                return course
+            looked = self.shelf.look(target)
+            course = self._served(journey, journey.head, looked, personal, forwarded(b"uri-miss", collapsed=True))
+            if course is not None:
+                return course
+        return self._fetch(journey, target, looked, personal, None)
+
+    def _fetch(self, journey: Journey, target: Target, looked: Looked, personal: bool, fill: Fill | None) -> Fetch:
+        return Fetch(self.asking, journey, target, looked, personal, fill, self.stand_in)
+
+    def _wait_for(self, journey: Journey, target: Target, looked: Looked, personal: bool, until: float) -> Course | None:
+        """Until whoever asks has it, or is of no use; a Course: it is given what that one gets, as it comes."""
+        service, pause = journey.downstream.service, LOOK_AGAIN[0]
+        marks = self.shelf.storage.marks
+        while True:
+            left = until - service.clock()
+            fill = self.shelf.fills.get(looked.digest)
+            if fill is not None and fill.feeds():
+                return self._fed(journey, target, fill, personal)
+            if left <= 0:
+                return None
+            if fill is not None:
+                fill.wait(left)
+                if fill.feeds():
+                    return self._fed(journey, target, fill, personal)
+            else:
+                service.strands.sleep(min(pause, left))
+                pause = min(pause * 2, LOOK_AGAIN[1])
+            if marks.look(looked.digest, milliseconds(service.clock())) is not Turn.WAIT:
+                return None
+
+    def _fed(self, journey: Journey, target: Target, fill: Fill, personal: bool) -> Course | None:
+        """The answer that somebody else is getting, if it is this one's, too."""
+        if (personal and not fill.for_anybody) or not self.shelf.same(target.sent, fill.sent, fill.names):
+            return None
+        if conditional(journey.head):
+            return None  # it is answered from what is stored
+        service = journey.downstream.service
+        age = b"\r\nAge: %d" % max(0, int(service.clock() - fill.born))
+        raw = heads.sized(fill.head, fill.size)
+        lines = forwarded(b"uri-miss", collapsed=True) + age
+        stand_in = StandIn(raw, lines, Fed(fill) if fill.size else b"", fill.size, service.strands)
+        journey.stand_in = stand_in
+        journey.noted += noted("collapsed")
+        return _Served(stand_in)
+
+
+def _line(sent: bytes, lowered: bytes, name: bytes) -> bytes:
+    at = lowered.find(b"\r\n" + name + b":")
+    return b"" if at < 0 else sent[at : sent.index(b"\r\n", at + 2)]
+
+
+def _pass(journey: Journey, why: bytes, detail: str = "") -> Course:
+    """Not for the cache."""
+    journey.noted += noted("miss" if why.endswith(b"miss") else why.decode("ascii"))
+    return _Told(forwarded(why, detail=detail))
+
+
+class _Served(Course):
+    """The request has its answer here."""
+
+    __slots__ = ("_stand_in",)
+
+    def __init__(self, stand_in: StandIn) -> None:
+        self._stand_in = stand_in
+
+    def end(self) -> None:
+        """See Course."""
+        self._stand_in.close()
+
+
+class _Told(Course):
+    """The answer says how the cache took part in it, and nothing else."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self, lines: bytes) -> None:
+        self._lines = lines
+
+    def around(self, answer: ResponseHead, sink: Sink) -> Sink:
+        """See Course."""
+        return Telling(sink, self._lines)
+
+
+class _Unsafe(Course):
+    """The request may change something, and if it did, what is stored of that is worth nothing."""
+
+    __slots__ = ("_cache", "_journey")
+
+    def __init__(self, cache: Cache, journey: Journey) -> None:
+        self._cache = cache
+        self._journey = journey
+        journey.noted += noted("method")
+
+    def around(self, answer: ResponseHead, sink: Sink) -> Sink:
+        """See Course."""
+        if succeeded(answer):
+            cache, journey = self._cache, self._journey
+            own = cache.target(journey)
+            head, lowered = journey.head, own.sent.lower()
+            host = _line(own.sent, lowered, b"host").partition(b":")[2].strip(b" \t")
+            scheme = own.url.partition(b":")[0]
+            said = parse_response(journey.said, head.method, MOST_FIELDS)
+            for target in dict.fromkeys(targets(said, scheme, (head.authority, host), own.sent.split(b" ", 2)[1])):
+                cache.shelf.storage.forget(cache.target(journey, target).key)
+        return Telling(sink, forwarded(b"method"))
+

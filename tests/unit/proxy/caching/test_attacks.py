@@ -1,0 +1,206 @@
+"""Attacks and mishaps that caches are known for, each a test of its own."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.http.heads import values
+from tests.unit.proxy.caching.stores import FRESH, WALL, Caching, date, fill, status, taken
+from tests.unit.proxy.fake_stream import EOF
+from tests.unit.proxy.world import get, ok
+
+
+def test_two_hosts_with_one_pool() -> None:
+    """Each has its own answers."""
+    caching = Caching()
+    fill(caching, ok(b"one", FRESH))
+    client = caching.world.connect()
+    client.feed(get("/a").replace(b"example.org", b"example.net"))
+    caching.world.upstream.feed(ok(b"two", FRESH))
+    head, body = taken(client)
+    assert (status(head), body) == ("lbproxy; fwd=uri-miss; stored", b"two")
+    client.feed(EOF)
+    caching.world.at_rest()
+
+
+@pytest.mark.parametrize("target", [
+    "/account/x.css", "/account;x.css", "/account%2Fx.css", "/account/%2e%2e/account/x.css", "/account?x.css", "/account/",
+    "/Account",
+])  # fmt: skip
+def test_deception(target: str) -> None:
+    """What a path looks like decides nothing: what the backend calls private is, by whatever name, and no name is another's."""
+    caching = Caching()
+    fill(caching, ok(b"public", FRESH), get("/account"))
+    client = caching.world.connect()
+    for _ in range(2):
+        client.feed(get(target, "Cookie: session=1"))
+        caching.world.upstream.feed(ok(b"secret", "Cache-Control: private", "Content-Type: text/css"))
+        head, body = taken(client)
+        assert (status(head), body) == ("lbproxy; fwd=uri-miss; detail=private", b"secret")
+    client.feed(EOF)
+    caching.world.at_rest()
+
+
+def test_fat_get() -> None:
+    """A GET with a body is answered by a backend, and its answer is nobody else's."""
+    caching = Caching()
+    fill(caching, ok(b"one", FRESH))
+    client = caching.world.connect()
+    client.feed(get("/a", "Content-Length: 1") + b"x")
+    caching.world.upstream.feed(ok(b"two", FRESH))
+    head, body = taken(client)
+    assert (status(head), body) == ("lbproxy; fwd=bypass", b"two")
+    client.feed(get("/a"))
+    assert taken(client)[1] == b"one"
+    client.feed(EOF)
+    caching.world.at_rest()
+
+
+@pytest.mark.parametrize("field", ["X-HTTP-Method-Override: DELETE", "x-method-override: PUT", "X-HTTP-Method: POST"])
+def test_poisoning_by_method_override(field: str) -> None:
+    """What a backend may take for another method is not stored, nor answered from what is."""
+    caching = Caching()
+    assert status(fill(caching, ok(b"deleted", FRESH), get("/a", field))) == "lbproxy; fwd=bypass"
+    assert not caching.storage.entries
+    caching.world.at_rest()
+
+
+@pytest.mark.parametrize("field", ["X-Forwarded-Host: evil", "X-Forwarded-Proto: evil", "Forwarded: host=evil"])
+def test_poisoning_by_unkeyed_fields(field: str) -> None:
+    """A client's own never reach the backend; those of a trusted proxy are a part of the key."""
+    caching = Caching()
+    world = caching.world
+    client = world.connect()
+    client.feed(get("/a", field))
+    assert b"evil" not in world.upstream.take()
+    world.upstream.feed(ok(b"x", FRESH))
+    client.feed(EOF)
+    world.at_rest()
+
+
+def test_poisoning_through_a_trusted_proxy() -> None:
+    """Where it says another host, that is another answer."""
+    from ipaddress import ip_network
+
+    caching = Caching()
+    world = caching.world
+    for host, body in (("one", b"1"), ("two", b"2")):
+        client = world.connect(trusted=(ip_network("192.0.2.0/24"),))
+        client.feed(get("/a", f"X-Forwarded-Host: {host}"))
+        world.upstream.feed(ok(body, FRESH))
+        assert taken(client)[1] == body
+        client.feed(EOF)
+    assert len(caching.storage.entries) == 2
+    world.at_rest()
+
+
+def test_fields_that_connection_names_are_not_stored() -> None:
+    """Nor the hop-by-hop ones."""
+    caching = Caching()
+    fill(caching, ok(b"x", FRESH, "Connection: X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5"))
+    [(entry, _)] = caching.storage.entries.values()
+    assert b"X-Hop" not in entry.meta
+    assert b"Keep-Alive" not in entry.meta
+
+
+def test_interim_answers_are_not_stored() -> None:
+    """The final one is, alone."""
+    caching = Caching()
+    client = caching.world.connect()
+    client.feed(get("/a"))
+    caching.world.upstream.feed(b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n" + ok(b"x", FRESH))
+    client.take()
+    client.feed(get("/a"))
+    head, _ = taken(client)
+    assert values(head, "link") == []
+    assert status(head) == "lbproxy; hit; ttl=60"
+    client.feed(EOF)
+    caching.world.at_rest()
+
+
+def test_purge_beats_a_fill_begun_before_it() -> None:
+    """What is forgotten while an answer is on its way is not stored by that."""
+    caching = Caching()
+    world = caching.world
+    client, other = world.connect(), world.connect()
+    client.feed(get("/a"))
+    reading = world.upstream
+    other.feed(get("/a", "Content-Length: 0", method="DELETE"))
+    world.upstream.feed(ok(b""))
+    reading.feed(ok(b"old", FRESH))
+    assert taken(client)[1] == b"old"
+    assert not caching.storage.entries
+    for each in (client, other):
+        each.feed(EOF)
+    world.at_rest()
+
+
+def test_clock_steps() -> None:
+    """Whoever sets the wall clock neither makes anything last nor ages it."""
+    caching = Caching()
+    fill(caching, ok(b"x", FRESH, date()))
+    caching.cache.asking = caching.cache.asking._replace(wall=lambda: WALL + 10**7)
+    client = caching.world.connect()
+    client.feed(get("/a"))
+    assert status(taken(client)[0]) == "lbproxy; hit; ttl=60"
+    caching.world.pass_time(61)
+    client = caching.world.connect()
+    client.feed(get("/a"))
+    caching.cache.asking = caching.cache.asking._replace(wall=lambda: 0.0)
+    caching.world.upstream.feed(ok(b"y", FRESH))
+    assert taken(client)[1] == b"y"
+    client.feed(EOF)
+    caching.world.at_rest()
+
+
+def test_a_clients_purge_means_nothing() -> None:
+    """It goes to the backend as any method does; a refusal there leaves everything as it is."""
+    caching = Caching()
+    fill(caching, ok(b"x", FRESH))
+    client = caching.world.connect()
+    client.feed(get("/a", method="PURGE"))
+    caching.world.upstream.feed(ok(b"", status="405 Method Not Allowed"))
+    taken(client)
+    client.feed(get("/a"))
+    assert status(taken(client)[0]).startswith("lbproxy; hit")
+    client.feed(EOF)
+    caching.world.at_rest()
+
+
+@pytest.mark.parametrize(("method", "fields"), [("POST", ()), ("PUT", ()), ("DELETE", ()), ("PATCH", ()), ("FOO", ())])
+def test_unsafe_methods_invalidate(method: str, fields: tuple[str, ...]) -> None:
+    """The target, and what the answer names on the same origin."""
+    caching = Caching()
+    world = caching.world
+    for path in ("/a", "/b", "/c"):
+        fill(caching, ok(b"x", FRESH), get(path))
+    client = world.connect()
+    client.feed(get("/a", "Content-Length: 0", method=method))
+    world.upstream.feed(ok(b"", "Location: /b", "Content-Location: https://example.org/c", status="201 Created"))
+    taken(client)
+    assert not caching.storage.entries
+    client.feed(EOF)
+    world.at_rest()
+
+
+@pytest.mark.parametrize(("first", "second"), [
+    (("Authorization: Basic eDp5",), ()), ((), ("Authorization: Basic eDp5",)),
+])  # fmt: skip
+def test_credentials(first: tuple[str, ...], second: tuple[str, ...]) -> None:
+    """An answer that does not say that it is for anybody passes by them."""
+    caching = Caching()
+    fill(caching, ok(b"one", FRESH), get("/a", *first))
+    client = caching.world.connect()
+    client.feed(get("/a", *second))
+    caching.world.upstream.feed(ok(b"two", FRESH))
+    assert taken(client)[1] == b"two"
+    client.feed(EOF)
+    caching.world.at_rest()
+
+
+def test_whose_request_steps_find_out() -> None:
+    """Where passwords or tokens are asked for, only what is public is stored."""
+    caching = Caching(personal=True)
+    assert "detail=authorization" in status(fill(caching, ok(b"one", FRESH)))
+    assert status(fill(caching, ok(b"one", "Cache-Control: public, max-age=60"))).endswith("stored")
+    caching.world.at_rest()

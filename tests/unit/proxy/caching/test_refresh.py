@@ -1,0 +1,36 @@
+"""Old answers that are given out while somebody sees to new ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.proxy.caching.stores import FRESH, Caching, fill, status, taken
+from tests.unit.proxy.fake_stream import EOF
+from tests.unit.proxy.world import get, ok
+
+
+@pytest.mark.parametrize(
+    "answer", [ok(b"new", FRESH), b'HTTP/1.1 304 Not Modified\r\nETag: "1"\r\nCache-Control: max-age=60\r\n\r\n']
+)
+def test_stale_while_revalidate(answer: bytes) -> None:
+    """Everybody gets the old one at once, and one request of ours sees to the new one."""
+    caching = Caching()
+    world = caching.world
+    fill(caching, ok(b"old", "Cache-Control: max-age=60, stale-while-revalidate=60", 'ETag: "1"'))
+    world.pass_time(70)
+    client = world.connect()
+    for _ in range(3):
+        client.feed(get("/a"))
+        world.settle()
+        head, body = taken(client)
+        assert (status(head), body) == ("lbproxy; hit; ttl=-10", b"old")
+    asked = world.upstream.take()
+    assert asked.count(b"GET /a") == 1
+    assert b'If-None-Match: "1"' in asked
+    world.upstream.feed(answer)
+    client.feed(get("/a"))
+    head, body = taken(client)
+    assert (status(head), body) == ("lbproxy; hit; ttl=60", b"new" if b"new" in answer else b"old")
+    assert [line["cache"] for line in world.lines()] == ["miss", "stale", "stale", "stale", "hit"]
+    client.feed(EOF)
+    world.at_rest()
