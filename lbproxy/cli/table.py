@@ -24,6 +24,7 @@ def overview(answer: Answer, now: float) -> list[str]:
         lines += ["", *_pool(pool, now)]
     lines += _certificates(answer)
     lines += _acme(answer, now)
+    lines += _key_sets(answer, now)
     lines += ["", *_traffic(answer.get("totals") or {})]
     lines += _reload(answer.get("last_reload"), now)
     return lines
@@ -64,6 +65,16 @@ def _acme(answer: Answer, now: float) -> list[str]:
         due = one.get("next", 0) - now
         when = f"in {duration(due)}" if due > 0 else "now"
         lines.append(f"  {one.get('name', '?')}: {serves}, tried {when}" + (f"; {one['why']}" if one.get("why") else ""))
+    return lines
+
+
+def _key_sets(answer: Answer, now: float) -> list[str]:
+    """Those that are fetched, a line each."""
+    lines = []
+    for one in (answer.get("key_sets") or [])[:MOST_TOLD]:
+        age = f"fetched {duration(now - one['fetched'])} ago" if one.get("fetched") else "never fetched"
+        why = f"; {one['why']}" if one.get("why") else ""
+        lines.append(f"keys from {one.get('url', '?')}: {one.get('keys', 0)}, {age}{why}")
     return lines
 
 

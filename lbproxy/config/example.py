@@ -83,6 +83,8 @@ BLOCKS = (
     Block("route", {"host": "closed.example"}),
     Block("route.respond", {"status": 503, "body": "back soon"}),
     Block("route", {"path": "/wp-admin", "close": True}),
+    Block("route", {"path": "/v2", "pool": "api"}),
+    Block("route.jwt", {"jwks_url": "https://idp.example.com/jwks", "algorithms": ["RS256"]}),
     Block("route", {"pool": "app"}),
     Block("route.match", {"exact": "/login"}),
     Block("route", {"pool": "app"}),

@@ -17,6 +17,7 @@ from gevent.event import Event
 from gevent.hub import get_hub
 from gevent.pool import Group
 
+from lbproxy.control.key_sets import KeySets
 from lbproxy.control.metrics_port import MetricsPort
 from lbproxy.control.name_watch import NameWatch
 from lbproxy.control.watch import Watch
@@ -28,6 +29,9 @@ from lbproxy.ipc.messages import (
     CertificateDates,
     Drain,
     Heartbeat,
+    KeySetState,
+    KeysFetched,
+    KeysWanted,
     KeyWork,
     Message,
     NewPoolFiles,
@@ -37,7 +41,7 @@ from lbproxy.ipc.messages import (
     SetLogLevel,
 )
 from lbproxy.observe.log import flush, get_logger, set_level
-from lbproxy.observe.metrics import AcmeFacts, CertificateFacts, KeyFacts
+from lbproxy.observe.metrics import AcmeFacts, CertificateFacts, KeyFacts, KeySetFacts
 from lbproxy.observe.process import rss_kib
 
 CLEAN = 0
@@ -67,6 +71,7 @@ class Control:
         self._link = MasterLink(handover.pipe, get_hub().loop, self)
         self._watch = Watch(handover, self._group, self._link.send)
         self._names = NameWatch(handover, self._group, self._link.send)
+        self._key_sets = KeySets(handover, self._group, self._tell_keys)
         self._metrics_port: MetricsPort | None = None
 
     def run(self) -> int:
@@ -84,6 +89,7 @@ class Control:
         self._group.spawn(self._beat)
         self._watch.start()
         self._names.start()
+        self._key_sets.start()
         if self._handover.metrics_socket is not None:
             self._metrics_port = MetricsPort(self._handover)
             self._metrics_port.start()
@@ -95,6 +101,12 @@ class Control:
         self._link.close()
 
     # ---- talking to the master
+
+    def _tell_keys(self, told: KeysFetched | KeySetState) -> None:
+        self._link.send(told)
+        if isinstance(told, KeySetState) and self._metrics_port is not None:
+            url = next(keys.url for keys in self._handover.config.key_sets if keys.name == told.name)
+            self._metrics_port.key_sets[told.name] = KeySetFacts(url, *told[1:])
 
     def _beat(self) -> None:
         """A heartbeat at each interval; how late it comes is the loop's lag."""
@@ -132,6 +144,8 @@ class Control:
             self._metrics_port.acme[message.name] = AcmeFacts(*message)
         elif isinstance(message, KeyWork) and self._metrics_port is not None:
             self._metrics_port.key_work = KeyFacts(*message)
+        elif isinstance(message, KeysWanted):
+            self._key_sets.hurry(message.name)
         elif isinstance(message, SetLogLevel):
             set_level(message.level)
         # ReopenLogs is for those who hold the access log.

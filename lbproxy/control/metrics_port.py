@@ -31,7 +31,7 @@ from lbproxy.control.visitors import Stage, Visitors
 from lbproxy.http.date import date_line
 from lbproxy.http.grammar import HOST
 from lbproxy.ipc.handover import Handover
-from lbproxy.observe.metrics import CONTENT_TYPE, AcmeFacts, CertificateFacts, KeyFacts, Snapshot, exposition, status
+from lbproxy.observe.metrics import CONTENT_TYPE, AcmeFacts, CertificateFacts, KeyFacts, KeySetFacts, Snapshot, exposition, status
 from lbproxy.observe.snapshot import snapshot
 
 MAX_HEAD = 8 * 1024
@@ -97,6 +97,7 @@ class MetricsPort:
         self.certificates: tuple[CertificateFacts, ...] = ()
         self.acme: dict[str, AcmeFacts] = {}
         self.key_work: KeyFacts | None = None
+        self.key_sets: dict[str, KeySetFacts] = {}
         socket = gevent.socket.socket(listening.family, listening.type, listening.proto, fileno=listening.detach())
         self._server = StreamServer(socket, self._serve)
         self._server.max_accept = AT_ONCE
@@ -154,7 +155,8 @@ class MetricsPort:
         inherited = self._handover  # and kept up to date, as names get other addresses
         backends = in_order(inherited.config, inherited.backends)
         now = snapshot(self._ledger, backends, generation=self._generation, started=self._started, now=time.time())
-        return now._replace(certificates=self.certificates, acme=tuple(self.acme.values()), keys=self.key_work)
+        told = tuple(self.key_sets.values())
+        return now._replace(certificates=self.certificates, acme=tuple(self.acme.values()), keys=self.key_work, key_sets=told)
 
 
 # ---------------------------------------------------------------- what each path says

@@ -29,6 +29,10 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\Z")
 _NAME = re.compile(r"[ -~]{0,256}\Z")
 
 
+UNKNOWN_KEY = "unknown_key"
+"""Why: the token names a key that is not among those that were configured."""
+
+
 class Untrusted(LbproxyError):
     """A token that lets nobody in; the text says why, in a word."""
 
@@ -100,6 +104,26 @@ def _key(told: Mapping[str, Any]) -> _Key | None:
         return None
 
 
+_PUBLIC = ("kty", "kid", "use", "key_ops", "alg", "crv", "n", "e", "x", "y")
+
+
+def public(content: bytes) -> bytes:
+    """A set of keys with the usable public ones alone, and of each what is needed: no chains of certificates, nothing that is
+    secret. Whatever somebody publishes, no secret of an HMAC is made of it. Raises BadKeys."""
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BadKeys("is no JSON") from error
+    listed = told.get("keys") if isinstance(told, dict) else None
+    if not isinstance(listed, list) or len(listed) > MOST_KEYS:
+        raise BadKeys(f'wanted {{"keys": [...]}} with at most {MOST_KEYS} of them')
+    short = [{name: each[name] for name in _PUBLIC if name in each} for each in listed if isinstance(each, dict)]
+    found = [each for each in short if each.get("kty") != "oct" and _key(each) is not None]
+    if not found:
+        raise BadKeys("there is no public key in it that could verify a signature")
+    return json.dumps({"keys": found}, separators=(",", ":")).encode("ascii")
+
+
 class Wanted(NamedTuple):
     """What a token has to be."""
 
@@ -128,7 +152,7 @@ class Wanted(NamedTuple):
             raise Untrusted("header")
         fitting = keys.fitting(algorithm, kid)
         if not fitting:
-            raise Untrusted("unknown_key")
+            raise Untrusted(UNKNOWN_KEY)
         return self._verified(token, algorithm, fitting)
 
     def _verified(self, token: str, algorithm: str, fitting: Sequence[_Key]) -> dict[str, Any]:

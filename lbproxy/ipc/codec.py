@@ -21,7 +21,10 @@ from lbproxy.ipc.messages import (
     Failed,
     HealthChanged,
     Heartbeat,
+    KeySetState,
+    KeysFetched,
     KeysSilent,
+    KeysWanted,
     KeyWork,
     Message,
     NewDocument,
@@ -90,6 +93,8 @@ NAME = Text(512)  # a DNS name has at most 253 characters; pools are named by th
 
 CHALLENGE = Text(16, one_of=("http-01", "tls-alpn-01"))
 
+KEY_SET = Text(16)
+
 KINDS: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
@@ -106,6 +111,9 @@ KINDS: dict[str, type[Message]] = {
         NewPoolFiles,
         NewTicketKeys,
         NewDocument,
+        KeysFetched,
+        KeySetState,
+        KeysWanted,
         CertificateDates,
         AcmeName,
         ChallengeShown,
@@ -144,6 +152,9 @@ RULES: dict[str, dict[str, Rule]] = {
     "Renewed": {"listener": Number(2**16), "at": Number(2**48), "size": Number(2**32)},
     "NewTicketKeys": {"at": Number(2**48), "size": Number(2**16)},
     "NewDocument": {"number": Number(2**16), "at": Number(2**48), "size": Number(2**32)},
+    "KeysFetched": {"name": KEY_SET, "keys": Text(32 * 1024)},
+    "KeySetState": {"name": KEY_SET, "keys": COUNT, "fetched": Number(2**40), "failures": COUNT, "why": Text(1024, free=True)},
+    "KeysWanted": {"name": KEY_SET},
     "CertificateDates": {"told": Text(16 * 1024)},
     "AcmeName": {
         "name": NAME,

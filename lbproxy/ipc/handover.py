@@ -87,6 +87,8 @@ class Handover:
     """A worker's: reads what the master puts into the store of keys later."""
     documents: tuple[bytes, ...] = field(default=(), repr=False)
     """A worker's: what the configuration's documents held, by their number."""
+    key_set_contexts: dict[str, ssl.SSLContext] = field(default_factory=dict)
+    """Control's: by name of each set of keys that is fetched over TLS."""
     remote_keys: KeysElsewhere | None = None
     """A worker's, with key_isolation."""
     wakeups: tuple[int, ...] = ()

@@ -111,6 +111,29 @@ class NewDocument(NamedTuple):
     size: int
 
 
+class KeysFetched(NamedTuple):
+    """Control -> master: a set of keys that is fetched is this one now."""
+
+    name: str  # model.KeySet.name
+    keys: str  # JSON (RFC 7517): those that are public, and what of them is needed
+
+
+class KeySetState(NamedTuple):
+    """Control -> master: how it stands with a set of keys. Said after each try."""
+
+    name: str
+    keys: int  # that may be used; 0: there was none yet
+    fetched: int  # when that was, seconds since 1970; 0: never
+    failures: int  # in a row
+    why: str  # the last one
+
+
+class KeysWanted(NamedTuple):
+    """Worker -> master -> control: a token names a key that is not in the set."""
+
+    name: str
+
+
 class CertificateDates(NamedTuple):
     """Master -> control: until when certificates are good, those that end first; JSON, for its pages and metrics."""
 
@@ -189,6 +212,9 @@ Message = (
     | NewPoolFiles
     | NewTicketKeys
     | NewDocument
+    | KeysFetched
+    | KeySetState
+    | KeysWanted
     | CertificateDates
     | AcmeName
     | ChallengeShown

@@ -19,6 +19,7 @@ import pickle
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple, NoReturn, Protocol
 
 from lbproxy import __version__
@@ -29,6 +30,7 @@ from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildMain, Handover
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
+from lbproxy.master.key_sets import contexts as key_set_contexts
 from lbproxy.master.prepare import GenerationResources, MasterResources
 from lbproxy.master.system.environment import kept
 from lbproxy.master.system.ledger_map import protect
@@ -36,7 +38,7 @@ from lbproxy.master.system.privileges import Account
 from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.pool_files import Pieces, context_of, pieces_of
 
-FORMAT = 2
+FORMAT = 3
 MEMORY = "lbproxy-child"
 
 
@@ -71,6 +73,7 @@ class Bequest(NamedTuple):
     """A descriptor; -1: none."""
     keys: int
     pools: dict[str, Pieces]
+    key_authorities: dict[Path, str]
 
 
 def program(module: str, ready: Callable[[], Callable[[Config, str], ChildMain]]) -> Program:
@@ -121,6 +124,7 @@ def bequeath(order: Spawn, shared: MasterResources, resources: GenerationResourc
         -1 if metrics is None else metrics.fileno(),
         store.fileno(),
         {name: pieces_of(pems.copied(store)) for name, pems in asked.items()},
+        resources.key_authorities,
     )
     memory = os.memfd_create(MEMORY, os.MFD_CLOEXEC)
     with open(memory, "wb", closefd=False) as file:
@@ -193,6 +197,7 @@ def handover(bequest: Bequest, pipe: socket.socket) -> Handover:
         access_fd=-1,
         metrics_socket=None if bequest.metrics < 0 else _non_blocking(bequest.metrics),
         pipe=pipe,
+        key_set_contexts=key_set_contexts(config, bequest.key_authorities) if order.role is Role.CONTROL else {},
     )
 
 

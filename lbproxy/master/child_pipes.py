@@ -10,7 +10,17 @@ from typing import Any
 
 from lbproxy.balance.ledger import PickLock
 from lbproxy.errors import ConnectionLost, FrameError, StreamError
-from lbproxy.ipc.messages import AcmeName, ChallengeOver, ChallengeShown, KeysSilent, Message, Resolved
+from lbproxy.ipc.messages import (
+    AcmeName,
+    ChallengeOver,
+    ChallengeShown,
+    KeySetState,
+    KeysFetched,
+    KeysSilent,
+    KeysWanted,
+    Message,
+    Resolved,
+)
 from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
@@ -18,7 +28,11 @@ from lbproxy.master.prepare import MasterResources
 from lbproxy.master.spawn import Running
 from lbproxy.observe import log
 
-ASIDE: dict[Role, tuple[type[Message], ...]] = {Role.CONTROL: (Resolved,), Role.ACME: (AcmeName, ChallengeShown, ChallengeOver)}
+ASIDE: dict[Role, tuple[type[Message], ...]] = {
+    Role.WORKER: (KeysWanted,),
+    Role.CONTROL: (Resolved, KeysFetched, KeySetState),
+    Role.ACME: (AcmeName, ChallengeShown, ChallengeOver),
+}
 """What is no matter of the fleet's, by who may say it."""
 LAST_WORDS = 64
 """Reads of a dead child's pipe, at most: its buffer holds far fewer, but something it left behind might go on writing."""

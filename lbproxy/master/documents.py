@@ -13,6 +13,7 @@ from lbproxy.config.model import Config, Document
 from lbproxy.config.passwords import parse
 from lbproxy.errors import Complaint, ConfigError, StartError
 from lbproxy.http.tokens import BadKeys, Keys
+from lbproxy.master import key_sets
 from lbproxy.tls.keystore import KeyStore, Piece, content_of
 
 _NO_KEYS = "a set of keys is what your identity provider has at its jwks_uri"
@@ -20,7 +21,7 @@ _NO_KEYS = "a set of keys is what your identity provider has at its jwks_uri"
 
 def complaints(config: Config) -> list[Complaint]:
     """All that is wrong with any of them, for `check` and before a start."""
-    found = documents.complaints(config)
+    found = [*documents.complaints(config), *key_sets.complaints(config)]
     if find_spec("jwt") is None:
         return found
     for route in config.routes:

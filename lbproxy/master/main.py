@@ -25,13 +25,13 @@ from lbproxy.config.model import Config
 from lbproxy.config.plan import lines
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildLoader
-from lbproxy.ipc.messages import AcmeName, ChallengeOver, ChallengeShown, Drain, Resolved, SetLogLevel
+from lbproxy.ipc.messages import (
+    Drain,
+    SetLogLevel,
+)
 from lbproxy.master import rotation
-from lbproxy.master.acme_watch import AcmeWatch
 from lbproxy.master.address_updates import AddressUpdates
-from lbproxy.master.certificate_watch import CertificateWatch
 from lbproxy.master.child_pipes import ChildPipes
-from lbproxy.master.document_watch import DocumentWatch
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.children import DRAIN_GRACE
@@ -45,10 +45,9 @@ from lbproxy.master.spawn import Start, spawn
 from lbproxy.master.system.inherited import inherit
 from lbproxy.master.system.notify import Notifier
 from lbproxy.master.system.signals import TERMINATE, Signals, unblock
-from lbproxy.master.ticket_watch import TicketWatch
-from lbproxy.master.trust_watch import TrustWatch
 from lbproxy.master.upgrade import Commands, Legacy, execute, hindrance, take_over
 from lbproxy.master.warnings import plain_by_an_edit, warn
+from lbproxy.master.watches import Watches
 from lbproxy.observe import log, standard
 from lbproxy.sandbox import kernel
 
@@ -135,18 +134,15 @@ class Master:
         self._preparation = Preparation(
             self._shared, self._resources, lambda: self._serving_resources, reread, self._selector, self._feed
         )
-        heard: dict[Role, Callable[[Any], None]] = {Role.CONTROL: self._on_resolved, Role.ACME: self._on_acme}
+        heard: dict[Role, Callable[[Any], None]] = {}
         self._pipes = ChildPipes(self._selector, legacy.running, self._shared, self._feed, heard)
         self._operator = Operator(self._shared, self._fleet, self._resources, self._feed, self._set_level)
-        self._names = AddressUpdates(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
         where = self._serving_resources.config.proxy.control
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
-        self._certificates = CertificateWatch(self._in_service, self._pipes)
         self._keys = KeyProcesses(self._pipes, self._shared.account, self._resources, self._in_service)
-        common = self._in_service, self._pipes, self._certificates.forget
-        tickets = TicketWatch(self._in_service, self._resources, self._shared.tickets, *common[1:])
-        self._watches = (self._certificates, tickets, TrustWatch(*common), DocumentWatch(*common))
-        self._acme = AcmeWatch(self._in_service, self._pipes, self._operator)
+        names = AddressUpdates(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
+        self._watches = Watches(self._shared, self._resources, self._in_service, self._pipes, self._operator, names)
+        heard |= self._watches.heard
         self.signals = Signals()
 
     @property
@@ -183,9 +179,7 @@ class Master:
             self._settle()
             now = time.monotonic()
             self._shared.inspect_sockets(now)
-            for watch in self._watches:
-                watch.look(now)
-            self._acme.look()
+            self._watches.look(now)
             self._keys.look(now)
             self._notifier.watchdog(now)
             if self._control is not None:
@@ -213,7 +207,7 @@ class Master:
         gc.unfreeze()
 
     def _next_deadline(self) -> float:
-        due = min(one.next_deadline() for one in (self._fleet, self._notifier, self._certificates, self._keys))
+        due = min(one.next_deadline() for one in (self._fleet, self._notifier, self._watches.certificates, self._keys))
         if self._settling is not None:
             due = min(due, time.monotonic() + SETTLE_LOOK)
         if standard.waiting():
@@ -250,7 +244,7 @@ class Master:
         if keys is not None:
             self._keys.begun(order, keys[1], running.pid)
         self._feed(events.Spawned(order.row, running.pid))
-        self._acme.spawned(running)
+        self._watches.acme.spawned(running)
         if level := self._operator.level_of(order.generation):  # it takes the place of one that was told
             self._pipes.tell(order.row, SetLogLevel(level))
 
@@ -351,12 +345,6 @@ class Master:
     def _in_service(self) -> tuple[int, GenerationResources] | None:
         serving = self._fleet.serving
         return None if serving is None or self._fleet.stop is not None else (serving.number, self._resources[serving.number])
-
-    def _on_resolved(self, told: Resolved) -> None:
-        self._names.heard(told)
-
-    def _on_acme(self, told: AcmeName | ChallengeShown | ChallengeOver) -> None:
-        self._acme.heard(told)
 
     def _set_level(self, message: SetLogLevel) -> None:
         log.set_level(message.level)

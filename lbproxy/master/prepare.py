@@ -28,7 +28,7 @@ from lbproxy.config.descriptors import wanted
 from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.errors import Complaint, StartError, by_place
 from lbproxy.http.h2 import offered as h2
-from lbproxy.master import documents, resolve
+from lbproxy.master import documents, key_sets, resolve
 from lbproxy.master.fleet.events import Terms
 from lbproxy.master.name_state import NameState
 from lbproxy.master.system import access_log, descriptors, privileges, scratch, sockets
@@ -99,7 +99,9 @@ class GenerationResources:
     refused: dict[Certificate, str] = field(default_factory=dict)
     """Pairs that changed on disk and are not shown as they are there, and why."""
     documents: tuple[Piece, ...] = ()
-    """Where the configuration's documents stand in the store, by number."""
+    """Where the configuration's documents, and then its sets of keys, stand in the store, by number."""
+    key_authorities: dict[Path, str] = field(default_factory=dict)
+    """What the files held of authorities that servers of such sets may have their certificates of."""
 
     @property
     def addresses(self) -> set[Address]:
@@ -303,6 +305,7 @@ def provide(
         ticket_secrets=opened.ticket_secrets,
         documents=opened.documents,
         vault=opened.vault,
+        key_authorities=key_sets.authorities(config),
     )
 
 
@@ -328,7 +331,7 @@ def _open(
             contexts.spoken(pool)
         pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
         pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
-    taken = documents.take_all(config, store)
+    taken = documents.take_all(config, store) + key_sets.inherited(config, store, living)
     resolution = resolve.resolve(config, shared.name_state.addresses, lookup)
     pools = endpoints.unplaced(config, resolution.addresses)
     bound = sockets.open_listeners(config, sys.executable, shared.sockets)

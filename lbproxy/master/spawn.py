@@ -212,7 +212,9 @@ def _needs(handover: Handover) -> walls.Needs:
     if control:
         ports |= {pool.health.port for pool in handover.config.pools if pool.health.port}
         ports |= {address.port for address in handover.config.proxy.resolvers}
-    return walls.Needs(frozenset(ports), unix, control and bool(names_in(handover.config)), gevent_sockets=control)
+        ports |= {keys.port for keys in handover.config.key_sets}
+    names = control and bool(names_in(handover.config) or handover.config.key_sets)
+    return walls.Needs(frozenset(ports), unix, names, gevent_sockets=control)
 
 
 def _needs_of_acme(config: Config) -> walls.Needs:

@@ -174,6 +174,18 @@ class KeyFacts(NamedTuple):
     restarts: int
 
 
+class KeySetFacts(NamedTuple):
+    """A set of keys that is fetched."""
+
+    url: str
+    keys: int
+    fetched: float
+    """Wall clock, seconds; 0: it never was."""
+    failures: int
+    """In a row; then the last one."""
+    why: str
+
+
 class Snapshot(NamedTuple):
     """What there is to tell at one moment."""
 
@@ -188,6 +200,7 @@ class Snapshot(NamedTuple):
     acme: tuple[AcmeFacts, ...] = ()
     keys: KeyFacts | None = None
     """None: keys are in the workers."""
+    key_sets: tuple[KeySetFacts, ...] = ()
 
     def pools(self) -> dict[str, list[BackendFacts]]:
         """The backends by pool, in the order of the configuration."""
@@ -218,7 +231,7 @@ class Family(NamedTuple):
 def exposition(snapshot: Snapshot) -> str:
     """The whole of /metrics."""
     lines: list[str] = []
-    clients = (*_traffic(snapshot.totals), _passthrough(snapshot.totals), *_certificates(snapshot), *_keys(snapshot))
+    clients = (*_traffic(snapshot.totals), _passthrough(snapshot.totals), *_certificates(snapshot), *_keys(snapshot), *_key_sets(snapshot))
     for family in (*_process(snapshot), *clients, *_backend_tls(snapshot.totals), *_backends(snapshot.backends)):
         lines.append(f"# HELP {family.name} {_escape_help(family.help)}")
         lines.append(f"# TYPE {family.name} {family.kind}")
@@ -340,6 +353,17 @@ def _keys(snapshot: Snapshot) -> Iterable[Family]:
     yield _one("lbproxy_key_process_restarts_total", "counter", "Processes that held keys and had to be replaced.", restarts)
 
 
+def _key_sets(snapshot: Snapshot) -> Iterable[Family]:
+    told = [({"url": one.url}, one) for one in snapshot.key_sets]
+    if told:
+        text = "Keys in a set that is fetched for [route.jwt]; 0 until it has come."
+        yield Family("lbproxy_jwks_keys", "gauge", text, [("", url, one.keys) for url, one in told])
+        text = "When the set was fetched."
+        yield Family("lbproxy_jwks_fetched_seconds", "gauge", text, [("", url, one.fetched) for url, one in told])
+        text = "Tries to fetch it that failed in a row; the last good one stays."
+        yield Family("lbproxy_jwks_failures", "gauge", text, [("", url, one.failures) for url, one in told])
+
+
 def _histogram(buckets: Sequence[int]) -> Iterable[Sample]:
     """Cumulated, as Prometheus wants it. There is no `_sum`: the ledger keeps none, and none is better than a guess."""
     count = 0
@@ -422,6 +446,7 @@ def status(snapshot: Snapshot) -> dict[str, object]:
             {**one._asdict(), "days_left": round((one.end - snapshot.taken) / 86_400, 1)} for one in snapshot.certificates
         ],
         "acme": [one._asdict() for one in snapshot.acme],
+        "key_sets": [one._asdict() for one in snapshot.key_sets],
         "pools": pools,
     }
 

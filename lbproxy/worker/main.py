@@ -84,7 +84,7 @@ from lbproxy.worker.wiring.compressing import make_compressor
 from lbproxy.worker.wiring.destinations import make_destinations
 from lbproxy.worker.wiring.encryptions import Encryptions
 from lbproxy.worker.wiring.filtering import limit_memory, make_filters
-from lbproxy.worker.wiring.inspecting import Documents, make_means
+from lbproxy.worker.wiring.inspecting import Documents, KeyWishes, make_means
 from lbproxy.worker.wiring.passages import make_passages
 from lbproxy.worker.wiring.pools import make_pools
 from lbproxy.worker.wiring.relocation import Relocation
@@ -160,7 +160,8 @@ class Worker:
         self._pools = pools.pools
         self._relocation = Relocation(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
-        means = make_means(handover, self._documents, self._memory, partial(_tell_difference, self._noisy))
+        wishes = KeyWishes(lambda wish: self._link.send(wish), time.monotonic)  # the link is made later
+        means = make_means(handover, self._documents, self._memory, partial(_tell_difference, self._noisy), wishes.wish)
         compressor = make_compressor(config, handover.ledger, handover.child, time.monotonic)
         destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child, means, compressor)
         self._encryptions = Encryptions(handover, self._noisy)

@@ -40,6 +40,15 @@ def _unasked(config: Config) -> Iterable[Evidence]:
                 yield Evidence(_at(number, name, "on_failure"), "pass", route.line)
 
 
+def _anybodys_keys(config: Config) -> Iterable[Evidence]:
+    for number, route in enumerate(config.routes):
+        keys = None if route.jwt is None else route.jwt.key_set
+        if keys is not None and keys.parts.scheme != "https":
+            yield Evidence(_at(number, "jwt", "jwks_url"), keys.url, route.line)
+        elif keys is not None and not keys.verify:
+            yield Evidence(_at(number, "jwt", "jwks_verify"), "false", route.line)
+
+
 CHECKS = (
     Check(
         "compressed-secrets",
@@ -61,5 +70,12 @@ CHECKS = (
         "While whoever is asked does not answer, everybody may pass.",
         "Take on_failure out: requests get 503 then.",
         _unasked,
+    ),
+    Check(
+        "keys-of-anybody",
+        Severity.HIGH,
+        "Keys of tokens are fetched from whoever answers: who stands on the way there makes tokens that let in.",
+        "Fetch them over https and take jwks_verify out; jwks_ca names an authority of your own.",
+        _anybodys_keys,
     ),
 )

@@ -18,7 +18,7 @@ from lbproxy.config.model.compress import Compress
 from lbproxy.config.model.filters import AddressList, ClientLimit, ClientNames, Refuse, RouteFilters
 from lbproxy.config.model.headers import HEADER_WORDS, HeaderRules, Headers
 from lbproxy.config.model.health import Health, Outlier
-from lbproxy.config.model.inspection import Authorize, BasicAuth, Document, Jwt
+from lbproxy.config.model.inspection import Authorize, BasicAuth, Document, Jwt, KeySet
 from lbproxy.config.model.listeners import Certificate, Listen, ListenTls, NameTls, SocketAccess
 from lbproxy.config.model.mirroring import Mirror
 from lbproxy.config.model.pools import Backend, Connections, Pool, PoolTls, Sticky
@@ -59,6 +59,7 @@ __all__ = [
     "Health",
     "Hsts",
     "Jwt",
+    "KeySet",
     "Limits",
     "Listen",
     "ListenTls",
@@ -158,6 +159,12 @@ class Config:
     def documents(self) -> tuple[Document, ...]:
         """Files that steps of routes go by, each once; who tells of one names its number."""
         return tuple(dict.fromkeys(document for route in self.routes for document in route.documents))
+
+    @property
+    def key_sets(self) -> tuple[KeySet, ...]:
+        """Those that control fetches, each once. Among what workers go by they stand behind the documents."""
+        found = (route.jwt.key_set for route in self.routes if route.jwt is not None)
+        return tuple(dict.fromkeys(each for each in found if each is not None))
 
     @property
     def buffers_on_disk(self) -> bool:

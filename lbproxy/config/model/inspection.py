@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, urlsplit
 
 from lbproxy.config import header_values as said
 from lbproxy.config import route_values, values
 from lbproxy.config.atoms import KIB, MIB, Rate
 from lbproxy.config.key import key
 from lbproxy.config.kinds import BOOLEAN, FILE, RATE, TEXT, Kind, ListOf, Pairs, choice, duration, size, text_schema
+from lbproxy.config.units import Refused, show
 
 _FIELD = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}$"
 _COPIED = Kind("header", said.copied, text_schema(_FIELD), examples=("Remote-User", "Remote-Groups"))
@@ -23,6 +27,32 @@ ALGORITHMS = (
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512"
 )  # fmt: skip
 LONGEST_CACHE = 3600.0
+DAY = 86_400.0
+
+
+class KeySet(NamedTuple):
+    """A set of keys that control fetches (control/key_sets.py). Routes that say the same of one share it."""
+
+    url: str
+    ca: Path | None
+    verify: bool
+    refresh: float
+    timeout: float
+
+    @property
+    def name(self) -> str:
+        """Short, and another one for each, for messages between processes."""
+        return hashlib.sha256(repr(tuple(self)).encode()).hexdigest()[:16]
+
+    @property
+    def parts(self) -> SplitResult:
+        """Of its address."""
+        return urlsplit(self.url)
+
+    @property
+    def port(self) -> int:
+        """Where it is asked for."""
+        return self.parts.port or (443 if self.parts.scheme == "https" else 80)
 
 
 class Document(NamedTuple):
@@ -96,6 +126,26 @@ class BasicAuth:
     user_rate: Rate = key(RATE, Rate(60, 60), "checks of each user's password, from wherever; more get 429, but who is remembered")
 
 
+def _fetches(jwt: Any) -> bool:
+    return bool(jwt.jwks_url)
+
+
+def _url(value: object) -> str:
+    hint = f'such as "{_JWKS_URL}"'
+    parts = urlsplit("")
+    if isinstance(value, str) and len(value) <= 500 and re.fullmatch("[!-~]+", value):
+        try:
+            parts = urlsplit(value)
+            port = parts.port
+        except ValueError:
+            parts, port = urlsplit(""), None
+        if parts.scheme in ("https", "http") and parts.hostname and parts.username is None and not parts.fragment and port != 0:
+            return value
+    raise Refused(f"wanted an address with https and a host, of at most 500 plain characters, got {show(value)}", hint)
+
+
+_JWKS_URL = "https://idp.example.com/jwks"
+_URL = Kind("address", _url, text_schema("^https?://[!-~]{1,492}$"), examples=(_JWKS_URL,))
 _ALGORITHM = Kind("algorithm", values.choice(*ALGORITHMS), {"enum": list(ALGORITHMS)}, examples=("RS256", "ES256"))
 _CLAIM = Kind("claim", values.claim, {"type": "string", "minLength": 1, "maxLength": 128}, examples=("sub", "scope"))
 
@@ -140,3 +190,34 @@ class Jwt:
     on_failure: str = key(
         choice("refuse", "pass"), "refuse", 'as long as there are no keys: 503; "pass": as if no token were asked for'
     )
+    jwks_url: str = key(
+        _URL,
+        "",
+        "instead of jwks_file: where the set of keys is fetched, again and again, by lbproxy itself (the jwks_uri of an identity "
+        "provider). While it cannot be had the last good one stays",
+        never_with=("jwks_file",),
+    )
+    jwks_ca: Path | None = key(
+        FILE, None, "the authorities whose certificate its server may have. Default: those of the system",
+        needs={"jwks_url": _JWKS_URL}, never_with=("jwks_file",), when=_fetches, example="internal-ca.pem",
+    )  # fmt: skip
+    jwks_verify: bool = key(
+        BOOLEAN, True, "false: whoever answers there is believed, and with him everybody who may come in",
+        needs={"jwks_url": _JWKS_URL}, never_with=("jwks_file",), when=_fetches,
+    )  # fmt: skip
+    jwks_refresh: float = key(
+        duration(DAY), 300.0,
+        "how often it is fetched; also, but not more often than every tenth of this, when a token names a key that is not in it",
+        needs={"jwks_url": _JWKS_URL}, never_with=("jwks_file",), when=_fetches,
+    )  # fmt: skip
+    jwks_timeout: float = key(
+        duration(60.0), 5.0, "all of it: name, connection, answer",
+        needs={"jwks_url": _JWKS_URL}, never_with=("jwks_file",), when=_fetches,
+    )  # fmt: skip
+
+    @property
+    def key_set(self) -> KeySet | None:
+        """What is fetched; None: nothing."""
+        if not self.jwks_url:
+            return None
+        return KeySet(self.jwks_url, self.jwks_ca, self.jwks_verify, self.jwks_refresh, self.jwks_timeout)

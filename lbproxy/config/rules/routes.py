@@ -23,8 +23,12 @@ def route(table: Table, route: Route, context: Context) -> Route:
             table.complain(name, '"pool" is missing', f'add pool = "{next(iter(context.pools), "auth")}"')
     if route.basic_auth is not None and route.basic_auth.file is None:
         table.complain("basic_auth", '"file" is missing', 'add file = "users"; htpasswd -B -c users NAME makes one')
-    if route.jwt is not None and route.jwt.jwks_file is None:
-        table.complain("jwt", '"jwks_file" is missing', 'add jwks_file = "jwks.json"')
+    if route.jwt is not None and route.jwt.jwks_file is None and not route.jwt.jwks_url:
+        hint = 'add jwks_url = "https://idp.example.com/jwks", or jwks_file = "jwks.json"'
+        table.complain("jwt", '"jwks_url" is missing, or "jwks_file"', hint)
+    if route.jwt is not None and route.jwt.jwks_url:
+        for name in (name for name in route.jwt.algorithms if name.startswith("HS")):
+            table.complain("jwt", f"{name} wants a secret, and what can be fetched is none", f"take {name} out, or add jwks_file")
     if route.jwt is not None and "algorithms" not in table.inside("jwt"):
         table.complain("jwt", '"algorithms" is missing: a token may not choose', 'add algorithms = ["RS256"], or what signs yours')
     return route

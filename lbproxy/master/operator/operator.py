@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from lbproxy import __version__
@@ -58,6 +58,7 @@ class Operator:
         self._last_reload: Answer | None = None
         self._level = ""
         self.acme: Callable[[], Mapping[str, AcmeName]] = dict
+        self.key_sets: Callable[[], Sequence[Answer]] = tuple
         """How the names stand that certificates are obtained for."""
         self._do: dict[type[requests.Request], Callable[[Any, Reply], None]] = {
             requests.Status: self._status,
@@ -237,7 +238,7 @@ class Operator:
         found = certificates.listed(resources.listeners, resources.refused, time.time())
         told = certificates.with_acme(found[: certificates.MOST_IN_STATUS], self.acme())
         acme = certificates.acme(self.acme())[: certificates.MOST_IN_STATUS]
-        return {"certificates": told, "certificates_total": len(found), "acme": acme}
+        return {"certificates": told, "certificates_total": len(found), "acme": acme, "key_sets": list(self.key_sets())}
 
     def _snapshot(self) -> Snapshot:
         number = self._fleet.serving.number if self._fleet.serving is not None else 0

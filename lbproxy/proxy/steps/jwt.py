@@ -6,12 +6,13 @@ A token comes in Authorization, or in a cookie where the route names one; never 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from lbproxy.config import model
 from lbproxy.errors import Filtered, RequestError
 from lbproxy.http.fields import cookie, values
 from lbproxy.http.message import RequestHead
-from lbproxy.http.tokens import BadKeys, Keys, Untrusted, Wanted, texts
+from lbproxy.http.tokens import UNKNOWN_KEY, BadKeys, Keys, Untrusted, Wanted, texts
 from lbproxy.proxy.steps.authorize import UNAVAILABLE, Count
 from lbproxy.proxy.steps.step import Course, Journey, Step
 
@@ -22,9 +23,13 @@ _IN_QUERY = re.compile(rb"(?:^|&)access_token=")
 class Jwt(Step):
     """Checks tokens of one route, in one worker."""
 
-    __slots__ = ("_challenge", "_claimed", "_claims", "_cookie", "_count", "_keys", "_pass_on_failure", "_user", "_wanted")
+    __slots__ = (
+        "_challenge", "_claimed", "_claims", "_cookie", "_count", "_keys", "_on_unknown", "_pass_on_failure", "_user", "_wanted",
+    )  # fmt: skip
 
-    def __init__(self, settings: model.Jwt, count: Count) -> None:
+    def __init__(self, settings: model.Jwt, count: Count, on_unknown: Callable[[], None] = lambda: None) -> None:
+        """`on_unknown`: told when a token names a key that is not among ours."""
+        self._on_unknown = on_unknown
         self._keys = Keys()
         self._wanted = Wanted(settings.algorithms, settings.audience, settings.issuer, settings.leeway, settings.require)
         self._cookie = settings.cookie.encode("ascii")
@@ -70,6 +75,8 @@ class Jwt(Step):
         try:
             said = self._wanted.claims(token, self._keys)
         except Untrusted as error:
+            if str(error) == UNKNOWN_KEY:
+                self._on_unknown()
             raise self._refused("invalid_token", str(error)) from error
         findings = journey.findings()
         for name, claim in self._claims:

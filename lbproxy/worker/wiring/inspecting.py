@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from lbproxy.balance.ledger import Scalar, scalar_at
-from lbproxy.config.model import BasicAuth, ClientLimit, Config, Document, Jwt, Route
+from lbproxy.config.model import BasicAuth, ClientLimit, Config, Document, Jwt, KeySet, Route
 from lbproxy.filter.limiter import Limiter, Memory
 from lbproxy.ipc.handover import Handover
+from lbproxy.ipc.messages import KeysWanted
 from lbproxy.net.password_thread import PasswordThread
 from lbproxy.observe.metrics import INSPECTIONS
 from lbproxy.proxy.destination import Destination
@@ -20,20 +22,22 @@ from lbproxy.proxy.steps.mirror import Differs, Mirror
 from lbproxy.proxy.steps.step import Step
 
 Renew = Callable[[bytes], None]
+WISH_EVERY = 1.0
+"""Seconds, of each set of keys."""
 
 
 class Documents:
     """What a worker's steps go by, and who is to be told of a new one."""
 
     def __init__(self, config: Config, contents: Sequence[bytes]) -> None:
-        """`contents`: of the configuration's documents, by number."""
-        self._documents = config.documents
+        """`contents`: of the configuration's documents, by number; then of its sets of keys."""
+        self._all: tuple[Document | KeySet, ...] = (*config.documents, *config.key_sets)
         self._contents = list(contents)
-        self._followers: list[list[Renew]] = [[] for _ in config.documents]
+        self._followers: list[list[Renew]] = [[] for _ in self._all]
 
-    def follow(self, document: Document, renew: Renew) -> None:
+    def follow(self, document: Document | KeySet, renew: Renew) -> None:
         """Told what it holds now, and whenever that changes."""
-        number = self._documents.index(document)
+        number = self._all.index(document)
         self._followers[number].append(renew)
         if number < len(self._contents):
             renew(self._contents[number])
@@ -42,6 +46,22 @@ class Documents:
         """It holds something else from now on."""
         for renew in self._followers[number] if number < len(self._followers) else ():
             renew(content)
+
+
+class KeyWishes:
+    """Tells the master of sets of keys that lack one, now and then: strangers make tokens that name any key."""
+
+    def __init__(self, send: Callable[[KeysWanted], None], clock: Callable[[], float]) -> None:
+        self._send = send
+        self._clock = clock
+        self._told: dict[str, float] = {}
+
+    def wish(self, name: str) -> None:
+        """Of that set."""
+        now = self._clock()
+        if now - self._told.get(name, -WISH_EVERY) >= WISH_EVERY:
+            self._told[name] = now
+            self._send(KeysWanted(name))
 
 
 class Means(NamedTuple):
@@ -56,13 +76,15 @@ class Means(NamedTuple):
     """Checks a password; None: nobody is asked for one."""
     differs: Differs = lambda path, own, other: None
     """Told where a mirror answers otherwise."""
+    wanted: Callable[[str], None] = lambda name: None
+    """Told of a set of keys, by name, that lacks one."""
 
 
 NO_MEANS = Means(lambda step, outcome: None)
 
 
-def make_means(handover: Handover, documents: Documents, memory: Memory, differs: Differs) -> Means:
-    """In a worker; `differs`: told where a mirror answers otherwise.
+def make_means(handover: Handover, documents: Documents, memory: Memory, differs: Differs, wanted: Callable[[str], None]) -> Means:
+    """In a worker; `differs`, `wanted`: see Means.
 
     The thread is there where a route asks for passwords, and lives as long as the process.
     """
@@ -73,7 +95,7 @@ def make_means(handover: Handover, documents: Documents, memory: Memory, differs
         cells[places[step, outcome]] += 1
 
     passwords = any(route.basic_auth is not None for route in handover.config.routes)
-    return Means(count, documents, memory, PasswordThread().verify if passwords else None, differs)
+    return Means(count, documents, memory, PasswordThread().verify if passwords else None, differs, wanted)
 
 
 def inspections(route: Route, means: Means, asked: Callable[[str, float], Destination]) -> list[Step]:
@@ -92,7 +114,10 @@ def inspections(route: Route, means: Means, asked: Callable[[str, float], Destin
 
 def _jwt(route: Route, settings: Jwt, means: Means) -> Step:
     assert means.documents is not None
-    step = JwtStep(settings, means.told)
+    keys = settings.key_set
+    step = JwtStep(settings, means.told) if keys is None else JwtStep(settings, means.told, partial(means.wanted, keys.name))
+    if keys is not None:
+        means.documents.follow(keys, step.renew)
     for document in route.documents:
         if document.kind == "jwks":
             means.documents.follow(document, step.renew)

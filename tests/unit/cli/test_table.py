@@ -193,3 +193,11 @@ def test_what_is_missing_hurts_nothing(without: set[str], data: st.DataObject) -
         rows = [{key: value for key, value in row.items() if data.draw(st.booleans())} for row in answer.get(part, [])]
         answer[part] = rows
     assert overview(answer, NOW)[0].startswith("lbproxy ")
+
+
+def test_keys_that_are_fetched() -> None:
+    """How old they are, and what is wrong with them."""
+    sets = [{"url": "https://a.test/", "keys": 2, "fetched": NOW - 60.0, "failures": 1, "why": "answers 503"}, {"url": "https://b.test/"}]
+    lines = overview({**ANSWER, "key_sets": sets}, NOW)
+    assert "keys from https://a.test/: 2, fetched 1 min ago; answers 503" in lines
+    assert "keys from https://b.test/: 0, never fetched" in lines

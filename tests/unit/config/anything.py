@@ -193,12 +193,17 @@ def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
         lambda share, methods, remove, most, compare: model.Mirror(pool, share, methods, remove, most, 5, 6, 7.5, compare),
         st.integers(1, 100), st.sampled_from([(), ("GET", "POST")]), fields_said, st.integers(0, 2**24), st.booleans(),
     )  # fmt: skip
+    fetched = st.tuples(
+        st.none(), st.sampled_from(["https://idp.test/jwks", "http://[::1]:81/k?a=b"]), st.none() | files, st.booleans(),
+        seconds.map(lambda often: min(often, 86_400.0)), seconds.map(lambda wait: min(wait, 60.0)),
+    )  # fmt: skip
     jwt = st.builds(
-        lambda file, algorithms, said, claims, leeway, fails, told: model.Jwt(
-            file, algorithms, said, "".join(said), leeway, said or ("exp",), tuple((name, "sub") for name in claims),
-            told[0], told[1], told[2], told[3], fails,
+        lambda source, algorithms, said, claims, leeway, fails, told: model.Jwt(
+            source[0], algorithms, said, "".join(said), leeway, said or ("exp",), tuple((name, "sub") for name in claims),
+            told[0], told[1], told[2], told[3], fails, *source[1:],
         ),
-        files, st.sampled_from([("ES256",), ("RS256", "EdDSA")]), st.sampled_from([(), ("a",), ("a", "b/c")]), fields_said,
+        st.tuples(files) | fetched, st.sampled_from([("ES256",), ("RS256", "EdDSA")]),
+        st.sampled_from([(), ("a",), ("a", "b/c")]), fields_said,
         st.just(0.0) | seconds.map(lambda leeway: min(leeway, 600.0)), st.sampled_from(["refuse", "pass"]),
         st.sampled_from([("sub", "", False, "restricted"), ("email", "session", True, "staff")]),
     )  # fmt: skip

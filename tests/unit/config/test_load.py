@@ -150,7 +150,7 @@ def test_what_init_prints_passes() -> None:
 def test_the_shipped_files_pass() -> None:
     """All but their certificates is there to be read."""
     assert [listen.address.port for listen in load_file(CONF / "minimal.toml").listen] == [443, 80]
-    assert len(load_file(CONF / "example.toml").routes) == 9
+    assert len(load_file(CONF / "example.toml").routes) == 10
 
 
 def test_the_example_shows_the_defaults() -> None:

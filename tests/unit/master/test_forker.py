@@ -32,7 +32,7 @@ def live(bequest: anew.Bequest, load: Callable[[Config, str], ChildMain]) -> NoR
 @pytest.fixture
 def received(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bequest that is all in its descriptors."""
-    found = anew.Bequest(None, None, {}, None, -1, -1, -1, -1, {})  # type: ignore[arg-type]
+    found = anew.Bequest(None, None, {}, None, -1, -1, -1, -1, {}, {})  # type: ignore[arg-type]
     monkeypatch.setattr(anew, "received", lambda descriptors: found._replace(pipe=descriptors[0]))
 
 

@@ -133,9 +133,10 @@ class World:
         named = dict.fromkeys((*route.pools, *route.asks), balanced)
         self.documents = Documents(self.config, contents)
         self.differences: list[tuple[object, ...]] = []
+        self.wanted: list[str] = []  # sets of keys that lack one, by name
         means = Means(
             lambda step, outcome: self.inspected.append(f"{step} {outcome}"), self.documents, memory, verify,
-            lambda *facts: self.differences.append(facts),
+            lambda *facts: self.differences.append(facts), self.wanted.append,
         )  # fmt: skip
         self.routed = make_destinations(self.config, named, [filters], bytes(32), means=means).routes
         self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)

@@ -8,6 +8,7 @@ from lbproxy.audit.checks.routes import CHECKS
 from tests.unit.audit.site import found, site
 
 PLAIN = "redirect_to_https = true -> "
+FETCHED = 'jwks_url = "%s://idp.test/k", algorithms = ["ES256"]'
 PASSWORDS = 'basic_auth = { file = "users" }'
 
 
@@ -16,6 +17,8 @@ PASSWORDS = 'basic_auth = { file = "users" }'
     ("compressed-secrets", {"route": 'compress = { types = ["text/*"] }'}, [("types", "text/*")]),
     ("passwords-in-the-clear", {"instead": PLAIN, "route": PASSWORDS}, [("basic_auth", "also on 0.0.0.0:80")]),
     ("authorization-open", {"route": 'authorize = { pool = "app", on_failure = "pass" }'}, [("on_failure", "pass")]),
+    ("keys-of-anybody", {"route": f"jwt = {{ {FETCHED % 'http'} }}"}, [("jwks_url", "http://idp.test/k")]),
+    ("keys-of-anybody", {"route": f"jwt = {{ {FETCHED % 'https'}, jwks_verify = false }}"}, [("jwks_verify", "false")]),
 ])  # fmt: skip
 def test_each_way(name: str, changes: dict[str, str], expected: list[tuple[str, str]]) -> None:
     assert found(CHECKS, name, site(**changes)) == expected
@@ -25,6 +28,7 @@ def test_each_way(name: str, changes: dict[str, str], expected: list[tuple[str, 
 @pytest.mark.parametrize(("name", "lines"), [
     ("compressed-secrets", "compress = {}"), ("compressed-secrets", 'compress = { types = ["image/*", "text/css"] }'),
     ("passwords-in-the-clear", PASSWORDS), ("authorization-open", 'authorize = { pool = "app" }'),
+    ("keys-of-anybody", f"jwt = {{ {FETCHED % 'https'} }}"),
 ])  # fmt: skip
 def test_what_is_as_it_should_be(name: str, lines: str) -> None:
     assert found(CHECKS, name, site(route=lines)) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.config.model import Authorize
+from lbproxy.errors import ConfigError
 from tests.unit.config.text import LEAST, complaint, read
 
 
@@ -67,7 +68,13 @@ def test_a_mirror_needs_a_pool() -> None:
 
 def test_a_token_needs_keys_and_named_algorithms() -> None:
     """It may not choose."""
-    assert complaint(with_('jwt = { algorithms = ["RS256"] }')).message == '"jwks_file" is missing'
+    assert complaint(with_('jwt = { algorithms = ["RS256"] }')).message == '"jwks_url" is missing, or "jwks_file"'
+    secret = complaint(with_('jwt = { jwks_url = "https://a.test/k", algorithms = ["RS256", "HS256"] }'))
+    assert "HS256" in secret.message
+    for url in ("idp.test", "ftp://idp.test/", "https://", "https://u:p@idp.test/", "https://idp.test:0/", "https://idp.test:x/"):
+        with pytest.raises(ConfigError) as caught:
+            read(with_(f'jwt = {{ jwks_url = "{url}", algorithms = ["RS256"] }}'))
+        assert caught.value.complaints[0].key == "route[0].jwt.jwks_url"
     assert "algorithms" in complaint(with_('jwt = { jwks_file = "k" }')).message
     found = complaint(with_('jwt = { jwks_file = "k", algorithms = ["none"] }'))
     assert found.key == "route[0].jwt.algorithms[0]"

@@ -102,3 +102,15 @@ def test_as_long_as_there_are_no_keys(on_failure: str) -> None:
     world.documents.renew(0, json.dumps({"keys": [jwk(OTHER_RSA, "r")]}).encode())
     assert through(world, client, bearer(signed())).startswith("HTTP/1.1 401")
     world.at_rest()
+
+
+def test_a_token_with_a_key_that_is_not_known_is_told() -> None:
+    """So that a set that is fetched is looked at before the time; no other fault of a token asks for that."""
+    world = asked_for(jwks_file=None, jwks_url="https://idp.test/jwks")
+    client = world.connect()
+    for token in (signed(), signed(OTHER_RSA), "x"):
+        through(world, client, bearer(token))
+    assert world.wanted == []
+    assert through(world, client, bearer(signed(kid="new"))).startswith("HTTP/1.1 401")
+    assert world.wanted == [world.config.key_sets[0].name]
+    world.at_rest()

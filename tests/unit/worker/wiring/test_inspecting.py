@@ -10,11 +10,12 @@ import pytest
 
 from lbproxy.balance.ledger import SIZE, Ledger
 from lbproxy.config import model
+from lbproxy.ipc.messages import KeysWanted
 from lbproxy.observe.metrics import INSPECTIONS
 from lbproxy.observe.snapshot import totals
 from lbproxy.proxy.steps.authorize import Authorize
 from lbproxy.proxy.steps.basic_auth import BasicAuth
-from lbproxy.worker.wiring.inspecting import Documents, make_means
+from lbproxy.worker.wiring.inspecting import Documents, KeyWishes, make_means
 from tests.unit.proxy.world import World
 
 USERS = model.BasicAuth(file=Path("users"))
@@ -60,8 +61,34 @@ def test_what_steps_make_of_requests_is_counted() -> None:
     ledger = Ledger(bytearray(SIZE))
     ledger.open_row(0)
     handover: Any = SimpleNamespace(ledger=ledger, child=0, config=config(model.Route("app")))
-    means = make_means(handover, Documents(handover.config, []), None, lambda path, own, other: None)  # type: ignore[arg-type]  # nothing is limited
+    documents = Documents(handover.config, [])
+    means = make_means(handover, documents, None, lambda path, own, other: None, lambda name: None)  # type: ignore[arg-type]  # nothing is limited
     assert means.verify is None
     for step, outcome in INSPECTIONS:
         means.told(step, outcome)
     assert totals(ledger).inspected == (1,) * len(INSPECTIONS)
+
+
+def test_wishes_for_keys_are_told_now_and_then() -> None:
+    """Strangers make tokens that name any key: of each set one a second."""
+    told: list[KeysWanted] = []
+    now = [10.0]
+    wishes = KeyWishes(told.append, lambda: now[0])
+    for _ in range(1000):
+        wishes.wish("a")
+        wishes.wish("b")
+    assert told == [KeysWanted("a"), KeysWanted("b")]
+    now[0] += 1.0
+    wishes.wish("a")
+    assert told[2:] == [KeysWanted("a")]
+
+
+def test_sets_of_keys_stand_behind_documents() -> None:
+    """Their numbers go on where those of the files end."""
+    jwt = model.Jwt(jwks_url="https://idp.test/k", algorithms=("ES256",))
+    made = config(model.Route("app", basic_auth=model.BasicAuth(Path("users")), jwt=jwt))
+    documents = Documents(made, [b"users", b"keys"])
+    heard: list[bytes] = []
+    documents.follow(made.key_sets[0], heard.append)
+    documents.renew(1, b"other keys")
+    assert heard == [b"keys", b"other keys"]

@@ -1,0 +1,67 @@
+"""The watches of the master over what changes while a generation serves: files, and what processes beside the workers say."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from lbproxy.ipc.messages import Resolved
+from lbproxy.master.acme_watch import AcmeWatch
+from lbproxy.master.address_updates import AddressUpdates
+from lbproxy.master.certificate_watch import CertificateWatch
+from lbproxy.master.child_pipes import ChildPipes
+from lbproxy.master.document_watch import DocumentWatch
+from lbproxy.master.fleet.child import Role
+from lbproxy.master.key_set_watch import KeySetWatch
+from lbproxy.master.operator.operator import Operator
+from lbproxy.master.prepare import GenerationResources, MasterResources
+from lbproxy.master.ticket_watch import TicketWatch
+from lbproxy.master.trust_watch import TrustWatch
+
+
+class Watches:
+    """All of them, one master's."""
+
+    def __init__(
+        self,
+        shared: MasterResources,
+        resources: Mapping[int, GenerationResources],
+        serving: Callable[[], tuple[int, GenerationResources] | None],
+        pipes: ChildPipes,
+        operator: Operator,
+        names: AddressUpdates,
+    ) -> None:
+        """`resources`: of living generations, by number; `serving`: number and resources of what clients meet."""
+        self._names = names
+        self.certificates = CertificateWatch(serving, pipes)
+        forget = self.certificates.forget
+        self._tickets = TicketWatch(serving, resources, shared.tickets, pipes, forget)
+        self._documents = DocumentWatch(serving, pipes, forget)
+        self._trust = TrustWatch(serving, pipes, forget)
+        self._key_sets = KeySetWatch(resources, serving, pipes, forget)
+        operator.key_sets = self._key_sets.told
+        self.acme = AcmeWatch(serving, pipes, operator)
+        self.heard: Mapping[Role, Callable[[Any], None]] = {
+            Role.WORKER: self._on_keys,
+            Role.CONTROL: self._on_control,
+            Role.ACME: self.acme.heard,
+        }
+        """What is told by processes of each role and is no matter of the fleet's (child_pipes.ASIDE)."""
+
+    def look(self, now: float) -> None:
+        """Everything that is due."""
+        self.certificates.look(now)
+        self._tickets.look(now)
+        self._trust.look(now)
+        self._documents.look(now)
+        self.acme.look()
+
+    def _on_control(self, told: Any) -> None:
+        if isinstance(told, Resolved):
+            self._names.heard(told)
+        else:
+            self._on_keys(told)
+
+    def _on_keys(self, told: Any) -> None:
+        self._key_sets.heard(told, time.monotonic())
