@@ -231,7 +231,13 @@ class Family(NamedTuple):
 def exposition(snapshot: Snapshot) -> str:
     """The whole of /metrics."""
     lines: list[str] = []
-    clients = (*_traffic(snapshot.totals), _passthrough(snapshot.totals), *_certificates(snapshot), *_keys(snapshot), *_key_sets(snapshot))
+    clients = (
+        *_traffic(snapshot.totals),
+        _passthrough(snapshot.totals),
+        *_certificates(snapshot),
+        *_keys(snapshot),
+        *_key_sets(snapshot),
+    )
     for family in (*_process(snapshot), *clients, *_backend_tls(snapshot.totals), *_backends(snapshot.backends)):
         lines.append(f"# HELP {family.name} {_escape_help(family.help)}")
         lines.append(f"# TYPE {family.name} {family.kind}")
