@@ -63,7 +63,6 @@ from lbproxy.proxy.retry_budget import RetryBudgets
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
 from lbproxy.proxy.shedding import shed_oldest
-from lbproxy.proxy.steps.mirror import Facts
 from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.sandbox.kernel import no_more_processes
 from lbproxy.sandbox.names import PROCESSES
@@ -84,7 +83,7 @@ from lbproxy.worker.wiring.compressing import make_compressor
 from lbproxy.worker.wiring.destinations import make_destinations
 from lbproxy.worker.wiring.encryptions import Encryptions
 from lbproxy.worker.wiring.filtering import limit_memory, make_filters
-from lbproxy.worker.wiring.inspecting import Documents, KeyWishes, make_means
+from lbproxy.worker.wiring.inspecting import Documents, make_means
 from lbproxy.worker.wiring.passages import make_passages
 from lbproxy.worker.wiring.pools import make_pools
 from lbproxy.worker.wiring.relocation import Relocation
@@ -124,8 +123,8 @@ class Worker:
         self._noisy = Noisy()
         self._deadlines = Deadlines(self._loop)
         self._writer = LogWriter(handover.access_fd) if handover.access_fd >= 0 else None
-        count = partial(self._add, Scalar.ACCESS_DROPPED)
-        self._losses = None if self._writer is None else AccessLosses(self._writer, count, self._noisy)
+        lost = partial(self._add, Scalar.ACCESS_DROPPED)
+        self._losses = None if self._writer is None else AccessLosses(self._writer, lost, self._noisy)
         self._scratch = ScratchFile(handover.scratch_fd) if handover.scratch_fd >= 0 else None
         self._documents = Documents(handover.config, handover.documents)
         self._wakeups = Wakeups(self._loop, handover.wakeups, handover.child)
@@ -160,8 +159,7 @@ class Worker:
         self._pools = pools.pools
         self._relocation = Relocation(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
-        wishes = KeyWishes(lambda wish: self._link.send(wish), time.monotonic)  # the link is made later
-        means = make_means(handover, self._documents, self._memory, partial(_tell_difference, self._noisy), wishes.wish)
+        means = make_means(handover, self._documents, self._memory, self._noisy, lambda wish: self._link.send(wish))  # made later
         compressor = make_compressor(config, handover.ledger, handover.child, time.monotonic)
         destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child, means, compressor)
         self._encryptions = Encryptions(handover, self._noisy)
@@ -420,10 +418,6 @@ class Worker:
 
     def _on_exhausted(self, error: OSError) -> None:
         self._noisy.warning("accept.exhausted", why=error.strerror or str(error))
-
-
-def _tell_difference(noisy: Noisy, path: str, own: Facts, other: Facts) -> None:
-    noisy.info("mirror.differs", path=path, own=own._asdict(), mirror=other._asdict())
 
 
 def _stamp(second: int) -> str:
