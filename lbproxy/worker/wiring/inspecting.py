@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -12,13 +13,14 @@ from lbproxy.filter.limiter import Limiter, Memory
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import KeysWanted
 from lbproxy.net.password_thread import PasswordThread
+from lbproxy.observe.log import Noisy
 from lbproxy.observe.metrics import INSPECTIONS
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.steps.authorize import Authorize, Count
 from lbproxy.proxy.steps.basic_auth import BasicAuth as BasicAuthStep
 from lbproxy.proxy.steps.basic_auth import Verify
 from lbproxy.proxy.steps.jwt import Jwt as JwtStep
-from lbproxy.proxy.steps.mirror import Differs, Mirror
+from lbproxy.proxy.steps.mirror import Differs, Facts, Mirror
 from lbproxy.proxy.steps.step import Step
 
 Renew = Callable[[bytes], None]
@@ -83,8 +85,10 @@ class Means(NamedTuple):
 NO_MEANS = Means(lambda step, outcome: None)
 
 
-def make_means(handover: Handover, documents: Documents, memory: Memory, differs: Differs, wanted: Callable[[str], None]) -> Means:
-    """In a worker; `differs`, `wanted`: see Means.
+def make_means(
+    handover: Handover, documents: Documents, memory: Memory, noisy: Noisy, send: Callable[[KeysWanted], None]
+) -> Means:
+    """In a worker; `send`: tells the master.
 
     The thread is there where a route asks for passwords, and lives as long as the process.
     """
@@ -94,8 +98,12 @@ def make_means(handover: Handover, documents: Documents, memory: Memory, differs
     def count(step: str, outcome: str) -> None:
         cells[places[step, outcome]] += 1
 
+    def differs(path: str, own: Facts, other: Facts) -> None:
+        noisy.info("mirror.differs", path=path, own=own._asdict(), mirror=other._asdict())
+
+    wishes = KeyWishes(send, time.monotonic)
     passwords = any(route.basic_auth is not None for route in handover.config.routes)
-    return Means(count, documents, memory, PasswordThread().verify if passwords else None, differs, wanted)
+    return Means(count, documents, memory, PasswordThread().verify if passwords else None, differs, wishes.wish)
 
 
 def inspections(route: Route, means: Means, asked: Callable[[str, float], Destination]) -> list[Step]:

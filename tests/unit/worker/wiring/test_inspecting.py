@@ -11,6 +11,7 @@ import pytest
 from lbproxy.balance.ledger import SIZE, Ledger
 from lbproxy.config import model
 from lbproxy.ipc.messages import KeysWanted
+from lbproxy.observe.log import Noisy
 from lbproxy.observe.metrics import INSPECTIONS
 from lbproxy.observe.snapshot import totals
 from lbproxy.proxy.steps.authorize import Authorize
@@ -62,7 +63,7 @@ def test_what_steps_make_of_requests_is_counted() -> None:
     ledger.open_row(0)
     handover: Any = SimpleNamespace(ledger=ledger, child=0, config=config(model.Route("app")))
     documents = Documents(handover.config, [])
-    means = make_means(handover, documents, None, lambda path, own, other: None, lambda name: None)  # type: ignore[arg-type]  # nothing is limited
+    means = make_means(handover, documents, None, Noisy(), lambda wish: None)  # type: ignore[arg-type]  # nothing is limited
     assert means.verify is None
     for step, outcome in INSPECTIONS:
         means.told(step, outcome)
