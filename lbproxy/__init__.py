@@ -14,6 +14,7 @@ How a request travels through the folders below::
                      proxy/route_index finds one of thousands, proxy/split shares out, proxy/route_answer answers itself
     balance/         pool -> backend: least connections over the shared ledger; the lease counts until the last byte
     proxy/exchange   one request's journey, which knows no protocol: route, steps (proxy/steps), tries, line in the log
+    proxy/icap       asks servers that look at messages, over http/icap
     proxy/tries      lease, connection (proxy/connect), send, answer; elsewhere when that is safe
     proxy/downstream whoever asked, and where the answer goes (proxy/sink): h1_downstream; proxy/request_body what it sends
     proxy/upstream   a connection to a backend, which returns its answer: h1_upstream; idle ones in proxy/upstream_pool

@@ -174,6 +174,8 @@ BOUNDS = {
     "worker.wiring.inspecting._told": CONFIG,
     "proxy.steps.mirror._body": "by max_body of a mirror",
     "proxy.steps.mirror._waiting": "by queue of a mirror, each by max_body",
+    "proxy.steps.icap._new": "what came in one read",
+    "proxy.icap.server._options": "256 addresses",
     "proxy.steps.basic_auth._known": "a Budget",
     "proxy.steps.verdicts._flights": "by requests in progress",
     "proxy.steps.verdicts._known": "a Budget, measured in tests/unit/proxy/steps/test_verdicts.py",

@@ -24,6 +24,7 @@ def check_together(report: Report, config: Config) -> None:
     complaints = [*_addresses(report.source, places), *_routes(report.source, config.routes)]
     for pool in config.pools:
         complaints += _backends_twice(report.source, pool)
+    complaints += _pools_of_icap(report.source, config)
     backends = sum(len(pool.backends) for pool in config.pools)
     if backends + len(config.listen) > MAX_COUNTED:
         message = f"wanted at most {MAX_COUNTED} backends and listeners in all, got {backends} and {len(config.listen)}"
@@ -58,6 +59,29 @@ def _unseen(report: Report, config: Config) -> list[Complaint]:
                 message = f"{what} of pool {wanted} goes by what stands in requests, and those of {name} nobody here can read"
                 hint = 'put its backends into a pool of its own; balance = "source_hash" goes by the client\'s address'
                 complaints.append(Complaint(report.source, report.lines.of(path), dotted(path), message, hint))
+    return complaints
+
+
+def _pools_of_icap(source: str, config: Config) -> list[Complaint]:
+    """Servers of ICAP speak nothing else."""
+    asked = dict.fromkeys(route.icap.pool for route in config.routes if route.icap is not None)
+    others = {name for route in config.routes for name in route.pools}
+    others |= {pool for listen in config.listen for _, pool in listen.passthrough}
+    others |= {table.pool for route in config.routes for table in (route.authorize, route.mirror) if table is not None}
+    complaints = []
+    for pool in config.pools:
+        if pool.name not in asked:
+            continue
+        key = f"pool.{pool.name}"
+        if pool.name in others:
+            hint = "give the servers of route.icap a pool of their own"
+            complaints.append(Complaint(source, pool.line, key, "requests of HTTP go there, and ICAP is another protocol", hint))
+        if pool.health.type == "http":
+            message = "servers of ICAP are not asked for a page"
+            complaints.append(Complaint(source, pool.line, f"{key}.health.type", message, 'write type = "tcp", or "tls"'))
+        if pool.proxy_protocol or pool.protocol != "http/1.1":
+            named = "proxy_protocol" if pool.proxy_protocol else "protocol"
+            complaints.append(Complaint(source, pool.line, f"{key}.{named}", "means nothing to servers of ICAP", "take it out"))
     return complaints
 
 

@@ -30,12 +30,13 @@ def every_spelling(names: tuple[str, ...]) -> re.Pattern[bytes]:
 class Findings:
     """What is known of one request beyond what it says itself."""
 
-    __slots__ = ("_claimed", "_lines", "_noted", "answer_lines", "user")
+    __slots__ = ("_claimed", "_lines", "_noted", "_replaced", "answer_lines", "user")
 
     def __init__(self) -> None:
         self._claimed: tuple[str, ...] = ()
         self._lines = b""
         self._noted = ""
+        self._replaced = b""
         self.answer_lines = b""
         """Fields for the client's answer, each with its CRLF in front."""
         self.user = ""
@@ -53,8 +54,14 @@ class Findings:
         """For the access log: what a step made of the request, in one word."""
         self._noted += f" {step}={outcome}" if self._noted else f"{step}={outcome}"
 
+    def replace(self, head: bytes) -> None:
+        """The backend gets this one, whatever came; a route's header rules still follow."""
+        self._replaced = head
+
     def request(self, sent: bytes) -> bytes:
         """The head for the backend: `sent` with what was found out."""
+        if self._replaced:
+            return self._replaced
         if not self._claimed:
             return sent
         end = sent.find(b"\r\n")

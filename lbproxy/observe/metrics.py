@@ -44,6 +44,9 @@ INSPECTIONS = (
     ("mirror", "sent"), ("mirror", "failed"), ("mirror", "dropped"), ("mirror", "skipped"), ("mirror", "same"),
     ("mirror", "other_status"), ("mirror", "other_length"), ("mirror", "other_digest"),
     ("jwt", "allowed"), ("jwt", "denied"), ("jwt", "failed"),
+    ("icap", "passed"), ("icap", "changed"), ("icap", "blocked"), ("icap", "failed"), ("icap", "skipped"),
+    ("icap_answer", "passed"), ("icap_answer", "changed"), ("icap_answer", "blocked"), ("icap_answer", "failed"),
+    ("icap_answer", "skipped"),
 )  # fmt: skip
 """What steps of routes made of requests: (step, outcome), in the order of their cells. New ones come last."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")

@@ -110,8 +110,9 @@ class Buffered(Sink):
 
     def deliver(self) -> None:
         """The backend says no more: wait until the client has what there is. Raises the client's StreamError."""
+        if self._head is None:  # a step has kept it back, and it broke off
+            return
         if not self._begun:
-            assert self._head is not None
             answer, out, lines = self._head
             pieces = []
             while piece := self._spool.pop():

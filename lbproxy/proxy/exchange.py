@@ -251,6 +251,15 @@ class Exchange(Tries):
         sent: bytes = self.downstream.forwarder.request(head)
         return sent if self._rewriting is None else self._rewriting.request(sent)
 
+    def go_on_as(self, head: RequestHead) -> None:
+        """See Journey."""
+        self.head = head
+        self._leased = self._answered = self._service.clock()
+
+    def tell(self, status: int, reason: str) -> None:
+        """See Journey."""
+        self._status, self._reason = status, reason
+
     # ---------------------------------------------------------------- answers of our own, and the end
 
     def _refuse(self, status: int, reason: str, lines: bytes = b"") -> None:

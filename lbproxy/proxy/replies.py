@@ -57,6 +57,7 @@ _RFC_9209 = {
     "client_rate": "http_request_denied",
     "client_concurrency": "http_request_denied",
     "auth_unavailable": "destination_unavailable",
+    "icap_unavailable": "destination_unavailable",
 }
 _ALLOW = b"\r\nAllow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 """RFC 9110 15.5.6: a 405 has to name what is allowed. Others are too, but nobody asks for them after a 405."""

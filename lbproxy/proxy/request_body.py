@@ -179,6 +179,8 @@ class RequestBody:
     def watch(self, watch: Watch) -> None:
         """Show each piece to `watch`, and whether it is the last, before a backend gets it; what is here already at once."""
         self._watches = (*(self._watches or ()), watch)
+        if self._spool is not None:
+            _show(self, len(self._spool), watch)
         if self._kept:
             watch(b"".join(self._kept), self.done)
 
@@ -210,6 +212,15 @@ class RequestBody:
             self._payload = b""
             self._taking_in = False
         self._whole = self.done
+
+    def replace(self, spool: Spool) -> None:
+        """All of it is here, and what is in `spool` goes on in its place."""
+        if self._spool is not None:
+            self._spool.clear()
+        self._spool = spool
+        self._kept.clear()
+        self.trailers, self._ends = NONE, True
+        self._whole = self.replayable = True
 
     def drop_trailers(self) -> None:
         """All of it is here, and the backend has no place for what came behind it."""
@@ -432,6 +443,12 @@ class RequestBody:
             self._kept_size += len(payload) + PIECE_COST
             if self._kept_size > REPLAY_LIMIT:
                 self.replayable = False
+
+
+def _show(body: RequestBody, pieces: int, watch: Watch) -> None:
+    """What was taken in already, which may be nothing and all."""
+    for index in range(pieces or 1):
+        watch(body._spooled(index), body.done and index >= pieces - 1 and not body._kept)
 
 
 def _checked(trailers: Trailers, limits: Limits) -> Trailers:

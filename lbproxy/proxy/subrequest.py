@@ -50,6 +50,24 @@ class Answer(NamedTuple):
     """The head as the backend said it."""
 
 
+def lease_for(
+    destination: Destination, service: Service, asker: Asker | None, tried: tuple[int, ...], failure: UpstreamError | None
+) -> Lease:
+    """A backend for a request of our own that was not `tried` yet. Raises UpstreamError(nothing_sent) when there is none, or the
+    `failure` of the last one."""
+    pool = destination.pool
+    picked = pool.pick(tried)
+    admission = service.admissions.get(pool.name)
+    if not isinstance(picked, Lease) and admission is not None and asker is not None:
+        admitted = admission.admit(asker.head, asker.downstream.forwarder, tried)
+        picked = admitted if isinstance(admitted, Unavailable) else admitted.lease
+    elif picked is ASK:
+        picked = pool.pick(tried, Preference())
+    if not isinstance(picked, Lease):
+        raise failure or UpstreamError(503, picked.reason, "no backend of the pool can be asked", nothing_sent=True)
+    return picked
+
+
 class Subrequest(NamedTuple):
     """What is asked; `send` it as often as there are requests to ask for."""
 
@@ -74,7 +92,7 @@ class Subrequest(NamedTuple):
         failure: UpstreamError | None = None
         try:
             while True:
-                lease = self._lease(service, asker, tried, failure)
+                lease = lease_for(self.destination, service, asker, tried, failure)
                 try:
                     return self._attempt(service, lease, method, head, body, take)
                 except UpstreamError as error:
@@ -90,19 +108,6 @@ class Subrequest(NamedTuple):
                     raise failure
         finally:
             retries.end(budgeted)
-
-    def _lease(self, service: Service, asker: Asker | None, tried: tuple[int, ...], failure: UpstreamError | None) -> Lease:
-        pool = self.destination.pool
-        picked = pool.pick(tried)
-        admission = service.admissions.get(pool.name)
-        if not isinstance(picked, Lease) and admission is not None and asker is not None:
-            admitted = admission.admit(asker.head, asker.downstream.forwarder, tried)
-            picked = admitted if isinstance(admitted, Unavailable) else admitted.lease
-        elif picked is ASK:
-            picked = pool.pick(tried, Preference())
-        if not isinstance(picked, Lease):
-            raise failure or UpstreamError(503, picked.reason, "no backend of the pool can be asked", nothing_sent=True)
-        return picked
 
     def _attempt(
         self, service: Service, lease: Lease, method: bytes, head: bytes, body: bytes, take: Take | None

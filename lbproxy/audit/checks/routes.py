@@ -34,7 +34,7 @@ def _passwords_in_the_clear(config: Config) -> Iterable[Evidence]:
 
 def _unasked(config: Config) -> Iterable[Evidence]:
     for number, route in enumerate(config.routes):
-        for name in ("authorize", "jwt"):
+        for name in ("authorize", "jwt", "icap"):
             table = getattr(route, name)
             if table is not None and table.on_failure == "pass":
                 yield Evidence(_at(number, name, "on_failure"), "pass", route.line)
@@ -47,6 +47,12 @@ def _anybodys_keys(config: Config) -> Iterable[Evidence]:
             yield Evidence(_at(number, "jwt", "jwks_url"), keys.url, route.line)
         elif keys is not None and not keys.verify:
             yield Evidence(_at(number, "jwt", "jwks_verify"), "false", route.line)
+
+
+def _unseen(config: Config) -> Iterable[Evidence]:
+    for number, route in enumerate(config.routes):
+        if route.icap is not None and route.icap.over_cap == "pass":
+            yield Evidence(_at(number, "icap", "over_cap"), "pass", route.line)
 
 
 CHECKS = (
@@ -77,5 +83,12 @@ CHECKS = (
         "Keys of tokens are fetched from whoever answers: who stands on the way there makes tokens that let in.",
         "Fetch them over https and take jwks_verify out; jwks_ca names an authority of your own.",
         _anybodys_keys,
+    ),
+    Check(
+        "icap-unseen",
+        Severity.LOW,
+        "Whoever makes a message large enough is not looked at.",
+        "Take over_cap out, and say a max_body that your messages keep to.",
+        _unseen,
     ),
 )

@@ -18,6 +18,7 @@ from lbproxy.config.model.compress import Compress
 from lbproxy.config.model.filters import AddressList, ClientLimit, ClientNames, Refuse, RouteFilters
 from lbproxy.config.model.headers import HEADER_WORDS, HeaderRules, Headers
 from lbproxy.config.model.health import Health, Outlier
+from lbproxy.config.model.icap import Icap
 from lbproxy.config.model.inspection import Authorize, BasicAuth, Document, Jwt, KeySet
 from lbproxy.config.model.listeners import Certificate, Listen, ListenTls, NameTls, SocketAccess
 from lbproxy.config.model.mirroring import Mirror
@@ -58,6 +59,7 @@ __all__ = [
     "Headers",
     "Health",
     "Hsts",
+    "Icap",
     "Jwt",
     "KeySet",
     "Limits",

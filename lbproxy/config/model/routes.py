@@ -11,6 +11,7 @@ from lbproxy.config.kinds import BOOLEAN, TEXT, Kind, choice, text_schema
 from lbproxy.config.model.compress import Compress
 from lbproxy.config.model.filters import RouteFilters
 from lbproxy.config.model.headers import Headers
+from lbproxy.config.model.icap import Icap
 from lbproxy.config.model.inspection import Authorize, BasicAuth, Document, Jwt
 from lbproxy.config.model.mirroring import Mirror
 from lbproxy.config.model.routing import REDIRECT, REDIRECT_STATUS, SHARES, Match, PathRules, Respond, SplitSticky
@@ -137,6 +138,12 @@ class Route:
         "a table headed [route.compress]",
         never_with=("redirect", "respond", "close"),
     )
+    icap: Icap | None = table_or_none(
+        Icap,
+        "without this table: nobody. With it: ICAP servers that look at requests and answers before anybody gets them",
+        'a table such as { pool = "antivirus", reqmod = "/avscan", respmod = "/avscan" }',
+        never_with=("redirect", "respond", "close"),
+    )
 
     @property
     def pools(self) -> tuple[str, ...]:
@@ -146,12 +153,12 @@ class Route:
     @property
     def asks(self) -> tuple[str, ...]:
         """The names of pools that get requests of our own about its requests."""
-        return tuple(table.pool for table in (self.authorize, self.mirror) if table is not None)
+        return tuple(table.pool for table in (self.authorize, self.mirror, self.icap) if table is not None)
 
     @property
     def inspects(self) -> bool:
         """Whether steps find out something about its requests that the backend or the log is told."""
-        return any(table is not None for table in (self.authorize, self.basic_auth, self.jwt))
+        return any(table is not None for table in (self.authorize, self.basic_auth, self.jwt, self.icap))
 
     @property
     def claims(self) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbproxy.config.model import Authorize, Mirror
+from lbproxy.config.model import Authorize, Icap, Mirror
 from lbproxy.config.read import Context
 from lbproxy.config.tables import Table
 from lbproxy.config.units import did_you_mean
@@ -22,6 +22,14 @@ def authorize(table: Table, settings: Authorize, context: Context) -> Authorize:
 def mirror(table: Table, settings: Mirror, context: Context) -> Mirror:
     """[route.mirror]"""
     asked_pool(table, settings.pool, context)
+    return settings
+
+
+def icap(table: Table, settings: Icap, context: Context) -> Icap:
+    """[route.icap]"""
+    asked_pool(table, settings.pool, context)
+    if settings.stream_after > settings.max_body:
+        table.complain("stream_after", "an answer may not be larger than max_body", "say a smaller size, or a larger max_body")
     return settings
 
 

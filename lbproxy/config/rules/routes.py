@@ -18,7 +18,7 @@ def route(table: Table, route: Route, context: Context) -> Route:
         table.complain("raw_path", "a path that is forwarded as it came cannot have its slashes merged", "take one of them out")
     _paths(table, route)
     _prefixes(table, route)
-    for name, asked in (("authorize", route.authorize), ("mirror", route.mirror)):
+    for name, asked in (("authorize", route.authorize), ("mirror", route.mirror), ("icap", route.icap)):
         if asked is not None and not asked.pool:
             table.complain(name, '"pool" is missing', f'add pool = "{next(iter(context.pools), "auth")}"')
     if route.basic_auth is not None and route.basic_auth.file is None:
@@ -29,6 +29,8 @@ def route(table: Table, route: Route, context: Context) -> Route:
     if route.jwt is not None and route.jwt.jwks_url:
         for name in (name for name in route.jwt.algorithms if name.startswith("HS")):
             table.complain("jwt", f"{name} wants a secret, and what can be fetched is none", f"take {name} out, or add jwks_file")
+    if route.icap is not None and not (route.icap.reqmod or route.icap.respmod):
+        table.complain("icap", "neither reqmod nor respmod is there", 'add respmod = "/avscan", the path of a service')
     if route.jwt is not None and "algorithms" not in table.inside("jwt"):
         table.complain("jwt", '"algorithms" is missing: a token may not choose', 'add algorithms = ["RS256"], or what signs yours')
     return route

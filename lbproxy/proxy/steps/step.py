@@ -57,6 +57,12 @@ class Journey(Protocol):
         """What steps have found out about the request, to add to: see there. For routes whose configuration says that they do
         (Route.inspects)."""
 
+    def go_on_as(self, head: RequestHead) -> None:
+        """The request goes on with another head: its body was received, or a step has made something else of it."""
+
+    def tell(self, status: int, reason: str) -> None:
+        """For the log: the client gets an answer of this status instead of the backend's."""
+
     @property
     def source(self) -> Upstream:
         """What the answer comes over; for Course.around and the sinks that it makes."""

@@ -16,9 +16,11 @@ from lbproxy.net.password_thread import PasswordThread
 from lbproxy.observe.log import Noisy
 from lbproxy.observe.metrics import INSPECTIONS
 from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.icap.server import Tell
 from lbproxy.proxy.steps.authorize import Authorize, Count
 from lbproxy.proxy.steps.basic_auth import BasicAuth as BasicAuthStep
 from lbproxy.proxy.steps.basic_auth import Verify
+from lbproxy.proxy.steps.icap import Icap
 from lbproxy.proxy.steps.jwt import Jwt as JwtStep
 from lbproxy.proxy.steps.mirror import Differs, Facts, Mirror
 from lbproxy.proxy.steps.step import Step
@@ -80,6 +82,8 @@ class Means(NamedTuple):
     """Told where a mirror answers otherwise."""
     wanted: Callable[[str], None] = lambda name: None
     """Told of a set of keys, by name, that lacks one."""
+    suspended: Tell = lambda why: None
+    """Told that ICAP servers are left alone, and why."""
 
 
 NO_MEANS = Means(lambda step, outcome: None)
@@ -101,9 +105,12 @@ def make_means(
     def differs(path: str, own: Facts, other: Facts) -> None:
         noisy.info("mirror.differs", path=path, own=own._asdict(), mirror=other._asdict())
 
+    def suspended(why: str) -> None:
+        noisy.warning("icap.suspended", why=why, then="left alone for a while")
+
     wishes = KeyWishes(send, time.monotonic)
     passwords = any(route.basic_auth is not None for route in handover.config.routes)
-    return Means(count, documents, memory, PasswordThread().verify if passwords else None, differs, wishes.wish)
+    return Means(count, documents, memory, PasswordThread().verify if passwords else None, differs, wishes.wish, suspended)
 
 
 def inspections(route: Route, means: Means, asked: Callable[[str, float], Destination]) -> list[Step]:
@@ -115,6 +122,8 @@ def inspections(route: Route, means: Means, asked: Callable[[str, float], Destin
         found.append(_jwt(route, route.jwt, means))
     if route.authorize is not None:
         found.append(Authorize(route.authorize, asked(route.authorize.pool, route.authorize.timeout), means.told))
+    if route.icap is not None:
+        found.append(Icap(route.icap, asked(route.icap.pool, route.icap.timeout), means.told, means.suspended))
     if route.mirror is not None:  # last: what others refuse is not mirrored
         found.append(Mirror(route.mirror, asked(route.mirror.pool, route.mirror.timeout), means.told, means.differs))
     return found

@@ -207,7 +207,14 @@ def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
         st.just(0.0) | seconds.map(lambda leeway: min(leeway, 600.0)), st.sampled_from(["refuse", "pass"]),
         st.sampled_from([("sub", "", False, "restricted"), ("email", "session", True, "staff")]),
     )  # fmt: skip
-    found = {"jwt": jwt, "mirror": mirror, "authorize": authorize, "basic_auth": basic_auth}
+    icap = st.builds(
+        lambda paths, fails, most, after: model.Icap(
+            "antivirus", paths[0], paths[1], 7.5, fails, 0, most, fails, 0, min(after, most), 3, 60.0, fails == "pass"
+        ),
+        st.sampled_from([("/req", ""), ("", "/resp?a"), ("/a", "/b")]), st.sampled_from(["refuse", "pass"]),
+        st.integers(1024, 2**30), st.integers(0, 2**30),
+    )  # fmt: skip
+    found = {"icap": icap, "jwt": jwt, "mirror": mirror, "authorize": authorize, "basic_auth": basic_auth}
     return st.fixed_dictionaries({name: st.none() | table for name, table in found.items()})
 
 
@@ -344,7 +351,7 @@ def _without_raw_prefixes(**keys: Any) -> model.Route:
     """A path that is forwarded as it came keeps its prefix."""
     route = model.Route(**keys)
     if not route.pools:
-        route = replace(route, compress=None)
+        route = replace(route, compress=None, icap=None)
     return replace(route, raw_path=False) if route.paths else route
 
 
@@ -401,6 +408,8 @@ def configs(draw: st.DrawFn) -> Config:
         routes = tuple(replace(route, filters=replace(route.filters, client_certificate=None)) for route in routes)
     obtained = draw(acmes)
     own = () if obtained is None else (model.Listen(Address("192.0.2.1", 990), acme=True), model.Listen(Address("192.0.2.1", 991)))
+    if any(route.icap is not None for route in routes):
+        found = (*found, model.Pool("antivirus", (model.Backend(Address("192.0.2.2", 1344)),)))
     unseeing = [pool.name for pool in found if pool.sticky is None and pool.hash.kind == "address"]
     passages = [(("*", pool),) for pool in unseeing] + [(("db.test", pool), ("*.db.test", pool)) for pool in unseeing]
     passed = draw(st.sampled_from([(), *passages]))

@@ -25,7 +25,7 @@ def test_every_key_is_shown() -> None:
 
 def test_it_is_a_configuration() -> None:
     """As it stands."""
-    assert len(load_text(example(), "example.toml", CONF).pools) == 4
+    assert len(load_text(example(), "example.toml", CONF).pools) == 5
 
 
 def test_names_of_the_users_choice() -> None:

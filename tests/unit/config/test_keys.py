@@ -30,6 +30,8 @@ pool = "app"
 backends = [{ address = "10.0.0.1:80" }]
 [pool.api]
 backends = ["10.0.0.2:80"]
+[pool.av]
+backends = ["10.0.0.3:1344"]
 [client_limit.site]
 concurrency = 7
 """)
@@ -63,6 +65,7 @@ FILLED: dict[str, dict[str, Any]] = {
     "authorize": {"pool": "app"},
     "basic_auth": {"file": "people"},
     "certificates": {"cert": "c.pem", "key": "k.pem"},
+    "icap": {"pool": "av", "respmod": "/scan"},
     "jwt": {"jwks_file": "keys.json", "algorithms": ["RS256"]},
     "mirror": {"pool": "app"},
     "name": {"names": ["other.example.com"]},

@@ -48,6 +48,8 @@ from tests.unit.proxy.no_crowd import NoLock, NoWakeups
 
 LISTENER = 20
 """The slot of the listener that clients come through."""
+ICAP = 6
+"""The slot of the first ICAP server, where a route has any."""
 
 
 
@@ -85,6 +87,7 @@ class World:
         heard: bool = True,
         contents: tuple[bytes, ...] = (),
         verify: Callable[[bytes, str], bool] = lambda password, hashed: False,
+        icap_servers: int = 1,
     ) -> None:
         """`heard`: the backends are known to speak HTTP/1.1; `contents`: of the route's documents; `verify`: checks a password."""
         self.now = 1000.0
@@ -131,12 +134,19 @@ class World:
         self.access_log = AccessLog(0.0, lambda second: "2026-01-01T00:00:00")
         self.inspected: list[str] = []  # what steps made of requests
         named = dict.fromkeys((*route.pools, *route.asks), balanced)
+        if route.icap is not None:
+            slots = range(ICAP, ICAP + icap_servers)
+            asked = [Backend("icap", f"i{slot}", "icap.test", "10.0.0.9", 9000 + slot, 1, 0, slot) for slot in slots]
+            for slot in slots:
+                self.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
+            named[route.icap.pool] = Pool("icap", asked, self.ledger, pick_lock, 0)
+        self.suspended: list[str] = []
         self.documents = Documents(self.config, contents)
         self.differences: list[tuple[object, ...]] = []
         self.wanted: list[str] = []  # sets of keys that lack one, by name
         means = Means(
             lambda step, outcome: self.inspected.append(f"{step} {outcome}"), self.documents, memory, verify,
-            lambda *facts: self.differences.append(facts), self.wanted.append,
+            lambda *facts: self.differences.append(facts), self.wanted.append, self.suspended.append,
         )  # fmt: skip
         self.routed = make_destinations(self.config, named, [filters], bytes(32), means=means).routes
         self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)

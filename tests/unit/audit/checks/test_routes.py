@@ -9,6 +9,8 @@ from tests.unit.audit.site import found, site
 
 PLAIN = "redirect_to_https = true -> "
 FETCHED = 'jwks_url = "%s://idp.test/k", algorithms = ["ES256"]'
+ICAP = 'icap = { pool = "av", respmod = "/s", '
+ANTIVIRUS = '[pool.av]\nbackends = ["10.0.0.9:1344"]\n'
 PASSWORDS = 'basic_auth = { file = "users" }'
 
 
@@ -16,6 +18,7 @@ PASSWORDS = 'basic_auth = { file = "users" }'
     ("compressed-secrets", {"route": 'compress = { types = ["text/css", "text/html"] }'}, [("types", "text/html")]),
     ("compressed-secrets", {"route": 'compress = { types = ["text/*"] }'}, [("types", "text/*")]),
     ("passwords-in-the-clear", {"instead": PLAIN, "route": PASSWORDS}, [("basic_auth", "also on 0.0.0.0:80")]),
+    ("icap-unseen", {"route": ICAP + 'over_cap = "pass" }', "more": ANTIVIRUS}, [("over_cap", "pass")]),
     ("authorization-open", {"route": 'authorize = { pool = "app", on_failure = "pass" }'}, [("on_failure", "pass")]),
     ("keys-of-anybody", {"route": f"jwt = {{ {FETCHED % 'http'} }}"}, [("jwks_url", "http://idp.test/k")]),
     ("keys-of-anybody", {"route": f"jwt = {{ {FETCHED % 'https'}, jwks_verify = false }}"}, [("jwks_verify", "false")]),

@@ -80,3 +80,16 @@ def test_a_token_needs_keys_and_named_algorithms() -> None:
     assert found.key == "route[0].jwt.algorithms[0]"
     [route] = read(with_('jwt = { jwks_file = "k", algorithms = ["ES256"], claims = { X-User = "sub" } }')).routes
     assert (route.inspects, route.claims, [document.kind for document in route.documents]) == (True, ("X-User",), ["jwks"])
+
+
+def test_icap_needs_servers_and_a_service() -> None:
+    """Of a pool of their own, that speak nothing else."""
+    assert complaint(with_('icap = { respmod = "/s" }')).message == '"pool" is missing'
+    own = with_('icap = { pool = "av", respmod = "/s" }') + '\n[pool.av]\nbackends = ["10.0.0.9:1344"]\n'
+    [route] = read(own).routes
+    assert (route.asks, route.inspects) == (("av",), True)
+    assert "neither reqmod nor respmod" in complaint(own.replace(', respmod = "/s"', "")).message
+    assert "another protocol" in complaint(with_('icap = { pool = "app", respmod = "/s" }')).message
+    assert complaint(own + 'health = { type = "http", path = "/" }\n').key == "pool.av.health.type"
+    assert complaint(own + 'protocol = "h2"\n').key == "pool.av.protocol"
+    assert complaint(own.replace('"/s"', '"/s", stream_after = "1GiB"')).key == "route[0].icap.stream_after"

@@ -1,0 +1,1 @@
+"""ICAP (RFC 3507): what is said to servers that look at messages, and what they answer. Pure."""

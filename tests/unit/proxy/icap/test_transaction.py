@@ -1,0 +1,60 @@
+"""A request to an ICAP server: read while it is written, and within its time."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbproxy.http.grammar import END
+from tests.unit.proxy.fakes import FakeScratch
+from tests.unit.proxy.icap_world import backend, looked_at, options, server
+from tests.unit.proxy.world import get, post
+
+
+def test_the_same_instead_of_204() -> None:
+    """Servers echo what they are content with; 20 MB of it, while they are still being written to."""
+    world = looked_at(respmod="/resp", memory=100_000, scratch=FakeScratch())
+    client = world.connect()
+    client.feed(get())
+    stream = backend(world)
+    assert stream is not None
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 20000000\r\nETag: \"a\"\r\n\r\n"
+    stream.feed(head)
+    stream.feed(b"a" * 50_000)
+    server(world).feed(options(""))
+    echo = server(world)
+    echo.room = 0
+    echo.take()
+    echo.feed(b"ICAP/1.0 200 OK\r\nEncapsulated: res-hdr=0, res-body=%d\r\n\r\n%b" % (len(head), head))
+    chunk = b"%x\r\n%b\r\n" % (50_000, b"a" * 50_000)
+    for _ in range(399):
+        stream.feed(b"a" * 50_000)
+        assert "w" in echo.waits
+        echo.feed(chunk)  # it writes, and does not read before it has written
+        echo.make_room(100_000)
+        echo.take()
+        echo.room = 0
+    echo.make_room(None)
+    echo.feed(chunk + b"0\r\n\r\n")
+    answer = client.take()
+    assert len(answer.partition(END)[2]) == 20_000_000
+    assert b'ETag: "a"' in answer
+    assert world.inspected == ["icap_answer changed"]
+    world.at_rest()
+
+
+@pytest.mark.parametrize("when", ["preview", "end", "options"])
+def test_a_server_that_says_nothing(when: str) -> None:
+    """Its time is limited; that of a client who is slow with the body is not its."""
+    world = looked_at(timeout=5.0)
+    client = world.connect()
+    client.feed(post(b"abc", length=6))
+    if when != "options":
+        server(world).feed(options("Preview: 4\r\n" if when == "preview" else ""))
+        world.pass_time(20)
+        assert not server(world).end, "it is the client's turn"
+        client.feed(b"def")
+    world.pass_time(6)
+    assert client.take().startswith(b"HTTP/1.1 503")
+    assert world.outcomes() == [(503, "icap_unavailable")]
+    assert len(world.dials) == 1, "another one would take as long"
+    world.at_rest()
