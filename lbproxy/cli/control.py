@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 def main(descriptor: int) -> NoReturn:
     """`descriptor`: of what the master tells."""
-    live_anew(descriptor, lambda config, role: ready()(config, role))
+    live_anew(descriptor, lambda config, role: ready(acme=config.acme is not None)(config, role))
 
 
-def ready() -> Callable[[Config, str], ChildMain]:
-    """Load all that it runs; for a process that only forks, too: no hub is made, which could not be shared."""
+def ready(*, acme: bool) -> Callable[[Config, str], ChildMain]:
+    """Load all that they run (`acme`: both); for a process that only forks, too: no hub is made, which could not be shared."""
     from lbproxy.names import lookup
     from lbproxy.net import preload
 
-    preload.modules()
+    preload.modules(acme=acme)
     lookup.preload()
     return _load
 

@@ -85,7 +85,7 @@ def serve(
     from lbproxy.net import preload
 
     preload.modules()
-    with forking(program("lbproxy.cli.control", _control)) as control:
+    with forking(program("lbproxy.cli.control", partial(_control, acme=config.acme is not None))) as control:
         return run(config, worker=_worker, control=control, on_ready=on_ready, reread=reread, commands=commands)
 
 
@@ -98,8 +98,8 @@ def _worker() -> ChildMain:
     return run
 
 
-def _control() -> Callable[[Config, str], ChildMain]:
+def _control(*, acme: bool) -> Callable[[Config, str], ChildMain]:
     """In the process that forks it."""
     from lbproxy.cli.control import ready
 
-    return ready()
+    return ready(acme=acme)

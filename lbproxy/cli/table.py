@@ -159,7 +159,6 @@ def _traffic(totals: Answer) -> Iterator[str]:
         f"{count(totals.get('retries'))} retries, {count(totals.get('client_aborts'))} given up by clients"
     )
 
-
     inspected = [f"{name.replace('_', ' ')}: {count(number)}" for name, number in (totals.get("inspected") or {}).items() if number]
     if inspected:
         yield f"inspected: {', '.join(inspected)}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import importlib
 import pkgutil
+from collections.abc import Iterator
 
 import gevent
 from gevent.hub import get_hub
@@ -35,27 +36,30 @@ LATE = (
     "structlog.dev",
 )
 """Modules that the standard library, gevent and structlog import inside functions."""
-ON_EXTRAS = "lbproxy.acme"
-"""Stands on libraries of an extra, and on what these stand on. Whoever has not installed them has no configuration that needs it:
-the reader would have refused that."""
+ON_EXTRAS = ("lbproxy.acme",)
+"""Stand on libraries of an extra, and on what these stand on: a third of all that a start loads, and for one process that most
+configurations do not ask for."""
 CODECS = ("ascii", "latin-1", "utf-8", "utf-8-sig", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "cp437")
 
 
-def modules() -> None:
+def modules(*, acme: bool = False) -> None:
     """Once, in the process that forks. No hub comes of it: that would be shared by all children.
 
-    All of this package: a reload after its files were replaced, too, is carried out by what runs."""
-    ours = [found.name for found in pkgutil.walk_packages(lbproxy.__path__, "lbproxy.") if not found.name.startswith(NOT_OURS)]
-    for name in (*ours, *LATE):
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as missing:
-            if not name.startswith(ON_EXTRAS) or (missing.name or "lbproxy").partition(".")[0] == "lbproxy":
-                raise
+    All of this package: a reload after its files were replaced, too, is carried out by what runs. `acme`: the ACME process is to be
+    forked; one that only a reload asks for loads its own while it may still read them."""
+    left_out = NOT_OURS if acme else (*NOT_OURS, *ON_EXTRAS)
+    for name in (*_ours(left_out), *LATE):
+        importlib.import_module(name)
     for name in CODECS:
         codecs.lookup(name)
     settings = gevent.config  # each of these imports what it names
     _ = settings.loop, settings.resolver, settings.threadpool
+
+
+def _ours(left_out: tuple[str, ...]) -> Iterator[str]:
+    for found in pkgutil.walk_packages(lbproxy.__path__, "lbproxy."):  # which loads the packages among them
+        if not found.name.startswith(left_out):
+            yield found.name
 
 
 def loop() -> None:

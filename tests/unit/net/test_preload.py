@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 PROBE = """
 import builtins, sys
 from lbproxy.net import preload
@@ -78,3 +80,25 @@ def test_a_plain_installation_starts() -> None:
     """What only extras bring, and what these stand on, is missed by nobody whose configuration does not need it."""
     ended = subprocess.run([sys.executable, "-c", PLAIN], capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 0, ended.stderr
+
+
+LIBRARIES = """
+import sys
+
+import pytest
+from lbproxy.net import preload
+preload.modules(acme={acme})
+assert ("lbproxy.acme.main" in sys.modules) is {acme}
+libraries = ("acme", "josepy", "requests", "urllib3", "jwt", "bcrypt", "argon2", "re2", "zstandard")
+print([name for name in libraries if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("acme", [False, True])
+def test_libraries_are_loaded_where_the_configuration_needs_them(acme: bool) -> None:
+    """Installed ones, too: every process would hold them, and every start take a third longer."""
+    probe = LIBRARIES.format(acme=acme)
+    ended = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ("requests" in ended.stdout) is acme
+    assert acme or ended.stdout.strip() == "[]"
