@@ -17,6 +17,7 @@ from tests.support.certificates import Authority
 from tests.support.forms import touches_compiled
 from tests.support.ports import free_port
 from tests.support.process import ROOT, LbProxy
+from tests.support.waiting import FOREVER
 from tests.support.wire import Client
 
 # A busy machine must not fail a property: how long an example takes says nothing about it.
@@ -62,6 +63,15 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(trustme.CA(), tmp_path_factory.mktemp("authority"))
 
 
+PATIENT = dict.fromkeys(
+    ("handshake", "request_head", "body_idle", "connect", "response_head", "write_stall", "proxy_header"), f"{FOREVER:.0f}s"
+)
+"""What a test is not about must not end it: on a machine that stands still for some seconds now and then, every one of the defaults
+has run out under a test that never thought of it. What a test is about it says itself."""
+PATIENT_HEALTH = {"timeout": f"{FOREVER:.0f}s"}
+"""For a check of a backend, too."""
+
+
 class Stage:
     """Puts backends and an lbproxy in front of them on stage for one test."""
 
@@ -77,13 +87,18 @@ class Stage:
         return self._stack.enter_context(server)
 
     def config(self, *backends: str, workers: int = 1, **tables: Any) -> dict[str, Any]:
-        """One TLS listener, one pool with these backends. `tables` replace or add top-level tables (proxy: merged)."""
+        """One TLS listener, one pool with these backends. `tables` replace or add top-level tables (proxy, timeouts:
+        merged); app: the pool."""
         certificate = self.authority.issue("localhost", "127.0.0.1", "::1")
+        app = tables.pop("app", {})
+        health = app.get("health", {})
+        off = health.get("type") == "off"
         return {
             "proxy": {"workers": workers, **tables.pop("proxy", {})},
             "listen": [{"address": f"127.0.0.1:{free_port()}", "certificates": [certificate]}],
             "route": [{"pool": "app"}],
-            "pool": {"app": {"backends": list(backends), **tables.pop("app", {})}},
+            "pool": {"app": {"backends": list(backends), **app, "health": health if off else {**PATIENT_HEALTH, **health}}},
+            "timeouts": {**PATIENT, **tables.pop("timeouts", {})},
             **tables,
         }
 

@@ -55,7 +55,7 @@ def serial(proxy: LbProxy, context: ssl.SSLContext, name: str = "a.test") -> str
 
 
 def asked(config: dict[str, Any], path: str) -> str:
-    with urllib.request.urlopen(f"http://{config['metrics']['address']}{path}", timeout=10) as response:
+    with urllib.request.urlopen(f"http://{config['metrics']['address']}{path}", timeout=120) as response:
         return str(response.read().decode())
 
 

@@ -16,7 +16,7 @@ from tests.support.ports import free_port
 from tests.support.shared import LedgerView
 from tests.support.tools import need
 from tests.support.waiting import eventually
-from tests.support.wire import Client
+from tests.support.wire import Client, Truncated
 
 LIMIT = 256
 CROWD = 1000
@@ -47,7 +47,12 @@ def test_a_crowd(stage: Stage) -> None:
         eventually(lambda: worker.num_fds() > 80, "the crowd is there")
         most = 0
         for _ in range(50):
-            assert good.request("GET", "/farewell").status == 200, "each by a new connection to the backend"
+            try:
+                answer = good.request("GET", "/farewell")
+            except Truncated:  # idle for a second, on a busy machine, it has made room for a newcomer; it comes back as one
+                good = stack.enter_context(Client(proxy.port()))
+                answer = good.request("GET", "/farewell")
+            assert answer.status == 200, "each by a new connection to the backend"
             most = max(most, worker.num_fds())
         assert most < LIMIT
         for one in crowd:

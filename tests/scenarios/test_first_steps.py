@@ -86,7 +86,7 @@ def test_unprivileged_port(tmp_path: Path) -> None:
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 443:
         pytest.skip("on this machine everybody may bind port 443")
     command = [*without, *LBPROXY, "quick", "--from", "127.0.0.1:443", "--to", ":9", "--dir", str(tmp_path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, cwd=ROOT, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT, check=False)
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert "443" in ended.stderr

@@ -33,7 +33,7 @@ def proxy_for(stage: Stage, *backends: str) -> LbProxy:
     """One worker; without TLS, and with it on the second listener. Only one host has a route. Nobody is cut for being late: the
     machine may be so busy that the attackers are.
     """
-    config = stage.config(*backends, timeouts={"handshake": "60s", "request_head": "60s", "body_idle": "60s"})
+    config = stage.config(*backends)
     config["listen"].insert(0, {"address": f"127.0.0.1:{free_port()}"})
     config["route"] = [{"host": "localhost", "pool": "app"}]
     return stage.run(config)

@@ -35,17 +35,17 @@ class WithRequests:
 
     def get(self, path: str) -> Answer:
         """GET."""
-        response = self._session.get(self._base + path, timeout=30)
+        response = self._session.get(self._base + path, timeout=120)
         return response.status_code, response.content
 
     def post(self, path: str, body: bytes) -> Answer:
         """POST with Content-Length."""
-        response = self._session.post(self._base + path, data=body, timeout=30)
+        response = self._session.post(self._base + path, data=body, timeout=120)
         return response.status_code, response.content
 
     def post_in_chunks(self, path: str, body: bytes) -> Answer:
         """POST of unknown length."""
-        response = self._session.post(self._base + path, data=_pieces(body), timeout=30)
+        response = self._session.post(self._base + path, data=_pieces(body), timeout=120)
         return response.status_code, response.content
 
 
@@ -54,7 +54,7 @@ class WithHttpx:
 
     def __init__(self, base: str, ca: Path, stack: ExitStack) -> None:
         context = ssl.create_default_context(cafile=str(ca))
-        self._client = stack.enter_context(httpx.Client(base_url=base, verify=context, trust_env=False, timeout=30))
+        self._client = stack.enter_context(httpx.Client(base_url=base, verify=context, trust_env=False, timeout=120))
 
     def get(self, path: str) -> Answer:
         """GET."""

@@ -22,7 +22,7 @@ from tests.conftest import Stage
 from tests.support.command import Command
 from tests.support.load import Load, faults_in
 from tests.support.process import ROOT, session_members
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 from tests.support.wire import Client
 
 SUPERVISORD = """
@@ -88,7 +88,7 @@ class Supervised:
 
     def told(self, *words: str) -> str:
         """What supervisorctl says."""
-        return self.ctl(*words).communicate(timeout=30)[0].strip()
+        return self.ctl(*words).communicate(timeout=PATIENCE)[0].strip()
 
     def wait_state(self, state: str) -> None:
         eventually(lambda: state in self.told("status", "lbproxy"), f"lbproxy is {state}")
@@ -135,7 +135,7 @@ def test_stop_lets_a_running_request_finish(stage: Stage, directory: Path) -> No
             app.release()
             response = client.response()
             assert (response.status, response.body) == (200, b"released\n")
-        assert stopping.communicate(timeout=30)[0] == "lbproxy: stopped\n"
+        assert stopping.communicate(timeout=PATIENCE)[0] == "lbproxy: stopped\n"
         supervised.daemon.wait_line(r"stopped: lbproxy \(exit status 0\)")
         supervised.wait_state("STOPPED")
         assert not supervised.family("lbproxy:")
@@ -148,6 +148,7 @@ def test_a_killed_master_is_replaced_while_its_workers_finish(stage: Stage, dire
     """kill -9 of the master: the next one gets the port although the old workers still serve, and their requests end well."""
     app = stage.app()
     with Supervised(directory, stage.config(app.address, workers=2)) as supervised:
+        supervised.wait_events("ready")
         supervised.wait_state("RUNNING")
         orphans = supervised.family("lbproxy: worker")
         assert len(orphans) == 2
@@ -235,7 +236,7 @@ def test_whoever_reads_the_events_is_stopped(stage: Stage, directory: Path) -> N
         assert 0 < seen < orders
         lost = sum(event["lines"] for event in dropped if event["role"] == "master")
         assert orders - seen <= lost <= orders - seen + 100, "every event was written or counted"
-        supervised.ctl("signal", "HUP", "lbproxy").communicate(timeout=30)
+        supervised.ctl("signal", "HUP", "lbproxy").communicate(timeout=PATIENCE)
         supervised.wait_events("reloaded")
 
 

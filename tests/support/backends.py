@@ -21,7 +21,7 @@ from typing import Any, Self
 import pytest
 
 from tests.support.ports import free_port
-from tests.support.process import ROOT
+from tests.support.process import ROOT, session_members
 from tests.support.waiting import eventually
 
 
@@ -82,12 +82,15 @@ class Server:
         """SIGKILL, for the whole family; returns when its sockets are closed."""
         if self._process is None:
             return
+        family = self._process.pid
         try:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(family, signal.SIGKILL)
         except ProcessLookupError:
             pass  # it ended by itself
         self._process.wait()
         self._process = None
+        # Its children die when they are scheduled, which may be after it, and the port is theirs until then.
+        eventually(lambda: not session_members(family), f"the end of all that {self.arguments[0]} has started")
 
     def __enter__(self) -> Self:
         return self.start()

@@ -88,6 +88,6 @@ def test_the_others_take_their_configuration(tmp_path: Path, peer: str, test: li
     need(peer)
     site = Site(tmp_path, 18443, 18080, (9000, 9001, 9002), make(tmp_path), tmp_path / "access.log", 4)
     recipe = maker(peer, tmp_path)(site, zone)
-    ended = subprocess.run([*recipe.command, *test], capture_output=True, text=True, timeout=30, check=False, cwd=recipe.cwd)
+    ended = subprocess.run([*recipe.command, *test], capture_output=True, text=True, timeout=120, check=False, cwd=recipe.cwd)
     assert ended.returncode == 0, ended.stderr
     assert "warn" not in ended.stderr.lower(), ended.stderr

@@ -28,7 +28,7 @@ def test_another_finds_the_packages_of_this_environment(monkeypatch: pytest.Monk
     monkeypatch.setenv(VARIABLE, base)
     found = interpreter()
     command = [found.program, "-c", "import gevent, lbproxy; print(lbproxy.__file__)"]
-    done = subprocess.run(command, env={"PYTHONPATH": found.path(ROOT)}, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(command, env={"PYTHONPATH": found.path(ROOT)}, capture_output=True, text=True, check=False, timeout=120)
     assert (done.stdout.strip(), done.stderr) == (str(ROOT / "lbproxy" / "__init__.py"), "")
     assert base in found.version
 
