@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from tests.conftest import Stage
-from tests.support.backends import Server, nginx
+from tests.support import threaded_tls
+from tests.support.backends import Server, nginx, websocket_server
 from tests.support.balancers import haproxy, haproxy_in_front, nginx_in_front
 from tests.support.ports import free_port
 from tests.support.process import LbProxy
 from tests.support.tools import curl
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE, eventually
 
 FRONTS: dict[str, Callable[[Path, int], Server]] = {
     "haproxy-v1": lambda directory, to: haproxy_in_front(directory, to, "send-proxy"),
@@ -113,3 +116,30 @@ def test_a_connection_to_a_backend_is_one_clients(stage: Stage) -> None:
         assert {connection for _, connection, _ in mine} == {mine[0][1]}
         assert [count for *_, count in mine] == ["1", "2", "3"]
     assert seen[0][1] != seen[1][1]
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_a_websocket_is_told_of_its_client(stage: Stage, version: str) -> None:
+    """In front of the upgrade, which goes over a connection of that client's own and ends with it; requests before and after it do
+    so over others."""
+    answers = stage.server(websocket_server(stage.directory))
+    port = free_port()
+    said = 'http-response set-header X-Source "%[src]"'
+    backend = stage.server(haproxy(
+        stage.directory,
+        f"listen back\n  mode http\n  bind 127.0.0.1:{port} accept-proxy\n  {said}\n  server ws {answers.address}\n",
+        port,
+    ))  # fmt: skip
+    proxy = stage.proxy(backend.address, app={"proxy_protocol": version})
+    proxy.wait_up(backend.address)
+    for _ in range(2):
+        sock = socket.create_connection(("127.0.0.1", proxy.port()), PATIENCE, source_address=("127.0.0.5", 0))
+        context = threaded_tls.context(stage.authority.file)
+        with connect("wss://localhost/", sock=sock, ssl=context, proxy=None, close_timeout=PATIENCE) as client:
+            assert client.response is not None
+            assert client.response.headers["X-Source"] == "127.0.0.5"
+            client.send("hello")
+            assert client.recv(PATIENCE) == "hello"
+        refused = curl(stage.authority.file, "-D", "-", f"https://localhost:{proxy.port()}/refused", "--ipv4").stdout
+        assert b"x-source: 127.0.0.1" in refused.lower()
+    assert [line["reason"] for line in proxy.wait_access(count=2, status=101)] == ["", ""]
