@@ -15,6 +15,7 @@ from functools import cache
 from typing import NamedTuple
 
 from lbproxy.config.model import ListenTls
+from lbproxy.tls.openssl import Functions, context_of, reach
 
 
 class Profile(NamedTuple):
@@ -50,7 +51,15 @@ VERSIONS = {
     "1.2": ssl.TLSVersion.TLSv1_2,
     "1.3": ssl.TLSVersion.TLSv1_3,
 }
+PRIORITIZE_CHACHA = 1 << 21
+"""SSL_OP_PRIORITIZE_CHACHA of openssl/ssl.h, of which Python has no name: our order, but for clients that put ChaCha20 first."""
+SUITES_OF_1_3 = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 SET_GROUPS_LIST = 92  # SSL_CTRL_SET_GROUPS_LIST of openssl/ssl.h
+_FUNCTIONS: Functions = {
+    "SSL_CTX_ctrl": (ctypes.c_long, (ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p)),
+    "SSL_CTX_set_ciphersuites": (ctypes.c_int, (ctypes.c_void_p, ctypes.c_char_p)),
+    "ERR_clear_error": (None, ()),
+}
 
 
 class Unknown(ValueError):
@@ -71,10 +80,11 @@ def apply(context: ssl.SSLContext, name: str) -> None:
     if profile.ciphers is not None:
         context.set_ciphers(profile.ciphers)
     harden(context)
-    # Every suite left is good, so the client chooses: a phone without AES instructions is better off with ChaCha20. (Mozilla says
-    # the same for these profiles, and the opposite for "old"; Python turns the opposite on by itself.)
-    if name != "old":
-        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    # Our order: ECDSA before RSA, which costs us ten times as much, and what costs both sides least first. But a phone without AES
+    # instructions says ChaCha20 first, and is better off with it. (Mozilla lets the client choose, since every suite left is good;
+    # scanners call that a fault, and this has what it is for.)
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | PRIORITIZE_CHACHA
+    _order_of_1_3(context)
 
 
 def apply_own(context: ssl.SSLContext, tls: ListenTls) -> None:
@@ -90,7 +100,7 @@ def apply_own(context: ssl.SSLContext, tls: ListenTls) -> None:
         for suite in context.get_ciphers():
             if "Au=None" in suite["description"] or "Enc=None" in suite["description"]:
                 raise Unknown("ciphers", f"{suite['name']} encrypts nothing, or proves nobody's name")
-        context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE  # whoever writes a list means its order
+        context.options &= ~PRIORITIZE_CHACHA  # whoever writes a list means its order
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         if tls.max_version is not None:
@@ -116,25 +126,28 @@ def usual_groups() -> str:
     return ":".join(name for name in GROUPS if _set_groups(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), name))
 
 
+@cache
+def _library() -> ctypes.CDLL | None:
+    return reach(_FUNCTIONS)
+
+
 def _set_groups(context: ssl.SSLContext, names: str) -> bool:
     """By OpenSSL itself, since Python's `ssl` has one curve at most (and before 3.15 no word for more). False also where that
-    cannot be had: see session_cache.py for what is looked at before anything is changed."""
-    import _ssl
-
-    try:
-        library = ctypes.CDLL(_ssl.__file__)
-        control, options, forget = library.SSL_CTX_ctrl, library.SSL_CTX_get_options, library.ERR_clear_error
-    except (AttributeError, OSError):
+    cannot be had."""
+    library, pointer = _library(), context_of(context)
+    if library is None or not pointer or not names.isascii():
         return False
-    control.argtypes, control.restype = [ctypes.c_void_p, ctypes.c_int, ctypes.c_long, ctypes.c_char_p], ctypes.c_long
-    options.argtypes, options.restype = [ctypes.c_void_p], ctypes.c_uint64
-    forget.argtypes, forget.restype = [], None
-    pointer = ctypes.c_void_p.from_address(id(context) + object.__basicsize__).value
-    if not pointer or options(pointer) != int(context.options) or not names.isascii():
-        return False
-    done = control(pointer, SET_GROUPS_LIST, 0, names.encode())
-    forget()  # else the next user of OpenSSL would take it for his own
+    done = library.SSL_CTX_ctrl(pointer, SET_GROUPS_LIST, 0, names.encode())
+    library.ERR_clear_error()  # else the next user of OpenSSL would take it for his own
     return int(done) == 1
+
+
+def _order_of_1_3(context: ssl.SSLContext) -> None:
+    """As Mozilla's guidelines have it. Where it cannot be set OpenSSL's own holds, with 256 bits first."""
+    library, pointer = _library(), context_of(context)
+    if library is not None and pointer:
+        library.SSL_CTX_set_ciphersuites(pointer, SUITES_OF_1_3)
+        library.ERR_clear_error()
 
 
 def harden(context: ssl.SSLContext) -> None:

@@ -47,16 +47,39 @@ def test_intermediate_speaks_1_2_with_forward_secrecy_and_nothing_older(tmp_path
     assert server.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
-@pytest.mark.parametrize("wanted", ["ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-GCM-SHA256"])
-def test_the_client_chooses_among_good_ciphers(tmp_path: Path, wanted: str) -> None:
-    """What the client puts first is taken, whatever our own order."""
-    files = pair(tmp_path, "a.test")
-    server = server_context(Listen(Address("127.0.0.1", 0), (files,)))
-    client = trusting(files.cert, maximum_version=ssl.TLSVersion.TLSv1_2)
-    client.set_ciphers(f"{wanted}:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256")
+CHACHA, AES_128, AES_256 = "CHACHA20-POLY1305", "AES128-GCM-SHA256", "AES256-GCM-SHA384"
+
+
+@pytest.mark.parametrize("profile", ["intermediate", "old"])
+@pytest.mark.parametrize(("first", "taken"), [(CHACHA, CHACHA), (AES_256, AES_128), (AES_128, AES_128)])
+def test_our_order_but_for_those_who_have_no_aes(tmp_path: Path, first: str, taken: str, profile: str) -> None:
+    """They put ChaCha20 first, and get it."""
+    server = own(tmp_path, profile=profile)
+    client = lenient()
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    client.set_ciphers(":".join(f"ECDHE-ECDSA-{each}" for each in dict.fromkeys((first, AES_256, CHACHA, AES_128))))
     cipher = connect(client, server, "a.test").server.cipher()
     assert cipher is not None
-    assert cipher[0] == wanted
+    assert cipher[0] == f"ECDHE-ECDSA-{taken}"
+
+
+def test_the_order_of_1_3(tmp_path: Path) -> None:
+    """128 bits first, whatever OpenSSL's clients begin with; a list of a listener's own is of 1.2."""
+    for tls in ({}, {"profile": "modern"}, {"ciphers": "ECDHE+AESGCM"}):
+        cipher = connect(lenient(), own(tmp_path, **tls), "a.test").server.cipher()
+        assert cipher is not None
+        assert cipher[0] == "TLS_AES_128_GCM_SHA256"
+
+
+def test_a_list_of_ones_own_is_meant_as_it_stands(tmp_path: Path) -> None:
+    """ChaCha20 stands behind, for whoever it is that puts it first."""
+    client = lenient()
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    client.set_ciphers("ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES256-GCM-SHA384")
+    server = own(tmp_path, ciphers="ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305")
+    cipher = connect(client, server, "a.test").server.cipher()
+    assert cipher is not None
+    assert cipher[0] == "ECDHE-ECDSA-AES256-GCM-SHA384"
 
 
 def test_options(tmp_path: Path) -> None:
