@@ -54,8 +54,9 @@ observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.m
 1 (pure: no
 socket, clock, randomness, logging) http, balance, health, filter, prelude, audit, cache, names, config, acme.schedule,
 acme.order_states, acme.record, ipc.messages, ipc.codec, ipc.strict_json,
-observe.access, observe.metrics; 0 errors, streams, remembered, compiled, and of config what keys are declared with: atoms,
-certificate_patterns, header_values, key, kinds, model, route_values, units, values, vocabulary; below them globs, regex and coders.
+observe.access, observe.metrics, observe.packets; 0 errors, streams, remembered, compiled, and of config what keys are declared
+with: atoms, certificate_patterns, header_values, key, kinds, model, route_values, units, values, vocabulary; below them globs,
+regex and coders.
 Folders on one floor do not know each other.
 
 The modules that a request runs through are compiled where that can be done (compiled.py), from the same files.

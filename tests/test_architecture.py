@@ -64,6 +64,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.ipc.strict_json": 1,
     "lbproxy.observe.access": 1,
     "lbproxy.observe.metrics": 1,
+    "lbproxy.observe.packets": 1,
     "lbproxy.coders": -1,
     "lbproxy.compiled": 0,
     "lbproxy.errors": 0,

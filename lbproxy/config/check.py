@@ -10,6 +10,7 @@ from lbproxy.config.reach import never_reached
 from lbproxy.config.rules import acme
 from lbproxy.config.rules.headers import silent_variables
 from lbproxy.config.tables import Report, dotted
+from lbproxy.config.units import did_you_mean
 from lbproxy.errors import Complaint
 
 MAX_COUNTED = 1024
@@ -25,6 +26,7 @@ def check_together(report: Report, config: Config) -> None:
     for pool in config.pools:
         complaints += _backends_twice(report.source, pool)
     complaints += _pools_of_icap(report.source, config)
+    complaints += _taps(report.source, config)
     backends = sum(len(pool.backends) for pool in config.pools)
     if backends + len(config.listen) > MAX_COUNTED:
         message = f"wanted at most {MAX_COUNTED} backends and listeners in all, got {backends} and {len(config.listen)}"
@@ -59,6 +61,22 @@ def _unseen(report: Report, config: Config) -> list[Complaint]:
                 message = f"{what} of pool {wanted} goes by what stands in requests, and those of {name} nobody here can read"
                 hint = 'put its backends into a pool of its own; balance = "source_hash" goes by the client\'s address'
                 complaints.append(Complaint(report.source, report.lines.of(path), dotted(path), message, hint))
+    return complaints
+
+
+def _taps(source: str, config: Config) -> list[Complaint]:
+    """That they are there, and have what they write into."""
+    names = [tap.name for tap in config.taps]
+    missing = [route for route in config.routes if route.tap and route.tap not in names]
+    complaints = [
+        Complaint(source, route.line, "route.tap", f'there is no tap "{route.tap}"',
+                  did_you_mean(route.tap, names) or f"add [tap.{route.tap}] with its folder")
+        for route in missing
+    ]  # fmt: skip
+    for tap in config.taps:
+        if tap.folder is None:
+            hint = 'add folder = "/var/lib/lbproxy/tap", and make it: install -d -m 700'
+            complaints.append(Complaint(source, 0, f"tap.{tap.name}", '"folder" is missing', hint))
     return complaints
 
 

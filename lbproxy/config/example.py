@@ -89,6 +89,7 @@ BLOCKS = (
     Block("route", {"pool": "app"}),
     Block("route.match", {"exact": "/login"}),
     Block("route", {"pool": "app"}),
+    Block("tap.ids", {"folder": "/var/lib/lbproxy/tap"}),
     Block("client_limit.site", {"rate": "100/s", "burst": 200, "concurrency": 50}),
     Block(
         "pool.api",

@@ -26,7 +26,7 @@ INCLUDE_ABOUT = (
     "file; a pool, or a table that occurs once, stands in one file. They include no others"
 )
 LISTS = ("listen", "route")
-NAMED = ("pool", "client_limit")
+NAMED = ("pool", "client_limit", "tap")
 
 
 class Part(NamedTuple):

@@ -10,7 +10,7 @@ routes is one, since the first match wins, and so is the first certificate of a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
@@ -31,11 +31,14 @@ from lbproxy.config.model import (
     PoolTls,
     Process,
     Route,
+    Tap,
 )
 from lbproxy.config.order import moved
 
 T = TypeVar("T")
-Kind = Literal["listener", "route", "pool", "backend", "proxy", "log", "timeouts", "limits", "metrics", "acme", "client_limit"]
+Kind = Literal[
+    "listener", "route", "pool", "backend", "proxy", "log", "timeouts", "limits", "metrics", "acme", "client_limit", "tap"
+]  # fmt: skip
 How = Literal["added", "removed", "changed"]
 
 _ROOT = shape_of(Config)
@@ -94,7 +97,8 @@ def plan(running: Config, new: Config, touched: Collection[Path] = ()) -> Plan:
         *_listeners(running.listen, new.listen, touched),
         *_routes(running.routes, new.routes),
         *_pools(running.pools, new.pools, touched),
-        *_client_limits(running.client_limits, new.client_limits),
+        *_named("client_limit", running.client_limits, new.client_limits),
+        *_named("tap", running.taps, new.taps),
         *(change for kind in ONCE for change in _once(kind, running, new)),
         *_metrics(running.metrics, new.metrics),
         *_acme(running.acme, new.acme),
@@ -284,13 +288,15 @@ def _relisted(old: AddressList, new: AddressList) -> Iterator[str]:
             yield f"{key}_file {path}: {len(come)} added, {len(gone)} removed"
 
 
-def _client_limits(old: tuple[ClientLimit, ...], new: tuple[ClientLimit, ...]) -> Iterator[Change]:
-    by_name = ({limit.name: limit for limit in side} for side in (old, new))
+def _named(
+    kind: Literal["client_limit", "tap"], old: Sequence[ClientLimit | Tap], new: Sequence[ClientLimit | Tap]
+) -> Iterator[Change]:
+    by_name = ({each.name: each for each in side} for side in (old, new))
     for name, before, after in _matched(*by_name):
         if before is None or after is None:
-            yield Change("client_limit", name, "added" if before is None else "removed")
+            yield Change(kind, name, "added" if before is None else "removed")
         else:
-            yield from _changed("client_limit", name, edits(before, after, _within("client_limit")))
+            yield from _changed(kind, name, edits(before, after, _within(kind)))
 
 
 # ---------------------------------------------------------------- pools

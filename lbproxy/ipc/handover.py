@@ -81,6 +81,8 @@ class Handover:
     """Those that stand around this child (sandbox/walls.py)."""
     scratch_fd: int = -1
     """A worker's file for what pools buffer beyond memory (net/scratch.py), opened in its own process; -1: there is none."""
+    taps: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """A worker's: descriptors of the files of each tap, by its name, the oldest in front (net/capture_files.py)."""
     ticket_secrets: tuple[bytes, ...] = field(default=(), repr=False)
     """A worker's: with which session tickets are made and taken (tls/tickets.py)."""
     keys: KeyReader | None = None

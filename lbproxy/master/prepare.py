@@ -31,7 +31,7 @@ from lbproxy.http.h2 import offered as h2
 from lbproxy.master import documents, key_sets, resolve
 from lbproxy.master.fleet.events import Terms
 from lbproxy.master.name_state import NameState
-from lbproxy.master.system import access_log, descriptors, privileges, scratch, sockets
+from lbproxy.master.system import access_log, capture, descriptors, privileges, scratch, sockets
 from lbproxy.master.system.cores import auto_workers
 from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.sockets import explain_file
@@ -342,6 +342,7 @@ def _open(
     if metrics_socket is not None and metrics_socket not in shared.sockets.values():
         undo.callback(metrics_socket.close)
     scratch.try_out(config)
+    capture.try_out(config)
     access_fd = access_log.open_access_log(config)
     if access_fd >= 0:
         undo.callback(os.close, access_fd)

@@ -34,7 +34,7 @@ from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
 from lbproxy.master.forker import Forker, close_copies
 from lbproxy.master.prepare import GenerationResources, Listening, MasterResources
-from lbproxy.master.system import scratch, signals
+from lbproxy.master.system import capture, scratch, signals
 from lbproxy.master.system.environment import forget_others
 from lbproxy.master.system.ledger_map import protect
 from lbproxy.master.system.privileges import Account, drop, no_new_privileges
@@ -190,6 +190,7 @@ def _unprivileged(load: ChildLoader, account: Account | None, handover: Handover
         main.privileged(handover.config)
     if handover.worker >= 0:
         handover.scratch_fd = scratch.open_for_worker(handover.config)
+        handover.taps = capture.open_for_worker(handover.config, handover.child)
     if account is not None:
         drop(account)
     unprivileged = no_new_privileges()

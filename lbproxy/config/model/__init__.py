@@ -26,6 +26,7 @@ from lbproxy.config.model.pools import Backend, Connections, Pool, PoolTls, Stic
 from lbproxy.config.model.process import Limits, Log, Metrics, Process
 from lbproxy.config.model.routes import Route
 from lbproxy.config.model.routing import ANYTHING, AS_THEY_ARE, Match, PathRules, Patterns, Respond, SplitSticky
+from lbproxy.config.model.tapping import Tap
 from lbproxy.config.model.timeouts import NEAR_TIMEOUTS, NearTimeouts, Timeouts
 from lbproxy.config.values import pool_name, short_name
 
@@ -87,6 +88,7 @@ __all__ = [
     "SocketAccess",
     "SplitSticky",
     "Sticky",
+    "Tap",
     "Timeouts",
 ]
 
@@ -141,6 +143,13 @@ class Config:
     )
     acme: Acme | None = table_or_none(
         Acme, "certificates that are obtained and renewed by themselves, for listeners with acme = true", "a table headed [acme]"
+    )
+    taps: tuple[Tap, ...] = named(
+        Tap,
+        "conversations of the routes that name it, as packets in files, for whoever looks for intruders",
+        "a table for each tap, headed [tap.NAME]",
+        called="tap",
+        names=short_name,
     )
     written: tuple[tuple[tuple[str | int, ...], str], ...] = field(default=(), compare=False, repr=False)
     """Texts that name environment variables, by path, and what these hold, by name: told to nobody."""

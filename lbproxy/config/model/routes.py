@@ -145,6 +145,10 @@ class Route:
         never_with=("redirect", "respond", "close"),
     )
 
+    tap: str = key(
+        TEXT, "", "who is told of its conversations: the name of a [tap.NAME]. Default: nobody", example="ids"
+    )
+
     @property
     def pools(self) -> tuple[str, ...]:
         """The names of those that its requests may go to."""

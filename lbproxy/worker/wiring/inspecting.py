@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import NamedTuple
 
 from lbproxy.balance.ledger import Scalar, scalar_at
+from lbproxy.config import model
 from lbproxy.config.model import BasicAuth, ClientLimit, Config, Document, Jwt, KeySet, Route
 from lbproxy.filter.limiter import Limiter, Memory
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import KeysWanted
+from lbproxy.net.capture_files import CaptureFiles, Tapped, wall_clock
 from lbproxy.net.password_thread import PasswordThread
 from lbproxy.observe.log import Noisy
 from lbproxy.observe.metrics import INSPECTIONS
@@ -24,6 +28,7 @@ from lbproxy.proxy.steps.icap import Icap
 from lbproxy.proxy.steps.jwt import Jwt as JwtStep
 from lbproxy.proxy.steps.mirror import Differs, Facts, Mirror
 from lbproxy.proxy.steps.step import Step
+from lbproxy.proxy.steps.tap import Take, Tap
 
 Renew = Callable[[bytes], None]
 WISH_EVERY = 1.0
@@ -84,6 +89,8 @@ class Means(NamedTuple):
     """Told of a set of keys, by name, that lacks one."""
     suspended: Tell = lambda why: None
     """Told that ICAP servers are left alone, and why."""
+    taps: Mapping[str, tuple[model.Tap, Take]] = MappingProxyType({})
+    """By name, and who gets their conversations."""
 
 
 NO_MEANS = Means(lambda step, outcome: None)
@@ -110,12 +117,42 @@ def make_means(
 
     wishes = KeyWishes(send, time.monotonic)
     passwords = any(route.basic_auth is not None for route in handover.config.routes)
-    return Means(count, documents, memory, PasswordThread().verify if passwords else None, differs, wishes.wish, suspended)
+    verify = PasswordThread().verify if passwords else None
+    return Means(count, documents, memory, verify, differs, wishes.wish, suspended, make_taps(handover, count))
+
+
+def make_taps(handover: Handover, count: Count) -> dict[str, tuple[model.Tap, Take]]:
+    """Those that a route names, each with a thread of its own."""
+    wanted = {route.tap for route in handover.config.routes}
+    lock = threading.Lock()
+
+    def lost() -> None:
+        with lock:
+            count("tap", "lost")
+
+    found = {}
+    for settings in handover.config.taps:
+        if settings.name in wanted:
+            found[settings.name] = settings, _tapped_into(settings, handover.taps.get(settings.name, ()), lost)
+    return found
+
+
+def _tapped_into(settings: model.Tap, fds: Sequence[int], lost: Callable[[], None]) -> Take:
+    if not fds:
+        return lambda client, server, port, request, answer: False
+    files = CaptureFiles(fds, settings.file_size, settings.queue, lost)
+
+    def take(client: str, server: str, port: int, request: bytes, answer: bytes) -> bool:
+        return files.take(Tapped(client, server, port, request, answer, wall_clock()))
+
+    return take
 
 
 def inspections(route: Route, means: Means, asked: Callable[[str, float], Destination]) -> list[Step]:
     """Those of one route, in order. `asked`: a pool by name as it gets requests of our own, which take so many seconds at most."""
     found: list[Step] = []
+    if route.tap:  # first: it tells of what others refuse, too, and of answers as backends give them
+        found.append(Tap(*means.taps[route.tap], means.told))
     if route.basic_auth is not None:
         found.append(_basic_auth(route, route.basic_auth, means))
     if route.jwt is not None:

@@ -408,10 +408,16 @@ def configs(draw: st.DrawFn) -> Config:
         routes = tuple(replace(route, filters=replace(route.filters, client_certificate=None)) for route in routes)
     obtained = draw(acmes)
     own = () if obtained is None else (model.Listen(Address("192.0.2.1", 990), acme=True), model.Listen(Address("192.0.2.1", 991)))
+    taps = draw(st.just(()) | st.builds(
+        lambda folder, most, percent, blank: (model.Tap(folder, 3, 2**20, percent, most, blank, 2**18, "ids"),),
+        files, st.integers(0, 2**24), st.integers(1, 100), fields_said,
+    ))  # fmt: skip
+    if taps:
+        routes = tuple(replace(route, tap="ids") for route in routes)
     if any(route.icap is not None for route in routes):
         found = (*found, model.Pool("antivirus", (model.Backend(Address("192.0.2.2", 1344)),)))
     unseeing = [pool.name for pool in found if pool.sticky is None and pool.hash.kind == "address"]
     passages = [(("*", pool),) for pool in unseeing] + [(("db.test", pool), ("*.db.test", pool)) for pool in unseeing]
     passed = draw(st.sampled_from([(), *passages]))
     through = (model.Listen(Address("192.0.2.1", 992), passthrough=passed),) if passed else ()
-    return with_pairs(Config("", (*listening, *own, *through), routes, found, *tables, named, obtained))
+    return with_pairs(Config("", (*listening, *own, *through), routes, found, *tables, named, obtained, taps))

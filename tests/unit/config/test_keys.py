@@ -34,6 +34,8 @@ backends = ["10.0.0.2:80"]
 backends = ["10.0.0.3:1344"]
 [client_limit.site]
 concurrency = 7
+[tap.ids]
+folder = "taps"
 """)
 ACME = tomllib.loads("""
 [proxy]
@@ -59,7 +61,7 @@ certificates = [{ cert = "c.pem", key = "k.pem" }]
 tls = { client_ca = "ca.pem", client_auth = "optional" }
 """)
 """What keys of [route.client_certificate] are refused without."""
-NAMES = {"pool": "app", "client_limit": "site"}
+NAMES = {"pool": "app", "client_limit": "site", "tap": "ids"}
 FILLED: dict[str, dict[str, Any]] = {
     "acme": {"terms_agreed": True},
     "authorize": {"pool": "app"},

@@ -88,6 +88,7 @@ class World:
         contents: tuple[bytes, ...] = (),
         verify: Callable[[bytes, str], bool] = lambda password, hashed: False,
         icap_servers: int = 1,
+        tap: model.Tap | None = None,
     ) -> None:
         """`heard`: the backends are known to speak HTTP/1.1; `contents`: of the route's documents; `verify`: checks a password."""
         self.now = 1000.0
@@ -141,12 +142,15 @@ class World:
                 self.ledger.cells[state_at(SlotState.HEALTH, slot)] = Health.UP
             named[route.icap.pool] = Pool("icap", asked, self.ledger, pick_lock, 0)
         self.suspended: list[str] = []
+        self.tapped: list[tuple[str, str, int, bytes, bytes]] = []
+        self.tap_full = False
         self.documents = Documents(self.config, contents)
         self.differences: list[tuple[object, ...]] = []
         self.wanted: list[str] = []  # sets of keys that lack one, by name
         means = Means(
             lambda step, outcome: self.inspected.append(f"{step} {outcome}"), self.documents, memory, verify,
             lambda *facts: self.differences.append(facts), self.wanted.append, self.suspended.append,
+            {} if tap is None else {tap.name: (tap, self._tap)},
         )  # fmt: skip
         self.routed = make_destinations(self.config, named, [filters], bytes(32), means=means).routes
         self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)
@@ -172,6 +176,11 @@ class World:
         self.alpn = ["h2"]  # what backends choose of, best first
         if any(map(wants_http_2, self.config.pools)):
             self.idle.shared = H2Backends(self.service, self.config.pools, lambda backend, reason: self.ended.append(reason))
+
+    def _tap(self, *conversation: Any) -> bool:
+        if not self.tap_full:
+            self.tapped.append(conversation)
+        return not self.tap_full
 
     # ---- time and greenlets
 

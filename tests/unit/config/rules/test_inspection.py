@@ -93,3 +93,12 @@ def test_icap_needs_servers_and_a_service() -> None:
     assert complaint(own + 'health = { type = "http", path = "/" }\n').key == "pool.av.health.type"
     assert complaint(own + 'protocol = "h2"\n').key == "pool.av.protocol"
     assert complaint(own.replace('"/s"', '"/s", stream_after = "1GiB"')).key == "route[0].icap.stream_after"
+
+
+def test_a_tap_is_there_and_has_a_folder() -> None:
+    """Where a route names it."""
+    assert complaint(with_('tap = "ids"')).hint == "add [tap.ids] with its folder"
+    assert complaint(with_('tap = "id"') + '\n[tap.ids]\nfolder = "/taps"\n').hint == 'did you mean "ids"?'
+    assert complaint(with_('tap = "ids"') + "\n[tap.ids]\npercent = 5\n").key == "tap.ids"
+    config = read(with_('tap = "ids"') + '\n[tap.ids]\nfolder = "/taps"\nblank = []\n')
+    assert (config.routes[0].tap, config.taps[0].blank, str(config.taps[0].folder)) == ("ids", (), "/taps")

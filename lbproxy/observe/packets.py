@@ -1,0 +1,113 @@
+"""Packets of a conversation that took place elsewhere: as if it had gone over TCP in the clear, for whoever looks at packets.
+
+An intrusion detection system follows a connection from its handshake on, by sequence numbers without gaps, and leaves out packets
+whose checksums are wrong. So each conversation is all of one: SYN to FIN, segments no larger than its MSS, acknowledged. Bytes of
+IP, without a link layer. Numbers that should be random are the caller's to say. Pure.
+"""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import ip_address
+from typing import NamedTuple
+
+MSS = {4: 1460, 6: 1440}
+LINK_RAW = 101
+"""pcap's number for packets that begin with IP."""
+_FIN, _SYN, _PSH, _ACK = 1, 2, 8, 16
+_WINDOW = 65535
+_TCP = 6
+_WORDS = 0xFFFF
+_NUMBERS = 1 << 32
+ACKNOWLEDGED = 8
+"""Segments behind which the other side acknowledges."""
+
+
+class End(NamedTuple):
+    """One side of a conversation, as its packets name it."""
+
+    address: str
+    port: int
+    number: int
+    """Its initial sequence number."""
+
+
+def checksum(data: bytes) -> int:
+    """RFC 1071. A sum of 16-bit words with the carry added is the number modulo 65535, which Python knows how to do at once."""
+    if len(data) % 2:
+        data += b"\0"
+    words = int.from_bytes(data, "big")
+    return _WORDS - (words % _WORDS or (_WORDS if words else 0))
+
+
+class _Flow:
+    """The packets of one direction."""
+
+    def __init__(self, source: End, target: End, version: int, identity: int) -> None:
+        self._ports = struct.pack("!HH", source.port, target.port)
+        self._version = version
+        self._identity = identity
+        packed = [_packed(end.address, version) for end in (source, target)]
+        self._addresses = b"".join(packed)
+        self.number = source.number
+
+    def packet(self, flags: int, acknowledged: int, data: bytes = b"", options: bytes = b"") -> bytes:
+        """One of them; SYN and FIN take a number each (RFC 9293 3.4)."""
+        size = 20 + len(options) + len(data)
+        words = (size - len(data)) // 4
+        head = struct.pack("!LLBBHHH", self.number, acknowledged, words << 4, flags, _WINDOW, 0, 0)
+        segment = self._ports + head + options
+        whole = checksum(self._addresses + struct.pack("!LL", size, _TCP) + segment + data)
+        segment = segment[:16] + struct.pack("!H", whole) + segment[18:]
+        self.number = (self.number + len(data) + (1 if flags & (_SYN | _FIN) else 0)) % _NUMBERS
+        return self._ip(size) + segment + data
+
+    def _ip(self, size: int) -> bytes:
+        if self._version == 6:
+            return struct.pack("!LHBB", 6 << 28, size, _TCP, 64) + self._addresses
+        self._identity = (self._identity + 1) & _WORDS
+        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + size, self._identity, 0x4000, 64, _TCP, 0) + self._addresses
+        return head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+
+
+def _packed(address: str, version: int) -> bytes:
+    found = ip_address(address)
+    if found.version == version:
+        return found.packed
+    return b"\0" * 10 + b"\xff\xff" + found.packed  # RFC 4291 2.5.5.2: the other side has one of IPv6
+
+
+def conversation(client: End, server: End, request: bytes, answer: bytes) -> list[bytes]:
+    """All packets of it, in order."""
+    version = 4 if "." in client.address and "." in server.address and ":" not in client.address + server.address else 6
+    up, down = _Flow(client, server, version, client.number), _Flow(server, client, version, server.number)
+    mss = MSS[version]
+    offer = struct.pack("!BBH", 2, 4, mss)
+    packets = [up.packet(_SYN, 0, options=offer), down.packet(_SYN | _ACK, up.number, options=offer), up.packet(_ACK, down.number)]
+    for here, there, data in ((up, down, request), (down, up, answer)):
+        for count, at in enumerate(range(0, len(data), mss), 1):
+            last = at + mss >= len(data)
+            packets.append(here.packet(_ACK | (_PSH if last else 0), there.number, data[at : at + mss]))
+            if last or not count % ACKNOWLEDGED:
+                packets.append(there.packet(_ACK, here.number))
+    packets.append(down.packet(_FIN | _ACK, up.number))
+    packets.append(up.packet(_FIN | _ACK, down.number))
+    packets.append(down.packet(_ACK, up.number))
+    return packets
+
+
+PCAP_HEAD = struct.pack("<LHHlLLL", 0xA1B2C3D4, 2, 4, 0, 0, 65535, LINK_RAW)
+"""Of a file (draft-ietf-opsawg-pcap)."""
+
+
+def records(packets: list[bytes], now: float) -> bytes:
+    """The same as they stand in a file; `now`: wall clock, a microsecond apart each."""
+    seconds, micro = int(now), int(now % 1 * 1_000_000)
+    found = []
+    for packet in packets:
+        found.append(struct.pack("<LLLL", seconds, micro, len(packet), len(packet)))
+        found.append(packet)
+        micro += 1
+        if micro == 1_000_000:
+            seconds, micro = seconds + 1, 0
+    return b"".join(found)

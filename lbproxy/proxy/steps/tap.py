@@ -1,0 +1,166 @@
+"""[tap.NAME]: what passes a route, told to whoever looks at packets; nobody waits for that.
+
+A conversation is a request and its answer, as lines of HTTP/1.1 whatever they came in, bodies without their chunks and up to a cap.
+It is put together when it is over and handed to `take`, which may refuse it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lbproxy.config import model
+from lbproxy.http.findings import every_spelling
+from lbproxy.http.forwarding import cut
+from lbproxy.http.grammar import END, line_finder
+from lbproxy.http.heads import KnownHead
+from lbproxy.http.message import NO_BODY, ResponseHead
+from lbproxy.http.trailers import Trailers
+from lbproxy.proxy.sink import Sink
+from lbproxy.proxy.steps.authorize import Count
+from lbproxy.proxy.steps.step import Course, Journey, Step
+
+_FRAMING = line_finder((b"content-length", b"transfer-encoding", b"trailer"))
+Take = Callable[[str, str, int, bytes, bytes], bool]
+"""Gets a conversation: client's address, ours, port, request, answer. False: it is dropped."""
+
+
+class Tap(Step):
+    """Tells of the requests of one route, in one worker."""
+
+    __slots__ = ("_blanked", "_count", "_due", "_percent", "_take", "most")
+
+    def __init__(self, settings: model.Tap, take: Take, count: Count) -> None:
+        self._percent = settings.percent
+        self._blanked = every_spelling(settings.blank) if settings.blank else None
+        self._take = take
+        self._count = count
+        self._due = 0
+        self.most = settings.max_body
+
+    def begin(self, journey: Journey) -> Course | None:
+        """See Step."""
+        self._due += self._percent
+        if self._due < 100:
+            return None
+        self._due -= 100
+        return Taped(self, journey)
+
+    def tell(self, journey: Journey, request: bytes, answer: bytes) -> None:
+        """A conversation is over."""
+        forwarder = journey.downstream.forwarder
+        here = forwarder.here().strip("[]")
+        client, server = forwarder.client(journey.head), "127.0.0.1" if here == "localhost" else here
+        taken = self._take(client, server, forwarder.port, request, answer)
+        self._count("tap", "taken" if taken else "dropped")
+
+    def message(self, head: bytes, body: list[bytes], *, framed: bool) -> bytes:
+        """As it stands in packets; `framed`: the length that is told is that of what is here."""
+        end = head.find(b"\r\n")
+        line, block = head[:end], head[end:-4]
+        if framed:
+            block = cut(block, block.lower(), _FRAMING)
+        if self._blanked is not None:
+            block = self._blank(block)
+        length = b"\r\nContent-Length: %d" % sum(map(len, body)) if framed else b""
+        return b"".join((line, block, length, END, *body))
+
+    def _blank(self, block: bytes) -> bytes:
+        assert self._blanked is not None
+        kept, at = [], 0
+        for match in self._blanked.finditer(block.lower()):
+            colon = block.index(b":", match.start())
+            kept += [block[at : colon + 1], b" -"]
+            at = match.end()
+        return b"".join((*kept, block[at:]))
+
+
+class Taped(Course):
+    """One conversation, while it takes place."""
+
+    __slots__ = ("_answer", "_answered", "_body", "_head", "_journey", "_room", "_tap")
+
+    def __init__(self, tap: Tap, journey: Journey) -> None:
+        self._tap = tap
+        self._journey = journey
+        head = journey.head
+        self._head = b"%b %b HTTP/1.1%b\r\n\r\n" % (head.method, head.raw or head.target, head.block)
+        self._body: list[bytes] = []
+        self._room = tap.most
+        self._answer = b""
+        self._answered: Taping | None = None
+        if journey.downstream.body is not None:
+            journey.downstream.body.watch(self._came)
+
+    def _came(self, piece: bytes, last: bool) -> None:
+        """See request_body.Watch."""
+        if self._room > 0:
+            self._body.append(piece[: self._room])
+            self._room -= len(piece)
+
+    def around(self, answer: ResponseHead, sink: Sink) -> Sink:
+        """See Course."""
+        self._answered = Taping(self._tap.most, sink)
+        return self._answered
+
+    def end(self) -> None:
+        """See Course."""
+        journey, answered = self._journey, self._answered
+        request = self._tap.message(self._head, self._body, framed=journey.head.body != NO_BODY)
+        answer = b""
+        if answered is not None and answered.head:
+            bare = journey.head.method == b"HEAD" or answered.bare
+            answer = self._tap.message(answered.head, answered.body, framed=not bare)
+        self._tap.tell(journey, request, answer)
+
+
+class Taping(Sink):
+    """Keeps what passes of an answer, up to the cap."""
+
+    __slots__ = ("_behind", "_room", "bare", "body", "head")
+
+    def __init__(self, most: int, behind: Sink) -> None:
+        self._behind = behind
+        self._room = most
+        self.head = b""
+        self.body: list[bytes] = []
+        self.bare = False
+        """It is of a kind that has no body."""
+
+    def _keep(self, data: bytes) -> None:
+        if self._room > 0 and data:
+            self.body.append(data[: self._room])
+            self._room -= len(data)
+
+    def _open(self, answer: ResponseHead, out: bytes, lines: bytes) -> None:
+        self.head = out[:-4] + lines + END
+        self.bare = answer.status in (204, 304)
+
+    def interim(self, known: KnownHead) -> None:
+        """See Sink."""
+        self._behind.interim(known)
+
+    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
+        """See Sink."""
+        self._open(answer, out, lines)
+        self._keep(body)
+        self._behind.whole(answer, out, body, lines)
+
+    def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
+        """See Sink."""
+        self._open(answer, out, lines)
+        self._keep(first[-1])
+        self._behind.begin(answer, out, lines, first)
+
+    def room(self) -> int:
+        """See Sink."""
+        return self._behind.room()
+
+    def piece(self, data: bytes) -> None:
+        """See Sink."""
+        self._keep(data)
+        self._behind.piece(data)
+
+    def end(self, data: bytes, trailers: Trailers) -> None:
+        """See Sink."""
+        self._keep(data)
+        self._behind.end(data, trailers)

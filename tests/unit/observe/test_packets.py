@@ -1,0 +1,93 @@
+"""Synthetic TCP: whole conversations, numbers without gaps, checksums that a stranger finds right."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lbproxy.observe.packets import MSS, PCAP_HEAD, End, checksum, conversation, records
+from tests.support.tools import need
+
+WRAPS = 2**32 - 5
+REQUEST, ANSWER = b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n" + bytes(range(256)) * 40
+
+
+def both(version: int, server: str = "") -> tuple[End, End]:
+    """A client and a server, whose numbers begin near their end."""
+    addresses = ("192.0.2.1", "198.51.100.7") if version == 4 else ("2001:db8::1", "2001:db8::2")
+    return End(addresses[0], 40000, WRAPS), End(server or addresses[1], 443, 7)
+
+
+def taken_apart(packet: bytes) -> tuple[int, int, int, int, bytes]:
+    """(source port, number, acknowledged, flags, data) of one whose checksums are right."""
+    if packet[0] >> 4 == 4:
+        assert checksum(packet[:20]) == 0
+        assert int.from_bytes(packet[2:4], "big") == len(packet)
+        addresses, segment = packet[12:20], packet[20:]
+    else:
+        addresses, segment = packet[8:40], packet[40:]
+        assert int.from_bytes(packet[4:6], "big") == len(segment)
+    assert checksum(addresses + struct.pack("!LL", len(segment), 6) + segment) == 0
+    port, _, number, acknowledged, words, flags = struct.unpack("!HHLLBB", segment[:14])
+    return port, number, acknowledged, flags, segment[(words >> 4) * 4 :]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_conversation_can_be_put_together(version: int) -> None:
+    """Handshake, all bytes of both, each number where the last one ended, both ends closed and acknowledged."""
+    client, server = both(version)
+    packets = [taken_apart(packet) for packet in conversation(client, server, REQUEST, ANSWER)]
+    assert [flags for _, _, _, flags, _ in packets[:3]] == [2, 18, 16]
+    assert [flags for _, _, _, flags, _ in packets[-3:]] == [17, 17, 16]
+    follows = {client.port: client.number, server.port: server.number}
+    said = {client.port: b"", server.port: b""}
+    for port, number, acknowledged, flags, data in packets:
+        other = server.port if port == client.port else client.port
+        assert number == follows[port]
+        assert flags == 2 or acknowledged == follows[other]
+        assert len(data) <= MSS[version]
+        follows[port] = (number + len(data) + (flags & 3 != 0)) % 2**32
+        said[port] += data
+    assert said == {client.port: REQUEST, server.port: ANSWER}
+
+
+def test_nothing_and_odd_sizes() -> None:
+    """An answer that did not come; a checksum over an odd number of bytes, and over zeros."""
+    for size in (0, 1, 1459, 1460, 1461):
+        assert [taken_apart(packet) for packet in conversation(*both(4), b"x" * size, b"")]
+    assert checksum(b"\0\0") == 0xFFFF
+    assert checksum(b"\xff\xff") == 0
+
+
+def test_an_address_of_the_other_kind() -> None:
+    """A client of IPv4 behind a listener of IPv6, as a proxy in front may tell."""
+    packet = conversation(both(4)[0], both(6)[1], REQUEST, b"")[0]
+    assert packet[0] >> 4 == 6
+    assert packet[8:24].endswith(b"\xff\xff\xc0\x00\x02\x01")
+
+
+def test_seconds_go_on() -> None:
+    """A record's time stays one."""
+    packets = conversation(*both(4), REQUEST, ANSWER)
+    data, at, times = records(packets, 5.999998), 0, []
+    while at < len(data):
+        second, micro, size, _ = struct.unpack_from("<LLLL", data, at)
+        assert micro < 1_000_000
+        times.append(second + micro / 1e6)
+        at += 16 + size
+    assert times == sorted(times)
+    assert times[-1] > 6
+
+
+def test_tcpdump_finds_nothing_wrong(tmp_path: Path) -> None:
+    """Its -vv tells of each checksum that is incorrect."""
+    tcpdump, file = need("tcpdump"), tmp_path / "a.pcap"
+    packets = conversation(*both(4), REQUEST, ANSWER) + conversation(*both(6), REQUEST, ANSWER)
+    file.write_bytes(PCAP_HEAD + records(packets, 1.0))
+    read = subprocess.run([tcpdump, "-nvvr", str(file)], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert read.count("(correct)") == len(packets)
+    assert "incorrect" not in read
+    assert read.count("Flags [S]") == 2
