@@ -12,6 +12,7 @@ leave as they are, which every client understands.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from lbproxy.balance.ledger import Ledger, Scalar, scalar_at
 from lbproxy.coders import Coder
@@ -119,8 +120,12 @@ class _Answer(Course):
             return sink
         if verdict is Verdict.COMPRESS and not self._held and compression.allowance.begin():
             self._held = True
-            return _Compressed(compression, coding, journey.source, sink)
+            return _Compressed(compression, coding, journey.source, sink, partial(self._still, answer))
         return sink if varies_already(answer) else _Varying(sink)
+
+    def _still(self, judged: ResponseHead, answer: ResponseHead) -> bool:
+        """Whether an answer is to be compressed: the one that was judged, or what a step before has put in its place."""
+        return answer is judged or self._compression.verdict(self._journey, answer)[0] is Verdict.COMPRESS
 
     def end(self) -> None:
         """See Course."""
@@ -165,10 +170,15 @@ class _Varying(Sink):
 class _Compressed(Sink):
     """One answer on its way through a coder."""
 
-    __slots__ = ("_allowance", "_behind", "_coder", "_coding", "_heads", "_kept", "_source")
+    __slots__ = ("_allowance", "_behind", "_coder", "_coding", "_heads", "_kept", "_meant", "_plain", "_source")
 
-    def __init__(self, compression: Compression, coding: bytes, source: Upstream, behind: Sink) -> None:
-        """`source`: what the answer comes over."""
+    def __init__(
+        self, compression: Compression, coding: bytes, source: Upstream, behind: Sink, meant: Callable[[ResponseHead], bool]
+    ) -> None:
+        """`source`: what the answer comes over; `meant`: whether an answer is to be compressed."""
+        self._meant = meant
+        self._plain = False
+        """What comes is not, and passes as it is."""
         self._allowance = compression.allowance
         self._heads = compression.heads
         self._coder = compression.makers[coding]()
@@ -184,6 +194,9 @@ class _Compressed(Sink):
 
     def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
         """See Sink. One that does not become shorter leaves as it is."""
+        if not self._meant(answer):
+            self._behind.whole(answer, out, body, lines)
+            return
         coded = self._add(body) + self._finish()
         if len(coded) >= len(body):
             self._behind.whole(answer, out, body, lines if varies_already(answer) else lines + VARY)
@@ -194,6 +207,10 @@ class _Compressed(Sink):
 
     def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
         """See Sink."""
+        if not self._meant(answer):
+            self._plain = True
+            self._behind.begin(answer, out, lines, first)
+            return
         recoded = self._heads.recoded(answer, out, self._coding)
         coded = self._add(first.pop())
         self._left(coded)
@@ -210,15 +227,15 @@ class _Compressed(Sink):
 
     def piece(self, data: bytes) -> None:
         """See Sink."""
-        coded = self._add(data)
+        coded = data if self._plain else self._add(data)
         if coded:
-            self._left(coded)
+            self._left(b"" if self._plain else coded)
             self._behind.piece(coded)
 
     def end(self, data: bytes, trailers: Trailers) -> None:
         """See Sink."""
-        coded = self._add(data) + self._finish()
-        self._left(coded)
+        coded = data if self._plain else self._add(data) + self._finish()
+        self._left(b"" if self._plain else coded)
         self._behind.end(coded, trailers)
 
     def _add(self, data: bytes) -> bytes:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 
+from lbproxy.coders import maker
+from lbproxy.config import model
 from lbproxy.http.grammar import END
+from lbproxy.proxy.steps.compress import Allowance, Compression
 from tests.unit.proxy.icap_world import GO_ON, PAGE, PASS, backend, changed, looked_at, options, server
 from tests.unit.proxy.world import CHUNKED, get, ok
 
@@ -110,4 +115,29 @@ def test_an_answer_that_goes_on_meanwhile(verdict: str) -> None:
         assert client.take() == b""
         assert client.end == "abort"
         assert world.outcomes() == [(200, "icap_blocked")]
+    world.at_rest()
+
+
+@pytest.mark.parametrize("coded", [True, False])
+def test_compression_comes_after(coded: bool) -> None:
+    """What is put in place of an answer is compressed if that is one of those, and not twice."""
+    world = looked_at(respmod="/resp")
+    destination = world.routed[0][1]
+    allowance = Allowance(9, 0.5, world.clock, world.ledger, 0)
+    compression = Compression(model.Compress(types=("text/html",)), {"gzip": maker("gzip")}, allowance)
+    destination.steps = (*(destination.steps or ()), compression)
+    client = world.connect()
+    client.feed(get("/", "Accept-Encoding: gzip"))
+    stream = backend(world)
+    assert stream is not None
+    stream.feed(ok(b"virus" * 1000, "Content-Type: text/html"))
+    server(world).feed(options())
+    more = b"Content-Encoding: br\r\n\r\n" if coded else b"\r\n"
+    server(world).feed(changed(PAGE[:-2] + more, b"no " * 1000))
+    head, _, body = client.take().partition(END)
+    if coded:
+        assert (head.count(b"Content-Encoding"), body) == (1, b"no " * 1000)
+    else:
+        assert b"Content-Encoding: gzip" in head
+        assert zlib.decompress(body, 31) == b"no " * 1000
     world.at_rest()
