@@ -144,7 +144,7 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "config/read.py": "config/test_load.py, test_tables.py and those in config/rules",
     **{
         f"config/model/{room}.py": "declarations; config/test_keys.py goes over all of them"
-        for room in ("filters", "headers", "health", "listeners", "pools", "timeouts", "process")
+        for room in ("audit", "filters", "headers", "health", "listeners", "pools", "timeouts", "process")
     },
     "proxy/downstream.py": "attributes, and a method that proxy/client.py has",
     "master/fleet/children.py": "the half of fleet.py that acts on one child; its tests try both",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 
 from lbproxy.audit.checks import backends, clients, process, routes
-from lbproxy.audit.finding import Check, Evidence, Finding, Severity
-from lbproxy.config.model import Config
+from lbproxy.audit.finding import Check, Evidence, Finding, Path, Severity, key_of
+from lbproxy.config.model import Accepted, Config
 from lbproxy.errors import Complaint
 
 CERTIFICATE = Check(
@@ -20,14 +21,42 @@ CERTIFICATE = Check(
 CHECKS: tuple[Check, ...] = (*clients.CHECKS, *routes.CHECKS, *backends.CHECKS, *process.CHECKS, CERTIFICATE)
 
 
-def audit(config: Config, remarks: Sequence[Complaint] = (), accepted: Mapping[str, str] | None = None) -> list[Finding]:
-    """The worst first. `remarks`: about certificates and the like; `accepted`: why, by the id of the check."""
-    accepted = accepted or {}
-    found = [
-        Finding(check, evidence, accepted.get(check.id, "")) for check in CHECKS for evidence in check.find(config)
-    ]  # fmt: skip
-    found += [Finding(CERTIFICATE, _remark(each), accepted.get(CERTIFICATE.id, "")) for each in remarks]
-    return sorted(found, key=lambda finding: -finding.severity)
+def audit(
+    config: Config,
+    remarks: Sequence[Complaint] = (),
+    accepted: Sequence[Accepted] = (),
+    *,
+    today: date,
+    line_of: Callable[[Path], int] | None = None,
+) -> list[Finding]:
+    """The worst first. `remarks`: about certificates and the like; `accepted`: beside what the configuration says; `line_of`: where
+    it says what, as finely as that is known."""
+    found = [(check, evidence) for check in CHECKS for evidence in check.find(config)]
+    found += [(CERTIFICATE, _remark(each)) for each in remarks]
+    return judged(found, (*config.audit.accept, *accepted), today, line_of)
+
+
+def judged(
+    found: Iterable[tuple[Check, Evidence]],
+    accepted: Sequence[Accepted],
+    today: date,
+    line_of: Callable[[Path], int] | None = None,
+) -> list[Finding]:
+    """With what somebody lives with, and with lines; the worst first."""
+    findings = []
+    for check, evidence in found:
+        if line_of is not None and not (check is CERTIFICATE and evidence.line):
+            evidence = evidence._replace(line=line_of(evidence.path))
+        why = next((one.reason for one in accepted if one.id == check.id and _counts(one, evidence, today)), "")
+        findings.append(Finding(check, evidence, why))
+    return sorted(findings, key=lambda finding: -finding.severity)
+
+
+def _counts(accepted: Accepted, evidence: Evidence, today: date) -> bool:
+    if accepted.until is not None and today > accepted.until:
+        return False
+    key = key_of(evidence)
+    return accepted.at is None or key == accepted.at or key.startswith((f"{accepted.at}.", f"{accepted.at}["))
 
 
 def _remark(complaint: Complaint) -> Evidence:

@@ -27,7 +27,6 @@ class Severity(IntEnum):
         return self.name.lower()
 
 
-SEVERITIES = tuple(severity.word for severity in Severity)
 
 
 class Evidence(NamedTuple):
@@ -41,6 +40,14 @@ class Evidence(NamedTuple):
     """That of the table around it; 0: nobody knows."""
     severity: Severity | None = None
     """None: the check's."""
+
+
+def key_of(evidence: Evidence) -> str:
+    """As complaints have it: "listen[0].tls.profile"."""
+    words = ""
+    for part in evidence.path:
+        words += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return words.lstrip(".")
 
 
 class Check(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lbproxy import __version__
 from lbproxy.audit.audit import CHECKS
-from lbproxy.audit.finding import Evidence, Finding, Severity
+from lbproxy.audit.finding import Finding, Severity, key_of
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {
@@ -24,14 +24,6 @@ _SCORES = {
     Severity.CRITICAL: "9.5",
 }
 """Where code hosts sort by numbers: the middles of CVSS's ranges."""
-
-
-def key_of(evidence: Evidence) -> str:
-    """As complaints have it: "listen[0].tls.profile"."""
-    words = ""
-    for part in evidence.path:
-        words += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return words.lstrip(".")
 
 
 def text(source: str, findings: Sequence[Finding]) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, datetime
 
-from lbproxy.audit.finding import SEVERITIES
 from lbproxy.cli.options import Verbs, add_config, add_verb, print_json, say, show
+from lbproxy.config.model import Accepted
+from lbproxy.config.vocabulary import AUDIT_CHECKS, SEVERITIES
 
 CHECK_SAYS_WHY = 2
 """The configuration is refused: there is nothing to judge."""
@@ -22,8 +24,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--fail-on",
         choices=[*SEVERITIES, "never"],
-        default="medium",
-        help="exit 1 for findings that are at least as bad, unless they are accepted. Default: medium",
+        help="exit 1 for findings that are at least as bad, unless they are accepted. Default: [audit] fail_on, which is medium",
     )
     parser.add_argument(
         "--accept",
@@ -43,10 +44,11 @@ def audit(arguments: argparse.Namespace) -> int:
     from lbproxy.cli.check import look_at
 
     looked = look_at(arguments.config)
-    if looked.config is None or looked.complaints:
+    if looked.config is None or looked.read is None or looked.complaints:
         say(*map(str, looked.complaints))
         return CHECK_SAYS_WHY
-    findings = findings_of(looked.config, looked.warnings, dict(arguments.accept))
+    today, line_of = datetime.now(UTC).date(), looked.read.line_of
+    findings = findings_of(looked.config, looked.warnings, arguments.accept, today=today, line_of=line_of)
     if arguments.json:
         print_json(as_json(arguments.config, findings))
     elif arguments.sarif:
@@ -55,18 +57,14 @@ def audit(arguments: argparse.Namespace) -> int:
         show(*text(arguments.config, findings))
         told = sum(not finding.accepted for finding in findings)
         show(f"{arguments.config}: {told or 'no'} finding{'' if told == 1 else 's'}")
-    found = worst(findings)
-    failing = arguments.fail_on != "never" and found is not None and found >= SEVERITIES.index(arguments.fail_on)
-    return 1 if failing else 0
+    found, least = worst(findings), arguments.fail_on or looked.config.audit.fail_on
+    return 1 if least != "never" and found is not None and found >= SEVERITIES.index(least) else 0
 
 
-def _accepted(written: str) -> tuple[str, str]:
-    from lbproxy.audit.audit import CHECKS
-
+def _accepted(written: str) -> Accepted:
     name, equals, reason = written.partition("=")
-    known = [check.id for check in CHECKS]
-    if name not in known:
-        raise argparse.ArgumentTypeError(f'no check is called "{name}"; there are {", ".join(known)}')
+    if name not in AUDIT_CHECKS:
+        raise argparse.ArgumentTypeError(f'no check is called "{name}"; there are {", ".join(AUDIT_CHECKS)}')
     if not equals or not reason.strip():
         raise argparse.ArgumentTypeError(f'wanted a reason, such as {name}="behind a firewall"')
-    return name, reason.strip()
+    return Accepted(name, reason.strip())

@@ -7,11 +7,14 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lbproxy.cli.options import Verbs, add_config, add_verb, print_json, say
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, ConfigError, by_place
+
+if TYPE_CHECKING:
+    from lbproxy.config.load import Located
 
 
 def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -59,24 +62,26 @@ class Found(NamedTuple):
     """None: it cannot even be read."""
     complaints: list[Complaint]
     warnings: list[Complaint]
+    read: Located | None = None
+    """As it was read, before anything was done about files that ACME is still to bring; None: it cannot even be read."""
 
 
 def look_at(file: str) -> Found:
     """Raises nothing. "-": what comes on standard input, beside which files are looked for in the current folder."""
-    from lbproxy.config.load import load_bytes, load_file
+    from lbproxy.config.load import locate_bytes, locate_file
     from lbproxy.master.acme_folder import stand_in
     from lbproxy.tls import passphrase
 
     try:
         if file == "-":
-            config = load_bytes(sys.stdin.buffer.read(), "stdin", Path.cwd(), os.environ)
+            found = locate_bytes(sys.stdin.buffer.read(), "stdin", Path.cwd(), os.environ)
         else:
-            config = load_file(Path(file), environ=os.environ)
+            found = locate_file(Path(file), environ=os.environ)
     except ConfigError as error:
         return Found(None, error.complaints, [])
-    passphrase.adopt(config)
+    passphrase.adopt(found.config)
     with tempfile.TemporaryDirectory(prefix="lbproxy-check-") as folder:
-        return _judged(stand_in(config, Path(folder)))
+        return _judged(stand_in(found.config, Path(folder)))._replace(read=found)
 
 
 def _judged(config: Config) -> Found:

@@ -116,6 +116,8 @@ BLOCKS = (
     Block("metrics"),
     Block("acme", {"challenge": "dns-01"}, aside=_BOUND, above="certificates that look after themselves"),
     Block("acme.fallback", {"directory": "https://acme.example.com/directory"}, aside=_BOUND),
+    Block("audit", above="what lbproxy audit lets pass"),
+    Block("audit.accept", {"id": "body-unlimited", "reason": "backends have limits of their own"}),
 )
 
 

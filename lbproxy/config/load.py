@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from lbproxy.config import values
 from lbproxy.config.acme_names import with_pairs
@@ -75,13 +76,26 @@ def load_file(path: Path, named: str = "", environ: Mapping[str, str] = NOTHING_
 
     `environ`: what "${NAME}" in it stands for.
     """
+    return locate_file(path, named, environ).config
+
+
+def locate_file(path: Path, named: str = "", environ: Mapping[str, str] = NOTHING_SET) -> Located:
+    """The same, with lines."""
     name = named or str(path)
-    return load_text(_read_file(path, name), name, path.absolute().parent, environ, path)
+    return locate_text(_read_file(path, name), name, path.absolute().parent, environ, path)
 
 
-def load_bytes(content: bytes, source: str, base: Path, environ: Mapping[str, str] = NOTHING_SET) -> Config:
+class Located(NamedTuple):
+    """A configuration, and where its file, or one that it includes, says what."""
+
+    config: Config
+    line_of: Callable[[TomlPath], int]
+    """Of a key, or of the nearest thing around it."""
+
+
+def locate_bytes(content: bytes, source: str, base: Path, environ: Mapping[str, str] = NOTHING_SET) -> Located:
     """The configuration in what was read from somewhere. Raises ConfigError."""
-    return load_text(_decoded(content, source), source, base, environ)
+    return locate_text(_decoded(content, source), source, base, environ)
 
 
 def _read_file(path: Path, name: str) -> str:
@@ -121,6 +135,13 @@ def load_text(
 
     Raises ConfigError.
     """
+    return locate_text(text, source, base, environ, file).config
+
+
+def locate_text(
+    text: str, source: str, base: Path, environ: Mapping[str, str] = NOTHING_SET, file: Path | None = None
+) -> Located:
+    """The same, with lines."""
     main = _part(text, source)
     faults: list[Complaint] = []
     merged = Merged(main, _included(main, base, environ, file, faults))
@@ -138,7 +159,7 @@ def load_text(
     if report.complaints:
         raise ConfigError(report.in_file_order())
     references = tuple((one.path, one.written) for one in expanded.references)
-    return replace(config, written=references, variables=variables.used)
+    return Located(replace(config, written=references, variables=variables.used), merged.of)
 
 
 def _part(text: str, source: str) -> Part:

@@ -37,7 +37,8 @@ from lbproxy.config.order import moved
 
 T = TypeVar("T")
 Kind = Literal[
-    "listener", "route", "pool", "backend", "proxy", "log", "timeouts", "limits", "metrics", "acme", "client_limit", "tap"
+    "listener", "route", "pool", "backend", "proxy", "log", "timeouts", "limits", "metrics", "acme", "audit", "client_limit",
+    "tap",
 ]  # fmt: skip
 How = Literal["added", "removed", "changed"]
 
@@ -47,7 +48,7 @@ _BACKEND = shape_of(Backend)
 ONLY_BY_RESTART = {item.name: item.what.restart for item in _PROXY.items if isinstance(item.what, Key) and item.what.restart}
 """Keys of [proxy] that a reload leaves as they are, and why."""
 
-ONCE: tuple[Kind, ...] = ("proxy", "log", "timeouts", "limits")
+ONCE: tuple[Kind, ...] = ("proxy", "log", "timeouts", "limits", "audit")
 """Tables that are there in any case."""
 NOTHING = "nothing changed"
 MOST_TOLD = 20

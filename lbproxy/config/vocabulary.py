@@ -76,3 +76,14 @@ VARIABLES = {
     "backend": "of responses only: the backend that answered",
 }
 """What may stand in braces in a header's value. One that has nothing to say is empty; a header that comes out empty is left out."""
+
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+"""How bad a finding of `lbproxy audit` may be."""
+AUDIT_CHECKS = (
+    "tls-old", "tls-weak-ciphers", "plain-beside-https", "hsts-missing", "trusted-proxies-wide", "proxy-protocol-wide",
+    "telling-headers", "compressed-secrets", "passwords-in-the-clear", "authorization-open", "keys-of-anybody", "icap-unseen",
+    "backend-unverified", "backend-plain-text", "backend-old-tls", "backend-tolerated", "backend-unchecked", "retry-unsafe",
+    "retry-storm", "walls-off", "user-root", "metrics-public", "limits-lifted", "timeouts-long", "buffers-large",
+    "body-unlimited", "certificate",
+)  # fmt: skip
+"""The ids of its checks (audit/)."""

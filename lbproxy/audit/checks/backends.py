@@ -26,9 +26,9 @@ def _plain(config: Config) -> Iterable[Evidence]:
     encrypted = config.passed_to - config.asked  # by the clients themselves
     for pool in config.pools:
         if pool.tls is None and pool.name not in encrypted:
-            for backend in pool.backends:
+            for index, backend in enumerate(pool.backends):
                 if not on_this_machine(backend.address):
-                    yield Evidence(_at(pool, "backends"), str(backend.address), backend.line or pool.line)
+                    yield Evidence((*_at(pool, "backends"), index), str(backend.address), backend.line or pool.line)
 
 
 def _old_tls(config: Config) -> Iterable[Evidence]:

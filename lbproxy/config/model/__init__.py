@@ -13,6 +13,7 @@ from lbproxy.config.atoms import GIB, KIB, MIB, UNIX, Address, Hash, Hsts, Netwo
 from lbproxy.config.header_values import TELLTALES
 from lbproxy.config.key import in_any_case, named, table, table_or_none, tables
 from lbproxy.config.model.acme import Acme, Authority
+from lbproxy.config.model.audit import Accepted, Audit
 from lbproxy.config.model.caching import Cache
 from lbproxy.config.model.compress import Compress
 from lbproxy.config.model.filters import AddressList, ClientLimit, ClientNames, Refuse, RouteFilters
@@ -40,9 +41,11 @@ __all__ = [
     "NEAR_TIMEOUTS",
     "TELLTALES",
     "UNIX",
+    "Accepted",
     "Acme",
     "Address",
     "AddressList",
+    "Audit",
     "Authority",
     "Authorize",
     "Backend",
@@ -95,6 +98,10 @@ __all__ = [
 
 def _with_metrics(config: Any) -> bool:
     return bool(config.metrics != Metrics())
+
+
+def _with_audit(config: Any) -> bool:
+    return bool(config.audit != Audit())
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +158,7 @@ class Config:
         called="tap",
         names=short_name,
     )
+    audit: Audit = table(Audit, "what lbproxy audit tells, and what it lets pass", "a table headed [audit]", when=_with_audit)
     written: tuple[tuple[tuple[str | int, ...], str], ...] = field(default=(), compare=False, repr=False)
     """Texts that name environment variables, by path, and what these hold, by name: told to nobody."""
     variables: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)

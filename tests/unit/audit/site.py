@@ -44,4 +44,4 @@ def site(**changes: str) -> Config:
 def found(checks: tuple[Check, ...], name: str, config: Config) -> list[tuple[str, str]]:
     """(the key's last word, what it says) of all that the check of that name finds."""
     [check] = [check for check in checks if check.id == name]
-    return [(str(evidence.path[-1]), evidence.value) for evidence in check.find(config)]
+    return [([part for part in evidence.path if isinstance(part, str)][-1], evidence.value) for evidence in check.find(config)]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 from lbproxy.audit.audit import CHECKS, audit
-from lbproxy.audit.finding import Evidence
-from lbproxy.audit.report import as_json, key_of, sarif, text
+from lbproxy.audit.finding import Evidence, key_of
+from lbproxy.audit.report import as_json, sarif, text
+from lbproxy.config.model import Accepted
 from tests.unit.audit.site import site
 
 FINDINGS = audit(
     site(instead='tls = { ca = "ca.pem" } -> tls = { verify = false }', pool='tolerate = ["bare_lf"]'),
-    accepted={"backend-tolerated": "printers"},
+    (),
+    [Accepted("backend-tolerated", "printers")],
+    today=date(2026, 12, 1),
 )
 
 

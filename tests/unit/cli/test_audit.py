@@ -17,13 +17,28 @@ def test_exit_codes_go_by_severity(file: Path, capsys: Capture) -> None:
     file.write_text(LEAST)
     for options, code in (([], 1), (["--fail-on", "high"], 0), (["--fail-on", "low"], 1), (["--fail-on", "never"], 0)):
         assert cli.main(["audit", "-c", str(file), *options]) == code
-        assert f"medium: backend-plain-text: {file}:7: pool.app.backends: 10.0.0.1:80\n" in capsys.readouterr().out
+        assert f"medium: backend-plain-text: {file}:7: pool.app.backends[0]: 10.0.0.1:80\n" in capsys.readouterr().out
     accepted = ["--accept", "backend-plain-text=a cable", "--json"]
     assert cli.main(["audit", "-c", str(file), *accepted]) == 0
     findings = json.loads(capsys.readouterr().out)["findings"]
     assert {each["id"]: each["accepted"] for each in findings} == {"backend-plain-text": "a cable", "body-unlimited": ""}
     assert cli.main(["audit", "-c", str(file), "--sarif"]) == 1
     assert json.loads(capsys.readouterr().out)["version"] == "2.1.0"
+
+
+def test_what_the_file_itself_lets_pass(file: Path, capsys: Capture) -> None:
+    """With its reason, where it says; --fail-on wins over the file; what nobody knows is refused as any other key is."""
+    file.write_text(LEAST + '[[audit.accept]]\nid = "backend-plain-text"\nreason = "a cable"\nkey = "pool.app"\n')
+    assert cli.main(["audit", "-c", str(file)]) == 0
+    assert "    accepted: a cable\n" in capsys.readouterr().out
+    file.write_text(LEAST + '[audit]\nfail_on = "critical"\n')
+    assert cli.main(["audit", "-c", str(file)]) == 0
+    assert cli.main(["audit", "-c", str(file), "--fail-on", "low"]) == 1
+    file.write_text(LEAST + '[[audit.accept]]\nid = "backend-plane-text"\nreason = "a cable"\nuntil = "soon"\n')
+    assert cli.main(["audit", "-c", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert "audit.accept[0].id" in said
+    assert 'wanted a day such as "2027-12-31"' in said
 
 
 def test_what_check_refuses_is_not_judged(file: Path, capsys: Capture) -> None:

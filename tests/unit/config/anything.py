@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import replace
+from datetime import date
 from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
@@ -347,6 +348,19 @@ acmes = st.none() | st.builds(
 )  # fmt: skip
 
 
+audits = st.builds(
+    model.Audit,
+    st.sampled_from(["info", "high", "never"]),
+    st.lists(
+        st.builds(
+            model.Accepted, st.sampled_from(["tls-old", "certificate"]), names, st.none() | names,
+            st.none() | st.dates(date(1000, 1, 1)),
+        ),
+        max_size=2,
+    ).map(tuple),
+)  # fmt: skip
+
+
 def _without_raw_prefixes(**keys: Any) -> model.Route:
     """A path that is forwarded as it came keeps its prefix."""
     route = model.Route(**keys)
@@ -420,4 +434,4 @@ def configs(draw: st.DrawFn) -> Config:
     passages = [(("*", pool),) for pool in unseeing] + [(("db.test", pool), ("*.db.test", pool)) for pool in unseeing]
     passed = draw(st.sampled_from([(), *passages]))
     through = (model.Listen(Address("192.0.2.1", 992), passthrough=passed),) if passed else ()
-    return with_pairs(Config("", (*listening, *own, *through), routes, found, *tables, named, obtained, taps))
+    return with_pairs(Config("", (*listening, *own, *through), routes, found, *tables, named, obtained, taps, draw(audits)))

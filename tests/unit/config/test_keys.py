@@ -63,6 +63,7 @@ tls = { client_ca = "ca.pem", client_auth = "optional" }
 """What keys of [route.client_certificate] are refused without."""
 NAMES = {"pool": "app", "client_limit": "site", "tap": "ids"}
 FILLED: dict[str, dict[str, Any]] = {
+    "accept": {"id": "hsts-missing", "reason": "no browsers come here"},
     "acme": {"terms_agreed": True},
     "authorize": {"pool": "app"},
     "basic_auth": {"file": "people"},

@@ -81,7 +81,7 @@ def test_only_redirects_need_no_route() -> None:
     ("lisen", 'did you mean "listen"?'),
     ("upstream", "[pool.NAME] is what it is called here"),
     ("workers", "it belongs in [proxy]"),
-    ("zzz", "known here: include, listen, route, pool, proxy, log, timeouts, limits, metrics, client_limit"),
+    ("zzz", "known here: include, listen, route, pool, proxy, log, timeouts, limits, metrics, client_limit, tap, audit"),
 ])  # fmt: skip
 def test_unknown_tables(key: str, hint: str) -> None:
     """Also for people who come from other proxies."""
