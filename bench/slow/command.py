@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.macro import machine, openloop, peers
 from bench.macro.errors import exit_code
 from bench.macro.rounds import stage_for
-from bench.slow.attacks import ATTACKS, CROWD, led
+from bench.slow.attacks import ATTACKS, CROWD, HALF_OPEN, led
 from bench.slow.table import LEGEND, Sample, table
 
 ROUNDS, SECONDS = 3, 8
@@ -58,7 +58,8 @@ def samples(names: list[str], attacks: list[str], rounds: int, seconds: int) -> 
 
 
 def measure(chosen: argparse.Namespace) -> None:
-    machine.require("slowhttptest", "it is the crowd")
+    if set(chosen.attacks or ATTACKS) - {HALF_OPEN}:
+        machine.require("slowhttptest", "it is the crowd")
     names = list(dict.fromkeys(chosen.peers.split(",")))
     for name in names:
         peers.require_peer(name)
