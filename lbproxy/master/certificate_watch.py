@@ -40,7 +40,7 @@ SETTLING = 0.5
 MOST_AT_ONCE = 100
 """Pairs that are judged in one look; the others wait for the next."""
 FEW = 1000
-"""Pairs of a listener up to which a folder is listed at each look."""
+"""Pairs of a listener up to which a folder is listed at each look; a larger one when something has just come into it, or left."""
 LIST_EVERY = 10.0
 EXPIRY_EVERY = 60.0
 KEPT = 15.0
@@ -161,7 +161,7 @@ class CertificateWatch:
 
     def _listed(self, listen: Listen, files: Sequence[Certificate], whole_list: bool) -> tuple[set[Certificate], list[Certificate]]:
         """Of a folder: what is no longer there, and what is new."""
-        if listen.folder is None or (len(files) > FEW and not whole_list):
+        if listen.folder is None or (len(files) > FEW and not whole_list and not self._busy(listen.folder)):
             return set(), []
         try:
             there = pairs_in(listen.folder, listen.folder_key_mode, listen.folder_passphrase).pairs
@@ -172,6 +172,13 @@ class CertificateWatch:
         # A file that is being swapped is not there for a moment: only what is gone altogether is taken out.
         gone = {pair for pair in known - set(there) if not os.path.lexists(pair.cert) and not os.path.lexists(pair.key)}
         return gone, come
+
+    def _busy(self, folder: Path) -> bool:
+        """What a folder made in it gets is seen as well: a tool is done with that within the time of a whole list."""
+        try:
+            return abs(self._wall() - os.stat(folder).st_mtime) < LIST_EVERY
+        except OSError:
+            return False
 
     def _settled(self, marks: Marks) -> bool:
         newest = max((mark.modified for mark in marks if mark is not None), default=0) / 1e9

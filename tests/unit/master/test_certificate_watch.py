@@ -17,6 +17,7 @@ import pytest
 from lbproxy.config.certificate_folder import pairs_in
 from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.ipc.messages import Renewed
+from lbproxy.master import certificate_watch
 from lbproxy.master.certificate_watch import LOOK_EVERY, CertificateWatch
 from lbproxy.master.prepare import GenerationResources, Listening
 from lbproxy.tls import contexts
@@ -125,6 +126,27 @@ def test_half_of_one_is_told_once_whoever_shows_it(
     world.look()
     assert {shown(outer, "a.test") for outer in world.outers} == {der(fresh)}
     assert world.resources.refused == {}
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_large_folder(busy: bool, tmp_path: Path, store: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is listed every ten seconds, and at each look when something has just come into it."""
+    monkeypatch.setattr(certificate_watch, "FEW", 0)
+    issuer = Issuer(tmp_path)
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    for path, target in zip(issuer.issue("a.test"), ("a.crt", "a.key"), strict=True):
+        shutil.copy(path, folder / target)
+    world = World(store, Listen(Address("127.0.0.1", 443), folder=folder, listed=tuple(pairs_in(folder, "private").pairs)))
+    pair = issuer.issue("b.test")
+    for path, target in zip(pair, ("b.crt", "b.key"), strict=True):
+        shutil.copy(path, folder / target)
+    world.wall = os.stat(folder).st_mtime + (1.0 if busy else 11.0)
+    world.look()
+    assert world.told == ([0] if busy else [])
+    world.look(certificate_watch.LIST_EVERY)
+    assert world.told == [0]
+    assert shown(world.outers[0], "b.test") == der(Certificate(*pair))
 
 
 def test_a_folder(tmp_path: Path, store: KeyStore) -> None:
