@@ -50,6 +50,7 @@ class Header(IntEnum):
     MAGIC = 0
     CHILDREN_HIGH = 1  # rows at and above this never belonged to a worker; written by the master
     GENERATION = 2
+    CACHE = 16  # to 23: how full the cache is (observe.cache_names.CACHE_GAUGES); written by the master
     SECRET = 8  # to 11: what words of sticky cookies are made with; drawn by the master when it makes the ledger
 
 
@@ -170,6 +171,8 @@ class Scalar(IntEnum):
     BACKEND_HANDSHAKE_FAILURES = 120
     PASSED = 121  # connections that were passed through to a backend; the next: that found none
     PASSED_FAILED = 122
+    CACHE = 123  # 14 cells: what the cache's storage does (cache.layout.Counter)
+    CACHE_STEP = 137  # 24 cells: what routes with a cache make of requests
     COMPRESSED = 180  # answers that were compressed; the next: those that were not because too many were, or the CPU had no time
     COMPRESS_BUSY = 181
     COMPRESS_IN = 182  # bytes before and after

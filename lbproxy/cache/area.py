@@ -19,7 +19,8 @@ from collections.abc import Callable, Collection
 from lbproxy.cache.interface import Entry, Lock, New, Ticket
 from lbproxy.cache.layout import LINE, Counter, Word
 from lbproxy.cache.marks import Marks
-from lbproxy.cache.memory import Memory
+from lbproxy.cache.memory import FILES, Memory
+from lbproxy.cache.record import length_at
 from lbproxy.cache.writer import Writer
 
 OnGone = Callable[[Collection[int]], None]
@@ -125,6 +126,20 @@ class Area:
         if gone:
             self._on_gone(gone)
         return was
+
+    def named(self) -> set[int]:
+        """The numbers of files that entries name, and of some that one has named not long ago. From any thread."""
+        ring = self._memory.rings[FILES]
+        found, position, head = set(), ring.tail, ring.head
+        while position < head:
+            length = length_at(ring.view, ring.at(position), position, ring.contiguous(position))
+            if not length:
+                position = max(ring.tail, position + LINE)  # it was overwritten meanwhile
+                continue
+            if (one := ring.read(position)) is not None:
+                found.add(one.file)
+            position += length
+        return found
 
     def new_file(self) -> int:
         """The number of a file that nobody has used or will use; 0: the lock could not be had."""

@@ -108,7 +108,9 @@ class Collapsing(Protocol):
 class Storage(Protocol):
     """The memory that all workers share."""
 
-    marks: Collapsing
+    @property
+    def marks(self) -> Collapsing:
+        """Who asks a backend for what."""
 
     @property
     def secret(self) -> bytes:

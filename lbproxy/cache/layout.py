@@ -1,6 +1,6 @@
-"""The places of everything in the cache's memory: header, counters, rules of purges, marks, buckets, three rings.
+"""The places of everything in the cache's memory: header, rules of purges, marks, buckets, three rings.
 
-Whoever writes holds the lock, but for a child's own counters and for how often an answer was asked for. Whoever reads believes
+Whoever writes holds the lock, but for who counts how often an answer was asked for. Whoever reads believes
 nothing beyond what it can be: a worker that was killed leaves things half done, and one that was taken over writes what it likes.
 """
 
@@ -15,9 +15,6 @@ PAGE = 4096
 LINE = 64
 """Everything begins at a multiple of it."""
 
-COUNTER_ROWS = 192
-"""A row for each child's slot in the ledger (balance/ledger.py: ROWS)."""
-COUNTER_CELLS = 64
 RULES = 1024
 RULE_SIZE = 32
 MARK_SIZE = 64
@@ -54,7 +51,7 @@ class Word(IntEnum):
 
 
 class Counter(IntEnum):
-    """What each child counts, in its own row."""
+    """What each process counts for itself, in cells that are handed in."""
 
     HITS = 0
     MISSES = 1  # nothing is stored there
@@ -70,8 +67,6 @@ class Counter(IntEnum):
     FILES_OPENED = 11
     FILES_LOST = 12  # named, and gone
     FILE_FAILURES = 13
-    COLLAPSED = 14
-    STEP = 16  # 32 cells for what the step of a route makes of requests
 
 
 class Stretch(NamedTuple):
@@ -89,7 +84,6 @@ class Stretch(NamedTuple):
 class Layout(NamedTuple):
     """All of it, of one size."""
 
-    counters: Stretch
     rules: Stretch
     marks: Stretch
     ghosts: Stretch
@@ -107,8 +101,7 @@ def layout_of(memory: int, disk: int) -> Layout:
         raise ValueError(f"wanted at least {LEAST_MEMORY} bytes, came {memory}")
     buckets = memory // MEMORY_PER_SLOT // WAYS
     mark_sets = 16 if memory < 64 * 2**20 else 128
-    counters = Stretch(PAGE, COUNTER_ROWS * COUNTER_CELLS * 8)
-    rules = Stretch(counters.end, RULES * RULE_SIZE)
+    rules = Stretch(PAGE, RULES * RULE_SIZE)
     marks = Stretch(rules.end, mark_sets * MARKS_PER_SET * MARK_SIZE)
     ghosts = Stretch(marks.end, _lines(buckets * WAYS * 4))
     table = Stretch(ghosts.end, buckets * BUCKET_SIZE)
@@ -119,7 +112,7 @@ def layout_of(memory: int, disk: int) -> Layout:
     main = (left - files - probation) // LINE * LINE
     first = Stretch(table.end, probation)
     second = Stretch(first.end, main)
-    return Layout(counters, rules, marks, ghosts, table, first, second, Stretch(second.end, files), mark_sets, buckets)
+    return Layout(rules, marks, ghosts, table, first, second, Stretch(second.end, files), mark_sets, buckets)
 
 
 def _lines(size: int) -> int:

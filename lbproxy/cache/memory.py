@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
+from typing import Protocol
 
 from lbproxy.cache.buckets import Buckets
-from lbproxy.cache.layout import COUNTER_CELLS, COUNTER_ROWS, LINE, MAGIC, Counter, Word, layout_of
+from lbproxy.cache.layout import LINE, MAGIC, Word, layout_of
 from lbproxy.cache.purges import Rules
 from lbproxy.cache.ring import Ring
 
@@ -15,23 +16,29 @@ _FACTS = struct.Struct("=4Q")
 _GHOST = 2**32 - 1
 
 
+class Cells(Protocol):
+    """Numbers that are counted in."""
+
+    def __getitem__(self, at: int, /) -> int: ...
+    def __setitem__(self, at: int, value: int, /) -> None: ...
+
+
 class Memory:
     """One process's view of it."""
 
     __slots__ = ("_counters", "_ghosts", "buckets", "disk", "layout", "rings", "rules", "size", "view", "words")
 
-    def __init__(self, buffer: object, disk: int, row: int) -> None:
-        """`buffer`: writable, what `begin_anew` made; `disk`: bytes of files, 0 for none; `row`: of the counters that this process
-        writes. Raises ValueError for what is something else."""
+    def __init__(self, buffer: object, disk: int, counters: Cells) -> None:
+        """`buffer`: writable, what `begin_anew` made; `disk`: bytes of files, 0 for none; `counters`: a cell for each Counter,
+        which this process alone writes. Raises ValueError for what is something else."""
         self.view = view = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # any object with the buffer protocol
         if not fits(view, disk):
             raise ValueError("not a cache of this form and size")
         self.size = view.nbytes
         self.disk = disk
         self.layout = layout = layout_of(self.size, disk)
-        self.words: memoryview[int] = view[: layout.counters.start].cast("Q")
-        start = layout.counters.start + row * COUNTER_CELLS * 8
-        self._counters: memoryview[int] = view[start : start + COUNTER_CELLS * 8].cast("Q")
+        self.words: memoryview[int] = view[: layout.rules.start].cast("Q")
+        self._counters = counters
         self._ghosts: memoryview[int] = view[layout.ghosts.start : layout.ghosts.end].cast("I")
         self.rules = Rules(view, self.words, layout.rules)
         self.buckets = Buckets(view, layout.buckets, layout.bucket_count)
@@ -52,14 +59,8 @@ class Memory:
         return self.rings[number - 1] if 1 <= number <= len(self.rings) else None
 
     def count(self, what: int, by: int = 1) -> None:
-        """In this process's row."""
-        self._counters[what] = (self._counters[what] + by) % 2**63
-
-    def total(self, what: int) -> int:
-        """Of all processes that ever were."""
-        start = self.layout.counters.start // 8 + what
-        cells = self.view[: self.layout.counters.end].cast("Q")
-        return sum(cells[start : start + COUNTER_ROWS * COUNTER_CELLS : COUNTER_CELLS])
+        """For this process."""
+        self._counters[what] += by
 
     def haunts(self, bucket: int, fingerprint: int) -> bool:
         """Whether an answer left probation not long ago without having been asked for."""
@@ -74,7 +75,6 @@ class Memory:
 
     def usage(self) -> dict[str, int]:
         """For operators."""
-        totals = {counter.name.lower(): self.total(counter) for counter in Counter if counter is not Counter.STEP}
         used = {
             f"{name}_bytes": min(max(ring.head - ring.tail, 0), ring.size)
             for name, ring in zip(("probation", "main", "files"), self.rings, strict=True)
@@ -86,7 +86,6 @@ class Memory:
             "entries": min(self.words[Word.STORED], self.layout.bucket_count * 8),
             "purges_pending": max(self.words[Word.SEQUENCE] - self.words[Word.SWEPT], 0),
             **used,
-            **totals,
         }
 
 

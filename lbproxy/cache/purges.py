@@ -26,6 +26,9 @@ class Purge(IntEnum):
     ALL = 4
 
 
+PORTS = {"http": ":80", "https": ":443"}
+
+
 def digest_of(text: bytes) -> bytes:
     """As rules have it."""
     return blake2b(text, digest_size=16).digest()
@@ -34,6 +37,20 @@ def digest_of(text: bytes) -> bytes:
 def tag_of(tag: bytes) -> bytes:
     """As records have it."""
     return blake2b(tag, digest_size=TAG).digest()
+
+
+def url_of(text: str, *, whole: bool) -> bytes:
+    """As records have it, from how somebody types it: scheme and host small, without the scheme's own port; `whole`: with a path.
+    Raises ValueError."""
+    scheme, mark, rest = text.partition("://")
+    host, slash, path = rest.partition("/")
+    scheme, host = scheme.lower(), host.lower()
+    if scheme not in PORTS or not mark or not host or not text.isascii() or any(char <= " " for char in text) or "#" in text:
+        raise ValueError('wanted a URL such as "https://example.com/style.css"')
+    if slash or whole:  # before that it is the beginning of a host, or of a port
+        host = host.removesuffix(PORTS[scheme])
+        slash = "/"
+    return f"{scheme}://{host}{slash}{path}".encode("ascii")
 
 
 class Rules:

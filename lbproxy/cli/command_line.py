@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from lbproxy import __version__, compiled
-from lbproxy.cli import adjust, audit, backend, cert, check, quick, reload, start, status, stop, top
+from lbproxy.cli import adjust, audit, backend, cache, cert, check, quick, reload, start, status, stop, top
 from lbproxy.cli.options import Verb, say
 from lbproxy.cli.standard_streams import occupy
 from lbproxy.errors import ConfigError, NotYet, StartError, shortage
@@ -62,6 +62,6 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--version", action=_Version, nargs=0, help="show the version, and whether its hot modules are compiled")
     verbs = whole.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for module in (start, check, audit, quick, reload, stop, status, top, backend, cert, adjust):
+    for module in (start, check, audit, quick, reload, stop, status, top, backend, cache, cert, adjust):
         module.add(verbs)
     return whole

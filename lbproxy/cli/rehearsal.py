@@ -8,15 +8,18 @@ nothing is served.
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 
 from lbproxy.balance import endpoints
 from lbproxy.balance.ledger import Ledger, RawLock
 from lbproxy.balance.slots import SlotTable
+from lbproxy.cache.layout import LEAST_MEMORY
+from lbproxy.cache.memory import begin_anew
 from lbproxy.config.model import Config, Listen
 from lbproxy.errors import Complaint, StartError
-from lbproxy.ipc.handover import BoundListener, Handover
+from lbproxy.ipc.handover import BoundListener, Handover, SharedCache
 from lbproxy.ipc.pipe import socket_pair
 from lbproxy.master import prepare
 from lbproxy.tls import contexts
@@ -66,8 +69,20 @@ def _handover(config: Config, ledger: Ledger, lock: RawLock, *, worker: int) -> 
         access_fd=-1 if config.log.access == "off" else os.open(os.devnull, os.O_WRONLY),
         metrics_socket=socket.socket() if config.metrics.address is not None else None,
         pipe=socket_pair()[1],
+        cache=_cache(config) if worker >= 0 else None,
         wakeups=prepare.wakeups(),
     )
+
+
+def _cache(config: Config) -> SharedCache | None:
+    """Of the least size, without files."""
+    if config.cache is None:
+        return None
+    descriptor = os.memfd_create("lbproxy-rehearsal")
+    os.ftruncate(descriptor, LEAST_MEMORY)
+    mapped = mmap.mmap(descriptor, LEAST_MEMORY)
+    begin_anew(mapped, 0, bytes(16))
+    return SharedCache(mapped, descriptor, 0, None)
 
 
 def _listener(listen: Listen, slot: int) -> BoundListener:

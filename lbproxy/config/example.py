@@ -114,6 +114,7 @@ BLOCKS = (
     Block("timeouts", above="how long, how much"),
     Block("limits"),
     Block("metrics"),
+    Block("cache", {"files": "/var/cache/lbproxy"}, aside=("files", "disk"), above="answers that are given out again"),
     Block("acme", {"challenge": "dns-01"}, aside=_BOUND, above="certificates that look after themselves"),
     Block("acme.fallback", {"directory": "https://acme.example.com/directory"}, aside=_BOUND),
     Block("audit", above="what lbproxy audit lets pass"),

@@ -28,6 +28,7 @@ from lbproxy.config.model import (
     Authority,
     Authorize,
     Backend,
+    CacheStore,
     Certificate,
     Compress,
     Config,
@@ -127,9 +128,7 @@ def _file_hint(error: OSError) -> str:
     return ""
 
 
-def load_text(
-    text: str, source: str, base: Path, environ: Mapping[str, str] = NOTHING_SET, file: Path | None = None
-) -> Config:
+def load_text(text: str, source: str, base: Path, environ: Mapping[str, str] = NOTHING_SET, file: Path | None = None) -> Config:
     """The configuration in `text`. `source` stands in complaints; relative file names are relative to `base`; `file` is where the
     text stands, if it does: it does not include itself.
 
@@ -253,7 +252,7 @@ def _not_ours(key: str) -> str:
 _BELONGS = {
     Config: _not_ours,
     NearTimeouts: process.over_before,
-    **dict.fromkeys((Process, Log, Timeouts, Limits, Metrics, Acme, Listen, Route, Pool), process.belongs_in),
+    **dict.fromkeys((Process, Log, Timeouts, Limits, Metrics, Acme, CacheStore, Listen, Route, Pool), process.belongs_in),
 }
 _SHAPE = shape_of(Config)
 

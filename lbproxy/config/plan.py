@@ -22,6 +22,7 @@ from lbproxy.config.model import (
     Acme,
     AddressList,
     Backend,
+    CacheStore,
     Certificate,
     ClientLimit,
     Config,
@@ -38,7 +39,7 @@ from lbproxy.config.order import moved
 T = TypeVar("T")
 Kind = Literal[
     "listener", "route", "pool", "backend", "proxy", "log", "timeouts", "limits", "metrics", "acme", "audit", "client_limit",
-    "tap",
+    "tap", "cache",
 ]  # fmt: skip
 How = Literal["added", "removed", "changed"]
 
@@ -102,7 +103,8 @@ def plan(running: Config, new: Config, touched: Collection[Path] = ()) -> Plan:
         *_named("tap", running.taps, new.taps),
         *(change for kind in ONCE for change in _once(kind, running, new)),
         *_metrics(running.metrics, new.metrics),
-        *_acme(running.acme, new.acme),
+        *_one_or_none("acme", running.acme, new.acme),
+        *_one_or_none("cache", running.cache, new.cache),
     ]
     hide = Variables((*new.variables, *running.variables)).hide
     return Plan(tuple(_hidden(change, hide) for change in changes), tuple(map(hide, _restart(running.proxy, new.proxy))))
@@ -178,11 +180,11 @@ def _metrics(old: Metrics, new: Metrics) -> Iterator[Change]:
         yield from _changed("metrics", "", edits(old, new, _within("metrics")))
 
 
-def _acme(old: Acme | None, new: Acme | None) -> Iterator[Change]:
+def _one_or_none(kind: Kind, old: Acme | CacheStore | None, new: Acme | CacheStore | None) -> Iterator[Change]:
     if old is not None and new is not None:
-        yield from _changed("acme", "", edits(old, new, _within("acme")))
+        yield from _changed(kind, "", edits(old, new, _within(kind)))
     elif old is not new:
-        yield Change("acme", "", "removed" if new is None else "added")
+        yield Change(kind, "", "removed" if new is None else "added")
 
 
 def _matched(old: dict[str, T], new: dict[str, T]) -> Iterator[tuple[str, T | None, T | None]]:
@@ -309,9 +311,7 @@ def _pools(old: tuple[Pool, ...], new: tuple[Pool, ...], touched: Collection[Pat
         if before is None or after is None:
             yield Change("pool", name, "added" if before is None else "removed")
         else:
-            yield from _changed(
-                "pool", name, edits(before, after, _within("pool")), _pool_renewals(before.tls, after.tls, touched)
-            )
+            yield from _changed("pool", name, edits(before, after, _within("pool")), _pool_renewals(before.tls, after.tls, touched))
         yield from _backends(name, *(() if pool is None else pool.backends for pool in (before, after)))
 
 

@@ -7,7 +7,8 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import Ledger, RawLock
@@ -54,6 +55,17 @@ class BoundListener:
     """What its context is made of (tls.contexts.OuterKey)."""
 
 
+class SharedCache(NamedTuple):
+    """The memory of stored answers (cache/memory.py)."""
+
+    buffer: Any
+    descriptor: int
+    """Of the same, for locks; open as long as the worker lives."""
+    disk: int
+    folder: Path | None
+    """Where bodies are, in files."""
+
+
 @dataclass(slots=True)
 class Handover:
     """One generation's inheritance; equal for all its children but for `child` and `pipe`."""
@@ -93,6 +105,8 @@ class Handover:
     """Control's: by name of each set of keys that is fetched over TLS."""
     remote_keys: KeysElsewhere | None = None
     """A worker's, with key_isolation."""
+    cache: SharedCache | None = None
+    """A worker's."""
     wakeups: tuple[int, ...] = ()
     """Descriptors of eventfds, the same in all workers; number `child % len(wakeups)` is watched by the worker of that row."""
 

@@ -59,6 +59,8 @@ class ChildPipes:
         """Told of processes that were reaped and are no children of the fleet's."""
         self.on_keys_silent: Callable[[int], None] = lambda row: None
         """Told of workers that get no signatures."""
+        self.on_death: Callable[[int], None] = lambda pid: None
+        """Told of children that are dead, by their process ids."""
 
     def add(self, running: Running) -> None:
         """A child was forked."""
@@ -182,6 +184,7 @@ class ChildPipes:
         running.pipe.close()
         del self.running[running.row]
         self._settle_accounts(running.row)
+        self.on_death(running.pid)
         rows = (other.row for other in self.running.values() if other.role is Role.WORKER)
         self._shared.ledger.set_children(max(rows, default=-1) + 1)
         self._feed(events.Died(running.row, status))

@@ -207,7 +207,8 @@ class Master:
         gc.unfreeze()
 
     def _next_deadline(self) -> float:
-        due = min(one.next_deadline() for one in (self._fleet, self._notifier, self._watches.certificates, self._keys))
+        watches = self._watches.certificates, self._watches.cache
+        due = min(one.next_deadline() for one in (self._fleet, self._notifier, self._keys, *watches))
         if self._settling is not None:
             due = min(due, time.monotonic() + SETTLE_LOOK)
         if standard.waiting():
@@ -249,11 +250,10 @@ class Master:
             self._pipes.tell(order.row, SetLogLevel(level))
 
     def _close_in_child(self, own: GenerationResources) -> None:
-        self._preparation.close_in_child()
-        self._keys.close_in_child()
-        self._selector.close()
-        self.signals.close()
-        self._pipes.close()
+        for one in (self._preparation, self._keys, self._watches.cache):
+            one.close_in_child()
+        for other in (self._selector, self.signals, self._pipes):
+            other.close()
         for resources in self._resources.values():
             if resources is not own:
                 resources.close()

@@ -31,7 +31,8 @@ from lbproxy.http.h2 import offered as h2
 from lbproxy.master import documents, key_sets, resolve
 from lbproxy.master.fleet.events import Terms
 from lbproxy.master.name_state import NameState
-from lbproxy.master.system import access_log, capture, descriptors, privileges, scratch, sockets
+from lbproxy.master.system import access_log, cache_memory, capture, descriptors, privileges, scratch, sockets
+from lbproxy.master.system.cache_memory import CacheMemory
 from lbproxy.master.system.cores import auto_workers
 from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.sockets import explain_file
@@ -102,6 +103,7 @@ class GenerationResources:
     """Where the configuration's documents, and then its sets of keys, stand in the store, by number."""
     key_authorities: dict[Path, str] = field(default_factory=dict)
     """What the files held of authorities that servers of such sets may have their certificates of."""
+    cache: CacheMemory | None = None
 
     @property
     def addresses(self) -> set[Address]:
@@ -130,6 +132,7 @@ class GenerationResources:
     def close(self) -> None:
         """Close what only this generation had."""
         self.close_access()
+        self.cache = None
         for store in (self.keys, self.vault):
             if store is not None:
                 store.close()
@@ -167,6 +170,8 @@ class MasterResources:
     tickets: TicketRotation = field(default_factory=lambda: TicketRotation(time.monotonic()))
     memory: int = -1
     """The ledger's descriptor."""
+    cache: CacheMemory | None = None
+    """The serving generation's; an older one may have another yet."""
     warnings: list[tuple[str, str]] = field(default_factory=list)
     """What the operator should know and nothing that keeps lbproxy from starting: (event, why)."""
     _inspect_at: float = 0.0
@@ -208,6 +213,7 @@ class MasterResources:
         if self.memory >= 0:
             os.close(self.memory)
             self.memory = -1
+        self.cache = None
         if self.pid_file is not None:
             self.pid_file.release()
 
@@ -263,6 +269,7 @@ class _Opened(NamedTuple):
     ticket_secrets: tuple[bytes, ...]
     documents: tuple[Piece, ...]
     vault: KeyStore | None
+    cache: CacheMemory | None
 
 
 def provide(
@@ -306,6 +313,7 @@ def provide(
         documents=opened.documents,
         vault=opened.vault,
         key_authorities=key_sets.authorities(config),
+        cache=opened.cache,
     )
 
 
@@ -346,13 +354,18 @@ def _open(
     access_fd = access_log.open_access_log(config)
     if access_fd >= 0:
         undo.callback(os.close, access_fd)
+    cache = None
+    if config.cache is not None:
+        there = [shared.cache, *(resources.cache for resources in living)]
+        fitting = (one for one in there if one is not None and one.serves(config.cache))
+        cache = next(fitting, None) or cache_memory.make(config, config.cache, shared.account)
     busy = shared.name_state.taken(shared.ledger, living, time.monotonic())
     counted = endpoints.identities(config, pools) + list(map(_identity, config.listen))
     assignment = shared.slot_table.assign(counted, busy)
     contexts_of = [outers[key] if key is not None else None for key in keys]
     return _Opened(
         outers, contexts_of, store, shown, pems, pool_contexts, resolution, pools, bound, metrics_socket, access_fd, assignment,
-        keys, secrets, taken, vault,
+        keys, secrets, taken, vault, cache,
     )  # fmt: skip
 
 
@@ -368,6 +381,7 @@ def _take_in(
     shared.sockets |= dict(zip((listen.address for listen in config.listen), opened.bound, strict=True))
     if opened.metrics_socket is not None and config.metrics.address is not None:
         shared.sockets[config.metrics.address] = opened.metrics_socket
+    shared.cache = opened.cache
     in_use = {name for resources in living for name in endpoints.names_in(resources.config)}
     known = {name: addresses for name, addresses in shared.name_state.addresses.items() if name in in_use}
     shared.name_state.addresses = known | opened.resolution.addresses

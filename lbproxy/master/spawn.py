@@ -26,7 +26,7 @@ from lbproxy.balance.ledger import writable
 from lbproxy.config.model import UNIX, Config
 from lbproxy.errors import FrameError, LbproxyError, shortage
 from lbproxy.ipc.codec import encode
-from lbproxy.ipc.handover import BoundListener, ChildLoader, ChildMain, Handover, Staged
+from lbproxy.ipc.handover import BoundListener, ChildLoader, ChildMain, Handover, SharedCache, Staged
 from lbproxy.ipc.messages import Failed
 from lbproxy.ipc.pipe import MasterPipe, socket_pair
 from lbproxy.master import anew
@@ -215,7 +215,9 @@ def _needs(handover: Handover) -> walls.Needs:
         ports |= {address.port for address in handover.config.proxy.resolvers}
         ports |= {keys.port for keys in handover.config.key_sets}
     names = control and bool(names_in(handover.config) or handover.config.key_sets)
-    return walls.Needs(frozenset(ports), unix, names, gevent_sockets=control)
+    folder = None if handover.cache is None else handover.cache.folder
+    writes = () if folder is None else (folder,)
+    return walls.Needs(frozenset(ports), unix, names, writes, gevent_sockets=control)
 
 
 def _needs_of_acme(config: Config) -> walls.Needs:
@@ -278,6 +280,8 @@ def _handover(
     documents = () if store is None else tuple(store.text(*piece) for piece in resources.documents)
     if resources.keys is not None and not documents and not any(one.shows for one in listeners):  # who shows nothing needs no key
         resources.keys.close()
+    cache = resources.cache if worker else None
+    shared.cache = cache
     protect(shared.ledger, shared.memory, writable(order.row, worker=worker))
     return Handover(
         config=resources.config,
@@ -296,6 +300,7 @@ def _handover(
         keys=resources.keys.text if worker and resources.keys is not None and resources.keys.fileno() >= 0 else None,
         documents=documents,
         remote_keys=remote,
+        cache=None if cache is None else SharedCache(cache.mapped, cache.descriptor, cache.disk, cache.folder),
         wakeups=shared.wakeups,
     )
 

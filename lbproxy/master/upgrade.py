@@ -40,7 +40,7 @@ from lbproxy.master.fleet.generation import Generation, Post, Stage
 from lbproxy.master.name_state import NameState
 from lbproxy.master.prepare import GenerationResources, Listening, MasterResources, shared_lock, shared_memory, wakeups
 from lbproxy.master.spawn import LAST_WORDS, Running
-from lbproxy.master.system import privileges, signals
+from lbproxy.master.system import cache_memory, privileges, signals
 from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.unix_listener import UnixListener
 from lbproxy.master.ticket_rotation import TicketRotation
@@ -118,8 +118,7 @@ def execute(
     """
     ledger = shared.memory
     kept = [sock.fileno() for sock in shared.sockets.values()] + [one.pipe.fileno() for one in running] + [ledger]
-    if shared.pid_file is not None:
-        kept.append(shared.pid_file.fileno())
+    kept += [one.fileno() for one in (shared.pid_file, shared.cache) if one is not None]
     told = {
         "format": FORMAT,
         "pid": os.getpid(),
@@ -127,6 +126,7 @@ def execute(
         "sockets": [[*address, sock.fileno()] for address, sock in shared.sockets.items()],
         "lent": [list(address) for address in shared.lent],
         "ledger": ledger,
+        "cache": None if shared.cache is None else shared.cache.told(),
         "slots": shared.slot_table.as_dict(),
         "names": shared.name_state.as_dict(now),
         "tickets": shared.tickets.as_dict(now),
@@ -203,6 +203,7 @@ def take_over(config: Config, now: float, environ: MutableMapping[str, str] = os
         name_state=NameState.from_dict(told.get("names", {}), now),
         tickets=TicketRotation.from_dict(told.get("tickets", {}), now),
         memory=memory,
+        cache=cache_memory.adopt(*told["cache"]) if told.get("cache") else None,
     )
     fleet = Fleet()
     fleet.adopt([_generation(facts, now) for facts in told["generations"]], told["last"])

@@ -9,6 +9,7 @@ from typing import Any
 from lbproxy.ipc.messages import Resolved
 from lbproxy.master.acme_watch import AcmeWatch
 from lbproxy.master.address_updates import AddressUpdates
+from lbproxy.master.cache_keeping import CacheKeeping
 from lbproxy.master.certificate_watch import CertificateWatch
 from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.document_watch import DocumentWatch
@@ -42,6 +43,8 @@ class Watches:
         self._key_sets = KeySetWatch(resources, serving, pipes, forget)
         operator.key_sets = self._key_sets.told
         self.acme = AcmeWatch(serving, pipes, operator)
+        self.cache = CacheKeeping(resources, serving, shared.ledger)
+        operator.cache, pipes.on_death = self.cache, self.cache.died
         self.heard: Mapping[Role, Callable[[Any], None]] = {
             Role.WORKER: self._on_keys,
             Role.CONTROL: self._on_control,
@@ -56,6 +59,7 @@ class Watches:
         self._trust.look(now)
         self._documents.look(now)
         self.acme.look()
+        self.cache.look(now)
 
     def _on_control(self, told: Any) -> None:
         if isinstance(told, Resolved):

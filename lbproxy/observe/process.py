@@ -8,10 +8,11 @@ import psutil
 
 _self: psutil.Process | None = None
 _last = 0
+_without_shared = False
 
 
 def rss_kib() -> int:
-    """Resident memory of this process, KiB; one read of /proc/self/statm (about 30 us).
+    """Resident memory of this process, KiB; one read of /proc/self/statm (about 30 us). See leave_out_shared.
 
     What it was last where /proc may not be read any more; 0 where it never could.
     """
@@ -19,10 +20,17 @@ def rss_kib() -> int:
     try:
         if _self is None or _self.pid != os.getpid():  # forked since
             _self = psutil.Process()
-        _last = int(_self.memory_info().rss) // 1024
+        facts = _self.memory_info()
+        _last = int(facts.rss - (facts.shared if _without_shared else 0)) // 1024
     except psutil.Error:
         pass
     return _last
+
+
+def leave_out_shared() -> None:
+    """From now on memory that others have as well does not count: what a worker touches of the cache is not what it takes."""
+    global _without_shared
+    _without_shared = True
 
 
 def cpu_count() -> int:

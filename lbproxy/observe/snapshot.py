@@ -8,6 +8,7 @@ from lbproxy import __version__
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import (
     LATENCY_BUCKETS,
+    Header,
     Health,
     Ledger,
     PerSlot,
@@ -18,7 +19,16 @@ from lbproxy.balance.ledger import (
     state_at,
 )
 from lbproxy.health.outcome import words_of
-from lbproxy.observe.metrics import GRPC_CODES, H2_BACKEND_ENDS, H2_ENDS, INSPECTIONS, BackendFacts, Snapshot, Totals
+from lbproxy.observe.cache_names import CACHE_COUNTS, CACHE_GAUGES
+from lbproxy.observe.metrics import (
+    GRPC_CODES,
+    H2_BACKEND_ENDS,
+    H2_ENDS,
+    INSPECTIONS,
+    BackendFacts,
+    Snapshot,
+    Totals,
+)
 
 REFUSALS = (
     Scalar.REFUSED_ADDRESS,
@@ -83,6 +93,8 @@ def totals(ledger: Ledger) -> Totals:
         compress_busy=total(Scalar.COMPRESS_BUSY),
         compress_in=total(Scalar.COMPRESS_IN),
         compress_out=total(Scalar.COMPRESS_OUT),
+        cache=tuple(total(Scalar.CACHE + number) for number in range(len(CACHE_COUNTS))),
+        cache_gauges=tuple(ledger.cells[Header.CACHE + number] for number in range(len(CACHE_GAUGES))),
         requests=sum(statuses),  # what Scalar.REQUESTS is as well, but that one is only brought up to date with each heartbeat
         statuses=statuses,
         bytes_in=total(Scalar.BYTES_IN),

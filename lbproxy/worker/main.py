@@ -87,6 +87,7 @@ from lbproxy.worker.wiring.inspecting import Documents, make_means
 from lbproxy.worker.wiring.passages import make_passages
 from lbproxy.worker.wiring.pools import make_pools
 from lbproxy.worker.wiring.relocation import Relocation
+from lbproxy.worker.wiring.storing import make_stores
 
 URGENT = 2  # libev's EV_MAXPRI: no number of clients comes before the master
 CLEAN, BROKEN = 0, 1
@@ -126,7 +127,7 @@ class Worker:
         lost = partial(self._add, Scalar.ACCESS_DROPPED)
         self._losses = None if self._writer is None else AccessLosses(self._writer, lost, self._noisy)
         self._scratch = ScratchFile(handover.scratch_fd) if handover.scratch_fd >= 0 else None
-        self._documents = Documents(handover.config, handover.documents)
+        self._stores, self._documents = make_stores(handover), Documents(handover.config, handover.documents)
         self._wakeups = Wakeups(self._loop, handover.wakeups, handover.child)
         self._memory = limit_memory(handover)
         self._lock = PickLock(handover.pick_lock, handover.ledger, handover.child)

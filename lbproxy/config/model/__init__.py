@@ -14,6 +14,7 @@ from lbproxy.config.header_values import TELLTALES
 from lbproxy.config.key import in_any_case, named, table, table_or_none, tables
 from lbproxy.config.model.acme import Acme, Authority
 from lbproxy.config.model.audit import Accepted, Audit
+from lbproxy.config.model.cache_store import CacheStore
 from lbproxy.config.model.caching import Cache
 from lbproxy.config.model.compress import Compress
 from lbproxy.config.model.filters import AddressList, ClientLimit, ClientNames, Refuse, RouteFilters
@@ -51,6 +52,7 @@ __all__ = [
     "Backend",
     "BasicAuth",
     "Cache",
+    "CacheStore",
     "Certificate",
     "ClientLimit",
     "ClientNames",
@@ -159,6 +161,9 @@ class Config:
         names=short_name,
     )
     audit: Audit = table(Audit, "what lbproxy audit tells, and what it lets pass", "a table headed [audit]", when=_with_audit)
+    cache: CacheStore | None = table_or_none(
+        CacheStore, "where answers are kept that routes with [route.cache] store", "a table headed [cache]"
+    )
     written: tuple[tuple[tuple[str | int, ...], str], ...] = field(default=(), compare=False, repr=False)
     """Texts that name environment variables, by path, and what these hold, by name: told to nobody."""
     variables: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)

@@ -17,11 +17,12 @@ from lbproxy.balance.endpoints import in_order, is_name
 from lbproxy.balance.ledger import PerSlot, SlotState, admin_cell, is_drained, ordered_weight, state_at
 from lbproxy.config import plan as plans
 from lbproxy.ipc.messages import AcmeName, SetLogLevel
+from lbproxy.master.cache_keeping import CacheKeeping
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.fleet import Fleet
 from lbproxy.master.fleet.generation import Generation
-from lbproxy.master.operator import certificates, requests
+from lbproxy.master.operator import certificates, requests, stored_answers
 from lbproxy.master.operator.requests import Answer
 from lbproxy.master.operator.status import describe
 from lbproxy.master.prepare import MOST_WORKERS, GenerationResources, MasterResources
@@ -60,6 +61,7 @@ class Operator:
         self.acme: Callable[[], Mapping[str, AcmeName]] = dict
         self.key_sets: Callable[[], Sequence[Answer]] = tuple
         """How the names stand that certificates are obtained for."""
+        self.cache: CacheKeeping | None = None
         self._do: dict[type[requests.Request], Callable[[Any, Reply], None]] = {
             requests.Status: self._status,
             requests.Reload: self._reload,
@@ -68,6 +70,7 @@ class Operator:
             requests.Workers: self._workers,
             requests.LogLevel: self._log_level,
             requests.Certificates: self._certificates,
+            requests.Cache: self._cache,
         }
 
     def handle(self, request: requests.Request, reply: Reply) -> None:
@@ -169,6 +172,12 @@ class Operator:
         else:
             found = certificates.listed(resources.listeners, resources.refused, now)
         reply({"ok": True, "certificates": certificates.with_acme(found, self.acme())})
+
+    def _cache(self, request: requests.Cache, reply: Reply) -> None:
+        if self.cache is None:
+            reply({"ok": False, "error": "nothing serves right now"})
+        else:
+            stored_answers.carry_out(request, self.cache, self._shared.ledger, reply)
 
     def _backend(self, request: requests.BackendSet, reply: Reply) -> None:
         fitting = self._called(request.name)

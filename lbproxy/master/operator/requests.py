@@ -21,6 +21,8 @@ Answer = dict[str, object]
 
 MAX_WEIGHT = 1000
 Action = Literal["drain", "enable", "weight"]
+CacheAction = Literal["url", "prefix", "tag", "all", "stats", "show"]
+"""The first four purge."""
 Level = Literal["debug", "info", "warning", "error"]
 
 
@@ -68,7 +70,15 @@ class Certificates(NamedTuple):
     name: str
 
 
-Request = Status | Reload | Stop | BackendSet | Workers | LogLevel | Certificates
+class Cache(NamedTuple):
+    """What the cache has, or what is not to be served out of it any more."""
+
+    action: CacheAction
+    text: str
+    """A URL, the beginning of one, or a tag; "" for the other actions."""
+
+
+Request = Cache | Status | Reload | Stop | BackendSet | Workers | LogLevel | Certificates
 
 
 class Flag(NamedTuple):
@@ -101,6 +111,7 @@ class Command(NamedTuple):
     fields: dict[str, Field]
 
 
+CACHE_ACTIONS = ("url", "prefix", "tag", "all", "stats", "show")
 LEVELS = ("debug", "info", "warning", "error")
 ACTIONS = ("drain", "enable", "weight")
 COMMANDS: dict[str, Command] = {
@@ -116,12 +127,13 @@ COMMANDS: dict[str, Command] = {
         },
     ),
     "workers": Command(Workers, {"delta": Field(OneOf((1, -1)))}),
+    "cache": Command(Cache, {"action": Field(Text(8, one_of=CACHE_ACTIONS)), "text": Field(Text(16_384), "")}),
     "certificates": Command(Certificates, {"name": Field(Text(256), "")}),
     "log-level": Command(LogLevel, {"level": Field(Text(8, one_of=LEVELS))}),
 }
 NAMES: dict[type, str] = {
     Status: "status", Reload: "reload", Stop: "stop", BackendSet: "backend", Workers: "workers", LogLevel: "log-level",
-    Certificates: "certificates",
+    Certificates: "certificates", Cache: "cache",
 }  # fmt: skip
 
 

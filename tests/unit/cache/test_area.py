@@ -19,7 +19,7 @@ def test_what_is_stored_is_found() -> None:
     assert found is not None
     assert (found.meta, found.body, found.size, found.file) == (b"head", b"x" * 1000, 1000, 0)
     assert world.area.get(digest_of("b")) is None
-    assert (world.memory.total(Counter.HITS), world.memory.total(Counter.MISSES)) == (1, 1)
+    assert (world.counters[Counter.HITS], world.counters[Counter.MISSES]) == (1, 1)
     assert world.area.secret == SECRET
 
 
@@ -40,7 +40,7 @@ def test_what_is_too_large_is_refused() -> None:
     assert not world.store("c", meta=bytes(MOST_META + 1))
     assert not world.store("d", url="x" * 40_000)
     assert not world.store("e", tags=(b"t",) * 65)
-    assert world.memory.total(Counter.NOT_STORED) == 4
+    assert world.counters[Counter.NOT_STORED] == 4
 
 
 def test_nothing_is_stored_while_everybody_writes() -> None:
@@ -65,7 +65,7 @@ def test_a_fill_that_was_begun_before_its_key_is_forgotten_is_not_stored() -> No
     assert not world.area.forget(primary)
     assert not world.area.put(primary, New(b"m", b"http://a/a", (), b"old"), early)
     assert not world.area.put(digest_of("a variant"), New(b"m", b"http://a/a", (), b"old"), early)
-    assert world.memory.total(Counter.OVERTAKEN) == 2
+    assert world.counters[Counter.OVERTAKEN] == 2
     assert world.store("a", b"new")
     assert world.body("a") == b"new"
 
@@ -92,7 +92,7 @@ def test_what_was_purged_is_not_found() -> None:
     world.memory.rules.add(Purge.URL, b"http://a/x")
     assert world.body("x") is None
     assert world.body("xy") == b"body"
-    assert world.memory.total(Counter.PURGED) == 1
+    assert world.counters[Counter.PURGED] == 1
     world.memory.rules.add(Purge.TAG, b"bluer")
     assert world.body("xy") is None
 
@@ -151,7 +151,7 @@ def test_what_is_asked_for_survives_a_flood_of_unique_urls() -> None:
             world.body(f"hot {number // 2 % 100}")
         world.store(f"cold {number}", bytes(1000))
     assert sum(world.body(f"hot {number}") is not None for number in range(100)) == 100
-    assert world.memory.total(Counter.PROMOTED) >= 100
+    assert world.counters[Counter.PROMOTED] >= 100
     assert world.memory.usage()["entries"] < 4000
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lbproxy.cache.layout import RULE_SIZE, RULES, Stretch, Word
-from lbproxy.cache.purges import Purge, Rules, tag_of
+from lbproxy.cache.purges import Purge, Rules, tag_of, url_of
 
 
 def rules() -> tuple[Rules, memoryview]:
@@ -27,6 +27,24 @@ def test_what_a_rule_is_about(what: Purge, text: bytes, fits: bool) -> None:
     tags = tag_of(b"one") + tag_of(b"two")
     assert made.fit(0, 1, b"http://a/b", tags) is fits
     assert not made.fit(1, 1, b"http://a/b", tags)
+
+
+@pytest.mark.parametrize(("typed", "meant"), [
+    ("HTTPS://Example.COM:443/A?b", b"https://example.com/A?b"), ("http://a", b"http://a/"),
+    ("http://a:8080/x", b"http://a:8080/x"), ("http://[::1]:80/", b"http://[::1]/"),
+])  # fmt: skip
+def test_urls_as_somebody_types_them(typed: str, meant: bytes) -> None:
+    """Small where case means nothing, and without the port that goes without saying."""
+    assert url_of(typed, whole=True) == meant
+
+
+def test_what_is_no_url() -> None:
+    """A purge of nothing looks like one that worked."""
+    for text in ("/style.css", "example.com/a", "ftp://a/", "http:///a", "http://a/b c", "http://a/\u00e4", "http://a/#x", ""):
+        with pytest.raises(ValueError, match="wanted a URL"):
+            url_of(text, whole=True)
+    assert url_of("https://exam", whole=False) == b"https://exam"
+    assert url_of("https://example.com:443/st", whole=False) == b"https://example.com/st"
 
 
 def test_rules_that_are_gone_fit_everything() -> None:

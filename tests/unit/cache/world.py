@@ -7,7 +7,7 @@ from hashlib import blake2b
 
 from lbproxy.cache.area import Area
 from lbproxy.cache.interface import New
-from lbproxy.cache.layout import LEAST_MEMORY
+from lbproxy.cache.layout import LEAST_MEMORY, Counter
 from lbproxy.cache.memory import Memory, begin_anew
 
 SECRET = bytes(range(16))
@@ -39,7 +39,8 @@ class World:
         self.buffer = bytearray(memory)
         begin_anew(self.buffer, disk, SECRET)
         self.lock = FreeLock()
-        self.memory = Memory(self.buffer, disk, 0)
+        self.counters = [0] * len(Counter)
+        self.memory = Memory(self.buffer, disk, self.counters)
         self.gone: list[int] = []
         self.area = Area(self.memory, self.lock, 1, self._on_gone)
 

@@ -96,7 +96,8 @@ pool_tls = st.one_of(
         lambda cert, words: model.PoolTls(
             server_name="a.example", cert=cert, key=cert, key_mode="any", ciphers="ECDHE+AESGCM", passphrase=words
         ),
-        files, passphrases,
+        files,
+        passphrases,
     ),
     st.builds(
         lambda version, crl, pin, sni: model.PoolTls(server_name="a.example", max_version=version, crl=crl, pins=(pin,), sni=sni),
@@ -283,8 +284,9 @@ def lead(draw: st.DrawFn, prefix: str, pool: str, pools: list[str]) -> dict[str,
         st.just({"close": True}), st.just({"pool": pool}), st.just({"pool": pool}),
     ))  # fmt: skip
     said = draw(matches)
-    kinds: list[dict[str, str]] = [{}, {"glob": f"{prefix}/*x"},
-     {"exact": prefix}] + ([{"regex": "^/[0-9]+"}] if find_spec("re2") else [])
+    kinds: list[dict[str, str]] = [{}, {"glob": f"{prefix}/*x"}, {"exact": prefix}] + (
+        [{"regex": "^/[0-9]+"}] if find_spec("re2") else []
+    )
     where: dict[str, Any] = draw(st.sampled_from(kinds))
     found = {**more, "path": "/" if "exact" in where else prefix, "match": model.Match(**where, **said)}
     if not {"respond", "close"} & more.keys():
@@ -339,6 +341,10 @@ challenges = st.one_of(
     st.tuples(st.sampled_from(["http-01", "tls-alpn-01"]), st.just(())), st.tuples(st.just("dns-01"), st.just(("/bin/set", "it")))
 )
 fallbacks = st.none() | authorities.map(lambda one: replace(one, directory="https://three.example/"))
+caches = st.none() | st.builds(
+    lambda memory, files, disk: model.CacheStore(memory) if files is None else model.CacheStore(memory, files, disk),
+    st.integers(4 * 2**20, 2**40), st.none() | files, st.integers(16 * 2**20, 2**40),
+)  # fmt: skip
 acmes = st.none() | st.builds(
     lambda authority, email, challenge, key_type, wait, timeout, fallback: model.Acme(
         True, authority, email, challenge[0], ("www.example.com",), key_type, wait, challenge[1], timeout, fallback
@@ -434,4 +440,5 @@ def configs(draw: st.DrawFn) -> Config:
     passages = [(("*", pool),) for pool in unseeing] + [(("db.test", pool), ("*.db.test", pool)) for pool in unseeing]
     passed = draw(st.sampled_from([(), *passages]))
     through = (model.Listen(Address("192.0.2.1", 992), passthrough=passed),) if passed else ()
-    return with_pairs(Config("", (*listening, *own, *through), routes, found, *tables, named, obtained, taps, draw(audits)))
+    last = draw(audits), draw(caches)
+    return with_pairs(Config("", (*listening, *own, *through), routes, found, *tables, named, obtained, taps, *last))

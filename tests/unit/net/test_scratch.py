@@ -15,6 +15,7 @@ from gevent.hub import get_hub
 
 from lbproxy.errors import ClientGone, ScratchError
 from lbproxy.net import scratch as module
+from lbproxy.net.file_thread import write_all
 from lbproxy.net.scratch import ScratchFile
 from lbproxy.streams import BLOCK
 from tests.unit.net.loopback import start, until
@@ -25,8 +26,8 @@ def scratch(tmp_path: Path) -> Iterator[ScratchFile]:
     found = ScratchFile(os.open(tmp_path / "scratch", os.O_RDWR | os.O_CREAT))
     yield found
     found.close()
-    found._thread.join(60)
-    assert not found._thread.is_alive()
+    found._files.thread.join(60)
+    assert not found._files.thread.is_alive()
 
 
 def size(scratch: ScratchFile) -> int:
@@ -54,13 +55,13 @@ def test_blocks_come_back_and_are_used_again(scratch: ScratchFile) -> None:
 def test_the_loop_goes_on_while_the_disk_stalls(scratch: ScratchFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """And whoever waited may leave: the block is free when the disk is done with it, not before."""
     disk = threading.Event()
-    real = module._write
+    real = write_all
 
     def stalled(fd: int, data: bytes, at: int) -> bytes:
         disk.wait(60)
         return real(fd, data, at)
 
-    monkeypatch.setattr(module, "_write", stalled)
+    monkeypatch.setattr(module, "write_all", stalled)
     job = start(lambda: scratch.write(b"first"))
     turns: list[int] = []
     gevent.spawn(lambda: turns.append(1)).join()
@@ -81,7 +82,7 @@ def test_a_full_disk_is_an_error_and_takes_no_block(scratch: ScratchFile, monkey
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_write", full)
+        patched.setattr(module, "write_all", full)
         with pytest.raises(ScratchError, match="No space left"):
             start(lambda: scratch.write(b"x")).result()
     assert start(lambda: scratch.write(b"x")).result() == 0

@@ -77,7 +77,7 @@ def test_written_by_hand(line: bytes, request_: Request) -> None:
     (b"[" * 60_000, "wanted one line of JSON"),
     (b'["status"]', "wanted a JSON object, came list"),
     (b"null", "wanted a JSON object, came NoneType"),
-    (b"{}", '"command": wanted one of status, reload, stop, backend, workers, certificates, log-level, came none'),
+    (b"{}", '"command": wanted one of status, reload, stop, backend, workers, cache, certificates, log-level, came none'),
     (b'{"command":"stat"}', "came 'stat'"),
     (b'{"command":7}', "came 7"),
     (b'{"command":["status"]}', "came ['status']"),

@@ -1,0 +1,67 @@
+"""The cache's storage as a worker's objects, over the memory that the master has made."""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+from collections.abc import Collection
+from typing import NamedTuple
+
+from lbproxy.balance.ledger import Scalar, scalar_at
+from lbproxy.cache.area import Area
+from lbproxy.cache.interface import Bodies, Storage
+from lbproxy.cache.layout import Counter
+from lbproxy.cache.lock import RecordLock
+from lbproxy.cache.memory import Memory
+from lbproxy.ipc.handover import Handover
+from lbproxy.net.body_files import BodyFiles
+from lbproxy.observe.process import leave_out_shared
+
+STRONGLY_ORDERED = ("x86_64", "i686", "AMD64")
+"""Machines that do not do loads in another order than the program's."""
+
+
+class Stores(NamedTuple):
+    """What a worker keeps answers in."""
+
+    storage: Storage
+    bodies: Bodies | None
+    """None: large bodies are not stored."""
+
+
+def make_stores(handover: Handover) -> Stores | None:
+    """None where no cache is configured."""
+    shared = handover.cache
+    if shared is None:
+        return None
+    start = scalar_at(handover.child, Scalar.CACHE)
+    memory = Memory(shared.buffer, shared.disk, handover.ledger.cells[start : start + len(Counter)])
+    leave_out_shared()
+    files = BodyFiles(shared.folder, shared.disk, memory.count) if shared.folder is not None else None
+    remove = _forget_numbers if files is None else files.remove
+    fence = None if platform.machine() in STRONGLY_ORDERED else _Fence()
+    area = Area(memory, RecordLock(shared.descriptor), os.getpid(), remove, fence)
+    if files is not None:
+        files.numbers = area.new_file
+        files.named = area.named
+        files.sweep()
+    return Stores(area, files)
+
+
+def _forget_numbers(numbers: Collection[int]) -> None:
+    """Nobody has files."""
+
+
+class _Fence:
+    """Orders loads on machines that do not: a lock is given, with all loads before it done, and taken, before any after it."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def __call__(self) -> None:
+        self._lock.release()
+        self._lock.acquire()

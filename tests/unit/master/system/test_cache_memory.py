@@ -1,0 +1,87 @@
+"""lbproxy.master.system.cache_memory: what is made, taken over and refused."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from lbproxy.cache.memory import fits
+from lbproxy.config.model import CacheStore, Config
+from lbproxy.errors import StartError
+from lbproxy.master.system import cache_memory
+from lbproxy.master.system.cache_memory import NAME, CacheMemory, adopt, complaints, make, memory_there
+
+SMALL = 4 * 2**20
+
+
+def made(wanted: CacheStore) -> CacheMemory:
+    return make(Config("lbproxy.toml", (), (), (), cache=wanted), wanted, None)
+
+
+def test_memory_that_outlives_its_program() -> None:
+    """It is found by its descriptor; what has another form is closed and nothing."""
+    memory = made(CacheStore(SMALL))
+    assert fits(memory.mapped, 0)
+    assert memory.serves(CacheStore(SMALL))
+    assert not memory.serves(CacheStore(2 * SMALL))
+    assert not memory.serves(CacheStore(SMALL, Path("/elsewhere")))
+    again = adopt(os.dup(memory.descriptor), 0, "")
+    assert again is not None
+    assert again.mapped[:4096] == memory.mapped[:4096]
+    assert not os.get_inheritable(again.descriptor)
+    other = os.dup(memory.descriptor)
+    assert adopt(other, 17, "") is None
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(other)
+    descriptor = memory.descriptor
+    del memory
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
+def test_the_folder_is_ours_alone_and_empty(tmp_path: Path) -> None:
+    """Bodies of before go; what has another name stays."""
+    inner = tmp_path / NAME
+    inner.mkdir(mode=0o755)
+    (inner / f"{7:016x}").write_bytes(b"old")
+    (inner / "README").write_bytes(b"stays")
+    memory = made(CacheStore(SMALL, tmp_path, 2**24))
+    assert memory.folder == inner
+    assert [path.name for path in inner.iterdir()] == ["README"]
+    assert stat.S_IMODE(inner.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(("mode", "says"), [(0o777, "writable by others"), (0o770, "writable by others")])
+def test_a_folder_that_others_write_into(tmp_path: Path, mode: int, says: str) -> None:
+    """What is served from it would be theirs."""
+    tmp_path.chmod(mode)
+    with pytest.raises(StartError, match=says):
+        made(CacheStore(SMALL, tmp_path))
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    """With a hint that makes one; a file is none; a link in place of ours is not followed."""
+    with pytest.raises(StartError, match=r"No such file.*install -d -m 700"):
+        made(CacheStore(SMALL, tmp_path / "none"))
+    (tmp_path / "file").touch()
+    with pytest.raises(StartError, match="it is a file"):
+        made(CacheStore(SMALL, tmp_path / "file"))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / NAME).symlink_to("elsewhere")
+    with pytest.raises(StartError, match="cannot make the cache"):
+        made(CacheStore(SMALL, tmp_path))
+
+
+def test_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the machine, or of the container; `check` says it as well."""
+    assert memory_there() > SMALL
+    monkeypatch.setattr(cache_memory, "memory_there", lambda: 5 * 2**20)
+    wanted = CacheStore(SMALL + 2**20)
+    with pytest.raises(StartError, match="wanted at most 4MiB of the 5 MiB that may be used here, got 5MiB"):
+        made(wanted)
+    told = complaints(Config("lbproxy.toml", (), (), (), cache=wanted))
+    assert [complaint.key for complaint in told] == ["cache.memory"]
+    assert complaints(Config("lbproxy.toml", (), (), ())) == []
