@@ -8,6 +8,7 @@ IP, without a link layer. Numbers that should be random are the caller's to say.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -32,44 +33,47 @@ class End(NamedTuple):
     """Its initial sequence number."""
 
 
-def checksum(data: bytes) -> int:
-    """RFC 1071. A sum of 16-bit words with the carry added is the number modulo 65535, which Python knows how to do at once."""
-    if len(data) % 2:
-        data += b"\0"
-    words = int.from_bytes(data, "big")
-    return _WORDS - (words % _WORDS or (_WORDS if words else 0))
+_FOUR = struct.Struct("!BBHHHBBH8sHHLLHHHH")
+_SIX = struct.Struct("!LHBB32sHHLLHHHH")
+"""A packet's heads, of IP and TCP, up to TCP's options."""
 
 
 class _Flow:
-    """The packets of one direction."""
+    """The packets of one direction. What is the same in all of them is summed up once: the rest of a sum is a few additions."""
 
-    def __init__(self, source: End, target: End, version: int, identity: int) -> None:
-        self._ports = struct.pack("!HH", source.port, target.port)
-        self._version = version
-        self._identity = identity
-        packed = [_packed(end.address, version) for end in (source, target)]
-        self._addresses = b"".join(packed)
+    def __init__(self, source: End, target: End, version: int) -> None:
+        self._source, self._target = source.port, target.port
+        self._addresses = _packed(source.address, version) + _packed(target.address, version)
+        self._identity = source.number & _WORDS if version == 4 else -1
+        addresses = int.from_bytes(self._addresses, "big") % _WORDS
+        self._of_ip = addresses + 0x4500 + 0x4000 + (64 << 8 | _TCP)
+        self._of_tcp = addresses + _TCP + source.port + target.port + _WINDOW
         self.number = source.number
 
     def packet(self, flags: int, acknowledged: int, data: bytes = b"", options: bytes = b"") -> bytes:
         """One of them; SYN and FIN take a number each (RFC 9293 3.4)."""
-        size = 20 + len(options) + len(data)
-        words = (size - len(data)) // 4
-        head = struct.pack("!LLBBHHH", self.number, acknowledged, words << 4, flags, _WINDOW, 0, 0)
-        segment = self._ports + head + options
-        whole = checksum(self._addresses + struct.pack("!LL", size, _TCP) + segment + data)
-        segment = segment[:16] + struct.pack("!H", whole) + segment[18:]
-        self.number = (self.number + len(data) + (1 if flags & (_SYN | _FIN) else 0)) % _NUMBERS
-        return self._ip(size) + segment + data
-
-    def _ip(self, size: int) -> bytes:
-        if self._version == 6:
-            return struct.pack("!LHBB", 6 << 28, size, _TCP, 64) + self._addresses
-        self._identity = (self._identity + 1) & _WORDS
-        head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + size, self._identity, 0x4000, 64, _TCP, 0) + self._addresses
-        return head[:10] + struct.pack("!H", checksum(head)) + head[12:]
+        number, head = self.number, 20 + len(options)
+        size = head + len(data)
+        self.number = (number + len(data) + (1 if flags & (_SYN | _FIN) else 0)) % _NUMBERS
+        kind = head << 10 | flags
+        # 32 bits are the sum of their halves modulo 65535.
+        total = self._of_tcp + size + number + acknowledged + kind + int.from_bytes(options, "big") + _sum(data)
+        whole = _WORDS - (total % _WORDS or _WORDS)
+        rest = self._source, self._target, number, acknowledged, kind, _WINDOW, whole, 0
+        if self._identity < 0:
+            return _SIX.pack(6 << 28, size, _TCP, 64, self._addresses, *rest) + options + data
+        self._identity = identity = (self._identity + 1) & _WORDS
+        own = _WORDS - ((self._of_ip + 20 + size + identity) % _WORDS or _WORDS)
+        return _FOUR.pack(0x45, 0, 20 + size, identity, 0x4000, 64, _TCP, own, self._addresses, *rest) + options + data
 
 
+def _sum(data: bytes) -> int:
+    """RFC 1071: a sum of 16-bit words with the carry added is the number modulo 65535, which Python knows how to do at once."""
+    words = int.from_bytes(data, "big")
+    return (words << 8 if len(data) % 2 else words) % _WORDS
+
+
+@lru_cache(maxsize=1024)
 def _packed(address: str, version: int) -> bytes:
     found = ip_address(address)
     if found.version == version:
@@ -80,7 +84,7 @@ def _packed(address: str, version: int) -> bytes:
 def conversation(client: End, server: End, request: bytes, answer: bytes) -> list[bytes]:
     """All packets of it, in order."""
     version = 4 if "." in client.address and "." in server.address and ":" not in client.address + server.address else 6
-    up, down = _Flow(client, server, version, client.number), _Flow(server, client, version, server.number)
+    up, down = _Flow(client, server, version), _Flow(server, client, version)
     mss = MSS[version]
     offer = struct.pack("!BBH", 2, 4, mss)
     packets = [up.packet(_SYN, 0, options=offer), down.packet(_SYN | _ACK, up.number, options=offer), up.packet(_ACK, down.number)]

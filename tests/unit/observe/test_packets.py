@@ -8,11 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.observe.packets import MSS, PCAP_HEAD, End, checksum, conversation, records
+from lbproxy.observe.packets import MSS, PCAP_HEAD, End, conversation, records
 from tests.support.tools import need
 
 WRAPS = 2**32 - 5
 REQUEST, ANSWER = b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n" + bytes(range(256)) * 40
+
+
+def checksum(data: bytes) -> int:
+    """RFC 1071, word by word."""
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data[: len(data) // 2 * 2])) + (data[-1] << 8 if len(data) % 2 else 0)
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return 0xFFFF - total
 
 
 def both(version: int, server: str = "") -> tuple[End, End]:
@@ -55,11 +63,9 @@ def test_a_conversation_can_be_put_together(version: int) -> None:
 
 
 def test_nothing_and_odd_sizes() -> None:
-    """An answer that did not come; a checksum over an odd number of bytes, and over zeros."""
+    """An answer that did not come; a checksum over an odd number of bytes."""
     for size in (0, 1, 1459, 1460, 1461):
         assert [taken_apart(packet) for packet in conversation(*both(4), b"x" * size, b"")]
-    assert checksum(b"\0\0") == 0xFFFF
-    assert checksum(b"\xff\xff") == 0
 
 
 def test_an_address_of_the_other_kind() -> None:
