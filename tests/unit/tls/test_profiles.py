@@ -63,14 +63,6 @@ def test_our_order_but_for_those_who_have_no_aes(tmp_path: Path, first: str, tak
     assert cipher[0] == f"ECDHE-ECDSA-{taken}"
 
 
-def test_the_order_of_1_3(tmp_path: Path) -> None:
-    """128 bits first, whatever OpenSSL's clients begin with; a list of a listener's own is of 1.2."""
-    for tls in ({}, {"profile": "modern"}, {"ciphers": "ECDHE+AESGCM"}):
-        cipher = connect(lenient(), own(tmp_path, **tls), "a.test").server.cipher()
-        assert cipher is not None
-        assert cipher[0] == "TLS_AES_128_GCM_SHA256"
-
-
 def test_a_list_of_ones_own_is_meant_as_it_stands(tmp_path: Path) -> None:
     """ChaCha20 stands behind, for whoever it is that puts it first."""
     client = lenient()
