@@ -190,6 +190,7 @@ def _unprivileged(load: ChildLoader, account: Account | None, handover: Handover
         main.privileged(handover.config)
     if handover.worker >= 0:
         handover.scratch_fd = scratch.open_for_worker(handover.config)
+        handover.cache = _from_inside(handover.cache)
         handover.taps = capture.open_for_worker(handover.config, handover.child)
     if account is not None:
         drop(account)
@@ -202,6 +203,18 @@ def _unprivileged(load: ChildLoader, account: Account | None, handover: Handover
     else:
         kernel.dumpable()
     return int(main(handover))
+
+
+def _from_inside(cache: SharedCache | None) -> SharedCache | None:
+    """Its folder as the current one, while the master's rights lead there: who we become may not pass the folders above it."""
+    if cache is None or cache.folder is None:
+        return cache
+    try:
+        os.chdir(cache.folder)
+    except OSError as error:
+        log.get_logger().error("cache.no_folder", folder=str(cache.folder), why=error.strerror, then="large bodies are not stored")
+        return cache._replace(folder=None)
+    return cache._replace(folder=Path())
 
 
 def _needs(handover: Handover) -> walls.Needs:

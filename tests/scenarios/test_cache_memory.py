@@ -39,6 +39,8 @@ def test_memory_is_kept_over_reloads_and_upgrades(stage: Stage, tmp_path: Path) 
     assert len(first) == 1
     inner = folder / "lbproxy-cache"
     assert oct(inner.stat().st_mode & 0o777) == "0o700"
+    for pid in proxy.workers():  # whatever stands above it: they are in it
+        assert Path(f"/proc/{pid}/cwd").resolve() == inner
     assert cache(proxy, "purge", "--prefix", "https://example.com/")["ok"]
     assert cache(proxy, "stats")["usage"]["memory"] == 8 * 2**20
     eventually(lambda: cache(proxy, "stats")["usage"]["purges_pending"] == 0, "the purge is swept")
