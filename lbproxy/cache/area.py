@@ -1,10 +1,11 @@
 """The memory of stored answers (interface.Storage), which every worker has mapped.
 
 Theory of operation. Answers are records of append-only rings (ring.py), found by a table of buckets (buckets.py). New ones come
-into *probation*, a tenth of the memory; what was asked for there moves to *main* when its time comes, all else goes, and is
-remembered by a fingerprint for a while: if it comes again it comes into main at once. What leaves main and was asked for since
-gets another round. That is S3-FIFO (Yang et al., SOSP 2023): one-time visitors, a flood of unique URLs above all, never push out
-what is asked for. Answers whose bodies are in files have a ring of their own, whose records also say how much of the disk is used.
+into *probation*, a tenth of the memory; what was asked for there moves to *main* when its time comes (as long as there is room:
+everything), all else goes, and is remembered by a fingerprint for a while: if it comes again it comes into main at once. What
+leaves main and was asked for since gets another round. That is S3-FIFO (Yang et al., SOSP 2023): one-time visitors, a flood of
+unique URLs above all, never push out what is asked for. Answers whose bodies are in files have a ring of their own, whose records
+also say how much of the disk is used.
 
 Readers take no lock: they look up, copy, and look whether what they copied was still there afterwards. Writers (writer.py) hold
 `lock`; each step leaves everything in a state that can be read, so one that is killed loses at most what it was about to store.

@@ -166,7 +166,8 @@ class Writer:
             return
         uses = self._buckets.uses(slot)
         rings = self._memory.rings
-        if uses and self._rounds > 0:
+        spare = ring is rings[PROBATION] and rings[MAIN].free >= rings[MAIN].needs(found.length)  # nothing has to go yet
+        if (uses or spare) and self._rounds > 0:
             self._rounds -= 1
             at = ring.at(position)
             data = bytes(ring.view[at : at + found.length])

@@ -155,9 +155,21 @@ def test_what_is_asked_for_survives_a_flood_of_unique_urls() -> None:
     assert world.memory.usage()["entries"] < 4000
 
 
+def test_all_of_the_memory_is_used() -> None:
+    """As long as there is room in main nothing is pushed out, asked for or not, but by a bucket that happens to be full."""
+    world = World()
+    for number in range(2000):
+        world.store(str(number), bytes(1000))
+    assert sum(world.body(str(number)) is not None for number in range(2000)) == 2000 - world.counters[Counter.EVICTED]
+    assert world.counters[Counter.EVICTED] < 40
+    assert 2 * 2**20 < sum(ring.head - ring.tail for ring in world.memory.rings) < 4 * 2**20
+
+
 def test_an_answer_that_comes_again_soon_is_kept_longer() -> None:
     """Pushed out of probation without a hit, it comes into main the next time."""
     world = World()
+    for number in range(5000):  # until main is full
+        world.store(f"first {number}", bytes(1000))
     world.store("again", bytes(1000))
     for number in range(1000):
         world.store(f"cold {number}", bytes(1000))
