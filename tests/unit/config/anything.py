@@ -434,11 +434,11 @@ def configs(draw: st.DrawFn) -> Config:
     ))  # fmt: skip
     if taps:
         routes = tuple(replace(route, tap="ids") for route in routes)
-    if any(route.icap is not None for route in routes):
-        found = (*found, model.Pool("antivirus", (model.Backend(Address("192.0.2.2", 1344)),)))
     unseeing = [pool.name for pool in found if pool.sticky is None and pool.hash.kind == "address"]
     passages = [(("*", pool),) for pool in unseeing] + [(("db.test", pool), ("*.db.test", pool)) for pool in unseeing]
     passed = draw(st.sampled_from([(), *passages]))
     through = (model.Listen(Address("192.0.2.1", 992), passthrough=passed),) if passed else ()
     last = draw(audits), draw(caches)
+    if any(route.icap is not None for route in routes):
+        found = (*found, model.Pool("antivirus", (model.Backend(Address("192.0.2.2", 1344)),)))
     return with_pairs(Config("", (*listening, *own, *through), routes, found, *tables, named, obtained, taps, *last))
