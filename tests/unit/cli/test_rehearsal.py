@@ -105,7 +105,7 @@ def here(config: Config, directory: Path, unix: Address) -> Config:
     log = model.Log("debug", "json", config.log.access if config.log.access == "off" else "stdout")
     routes = tuple(replace(each, basic_auth=None, jwt=None) for each in config.routes)
     found = replace(config, listen=tuple(listen), routes=routes, pools=tuple(pools), metrics=metrics, proxy=proxy, log=log)
-    return replace(found, acme=None)
+    return replace(found, acme=None, taps=tuple(replace(tap, folder=directory) for tap in config.taps))
 
 
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=3)
