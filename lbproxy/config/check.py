@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from lbproxy.config.model import Address, Config, Pool, Route
 from lbproxy.config.reach import never_reached
-from lbproxy.config.rules import acme
+from lbproxy.config.rules import acme, caching
 from lbproxy.config.rules.headers import silent_variables
 from lbproxy.config.tables import Report, dotted
 from lbproxy.config.units import did_you_mean
@@ -31,7 +31,8 @@ def check_together(report: Report, config: Config) -> None:
     if backends + len(config.listen) > MAX_COUNTED:
         message = f"wanted at most {MAX_COUNTED} backends and listeners in all, got {backends} and {len(config.listen)}"
         complaints.append(Complaint(report.source, config.pools[-1].line, "pool", message))
-    found = [*complaints, *acme.together(report, config), *silent_variables(report, config), *_nobody_passes(report.source, config)]
+    found = [*complaints, *acme.together(report, config), *caching.together(report, config)]
+    found += [*silent_variables(report, config), *_nobody_passes(report.source, config)]
     found += _unseen(report, config)
     report.complaints += found
 

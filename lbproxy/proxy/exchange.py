@@ -229,10 +229,6 @@ class Exchange(Tries):
         relay(stand_in, sink, known.head, known.out, self._added() + stand_in.lines, self._destination.body_idle, ())
         self.downstream.finished()
 
-    def becomes(self, status: int) -> None:
-        """See Journey."""
-        self._status = status
-
     def as_answered(self, raw: bytes) -> KnownHead:
         """See Journey."""
         return self._heads.again(raw, self.head.method)

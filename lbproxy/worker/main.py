@@ -78,6 +78,7 @@ from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.first_round import FirstRound
 from lbproxy.worker.log_writer import LogWriter
 from lbproxy.worker.wakeups import Wakeups
+from lbproxy.worker.wiring.caching import make_cacher
 from lbproxy.worker.wiring.challenges import ShownChallenges
 from lbproxy.worker.wiring.compressing import make_compressor
 from lbproxy.worker.wiring.destinations import make_destinations
@@ -161,8 +162,8 @@ class Worker:
         self._relocation = Relocation(handover, pools, idle)
         filters = make_filters(config, handover.ledger, handover.child, self._memory, time.monotonic)
         means = make_means(handover, self._documents, self._memory, self._noisy, lambda wish: self._link.send(wish))  # made later
-        compressor = make_compressor(config, handover.ledger, handover.child, time.monotonic)
-        destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child, means, compressor)
+        makers = make_compressor(config, handover.ledger, handover.child, time.monotonic), make_cacher(self._stores)
+        destinations = make_destinations(config, pools.pools, filters, handover.ledger.secret(), handover.child, means, *makers)
         self._encryptions = Encryptions(handover, self._noisy)
         tls_ports = [bound.listen.address.port for bound in handover.listeners if not bound.listen.plain]
         service = Service(

@@ -8,6 +8,7 @@ from typing import Any
 from lbproxy.config import values
 from lbproxy.config.key import key, part, table, table_or_none
 from lbproxy.config.kinds import BOOLEAN, TEXT, Kind, choice, text_schema
+from lbproxy.config.model.caching import Cache
 from lbproxy.config.model.compress import Compress
 from lbproxy.config.model.filters import RouteFilters
 from lbproxy.config.model.headers import Headers
@@ -143,6 +144,12 @@ class Route:
         "without this table: nobody. With it: ICAP servers that look at requests and answers before anybody gets them",
         'a table such as { pool = "antivirus", reqmod = "/avscan", respmod = "/avscan" }',
         never_with=("redirect", "respond", "close"),
+    )
+    cache: Cache | None = table_or_none(
+        Cache,
+        "without this table: nothing is stored. With it: answers are given out again, as they allow it themselves",
+        "a table headed [route.cache]",
+        never_with=("redirect", "respond", "close", "icap"),
     )
 
     tap: str = key(

@@ -85,14 +85,14 @@ def explicit(answer: ResponseHead, said: Directives, targeted: bool, wall: float
 
 
 def initial_age(answer: ResponseHead, at: Arrival) -> float | None:
-    """RFC 9111 4.2.3; None: nobody knows, so it is as old as can be."""
+    """RFC 9111 4.2.3; None: nobody knows, so it is as old as can be. Of several Ages the largest counts; what is no number is
+    nothing that was said (5.1)."""
     said = 0
     for each in values(answer, b"age"):
         for member in each.split(b","):
             text = member.strip(b" \t")
-            if not text.isdigit():
-                return None
-            said = max(said, counted(text))
+            if text.isdigit():
+                said = max(said, counted(text))
     date = _date(answer, at.wall)
     if date is None:
         return None

@@ -41,7 +41,7 @@ def judge(request: RequestHead, personal: bool, answer: ResponseHead, at: Arriva
         return "method"
     if answer.status in _NEVER or answer.status < 200:
         return "status"
-    if b"\r\nset-cookie:" in answer.lowered:
+    if b"\r\nset-cookie:" in answer.lowered or b"\r\nset-cookie2:" in answer.lowered:
         return "set_cookie"
     if b"\r\ncontent-range:" in answer.lowered:
         return "range"

@@ -17,7 +17,7 @@ from lbproxy.http.fields import values
 from lbproxy.http.grammar import END
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import UNTIL_CLOSE, RequestHead, ResponseHead
-from lbproxy.proxy.caching.fill import Fill, State
+from lbproxy.proxy.caching.fill import PATIENCE, Fill, State
 from lbproxy.proxy.caching.shelf import Found, Looked, Shelf, Target
 from lbproxy.proxy.caching.tee import NotModified, Tee, Telling
 from lbproxy.proxy.sink import Sink
@@ -111,7 +111,7 @@ class Fetch(Course):
             known = parse_response(heads.sized(self._stale.answer.head, self._stale.entry.size), b"GET", _MOST_FIELDS)
             more = asking_anew(known)
         if more or conditional(journey.head):
-            journey.head = unconditional(journey.head, more)
+            journey.go_on_as(unconditional(journey.head, more))
         journey.noted += noted("miss" if self._stale is None else "revalidated")
 
     def _now(self) -> float:
@@ -142,11 +142,14 @@ class Fetch(Course):
             return kept
 
         if conditional(self._asked) and unchanged(self._asked, said, wall):
-            sink = NotModified(sink, self._journey.as_answered(heads.not_modified(head)), self._journey.becomes)
+            sink = NotModified(sink, self._journey.as_answered(heads.not_modified(head)), self._tells)
         if self._fill is not None:
             self._fill.open(verdict.names, verdict.for_anybody, head, verdict.lifetime.born, said.body)
         self._tee = Tee(sink, asking.shelf.bodies, asking.most, keep, self._lines, self._fill, self._progress)
         return self._tee
+
+    def _tells(self, status: int) -> None:
+        self._journey.tell(status, "")
 
     def _lines(self, stored: bool) -> bytes:
         return forwarded(self._why, stored=stored)
@@ -201,7 +204,7 @@ class Fetch(Course):
         now = self._now()
         if now - self._renewed_at >= RENEWED:
             self._renewed_at = now
-            self._asking.shelf.storage.marks.renew(self._looked.digest, milliseconds(now), 5000)
+            self._asking.shelf.storage.marks.renew(self._looked.digest, milliseconds(now), milliseconds(PATIENCE))
 
     def _useless(self) -> None:
         """There is nothing in it for others."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from lbproxy.cache.interface import Turn
 from lbproxy.config import model
-from lbproxy.errors import RequestError
+from lbproxy.errors import RefusedAnswer, RequestError
 from lbproxy.http.caching import heads
 from lbproxy.http.caching.conditional import Wants, conditional, for_the_origin, part_of, unchanged
 from lbproxy.http.caching.invalidating import succeeded, targets
@@ -47,13 +47,16 @@ class Cache(Step):
 
     def __init__(
         self, settings: model.Cache, shelf: Shelf, names: tuple[str, str], personal: bool, wall: Callable[[], float],
-        to: Destination | None = None,
+        most: int, to: Destination | None,
     ) -> None:  # fmt: skip
         """`names`: of the route and its pool; `personal`: steps of the route find out whose request it is; `wall`: seconds since
-        1970; `to`: where answers are asked for anew in the background."""
+        1970; `most`: bytes of a body that can be stored; `to`: where answers are asked for anew in the background."""
         self.shelf = shelf
         self.asking = Asking(
-            shelf, Defaults(settings.default_ttl, settings.stale_while_revalidate, settings.stale_if_error), settings.max_body, wall
+            shelf,
+            Defaults(settings.default_ttl, settings.stale_while_revalidate, settings.stale_if_error),
+            min(settings.max_body, most),
+            wall,
         )
         self.to = to
         self._bypass: Conditions | None = None if settings.bypass is None else conditions_of(settings.bypass)
@@ -273,8 +276,13 @@ class _Unsafe(Course):
             head, lowered = journey.head, own.sent.lower()
             host = _line(own.sent, lowered, b"host").partition(b":")[2].strip(b" \t")
             scheme = own.url.partition(b":")[0]
-            said = parse_response(journey.said, head.method, MOST_FIELDS)
-            for target in dict.fromkeys(targets(said, scheme, (head.authority, host), own.sent.split(b" ", 2)[1])):
-                cache.shelf.storage.forget(cache.target(journey, target).key)
+            try:
+                said = parse_response(journey.said, head.method, MOST_FIELDS)
+            except RefusedAnswer:  # a tolerant pool passes it on: as the client gets it, then
+                said = answer
+            cache.shelf.storage.forget(own.key)
+            for target in set(targets(said, scheme, (head.authority, host), head.target)) - {head.target}:
+                there = journey.as_sent(head.elsewhere(head.method, target, target.partition(b"?")[0], b""))
+                cache.shelf.storage.forget(cache.target(journey, there.split(b" ", 2)[1]).key)
         return Telling(sink, forwarded(b"method"))
 

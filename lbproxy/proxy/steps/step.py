@@ -47,6 +47,10 @@ class Journey(Protocol):
     """One request, as a step sees it."""
 
     @property
+    def head(self) -> RequestHead:
+        """As it was routed."""
+
+    @property
     def downstream(self) -> Downstream:
         """Whoever asked."""
 
@@ -71,8 +75,6 @@ class Journey(Protocol):
     def said(self) -> bytes:
         """The answer's head as the backend said it; for Course.around and Course.instead."""
 
-    head: RequestHead
-    """As it was routed; a step may put another one in its place, which is what backends are asked."""
     stand_in: StandIn | None
     """For Step.begin: what is answered in the place of a backend."""
     noted: str
@@ -80,9 +82,6 @@ class Journey(Protocol):
 
     def as_answered(self, raw: bytes) -> KnownHead:
         """An answer's head, of which a backend has said all or a part, as the client gets it."""
-
-    def becomes(self, status: int) -> None:
-        """The client gets an answer of another status, in the access log, too."""
 
 
 class Course:

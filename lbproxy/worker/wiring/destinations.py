@@ -22,6 +22,7 @@ from lbproxy.proxy.steps.answer import answer_of
 from lbproxy.proxy.steps.filters import Filters
 from lbproxy.proxy.steps.step import Step
 from lbproxy.remembered import Budget
+from lbproxy.worker.wiring.caching import Cacher, no_cacher
 from lbproxy.worker.wiring.compressing import Compressor, no_compressor
 from lbproxy.worker.wiring.inspecting import NO_MEANS, Means, inspections
 
@@ -44,6 +45,7 @@ class Material(NamedTuple):
     """The worker's own number."""
     means: Means
     compressor: Compressor
+    cacher: Cacher
 
 
 def make_destinations(
@@ -54,9 +56,10 @@ def make_destinations(
     child: int = 0,
     means: Means = NO_MEANS,
     compressor: Compressor = no_compressor,
+    cacher: Cacher = no_cacher,
 ) -> Destinations:
-    """`pools`: by name; `filters`: by the number of the route; `means`: of steps that ask about requests; `compressor`: see there.
-    Destinations that want the same of header fields share a rewriter, those that want nothing have none."""
+    """`pools`: by name; `filters`: by the number of the route; `means`: of steps that ask about requests; `compressor`,
+    `cacher`: see there. Destinations that want the same of header fields share a rewriter, those that want nothing have none."""
     ids = Ids(os.urandom)
     budget = Budget(HEADS_KEPT)  # one, however many routes have rules of their own
     made: dict[RewriteSettings, Rewriter | None] = {UNTOUCHED: None}
@@ -66,7 +69,7 @@ def make_destinations(
             made[settings] = Rewriter(settings, most_response_fields(config), budget, ids)
         return made[settings]
 
-    of = Material(config, pools, rewriter, secret, child, means, compressor)
+    of = Material(config, pools, rewriter, secret, child, means, compressor, cacher)
     routes = [(route, make_destination(of, route, asked)) for route, asked in zip(config.routes, filters, strict=True)]
     return Destinations(routes, rewriter(rewrite_settings(config, None)))
 
@@ -101,7 +104,8 @@ def _to_pool(of: Material, route: Route, pool: str, steps: Steps, lines: bytes =
     config, answers = of.config, route.client_close == "answer"
     rewriter = of.rewriter(rewrite_settings(config, route, pool))
     timeouts, body = config.timeouts_of(route, pool), most_body(config, route)
-    made = Destination(of.pools[pool], timeouts, rewriter, body, _steps(*steps, of.compressor(route)), answers, lines)
+    cache = of.cacher(route, pool, Destination(of.pools[pool], timeouts))
+    made = Destination(of.pools[pool], timeouts, rewriter, body, _steps(*steps, cache, of.compressor(route)), answers, lines)
     return made.buffers(config.pool(pool))
 
 

@@ -270,6 +270,14 @@ compressions = st.none() | st.builds(
 )  # fmt: skip
 
 
+_lasting = st.sampled_from([0.0, 10.0, 86400.0])
+stored_answers = st.none() | st.builds(
+    model.Cache, _lasting, _lasting, _lasting, st.sampled_from([("GET", "HEAD"), ("GET",)]),
+    st.none() | st.builds(lambda keys: model.Match(**keys), matches.filter(lambda keys: any(keys.values()))), st.booleans(),
+    st.integers(0, 2**30), st.sampled_from([0.0, 5.0]),
+)  # fmt: skip
+
+
 @st.composite
 def lead(draw: st.DrawFn, prefix: str, pool: str, pools: list[str]) -> dict[str, object]:
     """Where a route leads, what it asks for beyond its path, and what becomes of that."""
@@ -371,7 +379,9 @@ def _without_raw_prefixes(**keys: Any) -> model.Route:
     """A path that is forwarded as it came keeps its prefix."""
     route = model.Route(**keys)
     if not route.pools:
-        route = replace(route, compress=None, icap=None)
+        route = replace(route, compress=None, icap=None, cache=None)
+    if route.icap is not None:
+        route = replace(route, cache=None)
     return replace(route, raw_path=False) if route.paths else route
 
 
@@ -397,6 +407,7 @@ def configs(draw: st.DrawFn) -> Config:
             underscores=draw(st.sampled_from(["drop", "pass"])),
             client_close=draw(st.sampled_from(["abort", "answer"])),
             compress=draw(compressions),
+            cache=draw(stored_answers),
         )
         for index, (pool, host) in enumerate(wanted)
     )
@@ -441,4 +452,6 @@ def configs(draw: st.DrawFn) -> Config:
     last = draw(audits), draw(caches)
     if any(route.icap is not None for route in routes):
         found = (*found, model.Pool("antivirus", (model.Backend(Address("192.0.2.2", 1344)),)))
+    if last[1] is None:
+        routes = tuple(replace(route, cache=None) for route in routes)
     return with_pairs(Config("", (*listening, *own, *through), routes, found, *tables, named, obtained, taps, *last))

@@ -36,6 +36,9 @@ backends = ["10.0.0.3:1344"]
 concurrency = 7
 [tap.ids]
 folder = "taps"
+
+[cache]
+memory = "8MiB"
 """)
 ACME = tomllib.loads("""
 [proxy]

@@ -11,7 +11,7 @@ from lbproxy.config import model
 from lbproxy.http.grammar import END
 from lbproxy.proxy.caching.shelf import Shelf
 from lbproxy.proxy.steps.cache import Cache
-from tests.unit.http.heads import asking, values
+from tests.unit.http.heads import values
 from tests.unit.proxy.fake_stream import EOF, FakeStream
 from tests.unit.proxy.world import World, get
 
@@ -154,10 +154,9 @@ class Caching:
         self.storage, self.bodies = FakeStorage(), FakeBodies()
         self.shelf = Shelf(self.storage, self.bodies, self._chance)
         self.drawn = 0
-        destination = self.world.service.router.match(asking(b"h", b"/"))
-        assert destination is not None
+        [(_, destination)] = self.world.routed
         wall: Callable[[], float] = lambda: WALL + self.world.now - 1000.0  # noqa: E731
-        self.cache = Cache(settings or model.Cache(), self.shelf, ("/", "app"), personal, wall, destination)
+        self.cache = Cache(settings or model.Cache(), self.shelf, ("/", "app"), personal, wall, 2**30, destination)
         destination.steps = (*(destination.steps or ()), self.cache)
 
     def _chance(self, size: int) -> bytes:

@@ -161,3 +161,22 @@ def test_rules_for_answers_are_each_clients_own() -> None:
     assert b"x-request-id" not in entry.meta.lower()
     client.feed(EOF)
     world.at_rest()
+
+
+def test_a_hit_is_led_back_as_its_answer_was() -> None:
+    """Where a prefix is taken off requests, a redirect of the backend's leads to the same place from the cache, and what unsafe
+    requests make stale is found."""
+    route = model.Route("app", path="/app/", paths=model.PathRules(strip="/app"))
+    caching = Caching(route=route)
+    head = fill(caching, ok(b"", FRESH, "Location: /x", status="301 Moved"), get("/app/a"))
+    client = caching.world.connect()
+    client.feed(get("/app/a"))
+    again, _ = taken(client)
+    assert values(again, "location") == values(head, "location") == [b"/app/x"]
+    assert status(again).startswith("lbproxy; hit")
+    client.feed(get("/app/b", "Content-Length: 0", method="POST"))
+    caching.world.upstream.feed(ok(b"", "Location: /a", status="303 See Other"))
+    taken(client)
+    assert not caching.storage.entries
+    client.feed(EOF)
+    caching.world.at_rest()

@@ -1,0 +1,41 @@
+"""The steps that answer from the cache, as a worker's objects, made from the configuration."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from lbproxy.cache.interface import IN_MEMORY
+from lbproxy.config.model import Route
+from lbproxy.proxy.caching.shelf import Shelf
+from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.steps.cache import Cache
+from lbproxy.proxy.steps.step import Step
+from lbproxy.worker.wiring.storing import Stores
+
+Cacher = Callable[[Route, str, Destination], Step | None]
+"""Makes the step of a route and one of its pools; where that is asked for answers in the background."""
+
+
+def no_cacher(route: Route, pool: str, to: Destination) -> Step | None:
+    """Of a worker that stores nothing."""
+    return None
+
+
+def make_cacher(
+    stores: Stores | None, wall: Callable[[], float] = time.time, chance: Callable[[int], bytes] = os.urandom
+) -> Cacher:
+    """All routes of a worker have one shelf. `wall`: seconds since 1970; `chance`: so many random bytes."""
+    if stores is None:
+        return no_cacher
+    shelf = Shelf(stores.storage, stores.bodies, chance)
+    most = IN_MEMORY if stores.bodies is None else stores.bodies.most
+
+    def make(route: Route, pool: str, to: Destination) -> Step | None:
+        if route.cache is None:
+            return None
+        personal = route.inspects or route.filters.client_certificate is not None
+        return Cache(route.cache, shelf, (route.name, pool), personal, wall, most, to)
+
+    return make

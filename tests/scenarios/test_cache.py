@@ -1,0 +1,110 @@
+"""The cache with real processes: one request for all over two workers, hits over a reload, a leader that is killed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psutil
+
+from tests.conftest import Stage
+from tests.support.backends import Conversation, Scripted
+from tests.support.process import LbProxy
+from tests.support.reloads import Reloads
+from tests.support.tools import curl
+from tests.support.waiting import eventually
+
+WORKERS = 2
+CLIENTS = 12
+
+
+def answer(body: bytes, fields: str = "Cache-Control: max-age=600") -> bytes:
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n%b\r\n\r\n" % (len(body), fields.encode()) + body
+
+
+def origin(answering: Callable[[int, Conversation], None]) -> Scripted:
+    """A backend whose requests are numbered."""
+    count = iter(range(10**6))
+
+    def script(conversation: Conversation) -> None:
+        while True:
+            conversation.read_head()
+            answering(next(count), conversation)
+
+    return Scripted(script)
+
+
+def served(stage: Stage, address: str, **cache: Any) -> LbProxy:
+    config = stage.config(address, app={"health": {"type": "off"}}, workers=WORKERS)
+    config["route"][0]["cache"] = {"collapse_wait": "60s", **cache}
+    config["cache"] = {"memory": "8MiB"}
+    return stage.run(config)
+
+
+def fetched(stage: Stage, proxy: LbProxy, path: str, *arguments: str) -> str:
+    """Head and body, over a connection of its own; again where a worker was killed under it."""
+    url = f"https://localhost:{proxy.port()}{path}"
+    got = curl(stage.authority.file, "--include", "--retry", "5", "--retry-all-errors", "--retry-delay", "0", *arguments, url)
+    return got.stdout.decode("latin-1")
+
+
+def test_one_request_for_all_and_hits_over_a_reload(stage: Stage) -> None:
+    """Twelve clients over two workers ask for what nobody has: the backend is asked once. Everybody has it, both protocols, parts
+    and heads, and still after a reload."""
+    asked: list[int] = []
+    go_on = threading.Event()
+
+    def answering(number: int, conversation: Conversation) -> None:
+        asked.append(number)
+        go_on.wait(60)
+        conversation.send(answer(b"x" * 5000))
+
+    with origin(answering) as backend, ThreadPoolExecutor(CLIENTS) as pool:
+        proxy = served(stage, backend.address)
+        waiting = [pool.submit(fetched, stage, proxy, "/herd") for _ in range(CLIENTS)]
+        eventually(lambda: len(asked) > 0, "the backend is asked")
+        go_on.set()
+        for each in waiting:
+            assert each.result().endswith("x" * 5000)
+        for version in ("--http1.1", "--http2"):
+            got = fetched(stage, proxy, "/herd", version).lower()
+            assert "cache-status: lbproxy; hit" in got
+            assert "\nage: " in got
+        assert fetched(stage, proxy, "/herd", "--range", "0-3").endswith("\r\n\r\nxxxx")
+        Reloads(proxy).reload()
+        for _ in range(2 * WORKERS):
+            assert "cache-status: lbproxy; hit" in fetched(stage, proxy, "/herd").lower()
+        assert asked == [0]
+        said = {line["cache"] for line in proxy.wait_access(count=CLIENTS + 3 + 2 * WORKERS, path="/herd")}
+        assert said <= {"miss", "hit", "collapsed"}
+
+
+def test_a_leader_that_is_killed(stage: Stage) -> None:
+    """Who waited for it, in the other worker, asks for himself."""
+
+    def answering(number: int, conversation: Conversation) -> None:
+        if number:
+            conversation.send(answer(b"there", "Cache-Control: private"))
+        else:
+            conversation.wait_close()
+
+    with origin(answering) as backend, ThreadPoolExecutor(CLIENTS) as pool:
+        proxy = served(stage, backend.address)
+        first = pool.submit(fetched, stage, proxy, "/killed")
+        leader: psutil.Process | None = eventually(lambda: who_talks_to(proxy, backend.port), "a worker asks the backend")
+        waiting = [pool.submit(fetched, stage, proxy, "/killed") for _ in range(CLIENTS - 1)]
+        assert leader is not None
+        leader.kill()
+        for each in [first, *waiting]:
+            assert each.result().endswith("there")
+
+
+def who_talks_to(proxy: LbProxy, port: int) -> psutil.Process | None:
+    """The worker with a connection to that port."""
+    for pid in proxy.workers():
+        process = psutil.Process(pid)
+        if any(each.raddr and each.raddr.port == port for each in process.net_connections("tcp")):
+            return process
+    return None

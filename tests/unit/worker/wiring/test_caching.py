@@ -1,0 +1,29 @@
+"""Routes with a cache, as objects: one shelf for all of a worker, nothing for the others."""
+
+from __future__ import annotations
+
+from lbproxy.cache.interface import IN_MEMORY
+from lbproxy.config.model import Cache as Settings
+from lbproxy.config.model import Route
+from lbproxy.proxy.steps.cache import Cache
+from lbproxy.worker.wiring.caching import make_cacher, no_cacher
+from lbproxy.worker.wiring.storing import Stores
+from tests.unit.http.heads import asking
+from tests.unit.proxy.caching.stores import FakeStorage
+from tests.unit.proxy.world import World
+
+
+def test_routes_share_a_shelf() -> None:
+    """What one worker's routes store is in one place; bodies that cannot be stored anywhere are not begun with."""
+    to = World(1).service.router.match(asking(b"h", b"/"))
+    assert to is not None
+    make = make_cacher(Stores(FakeStorage(), None), lambda: 0.0, bytes)
+    first = make(Route("app", cache=Settings()), "app", to)
+    second = make(Route("app", path="/x", cache=Settings(max_body=100)), "app", to)
+    assert isinstance(first, Cache)
+    assert isinstance(second, Cache)
+    assert first.shelf is second.shelf
+    assert (first.asking.most, second.asking.most) == (IN_MEMORY, 100)
+    assert make(Route("app"), "app", to) is None
+    assert make_cacher(None, lambda: 0.0, bytes) is no_cacher
+    assert no_cacher(Route("app", cache=Settings()), "app", to) is None
