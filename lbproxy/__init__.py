@@ -40,6 +40,7 @@ Around it::
     names/    backends' DNS names to addresses: control asks (control/name_watch.py), the master gives new ones their slots
               (master/address_updates.py), workers follow without a reload (worker/wiring/relocation.py)
     sandbox/  walls around workers and control: what the kernel refuses them, whoever runs in them
+    waf/      rules that look for attacks, by libmodsecurity: in processes of their own (master/inspectors.py), never in a worker
     filter/   who may come in, and how often: networks, rates and counts per client over all processes
     cache/    stored answers in memory that all workers share; http/caching says what may be stored, and for whom
     audit/    the dangers of a configuration that is accepted: checks in tables, reports
@@ -51,9 +52,9 @@ drain (worker/drain.py).
 
 Imports point only down: 4 cli; 3 master, worker, control, acme, demo; 2 proxy, net, tls, names.lookup, observe.log,
 observe.outlet, observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.master_link, ipc.handover,
-cache.lock, sandbox; 1 (pure: no socket, clock, randomness, logging) http, balance, health, filter, prelude, audit, cache, names,
-config, acme.schedule, acme.order_states, acme.record, ipc.messages, ipc.codec, ipc.strict_json, observe.access, observe.metrics,
-observe.cache_names, observe.packets; 0 errors, streams, remembered, compiled, and of config what keys are declared with: atoms,
+cache.lock, sandbox, waf; 1 (pure: no socket, clock, randomness, logging) http, balance, health, filter, prelude, audit, cache, names,
+config, acme.schedule, acme.order_states, acme.record, ipc.messages, ipc.codec, ipc.strict_json, waf.messages, waf.rules_text,
+observe.access, observe.metrics, observe.cache_names, observe.packets; 0 errors, streams, remembered, compiled, and of config what keys are declared with: atoms,
 certificate_patterns, header_values, key, kinds, model, route_values, units, values, vocabulary; below them globs, regex and
 coders.
 Folders on one floor do not know each other.

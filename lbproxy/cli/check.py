@@ -86,6 +86,7 @@ def look_at(file: str) -> Found:
 
 def _judged(config: Config) -> Found:
     from lbproxy.master.documents import complaints as documents
+    from lbproxy.master.inspectors import complaints as rules
     from lbproxy.master.system.cache_memory import complaints as cache
     from lbproxy.tls.audit import audit, audit_folder, without_unusable
     from lbproxy.tls.remarks import remarks
@@ -93,7 +94,7 @@ def _judged(config: Config) -> Found:
     unresolved, odd = _names(config)
     isolated = config.proxy.key_isolation
     config, none_left = without_unusable(config, [audit_folder(listen, isolated=isolated) for listen in config.listen])
-    complaints = [*audit(config), *documents(config), *cache(config), *none_left, *unresolved]
+    complaints = [*audit(config), *documents(config), *rules(config), *cache(config), *none_left, *unresolved]
     if not complaints:
         from lbproxy.cli import rehearsal
 

@@ -72,6 +72,7 @@ BLOCKS = (
     Block("route.authorize", {"pool": "api", "cache": "10s", "cache_by": ["Cookie", "Authorization"]}),
     Block("route.jwt", {"jwks_file": "jwks.json", "algorithms": ["ES256"]}),
     Block("route.mirror", {"pool": "api"}),
+    Block("route.waf"),
     Block("route.basic_auth", {"file": "users"}),
     Block("route.compress"),
     Block("route.icap", {"pool": "antivirus", "respmod": "/avscan"}),

@@ -79,6 +79,18 @@ def choice(*known: str) -> Parse[str]:
     return parse
 
 
+def text_like(pattern: str, what: str) -> Parse[str]:
+    """A text that a pattern fits as a whole."""
+    fits = re.compile(rf"(?:{pattern})\Z")
+
+    def parse(value: object) -> str:
+        if not isinstance(value, str) or fits.match(value) is None:
+            raise Refused(f"wanted {what}, got {show(value)}")
+        return value
+
+    return parse
+
+
 def whole(least: int, most: int) -> Parse[int]:
     """A whole number within bounds."""
 

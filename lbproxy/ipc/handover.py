@@ -101,6 +101,8 @@ class Handover:
     """A worker's: reads what the master puts into the store of keys later."""
     documents: tuple[bytes, ...] = field(default=(), repr=False)
     """A worker's: what the configuration's documents held, by their number."""
+    inspectors: socket.socket | None = None
+    """A worker's end of the socket to whoever looks at requests; None: nobody does."""
     key_set_contexts: dict[str, ssl.SSLContext] = field(default_factory=dict)
     """Control's: by name of each set of keys that is fetched over TLS."""
     remote_keys: KeysElsewhere | None = None

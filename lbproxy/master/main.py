@@ -141,7 +141,7 @@ class Master:
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self._keys = KeyProcesses(self._pipes, self._shared.account, self._resources, self._in_service)
         names = AddressUpdates(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
-        self._watches = Watches(self._shared, self._resources, self._in_service, self._pipes, self._operator, names)
+        self._watches = Watches(self._shared, self._resources, self._in_service, self._pipes, self._operator, names, self._feed)
         heard |= self._watches.heard
         self.signals = Signals()
 

@@ -30,6 +30,7 @@ from lbproxy.errors import Complaint, StartError, by_place
 from lbproxy.http.h2 import offered as h2
 from lbproxy.master import documents, key_sets, resolve
 from lbproxy.master.fleet.events import Terms
+from lbproxy.master.inspectors import Inspectors
 from lbproxy.master.name_state import NameState
 from lbproxy.master.system import access_log, cache_memory, capture, descriptors, privileges, scratch, sockets
 from lbproxy.master.system.cache_memory import CacheMemory
@@ -101,6 +102,8 @@ class GenerationResources:
     """Pairs that changed on disk and are not shown as they are there, and why."""
     documents: tuple[Piece, ...] = ()
     """Where the configuration's documents, and then its sets of keys, stand in the store, by number."""
+    inspectors: Inspectors | None = None
+    """Whoever looks at requests of its routes."""
     key_authorities: dict[Path, str] = field(default_factory=dict)
     """What the files held of authorities that servers of such sets may have their certificates of."""
     cache: CacheMemory | None = None
@@ -133,6 +136,8 @@ class GenerationResources:
         """Close what only this generation had."""
         self.close_access()
         self.cache = None
+        if self.inspectors is not None:
+            self.inspectors.close()
         for store in (self.keys, self.vault):
             if store is not None:
                 store.close()
@@ -270,6 +275,7 @@ class _Opened(NamedTuple):
     documents: tuple[Piece, ...]
     vault: KeyStore | None
     cache: CacheMemory | None
+    inspectors: Inspectors | None
 
 
 def provide(
@@ -312,6 +318,7 @@ def provide(
         ticket_secrets=opened.ticket_secrets,
         documents=opened.documents,
         vault=opened.vault,
+        inspectors=opened.inspectors,
         key_authorities=key_sets.authorities(config),
         cache=opened.cache,
     )
@@ -340,6 +347,9 @@ def _open(
         pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
         pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
     taken = documents.take_all(config, store) + key_sets.inherited(config, store, living)
+    looking = Inspectors.begin(config, shared.account)
+    if looking is not None:
+        undo.callback(looking.close)
     resolution = resolve.resolve(config, shared.name_state.addresses, lookup)
     pools = endpoints.unplaced(config, resolution.addresses)
     bound = sockets.open_listeners(config, sys.executable, shared.sockets)
@@ -365,7 +375,7 @@ def _open(
     contexts_of = [outers[key] if key is not None else None for key in keys]
     return _Opened(
         outers, contexts_of, store, shown, pems, pool_contexts, resolution, pools, bound, metrics_socket, access_fd, assignment,
-        keys, secrets, taken, vault, cache,
+        keys, secrets, taken, vault, cache, looking,
     )  # fmt: skip
 
 

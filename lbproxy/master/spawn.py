@@ -90,17 +90,20 @@ def spawn(
         else:
             theirs.close()
             return Running(order.row, order.generation, order.role, pid, MasterPipe(ours))
+    looks = resources.inspectors.serve() if order.role is Role.WORKER and resources.inspectors is not None else None
     _flush()
     signals.block()
     try:
         pid = os.fork()
         if pid == 0:
-            _live(order, shared, resources, start, ours, theirs, close_masters, keys)
+            _live(order, shared, resources, start, ours, theirs, close_masters, keys, looks)
     except OSError:
         ours.close()
         raise
     finally:
         theirs.close()
+        if looks is not None:
+            looks.close()
         signals.unblock()
     return Running(order.row, order.generation, order.role, pid, MasterPipe(ours))
 
@@ -125,6 +128,7 @@ def _live(
     theirs: socket.socket,
     close_masters: Callable[[], None],
     keys: socket.socket | None,
+    looks: socket.socket | None,
 ) -> NoReturn:
     def work() -> int:
         signals.reset_in_child()
@@ -139,6 +143,7 @@ def _live(
         forget_others()
         # Before the imports, which take long: a listening socket lives as long as its last copy, and here nobody accepts from it.
         handover = _handover(order, shared, resources, theirs, keys)
+        handover.inspectors = looks
         return _unprivileged(start, shared.account, handover)
 
     _to_the_end(work, theirs)
@@ -279,6 +284,8 @@ def _handover(
     """The child's inheritance; what belongs to others, of this generation or another, is closed."""
     if resources.vault is not None:
         resources.vault.close()
+    if resources.inspectors is not None:
+        resources.inspectors.close()
     remote = None if keys is None else RemoteKeys(keys)
     worker = order.role is Role.WORKER
     metrics_socket = None if worker else resources.metrics_socket

@@ -13,12 +13,17 @@ from lbproxy.master.cache_keeping import CacheKeeping
 from lbproxy.master.certificate_watch import CertificateWatch
 from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.document_watch import DocumentWatch
+from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.key_set_watch import KeySetWatch
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.prepare import GenerationResources, MasterResources
 from lbproxy.master.ticket_watch import TicketWatch
 from lbproxy.master.trust_watch import TrustWatch
+from lbproxy.observe.log import get_logger
+
+RULES_EVERY = 10.0
+"""Seconds from one reload for lost rules to the next."""
 
 
 class Watches:
@@ -32,9 +37,14 @@ class Watches:
         pipes: ChildPipes,
         operator: Operator,
         names: AddressUpdates,
+        feed: Callable[[events.Event], None],
     ) -> None:
-        """`resources`: of living generations, by number; `serving`: number and resources of what clients meet."""
+        """`resources`: of living generations, by number; `serving`: number and resources of what clients meet; `feed`: takes events
+        for the fleet."""
         self._names = names
+        self._serving = serving
+        self._feed = feed
+        self._rules_at = 0.0
         self.certificates = CertificateWatch(serving, pipes)
         forget = self.certificates.forget
         self._tickets = TicketWatch(serving, resources, shared.tickets, pipes, forget)
@@ -60,6 +70,17 @@ class Watches:
         self._documents.look(now)
         self.acme.look()
         self.cache.look(now)
+        self._look_at_rules(now)
+
+    def _look_at_rules(self, now: float) -> None:
+        """Where the process with a generation's rules has died, another generation loads them."""
+        serving = self._serving()
+        if now < self._rules_at or serving is None or serving[1].inspectors is None:
+            return
+        if serving[1].inspectors.gone:
+            self._rules_at = now + RULES_EVERY
+            get_logger().error("waf.gone", why="the process that has loaded the rules has ended", then="reload")
+            self._feed(events.ReloadWanted())
 
     def _on_control(self, told: Any) -> None:
         if isinstance(told, Resolved):

@@ -30,6 +30,7 @@ from lbproxy.config.model.routes import Route
 from lbproxy.config.model.routing import ANYTHING, AS_THEY_ARE, Match, PathRules, Patterns, Respond, SplitSticky
 from lbproxy.config.model.tapping import Tap
 from lbproxy.config.model.timeouts import NEAR_TIMEOUTS, NearTimeouts, Timeouts
+from lbproxy.config.model.waf import Waf
 from lbproxy.config.values import pool_name, short_name
 
 __all__ = [
@@ -95,6 +96,7 @@ __all__ = [
     "Sticky",
     "Tap",
     "Timeouts",
+    "Waf",
 ]
 
 
@@ -189,6 +191,11 @@ class Config:
         """Those that control fetches, each once. Among what workers go by they stand behind the documents."""
         found = (route.jwt.key_set for route in self.routes if route.jwt is not None)
         return tuple(dict.fromkeys(each for each in found if each is not None))
+
+    @property
+    def wafs(self) -> tuple[Waf, ...]:
+        """What routes say of rules, each once; a set of rules has its number."""
+        return tuple(dict.fromkeys(route.waf for route in self.routes if route.waf is not None))
 
     @property
     def buffers_on_disk(self) -> bool:

@@ -17,6 +17,7 @@ from lbproxy.config.model.inspection import Authorize, BasicAuth, Document, Jwt
 from lbproxy.config.model.mirroring import Mirror
 from lbproxy.config.model.routing import REDIRECT, REDIRECT_STATUS, SHARES, Match, PathRules, Respond, SplitSticky
 from lbproxy.config.model.timeouts import NearTimeouts
+from lbproxy.config.model.waf import Waf
 from lbproxy.config.route_values import prefix
 
 _HOST = Kind("host", values.route_host, {"type": "string", "minLength": 1}, examples=("example.com", "*.example.com"))
@@ -156,6 +157,12 @@ class Route:
         TEXT, "", "who is told of its conversations: the name of a [tap.NAME]. Default: nobody", example="ids"
     )
 
+    waf: Waf | None = table_or_none(
+        Waf,
+        "without this table: nobody looks. With it: libmodsecurity does, by the Core Rule Set or rules of your own",
+        'a table such as { mode = "block" }',
+    )
+
     @property
     def pools(self) -> tuple[str, ...]:
         """The names of those that its requests may go to."""
@@ -169,7 +176,7 @@ class Route:
     @property
     def inspects(self) -> bool:
         """Whether steps find out something about its requests that the backend or the log is told."""
-        return any(table is not None for table in (self.authorize, self.basic_auth, self.jwt, self.icap))
+        return any(table is not None for table in (self.authorize, self.basic_auth, self.jwt, self.icap, self.waf))
 
     @property
     def claims(self) -> tuple[str, ...]:

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from lbproxy.balance.ledger import Scalar, scalar_at
 from lbproxy.config import model
-from lbproxy.config.model import BasicAuth, ClientLimit, Config, Document, Jwt, KeySet, Route
+from lbproxy.config.model import BasicAuth, ClientLimit, Config, Document, Jwt, KeySet, Route, Waf
 from lbproxy.filter.limiter import Limiter, Memory
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import KeysWanted
 from lbproxy.net.capture_files import CaptureFiles, Tapped, wall_clock
+from lbproxy.net.inspector_link import InspectorLink
 from lbproxy.net.password_thread import PasswordThread
 from lbproxy.observe.log import Noisy
 from lbproxy.observe.metrics import INSPECTIONS
@@ -29,6 +30,8 @@ from lbproxy.proxy.steps.jwt import Jwt as JwtStep
 from lbproxy.proxy.steps.mirror import Differs, Facts, Mirror
 from lbproxy.proxy.steps.step import Step
 from lbproxy.proxy.steps.tap import Take, Tap
+from lbproxy.proxy.steps.waf import Inspectors, Told, WafStep
+from lbproxy.waf.messages import Verdict
 
 Renew = Callable[[bytes], None]
 WISH_EVERY = 1.0
@@ -91,6 +94,11 @@ class Means(NamedTuple):
     """Told that ICAP servers are left alone, and why."""
     taps: Mapping[str, tuple[model.Tap, Take]] = MappingProxyType({})
     """By name, and who gets their conversations."""
+    wafs: tuple[Waf, ...] = ()
+    """Sets of rules, by number."""
+    inspectors: Inspectors | None = None
+    attacked: Told = lambda path, client, verdict: None
+    """Told of requests in which rules found something."""
 
 
 NO_MEANS = Means(lambda step, outcome: None)
@@ -112,13 +120,20 @@ def make_means(
     def differs(path: str, own: Facts, other: Facts) -> None:
         noisy.info("mirror.differs", path=path, own=own._asdict(), mirror=other._asdict())
 
+    def attacked(path: str, client: str, verdict: Verdict) -> None:
+        rules = [f"{rule}@{variable}" if variable else rule for rule, variable in verdict.rules]
+        noisy.warning("waf.found", path=path, client=client, blocked=verdict.blocked, score=verdict.score, rules=rules)
+
     def suspended(why: str) -> None:
         noisy.warning("icap.suspended", why=why, then="left alone for a while")
 
     wishes = KeyWishes(send, time.monotonic)
     passwords = any(route.basic_auth is not None for route in handover.config.routes)
     verify = PasswordThread().verify if passwords else None
-    return Means(count, documents, memory, verify, differs, wishes.wish, suspended, make_taps(handover, count))
+    wafs, looks = handover.config.wafs, handover.inspectors
+    link = None if looks is None else InspectorLink(looks)
+    taps = make_taps(handover, count)
+    return Means(count, documents, memory, verify, differs, wishes.wish, suspended, taps, wafs, link, attacked)
 
 
 def make_taps(handover: Handover, count: Count) -> dict[str, tuple[model.Tap, Take]]:
@@ -159,6 +174,9 @@ def inspections(route: Route, means: Means, asked: Callable[[str, float], Destin
         found.append(_jwt(route, route.jwt, means))
     if route.authorize is not None:
         found.append(Authorize(route.authorize, asked(route.authorize.pool, route.authorize.timeout), means.told))
+    if route.waf is not None:  # behind those who say who it is: strangers cost nothing more than that
+        assert means.inspectors is not None
+        found.append(WafStep(route.waf, means.wafs.index(route.waf), means.inspectors, means.told, means.attacked))
     if route.icap is not None:
         found.append(Icap(route.icap, asked(route.icap.pool, route.icap.timeout), means.told, means.suspended))
     if route.mirror is not None:  # last: what others refuse is not mirrored

@@ -209,6 +209,17 @@ def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
         st.just(0.0) | seconds.map(lambda leeway: min(leeway, 600.0)), st.sampled_from(["refuse", "pass"]),
         st.sampled_from([("sub", "", False, "restricted"), ("email", "session", True, "staff")]),
     )  # fmt: skip
+    waf = st.builds(
+        lambda mode, rules, level, left, most, over, wait, fails, many: model.Waf(
+            mode, rules, "libmodsecurity.so.3", level[0], level[1], left[0], left[1], left[2], left[3], most, over, wait,
+            fails, many,
+        ),
+        st.sampled_from(["detect", "block"]), st.sampled_from([("/a.conf",), ("/b/*.conf", "/c.conf")]),
+        st.tuples(st.integers(1, 4), st.integers(1, 1000)),
+        st.sampled_from([((), (), (), ()), (("1", "2-3"), ("a-b",), ("c",), ("/d/",))]), st.integers(0, 131_072),
+        st.sampled_from(["refuse", "pass"]), seconds.map(lambda wait: min(wait, 60.0)), st.sampled_from(["refuse", "pass"]),
+        st.integers(1, 16),
+    )  # fmt: skip
     icap = st.builds(
         lambda paths, fails, most, after: model.Icap(
             "antivirus", paths[0], paths[1], 7.5, fails, 0, most, fails, 0, min(after, most), 3, 60.0, fails == "pass"
@@ -216,8 +227,9 @@ def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
         st.sampled_from([("/req", ""), ("", "/resp?a"), ("/a", "/b")]), st.sampled_from(["refuse", "pass"]),
         st.integers(1024, 2**30), st.integers(0, 2**30),
     )  # fmt: skip
-    found = {"icap": icap, "jwt": jwt, "mirror": mirror, "authorize": authorize, "basic_auth": basic_auth}
-    return st.fixed_dictionaries({name: st.none() | table for name, table in found.items()})
+    found = {"waf": waf, "icap": icap, "jwt": jwt, "mirror": mirror, "authorize": authorize, "basic_auth": basic_auth}
+    together = st.fixed_dictionaries({name: st.none() | table for name, table in found.items()})
+    return together.map(lambda made: {**made, "waf": None} if made["icap"] is not None else made)
 
 
 near_timeouts = st.builds(model.NearTimeouts, *[st.none() | seconds] * 5, st.none() | st.just(0.0) | seconds)

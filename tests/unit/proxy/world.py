@@ -32,9 +32,11 @@ from lbproxy.proxy.h2.backends import H2Backends, wants_http_2
 from lbproxy.proxy.retry_budget import RetryBudgets
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
+from lbproxy.proxy.steps.waf import Inspectors
 from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.remembered import Budget
 from lbproxy.streams import NEVER, Strand
+from lbproxy.waf.messages import Verdict
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from lbproxy.worker.wiring.destinations import make_destinations
 from lbproxy.worker.wiring.filtering import make_filters
@@ -89,6 +91,7 @@ class World:
         verify: Callable[[bytes, str], bool] = lambda password, hashed: False,
         icap_servers: int = 1,
         tap: model.Tap | None = None,
+        inspectors: Inspectors | None = None,
     ) -> None:
         """`heard`: the backends are known to speak HTTP/1.1; `contents`: of the route's documents; `verify`: checks a password."""
         self.now = 1000.0
@@ -146,11 +149,13 @@ class World:
         self.tap_full = False
         self.documents = Documents(self.config, contents)
         self.differences: list[tuple[object, ...]] = []
+        self.attacks: list[tuple[str, Verdict]] = []  # what rules found
         self.wanted: list[str] = []  # sets of keys that lack one, by name
         means = Means(
             lambda step, outcome: self.inspected.append(f"{step} {outcome}"), self.documents, memory, verify,
             lambda *facts: self.differences.append(facts), self.wanted.append, self.suspended.append,
             {} if tap is None else {tap.name: (tap, self._tap)},
+            self.config.wafs, inspectors, lambda path, client, verdict: self.attacks.append((path, verdict)),
         )  # fmt: skip
         self.routed = make_destinations(self.config, named, [filters], bytes(32), means=means).routes
         self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)

@@ -102,3 +102,11 @@ def test_a_tap_is_there_and_has_a_folder() -> None:
     assert complaint(with_('tap = "ids"') + "\n[tap.ids]\npercent = 5\n").key == "tap.ids"
     config = read(with_('tap = "ids"') + '\n[tap.ids]\nfolder = "/taps"\nblank = []\n')
     assert (config.routes[0].tap, config.taps[0].blank, str(config.taps[0].folder)) == ("ids", (), "/taps")
+
+
+def test_one_step_holds_a_body_back() -> None:
+    """Rules that block and a server that is shown requests would each wait for the other's."""
+    lines = 'waf = { mode = "%s" }\nicap = { pool = "app", reqmod = "/req" }'
+    assert complaint(with_(lines % "block")).key == "route[0].waf"
+    [route] = read(with_(lines % "detect")).routes
+    assert route.waf is not None

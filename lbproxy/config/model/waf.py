@@ -1,0 +1,72 @@
+"""Keys of a [route.waf]: rules that look for attacks in requests, in processes of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lbproxy.config.atoms import KIB, MIB
+from lbproxy.config.key import key
+from lbproxy.config.kinds import TEXT, Kind, ListOf, choice, duration, size, text_schema, whole
+from lbproxy.config.values import text_like
+
+CRS = ("/etc/modsecurity/crs/crs-setup.conf", "/usr/share/modsecurity-crs/rules/*.conf")
+"""Where Debian puts the Core Rule Set."""
+_RULES = Kind("file", text_like(r"/[!-~]+", "an absolute path, maybe with stars"), text_schema("^/[!-~]+$"), examples=CRS)
+_ID = Kind("rule", text_like(r"[0-9]{1,9}(-[0-9]{1,9})?", 'an id or a range, "942100" or "942100-942199"'),
+           text_schema("^[0-9]{1,9}(-[0-9]{1,9})?$"), examples=("942100", "920300-920399"))  # fmt: skip
+_TAG = Kind("tag", text_like(r"[A-Za-z0-9_/.:-]{1,100}", "a tag"), text_schema("^[A-Za-z0-9_/.:-]{1,100}$"),
+            examples=("attack-sqli", "language-php"))  # fmt: skip
+_ARGUMENT = Kind("argument", text_like(r"[A-Za-z0-9_.-]{1,100}", "the name of an argument"),
+                 text_schema("^[A-Za-z0-9_.-]{1,100}$"), examples=("comment", "html"))  # fmt: skip
+_PREFIX = Kind("path", text_like(r"/[!-~]*", "the beginning of a path"), text_schema("^/[!-~]*$"),
+               examples=("/upload/", "/editor/"))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Waf:
+    """[route.waf]: what libmodsecurity says of requests by the rules that it is given."""
+
+    mode: str = key(
+        choice("detect", "block"),
+        "detect",
+        'what rules say is told, and no request waits for it; "block": who is found to attack gets 403, and a backend gets '
+        "nothing of a request before it was looked at",
+    )
+    rules: tuple[str, ...] = key(
+        ListOf(_RULES, 'a list of files such as ["/etc/lbproxy/rules.conf"]', empty=("file", "leave the key out")),
+        CRS,
+        "files of rules, in order; stars stand for several. Default: the Core Rule Set, where Debian's modsecurity-crs puts it",
+        example=[*CRS],
+    )
+    library: str = key(TEXT, "libmodsecurity.so.3", "the rule engine (apt install libmodsecurity3)")
+    paranoia: int = key(whole(1, 4), 1, "how much the Core Rule Set suspects: 1 few mistakes, 4 many")
+    threshold: int = key(whole(1, 1000), 5, "the score, of all rules that a request meets together, from which it is an attack")
+    exclude_rules: tuple[str, ...] = key(
+        ListOf(_ID, 'a list of ids such as ["942100"]'), (), "rules that are left out, by id or range", example=["920350"]
+    )
+    exclude_tags: tuple[str, ...] = key(
+        ListOf(_TAG, 'a list of tags such as ["language-php"]'), (), "rules that are left out, by tag", example=["language-php"]
+    )
+    exclude_arguments: tuple[str, ...] = key(
+        ListOf(_ARGUMENT, 'a list of names such as ["comment"]'),
+        (),
+        "arguments, of the query or of a form, that no rule of the Core Rule Set looks at",
+        example=["comment"],
+    )
+    exclude_paths: tuple[str, ...] = key(
+        ListOf(_PREFIX, 'a list of paths such as ["/upload/"]'),
+        (),
+        "beginnings of paths that are not looked at",
+        example=["/upload/"],
+    )
+    max_body: int = key(size(0, MIB // 8), 64 * KIB, "of a request that is looked at")
+    over_cap: str = key(
+        choice("refuse", "pass"),
+        "refuse",
+        'with mode = "block", a longer body: 413; "pass": its head alone is looked at. None is cut: rules take a part for a fault',
+    )
+    timeout: float = key(duration(60.0), 2.0, "for each request; who takes longer to look is ended and replaced")
+    on_failure: str = key(
+        choice("refuse", "pass"), "refuse", 'with mode = "block", nobody says in time what it is: 503; "pass": it is let through'
+    )
+    inspectors: int = key(whole(1, 16), 2, "processes for each worker")

@@ -1,0 +1,179 @@
+"""The process that loads rules and forks inspectors, and the inspectors: see inspectors.py for who starts it.
+
+A request's time is kept by the kernel: an alarm that nobody catches ends an inspector that takes too long, wherever it is. The
+process sees that by a descriptor, and forks another one. Inspectors end as well after so many requests, so that what the engine may
+lose does not grow, and with their parent.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from dataclasses import fields
+from typing import Any, NoReturn
+
+from setproctitle import setproctitle
+
+from lbproxy.config.model import Waf
+from lbproxy.master.system.privileges import Account, drop, no_new_privileges
+from lbproxy.sandbox import kernel, walls
+from lbproxy.waf.engine import BadRules, Engine
+from lbproxy.waf.messages import LARGEST, answer, unpack
+
+PR_SET_PDEATHSIG = 1
+MOST_LOOKS = 20_000
+"""Requests of one inspector."""
+MEMORY = 1024 * 1024 * 1024
+"""Bytes of address space of one."""
+LEAST_LIFE = 0.1
+OVER, RECYCLED = 0, 3
+"""Exit codes: the worker is gone; enough was looked at."""
+
+
+def main(descriptor: int) -> NoReturn:
+    """Load, tell, and serve until nobody is left."""
+    sock = socket.socket(fileno=descriptor)
+    setproctitle("lbproxy: rules")
+    told = json.loads(sock.recv(1024 * 1024))
+    sets = [_settings(each) for each in told["sets"]]
+    engine = _loaded(sock, sets)
+    kernel.no_core_files()
+    if told["account"] is not None:
+        drop(Account(*told["account"]))
+    no_new_privileges()
+    sock.send(b"{}")
+    Rules(sock, engine, max(each.inspectors for each in sets), walled=bool(told["walls"])).serve()
+    os._exit(0)
+
+
+def _settings(told: dict[str, Any]) -> Waf:
+    lists = {field.name for field in fields(Waf) if isinstance(told[field.name], list)}
+    given: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in told.items()}
+    return Waf(**given)
+
+
+def _loaded(sock: socket.socket, sets: list[Waf]) -> Engine:
+    number = 0
+    try:
+        engines = {each.library: each for each in sets}
+        if len(engines) > 1:
+            raise BadRules("routes name different libraries; one process can have one")
+        engine = Engine(sets[0].library)
+        for number in range(len(sets)):
+            engine.load(sets[number])
+    except BadRules as error:
+        sock.send(json.dumps({"error": str(error), "number": number}).encode("ascii"))
+        os._exit(1)
+    return engine
+
+
+class Rules:
+    """The process, once its rules are loaded."""
+
+    def __init__(self, sock: socket.socket, engine: Engine, inspectors: int, *, walled: bool) -> None:
+        self._socket: socket.socket | None = sock
+        self._engine = engine
+        self._inspectors = inspectors
+        self._walled = walled
+        self._living: dict[int, tuple[int, socket.socket, float]] = {}
+        """By descriptor of a process: its number, the worker's socket, when it was forked."""
+
+    def serve(self) -> None:
+        """Until the master has closed its end, and all workers theirs."""
+        while self._socket is not None or self._living:
+            poll = select.poll()
+            sockets = {sock.fileno(): sock for _, sock, _ in self._living.values()}
+            for descriptor in sockets:
+                poll.register(descriptor, 0)  # its end alone: what is to be read there is for inspectors
+            for descriptor in [*self._living] + ([] if self._socket is None else [self._socket.fileno()]):
+                poll.register(descriptor, select.POLLIN)
+            ready = poll.poll()[0][0]  # the others are seen again: what is done for one may close theirs
+            if ready in self._living:
+                self._follow(ready)
+            elif ready in sockets:
+                self._end(sockets[ready])
+            else:
+                self._order()
+
+    def _end(self, over: socket.socket) -> None:
+        """The worker is gone. Inspectors see that themselves, unless they are stopped, or look at something that nobody wants."""
+        for descriptor, (pid, sock, _) in [*self._living.items()]:
+            if sock is over:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                os.close(descriptor)
+                del self._living[descriptor]
+        over.close()
+
+    def _order(self) -> None:
+        assert self._socket is not None
+        said, descriptors, _, _ = socket.recv_fds(self._socket, 16, 1)
+        if not said:
+            self._socket.close()
+            self._socket = None
+        for descriptor in descriptors:
+            sock = socket.socket(fileno=descriptor)
+            for _ in range(self._inspectors):
+                self._fork(sock)
+
+    def _fork(self, sock: socket.socket) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self._inspect(sock)
+        self._living[os.pidfd_open(pid)] = (pid, sock, time.monotonic())
+
+    def _follow(self, ready: int) -> None:
+        pid, sock, born = self._living.pop(ready)
+        os.close(ready)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code == OVER:
+            self._end(sock)
+            return
+        if time.monotonic() - born < LEAST_LIFE:
+            time.sleep(LEAST_LIFE)  # one that cannot live must not keep a core busy
+        self._fork(sock)
+
+    def _inspect(self, sock: socket.socket) -> NoReturn:
+        """In the fork, to its end."""
+        try:
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if self._socket is not None:
+                self._socket.close()
+            for _, other, _ in self._living.values():
+                if other is not sock:
+                    other.close()
+            os.closerange(sock.fileno() + 1, 1024)
+            setproctitle("lbproxy: inspector")
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+            if self._walled:
+                walls.build(walls.Needs(frozenset(), unix=False, names=False))
+                kernel.no_more_processes()
+            look_on(sock, self._engine)
+        finally:
+            os._exit(1)
+
+
+def look_on(sock: socket.socket, engine: Engine) -> NoReturn:
+    """Look at what comes, one after the other."""
+    for _ in range(MOST_LOOKS):
+        data = sock.recv(LARGEST + 1)
+        if not data:
+            os._exit(OVER)
+        try:
+            question = unpack(data)
+            signal.setitimer(signal.ITIMER_REAL, max(0.01, question.seconds))
+            verdict = engine.look(question)
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            sock.send(answer(verdict))
+        except ValueError:
+            continue
+        except OSError:
+            os._exit(OVER)
+    os._exit(RECYCLED)

@@ -1,0 +1,114 @@
+"""A worker's line to its inspectors: datagrams there and back, each question with a time of its own.
+
+Several inspectors read from the one socket, so whoever has time takes the next. What they answer is checked as if strangers had
+said it: they have read what strangers sent.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from gevent.hub import get_hub
+from greenlet import getcurrent, greenlet
+
+from lbproxy.waf.messages import LARGEST, LARGEST_ANSWER, Question, Verdict, heard, pack
+
+MOST_WAITING = 256
+READ = 1  # libev's EV_READ
+_switch_to = greenlet.switch
+
+OnVerdict = Callable[[Verdict | None], None]
+"""Told what was found; None: nobody says."""
+
+
+class _Asked:
+    """A question that is under way."""
+
+    __slots__ = ("on_verdict", "timer")
+
+    def __init__(self, on_verdict: OnVerdict, timer: Any) -> None:
+        self.on_verdict = on_verdict
+        self.timer = timer
+
+
+class InspectorLink:
+    """From now on the socket, which does not block, is its own."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._hub = get_hub()
+        self._asked: dict[int, _Asked] = {}
+        self._last = 0
+        self._readable = self._hub.loop.io(sock.fileno(), READ)
+        self._readable.start(self._on_readable)
+
+    def tell(self, question: Question, on_verdict: OnVerdict) -> bool:
+        """Ask, and go on; told later, from the event loop. False: nobody takes it."""
+        if len(self._asked) >= MOST_WAITING:
+            return False
+        self._last = number = (self._last + 1) % 2**32
+        data = pack(question._replace(number=number))
+        try:
+            if len(data) > LARGEST or self._socket.send(data) < len(data):
+                return False
+        except OSError:  # as much waits as the kernel keeps, or they are gone
+            return False
+        timer = self._hub.loop.timer(question.seconds)
+        self._asked[number] = _Asked(on_verdict, timer)
+        timer.start(self._late, number)
+        return True
+
+    def ask(self, question: Question) -> Verdict | None:
+        """From a greenlet, which waits. None: nobody says in time. Raises what is thrown into the greenlet."""
+        waiter: list[greenlet] = [getcurrent()]
+        said: list[Verdict | None] = [None]
+
+        def on_verdict(verdict: Verdict | None) -> None:
+            said[0] = verdict
+            if waiter:
+                waiter.pop().switch()
+
+        if not self.tell(question, on_verdict):
+            return None
+        try:
+            _switch_to(self._hub)
+        finally:
+            waiter.clear()
+        return said[0]
+
+    def close(self) -> None:
+        """Nobody is asked any more."""
+        self._readable.stop()
+        self._readable.close()
+        for number in [*self._asked]:
+            self._over(number, None)
+        self._socket.close()
+
+    def _late(self, number: int) -> None:
+        self._over(number, None)
+
+    def _over(self, number: int, verdict: Verdict | None) -> None:
+        asked = self._asked.pop(number, None)
+        if asked is not None:
+            asked.timer.stop()
+            asked.timer.close()
+            asked.on_verdict(verdict)
+
+    def _on_readable(self) -> None:
+        while True:
+            try:
+                data = self._socket.recv(LARGEST_ANSWER)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._readable.stop()
+                return
+            try:
+                verdict = heard(data)
+            except ValueError:
+                continue
+            self._over(verdict.number, verdict)

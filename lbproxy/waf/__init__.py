@@ -1,0 +1,1 @@
+"""A rule engine that is not ours, in processes of its own."""

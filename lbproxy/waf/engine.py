@@ -1,0 +1,123 @@
+"""The rule engine: libmodsecurity, by its C functions.
+
+Everything here runs in processes of their own (inspectors.py): a call may take seconds, and may end the process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterable, Sequence
+from glob import glob
+from typing import Any
+
+from lbproxy.config.model import Waf
+from lbproxy.errors import LbproxyError
+from lbproxy.waf.messages import Question, Verdict, found
+from lbproxy.waf.rules_text import after, before
+
+_P, _S, _I = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
+_FUNCTIONS: tuple[tuple[str, Any, Sequence[Any]], ...] = (
+    ("msc_init", _P, ()), ("msc_create_rules_set", _P, ()), ("msc_rules_add", _I, (_P, _S, ctypes.POINTER(_S))),
+    ("msc_rules_add_file", _I, (_P, _S, ctypes.POINTER(_S))), ("msc_new_transaction", _P, (_P, _P, _P)),
+    ("msc_transaction_cleanup", None, (_P,)), ("msc_process_connection", _I, (_P, _S, _I, _S, _I)),
+    ("msc_process_uri", _I, (_P, _S, _S, _S)), ("msc_process_request_headers", _I, (_P,)), ("msc_process_request_body", _I, (_P,)),
+    ("msc_add_n_request_header", _I, (_P, _S, ctypes.c_size_t, _S, ctypes.c_size_t)), ("msc_process_logging", _I, (_P,)),
+    ("msc_append_request_body", _I, (_P, _S, ctypes.c_size_t)), ("msc_intervention", _I, (_P, _P)),
+)  # fmt: skip
+_LOG = ctypes.CFUNCTYPE(None, _P, _P)
+MOST_LINES = 200
+
+
+class BadRules(LbproxyError):
+    """The rules cannot be used; the text says where and why."""
+
+
+class _Intervention(ctypes.Structure):
+    _fields_ = (("status", _I), ("pause", _I), ("url", _S), ("log", _S), ("disruptive", _I))
+
+
+class Engine:
+    """The library, and sets of rules by number."""
+
+    def __init__(self, library: str) -> None:
+        """Raises BadRules when it cannot be loaded."""
+        try:
+            self._library = ctypes.CDLL(library)
+            for name, returns, takes in _FUNCTIONS:
+                function = getattr(self._library, name)
+                function.restype, function.argtypes = returns, takes
+            self._library.msc_set_log_cb.restype, self._library.msc_set_log_cb.argtypes = None, (_P, _LOG)
+        except (OSError, AttributeError) as error:
+            raise BadRules(f"{library}: {error} (apt install libmodsecurity3)") from error
+        self._lines: list[str] = []
+        self._log = _LOG(self._hear)  # without one it prints what requests hold
+        self._engine = self._library.msc_init()
+        self._library.msc_set_log_cb(self._engine, self._log)
+        self._sets: list[Any] = []
+
+    def load(self, settings: Waf) -> None:
+        """One more set. Raises BadRules."""
+        rules = self._library.msc_create_rules_set()
+        self._add(rules, before(settings), "what lbproxy says in front of the rules")
+        for path in files(settings.rules):
+            error = _S()
+            if self._library.msc_rules_add_file(rules, path.encode(), ctypes.byref(error)) < 0:
+                raise BadRules(f"{path}: {_last(error)}")
+        self._add(rules, after(settings), "exclude_rules, exclude_tags or exclude_arguments")
+        self._sets.append(rules)
+
+    def _add(self, rules: Any, text: str, what: str) -> None:
+        error = _S()
+        if text and self._library.msc_rules_add(rules, text.encode("ascii"), ctypes.byref(error)) < 0:
+            raise BadRules(f"{what}: {_last(error)}")
+
+    def look(self, question: Question) -> Verdict:
+        """As long as it takes. Raises ValueError for a set that there is not."""
+        if question.rules >= len(self._sets):
+            raise ValueError("no such rules")
+        library, self._lines = self._library, []
+        transaction = library.msc_new_transaction(self._engine, self._sets[question.rules], None)
+        try:
+            library.msc_process_connection(transaction, question.client, 0, b"", 0)
+            library.msc_process_uri(transaction, question.target, question.method, b"1.1")
+            for line in question.block.split(b"\r\n")[1:]:
+                name, _, value = line.partition(b":")
+                value = value.strip(b" \t")
+                library.msc_add_n_request_header(transaction, name, len(name), value, len(value))
+            library.msc_process_request_headers(transaction)
+            said = self._intervention(transaction)
+            if not said.disruptive:
+                if question.body:
+                    library.msc_append_request_body(transaction, question.body, len(question.body))
+                library.msc_process_request_body(transaction)
+                said = self._intervention(transaction)
+            library.msc_process_logging(transaction)
+        finally:
+            library.msc_transaction_cleanup(transaction)
+        return found(question.number, bool(said.disruptive), said.status, self._lines)
+
+    def _intervention(self, transaction: Any) -> _Intervention:
+        said = _Intervention(200, 0, None, None, 0)
+        if self._library.msc_intervention(transaction, ctypes.byref(said)) and said.log:
+            self._lines.append(said.log.decode("utf-8", "replace"))
+        return said
+
+    def _hear(self, _data: Any, message: Any) -> None:
+        if len(self._lines) < MOST_LINES and message:
+            self._lines.append(ctypes.string_at(message).decode("utf-8", "replace"))
+
+
+def files(patterns: Iterable[str]) -> list[str]:
+    """Those that they stand for, in order. Raises BadRules where there is none."""
+    listed = []
+    for pattern in patterns:
+        there = sorted(glob(pattern))
+        if not there:
+            raise BadRules(f"{pattern}: there is no such file (apt install modsecurity-crs for the Core Rule Set)")
+        listed += there
+    return listed
+
+
+def _last(error: ctypes.c_char_p) -> str:
+    lines = (error.value or b"refused").decode("utf-8", "replace").strip().splitlines()
+    return lines[-1][:300]

@@ -1,0 +1,97 @@
+"""The questions of workers, and the answers of inspectors: one datagram each."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+_HEAD = struct.Struct("=IHf5I")
+LARGEST = 200 * 1024
+"""Bytes of a question: what the kernel takes at once for such a socket, as it comes."""
+LARGEST_ANSWER = 4096
+MOST_RULES = 20
+_RULE = re.compile(r'\[id "([0-9]{1,10})"\]')
+_VARIABLE = re.compile(r"(?:found within|against variable `)\s*([A-Z_]{1,40}(?::[A-Za-z0-9_.-]{1,40})?)")
+_ID, _NAME = re.compile(r"[0-9]{1,10}\Z"), re.compile(r"[A-Za-z0-9_.:-]{0,81}\Z")
+_SCORE = re.compile(r"Total (?:Inbound )?Score: ([0-9]{1,6})")
+
+
+class Question(NamedTuple):
+    """A request that is to be looked at."""
+
+    number: int
+    rules: int
+    """Which set of rules, by its number."""
+    seconds: float
+    """That it may take."""
+    client: bytes
+    method: bytes
+    target: bytes
+    block: bytes
+    """Lines of the head, each with its CRLF in front."""
+    body: bytes
+
+
+class Verdict(NamedTuple):
+    """What the rules say of one request."""
+
+    number: int
+    blocked: bool
+    status: int
+    score: int
+    """0: below the threshold."""
+    rules: tuple[tuple[str, str], ...]
+    """Ids, and the variable in which each found something; never its value."""
+
+
+def pack(question: Question) -> bytes:
+    """As it travels."""
+    parts = question[3:]
+    return _HEAD.pack(question.number, question.rules, question.seconds, *map(len, parts)) + b"".join(parts)
+
+
+def unpack(data: bytes) -> Question:
+    """Raises ValueError for what is none."""
+    if len(data) < _HEAD.size:
+        raise ValueError("no question")
+    number, rules, seconds, *lengths = _HEAD.unpack_from(data)
+    if _HEAD.size + sum(lengths) != len(data):
+        raise ValueError("no question")
+    parts, at = [], _HEAD.size
+    for length in lengths:
+        parts.append(data[at : at + length])
+        at += length
+    return Question(number, rules, seconds, *parts)
+
+
+def found(number: int, blocked: bool, status: int, lines: Iterable[str]) -> Verdict:
+    """From what the engine has logged. Of that only ids, names of variables and the score are taken: the rest is the request's."""
+    rules: dict[str, str] = {}
+    score = 0
+    for line in lines:
+        if (told := _SCORE.search(line)) is not None:
+            score = max(score, int(told[1]))
+        elif (rule := _RULE.search(line)) is not None and len(rules) < MOST_RULES:
+            variable = _VARIABLE.search(line)
+            rules.setdefault(rule[1], "" if variable is None else variable[1])
+    return Verdict(number, blocked, status, score, tuple(rules.items()))
+
+
+def answer(verdict: Verdict) -> bytes:
+    """As it travels."""
+    return json.dumps(verdict, separators=(",", ":")).encode("ascii")
+
+
+def heard(data: bytes) -> Verdict:
+    """An inspector may have been taken over by what it looked at. Raises ValueError."""
+    try:
+        number, blocked, status, score, rules = json.loads(data)
+        told = tuple((str(rule), str(variable)) for rule, variable in rules[:MOST_RULES])
+        if not all(_ID.match(rule) and _NAME.match(variable) for rule, variable in told):
+            raise ValueError("no verdict")
+        return Verdict(int(number), bool(blocked), int(status), int(score), told)
+    except (TypeError, RecursionError) as error:
+        raise ValueError("no verdict") from error

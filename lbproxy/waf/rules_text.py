@@ -1,0 +1,50 @@
+"""The engine's base configuration, and what a route's table says, in the words of the engine's own files."""
+
+from __future__ import annotations
+
+from lbproxy.config.model import Waf
+
+BASE = """
+SecRequestBodyAccess On
+SecResponseBodyAccess Off
+SecRequestBodyLimit 1048576
+SecRequestBodyNoFilesLimit 1048576
+SecRequestBodyLimitAction ProcessPartial
+SecPcreMatchLimit 100000
+SecPcreMatchLimitRecursion 100000
+SecAuditEngine Off
+SecDebugLogLevel 0
+SecArgumentSeparator &
+SecCookieFormat 0
+SecTmpDir /tmp/
+SecDataDir /tmp/
+SecUploadKeepFiles Off
+SecRule REQUEST_HEADERS:Content-Type "(?:application(?:/soap\\+|/)|text/)xml" \
+    "id:200000,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=XML"
+SecRule REQUEST_HEADERS:Content-Type "^application/(?:[a-z0-9.+-]+\\+)?json" \
+    "id:200001,phase:1,t:none,t:lowercase,pass,nolog,ctl:requestBodyProcessor=JSON"
+SecRule REQBODY_ERROR "!@eq 0" \
+    "id:200002,phase:2,t:none,log,deny,status:400,msg:'The body cannot be read as what it says it is',severity:2"
+SecRule MULTIPART_STRICT_ERROR "!@eq 0" \
+    "id:200003,phase:2,t:none,log,deny,status:400,msg:'The parts of the body can be read in several ways',severity:2"
+"""
+"""Without it no body is read as JSON or XML, and none that is broken is noticed."""
+MODES = {"detect": "DetectionOnly", "block": "On"}
+
+
+def before(settings: Waf) -> str:
+    """In front of the rules."""
+    mode = f"SecRuleEngine {MODES[settings.mode]}\n"
+    said = (
+        f"setvar:tx.paranoia_level={settings.paranoia},setvar:tx.executing_paranoia_level={settings.paranoia},"
+        f"setvar:tx.inbound_anomaly_score_threshold={settings.threshold}"
+    )
+    return f'{mode}{BASE}SecAction "id:200010,phase:1,nolog,pass,t:none,{said}"\n'
+
+
+def after(settings: Waf) -> str:
+    """Behind the rules: what is left out of them."""
+    lines = [f"SecRuleRemoveById {rule}" for rule in settings.exclude_rules]
+    lines += [f'SecRuleRemoveByTag "{tag}"' for tag in settings.exclude_tags]
+    lines += [f'SecRuleUpdateTargetByTag "OWASP_CRS" "!ARGS:{name}"' for name in settings.exclude_arguments]
+    return "".join(f"{line}\n" for line in lines)

@@ -1,0 +1,132 @@
+"""Rules that look for attacks, for real: libmodsecurity and the Core Rule Set, as Debian has them."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import ssl
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.conftest import Stage
+from tests.support.process import LbProxy, run_cli
+from tests.support.waiting import PATIENCE, eventually
+
+CRS = Path("/usr/share/modsecurity-crs/rules")
+ATTACK = "/echo?id=1%27%20or%20%271%27%3D%271%27--%20-"
+
+
+def _library() -> bool:
+    try:
+        ctypes.CDLL("libmodsecurity.so.3")
+    except OSError:
+        return False
+    return True
+
+
+if not _library():
+    pytest.skip("libmodsecurity3 is not installed (scripts/test installs it as root on Debian)", allow_module_level=True)
+
+
+def client_of(stage: Stage, proxy: LbProxy) -> httpx.Client:
+    headers = {"User-Agent": "Mozilla/5.0", "Accept": "*/*", "Host": "example.com"}
+    context = ssl.create_default_context(cafile=stage.authority.file)
+    return httpx.Client(verify=context, timeout=PATIENCE, base_url=f"https://localhost:{proxy.port()}", headers=headers)
+
+
+def named(proxy: LbProxy, title: str) -> list[int]:
+    found = []
+    for one in proxy.members():
+        try:
+            found += [one.pid] if one.cmdline()[:1] == [title] else []
+        except psutil.Error:
+            continue
+    return found
+
+
+def inspectors(proxy: LbProxy) -> list[int]:
+    return named(proxy, "lbproxy: inspector")
+
+
+def run(stage: Stage, **waf: Any) -> LbProxy:
+    config = stage.config(stage.app().address)
+    config["proxy"]["control"] = str(stage.directory / "control.sock")
+    config["route"] = [{"pool": "app", "waf": {"timeout": "30s", **waf}}]
+    return stage.run(config)
+
+
+@pytest.mark.skipif(not CRS.is_dir(), reason="modsecurity-crs is not installed (scripts/test installs it as root on Debian)")
+def test_an_attack_is_refused_and_told(stage: Stage) -> None:
+    """In the query, in a form and in JSON, by its rule, without what was sent; everything else passes, also while inspectors are
+    killed, which are replaced."""
+    proxy = run(stage, mode="block", exclude_arguments=["comment"], exclude_paths=["/open/"])
+    with client_of(stage, proxy) as client:
+        assert client.get("/echo?id=1").status_code == 200
+        assert client.get(ATTACK).status_code == 403
+        attack = "1' or '1'='1'-- -"
+        assert client.post("/echo", data={"id": attack}).status_code == 403
+        assert client.post("/echo", json={"id": attack}).status_code == 403
+        assert client.post("/echo", data={"comment": attack}).status_code == 200
+        assert client.post("/echo", data={"id": "harmless" * 1000}).status_code == 200
+        assert client.post("/echo", data={"id": "x" * 70_000}).status_code == 413
+        assert client.get("/open" + ATTACK).status_code != 403
+        told = proxy.wait_event("waf.found", path="/echo")
+        assert any(rule.startswith("942100") for rule in told["rules"])
+        assert told["score"] >= 5
+        line = proxy.wait_access(status=403)[0]
+        assert "942100" in line["inspected"]
+        assert line["reason"].startswith("waf_blocked:942100")
+        assert "' or '" not in "".join(proxy.stderr())
+        before = inspectors(proxy)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: len(inspectors(proxy)) == len(before) and not set(before) & set(inspectors(proxy)), "others are there")
+        assert client.get(ATTACK).status_code == 403
+        totals = json.loads(run_cli("status", "--json", "-c", str(proxy.file)).stdout)["totals"]["inspected"]
+        assert totals["waf blocked"] >= 4
+
+
+def test_rules_of_ones_own_are_swapped_or_kept(stage: Stage) -> None:
+    """A broken file refuses a reload with its line; where whoever loaded them dies, a new generation loads them."""
+    rules = stage.directory / "own.conf"
+    rules.write_text('SecRule ARGS "@contains evil" "id:1,phase:2,deny,status:403,log"\n')
+    proxy = run(stage, mode="block", rules=[str(rules)], inspectors=1)
+    with client_of(stage, proxy) as client:
+        assert client.get("/echo?a=evil").status_code == 403
+        rules.write_text('SecRule ARGS "@contains good" "id:1,phase:2,deny,status:403,log"\n\nSecNonsense\n')
+        refused = run_cli("reload", "-c", str(proxy.file))
+        assert refused.returncode != 0
+        assert "own.conf" in refused.stderr + refused.stdout
+        assert "Line: 3" in refused.stderr + refused.stdout
+        assert client.get("/echo?a=evil").status_code == 403
+        rules.write_text('SecRule ARGS "@contains good" "id:1,phase:2,deny,status:403,log"\n')
+        assert run_cli("reload", "-c", str(proxy.file)).returncode == 0
+    with client_of(stage, proxy) as client:
+        assert client.get("/echo?a=evil").status_code == 200
+        assert client.get("/echo?a=good").status_code == 403
+    eventually(lambda: len(named(proxy, "lbproxy: rules")) == 1, "that of the old rules is gone")
+    os.kill(named(proxy, "lbproxy: rules")[0], signal.SIGKILL)
+    proxy.wait_event("waf.gone")
+    eventually(lambda: inspectors(proxy), "a new generation has others")
+    proxy.wait_event("reloaded", skip=1)
+    with client_of(stage, proxy) as client:
+        assert client.get("/echo?a=good").status_code == 403
+
+
+def test_to_detect_is_to_tell(stage: Stage) -> None:
+    """The backend has the request, and nobody waited."""
+    rules = stage.directory / "own.conf"
+    rules.write_text('SecRule ARGS "@contains evil" "id:1,phase:2,deny,status:403,log"\n')
+    proxy = run(stage, rules=[str(rules)])
+    with client_of(stage, proxy) as client:
+        assert client.post("/echo", data={"a": "evil"}).status_code == 200
+        assert proxy.wait_event("waf.found")["blocked"] is False
+        for pid in inspectors(proxy):
+            psutil.Process(pid).suspend()
+        assert client.post("/echo", data={"a": "evil" * 50_000}).status_code == 200

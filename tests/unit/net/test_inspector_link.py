@@ -1,0 +1,90 @@
+"""A worker's questions are answered, late or never, and nothing that comes back is believed unseen."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+
+from lbproxy.net.inspector_link import MOST_WAITING, InspectorLink
+from lbproxy.waf.messages import LARGEST, Question, Verdict, answer, unpack
+
+ASKED = Question(0, 0, 60.0, b"", b"GET", b"/", b"", b"")
+
+
+class Scene:
+    """The other end of the socket is the test's."""
+
+    def __init__(self) -> None:
+        ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        self.theirs.settimeout(60)
+        self.link = InspectorLink(ours)
+        self.told: list[Verdict | None] = []
+
+    def take(self) -> Question:
+        return unpack(self.theirs.recv(LARGEST))
+
+    def wait(self, condition: Callable[[], object]) -> None:
+        with gevent.Timeout(60):
+            while not condition():
+                gevent.sleep(0.002)
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    made = Scene()
+    yield made
+    made.link.close()
+    made.theirs.close()
+
+
+def test_answers_find_whoever_asked(scene: Scene) -> None:
+    """In any order; what nobody asked for, and what is no answer, is left alone."""
+    said: list[Verdict | None] = []
+    waiting = gevent.spawn(lambda: said.append(scene.link.ask(ASKED)))
+    gevent.sleep(0)
+    assert scene.link.tell(ASKED, scene.told.append)
+    first, second = scene.take(), scene.take()
+    scene.theirs.send(b"nonsense")
+    scene.theirs.send(answer(Verdict(99, True, 403, 0, ())))
+    late, early = Verdict(second.number, False, 200, 0, ()), Verdict(first.number, True, 403, 5, (("1", "ARGS:a"),))
+    scene.theirs.send(answer(late))
+    scene.theirs.send(answer(early))
+    waiting.join(60)
+    assert (said, scene.told) == ([early], [late])
+
+
+def test_nobody_answers_in_time(scene: Scene) -> None:
+    """Then nobody says; an answer that comes later is left alone."""
+    assert scene.link.ask(ASKED._replace(seconds=0.01)) is None
+    scene.theirs.send(answer(Verdict(scene.take().number, True, 403, 0, ())))
+    assert scene.link.tell(ASKED._replace(seconds=0.01), scene.told.append)
+    scene.wait(lambda: scene.told == [None])
+
+
+def test_nobody_is_there(scene: Scene) -> None:
+    """No question is kept, and no request waits."""
+    scene.theirs.close()
+    gevent.sleep(0.01)
+    assert scene.link.ask(ASKED) is None
+
+
+def test_no_more_wait_than_may(scene: Scene) -> None:
+    """Questions without a reader; and one that no datagram has room for."""
+    taken = [scene.link.tell(ASKED._replace(seconds=60.0), scene.told.append) for _ in range(MOST_WAITING + 10)]
+    assert sum(taken) <= MOST_WAITING
+    assert not scene.link.tell(ASKED._replace(body=bytes(LARGEST)), scene.told.append)
+
+
+def test_who_waits_can_be_interrupted(scene: Scene) -> None:
+    """The answer that comes then wakes nobody."""
+    waiting = gevent.spawn(scene.link.ask, ASKED)
+    gevent.sleep(0)
+    number = scene.take().number
+    waiting.kill()
+    scene.theirs.send(answer(Verdict(number, False, 200, 0, ())))
+    gevent.sleep(0.01)
+    assert scene.link.tell(ASKED, scene.told.append)

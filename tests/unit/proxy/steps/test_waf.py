@@ -1,0 +1,142 @@
+"""[route.waf]: what rules find is refused or told, and a backend gets nothing that was not looked at where that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from lbproxy.config import model
+from lbproxy.http.grammar import END
+from lbproxy.waf.messages import Question, Verdict
+from tests.unit.proxy.world import FakeStream, World, get, ok
+
+CLEAN = Verdict(0, False, 200, 0, ())
+FOUND = Verdict(0, True, 403, 5, (("942100", "ARGS:id"), ("1", "")))
+SEEN = Verdict(0, False, 200, 5, (("942100", "ARGS:id"),))
+
+
+class Inspectors:
+    """Answer what the test says, at once or later."""
+
+    def __init__(self) -> None:
+        self.verdict: Verdict | None = CLEAN
+        self.takes = True
+        self.asked: list[Question] = []
+        self.later: list[Callable[[Verdict | None], None]] = []
+
+    def ask(self, question: Question) -> Verdict | None:
+        self.asked.append(question)
+        return self.verdict
+
+    def tell(self, question: Question, on_verdict: Callable[[Verdict | None], None]) -> bool:
+        self.asked.append(question)
+        self.later.append(on_verdict)
+        return self.takes
+
+
+def guarded(**settings: Any) -> tuple[World, Inspectors, FakeStream]:
+    inspectors = Inspectors()
+    world = World(1, route=model.Route("app", waf=model.Waf(**settings)), inspectors=inspectors)
+    return world, inspectors, world.connect()
+
+
+def post(body: bytes, *lines: str) -> bytes:
+    said = "".join(f"\r\n{line}" for line in lines)
+    return f"POST /a?b=c HTTP/1.1\r\nHost: example.com\r\nContent-Length: {len(body)}{said}\r\n\r\n".encode() + body
+
+
+def test_what_is_clean_passes_with_its_body() -> None:
+    """All of it was looked at before the backend heard of it, also where it comes in pieces."""
+    world, inspectors, client = guarded(mode="block")
+    whole = post(b"x=1&y=2")
+    client.feed(whole[:-4])
+    assert (inspectors.asked, world.dials) == ([], [])
+    client.feed(whole[-4:])
+    [asked] = inspectors.asked
+    assert (asked.method, asked.target, asked.body) == (b"POST", b"/a?b=c", b"x=1&y=2")
+    assert b"\r\nHost: example.com" in asked.block
+    sent = world.upstream.take()
+    assert sent.endswith(b"x=1&y=2")
+    world.upstream.feed(ok())
+    assert b" 200 " in client.take()
+    assert world.inspected == ["waf clean"]
+    [line] = world.lines()
+    assert line["inspected"] == "waf=clean"
+    world.at_rest()
+
+
+@pytest.mark.parametrize(("verdict", "status"), [(FOUND, b"403"), (FOUND._replace(status=400), b"400")])
+def test_an_attack_is_refused(verdict: Verdict, status: bytes) -> None:
+    """With its rules in the log, and an event; the backend hears nothing."""
+    world, inspectors, client = guarded(mode="block")
+    inspectors.verdict = verdict
+    client.feed(get("/x"))
+    assert client.take().partition(END)[0].startswith(b"HTTP/1.1 " + status)
+    assert world.dials == []
+    [line] = world.lines()
+    assert line["inspected"] == "waf=blocked/5:942100@ARGS:id,1"
+    assert line["reason"] == "waf_blocked:942100,1"
+    assert world.attacks == [("/x", verdict)]
+    world.at_rest()
+
+
+@pytest.mark.parametrize("on_failure", ["refuse", "pass"])
+def test_nobody_says(on_failure: str) -> None:
+    """503, or as if nothing was wrong; counted."""
+    world, inspectors, client = guarded(mode="block", on_failure=on_failure)
+    inspectors.verdict = None
+    client.feed(get("/"))
+    if on_failure == "refuse":
+        assert client.take().startswith(b"HTTP/1.1 503")
+    else:
+        world.upstream.take()
+        world.upstream.feed(ok())
+        assert b" 200 " in client.take()
+    assert world.inspected == ["waf failed"]
+    world.at_rest()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("over_cap", ["refuse", "pass"])
+def test_a_long_body_is_never_cut(over_cap: str, chunked: bool) -> None:
+    """413, or its head alone is looked at and all of it passes."""
+    world, inspectors, client = guarded(mode="block", over_cap=over_cap, max_body=10)
+    if chunked:
+        client.feed(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nelevenbytes\r\n0\r\n\r\n")
+    else:
+        client.feed(post(b"elevenbytes"))
+    if over_cap == "refuse":
+        assert client.take().startswith(b"HTTP/1.1 413")
+        assert inspectors.asked == []
+    else:
+        assert b"elevenbytes" in world.upstream.take()
+        assert [asked.body for asked in inspectors.asked] == [b""]
+    assert world.inspected[0] == "waf over_cap"
+
+
+def test_to_detect_nobody_waits() -> None:
+    """A copy goes behind the request; what comes of it is told later. A long one's head alone is looked at."""
+    world, inspectors, client = guarded(max_body=10)
+    for body, seen in ((b"x=1", b"x=1"), (b"elevenbytes", b"")):
+        client.feed(post(body))
+        assert world.upstream.take().endswith(body)
+        world.upstream.feed(ok())
+        assert b" 200 " in client.take()
+        assert inspectors.asked.pop().body == seen
+    inspectors.later[0](SEEN)
+    inspectors.later[1](None)
+    assert world.attacks == [("/a", SEEN)]
+    assert world.inspected == ["waf over_cap", "waf found", "waf failed"]
+    inspectors.takes = False
+    client.feed(get("/"))
+    assert world.inspected[-1] == "waf failed"
+
+
+def test_paths_that_are_left_out() -> None:
+    """Nobody looks there."""
+    world, inspectors, client = guarded(mode="block", exclude_paths=("/upload/",))
+    client.feed(get("/upload/x"))
+    assert world.upstream.take().startswith(b"GET /upload/x ")
+    assert inspectors.asked == []

@@ -1,0 +1,59 @@
+"""The engine looks at requests by the rules that it was given, and tells where rules are wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lbproxy.config.model import Waf
+from lbproxy.waf.engine import BadRules, Engine, files
+from lbproxy.waf.messages import Question
+
+LIBRARY = Waf().library
+EVIL = 'SecRule ARGS "@contains evil" "id:1,phase:2,deny,status:403,log"\n'
+
+
+@pytest.fixture
+def engine() -> Engine:
+    try:
+        return Engine(LIBRARY)
+    except BadRules:
+        pytest.skip("libmodsecurity3 is not installed (scripts/test installs it as root on Debian)")
+
+
+def asked(target: bytes = b"/", body: bytes = b"", kind: bytes = b"application/x-www-form-urlencoded") -> Question:
+    block = b"\r\nHost: a.test\r\nContent-Type: " + kind + b"\r\nContent-Length: %d" % len(body)
+    return Question(1, 0, 1.0, b"192.0.2.1", b"POST" if body else b"GET", target, block, body)
+
+
+def test_it_looks_at_queries_forms_and_json(engine: Engine, tmp_path: Path) -> None:
+    """And prints nothing of them."""
+    (tmp_path / "a.conf").write_text(EVIL)
+    engine.load(Waf("block", rules=(str(tmp_path / "*.conf"),)))
+    for question in (asked(b"/?a=evil"), asked(body=b"a=evil"), asked(body=b'{"a": "evil"}', kind=b"application/json")):
+        verdict = engine.look(question)
+        assert (verdict.blocked, verdict.status, [rule for rule, _ in verdict.rules]) == (True, 403, ["1"])
+    assert engine.look(asked(b"/?a=good")).rules == ()
+    assert engine.look(asked(body=b"{", kind=b"application/json")).status == 400
+    with pytest.raises(ValueError, match="no such rules"):
+        engine.look(asked()._replace(rules=1))
+
+
+def test_to_detect_it_blocks_nothing(engine: Engine, tmp_path: Path) -> None:
+    """It tells what it would have."""
+    (tmp_path / "a.conf").write_text(EVIL)
+    engine.load(Waf(rules=(str(tmp_path / "a.conf"),)))
+    verdict = engine.look(asked(b"/?a=evil"))
+    assert (verdict.blocked, [rule for rule, _ in verdict.rules]) == (False, ["1"])
+
+
+def test_what_cannot_be_used_is_told(engine: Engine, tmp_path: Path) -> None:
+    """With the file and the line; also that the library is not there."""
+    (tmp_path / "bad.conf").write_text(EVIL + "\nSecNonsense\n")
+    with pytest.raises(BadRules, match=r"bad\.conf.*Line: 3"):
+        engine.load(Waf(rules=(str(tmp_path / "bad.conf"),)))
+    with pytest.raises(BadRules, match="no such file"):
+        files([str(tmp_path / "*.rules")])
+    with pytest.raises(BadRules, match="libmodsecurity3"):
+        Engine("libnone.so.9")
