@@ -106,7 +106,8 @@ def test_a_tap_is_there_and_has_a_folder() -> None:
 
 def test_one_step_holds_a_body_back() -> None:
     """Rules that block and a server that is shown requests would each wait for the other's."""
-    lines = 'waf = { mode = "%s" }\nicap = { pool = "app", reqmod = "/req" }'
-    assert complaint(with_(lines % "block")).key == "route[0].waf"
-    [route] = read(with_(lines % "detect")).routes
+    lines = 'waf = { mode = "%s" }\nicap = { pool = "scan", reqmod = "/req" }'
+    pool = '\n[pool.scan]\nbackends = ["127.0.0.1:1344"]\n'
+    assert complaint(with_(lines % "block") + pool).key == "route[0].waf"
+    [route] = read(with_(lines % "detect") + pool).routes
     assert route.waf is not None
