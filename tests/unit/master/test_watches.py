@@ -17,7 +17,7 @@ def test_whoever_may_say_something_is_heard() -> None:
     operator: Any = SimpleNamespace()
     resolved: list[Message] = []
     names: Any = SimpleNamespace(heard=resolved.append)
-    shared, pipes = SimpleNamespace(tickets=None), SimpleNamespace()
+    shared, pipes = SimpleNamespace(tickets=None, ledger=None), SimpleNamespace()
     made = Watches(shared, {1: resources}, lambda: (1, resources), pipes, operator, names, print)  # type: ignore[arg-type]
     assert set(made.heard) == set(ASIDE)
     control = next(heard for role, heard in made.heard.items() if role.value == "control")
