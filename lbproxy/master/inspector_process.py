@@ -61,10 +61,10 @@ def _settings(told: dict[str, Any]) -> Waf:
 def _loaded(sock: socket.socket, sets: list[Waf]) -> Engine:
     number = 0
     try:
-        engines = {each.library: each for each in sets}
+        engines = {each.engine: each for each in sets}
         if len(engines) > 1:
             raise BadRules("routes name different libraries; one process can have one")
-        engine = Engine(sets[0].library)
+        engine = Engine(sets[0].engine)
         for number in range(len(sets)):
             engine.load(sets[number])
     except BadRules as error:

@@ -38,7 +38,7 @@ class Waf:
         "files of rules, in order; stars stand for several. Default: the Core Rule Set, where Debian's modsecurity-crs puts it",
         example=[*CRS],
     )
-    library: str = key(TEXT, "libmodsecurity.so.3", "the rule engine (apt install libmodsecurity3)")
+    engine: str = key(TEXT, "libmodsecurity.so.3", "the rule engine (apt install libmodsecurity3)")
     paranoia: int = key(whole(1, 4), 1, "how much the Core Rule Set suspects: 1 few mistakes, 4 many")
     threshold: int = key(whole(1, 1000), 5, "the score, of all rules that a request meets together, from which it is an attack")
     exclude_rules: tuple[str, ...] = key(

@@ -19,6 +19,6 @@ def test_nobody_asks() -> None:
 
 def test_what_is_missing_is_told_with_the_line() -> None:
     """The library, with the package that has it."""
-    [complaint] = complaints(config(model.Waf(library="libnone.so.9")))
+    [complaint] = complaints(config(model.Waf(engine="libnone.so.9")))
     assert (complaint.line, complaint.key) == (5, "route.waf")
     assert "libmodsecurity3" in complaint.message

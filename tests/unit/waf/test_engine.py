@@ -10,7 +10,7 @@ from lbproxy.config.model import Waf
 from lbproxy.waf.engine import BadRules, Engine, files
 from lbproxy.waf.messages import Question
 
-LIBRARY = Waf().library
+LIBRARY = Waf().engine
 EVIL = 'SecRule ARGS "@contains evil" "id:1,phase:2,deny,status:403,log"\n'
 
 
