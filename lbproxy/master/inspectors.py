@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Self
 
@@ -42,8 +43,8 @@ class Inspectors:
         self.pid = pid
 
     @classmethod
-    def begin(cls, config: Config, account: Account | None) -> Self | None:
-        """None where no route asks for it. Raises ConfigError for rules that cannot be used, StartError, OSError."""
+    def begin(cls, config: Config, account: Account | None, undo: ExitStack | None = None) -> Self | None:
+        """`undo`: closes it, should what follows go wrong. None where no route asks for it. Raises ConfigError for rules that cannot be used, StartError, OSError."""
         if not config.wafs:
             return None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -69,6 +70,8 @@ class Inspectors:
                 raise StartError(f"rules are not loaded: {error}") from error
             raise
         ours.setblocking(False)
+        if undo is not None:
+            undo.callback(made.close)
         return made
 
     def serve(self) -> socket.socket:

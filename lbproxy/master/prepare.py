@@ -347,9 +347,7 @@ def _open(
         pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
         pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
     taken = documents.take_all(config, store) + key_sets.inherited(config, store, living)
-    looking = Inspectors.begin(config, shared.account)
-    if looking is not None:
-        undo.callback(looking.close)
+    looking = Inspectors.begin(config, shared.account, undo)
     resolution = resolve.resolve(config, shared.name_state.addresses, lookup)
     pools = endpoints.unplaced(config, resolution.addresses)
     bound = sockets.open_listeners(config, sys.executable, shared.sockets)
