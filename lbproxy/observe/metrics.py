@@ -48,8 +48,8 @@ INSPECTIONS = (
     ("jwt", "allowed"), ("jwt", "denied"), ("jwt", "failed"),
     ("icap", "passed"), ("icap", "changed"), ("icap", "blocked"), ("icap", "failed"), ("icap", "skipped"),
     ("icap_answer", "passed"), ("icap_answer", "changed"), ("icap_answer", "blocked"), ("icap_answer", "failed"),
-    ("icap_answer", "skipped"),
-    ("tap", "taken"), ("tap", "dropped"), ("tap", "lost"), ("waf", "clean"), ("waf", "found"), ("waf", "blocked"), ("waf", "failed"), ("waf", "over_cap"),
+    ("icap_answer", "skipped"), ("tap", "taken"), ("tap", "dropped"), ("tap", "lost"),
+    ("waf", "clean"), ("waf", "found"), ("waf", "blocked"), ("waf", "failed"), ("waf", "over_cap"),
 )  # fmt: skip
 """What steps of routes made of requests: (step, outcome), in the order of their cells. New ones come last."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")
