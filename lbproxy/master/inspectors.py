@@ -44,8 +44,8 @@ class Inspectors:
 
     @classmethod
     def begin(cls, config: Config, account: Account | None, undo: ExitStack | None = None) -> Self | None:
-        """`undo`: closes it, should what follows go wrong. None where no route asks for it. Raises ConfigError for rules that cannot
-        be used, StartError, OSError."""
+        """`undo`: closes it, should what follows go wrong. None where no route asks for it. Raises ConfigError for rules that
+        cannot be used, StartError, OSError."""
         if not config.wafs:
             return None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
