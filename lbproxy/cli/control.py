@@ -23,7 +23,7 @@ def ready(*, acme: bool) -> Callable[[Config, str], ChildMain]:
     from lbproxy.names import lookup
     from lbproxy.net import preload
 
-    preload.modules(acme=acme)
+    preload.modules(workers=False, acme=acme)
     lookup.preload()
     return _load
 

@@ -36,18 +36,20 @@ LATE = (
     "structlog.dev",
 )
 """Modules that the standard library, gevent and structlog import inside functions."""
+OF_WORKERS = ("lbproxy.worker", "lbproxy.proxy", "lbproxy.audit")
+"""A quarter of the time that loading takes, which a process that forks control alone can do without."""
 ON_EXTRAS = ("lbproxy.acme",)
 """Stand on libraries of an extra, and on what these stand on: a third of all that a start loads, and for one process that most
 configurations do not ask for."""
 CODECS = ("ascii", "latin-1", "utf-8", "utf-8-sig", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "cp437")
 
 
-def modules(*, acme: bool = False) -> None:
+def modules(*, workers: bool = True, acme: bool = False) -> None:
     """Once, in the process that forks. No hub comes of it: that would be shared by all children.
 
-    All of this package: a reload after its files were replaced, too, is carried out by what runs. `acme`: the ACME process is to be
-    forked; one that only a reload asks for loads its own while it may still read them."""
-    left_out = NOT_OURS if acme else (*NOT_OURS, *ON_EXTRAS)
+    All of this package: a reload after its files were replaced, too, is carried out by what runs. `workers`, `acme`: are to be
+    forked; an ACME process that only a reload asks for loads its own while it may still read them."""
+    left_out = NOT_OURS + (() if workers else OF_WORKERS) + (() if acme else ON_EXTRAS)
     for name in (*_ours(left_out), *LATE):
         importlib.import_module(name)
     for name in CODECS:

@@ -57,7 +57,12 @@ class CacheMemory:
 
     def serves(self, wanted: CacheStore) -> bool:
         """Whether it is what the configuration wants."""
-        return self.size == wanted.memory and self.disk == disk_of(wanted) and self.folder == folder_of(wanted)
+        return self.size == size_of(wanted) and self.disk == disk_of(wanted) and self.folder == folder_of(wanted)
+
+
+def size_of(wanted: CacheStore) -> int:
+    """Bytes of memory: whole pages, whatever number somebody wrote."""
+    return wanted.memory - wanted.memory % mmap.PAGESIZE
 
 
 def disk_of(wanted: CacheStore) -> int:
@@ -81,9 +86,9 @@ def make(config: Config, wanted: CacheStore, account: Account | None) -> CacheMe
         descriptor = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.fchmod(descriptor, 0o600)  # another user's child does not open it anew, by /proc/self/fd
-            os.ftruncate(descriptor, wanted.memory)
+            os.ftruncate(descriptor, size_of(wanted))
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-            mapped = mmap.mmap(descriptor, wanted.memory)
+            mapped = mmap.mmap(descriptor, size_of(wanted))
         except BaseException:
             os.close(descriptor)
             raise

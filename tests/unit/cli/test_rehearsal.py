@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from lbproxy.balance.endpoints import is_name
 from lbproxy.cli import rehearsal
@@ -60,11 +60,20 @@ def with_files(config: Config, authority: Authority) -> Config:
     return replace(config, listen=tuple(listen), pools=tuple(pools))
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    deadline=None,
+    max_examples=40,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 @given(configs())
 def test_of_any_configuration_workers_can_be_made(authority: Authority, config: Config) -> None:
     """Every key there is, in any combination that the reader lets through."""
     assert rehearsal.complaints(with_files(config, authority)) == []
+
+
+SMALL = 2**24 + 1
+"""Bytes of a cache's memory: others want to live here, too."""
 
 
 def here(config: Config, directory: Path, unix: Address) -> Config:
@@ -103,12 +112,17 @@ def here(config: Config, directory: Path, unix: Address) -> Config:
         state_dir=None,
     )
     log = model.Log("debug", "json", config.log.access if config.log.access == "off" else "stdout")
-    routes = tuple(replace(each, basic_auth=None, jwt=None) for each in config.routes)
+    routes = tuple(replace(each, basic_auth=None, jwt=None, waf=None) for each in config.routes)
+    taps = tuple(replace(each, folder=each.folder and directory) for each in config.taps)
+    cache = config.cache and replace(config.cache, files=config.cache.files and directory, memory=SMALL)
     found = replace(config, listen=tuple(listen), routes=routes, pools=tuple(pools), metrics=metrics, proxy=proxy, log=log)
-    return replace(found, acme=None, taps=tuple(replace(tap, folder=directory) for tap in config.taps))
+    return replace(found, acme=None, taps=taps, cache=cache)
 
 
-@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=3)
+# Not made smaller when one fails: each try is a start of its own, and thousands of them take the suite's time.
+@settings(
+    suppress_health_check=list(HealthCheck), deadline=None, max_examples=3, phases=[Phase.explicit, Phase.reuse, Phase.generate]
+)
 @given(configs())
 def test_any_configuration_serves(authority: Authority, tmp_path_factory: pytest.TempPathFactory, config: Config) -> None:
     """A few of them for real: everything comes up, and goes again."""

@@ -102,3 +102,20 @@ def test_libraries_are_loaded_where_the_configuration_needs_them(acme: bool) -> 
     assert ended.returncode == 0, ended.stderr
     assert ("requests" in ended.stdout) is acme
     assert acme or ended.stdout.strip() == "[]"
+
+
+CONTROL = """
+import sys
+from lbproxy.cli.control import ready
+load = ready(acme=True)
+before = set(sys.modules)
+load(None, "control")
+load(None, "acme")
+print(sorted(set(sys.modules) - before), "lbproxy.worker.main" in sys.modules, "lbproxy.proxy.tries" in sys.modules)
+"""
+
+
+def test_who_forks_control_has_loaded_that_and_nothing_of_workers() -> None:
+    ended = subprocess.run([sys.executable, "-c", CONTROL], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip() == "[] False False"

@@ -42,6 +42,14 @@ def test_memory_that_outlives_its_program() -> None:
         os.fstat(descriptor)
 
 
+@pytest.mark.parametrize("more", [1, 7, 4095])
+def test_a_number_of_bytes_that_is_none_of_pages(more: int) -> None:
+    wanted = CacheStore(SMALL + more)
+    memory = made(wanted)
+    assert memory.size == SMALL
+    assert memory.serves(wanted)
+
+
 def test_the_folder_is_ours_alone_and_empty(tmp_path: Path) -> None:
     """Bodies of before go; what has another name stays."""
     inner = tmp_path / NAME
