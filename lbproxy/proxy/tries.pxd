@@ -24,6 +24,7 @@ cdef class Tries:
     cdef double _answered
     cdef str _backend
     cdef bint _binds
+    cdef long _budgeted
     cdef object _buffered
     cdef list _courses
     cdef Destination _destination
@@ -61,4 +62,5 @@ cdef class Tries:
     cdef _relay(self, Upstream upstream, ResponseHead answer, bytes out, bytes lines)
     cdef bytes _added(self)
     cdef bint _replaced(self, Upstream upstream, KnownHead known, bint clean) except -1
+    cdef _make_room(self)
     cdef _unlimited(self)

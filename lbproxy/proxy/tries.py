@@ -43,9 +43,9 @@ class Tries:
     """The half of an Exchange that deals with backends; the other half sets all of this: a call more would cost each request."""
 
     __slots__ = (
-        "_answered", "_backend", "_binds", "_buffered", "_courses", "_destination", "_grpc", "_heads", "_leased", "_limit",
-        "_lines", "_parsed", "_reason", "_rewriting", "_service", "_size", "_status", "_tries", "downstream", "head", "noted",
-        "said", "source", "stand_in",
+        "_answered", "_backend", "_binds", "_budgeted", "_buffered", "_courses", "_destination", "_grpc", "_heads",
+        "_leased", "_limit", "_lines", "_parsed", "_reason", "_rewriting", "_service", "_size", "_status", "_tries",
+        "downstream", "head", "noted", "said", "source", "stand_in",
     )  # fmt: skip
 
     downstream: Downstream
@@ -75,6 +75,8 @@ class Tries:
     """Bytes of the head, and of what a tunnel brought."""
     _binds: bool
     """The connection to the backend belongs to this client from now on."""
+    _budgeted: int
+    """Of a further try: see RetryBudgets.begin."""
     _heads: ResponseHeads
     _lines: bytes
     """Fields for the answer, each with its CRLF in front."""
@@ -97,15 +99,15 @@ class Tries:
             self.head = take_in(downstream, self.head, self._destination)
             self._parsed = self._leased = self._answered = self._service.clock()
         tried: tuple[int, ...] = ()
-        budgeted = -1
         while True:
             picked = pool.pick(tried) if downstream.bound is None or tried else bound.pick(downstream, pool)
             if not isinstance(picked, Lease):
                 picked = self._admit(pool, picked, tried)
                 if not isinstance(picked, Lease):
-                    self._service.retries.end(budgeted)
-                    # Say what went wrong at the last one, or that there was none.
-                    raise RequestError(self._status, self._reason) if tried else RequestError(503, picked.reason)
+                    if not tried:
+                        raise RequestError(503, picked.reason)
+                    self._service.retries.end(self._budgeted)
+                    raise RequestError(self._status, self._reason)  # what went wrong at the last one
             lease = picked
             if tried:  # the first pick follows the parse at once: there is no queue to wait in
                 self._leased = self._answered = self._service.clock()
@@ -116,14 +118,15 @@ class Tries:
             finally:
                 lease.release()
                 if tried:
-                    self._service.retries.end(budgeted)
+                    self._service.retries.end(self._budgeted)
             if failure is None:
                 if self._buffered is not None:
                     self._buffered.deliver()
                     downstream.finished()
                 return
             tried = (*tried, lease.slot)
-            if (budgeted := self._service.retries.begin(pool, self._tries, failure.nothing_sent)) < 0:
+            self._budgeted = self._service.retries.begin(pool, self._tries, failure.nothing_sent)
+            if self._budgeted < 0:
                 raise RequestError(self._status, self._reason)
 
     def _admit(self, pool: Pool, why: Unavailable, tried: tuple[int, ...]) -> Lease | Unavailable:
@@ -281,10 +284,12 @@ class Tries:
         sink: Sink = downstream
         if answer.body < 0 and endless(answer):
             self._unlimited()
+            self._make_room()
             downstream.streaming = True
             silence = self._destination.tunnel
         elif self._grpc is not None and self._grpc.answered(answer):
             silence = self._destination.tunnel
+            self._make_room()
             if downstream.body is not None:
                 downstream.body.be_patient(silence)
         else:
@@ -310,12 +315,19 @@ class Tries:
         self._status, self._reason = 101, ""
         self._answered = self._service.clock()
         self._unlimited()
+        self._make_room()
         tunnel = Tunnel(self._service, downstream.stream, upstream.stream, self._destination.tunnel)
         try:
             downstream.upgrade(answer, self._added(), self._heads.via, tunnel, upstream.first)
         finally:
             self._reason = tunnel.reason
             self._size += tunnel.bytes_up
+
+    def _make_room(self) -> None:
+        """A try that has succeeded, and may go on for hours: others may have its place in the budget."""
+        if self._tries > 1:
+            self._service.retries.end(self._budgeted)
+            self._budgeted = -1
 
     def _unlimited(self) -> None:
         """From here on it is as long as it is, or over but for some last words."""

@@ -13,7 +13,8 @@ from lbproxy.config import model
 from lbproxy.http.h1.request import parse_request
 from lbproxy.proxy.retry_budget import LEAST, LONGEST, PATIENCE, SHORTEST, RetryBudgets
 from tests.unit.balance.locks import Lock
-from tests.unit.proxy.world import EOF, World, get, ok, post
+from tests.unit.proxy.tunnels import ASK, GRANT
+from tests.unit.proxy.world import EOF, LOST, World, get, ok, post
 
 
 class Fleet:
@@ -161,6 +162,24 @@ def test_an_exchange_beyond_the_budget_gives_up() -> None:
     assert client.take().startswith(b"HTTP/1.1 502 ")
     assert len(world.dials) == 1
     world.ledger.cells[cell_at(0, PerSlot.RETRYING, 0)] = 0
+    world.at_rest()
+
+
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(("asked", "answer"), [(ASK, GRANT), (get(), EVENTS)], ids=["a tunnel", "events"])
+def test_what_goes_on_for_hours_has_no_place_in_the_budget(asked: bytes, answer: bytes) -> None:
+    """A second try that has succeeded is none any more; where a backend is down, a few WebSockets would take it all."""
+    world = World()
+    world.refuse(0)
+    client = world.connect()
+    client.feed(asked)
+    assert world.count(PerSlot.RETRYING, 0) == 1
+    world.upstream.feed(answer)
+    assert client.take().startswith(answer[:12])
+    assert world.count(PerSlot.RETRYING, 0) == 0
+    client.feed(LOST)
     world.at_rest()
 
 
