@@ -70,6 +70,7 @@ def _handover(config: Config, ledger: Ledger, lock: RawLock, *, worker: int) -> 
         metrics_socket=socket.socket() if config.metrics.address is not None else None,
         pipe=socket_pair()[1],
         cache=_cache(config) if worker >= 0 else None,
+        inspectors=socket_pair()[1] if config.wafs and worker >= 0 else None,
         wakeups=prepare.wakeups(),
     )
 

@@ -211,7 +211,7 @@ def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
     )  # fmt: skip
     waf = st.builds(
         lambda mode, rules, level, left, most, over, wait, fails, many: model.Waf(
-            mode, rules, "libmodsecurity.so.3", level[0], level[1], left[0], left[1], left[2], left[3], most, over, wait,
+            mode, rules, f"libmodsecurity.so.{level[0]}", level[0], level[1], left[0], left[1], left[2], left[3], most, over, wait,
             fails, many,
         ),
         st.sampled_from(["detect", "block"]), st.sampled_from([("/a.conf",), ("/b/*.conf", "/c.conf")]),

@@ -43,7 +43,7 @@ def test_what_is_counted() -> None:
     assert [ledger.cells[scalar_at(0, each)] for each in counted] == [2, 1, 1]
 
 
-def test_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_files(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Count for connections from then on, and what is idle is closed; what cannot be used changes nothing, and is told."""
     old, new = Issuer(tmp_path, "old"), Issuer(tmp_path, "new")
     pool = model.Pool("app", (), tls=model.PoolTls(ca=old.file))
@@ -69,7 +69,7 @@ def test_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
             made.renew(NewPoolFiles("app", pieces), os.dup(store.fileno()), idle)
         made.renew(NewPoolFiles("app", "[]"), -1, idle)
         assert made.by_pool["app"].context is before
-        captured = capsys.readouterr()
+        captured = capfd.readouterr()
         assert (captured.out + captured.err).count("pool.unusable") == 3
         assert stream.closed == 0
         read = contexts.read_pool(renewed, store)
