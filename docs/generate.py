@@ -14,6 +14,7 @@ from lbproxy.config.key import Key, Shape, shape_of
 from lbproxy.config.model import Config
 from lbproxy.config.parts import INCLUDE, INCLUDE_ABOUT
 from lbproxy.observe.metrics import STATUS_CLASSES, BackendFacts, CertificateFacts, Snapshot, Totals, exposition
+from lbproxy.observe.waf_totals import WafTotals
 
 
 def generate(folder: Path) -> None:
@@ -75,7 +76,9 @@ def _verbs() -> Iterator[str]:
 
 def _metrics() -> Iterator[str]:
     facts = BackendFacts("pool", "backend", "up", *[0] * (len(BackendFacts._fields) - 4))  # type: ignore[arg-type]  # numbers all
-    counted = {name: (0,) * 24 if name == "latency" else 0 for name in Totals._fields if name not in Totals._field_defaults}
+    wanted = [name for name in Totals._fields if name not in Totals._field_defaults]
+    counted: dict[str, object] = {name: (0,) * 24 if name == "latency" else 0 for name in wanted}
+    counted["waf"] = WafTotals(alive=1)
     counted["statuses"] = (0,) * len(STATUS_CLASSES)
     yield "| name | kind | what it tells |\n|---|---|---|"
     kinds: dict[str, str] = {}

@@ -25,6 +25,8 @@ from enum import IntEnum
 from operator import add
 from typing import Protocol
 
+from lbproxy.balance import tally
+
 ROWS = 192
 """Living children at any time: three generations of 62 workers, or one of 190. The last is the retired row."""
 SLOTS = 1024
@@ -51,6 +53,7 @@ class Header(IntEnum):
     CHILDREN_HIGH = 1  # rows at and above this never belonged to a worker; written by the master
     GENERATION = 2
     CACHE = 16  # to 23: how full the cache is (observe.cache_names.CACHE_GAUGES); written by the master
+    INSPECTORS = 24  # to 26: those of the rule engine (observe.waf_totals.INSPECTOR_CELLS); written by the master
     SECRET = 8  # to 11: what words of sticky cookies are made with; drawn by the master when it makes the ledger
 
 
@@ -123,7 +126,8 @@ class Scalar(IntEnum):
     LIVE_REQUESTS = 1
     WANTS_LOCK = 2
     ACCEPTING = 3  # 1 while the worker takes new connections
-    LAST_GAUGE = 3
+    INSPECTED_NOW = 4  # requests that the rule engine's inspectors have
+    LAST_GAUGE = 4
     ACCEPTED = 5
     HANDSHAKES = 6
     HANDSHAKE_FAILURES = 7
@@ -177,8 +181,10 @@ class Scalar(IntEnum):
     COMPRESS_BUSY = 181
     COMPRESS_IN = 182  # bytes before and after
     COMPRESS_OUT = 183
+    UNANSWERED = 184  # requests of which no inspector said in time what they are
     INSPECTED = 192  # 64 cells: what steps made of requests (observe.metrics.INSPECTIONS)
     LAST_COUNTER = 255
+    RULE_HITS = 256  # 193 cells: a tally of the rule engine's rules
     COUNTS_CLIENTS = 511  # 1: something was written into this child's part of the client counts
 
 
@@ -323,6 +329,7 @@ class Ledger:
         sound = True
         for scalar in range(Scalar.LAST_COUNTER + 1):
             sound &= self._retire(scalar_at(child, scalar), scalar_at(RETIRED, scalar), keep=scalar > Scalar.LAST_GAUGE)
+        sound &= tally.move(cells, scalar_at(child, Scalar.RULE_HITS), scalar_at(RETIRED, Scalar.RULE_HITS))
         for what in PerSlot:
             keep = what not in GAUGES_PER_SLOT
             for slot in range(SLOTS):
@@ -371,6 +378,11 @@ class Ledger:
     def total(self, scalar: int) -> int:
         """One scalar over all children, dead ones included (whose gauges are zero)."""
         return sum(counted(self.cells[scalar_at(child, scalar)]) for child in (*range(self.children), RETIRED))
+
+    def rule_hits(self) -> tuple[dict[int, int], int]:
+        """By id, and of those that have no place in it; over all children, dead ones included."""
+        rows = (scalar_at(child, Scalar.RULE_HITS) for child in (*range(self.children), RETIRED))
+        return tally.summed(tally.read(self.cells, at) for at in rows)
 
     def slot_total(self, what: int, slot: int) -> int:
         """One count of a slot over all children, dead ones included."""

@@ -162,6 +162,23 @@ def _traffic(totals: Answer) -> Iterator[str]:
     inspected = [f"{name.replace('_', ' ')}: {count(number)}" for name, number in (totals.get("inspected") or {}).items() if number]
     if inspected:
         yield f"inspected: {', '.join(inspected)}"
+    yield from _waf(totals.get("waf") or {})
+
+
+def _waf(waf: Answer) -> Iterator[str]:
+    """The rule engine's processes, and the rules that were met most."""
+    hits = waf.get("rules") or {}
+    if waf.get("alive") or waf.get("replaced") or hits:
+        yield (
+            f"inspectors: {count(waf.get('alive'))}, {count(waf.get('replaced'))} replaced "
+            f"({count(waf.get('late'))} took too long), {count(waf.get('waiting'))} requests under way, "
+            f"{count(waf.get('unanswered'))} without an answer in time"
+        )
+    if hits:
+        told = sorted(hits.items(), key=lambda item: -item[1])
+        rest = sum(number for _, number in told[MOST_TOLD:]) + (waf.get("other_rules") or 0)
+        named = [f"{rule}: {count(number)}" for rule, number in told[:MOST_TOLD]] + ([f"others: {count(rest)}"] if rest else [])
+        yield f"rules met: {', '.join(named)}"
 
 
 def _reload(last: Answer | None, now: float) -> Iterator[str]:

@@ -6,6 +6,7 @@ import time
 from html import escape
 
 from lbproxy.observe.metrics import BackendFacts, Snapshot
+from lbproxy.observe.waf_totals import WafTotals
 
 REFRESH = 2
 """Seconds."""
@@ -69,6 +70,7 @@ def page(snapshot: Snapshot) -> str:
         ("4xx", totals.statuses[3]),
         ("5xx", totals.statuses[4]),
         ("Retries", totals.retries),
+        *_waf(totals.waf),
     )
     heads = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
     pools = "".join(
@@ -86,6 +88,13 @@ def page(snapshot: Snapshot) -> str:
         f"<dl>{''.join(f'<div><dt>{name}</dt><dd>{value:,}</dd></div>' for name, value in figures)}</dl>"
         f"{pools}{_certificates(snapshot)}{_acme(snapshot)}</html>"
     )
+
+
+def _waf(waf: WafTotals) -> tuple[tuple[str, int], ...]:
+    if waf == WafTotals():
+        return ()
+    hits = sum(count for _, count in waf.rules) + waf.other_rules
+    return ("Inspectors", waf.alive), ("Replaced", waf.replaced), ("Being inspected", waf.waiting), ("Rules met", hits)
 
 
 def _certificates(snapshot: Snapshot) -> str:

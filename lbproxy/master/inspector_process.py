@@ -81,6 +81,8 @@ class Rules:
         self._engine = engine
         self._inspectors = inspectors
         self._walled = walled
+        self._replaced = self._late = 0
+        self._said = (0, 0, 0)
         self._living: dict[int, tuple[int, socket.socket, float]] = {}
         """By descriptor of a process: its number, the worker's socket, when it was forked."""
 
@@ -93,6 +95,7 @@ class Rules:
                 poll.register(descriptor, 0)  # its end alone: what is to be read there is for inspectors
             for descriptor in [*self._living] + ([] if self._socket is None else [self._socket.fileno()]):
                 poll.register(descriptor, select.POLLIN)
+            self._tell()
             ready = poll.poll()[0][0]  # the others are seen again: what is done for one may close theirs
             if ready in self._living:
                 self._follow(ready)
@@ -100,6 +103,16 @@ class Rules:
                 self._end(sockets[ready])
             else:
                 self._order()
+
+    def _tell(self) -> None:
+        """The master, how inspectors fare. While it does not read, the kernel keeps some; what comes later says all anew."""
+        said = (len(self._living), self._replaced, self._late)
+        if self._socket is not None and said != self._said:
+            try:
+                self._socket.send(json.dumps(said).encode("ascii"), socket.MSG_DONTWAIT)
+                self._said = said
+            except OSError:
+                pass
 
     def _end(self, over: socket.socket) -> None:
         """The worker is gone. Inspectors see that themselves, unless they are stopped, or look at something that nobody wants."""
@@ -113,7 +126,10 @@ class Rules:
 
     def _order(self) -> None:
         assert self._socket is not None
-        said, descriptors, _, _ = socket.recv_fds(self._socket, 16, 1)
+        try:
+            said, descriptors, _, _ = socket.recv_fds(self._socket, 16, 1)
+        except ConnectionResetError:  # the master has closed its end, and not read all; what it sent is still to come
+            return
         if not said:
             self._socket.close()
             self._socket = None
@@ -135,6 +151,8 @@ class Rules:
         if code == OVER:
             self._end(sock)
             return
+        self._replaced += code != RECYCLED
+        self._late += code == -signal.SIGALRM
         if time.monotonic() - born < LEAST_LIFE:
             time.sleep(LEAST_LIFE)  # one that cannot live must not keep a core busy
         self._fork(sock)

@@ -25,6 +25,8 @@ from lbproxy.master.system.privileges import Account
 
 LOADING = 20.0
 """Seconds for all rules; the Core Rule Set takes half a second."""
+MOST_HEARD = 1000
+"""Messages at once."""
 ROOM = 1024 * 1024
 """Bytes of questions that wait; the kernel gives what it allows."""
 _START = """
@@ -41,6 +43,7 @@ class Inspectors:
     def __init__(self, sock: socket.socket, pid: int) -> None:
         self._socket = sock
         self.pid = pid
+        self._told: tuple[int, ...] = (0, 0, 0)
 
     @classmethod
     def begin(cls, config: Config, account: Account | None, undo: ExitStack | None = None) -> Self | None:
@@ -87,6 +90,19 @@ class Inspectors:
             except OSError:
                 pass  # it has died: nobody answers this worker, and what that means its routes say
         return ours
+
+    def heard(self) -> tuple[int, int, int]:
+        """How many inspectors live, how many were replaced since the last call, and how many of these took too long."""
+        _, replaced, late = self._told
+        for _ in range(MOST_HEARD):
+            try:
+                data = self._socket.recv(256)
+            except OSError:
+                break  # nothing more
+            self._told = tuple(json.loads(data)) if data else (0, *self._told[1:])
+            if not data:
+                break
+        return self._told[0], self._told[1] - replaced, self._told[2] - late
 
     @property
     def gone(self) -> bool:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lbproxy.balance.ledger import Header
 from lbproxy.ipc.messages import Resolved
 from lbproxy.master.acme_watch import AcmeWatch
 from lbproxy.master.address_updates import AddressUpdates
@@ -45,6 +46,7 @@ class Watches:
         self._serving = serving
         self._feed = feed
         self._rules_at = 0.0
+        self._ledger = shared.ledger
         self.certificates = CertificateWatch(serving, pipes)
         forget = self.certificates.forget
         self._tickets = TicketWatch(serving, resources, shared.tickets, pipes, forget)
@@ -75,12 +77,21 @@ class Watches:
     def _look_at_rules(self, now: float) -> None:
         """Where the process with a generation's rules has died, another generation loads them."""
         serving = self._serving()
-        if now < self._rules_at or serving is None or serving[1].inspectors is None:
+        inspectors = None if serving is None else serving[1].inspectors
+        if inspectors is None:
+            self._show(0, 0, 0)
             return
-        if serving[1].inspectors.gone:
+        self._show(*inspectors.heard())
+        if now >= self._rules_at and inspectors.gone:
             self._rules_at = now + RULES_EVERY
             get_logger().error("waf.gone", why="the process that has loaded the rules has ended", then="reload")
             self._feed(events.ReloadWanted())
+
+    def _show(self, alive: int, replaced: int, late: int) -> None:
+        cells, at = self._ledger.cells, Header.INSPECTORS
+        cells[at] = alive
+        cells[at + 1] += replaced
+        cells[at + 2] += late
 
     def _on_control(self, told: Any) -> None:
         if isinstance(told, Resolved):

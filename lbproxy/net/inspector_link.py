@@ -21,6 +21,8 @@ _switch_to = greenlet.switch
 
 OnVerdict = Callable[[Verdict | None], None]
 """Told what was found; None: nobody says."""
+OnWaiting = Callable[[int, bool], None]
+"""Told how many questions are under way, and whether one of them has just been given up."""
 
 
 class _Asked:
@@ -36,8 +38,9 @@ class _Asked:
 class InspectorLink:
     """From now on the socket, which does not block, is its own."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, on_waiting: OnWaiting = lambda number, late: None) -> None:
         self._socket = sock
+        self._on_waiting = on_waiting
         self._hub = get_hub()
         self._asked: dict[int, _Asked] = {}
         self._last = 0
@@ -58,6 +61,7 @@ class InspectorLink:
         timer = self._hub.loop.timer(question.seconds)
         self._asked[number] = _Asked(on_verdict, timer)
         timer.start(self._late, number)
+        self._on_waiting(len(self._asked), False)
         return True
 
     def ask(self, question: Question) -> Verdict | None:
@@ -87,13 +91,14 @@ class InspectorLink:
         self._socket.close()
 
     def _late(self, number: int) -> None:
-        self._over(number, None)
+        self._over(number, None, late=True)
 
-    def _over(self, number: int, verdict: Verdict | None) -> None:
+    def _over(self, number: int, verdict: Verdict | None, *, late: bool = False) -> None:
         asked = self._asked.pop(number, None)
         if asked is not None:
             asked.timer.stop()
             asked.timer.close()
+            self._on_waiting(len(self._asked), late)
             asked.on_verdict(verdict)
 
     def _on_readable(self) -> None:

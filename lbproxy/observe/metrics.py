@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from lbproxy.observe.cache_names import CACHE_COUNTS, CACHE_GAUGES
+from lbproxy.observe.waf_totals import WafTotals, waf_families
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -128,6 +129,7 @@ class Totals(NamedTuple):
     """Handshakes that resumed a session."""
     inspected: tuple[int, ...] = (0,) * len(INSPECTIONS)
     """What steps made of requests."""
+    waf: WafTotals = WafTotals()
     backend_handshakes: int = 0
     """With backends; those that resumed a session are among them."""
     backend_resumed: int = 0
@@ -243,6 +245,7 @@ def exposition(snapshot: Snapshot) -> str:
     lines: list[str] = []
     clients = (
         *_traffic(snapshot.totals),
+        *(Family(*each) for each in waf_families(snapshot.totals.waf)),
         *_cache(snapshot.totals),
         _passthrough(snapshot.totals),
         *_certificates(snapshot),
@@ -309,12 +312,8 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield Family("lbproxy_inspected_requests_total", "counter", "What steps of routes made of requests.", inspected)
     denials = [("", {"reason": name}, count) for name, count in zip(DENIALS, totals.refused_connections, strict=True)]
     yield Family("lbproxy_refused_connections_total", "counter", "Connections closed at once by a listener, by reason.", denials)
-    yield _one(
-        "lbproxy_unread_clients_total",
-        "counter",
-        "Requests for which a trusted proxy wrote no address where the client's should stand.",
-        totals.unread_clients,
-    )
+    text = "Requests for which a trusted proxy wrote no address where the client's should stand."
+    yield _one("lbproxy_unread_clients_total", "counter", text, totals.unread_clients)
     yield _one("lbproxy_received_bytes_total", "counter", "Bytes received from clients.", totals.bytes_in)
     yield _one("lbproxy_sent_bytes_total", "counter", "Bytes sent to clients.", totals.bytes_out)
     yield _one("lbproxy_retries_total", "counter", "Requests tried again on another connection or backend.", totals.retries)
@@ -494,6 +493,7 @@ def totals(counted: Totals) -> dict[str, object]:
         "failed_handshakes": dict(zip(FAILURES, counted.failed_handshakes, strict=True)),
         "grpc": dict(zip(GRPC_CODES, counted.grpc, strict=True)),
         "inspected": {f"{step} {outcome}": count for (step, outcome), count in zip(INSPECTIONS, counted.inspected, strict=True)},
+        "waf": counted.waf.described(),
         "h2_ended": dict(zip(H2_ENDS, counted.h2_ended, strict=True)),
         "h2_backends_ended": dict(zip(H2_BACKEND_ENDS, counted.h2_backends_ended, strict=True)),
     }

@@ -29,6 +29,7 @@ from lbproxy.observe.metrics import (
     Snapshot,
     Totals,
 )
+from lbproxy.observe.waf_totals import INSPECTOR_CELLS, WafTotals
 
 REFUSALS = (
     Scalar.REFUSED_ADDRESS,
@@ -82,6 +83,7 @@ def totals(ledger: Ledger) -> Totals:
         h2_backends_ended=tuple(total(Scalar.H2_BACKENDS_ENDED + kind) for kind in range(len(H2_BACKEND_ENDS))),
         grpc=tuple(total(Scalar.GRPC + code) for code in range(len(GRPC_CODES))),
         inspected=tuple(total(Scalar.INSPECTED + kind) for kind in range(len(INSPECTIONS))),
+        waf=_waf(ledger),
         silent=total(Scalar.SILENT),
         resumed=total(Scalar.RESUMED),
         backend_handshakes=total(Scalar.BACKEND_HANDSHAKES),
@@ -108,6 +110,13 @@ def totals(ledger: Ledger) -> Totals:
         refused_connections=tuple(map(total, DENIALS)),
         unread_clients=total(Scalar.UNREAD_CLIENTS),
     )
+
+
+def _waf(ledger: Ledger) -> WafTotals:
+    alive, replaced, late = ledger.cells[Header.INSPECTORS : Header.INSPECTORS + len(INSPECTOR_CELLS)].tolist()
+    hits, others = ledger.rule_hits()
+    under_way, unanswered = ledger.total(Scalar.INSPECTED_NOW), ledger.total(Scalar.UNANSWERED)
+    return WafTotals(alive, replaced, late, under_way, unanswered, tuple(hits.items()), others)
 
 
 def facts(ledger: Ledger, backends: Sequence[Backend]) -> tuple[BackendFacts, ...]:

@@ -54,6 +54,11 @@ def inspectors(proxy: LbProxy) -> list[int]:
     return named(proxy, "lbproxy: inspector")
 
 
+def totals(proxy: LbProxy) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(run_cli("status", "--json", "-c", str(proxy.file)).stdout)["totals"]
+    return found
+
+
 def run(stage: Stage, **waf: Any) -> LbProxy:
     config = stage.config(stage.app().address)
     config["proxy"]["control"] = str(stage.directory / "control.sock")
@@ -88,8 +93,11 @@ def test_an_attack_is_refused_and_told(stage: Stage) -> None:
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: len(inspectors(proxy)) == len(before) and not set(before) & set(inspectors(proxy)), "others are there")
         assert client.get(ATTACK).status_code == 403
-        totals = json.loads(run_cli("status", "--json", "-c", str(proxy.file)).stdout)["totals"]["inspected"]
-        assert totals["waf blocked"] >= 4
+        assert totals(proxy)["inspected"]["waf blocked"] >= 4
+        eventually(lambda: totals(proxy)["waf"]["replaced"] >= len(before), "those that were killed are counted")
+        told = totals(proxy)["waf"]
+        assert (told["alive"], told["waiting"]) == (len(before), 0)
+        assert told["rules"]["942100"] >= 4
 
 
 def test_rules_of_ones_own_are_swapped_or_kept(stage: Stage) -> None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from lbproxy.balance.ledger import Scalar, scalar_at
+from lbproxy.balance.tally import Tally
 from lbproxy.config import model
 from lbproxy.config.model import BasicAuth, ClientLimit, Config, Document, Jwt, KeySet, Route, Waf
 from lbproxy.filter.limiter import Limiter, Memory
@@ -120,7 +121,11 @@ def make_means(
     def differs(path: str, own: Facts, other: Facts) -> None:
         noisy.info("mirror.differs", path=path, own=own._asdict(), mirror=other._asdict())
 
+    hits = Tally(cells, scalar_at(handover.child, Scalar.RULE_HITS))
+
     def attacked(path: str, client: str, verdict: Verdict) -> None:
+        for rule, _ in verdict.rules:
+            hits.count(int(rule))
         rules = [f"{rule}@{variable}" if variable else rule for rule, variable in verdict.rules]
         noisy.warning("waf.found", path=path, client=client, blocked=verdict.blocked, score=verdict.score, rules=rules)
 
@@ -131,7 +136,13 @@ def make_means(
     passwords = any(route.basic_auth is not None for route in handover.config.routes)
     verify = PasswordThread().verify if passwords else None
     wafs, looks = handover.config.wafs, handover.inspectors
-    link = None if looks is None else InspectorLink(looks)
+    under_way, unanswered = (scalar_at(handover.child, scalar) for scalar in (Scalar.INSPECTED_NOW, Scalar.UNANSWERED))
+
+    def waiting(number: int, late: bool) -> None:
+        cells[under_way] = number
+        cells[unanswered] += late
+
+    link = None if looks is None else InspectorLink(looks, waiting)
     taps = make_taps(handover, count)
     return Means(count, documents, memory, verify, differs, wishes.wish, suspended, taps, wafs, link, attacked)
 

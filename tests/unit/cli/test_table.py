@@ -201,3 +201,14 @@ def test_keys_that_are_fetched() -> None:
     lines = overview({**ANSWER, "key_sets": sets}, NOW)
     assert "keys from https://a.test/: 2, fetched 1 min ago; answers 503" in lines
     assert "keys from https://b.test/: 0, never fetched" in lines
+
+
+def test_the_rule_engine_fares() -> None:
+    """Its processes, and the rules that were met most; the others in a sum."""
+    waf = {"alive": 4, "replaced": 3, "late": 2, "waiting": 1, "unanswered": 5, "other_rules": 7}
+    rules = {str(rule): 20 - rule for rule in range(12)}
+    lines = overview({**ANSWER, "totals": {**ANSWER["totals"], "waf": {**waf, "rules": rules}}}, NOW)
+    assert "inspectors: 4, 3 replaced (2 took too long), 1 requests under way, 5 without an answer in time" in lines
+    [told] = [line for line in lines if line.startswith("rules met: ")]
+    assert told.startswith("rules met: 0: 20, 1: 19, ")
+    assert told.endswith(f"9: 11, others: {10 + 9 + 7}")

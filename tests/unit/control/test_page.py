@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from lbproxy.control.page import duration, page
+from lbproxy.observe.waf_totals import WafTotals
 from tests.unit.observe.sample import backend, snapshot
 
 VOID = {"meta"}
@@ -88,3 +89,12 @@ def test_nothing_comes_from_elsewhere() -> None:
 def test_durations(seconds: float, text: str) -> None:
     """One unit is enough; a clock set back is no disaster."""
     assert duration(seconds) == text
+
+
+def test_the_rule_engine_has_its_figures() -> None:
+    """Where there is one."""
+    made = snapshot()
+    assert "Inspectors" not in page(made)
+    told = page(made._replace(totals=made.totals._replace(waf=WafTotals(alive=2, rules=((1, 7),), other_rules=2))))
+    assert "<dt>Inspectors</dt><dd>2</dd>" in told
+    assert "<dt>Rules met</dt><dd>9</dd>" in told

@@ -21,7 +21,8 @@ class Scene:
         ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         self.theirs.settimeout(60)
-        self.link = InspectorLink(ours)
+        self.waiting: list[tuple[int, bool]] = []
+        self.link = InspectorLink(ours, lambda number, late: self.waiting.append((number, late)))
         self.told: list[Verdict | None] = []
 
     def take(self) -> Question:
@@ -55,6 +56,7 @@ def test_answers_find_whoever_asked(scene: Scene) -> None:
     scene.theirs.send(answer(early))
     waiting.join(60)
     assert (said, scene.told) == ([early], [late])
+    assert scene.waiting == [(1, False), (2, False), (1, False), (0, False)]
 
 
 def test_nobody_answers_in_time(scene: Scene) -> None:
@@ -63,6 +65,7 @@ def test_nobody_answers_in_time(scene: Scene) -> None:
     scene.theirs.send(answer(Verdict(scene.take().number, True, 403, 0, ())))
     assert scene.link.tell(ASKED._replace(seconds=0.01), scene.told.append)
     scene.wait(lambda: scene.told == [None])
+    assert scene.waiting == [(1, False), (0, True)] * 2
 
 
 def test_nobody_is_there(scene: Scene) -> None:

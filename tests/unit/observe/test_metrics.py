@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.observe.metrics import HEALTH_STATES, exposition, status
+from lbproxy.observe.waf_totals import WafTotals
 from tests.unit.observe.sample import backend, snapshot
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -148,3 +149,23 @@ def test_status_is_json() -> None:
     assert told["pools"]["web"]["ready"] is False
     assert told["pools"]["web"]["backends"][0]["check_failures"] == 1
     assert (told["version"], told["generation"]) == ("0.1.0", 3)
+
+
+def test_the_rule_engine() -> None:
+    """Nothing of it where there is none; else its processes, and hits by id with the others in a sum."""
+    made = snapshot()
+    assert "lbproxy_waf" not in exposition(made)
+    told = made._replace(totals=made.totals._replace(waf=WafTotals(2, 5, 1, 3, 4, ((942100, 7), (949110, 6)), 9)))
+    lines = exposition(told).splitlines()
+    for line in (
+        "lbproxy_waf_inspectors 2",
+        "lbproxy_waf_inspectors_replaced_total 5",
+        "lbproxy_waf_inspectors_late_total 1",
+        "lbproxy_waf_waiting_requests 3",
+        "lbproxy_waf_unanswered_requests_total 4",
+        'lbproxy_waf_rule_hits_total{rule="942100"} 7',
+        'lbproxy_waf_rule_hits_total{rule="other"} 9',
+    ):
+        assert line in lines
+    said = json.loads(json.dumps(status(told)))["totals"]["waf"]
+    assert (said["alive"], said["rules"]) == (2, {"942100": 7, "949110": 6})

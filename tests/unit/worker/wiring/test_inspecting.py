@@ -16,6 +16,7 @@ from lbproxy.observe.metrics import INSPECTIONS
 from lbproxy.observe.snapshot import totals
 from lbproxy.proxy.steps.authorize import Authorize
 from lbproxy.proxy.steps.basic_auth import BasicAuth
+from lbproxy.waf.messages import Verdict
 from lbproxy.worker.wiring.inspecting import Documents, KeyWishes, make_means
 from tests.unit.proxy.world import World
 
@@ -67,7 +68,9 @@ def test_what_steps_make_of_requests_is_counted() -> None:
     assert means.verify is None
     for step, outcome in INSPECTIONS:
         means.told(step, outcome)
+    means.attacked("/", "", Verdict(0, False, 200, 5, (("942100", "ARGS:a"), ("949110", ""))))
     assert totals(ledger).inspected == (1,) * len(INSPECTIONS)
+    assert totals(ledger).waf.rules == ((942100, 1), (949110, 1))
 
 
 def test_wishes_for_keys_are_told_now_and_then() -> None:
