@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from lbproxy.audit.checks import backends, clients, process, routes
+from lbproxy.audit.checks import backends, clients, live, process, routes
 from lbproxy.audit.finding import Check, Evidence, Finding, Path, Severity, key_of
 from lbproxy.config.model import Accepted, Config
 from lbproxy.errors import Complaint
@@ -18,7 +18,7 @@ CERTIFICATE = Check(
     lambda config: (),
 )
 """What a look at the files has found, which is not this floor's."""
-CHECKS: tuple[Check, ...] = (*clients.CHECKS, *routes.CHECKS, *backends.CHECKS, *process.CHECKS, CERTIFICATE)
+CHECKS: tuple[Check, ...] = (*clients.CHECKS, *routes.CHECKS, *backends.CHECKS, *process.CHECKS, CERTIFICATE, *live.CHECKS)
 
 
 def audit(
@@ -28,11 +28,12 @@ def audit(
     *,
     today: date,
     line_of: Callable[[Path], int] | None = None,
+    seen: Iterable[tuple[Check, Evidence]] = (),
 ) -> list[Finding]:
     """The worst first. `remarks`: about certificates and the like; `accepted`: beside what the configuration says; `line_of`: where
-    it says what, as finely as that is known."""
+    it says what, as finely as that is known; `seen`: of what runs."""
     found = [(check, evidence) for check in CHECKS for evidence in check.find(config)]
-    found += [(CERTIFICATE, _remark(each)) for each in remarks]
+    found += [*((CERTIFICATE, _remark(each)) for each in remarks), *seen]
     return judged(found, (*config.audit.accept, *accepted), today, line_of)
 
 

@@ -61,8 +61,9 @@ def as_json(source: str, findings: Sequence[Finding]) -> dict[str, object]:
     }
 
 
-def sarif(source: str, findings: Sequence[Finding]) -> dict[str, object]:
-    """A log of one run. All checks are its rules, found or not: what is no longer found is mended then."""
+def sarif(source: str, findings: Sequence[Finding], fault: str = "") -> dict[str, object]:
+    """A log of one run; `fault`: why a part of it could not be done. All checks are its rules, found or not: what is no longer
+    found is mended then."""
     rules = [
         {
             "id": check.id,
@@ -75,7 +76,11 @@ def sarif(source: str, findings: Sequence[Finding]) -> dict[str, object]:
     ]
     driver = {"name": "lbproxy audit", "version": __version__, "rules": rules}
     results = [_result(source, finding) for finding in findings]
-    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
+    run: dict[str, object] = {"tool": {"driver": driver}, "results": results}
+    if fault:
+        notes = [{"level": "error", "message": {"text": fault}}]
+        run["invocations"] = [{"executionSuccessful": False, "toolExecutionNotifications": notes}]
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
 def _result(source: str, finding: Finding) -> dict[str, object]:

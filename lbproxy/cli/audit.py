@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import argparse
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lbproxy.cli.options import Verbs, add_config, add_verb, print_json, say, show
-from lbproxy.config.model import Accepted
+from lbproxy.config.model import Accepted, Config
 from lbproxy.config.vocabulary import AUDIT_CHECKS, SEVERITIES
+
+if TYPE_CHECKING:
+    from lbproxy.cli.live.look import Looked
 
 CHECK_SAYS_WHY = 2
 """The configuration is refused: there is nothing to judge."""
+NOT_RUNNING = 3
+"""With --live: nothing runs, or it cannot be asked. What the file itself is judged by is told all the same."""
 
 
 def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -27,6 +34,13 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
         help="exit 1 for findings that are at least as bad, unless they are accepted. Default: [audit] fail_on, which is medium",
     )
     parser.add_argument(
+        "--live",
+        action="store_true",
+        help="look at the running lbproxy as well: its processes, its listeners (harmless requests, a minute at most), what it "
+        "counts. 3: it does not run, or cannot be asked",
+    )
+    parser.add_argument("--control", metavar="PATH", type=Path, help="with --live: its control socket. Default: the file's")
+    parser.add_argument(
         "--accept",
         metavar="ID=REASON",
         action="append",
@@ -37,7 +51,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def audit(arguments: argparse.Namespace) -> int:
-    """Exit 1 for what is bad enough, 2 where check refuses the file."""
+    """Exit 1 for what is bad enough, 2 where check refuses the file, 3 where what runs was to be looked at and nothing does."""
     from lbproxy.audit.audit import audit as findings_of
     from lbproxy.audit.audit import worst
     from lbproxy.audit.report import as_json, sarif, text
@@ -48,17 +62,29 @@ def audit(arguments: argparse.Namespace) -> int:
         say(*map(str, looked.complaints))
         return CHECK_SAYS_WHY
     today, line_of = datetime.now(UTC).date(), looked.read.line_of
-    findings = findings_of(looked.config, looked.warnings, arguments.accept, today=today, line_of=line_of)
+    live = _live(looked.read.config, arguments) if arguments.live else None
+    seen, fault = (live.found, live.fault) if live is not None else ((), "")
+    findings = findings_of(looked.config, looked.warnings, arguments.accept, today=today, line_of=line_of, seen=seen)
     if arguments.json:
-        print_json(as_json(arguments.config, findings))
+        answer = {} if live is None else {"live": {"pid": live.pid, "error": fault}}
+        print_json(as_json(arguments.config, findings) | answer)
     elif arguments.sarif:
-        print_json(sarif(arguments.config, findings))
+        print_json(sarif(arguments.config, findings, fault))
     else:
         show(*text(arguments.config, findings))
         told = sum(not finding.accepted for finding in findings)
         show(f"{arguments.config}: {told or 'no'} finding{'' if told == 1 else 's'}")
+    if fault:
+        say(*f"not looked at what runs: {fault}".splitlines())
+        return NOT_RUNNING
     found, least = worst(findings), arguments.fail_on or looked.config.audit.fail_on
     return 1 if least != "never" and found is not None and found >= SEVERITIES.index(least) else 0
+
+
+def _live(config: Config, arguments: argparse.Namespace) -> Looked:
+    from lbproxy.cli.live.look import look
+
+    return look(config, argparse.Namespace(config=Path(arguments.config), control=arguments.control))
 
 
 def _accepted(written: str) -> Accepted:

@@ -84,6 +84,8 @@ AUDIT_CHECKS = (
     "telling-headers", "compressed-secrets", "passwords-in-the-clear", "authorization-open", "keys-of-anybody", "icap-unseen",
     "backend-unverified", "backend-plain-text", "backend-old-tls", "backend-tolerated", "backend-unchecked", "retry-unsafe",
     "retry-storm", "walls-off", "user-root", "metrics-public", "limits-lifted", "timeouts-long", "buffers-large",
-    "body-unlimited", "certificate",
+    "body-unlimited", "certificate", "live-root", "live-privileges", "live-memory", "live-walls", "live-tls-old",
+    "live-certificate", "live-plain-content", "live-hsts-missing", "live-metrics-public", "live-differs", "live-tls-failures",
+    "live-unseen",
 )  # fmt: skip
 """The ids of its checks (audit/)."""

@@ -16,6 +16,8 @@ from lbproxy.balance.backend import Backend
 from lbproxy.balance.endpoints import in_order, is_name
 from lbproxy.balance.ledger import PerSlot, SlotState, admin_cell, is_drained, ordered_weight, state_at
 from lbproxy.config import plan as plans
+from lbproxy.config.digest import digest
+from lbproxy.config.model import Config
 from lbproxy.ipc.messages import AcmeName, SetLogLevel
 from lbproxy.master.cache_keeping import CacheKeeping
 from lbproxy.master.fleet import events
@@ -58,6 +60,7 @@ class Operator:
         self._wait_for_this: list[Reply] = []
         self._last_reload: Answer | None = None
         self._level = ""
+        self._digest: tuple[Config, str] | None = None
         self.acme: Callable[[], Mapping[str, AcmeName]] = dict
         self.key_sets: Callable[[], Sequence[Answer]] = tuple
         """How the names stand that certificates are obtained for."""
@@ -229,6 +232,7 @@ class Operator:
                 "started": self._started,
                 "uptime": time.time() - self._started,
                 "config": config.source,
+                "digest": self._digest_of(config),
                 "generations": [_generation(generation, now) for generation in self._fleet.generations.values()],
                 "listeners": [str(listen.address) for listen in config.listen],
                 "last_reload": self._last_reload,
@@ -240,6 +244,12 @@ class Operator:
                 **describe(self._snapshot()),
             }
         )
+
+    def _digest_of(self, config: Config) -> str:
+        """Written out once: of a long configuration that takes a while."""
+        if self._digest is None or self._digest[0] is not config:
+            self._digest = (config, digest(config))
+        return self._digest[1]
 
     def _ending(self) -> Answer:
         """The certificates that end first, and how many there are."""

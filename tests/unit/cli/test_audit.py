@@ -53,3 +53,24 @@ def test_who_lives_with_something_says_with_what_and_why(file: Path, capsys: Cap
         cli.main(["audit", "-c", str(file), "--accept", accepted])
     assert ended.value.code == 2
     assert "argument --accept" in capsys.readouterr().err
+
+
+def test_what_does_not_run_is_said_and_the_file_is_judged_all_the_same(file: Path, capsys: Capture) -> None:
+    """By an exit code of its own, whatever was found and whatever is accepted; a program is told as well."""
+    file.write_text(LEAST + f'[proxy]\ncontrol = "{file.parent}/c"\n')
+    assert cli.main(["audit", "-c", str(file), "--live", "--fail-on", "never"]) == 3
+    out, err = capsys.readouterr()
+    assert "medium: backend-plain-text: " in out
+    assert "lbproxy: not looked at what runs: no lbproxy is running" in err
+    assert cli.main(["audit", "-c", str(file), "--live", "--json"]) == 3
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["live"]["pid"] == 0
+    assert "no lbproxy is running" in answer["live"]["error"]
+    assert cli.main(["audit", "-c", str(file), "--live", "--sarif"]) == 3
+    [invocation] = json.loads(capsys.readouterr().out)["runs"][0]["invocations"]
+    assert invocation["executionSuccessful"] is False
+
+
+def test_a_file_without_control_is_told_what_is_missing(file: Path, capsys: Capture) -> None:
+    assert cli.main(["audit", "-c", str(file), "--live"]) == 3
+    assert "names no control socket" in capsys.readouterr().err
