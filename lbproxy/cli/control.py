@@ -28,14 +28,17 @@ def ready(*, acme: bool) -> Callable[[Config, str], ChildMain]:
     return _load
 
 
-def _load(_: Config, role: str) -> ChildMain:
-    """By the name of the role (master/fleet/child.py)."""
+def _load(config: Config, role: str) -> ChildMain:
+    """By the name of the role (master/fleet/child.py), while files of libraries may be read."""
     if role == "acme":
         from lbproxy.acme.main import AcmeProcess
 
         return AcmeProcess()
+    from lbproxy.config.documents import available
     from lbproxy.control.main import run
     from lbproxy.net import preload
 
+    if any(route.jwt is not None for route in config.routes):
+        available("jwt")  # it looks at sets of keys that it fetches
     preload.loop()
     return run

@@ -3,7 +3,7 @@ start and before a reload, and not when the configuration is read."""
 
 from __future__ import annotations
 
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +20,16 @@ _MAKE_ONE = "htpasswd -B -c FILE USER makes one"
 LIBRARIES = {"bcrypt": "bcrypt", "argon2": "argon2"}
 
 
+def available(library: str) -> bool:
+    """Whether it is installed. It is loaded, where a configuration that wants it is looked at: in the master, before workers are
+    forked that may not read its files, nor those of the standard library that it stands on."""
+    try:
+        import_module(library)
+    except ImportError:
+        return False
+    return True
+
+
 class Look(NamedTuple):
     users: Users | None
     """None: it cannot be read."""
@@ -32,12 +42,13 @@ def complaints(config: Config) -> list[Complaint]:
     for route in config.routes:
         if route.basic_auth is not None and route.basic_auth.file is not None:
             looked = look_at(route.basic_auth.file, config.source, route.line)
+            there = {kind for kind, library in LIBRARIES.items() if available(library)}  # all: the file may have others tomorrow
             found += looked.complaints
             for kind in sorted(looked.users.kinds) if looked.users is not None else ():
-                if find_spec(LIBRARIES[kind]) is None:
+                if kind not in there:
                     message = f"passwords in {route.basic_auth.file} are hashed by {kind}, which nothing here can check"
                     found.append(Complaint(config.source, route.line, "route.basic_auth.file", message, _EXTRA))
-        if route.jwt is not None and find_spec("jwt") is None:
+        if route.jwt is not None and not available("jwt"):
             message = "tokens cannot be checked: PyJWT is not installed"
             found.append(Complaint(config.source, route.line, "route.jwt", message, _EXTRA))
     return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,33 @@ def test_what_is_no_file_of_users(how: str, tmp_path: Path) -> None:
 def test_what_is_missing_to_check_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra is named."""
     (tmp_path / "users").write_text(f"bob:{ARGON2}\n")
-    monkeypatch.setattr(documents, "find_spec", lambda name: None)
+    monkeypatch.setattr(documents, "available", lambda name: False)
     [told] = found(tmp_path)
     assert "lbproxy[auth]" in told
+
+
+LOADED = """
+import sys
+from pathlib import Path
+from lbproxy.config.documents import complaints
+from lbproxy.config.load import load_text
+config = load_text(sys.argv[1], "", Path(sys.argv[2]))
+assert complaints(config) == []
+before = set(sys.modules)
+from lbproxy.net.password_thread import fits
+before |= {"lbproxy.net.password_thread", "lbproxy.net"} | {name for name in sys.modules if name.startswith(("gevent", "lbproxy"))}
+for hashed in sys.argv[3:]:
+    fits(b"nonsense", hashed)
+print([name for name in ("jwt", "bcrypt", "argon2") if name not in sys.modules], "bcrypt" in before, "argon2" in before)
+"""
+
+
+def test_what_steps_need_is_loaded_before_there_are_workers(tmp_path: Path) -> None:
+    """They cannot read its files; a file of users may have other kinds of passwords tomorrow."""
+    (tmp_path / "users").write_text(f"alice:{BCRYPT}\n")
+    step = 'basic_auth = { file = "users" }\njwt = { jwks_url = "https://id.example/jwks", algorithms = ["ES256"] }'
+    text = LEAST.replace('pool = "app"', f'pool = "app"\n{step}', 1)
+    command = [sys.executable, "-c", LOADED, text, str(tmp_path), BCRYPT, ARGON2]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip() == "[] True True"

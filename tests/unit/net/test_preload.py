@@ -109,8 +109,10 @@ import sys
 from lbproxy.cli.control import ready
 load = ready(acme=True)
 before = set(sys.modules)
-load(None, "control")
-load(None, "acme")
+from lbproxy.config.model import Config
+config = Config("", (), (), ())
+load(config, "control")
+load(config, "acme")
 print(sorted(set(sys.modules) - before), "lbproxy.worker.main" in sys.modules, "lbproxy.proxy.tries" in sys.modules)
 """
 
