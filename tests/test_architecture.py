@@ -40,6 +40,8 @@ FLOORS: dict[str, int] = {
     "lbproxy.waf": 2,
     "lbproxy.waf.messages": 1,
     "lbproxy.waf.rules_text": 1,
+    "lbproxy.waf.arguments": 1,
+    "lbproxy.waf.overridden": 1,
     "lbproxy.sandbox.filter": 1,
     "lbproxy.sandbox.names": 1,
     "lbproxy.names.lookup": 2,

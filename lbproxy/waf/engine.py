@@ -8,12 +8,14 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterable, Sequence
 from glob import glob
+from pathlib import Path
 from typing import Any
 
 from lbproxy.config.model import Waf
 from lbproxy.errors import LbproxyError
 from lbproxy.waf.messages import Question, Verdict, found
-from lbproxy.waf.rules_text import after, before
+from lbproxy.waf.overridden import included, overridden
+from lbproxy.waf.rules_text import MODES, after, before
 
 _P, _S, _I = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
 _FUNCTIONS: tuple[tuple[str, Any, Sequence[Any]], ...] = (
@@ -26,6 +28,8 @@ _FUNCTIONS: tuple[tuple[str, Any, Sequence[Any]], ...] = (
 )  # fmt: skip
 _LOG = ctypes.CFUNCTYPE(None, _P, _P)
 MOST_LINES = 200
+MOST_DEPTH = 5
+"""Of files that name others."""
 
 
 class BadRules(LbproxyError):
@@ -60,6 +64,7 @@ class Engine:
         rules = self._library.msc_create_rules_set()
         self._add(rules, before(settings), "what lbproxy says in front of the rules")
         for path in files(settings.rules):
+            _refuse_overridden(path, MODES[settings.mode])
             error = _S()
             if self._library.msc_rules_add_file(rules, path.encode(), ctypes.byref(error)) < 0:
                 raise BadRules(f"{path}: {_last(error)}")
@@ -116,6 +121,20 @@ def files(patterns: Iterable[str]) -> list[str]:
             raise BadRules(f"{pattern}: there is no such file (apt install modsecurity-crs for the Core Rule Set)")
         listed += there
     return listed
+
+
+def _refuse_overridden(path: str, engine: str, depth: int = 0) -> None:
+    """Raises BadRules."""
+    try:
+        text = Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise BadRules(f"{path}: {error.strerror}") from error
+    for each in overridden(text, engine):
+        told = f"it is the key {each.key} of [route.waf] that decides this; take it out of the file"
+        raise BadRules(f"{path}:{each.line}: {each.what}: {told}")
+    for pattern in included(text) if depth < MOST_DEPTH else ():
+        for inner in sorted(glob(str(Path(path).parent / pattern))):
+            _refuse_overridden(inner, engine, depth + 1)
 
 
 def _last(error: ctypes.c_char_p) -> str:

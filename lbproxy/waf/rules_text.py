@@ -10,6 +10,7 @@ SecResponseBodyAccess Off
 SecRequestBodyLimit 1048576
 SecRequestBodyNoFilesLimit 1048576
 SecRequestBodyLimitAction ProcessPartial
+SecRequestBodyJsonDepthLimit 100
 SecPcreMatchLimit 100000
 SecPcreMatchLimitRecursion 100000
 SecAuditEngine Off
@@ -28,7 +29,8 @@ SecRule REQBODY_ERROR "!@eq 0" \
 SecRule MULTIPART_STRICT_ERROR "!@eq 0" \
     "id:200003,phase:2,t:none,log,deny,status:400,msg:'The parts of the body can be read in several ways',severity:2"
 """
-"""Without it no body is read as JSON or XML, and none that is broken is noticed."""
+"""Without it no body is read as JSON or XML, and none that is broken is noticed. The name of a value of JSON grows with its depth:
+900 values in 9000 lists, 20 KB, take the Core Rule Set more than a minute."""
 MODES = {"detect": "DetectionOnly", "block": "On"}
 
 

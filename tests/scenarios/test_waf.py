@@ -80,6 +80,7 @@ def test_an_attack_is_refused_and_told(stage: Stage) -> None:
         assert client.post("/echo", data={"comment": attack}).status_code == 200
         assert client.post("/echo", data={"id": "harmless" * 1000}).status_code == 200
         assert client.post("/echo", data={"id": "x" * 70_000}).status_code == 413
+        assert client.post("/echo", json=list(range(2000))).status_code == 413
         assert client.get("/open" + ATTACK).status_code != 403
         told = proxy.wait_event("waf.found", path="/echo")
         assert any(rule.startswith("942100") for rule in told["rules"])

@@ -60,10 +60,16 @@ class Waf:
         example=["/upload/"],
     )
     max_body: int = key(size(0, MIB // 8), 64 * KIB, "of a request that is looked at")
+    max_arguments: int = key(
+        whole(1, 10_000),
+        1000,
+        "of a request that is looked at: of the query, of a form, values of JSON; each costs each rule's time",
+    )
     over_cap: str = key(
         choice("refuse", "pass"),
         "refuse",
-        'with mode = "block", a longer body: 413; "pass": its head alone is looked at. None is cut: rules take a part for a fault',
+        'with mode = "block", a longer body or more arguments: 413; "pass": its head alone is looked at, or nothing where the '
+        "query has too many. None is cut: rules take a part for a fault",
     )
     timeout: float = key(duration(60.0), 2.0, "for each request; who takes longer to look is ended and replaced")
     on_failure: str = key(

@@ -17,6 +17,7 @@ from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.spool import Spool
 from lbproxy.proxy.steps.authorize import Count
 from lbproxy.proxy.steps.step import Course, Journey, Step
+from lbproxy.waf.arguments import too_many
 from lbproxy.waf.messages import Question, Verdict
 
 STEP = "waf"
@@ -37,7 +38,10 @@ Told = Callable[[str, str, Verdict], None]
 class WafStep(Step):
     """Has the requests of one route looked at, in one worker."""
 
-    __slots__ = ("_block", "_count", "_fails_open", "_inspectors", "_most", "_passes_over", "_paths", "_rules", "_seconds", "_told")
+    __slots__ = (
+        "_arguments", "_block", "_count", "_fails_open", "_inspectors", "_most", "_passes_over", "_paths", "_rules", "_seconds",
+        "_told",
+    )  # fmt: skip
 
     def __init__(self, settings: model.Waf, rules: int, inspectors: Inspectors, count: Count, told: Told) -> None:
         """`rules`: the number of the set."""
@@ -47,6 +51,7 @@ class WafStep(Step):
         self._told = told
         self._block = settings.mode == "block"
         self._most = settings.max_body
+        self._arguments = settings.max_arguments
         self._passes_over = settings.over_cap == "pass"
         self._fails_open = settings.on_failure == "pass"
         self._seconds = settings.timeout
@@ -61,8 +66,15 @@ class WafStep(Step):
             self._follow(head, downstream)
             return None
         body = self._body(head, downstream)
-        verdict = self._inspectors.ask(self._question(head, downstream, body))
+        looked_at = self._countable(head, body)
         findings = journey.findings()
+        if looked_at is None or len(looked_at) < len(body):
+            if not self._passes_over:
+                raise Filtered(413, "waf_too_many_arguments")
+            if looked_at is None:
+                findings.note(STEP, "over_cap")
+                return None
+        verdict = self._inspectors.ask(self._question(head, downstream, looked_at))
         if verdict is None:
             self._count(STEP, "failed")
             findings.note(STEP, "failed")
@@ -95,6 +107,13 @@ class WafStep(Step):
         if self._passes_over:
             return b""
         raise Filtered(413, "waf_body_too_large")
+
+    def _countable(self, head: RequestHead, body: bytes) -> bytes | None:
+        """The body; b"" where that has too many arguments, None where the query has."""
+        if not too_many(head.target, head.block, body, self._arguments):
+            return body
+        self._count(STEP, "over_cap")
+        return None if too_many(head.target, head.block, b"", self._arguments) else b""
 
     def _outcome(self, verdict: Verdict, head: RequestHead, downstream: Downstream) -> str:
         """Counted and told; in a word."""
@@ -130,8 +149,11 @@ class WafStep(Step):
         downstream.body.watch(watch)
 
     def _send(self, head: RequestHead, downstream: Downstream, body: bytes) -> None:
-        if not self._inspectors.tell(self._question(head, downstream, body), partial(self._later, head, downstream)):
-            self._count(STEP, "failed")
+        looked_at = self._countable(head, body)
+        if looked_at is not None:
+            question = self._question(head, downstream, looked_at)
+            if not self._inspectors.tell(question, partial(self._later, head, downstream)):
+                self._count(STEP, "failed")
 
     def _later(self, head: RequestHead, downstream: Downstream, verdict: Verdict | None) -> None:
         if verdict is None:

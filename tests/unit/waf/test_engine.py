@@ -48,6 +48,26 @@ def test_to_detect_it_blocks_nothing(engine: Engine, tmp_path: Path) -> None:
     assert (verdict.blocked, [rule for rule, _ in verdict.rules]) == (False, ["1"])
 
 
+def test_the_table_decides(engine: Engine, tmp_path: Path) -> None:
+    """A file that would change mode, paranoia or threshold unseen is refused with the key for it, also one that another names."""
+    (tmp_path / "inner.conf").write_text('\nSecAction "id:1,phase:1,nolog,pass,setvar:tx.paranoia_level=4"\n')
+    (tmp_path / "setup.conf").write_text("Include inner.conf\n")
+    with pytest.raises(BadRules, match=r"inner\.conf:2: setvar:tx\.paranoia_level: it is the key paranoia of \[route\.waf\]"):
+        engine.load(Waf(rules=(str(tmp_path / "setup.conf"),)))
+    (tmp_path / "other.conf").write_text("SecRuleEngine Off\n")
+    with pytest.raises(BadRules, match=r"other\.conf:1: .* the key mode"):
+        engine.load(Waf("block", rules=(str(tmp_path / "other.conf"),)))
+
+
+def test_depth_of_json_is_bounded(engine: Engine, tmp_path: Path) -> None:
+    """Names of its values grow with it."""
+    (tmp_path / "a.conf").write_text(EVIL)
+    engine.load(Waf("block", rules=(str(tmp_path / "a.conf"),)))
+    for depth, status in ((90, 200), (9000, 400)):
+        body = b"[" * depth + b",".join([b"1"] * 900) + b"]" * depth
+        assert engine.look(asked(body=body, kind=b"application/json")).status == status
+
+
 def test_what_cannot_be_used_is_told(engine: Engine, tmp_path: Path) -> None:
     """With the file and the line; also that the library is not there."""
     (tmp_path / "bad.conf").write_text(EVIL + "\nSecNonsense\n")

@@ -116,6 +116,37 @@ def test_a_long_body_is_never_cut(over_cap: str, chunked: bool) -> None:
     assert world.inspected[0] == "waf over_cap"
 
 
+@pytest.mark.parametrize("over_cap", ["refuse", "pass"])
+def test_too_many_arguments(over_cap: str) -> None:
+    """413 before anybody spends time on them; or the head alone is looked at, and nothing where the query has them."""
+    world, inspectors, client = guarded(mode="block", over_cap=over_cap, max_arguments=3)
+    client.feed(post(b"[1,2,3,4]", "Content-Type: application/json"))
+    if over_cap == "refuse":
+        assert client.take().startswith(b"HTTP/1.1 413")
+        assert world.lines()[-1]["reason"] == "waf_too_many_arguments"
+        assert (inspectors.asked, world.dials) == ([], [])
+    else:
+        assert world.upstream.take().endswith(b"[1,2,3,4]")
+        world.upstream.feed(ok())
+        client.take()
+        assert [asked.body for asked in inspectors.asked] == [b""]
+        client.feed(get("/?a&b&c&d"))
+        assert world.upstream.take().startswith(b"GET /?a&b&c&d ")
+        assert len(inspectors.asked) == 1
+    assert world.inspected[0] == "waf over_cap"
+
+
+def test_too_many_to_detect() -> None:
+    """The head alone is looked at, or nothing; counted."""
+    world, inspectors, client = guarded(max_arguments=3)
+    client.feed(post(b"[1,2,3,4]", "Content-Type: application/json"))
+    assert world.upstream.take().endswith(b"[1,2,3,4]")
+    world.upstream.feed(ok())
+    client.feed(get("/?a&b&c&d"))
+    assert [asked.body for asked in inspectors.asked] == [b""]
+    assert world.inspected == ["waf over_cap"] * 2
+
+
 def test_to_detect_nobody_waits() -> None:
     """A copy goes behind the request; what comes of it is told later. A long one's head alone is looked at."""
     world, inspectors, client = guarded(max_body=10)
