@@ -135,16 +135,20 @@ class WafStep(Step):
                 self._count(STEP, "over_cap")
             self._send(head, downstream, b"")
             return
-        copy = bytearray()
+        copy: bytearray | None = bytearray()
 
         def watch(data: bytes, last: bool) -> None:
-            if len(copy) <= self._most:
-                copy.extend(data)
-            if last and len(copy) <= self._most:
-                self._send(head, downstream, bytes(copy))
-            elif last:
+            nonlocal copy
+            if copy is None:
+                return
+            if len(copy) + len(data) > self._most:  # an upload may go on for days, and nothing of it is kept
+                copy = None
                 self._count(STEP, "over_cap")
                 self._send(head, downstream, b"")
+                return
+            copy += data
+            if last:
+                self._send(head, downstream, bytes(copy))
 
         downstream.body.watch(watch)
 

@@ -165,6 +165,22 @@ def test_to_detect_nobody_waits() -> None:
     assert world.inspected[-1] == "waf failed"
 
 
+def test_an_upload_without_an_end_is_looked_at() -> None:
+    """By its head, once it is longer than may be; each piece goes on at once, and none is kept."""
+    world, inspectors, client = guarded(max_body=10)
+    client.feed(b"POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+    world.upstream.take()
+    for number in range(5):
+        client.feed(b"4\r\nabcd\r\n")
+        assert b"abcd" in world.upstream.take()
+        assert [asked.body for asked in inspectors.asked] == ([] if number < 2 else [b""])
+    client.feed(b"0\r\n\r\n")
+    world.upstream.feed(ok())
+    assert b" 200 " in client.take()
+    assert len(inspectors.asked) == 1
+    assert world.inspected == ["waf over_cap"]
+
+
 def test_paths_that_are_left_out() -> None:
     """Nobody looks there."""
     world, inspectors, client = guarded(mode="block", exclude_paths=("/upload/",))
