@@ -38,6 +38,8 @@ def _unasked(config: Config) -> Iterable[Evidence]:
             table = getattr(route, name)
             if table is not None and table.on_failure == "pass":
                 yield Evidence(_at(number, name, "on_failure"), "pass", route.line)
+        if route.waf is not None and route.waf.mode == "block" and route.waf.on_failure == "pass":
+            yield Evidence(_at(number, "waf", "on_failure"), "pass", route.line)
 
 
 def _anybodys_keys(config: Config) -> Iterable[Evidence]:

@@ -20,6 +20,7 @@ PASSWORDS = 'basic_auth = { file = "users" }'
     ("passwords-in-the-clear", {"instead": PLAIN, "route": PASSWORDS}, [("basic_auth", "also on 0.0.0.0:80")]),
     ("icap-unseen", {"route": ICAP + 'over_cap = "pass" }', "more": ANTIVIRUS}, [("over_cap", "pass")]),
     ("authorization-open", {"route": 'authorize = { pool = "app", on_failure = "pass" }'}, [("on_failure", "pass")]),
+    ("authorization-open", {"route": 'waf = { mode = "block", on_failure = "pass" }'}, [("on_failure", "pass")]),
     ("keys-of-anybody", {"route": f"jwt = {{ {FETCHED % 'http'} }}"}, [("jwks_url", "http://idp.test/k")]),
     ("keys-of-anybody", {"route": f"jwt = {{ {FETCHED % 'https'}, jwks_verify = false }}"}, [("jwks_verify", "false")]),
 ])  # fmt: skip
@@ -31,6 +32,7 @@ def test_each_way(name: str, changes: dict[str, str], expected: list[tuple[str, 
 @pytest.mark.parametrize(("name", "lines"), [
     ("compressed-secrets", "compress = {}"), ("compressed-secrets", 'compress = { types = ["image/*", "text/css"] }'),
     ("passwords-in-the-clear", PASSWORDS), ("authorization-open", 'authorize = { pool = "app" }'),
+    ("authorization-open", 'waf = { mode = "block" }'), ("authorization-open", 'waf = { on_failure = "pass" }'),
     ("keys-of-anybody", f"jwt = {{ {FETCHED % 'https'} }}"),
 ])  # fmt: skip
 def test_what_is_as_it_should_be(name: str, lines: str) -> None:
