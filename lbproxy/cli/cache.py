@@ -62,7 +62,8 @@ def stats(arguments: argparse.Namespace) -> int:
 def showing(arguments: argparse.Namespace) -> int:
     """0: there is something."""
     answer = reach.ask(reach.place(arguments), Cache("show", arguments.url)).answer
-    found = [_understood(one) for one in answer.get("entries") or []]
+    now = time.monotonic()  # the clock by which workers count
+    found = [_understood(one, now) for one in answer.get("entries") or []]
     answer |= {"entries": found} if answer["ok"] else {}
     if arguments.json:
         print_json(answer)
@@ -71,22 +72,25 @@ def showing(arguments: argparse.Namespace) -> int:
     elif not found:
         say(f"nothing is stored under {arguments.url}")
     else:
-        show(*table(HEADINGS, [_row(one, time.time()) for one in found], left=(1, 2, 4, 5)))
+        show(*table(HEADINGS, [_row(one) for one in found], left=(1, 2, 4, 5)))
     return 0 if found else 1
 
 
-def _understood(one: dict[str, Any]) -> dict[str, Any]:
-    """With the head and the times in place of the bytes that have them."""
+def _understood(one: dict[str, Any], now: float) -> dict[str, Any]:
+    """With the head in place of the bytes that have it, its age, and for how many seconds it is what; fewer than 0: it was."""
     from lbproxy.http.caching.stored import StoredAnswer, read
 
     answer = read(one.pop("meta").encode("latin-1"))
     if isinstance(answer, StoredAnswer):
-        one |= {"head": answer.head.decode("latin-1"), "lifetime": dict(answer.kept.lifetime._asdict())}
+        life = answer.kept.lifetime
+        until = {"fresh": life.fresh_until, "stale_while_revalidate": life.stale_until, "stale_if_error": life.error_until}
+        lasts = {name: round(moment - now, 1) for name, moment in until.items()}
+        one |= {"head": answer.head.decode("latin-1"), "age": life.age(now), "lasts": lasts}
     return one
 
 
-def _row(one: dict[str, Any], now: float) -> list[str]:
-    lifetime, head = one.get("lifetime") or {}, str(one.get("head") or "-")
-    until = lifetime.get("fresh_until")
-    fresh = "-" if until is None else f"for {until - now:.0f}s" if until > now else f"until {now - until:.0f}s ago"
+def _row(one: dict[str, Any]) -> list[str]:
+    lasts, head = one.get("lasts"), str(one.get("head") or "-")
+    left = 0 if lasts is None else lasts["fresh"]
+    fresh = "-" if lasts is None else f"for {left:.0f}s" if left > 0 else f"until {-left:.0f}s ago"
     return [format_size(one["size"]), one["where"], one["ring"], str(one["uses"]), fresh, head.partition("\r\n")[0]]
