@@ -92,6 +92,7 @@ HOT = (
     "lbproxy.proxy.service",
     "lbproxy.proxy.sink",
     "lbproxy.proxy.steps.step",
+    "lbproxy.proxy.stepwise",
     "lbproxy.proxy.tries",
     "lbproxy.proxy.tunnel",
     "lbproxy.proxy.upstream",

@@ -16,8 +16,8 @@ from tests.test_architecture import ROOT, source_files, tree_of
 
 MOST_LINES = 500
 """Of any file, blanks and comments included."""
-FEWER_LINES = {"lbproxy/config/": 400}
-"""Where less is enough: what stands there comes out of declarations."""
+FEWER_LINES = {"lbproxy/config/": 400, "lbproxy/proxy/exchange.py": 300}
+"""Where less is enough: what stands there comes out of declarations; and the way of a request, which everybody reads first."""
 
 MOST_IN_FILE, MOST_IN_CLASS, MOST_IN_FUNCTION = 400, 250, 50
 """Lines of code of lbproxy: without blanks, comments and docstrings."""

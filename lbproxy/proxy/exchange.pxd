@@ -2,19 +2,17 @@
 
 cimport cython
 
-from lbproxy.http.heads cimport KnownHead
-from lbproxy.http.message cimport RequestHead, ResponseHead
+from lbproxy.http.message cimport RequestHead
 from lbproxy.proxy.destination cimport Destination
 from lbproxy.proxy.downstream cimport Downstream
 from lbproxy.proxy.grpc_call cimport GrpcCall, call_of
 from lbproxy.proxy.request_body cimport RequestBody
 from lbproxy.proxy.rewriter cimport Rewriter
 from lbproxy.proxy.service cimport Service
-from lbproxy.proxy.tries cimport Tries
-from lbproxy.proxy.upstream cimport Upstream
+from lbproxy.proxy.stepwise cimport Stepwise
 
 
-cdef class Exchange(Tries):
+cdef class Exchange(Stepwise):
     cdef double _begun
     cdef bint _over
     cdef public double ended
@@ -30,5 +28,3 @@ cdef class Exchange(Tries):
     cdef _aside(self)
     @cython.locals(service=Service, downstream=Downstream, ended=double, waited=double, bytes_in=cython.longlong)
     cdef _log(self)
-    @cython.locals(answer=ResponseHead, downstream=Downstream)
-    cdef bint _replaced(self, Upstream upstream, KnownHead known, bint clean) except -1

@@ -1,32 +1,26 @@
 """One request's journey: route, steps, lease, connection, send, answer, relay; one line in the log.
 
 It knows no protocol. The client is a Downstream, which has the request's body and takes the answer; the connection to a backend is
-an Upstream, which returns its answer. What is between the two is decided here and in tries.py, the backends' half of it.
+an Upstream, which returns its answer. What is between the two is decided here, in stepwise.py (what the steps of a route do about
+it) and in tries.py, the backends' half of it.
 """
 
 from __future__ import annotations
 
 from lbproxy.errors import ClientGone, ClientStalled, RequestError, StreamError, TimedOut
-from lbproxy.http.findings import Findings
-from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import NO_BODY, RequestHead
 from lbproxy.http.trailers import NONE
-from lbproxy.proxy import bound
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.grpc_call import call_of
-from lbproxy.proxy.relay import relay
 from lbproxy.proxy.replies import CHALLENGE_PATH, CLOSED, OwnAnswer, challenge_answer, https_location, redirect, refusal, ruled
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.rewriter import own_lines
-from lbproxy.proxy.sink import Sink
-from lbproxy.proxy.stand_in import StandIn
-from lbproxy.proxy.steps.step import Answered, Course, Step
+from lbproxy.proxy.steps.step import Answered
+from lbproxy.proxy.stepwise import Stepwise
 from lbproxy.proxy.time_limit import TimeLimit
-from lbproxy.proxy.tries import Tries
-from lbproxy.proxy.upstream import Upstream
 
 
-class Exchange(Tries):
+class Exchange(Stepwise):
     """Made per request, by __new__; `begin` and `run` once."""
 
     __slots__ = ("_begun", "_over", "ended")
@@ -161,100 +155,6 @@ class Exchange(Tries):
         if self._limit is None or self._limit.until > until:
             self._unlimited()
             self._limit = TimeLimit(self.downstream, self.downstream.body, until)
-
-    def _step_by_step(self, steps: tuple[Step, ...]) -> None:
-        """What the route does before and after; see proxy/steps/step.py."""
-        courses: list[Course] = [] if self._courses is None else self._courses
-        self.stand_in, self.noted = None, ""
-        try:
-            for step in steps:
-                course = step.begin(self)
-                if course is not None:
-                    courses.append(course)
-            self._courses = courses or None
-            if self.stand_in is None:
-                self._ask_backends(courses)
-            if self.stand_in is not None:
-                self._give_stand_in(self.stand_in, courses)
-        except Answered as answered:
-            self._say(answered)
-        finally:
-            while courses:
-                courses.pop().end()
-
-    def _ask_backends(self, courses: list[Course]) -> None:
-        """Until the client has an answer, or a step has one for it."""
-        try:
-            self._serve(self._destination.pool)
-        except RequestError as error:
-            if self.downstream.begun:
-                raise
-            for course in courses:
-                self.stand_in = course.rescued(error.status)
-                if self.stand_in is not None:
-                    return
-            raise
-
-    def _replaced(self, upstream: Upstream, known: KnownHead, clean: bool) -> bool:
-        """See Tries."""
-        assert self._courses is not None
-        answer, downstream = known.head, self.downstream
-        self.said = known.raw
-        for course in self._courses:
-            self.stand_in = course.instead(answer)
-            if self.stand_in is not None:
-                break
-        else:
-            return False
-        if not upstream.over or downstream.body is not None:
-            upstream.stream.abort()
-        elif upstream.settle(answer, clean):
-            if self._binds or upstream.private:
-                bound.keep(downstream, upstream)
-            else:
-                self._service.idle.put(upstream, self._answered)
-        return True
-
-    def _give_stand_in(self, stand_in: StandIn, courses: list[Course]) -> None:
-        """A step's answer, which goes the way of a backend's."""
-        self._unlimited()
-        known = self._heads.again(stand_in.raw, self.head.method)
-        self._status, self._reason, self._answered = known.head.status, "", self._service.clock()
-        if known.head.body == NO_BODY:
-            stand_in.all_is_here()
-        sink: Sink = self.downstream
-        for course in reversed(courses):
-            self.source = stand_in
-            sink = course.around(known.head, sink)
-        relay(stand_in, sink, known.head, known.out, self._added() + stand_in.lines, self._destination.body_idle, ())
-        self.downstream.finished()
-
-    def as_answered(self, raw: bytes) -> KnownHead:
-        """See Journey."""
-        return self._heads.again(raw, self.head.method)
-
-    def findings(self) -> Findings:
-        """See Journey. A route that has steps which find something has a rewriter."""
-        rewriting = self._rewriting
-        assert rewriting is not None
-        if rewriting.findings is None:
-            rewriting.findings = Findings()
-        found: Findings = rewriting.findings
-        return found
-
-    def as_sent(self, head: RequestHead) -> bytes:
-        """See Journey."""
-        sent: bytes = self.downstream.forwarder.request(head)
-        return sent if self._rewriting is None else self._rewriting.request(sent)
-
-    def go_on_as(self, head: RequestHead) -> None:
-        """See Journey."""
-        self.head = head
-        self._leased = self._answered = self._service.clock()
-
-    def tell(self, status: int, reason: str) -> None:
-        """See Journey."""
-        self._status, self._reason = status, reason
 
     # ---------------------------------------------------------------- answers of our own, and the end
 
