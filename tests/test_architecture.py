@@ -134,6 +134,7 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "proxy/connect.py": "test_exchange.py dials and reuses with it",
     "proxy/subrequest.py": "steps/test_step.py asks with it",
     "proxy/stepwise.py": "steps/test_step.py sees what steps may do; steps/test_cache.py gives answers in place of a backend's",
+    "proxy/telling.py": "steps/test_compress.py and steps/test_cache.py read the lines that it puts on",
     "proxy/tries.py": "the half of exchange.py that test_exchange_fails.py and test_retry.py try",
     "proxy/h1_body.py": "test_request_body.py feeds it bodies in all pieces",
     "proxy/h1_downstream.py": "test_exchange.py and test_client.py look at every byte it writes",

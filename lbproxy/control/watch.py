@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 
 import gevent
 from gevent.pool import Group
@@ -15,13 +14,12 @@ from lbproxy.config.units import parse_backend_address
 from lbproxy.control.backend_health import BackendHealth
 from lbproxy.control.outlier_watch import OutlierWatch, Watched
 from lbproxy.control.prober import Prober, declare_down, declare_up
-from lbproxy.errors import LbproxyError
+from lbproxy.errors import StartError
 from lbproxy.health import schedule
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import HealthChanged, NewPoolFiles, Placed
 from lbproxy.observe.log import get_logger
-from lbproxy.tls.keystore import KeyStore
-from lbproxy.tls.pool_files import context_of, heard
+from lbproxy.tls.pool_files import context_from
 
 
 class Watch:
@@ -67,12 +65,11 @@ class Watch:
         if descriptor < 0:
             return
         pool = self._handover.config.pool(message.pool)
-        with closing(KeyStore(descriptor)) as store:
-            try:
-                context = context_of(pool, heard(message.pieces), store)
-            except (LbproxyError, ValueError, OSError) as error:
-                get_logger().error("pool.unusable", pool=pool.name, why=str(error), then="its old files stay")
-                return
+        try:
+            context = context_from(pool, message.pieces, descriptor)
+        except StartError as error:
+            get_logger().error("pool.unusable", pool=pool.name, why=str(error), then="its old files stay")
+            return
         self._handover.pool_contexts[pool.name] = context
         for prober in self._probers.get(pool.name, {}).values():
             prober.renew(context)

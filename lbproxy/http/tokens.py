@@ -62,14 +62,7 @@ class Keys:
     @classmethod
     def parse(cls, content: bytes) -> Keys:
         """A set of keys in JSON. Those of kinds that are not known, or not for signatures, are left out. Raises BadKeys."""
-        try:
-            told = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise BadKeys("is no JSON") from error
-        listed = told.get("keys") if isinstance(told, dict) else None
-        if not isinstance(listed, list) or len(listed) > MOST_KEYS:
-            raise BadKeys(f'wanted {{"keys": [...]}} with at most {MOST_KEYS} of them')
-        found = [key for each in listed if isinstance(each, dict) and (key := _key(each)) is not None]
+        found = [key for each in _listed(content) if (key := _key(each)) is not None]
         if not found:
             raise BadKeys("there is no key in it that could verify a signature")
         return cls(found)
@@ -81,6 +74,18 @@ class Keys:
         if kid is None:
             return fitting if len(fitting) == 1 else []  # which of several it is nobody guesses
         return [each for each in fitting if each.kid == kid]
+
+
+def _listed(content: bytes) -> list[dict[str, Any]]:
+    """What a set of keys (RFC 7517 5) has in it, whatever that is. Raises BadKeys."""
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BadKeys("is no JSON") from error
+    listed = told.get("keys") if isinstance(told, dict) else None
+    if not isinstance(listed, list) or len(listed) > MOST_KEYS:
+        raise BadKeys(f'wanted {{"keys": [...]}} with at most {MOST_KEYS} of them')
+    return [each for each in listed if isinstance(each, dict)]
 
 
 def _key(told: Mapping[str, Any]) -> _Key | None:
@@ -110,14 +115,7 @@ _PUBLIC = ("kty", "kid", "use", "key_ops", "alg", "crv", "n", "e", "x", "y")
 def public(content: bytes) -> bytes:
     """A set of keys with the usable public ones alone, and of each what is needed: no chains of certificates, nothing that is
     secret. Whatever somebody publishes, no secret of an HMAC is made of it. Raises BadKeys."""
-    try:
-        told = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise BadKeys("is no JSON") from error
-    listed = told.get("keys") if isinstance(told, dict) else None
-    if not isinstance(listed, list) or len(listed) > MOST_KEYS:
-        raise BadKeys(f'wanted {{"keys": [...]}} with at most {MOST_KEYS} of them')
-    short = [{name: each[name] for name in _PUBLIC if name in each} for each in listed if isinstance(each, dict)]
+    short = [{name: each[name] for name in _PUBLIC if name in each} for each in _listed(content)]
     found = [each for each in short if each.get("kty") != "oct" and _key(each) is not None]
     if not found:
         raise BadKeys("there is no public key in it that could verify a signature")

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import json
 import ssl
+from contextlib import closing
 from typing import NamedTuple
 
 from lbproxy.config.model import Certificate, Pool
+from lbproxy.errors import LbproxyError, StartError
 from lbproxy.tls import contexts
 from lbproxy.tls.contexts import PoolPem
 from lbproxy.tls.keystore import KeyStore, Piece
@@ -45,6 +47,15 @@ def context_of(pool: Pool, pieces: Pieces, store: KeyStore) -> ssl.SSLContext:
     if settings is not None and settings.cert and settings.key and pieces.cert and pieces.key:
         pair = contexts.Pem(Certificate(settings.cert, settings.key), store, pieces.cert, pieces.key)
     return contexts.client_context(pool, PoolPem(store, pieces.ca, pair, pieces.crl))
+
+
+def context_from(pool: Pool, pieces: str, descriptor: int) -> ssl.SSLContext:
+    """The same by what `told` told, out of the store of that descriptor, which is closed then. Raises StartError."""
+    with closing(KeyStore(descriptor)) as store:
+        try:
+            return context_of(pool, heard(pieces), store)
+        except (LbproxyError, ValueError, OSError) as error:
+            raise StartError(str(error)) from error
 
 
 def told(pieces: Pieces) -> str:

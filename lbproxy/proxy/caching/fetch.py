@@ -19,10 +19,11 @@ from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import UNTIL_CLOSE, RequestHead, ResponseHead
 from lbproxy.proxy.caching.fill import PATIENCE, Fill, State
 from lbproxy.proxy.caching.shelf import Found, Looked, Shelf, Target
-from lbproxy.proxy.caching.tee import NotModified, Tee, Telling
+from lbproxy.proxy.caching.tee import NotModified, Tee
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.stand_in import StandIn
 from lbproxy.proxy.steps.step import Course, Journey
+from lbproxy.proxy.telling import Telling
 
 RENEWED = 1.0
 """Seconds after which a leader says again that it is getting on."""

@@ -1,4 +1,4 @@
-"""Sinks in front of a client whose answer is stored as it passes, or told about.
+"""Sinks in front of a client whose answer is stored as it passes.
 
 What is not whole at its end is not stored: a body that breaks off, a client that goes away, a file that cannot be written.
 """
@@ -14,40 +14,6 @@ from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.caching.fill import MOST_FED, Fill
 from lbproxy.proxy.sink import Sink
 from lbproxy.streams import BODY_READ
-
-
-class Telling(Sink):
-    """Puts lines on to an answer."""
-
-    __slots__ = ("_behind", "_lines")
-
-    def __init__(self, behind: Sink, lines: bytes) -> None:
-        self._behind = behind
-        self._lines = lines
-
-    def interim(self, known: KnownHead) -> None:
-        """See Sink."""
-        self._behind.interim(known)
-
-    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
-        """See Sink."""
-        self._behind.whole(answer, out, body, lines + self._lines)
-
-    def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
-        """See Sink."""
-        self._behind.begin(answer, out, lines + self._lines, first)
-
-    def room(self) -> int:
-        """See Sink."""
-        return self._behind.room()
-
-    def piece(self, data: bytes) -> None:
-        """See Sink."""
-        self._behind.piece(data)
-
-    def end(self, data: bytes, trailers: Trailers) -> None:
-        """See Sink."""
-        self._behind.end(data, trailers)
 
 
 class NotModified(Sink):

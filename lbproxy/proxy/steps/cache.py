@@ -28,11 +28,11 @@ from lbproxy.proxy.caching.fetch import Asking, Fetch, milliseconds, noted
 from lbproxy.proxy.caching.fill import Fed, Fill
 from lbproxy.proxy.caching.refresh import Refresh
 from lbproxy.proxy.caching.shelf import Found, Looked, Shelf, Target
-from lbproxy.proxy.caching.tee import Telling
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.stand_in import StandIn
 from lbproxy.proxy.steps.step import Course, Journey, Step
+from lbproxy.proxy.telling import Telling
 
 MOST_FIELDS = 1_000_000  # they were counted when they came
 LOOK_AGAIN = (0.005, 0.05)

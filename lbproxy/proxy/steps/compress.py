@@ -24,6 +24,7 @@ from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.steps.step import Course, Journey, Step
+from lbproxy.proxy.telling import Telling
 from lbproxy.proxy.upstream import Upstream
 
 SLICE = 32 * 1024
@@ -121,7 +122,7 @@ class _Answer(Course):
         if verdict is Verdict.COMPRESS and not self._held and compression.allowance.begin():
             self._held = True
             return _Compressed(compression, coding, journey.source, sink, partial(self._still, answer))
-        return sink if varies_already(answer) else _Varying(sink)
+        return sink if varies_already(answer) else Telling(sink, VARY)
 
     def _still(self, judged: ResponseHead, answer: ResponseHead) -> bool:
         """Whether an answer is to be compressed: the one that was judged, or what a step before has put in its place."""
@@ -132,39 +133,6 @@ class _Answer(Course):
         if self._held:
             self._held = False
             self._compression.allowance.end()
-
-
-class _Varying(Sink):
-    """As it is, and saying that others get another one."""
-
-    __slots__ = ("_behind",)
-
-    def __init__(self, behind: Sink) -> None:
-        self._behind = behind
-
-    def interim(self, known: KnownHead) -> None:
-        """See Sink."""
-        self._behind.interim(known)
-
-    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
-        """See Sink."""
-        self._behind.whole(answer, out, body, lines + VARY)
-
-    def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
-        """See Sink."""
-        self._behind.begin(answer, out, lines + VARY, first)
-
-    def room(self) -> int:
-        """See Sink."""
-        return self._behind.room()
-
-    def piece(self, data: bytes) -> None:
-        """See Sink."""
-        self._behind.piece(data)
-
-    def end(self, data: bytes, trailers: Trailers) -> None:
-        """See Sink."""
-        self._behind.end(data, trailers)
 
 
 class _Compressed(Sink):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-
 from lbproxy.balance.ledger import Scalar, scalar_at
-from lbproxy.errors import LbproxyError
+from lbproxy.errors import StartError
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import NewPoolFiles
 from lbproxy.net.tls_failures import TlsFailure
@@ -14,8 +12,7 @@ from lbproxy.observe.log import Noisy, get_logger
 from lbproxy.proxy.upstream import Upstream
 from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.tls.backend_tls import BackendTls
-from lbproxy.tls.keystore import KeyStore
-from lbproxy.tls.pool_files import context_of, heard
+from lbproxy.tls.pool_files import context_from
 
 
 class Encryptions:
@@ -36,12 +33,11 @@ class Encryptions:
         if descriptor < 0:
             return
         pool = self._handover.config.pool(message.pool)
-        with closing(KeyStore(descriptor)) as store:
-            try:
-                context = context_of(pool, heard(message.pieces), store)
-            except (LbproxyError, ValueError, OSError) as error:
-                get_logger().error("pool.unusable", pool=pool.name, why=str(error), then="its old files stay")
-                return
+        try:
+            context = context_from(pool, message.pieces, descriptor)
+        except StartError as error:
+            get_logger().error("pool.unusable", pool=pool.name, why=str(error), then="its old files stay")
+            return
         self.by_pool[pool.name].renew(context)
         idle.renewed(pool.name, [backend.slot for backend in self._handover.backends[pool.name]], self._outdated)
 
