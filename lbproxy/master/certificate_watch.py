@@ -136,7 +136,7 @@ class CertificateWatch:
         gone, come = self._listed(listening.listen, files, whole_list)
         changed: list[Change] = []
         for place, pair in [*enumerate(files), *((-1, pair) for pair in come)]:
-            marks = (_stamp(pair.cert), _stamp(pair.key), *_of_passphrase(pair))
+            marks = (Stamp.at(pair.cert), Stamp.at(pair.key), *_of_passphrase(pair))
             if place >= 0 and pair not in gone and marks[:2] == self._live[index].get(pair):
                 self._forgive(index, pair, resources.refused)
             elif pair not in gone and self._refused.get((index, pair)) != marks:
@@ -276,17 +276,10 @@ def _names(held: Held) -> list[str]:
     return [*held.candidate.names.dns, *held.candidate.names.ips][:10]
 
 
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        return Stamp.of(os.stat(path))
-    except OSError:
-        return None
-
-
 def _of_passphrase(pair: Certificate) -> Marks:
     """A pair that did not open is tried again when that changes."""
     source = pair.passphrase
-    return (_stamp(Path(source.words[0])),) if source is not None and source.way == "file" else ()
+    return (Stamp.at(Path(source.words[0])),) if source is not None and source.way == "file" else ()
 
 
 def _live(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> list[dict[Certificate, Marks]]:

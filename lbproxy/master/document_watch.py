@@ -5,7 +5,6 @@ What cannot be read, or is not good enough, leaves the old one in place, which i
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -52,7 +51,7 @@ class DocumentWatch:
         stamps = serving[1].keys.stamps
         self._refused = {path: mark for path, mark in self._refused.items() if path in stamps}
         for index, document in enumerate(resources.config.documents):
-            mark = _stamp(document.file)
+            mark = Stamp.at(document.file)
             if mark == stamps.get(document.file):
                 self._refused.pop(document.file, None)
             elif self._refused.get(document.file, mark) != mark or document.file not in self._refused:
@@ -80,10 +79,3 @@ class DocumentWatch:
         self._pipes.tell_workers(number, NewDocument(index, piece.offset, piece.size))
         self._forget(store, old, now)
         get_logger().info("document.renewed", file=str(document.file))
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        return Stamp.of(os.stat(path))
-    except OSError:
-        return None

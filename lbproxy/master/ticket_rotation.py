@@ -7,7 +7,6 @@ certificates.
 
 from __future__ import annotations
 
-import os
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +43,7 @@ class TicketRotation:
             return self._made
         if not tickets.available():
             raise StartError("proxy.ticket_keys: this Python's OpenSSL takes no keys for tickets: it has to be 3.0 or newer")
-        stamps = _stamps(proxy.ticket_keys)
+        stamps = tuple(map(Stamp.at, proxy.ticket_keys))
         self._read = tickets.read_secrets(proxy.ticket_keys)
         self._files, self._stamps = proxy.ticket_keys, stamps
         return self._read
@@ -61,7 +60,7 @@ class TicketRotation:
             if not proxy.ticket_keys:
                 get_logger().info("tickets.rotated", keys=len(self._made))
                 tell(self._made)
-        if proxy.ticket_keys and (stamps := _stamps(proxy.ticket_keys)) != self._stamps:
+        if proxy.ticket_keys and (stamps := tuple(map(Stamp.at, proxy.ticket_keys))) != self._stamps:
             self._stamps = stamps
             self._take_files(proxy.ticket_keys, tell)
 
@@ -88,13 +87,3 @@ class TicketRotation:
             found._made = tuple(map(b64decode, told["made"]))
             found._turned = now - told["age"]
         return found
-
-
-def _stamps(files: tuple[Path, ...]) -> tuple[Stamp | None, ...]:
-    found: list[Stamp | None] = []
-    for path in files:
-        try:
-            found.append(Stamp.of(os.stat(path)))
-        except OSError:
-            found.append(None)
-    return tuple(found)

@@ -12,7 +12,6 @@ open to it carries no new request. What is open to clients stays: the next hands
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -85,7 +84,7 @@ class TrustWatch:
         self._pipes = pipes
         self._forget = forget
         self._wall = wall
-        self._stamp = stamp or _stamp
+        self._stamp = stamp or Stamp.at
         self._look_at = 0.0
         self._of: GenerationResources | None = None
         self._watched: tuple[Watched, ...] = ()
@@ -255,12 +254,5 @@ def _watched(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> It
             source = pair.passphrase
             word = (Path(source.words[0]),) if source is not None and source.way == "file" else ()
             files = (pair.cert, pair.key, *word)
-            marks = (*live(files[:2]), *map(_stamp, word))
+            marks = (*live(files[:2]), *map(Stamp.at, word))
             yield Watched({"pool": pool.name, "file": str(pair.cert)}, files, marks, pair=pair, pool=pool.name)
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        return Stamp.of(os.stat(path))
-    except OSError:
-        return None

@@ -52,6 +52,14 @@ class Stamp(NamedTuple):
         """By what stat(2) says."""
         return cls(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
+    @classmethod
+    def at(cls, path: Path) -> Stamp | None:
+        """Of what is there now; None: nothing that could be seen."""
+        try:
+            return cls.of(os.stat(path))
+        except OSError:
+            return None
+
 
 class KeyStore:
     """The keys of one generation, in memory of their own. `close` it."""
