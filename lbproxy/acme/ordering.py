@@ -28,7 +28,7 @@ from lbproxy.config.acme_names import file_of
 
 PATIENCE = 120.0
 """Seconds for one state of an order to become another."""
-POLL, MOST_POLL = 1.0, 10.0
+POLL, MOST_POLL = 0.5, 10.0
 MOST_AUTHORIZATIONS = 4
 """Of an order for one name there is one."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,256}\Z")

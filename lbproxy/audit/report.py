@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from lbproxy import __version__
 from lbproxy.audit.audit import CHECKS
@@ -85,15 +87,26 @@ def sarif(source: str, findings: Sequence[Finding], fault: str = "") -> dict[str
 
 def _result(source: str, finding: Finding) -> dict[str, object]:
     evidence = finding.evidence
-    place = {"artifactLocation": {"uri": source}, "region": {"startLine": max(1, int(evidence.line))}}
+    place = {"artifactLocation": {"uri": _uri(source)}, "region": {"startLine": max(1, int(evidence.line))}}
     result: dict[str, object] = {
         "ruleId": finding.check.id,
         "ruleIndex": CHECKS.index(finding.check),
         "level": _LEVELS[finding.severity],
-        "message": {"text": f"{key_of(evidence)}: {evidence.value}. {finding.check.danger} {finding.check.mend}"},
+        "message": {"text": _plain(f"{key_of(evidence)}: {evidence.value}. {finding.check.danger} {finding.check.mend}")},
         "locations": [{"physicalLocation": place}],
         "partialFingerprints": {"lbproxy/v1": f"{finding.check.id}:{key_of(evidence)}:{evidence.value}"},
     }
     if finding.accepted:
         result["suppressions"] = [{"kind": "external", "justification": finding.accepted}]
     return result
+
+
+def _uri(path: str) -> str:
+    """As RFC 3986 wants it (3.4.3); one that is relative stays so, for a code host to find it in its repository."""
+    whole = PurePosixPath(path)
+    return whole.as_uri() if whole.is_absolute() else quote(path, errors="surrogateescape")
+
+
+def _plain(words: str) -> str:
+    """Braces would be places for arguments (3.11.5); a regular expression has them."""
+    return words.replace("{", "{{").replace("}", "}}")

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import ssl
 import tempfile
 import urllib.request
 from pathlib import Path
 from typing import Any
 
+import psutil
+import pytest
 import toml
 
+from lbproxy.sandbox import kernel
+from lbproxy.sandbox.names import CALLS, FILES, LEDGER, MEMORY, PORTS, PRIVILEGES
 from tests.conftest import Stage
+from tests.support.memory import found_in
 from tests.support.pebble import Pebble
 from tests.support.ports import free_port
 from tests.support.process import LbProxy, run_cli
@@ -59,9 +66,32 @@ def asked(config: dict[str, Any], path: str) -> str:
         return str(response.read().decode())
 
 
-def test_from_nothing_to_a_trusted_page(stage: Stage, tmp_path: Path) -> None:
+def walled_in(proxy: LbProxy, secret: bytes) -> int:
+    """The process that hears authorities has no privileges, no way back to them, and of what the master was started with nothing;
+    nobody looks into it. Its pid."""
+    status = json.loads(run_cli("status", "--json", "-c", str(proxy.file)).stdout)
+    [serving] = [one for one in status["generations"] if one["stage"] == "serving"]
+    told, pid = set(serving["acme"]["walls"]), int(serving["acme"]["pid"])
+    version = kernel.landlock_version()
+    assert told == {MEMORY, LEDGER, PRIVILEGES, CALLS} | ({FILES} if version else set()) | ({PORTS} if version >= 4 else set())
+    facts = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    assert (facts["Seccomp"].strip(), facts["NoNewPrivs"].strip(), int(facts["CapEff"], 16)) == ("2", "1", 0)
+    [core] = [line.split()[4:6] for line in Path(f"/proc/{pid}/limits").read_text().splitlines() if line.startswith("Max core")]
+    assert core == ["0", "0"]
+    if os.getuid() == 0:
+        assert "0" not in facts["Uid"].split() + facts["Gid"].split() + facts["Groups"].split()
+        assert os.stat(f"/proc/{pid}/mem").st_uid == 0
+        assert secret not in Path(f"/proc/{pid}/environ").read_bytes()
+        assert not found_in(pid, {"the variable": secret})
+    return pid
+
+
+def test_from_nothing_to_a_trusted_page(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A self-signed certificate serves until the first one is here, which is told; then the page is trusted, without a reload; what
-    is kept is for its owner alone; a restart orders nothing anew."""
+    is kept is for its owner alone, and the process that got it behind its walls. A new program (SIGUSR2) goes on with it: the page
+    is trusted throughout, nothing is ordered anew, and there is one such process, as walled in."""
+    secret = "5d2e9b70-not-for-children-c3a1f8"
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
     tls, plain = free_port(), free_port()
     with Pebble(stage.authority, tmp_path, plain, tls) as pebble:
         config = configured(stage, pebble, tls, plain)
@@ -74,10 +104,15 @@ def test_from_nothing_to_a_trusted_page(stage: Stage, tmp_path: Path) -> None:
         assert asked(config, "/readyz") == "ready\n"
         folder = stage.directory / "state" / "acme"
         assert all(path.stat().st_mode & 0o077 == 0 for path in [folder, folder.parent, *folder.iterdir()])
-        proxy.stop()
-        again = stage.run(config)
-        assert serial(again, context) == first
-        assert not again.events("acme.obtained")
+        before = walled_in(proxy, secret.encode())
+        proxy.signal(signal.SIGUSR2)
+        proxy.wait_event("upgrade.begun")
+        assert serial(proxy, context) == first
+        proxy.wait_event("acme.ready", skip=1)
+        assert serial(proxy, context) == first
+        assert walled_in(proxy, secret.encode()) != before
+        assert not psutil.pid_exists(before)
+        assert len(proxy.events("acme.obtained")) == 1
 
 
 def due_now(stage: Stage, name: str = "a.test") -> None:

