@@ -87,6 +87,7 @@ def _backends(answer: Answer) -> Judged:
 
 
 def _failures(answer: Answer) -> Judged:
+    """Who shows no certificate where one is asked for is a stranger, or the audit before this one."""
     totals = answer.get("totals")
     totals = totals if isinstance(totals, dict) else {}
     failed = totals.get("failed_handshakes")

@@ -182,6 +182,7 @@ class Scalar(IntEnum):
     COMPRESS_IN = 182  # bytes before and after
     COMPRESS_OUT = 183
     UNANSWERED = 184  # requests of which no inspector said in time what they are
+    HANDSHAKE_NO_CERTIFICATE = 185  # see HANDSHAKE_CERTIFICATE: the client showed none
     INSPECTED = 192  # 64 cells: what steps made of requests (observe.metrics.INSPECTIONS)
     LAST_COUNTER = 255
     RULE_HITS = 256  # 193 cells: a tally of the rule engine's rules

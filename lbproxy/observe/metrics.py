@@ -21,7 +21,7 @@ DENIALS = (
     "address_denied", "connection_rate", "connections_per_client", "proxy_stranger", "proxy_header", "proxy_header_timeout",
 )  # fmt: skip
 """Why listeners refuse connections, as the log has it."""
-FAILURES = ("timeout", "not_tls", "client_certificate", "protocol", "refused_by_client", "lost", "other")
+FAILURES = ("timeout", "not_tls", "client_certificate", "no_client_certificate", "protocol", "refused_by_client", "lost", "other")
 """Why handshakes fail."""
 H2_ENDS = (
     "h2_resets", "h2_reset_share", "h2_settings", "h2_pings", "h2_empty_data", "h2_windows", "h2_priorities", "h2_malformed",

@@ -141,9 +141,10 @@ def test_a_refused_order_and_a_second_authority(stage: Stage, tmp_path: Path) ->
     one, which a reload brings, gives the certificate."""
     tls, plain = free_port(), free_port()
     (tmp_path / "blind").mkdir()
-    with Pebble(stage.authority, tmp_path / "blind", free_port(), free_port()) as blind, Pebble(
-        stage.authority, tmp_path, plain, tls
-    ) as pebble:
+    with (
+        Pebble(stage.authority, tmp_path / "blind", free_port(), free_port()) as blind,
+        Pebble(stage.authority, tmp_path, plain, tls) as pebble,
+    ):
         config = configured(stage, blind, tls, plain)
         proxy = stage.run(config)
         why = proxy.wait_event("acme.failed")["why"]

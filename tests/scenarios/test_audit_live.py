@@ -25,11 +25,16 @@ def audit(file: Path) -> tuple[int, dict[str, Any]]:
 
 
 def test_what_init_writes_is_clean_and_what_stopped_is_told(stage: Stage) -> None:
-    """Nothing is found but what the file alone has; walls that this kernel cannot build are nobody's fault. Changed, the file is
-    not what runs; stopped, it is judged all the same, and the exit code is 3."""
+    """Nothing is found but what the file alone has, neither at a listener without TLS, nor at one with it, nor at one that is for
+    those who show a certificate alone; walls that this kernel cannot build are nobody's fault. Changed, the file is not what runs;
+    stopped, it is judged all the same, and the exit code is 3."""
     text = STARTER.replace("# [proxy]", "[proxy]").replace(
-        '# control = "/run/lbproxy/control.sock"', f'control = "{stage.directory}/c"'
+        '# control = "/run/lbproxy/control.sock"', f'control = "{stage.directory}/c"\nhsts = "365d"'
     )
+    leaf = stage.authority.issue("a.test")
+    shown = f'certificates = [{{ cert = "{leaf["cert"]}", key = "{leaf["key"]}" }}]'
+    for more in ("", f'tls = {{ client_ca = "{stage.authority.file}", client_auth = "required" }}'):
+        text += f'\n[[listen]]\naddress = "127.0.0.1:{free_port()}"\n{shown}\n{more}\n'
     text = text.replace('"0.0.0.0:8080"', f'"127.0.0.1:{free_port()}"')
     text = text.replace("127.0.0.1:9000", stage.app().address).replace("127.0.0.1:9001", stage.app("other").address)
     proxy = stage.run(text)

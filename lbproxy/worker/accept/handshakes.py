@@ -7,12 +7,8 @@ from lbproxy.errors import ConnectionLost, StreamError, TimedOut
 
 _KINDS = {
     Scalar.HANDSHAKE_NOT_TLS: ("plain_http", "not_tls", "http_request", "https_proxy_request"),
-    Scalar.HANDSHAKE_CERTIFICATE: (
-        "peer_did_not_return_a_certificate",
-        "certificate_verify_failed",
-        "no_certificate_returned",
-        "bad_signature",
-    ),
+    Scalar.HANDSHAKE_CERTIFICATE: ("certificate_verify_failed", "bad_signature"),
+    Scalar.HANDSHAKE_NO_CERTIFICATE: ("peer_did_not_return_a_certificate", "no_certificate_returned"),
     Scalar.HANDSHAKE_PROTOCOL: (
         "no_shared_cipher",
         "unsupported_protocol",
