@@ -116,12 +116,14 @@ class Stage:
         """A running lbproxy, see `config`."""
         return self.run(self.config(*backends, workers=workers, **tables))
 
-    def run(self, config: dict[str, Any] | str, *, ready: bool = True, under: Sequence[str] = ()) -> LbProxy:
-        """lbproxy started with this configuration, `under` a command if one is given."""
+    def run(
+        self, config: dict[str, Any] | str, *, ready: bool = True, under: Sequence[str] = (), anew: bool = False
+    ) -> LbProxy:
+        """lbproxy started with this configuration, `under` a command if one is given; `anew`: executed, not forked."""
         number = len(list(self.directory.glob("lbproxy-*")))
         directory = self.directory / f"lbproxy-{number}"
         directory.mkdir()
-        proxy = LbProxy(directory, config, under)
+        proxy = LbProxy(directory, config, under, anew=anew)
         self._stack.push(proxy)
         return proxy.start(ready=ready)
 

@@ -11,11 +11,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import psutil
 import toml
 
+from tests.support.loaded import Started, loaded
 from tests.support.waiting import PATIENCE, Lines, eventually
 
 Event = dict[str, Any]
@@ -46,17 +47,25 @@ def session_members(session: int) -> list[psutil.Process]:
     return members
 
 
+def _pipe() -> tuple[IO[bytes], IO[bytes]]:
+    read, write = os.pipe()
+    return open(read, "rb"), open(write, "wb", buffering=0)
+
+
 class LbProxy:
     """`python -m lbproxy start -c FILE` in a session of its own. As a context: started and ready inside, gone after."""
 
-    def __init__(self, directory: Path, config: Mapping[str, Any] | str, under: Sequence[str] = ()) -> None:
-        """`under`: a command that runs it, e.g. prlimit(1)."""
+    def __init__(
+        self, directory: Path, config: Mapping[str, Any] | str, under: Sequence[str] = (), *, anew: bool = False
+    ) -> None:
+        """`under`: a command that runs it, e.g. prlimit(1). `anew`: executed, whatever that costs (see loaded.py)."""
         self.directory = directory
         self._under = under
+        self._anew = anew
         self.file = directory / "lbproxy.toml"
         self.file.write_text(config if isinstance(config, str) else toml.dumps(dict(config)), encoding="utf-8")
         self.config: dict[str, Any] = toml.loads(config) if isinstance(config, str) else dict(config)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Started | None = None
         self._out: Lines | None = None
         self._err: Lines | None = None
 
@@ -64,17 +73,25 @@ class LbProxy:
 
     def start(self, *, ready: bool = True) -> Self:
         """Start it; `ready` waits until every worker serves."""
-        self._process = subprocess.Popen(
-            [*self._under, sys.executable, "-m", "lbproxy", "start", "-c", str(self.file)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            start_new_session=True,
-        )
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._out, self._err = Lines(self._process.stdout), Lines(self._process.stderr)
+        arguments = ["start", "-c", str(self.file)]
+        fork = None if self._anew or self._under else loaded(str(ROOT))
+        if fork is None or not fork.fits():
+            process = subprocess.Popen(
+                [*self._under, sys.executable, "-m", "lbproxy", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=ROOT,
+                start_new_session=True,
+            )
+            assert process.stdout is not None
+            assert process.stderr is not None
+            self._process, out, err = process, process.stdout, process.stderr
+        else:
+            (out, theirs), (err, also_theirs) = _pipe(), _pipe()
+            with theirs, also_theirs, open(os.devnull, "rb") as nothing:
+                self._process = fork.start(arguments, nothing.fileno(), theirs.fileno(), also_theirs.fileno())
+        self._out, self._err = Lines(out), Lines(err)
         if ready:
             self.wait_event("ready")
         return self
