@@ -70,6 +70,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.observe.access": 1,
     "lbproxy.observe.metrics": 1,
     "lbproxy.observe.cache_names": 1,
+    "lbproxy.observe.cache_totals": 1,
     "lbproxy.observe.waf_totals": 1,
     "lbproxy.observe.packets": 1,
     "lbproxy.coders": -1,

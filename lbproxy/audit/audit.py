@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from lbproxy.audit.checks import backends, clients, live, process, routes
+from lbproxy.audit.checks import backends, caching, clients, live, process, routes
 from lbproxy.audit.finding import Check, Evidence, Finding, Path, Severity, key_of
 from lbproxy.config.model import Accepted, Config
 from lbproxy.errors import Complaint
@@ -18,7 +18,9 @@ CERTIFICATE = Check(
     lambda config: (),
 )
 """What a look at the files has found, which is not this floor's."""
-CHECKS: tuple[Check, ...] = (*clients.CHECKS, *routes.CHECKS, *backends.CHECKS, *process.CHECKS, CERTIFICATE, *live.CHECKS)
+CHECKS: tuple[Check, ...] = (
+    *clients.CHECKS, *routes.CHECKS, *caching.CHECKS, *backends.CHECKS, *process.CHECKS, CERTIFICATE, *live.CHECKS
+)  # fmt: skip
 
 
 def audit(
@@ -62,6 +64,21 @@ def _counts(accepted: Accepted, evidence: Evidence, today: date) -> bool:
 
 def _remark(complaint: Complaint) -> Evidence:
     return Evidence((complaint.key,) if complaint.key else (), complaint.message, complaint.line)
+
+
+WARNED_OF = frozenset({"compressed-secrets", "cache-default-cookies"})
+"""What `lbproxy check` warns of, too: what somebody writes who did not know."""
+
+
+def warnings(config: Config, today: date) -> list[Complaint]:
+    """What is as dangerous as it is easily overlooked, but for what the configuration says that somebody lives with."""
+    found = [(check, evidence) for check in CHECKS if check.id in WARNED_OF for evidence in check.find(config)]
+    told = []
+    for check, evidence, why in judged(found, config.audit.accept, today):
+        if not why:
+            message = f"{check.danger} Here: {evidence.value}"
+            told.append(Complaint(config.source, evidence.line, key_of(evidence), message, check.mend))
+    return told
 
 
 def worst(findings: Iterable[Finding]) -> Severity | None:

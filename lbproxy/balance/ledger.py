@@ -176,7 +176,8 @@ class Scalar(IntEnum):
     PASSED = 121  # connections that were passed through to a backend; the next: that found none
     PASSED_FAILED = 122
     CACHE = 123  # 14 cells: what the cache's storage does (cache.layout.Counter)
-    CACHE_STEP = 137  # 24 cells: what routes with a cache make of requests
+    CACHE_STEP = 137  # 24 cells: what routes with a cache make of requests (observe.cache_names)
+    CACHE_UNSTORED = 161  # 19 cells: why they did not store answers
     COMPRESSED = 180  # answers that were compressed; the next: those that were not because too many were, or the CPU had no time
     COMPRESS_BUSY = 181
     COMPRESS_IN = 182  # bytes before and after

@@ -56,6 +56,8 @@ def stats(arguments: argparse.Namespace) -> int:
         sizes = {name for name in usage if name.endswith("_bytes")} | {"memory", "disk", "disk_used"}
         show(*(f"{name:<16} {format_size(value) if name in sizes else value}" for name, value in usage.items()), "")
         show(*(f"{name:<16} {value}" for name, value in counts.items()))
+        for title in ("requests", "unstored"):
+            show("", title, *(f"  {name:<16} {value}" for name, value in (answer.get(title) or {}).items()))
     return 0 if answer["ok"] else 1
 
 

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,7 +26,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
         "--strict",
         action="store_true",
         help="exit 1 for warnings, too: for pipelines. lbproxy starts in spite of them: certificates out of date, never shown, or "
-        "for none of the routes' hosts",
+        "for none of the routes' hosts, and some dangers that audit finds",
     )
     output = parser.add_mutually_exclusive_group()
     answer = '{"ok": ..., "complaints": [{file, line, key, message, hint}], "warnings": [the same]}'
@@ -37,7 +38,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def check(arguments: argparse.Namespace) -> int:
     """Everything that start would refuse, and everything it would warn of, at once."""
-    found = look_at(arguments.config)
+    found = _warned_of(look_at(arguments.config))
     ok = not found.complaints and not (arguments.strict and found.warnings)
     if arguments.json:
         lists = {"complaints": found.complaints, "warnings": found.warnings}
@@ -82,6 +83,16 @@ def look_at(file: str) -> Found:
     passphrase.adopt(found.config)
     with tempfile.TemporaryDirectory(prefix="lbproxy-check-") as folder:
         return _judged(stand_in(found.config, Path(folder)))._replace(read=found)
+
+
+def _warned_of(found: Found) -> Found:
+    """With what is accepted, and dangerous."""
+    from lbproxy.audit.audit import warnings
+
+    if found.config is None:
+        return found
+    odd = warnings(found.config, datetime.now(UTC).date())
+    return found._replace(warnings=by_place([*found.warnings, *odd]))
 
 
 def _judged(config: Config) -> Found:

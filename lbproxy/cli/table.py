@@ -163,6 +163,7 @@ def _traffic(totals: Answer) -> Iterator[str]:
     if inspected:
         yield f"inspected: {', '.join(inspected)}"
     yield from _waf(totals.get("waf") or {})
+    yield from _cache(totals.get("cache") or {})
 
 
 def _waf(waf: Answer) -> Iterator[str]:
@@ -179,6 +180,17 @@ def _waf(waf: Answer) -> Iterator[str]:
         rest = sum(number for _, number in told[MOST_TOLD:]) + (waf.get("other_rules") or 0)
         named = [f"{rule}: {count(number)}" for rule, number in told[:MOST_TOLD]] + ([f"others: {count(rest)}"] if rest else [])
         yield f"rules met: {', '.join(named)}"
+
+
+def _cache(cache: Answer) -> Iterator[str]:
+    """What became of requests, and how full it is."""
+    requests, usage = cache.get("requests") or {}, cache.get("usage") or {}
+    told = [f"{name.replace('_', ' ')}: {count(number)}" for name, number in requests.items() if number]
+    if told or usage.get("memory"):
+        used = sum(usage.get(name) or 0 for name in ("probation_bytes", "main_bytes", "disk_used"))
+        entries, evicted = count(usage.get("entries")), count((cache.get("storage") or {}).get("evicted"))
+        told = told or ["nobody has asked"]
+        yield f"cache: {', '.join(told)}; {entries} answers in {size(used // 1024) or '0 MiB'}, {evicted} evicted"
 
 
 def _reload(last: Answer | None, now: float) -> Iterator[str]:

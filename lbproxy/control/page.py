@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from html import escape
 
+from lbproxy.observe.cache_totals import CacheTotals
 from lbproxy.observe.metrics import BackendFacts, Snapshot
 from lbproxy.observe.waf_totals import WafTotals
 
@@ -71,6 +72,7 @@ def page(snapshot: Snapshot) -> str:
         ("5xx", totals.statuses[4]),
         ("Retries", totals.retries),
         *_waf(totals.waf),
+        *_cache(totals.cache),
     )
     heads = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
     pools = "".join(
@@ -95,6 +97,17 @@ def _waf(waf: WafTotals) -> tuple[tuple[str, int], ...]:
         return ()
     hits = sum(count for _, count in waf.rules) + waf.other_rules
     return ("Inspectors", waf.alive), ("Replaced", waf.replaced), ("Being inspected", waf.waiting), ("Rules met", hits)
+
+
+def _cache(cache: CacheTotals) -> tuple[tuple[str, int], ...]:
+    if cache == CacheTotals():
+        return ()
+    hits, collapsed = cache.result("hit"), cache.result("collapsed")
+    return (
+        ("Cache hits", hits), ("Stale, given out", cache.given - hits - collapsed), ("Collapsed", collapsed),
+        ("Cache misses", cache.asked - cache.given), ("Stored answers", cache.gauge("entries")),
+        ("Stored KiB", cache.used // 1024), ("Evicted", cache.stored("evicted")),
+    )  # fmt: skip
 
 
 def _certificates(snapshot: Snapshot) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from lbproxy.observe.cache_names import CACHE_COUNTS, CACHE_GAUGES
+from lbproxy.observe.cache_totals import CacheTotals, cache_families
 from lbproxy.observe.waf_totals import WafTotals, waf_families
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -143,10 +143,7 @@ class Totals(NamedTuple):
     passed: int = 0
     """Connections that were passed through to a backend; the next: that found none."""
     passed_failed: int = 0
-    cache: tuple[int, ...] = (0,) * len(CACHE_COUNTS)
-    """What the cache's storage did."""
-    cache_gauges: tuple[int, ...] = (0,) * len(CACHE_GAUGES)
-    """How full it is; all 0: there is none."""
+    cache: CacheTotals = CacheTotals()
 
 
 class CertificateFacts(NamedTuple):
@@ -246,7 +243,7 @@ def exposition(snapshot: Snapshot) -> str:
     clients = (
         *_traffic(snapshot.totals),
         *(Family(*each) for each in waf_families(snapshot.totals.waf)),
-        *_cache(snapshot.totals),
+        *(Family(*each) for each in cache_families(snapshot.totals.cache)),
         _passthrough(snapshot.totals),
         *_certificates(snapshot),
         *_keys(snapshot),
@@ -342,18 +339,6 @@ def _compression(totals: Totals) -> Iterable[Family]:
     text = "Bytes of answers that were compressed, before ..."
     yield _one("lbproxy_compression_in_bytes_total", "counter", text, totals.compress_in)
     yield _one("lbproxy_compression_out_bytes_total", "counter", "... and after.", totals.compress_out)
-
-
-def _cache(totals: Totals) -> Iterable[Family]:
-    """Where there is one, or was."""
-    if not any(totals.cache_gauges) and not any(totals.cache):
-        return
-    text = "What the cache's storage did: found, did not find, found purged, stored, did not store, pushed out ..."
-    counts = [("", {"what": name}, float(count)) for name, count in zip(CACHE_COUNTS, totals.cache, strict=True)]
-    yield Family("lbproxy_cache_storage_total", "counter", text, counts)
-    text = "The cache: bytes that there are, bytes in use, answers, purges that are being carried out."
-    gauges = [("", {"what": name}, float(value)) for name, value in zip(CACHE_GAUGES, totals.cache_gauges, strict=True)]
-    yield Family("lbproxy_cache_storage", "gauge", text, gauges)
 
 
 def _certificates(snapshot: Snapshot) -> Iterable[Family]:
@@ -494,6 +479,7 @@ def totals(counted: Totals) -> dict[str, object]:
         "grpc": dict(zip(GRPC_CODES, counted.grpc, strict=True)),
         "inspected": {f"{step} {outcome}": count for (step, outcome), count in zip(INSPECTIONS, counted.inspected, strict=True)},
         "waf": counted.waf.described(),
+        "cache": counted.cache.described(),
         "h2_ended": dict(zip(H2_ENDS, counted.h2_ended, strict=True)),
         "h2_backends_ended": dict(zip(H2_BACKEND_ENDS, counted.h2_backends_ended, strict=True)),
     }

@@ -19,7 +19,8 @@ from lbproxy.balance.ledger import (
     state_at,
 )
 from lbproxy.health.outcome import words_of
-from lbproxy.observe.cache_names import CACHE_COUNTS, CACHE_GAUGES
+from lbproxy.observe.cache_names import CACHE_COUNTS, CACHE_EVENTS, CACHE_GAUGES, CACHE_RESULTS, CACHE_UNSTORED
+from lbproxy.observe.cache_totals import CacheTotals
 from lbproxy.observe.metrics import (
     GRPC_CODES,
     H2_BACKEND_ENDS,
@@ -96,8 +97,7 @@ def totals(ledger: Ledger) -> Totals:
         compress_busy=total(Scalar.COMPRESS_BUSY),
         compress_in=total(Scalar.COMPRESS_IN),
         compress_out=total(Scalar.COMPRESS_OUT),
-        cache=tuple(total(Scalar.CACHE + number) for number in range(len(CACHE_COUNTS))),
-        cache_gauges=tuple(ledger.cells[Header.CACHE + number] for number in range(len(CACHE_GAUGES))),
+        cache=cache_totals(ledger),
         requests=sum(statuses),  # what Scalar.REQUESTS is as well, but that one is only brought up to date with each heartbeat
         statuses=statuses,
         bytes_in=total(Scalar.BYTES_IN),
@@ -110,6 +110,21 @@ def totals(ledger: Ledger) -> Totals:
         refused_requests=tuple(map(total, REFUSALS)),
         refused_connections=tuple(map(total, DENIALS)),
         unread_clients=total(Scalar.UNREAD_CLIENTS),
+    )
+
+
+def cache_totals(ledger: Ledger) -> CacheTotals:
+    """What the cache did, over all children, and how full it is."""
+
+    def summed(first: int, names: tuple[str, ...]) -> tuple[int, ...]:
+        return tuple(ledger.total(first + number) for number in range(len(names)))
+
+    return CacheTotals(
+        summed(Scalar.CACHE_STEP, CACHE_RESULTS),
+        summed(Scalar.CACHE_STEP + len(CACHE_RESULTS), CACHE_EVENTS),
+        summed(Scalar.CACHE_UNSTORED, CACHE_UNSTORED),
+        summed(Scalar.CACHE, CACHE_COUNTS),
+        tuple(ledger.cells[Header.CACHE : Header.CACHE + len(CACHE_GAUGES)]),
     )
 
 

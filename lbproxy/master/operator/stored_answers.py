@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from lbproxy.balance.ledger import Ledger, Scalar
+from lbproxy.balance.ledger import Ledger
 from lbproxy.cache.keeper import Found
 from lbproxy.cache.purges import Purge, url_of
 from lbproxy.master.operator.requests import Answer, Cache
-from lbproxy.observe.cache_names import CACHE_COUNTS
+from lbproxy.observe.snapshot import cache_totals
 
 PURGES = {"url": Purge.URL, "prefix": Purge.PREFIX, "tag": Purge.TAG, "all": Purge.ALL}
 NONE = "no cache is configured: it wants a table [cache]"
@@ -55,8 +55,9 @@ def _stats(keeps: Keeps, ledger: Ledger) -> Answer:
     usage = keeps.usage()
     if not usage:
         return {"ok": False, "error": NONE}
-    counts = {name: ledger.total(Scalar.CACHE + number) for number, name in enumerate(CACHE_COUNTS)}
-    return {"ok": True, "usage": usage, "counts": counts}
+    told = cache_totals(ledger).described()
+    said = {name: told[name] for name in ("requests", "served_bytes", "refreshed", "refresh_failed", "waited_in_vain", "unstored")}
+    return {"ok": True, "usage": usage, "counts": told["storage"], **said}
 
 
 def _told(found: Found) -> Answer:

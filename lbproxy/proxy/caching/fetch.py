@@ -18,10 +18,11 @@ from lbproxy.http.grammar import END
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import UNTIL_CLOSE, RequestHead, ResponseHead
 from lbproxy.proxy.caching.fill import PATIENCE, Fill, State
-from lbproxy.proxy.caching.shelf import Found, Looked, Shelf, Target
+from lbproxy.proxy.caching.outcomes import BY_REASON, Outcome
+from lbproxy.proxy.caching.shelf import FileBody, Found, Looked, Shelf, Target
 from lbproxy.proxy.caching.tee import NotModified, Tee
 from lbproxy.proxy.sink import Sink
-from lbproxy.proxy.stand_in import StandIn
+from lbproxy.proxy.stand_in import Body, StandIn
 from lbproxy.proxy.steps.step import Course, Journey
 from lbproxy.proxy.telling import Telling
 
@@ -37,11 +38,6 @@ def milliseconds(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def noted(word: str) -> str:
-    """For the access line."""
-    return f',"cache":"{word}"'
-
-
 class Asking(NamedTuple):
     """What all of a route's requests to backends have in common."""
 
@@ -53,6 +49,12 @@ class Asking(NamedTuple):
 
     def judged(self, asked: RequestHead, personal: bool, said: ResponseHead, at: Arrival) -> Verdict:
         """Whether an answer is stored, and how long it lasts; also by how it is framed."""
+        verdict = self._judged(asked, personal, said, at)
+        if not isinstance(verdict, Kept):
+            self.shelf.outcomes.unstored(verdict)
+        return verdict
+
+    def _judged(self, asked: RequestHead, personal: bool, said: ResponseHead, at: Arrival) -> Verdict:
         if said.body == UNTIL_CLOSE:
             return "no_length"  # nobody could tell that it was cut short
         if said.body > self.most:
@@ -79,15 +81,17 @@ class Asking(NamedTuple):
 class Answers(Protocol):
     """Makes a StandIn of what is stored (steps/cache.py)."""
 
-    def __call__(self, journey: Journey, asked: RequestHead, found: Found, now: float, more: bytes = b"") -> StandIn | None: ...
+    def __call__(
+        self, journey: Journey, asked: RequestHead, found: Found, now: float, more: bytes = b"", body: bytes | Body | None = None
+    ) -> StandIn | None: ...
 
 
 class Fetch(Course):
     """A request for an answer that may be stored, on its way."""
 
     __slots__ = (
-        "_answers", "_asked", "_asked_at", "_asking", "_fill", "_journey", "_looked", "_personal", "_renewed_at", "_stale",
-        "_target", "_tee", "_ticket", "_why",
+        "_answers", "_asked", "_asked_at", "_asking", "_body", "_fill", "_journey", "_looked", "_outcome", "_personal",
+        "_renewed_at", "_stale", "_target", "_tee", "_ticket", "_why",
     )  # fmt: skip
 
     def __init__(
@@ -102,18 +106,22 @@ class Fetch(Course):
         self._fill = fill
         self._answers = answers
         self._asked = journey.head
+        # Held from now on: a 304 for a body that others have pushed out meanwhile would leave the client with nothing.
+        self._body = None if looked.found is None else asking.shelf.body(looked.found)
+        if self._body is None and looked.found is not None:
+            looked = looked._replace(found=None, why=b"uri-miss")
         self._stale = looked.found
-        self._why = looked.why or b"stale"
         self._tee: Tee | None = None
         self._ticket = asking.shelf.storage.begin(target.key)
         self._asked_at = self._renewed_at = self._now()
+        self._why = looked.reason(self._asked_at)
+        self._outcome = BY_REASON[self._why]
         more = b""
         if self._stale is not None:
             known = parse_response(heads.sized(self._stale.answer.head, self._stale.entry.size), b"GET", _MOST_FIELDS)
             more = asking_anew(known)
         if more or conditional(journey.head):
             journey.go_on_as(unconditional(journey.head, more))
-        journey.noted += noted("miss" if self._stale is None else "revalidated")
 
     def _now(self) -> float:
         return self._journey.downstream.service.clock()
@@ -129,6 +137,7 @@ class Fetch(Course):
             said = parse_response(self._journey.said, b"GET", _MOST_FIELDS)
         except RefusedAnswer:  # one that a tolerant pool passes on
             self._useless()
+            asking.shelf.outcomes.unstored("malformed")
             return Telling(sink, forwarded(self._why, detail="malformed"))
         verdict = asking.judged(self._asked, self._personal, said, Arrival(self._asked_at, now, wall))
         if not isinstance(verdict, Kept):
@@ -182,7 +191,9 @@ class Fetch(Course):
         else:
             kept = storage.renew(found.digest, found.answer.written(), self._ticket)
             self._over(State.KEPT if kept else State.FAILED)
-        return self._answers(self._journey, self._asked, found, now, forwarded(b"stale", 304, stored=bool(found.digest)))
+        self._outcome = Outcome.VALIDATED
+        lines = forwarded(self._why, 304, stored=bool(found.digest))
+        return self._answers(self._journey, self._asked, found, now, lines, self._body)
 
     def _excused(self, status: int) -> StandIn | None:
         """The backend fails: what is stored may be good enough for a while."""
@@ -192,9 +203,9 @@ class Fetch(Course):
         if self._personal and not stale.answer.kept.for_anybody:
             return None
         self._useless()
-        found = self._answers(self._journey, self._asked, stale, now, forwarded(b"stale", status))
+        found = self._answers(self._journey, self._asked, stale, now, forwarded(self._why, status), self._body)
         if found is not None:
-            self._journey.noted = self._journey.noted.replace(noted("revalidated"), noted("stale"))
+            self._outcome = Outcome.STALE_IF_ERROR
         return found
 
     # ---------------------------------------------------------------- those who wait
@@ -228,4 +239,7 @@ class Fetch(Course):
         """See Course."""
         if self._tee is not None:
             self._tee.abandon()
+        if isinstance(self._body, FileBody):
+            self._body.close()
         self._over(State.FAILED)
+        self._asking.shelf.outcomes.note(self._journey, self._outcome)

@@ -11,6 +11,7 @@ from lbproxy.http.caching.stored import StoredAnswer
 from lbproxy.http.caching.storing import Kept
 from lbproxy.http.h1.response import parse_response
 from lbproxy.proxy.caching.fetch import Asking, milliseconds
+from lbproxy.proxy.caching.outcomes import Outcome
 from lbproxy.proxy.caching.shelf import Looked, Target
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.service import Service
@@ -82,6 +83,7 @@ class Refresh:
             self._strand = None
             alarm.stop()
             service.connections.discard(self)
+            self._asking.shelf.outcomes.count(Outcome.REFRESHED if stored else Outcome.REFRESH_FAILED)
             if stored:
                 marks.done(self._looked.digest)
             else:

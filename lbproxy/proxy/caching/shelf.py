@@ -11,6 +11,7 @@ from lbproxy.http.caching.tags import tags_of
 from lbproxy.http.caching.variants import MOST_NAMES, key_of, variant_of
 from lbproxy.http.message import ResponseHead
 from lbproxy.proxy.caching.fill import Fill
+from lbproxy.proxy.caching.outcomes import Outcomes, uncounted
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.stand_in import Body
 
@@ -42,6 +43,12 @@ class Looked(NamedTuple):
     why: bytes
     """There is none: in the words of RFC 9211."""
 
+    def reason(self, now: float) -> bytes:
+        """Why a backend is asked, whatever was found."""
+        if self.found is None:
+            return self.why
+        return b"request" if now < self.found.answer.kept.lifetime.fresh_until else b"stale"
+
 
 class FileBody(Body):
     """A stored body in a file, read in pieces."""
@@ -68,8 +75,11 @@ class FileBody(Body):
 class Shelf:
     """All that is stored, in one worker."""
 
-    def __init__(self, storage: Storage, bodies: Bodies | None, chance: Callable[[int], bytes]) -> None:
-        """`bodies`: None: large ones are not kept; `chance`: so many random bytes."""
+    def __init__(
+        self, storage: Storage, bodies: Bodies | None, chance: Callable[[int], bytes], outcomes: Outcomes | None = None
+    ) -> None:
+        """`bodies`: None: large ones are not kept; `chance`: so many random bytes; `outcomes`: what is counted."""
+        self.outcomes = outcomes or uncounted()
         self.storage = storage
         self.bodies = bodies
         self.fills: dict[bytes, Fill] = {}

@@ -24,13 +24,14 @@ from lbproxy.http.caching.storing import credentials
 from lbproxy.http.conditions import Asked, Conditions, conditions_of
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import RequestHead, ResponseHead
-from lbproxy.proxy.caching.fetch import Asking, Fetch, milliseconds, noted
+from lbproxy.proxy.caching.fetch import Asking, Fetch, milliseconds
 from lbproxy.proxy.caching.fill import Fed, Fill
+from lbproxy.proxy.caching.outcomes import BY_REASON, Outcome
 from lbproxy.proxy.caching.refresh import Refresh
 from lbproxy.proxy.caching.shelf import Found, Looked, Shelf, Target
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.sink import Sink
-from lbproxy.proxy.stand_in import StandIn
+from lbproxy.proxy.stand_in import Body, StandIn
 from lbproxy.proxy.steps.step import Course, Journey, Step
 from lbproxy.proxy.telling import Telling
 
@@ -72,9 +73,9 @@ class Cache(Step):
         if unsafe(head):
             return _Unsafe(self, journey)
         if head.method not in self._methods:
-            return _pass(journey, b"method")
+            return self._pass(journey, b"method")
         if not looked_up(head) or for_the_origin(head) or (self._bypass is not None and self._bypass.met(Asked(head))):
-            return _pass(journey, b"bypass")
+            return self._pass(journey, b"bypass")
         target = self.target(journey)
         personal = self._personal or credentials(head)
         looked = self.shelf.look(target)
@@ -84,10 +85,15 @@ class Cache(Step):
         if self._respects and only_if_cached(head):
             raise RequestError(504, "only_if_cached", "it is not stored, and nobody else is to be asked")
         if looked.found is not None and personal and not looked.found.answer.kept.for_anybody:
-            return _pass(journey, b"bypass", "authorization")
+            return self._pass(journey, b"bypass", "authorization")
         if head.method != b"GET" or b"\r\nrange:" in head.lowered:
-            return _pass(journey, looked.why or b"stale")
+            return self._pass(journey, looked.reason(journey.downstream.service.clock()))
         return self._together(journey, target, looked, personal)
+
+    def _pass(self, journey: Journey, why: bytes, detail: str = "") -> Course:
+        """Not for the cache."""
+        self.shelf.outcomes.note(journey, BY_REASON[why])
+        return _Told(forwarded(why, detail=detail))
 
     # ---------------------------------------------------------------- what is stored
 
@@ -120,16 +126,18 @@ class Cache(Step):
         if stand_in is None:
             return None
         journey.stand_in = stand_in
-        journey.noted += noted("hit" if use is Use.HIT else "stale")
+        self.shelf.outcomes.note(journey, Outcome.COLLAPSED if more else Outcome.HIT if use is Use.HIT else Outcome.STALE)
         return _Served(stand_in)
 
-    def stand_in(self, journey: Journey, asked: RequestHead, found: Found, now: float, more: bytes = b"") -> StandIn | None:
-        """A stored answer for a request; None: its body is gone."""
+    def stand_in(
+        self, journey: Journey, asked: RequestHead, found: Found, now: float, more: bytes = b"", body: bytes | Body | None = None
+    ) -> StandIn | None:
+        """A stored answer for a request, with its `body` if that is at hand; None: it is gone."""
         life = found.answer.kept.lifetime
         lines = more or hit(life.fresh_until - now, life.age(now))
         if more:
             lines += b"\r\nAge: %d" % life.age(now)
-        body = self.shelf.body(found)
+        body = self.shelf.body(found) if body is None else body
         if body is None:
             return None
         strands = journey.downstream.service.strands
@@ -140,12 +148,14 @@ class Cache(Step):
             answer, wall = parse_response(raw, b"GET", MOST_FIELDS), self.asking.wall()
             part = part_of(asked, answer, size, wall)
             if unchanged(asked, answer, wall):
-                raw = heads.not_modified(head)
+                raw, last = heads.not_modified(head), first - 1
             elif part.wants is Wants.NOTHING:
-                raw, last = heads.unsatisfiable(head, size), -1
+                raw, last = heads.unsatisfiable(head, size), first - 1
             elif part.wants is Wants.PART:
                 first, last = part.first, part.last
                 raw = heads.part(head, first, last, size)
+        if asked.method != b"HEAD":
+            self.shelf.outcomes.count(Outcome.SERVED_BYTES, last + 1 - first)
         return StandIn(raw, lines, body, last + 1, strands, first)
 
     def _refreshed(self, journey: Journey, looked: Looked, personal: bool) -> bool:
@@ -179,6 +189,7 @@ class Cache(Step):
             course = self._served(journey, journey.head, looked, personal, forwarded(b"uri-miss", collapsed=True))
             if course is not None:
                 return course
+            self.shelf.outcomes.count(Outcome.WAITED_IN_VAIN)
         return self._fetch(journey, target, looked, personal, None)
 
     def _fetch(self, journey: Journey, target: Target, looked: Looked, personal: bool, fill: Fill | None) -> Fetch:
@@ -214,22 +225,18 @@ class Cache(Step):
         service = journey.downstream.service
         age = b"\r\nAge: %d" % max(0, int(service.clock() - fill.born))
         raw = heads.sized(fill.head, fill.size)
+        if journey.head.method != b"HEAD":
+            self.shelf.outcomes.count(Outcome.SERVED_BYTES, fill.size)
         lines = forwarded(b"uri-miss", collapsed=True) + age
         stand_in = StandIn(raw, lines, Fed(fill) if fill.size else b"", fill.size, service.strands)
         journey.stand_in = stand_in
-        journey.noted += noted("collapsed")
+        self.shelf.outcomes.note(journey, Outcome.COLLAPSED)
         return _Served(stand_in)
 
 
 def _line(sent: bytes, lowered: bytes, name: bytes) -> bytes:
     at = lowered.find(b"\r\n" + name + b":")
     return b"" if at < 0 else sent[at : sent.index(b"\r\n", at + 2)]
-
-
-def _pass(journey: Journey, why: bytes, detail: str = "") -> Course:
-    """Not for the cache."""
-    journey.noted += noted("miss" if why.endswith(b"miss") else why.decode("ascii"))
-    return _Told(forwarded(why, detail=detail))
 
 
 class _Served(Course):
@@ -266,7 +273,7 @@ class _Unsafe(Course):
     def __init__(self, cache: Cache, journey: Journey) -> None:
         self._cache = cache
         self._journey = journey
-        journey.noted += noted("method")
+        cache.shelf.outcomes.note(journey, Outcome.METHOD)
 
     def around(self, answer: ResponseHead, sink: Sink) -> Sink:
         """See Course."""

@@ -29,7 +29,7 @@ def make_cacher(
     """All routes of a worker have one shelf. `wall`: seconds since 1970; `chance`: so many random bytes."""
     if stores is None:
         return no_cacher
-    shelf = Shelf(stores.storage, stores.bodies, chance)
+    shelf = Shelf(stores.storage, stores.bodies, chance, stores.outcomes)
     most = IN_MEMORY if stores.bodies is None else stores.bodies.most
 
     def make(route: Route, pool: str, to: Destination) -> Step | None:

@@ -17,6 +17,7 @@ from lbproxy.cache.memory import Memory
 from lbproxy.ipc.handover import Handover
 from lbproxy.net.body_files import BodyFiles
 from lbproxy.observe.process import leave_out_shared
+from lbproxy.proxy.caching.outcomes import CELLS, UNSTORED_CELLS, Outcomes
 
 STRONGLY_ORDERED = ("x86_64", "i686", "AMD64")
 """Machines that do not do loads in another order than the program's."""
@@ -28,6 +29,8 @@ class Stores(NamedTuple):
     storage: Storage
     bodies: Bodies | None
     """None: large bodies are not stored."""
+    outcomes: Outcomes | None = None
+    """What is counted of requests."""
 
 
 def make_stores(handover: Handover) -> Stores | None:
@@ -46,7 +49,14 @@ def make_stores(handover: Handover) -> Stores | None:
         files.numbers = area.new_file
         files.named = area.named
         files.sweep()
-    return Stores(area, files)
+    return Stores(area, files, _outcomes(handover))
+
+
+def _outcomes(handover: Handover) -> Outcomes:
+    """Counted in the worker's own row."""
+    cells = handover.ledger.cells
+    first, why = (scalar_at(handover.child, what) for what in (Scalar.CACHE_STEP, Scalar.CACHE_UNSTORED))
+    return Outcomes(cells[first : first + CELLS], cells[why : why + UNSTORED_CELLS])
 
 
 def _forget_numbers(numbers: Collection[int]) -> None:

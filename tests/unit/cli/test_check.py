@@ -120,3 +120,16 @@ def test_init_passes_check(tmp_path: Path, capsys: Capture) -> None:
     assert cli.main(["init"]) == 0
     (tmp_path / "new.toml").write_text(capsys.readouterr().out)
     assert cli.main(["check", "-c", str(tmp_path / "new.toml")]) == 0
+
+
+def test_check_warns_of_what_is_easily_overlooked(file: Path, capsys: Capture) -> None:
+    """Dangers that audit finds as well, but for those that somebody lives with."""
+    text = file.read_text() + '\n[cache]\nmemory = "8MiB"\n'
+    file.write_text(text.replace("[[route]]\n", '[[route]]\ncache = { default_ttl = "1m" }\n', 1))
+    assert cli.main(["check", "-c", str(file)]) == 0
+    assert "route[0].cache.default_ttl: Answers that say nothing of caching are stored" in capsys.readouterr().err
+    assert cli.main(["check", "-c", str(file), "--strict"]) == 1
+    file.write_text(file.read_text() + '[[audit.accept]]\nid = "cache-default-cookies"\nreason = "nobody logs in"\n')
+    capsys.readouterr()
+    assert cli.main(["check", "-c", str(file), "--strict"]) == 0
+    assert not capsys.readouterr().err

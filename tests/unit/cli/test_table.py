@@ -203,6 +203,18 @@ def test_keys_that_are_fetched() -> None:
     assert "keys from https://b.test/: 0, never fetched" in lines
 
 
+def test_the_cache_fares() -> None:
+    """What became of requests, as far as there were any, and how full it is."""
+    cache = {
+        "requests": {"hit": 1200, "uri_miss": 30, "bypass": 0}, "usage": {"memory": 2**26, "main_bytes": 2**21, "entries": 28},
+        "storage": {"evicted": 4},
+    }  # fmt: skip
+    lines = overview({**ANSWER, "totals": {**ANSWER["totals"], "cache": cache}}, NOW)
+    assert "cache: hit: 1,200, uri miss: 30; 28 answers in 2 MiB, 4 evicted" in lines
+    empty = {"requests": {"hit": 0}, "usage": {"memory": 0}}
+    assert not any(line.startswith("cache") for line in overview({**ANSWER, "totals": {**ANSWER["totals"], "cache": empty}}, NOW))
+
+
 def test_the_rule_engine_fares() -> None:
     """Its processes, and the rules that were met most; the others in a sum."""
     waf = {"alive": 4, "replaced": 3, "late": 2, "waiting": 1, "unanswered": 5, "other_rules": 7}

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from lbproxy.control.page import duration, page
+from lbproxy.observe.cache_totals import CacheTotals
 from lbproxy.observe.waf_totals import WafTotals
 from tests.unit.observe.sample import backend, snapshot
 
@@ -89,6 +90,19 @@ def test_nothing_comes_from_elsewhere() -> None:
 def test_durations(seconds: float, text: str) -> None:
     """One unit is enough; a clock set back is no disaster."""
     assert duration(seconds) == text
+
+
+def test_the_cache_has_its_figures() -> None:
+    """Where there is one."""
+    made = snapshot()
+    assert "Cache" not in page(made)
+    cache = CacheTotals(results=(70, 2, 1, 3, 5, 20, 0, 0, 0, 6, 0), gauges=(2**20, 0, 2**30, 9, 0, 1024, 1024, 0))
+    told = page(made._replace(totals=made.totals._replace(cache=cache)))
+    for name, figure in (
+        ("Cache hits", "70"), ("Stale, given out", "6"), ("Collapsed", "5"), ("Cache misses", "26"), ("Stored answers", "9"),
+        ("Stored KiB", "1,048,578"), ("Evicted", "0"),
+    ):  # fmt: skip
+        assert f"<dt>{name}</dt><dd>{figure}</dd>" in told
 
 
 def test_the_rule_engine_has_its_figures() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 from lbproxy.cache.interface import APART, CacheError, Collapsing, Entry, New, Reading, Ticket, Turn, Writing
 from lbproxy.config import model
 from lbproxy.http.grammar import END
+from lbproxy.observe.cache_names import CACHE_RESULTS, CACHE_UNSTORED
+from lbproxy.proxy.caching.outcomes import CELLS, UNSTORED_CELLS, Outcome, Outcomes
 from lbproxy.proxy.caching.shelf import Shelf
 from lbproxy.proxy.steps.cache import Cache
 from tests.unit.http.heads import values
@@ -152,12 +154,22 @@ class Caching:
     def __init__(self, settings: model.Cache | None = None, personal: bool = False, **world: Any) -> None:
         self.world = World(1, **world)
         self.storage, self.bodies = FakeStorage(), FakeBodies()
-        self.shelf = Shelf(self.storage, self.bodies, self._chance)
+        self.cells, self.unstored = [0] * CELLS, [0] * UNSTORED_CELLS
+        self.shelf = Shelf(self.storage, self.bodies, self._chance, Outcomes(self.cells, self.unstored))
         self.drawn = 0
         [(_, destination)] = self.world.routed
         wall: Callable[[], float] = lambda: WALL + self.world.now - 1000.0  # noqa: E731
         self.cache = Cache(settings or model.Cache(), self.shelf, ("/", "app"), personal, wall, 2**30, destination)
         destination.steps = (*(destination.steps or ()), self.cache)
+
+    def counted(self) -> dict[str, int]:
+        """What became of requests, and why answers were not stored."""
+        results = zip(CACHE_RESULTS, self.cells, strict=False)
+        return {name: count for name, count in (*results, *zip(CACHE_UNSTORED, self.unstored, strict=True)) if count}
+
+    def served(self) -> int:
+        """Bytes of bodies out of the cache."""
+        return self.cells[Outcome.SERVED_BYTES]
 
     def _chance(self, size: int) -> bytes:
         self.drawn += 1
