@@ -43,14 +43,14 @@ GRPC_CODES = (
 INSPECTIONS = (
     ("authorize", "allowed"), ("authorize", "allowed_known"), ("authorize", "denied"), ("authorize", "denied_known"),
     ("authorize", "failed"), ("basic_auth", "allowed"), ("basic_auth", "allowed_known"), ("basic_auth", "denied"),
-    ("basic_auth", "limited"), ("basic_auth", "failed"),
-    ("mirror", "sent"), ("mirror", "failed"), ("mirror", "dropped"), ("mirror", "skipped"), ("mirror", "same"),
-    ("mirror", "other_status"), ("mirror", "other_length"), ("mirror", "other_digest"),
-    ("jwt", "allowed"), ("jwt", "denied"), ("jwt", "failed"),
-    ("icap", "passed"), ("icap", "changed"), ("icap", "blocked"), ("icap", "failed"), ("icap", "skipped"),
-    ("icap_answer", "passed"), ("icap_answer", "changed"), ("icap_answer", "blocked"), ("icap_answer", "failed"),
-    ("icap_answer", "skipped"), ("tap", "taken"), ("tap", "dropped"), ("tap", "lost"),
-    ("waf", "clean"), ("waf", "found"), ("waf", "blocked"), ("waf", "failed"), ("waf", "over_cap"),
+    ("basic_auth", "limited"), ("basic_auth", "failed"), ("mirror", "sent"), ("mirror", "failed"), ("mirror", "dropped"),
+    ("mirror", "skipped"), ("mirror", "same"), ("mirror", "other_status"), ("mirror", "other_length"), ("mirror", "other_digest"),
+    ("jwt", "allowed"), ("jwt", "denied"), ("jwt", "failed"), ("icap", "passed"), ("icap", "changed"), ("icap", "blocked"),
+    ("icap", "failed"), ("icap", "skipped"), ("icap_answer", "passed"), ("icap_answer", "changed"), ("icap_answer", "blocked"),
+    ("icap_answer", "failed"), ("icap_answer", "skipped"), ("tap", "taken"), ("tap", "dropped"), ("tap", "lost"),
+    ("waf", "clean"), ("waf", "found"), ("waf", "blocked"), ("waf", "failed"), ("waf", "over_cap"), ("waf", "skipped"),
+    ("waf_answer", "clean"), ("waf_answer", "found"), ("waf_answer", "blocked"), ("waf_answer", "failed"),
+    ("waf_answer", "over_cap"), ("waf_answer", "skipped"),
 )  # fmt: skip
 """What steps of routes made of requests: (step, outcome), in the order of their cells. New ones come last."""
 HEALTH_STATES = ("unknown", "up", "down", "ejected", "trial", "warming")

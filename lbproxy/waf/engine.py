@@ -6,7 +6,7 @@ Everything here runs in processes of their own (inspectors.py): a call may take 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ _FUNCTIONS: tuple[tuple[str, Any, Sequence[Any]], ...] = (
     ("msc_process_uri", _I, (_P, _S, _S, _S)), ("msc_process_request_headers", _I, (_P,)), ("msc_process_request_body", _I, (_P,)),
     ("msc_add_n_request_header", _I, (_P, _S, ctypes.c_size_t, _S, ctypes.c_size_t)), ("msc_process_logging", _I, (_P,)),
     ("msc_append_request_body", _I, (_P, _S, ctypes.c_size_t)), ("msc_intervention", _I, (_P, _P)),
+    ("msc_add_n_response_header", _I, (_P, _S, ctypes.c_size_t, _S, ctypes.c_size_t)),
+    ("msc_process_response_headers", _I, (_P, _I, _S)), ("msc_append_response_body", _I, (_P, _S, ctypes.c_size_t)),
+    ("msc_process_response_body", _I, (_P,)),
 )  # fmt: skip
 _LOG = ctypes.CFUNCTYPE(None, _P, _P)
 MOST_LINES = 200
@@ -85,21 +88,36 @@ class Engine:
         try:
             library.msc_process_connection(transaction, question.client, 0, b"", 0)
             library.msc_process_uri(transaction, question.target, question.method, b"1.1")
-            for line in question.block.split(b"\r\n")[1:]:
-                name, _, value = line.partition(b":")
-                value = value.strip(b" \t")
+            for name, value in _fields(question.block):
                 library.msc_add_n_request_header(transaction, name, len(name), value, len(value))
             library.msc_process_request_headers(transaction)
             said = self._intervention(transaction)
-            if not said.disruptive:
-                if question.body:
-                    library.msc_append_request_body(transaction, question.body, len(question.body))
-                library.msc_process_request_body(transaction)
-                said = self._intervention(transaction)
-            library.msc_process_logging(transaction)
+            if question.status:
+                said = self._look_at_answer(transaction, question)
+            else:
+                if not said.disruptive:
+                    if question.body:
+                        library.msc_append_request_body(transaction, question.body, len(question.body))
+                    library.msc_process_request_body(transaction)
+                    said = self._intervention(transaction)
+                library.msc_process_logging(transaction)
         finally:
             library.msc_transaction_cleanup(transaction)
         return found(question.number, bool(said.disruptive), said.status, self._lines)
+
+    def _look_at_answer(self, transaction: Any, question: Question) -> _Intervention:
+        """What was found in the request's head was told before. Its body is not looked at again: that costs most."""
+        library, self._lines = self._library, []
+        for name, value in _fields(question.answered):
+            library.msc_add_n_response_header(transaction, name, len(name), value, len(value))
+        library.msc_process_response_headers(transaction, question.status, b"HTTP/1.1")
+        said = self._intervention(transaction)
+        if not said.disruptive:
+            if question.text:
+                library.msc_append_response_body(transaction, question.text, len(question.text))
+            library.msc_process_response_body(transaction)
+            said = self._intervention(transaction)
+        return said
 
     def _intervention(self, transaction: Any) -> _Intervention:
         said = _Intervention(200, 0, None, None, 0)
@@ -110,6 +128,12 @@ class Engine:
     def _hear(self, _data: Any, message: Any) -> None:
         if len(self._lines) < MOST_LINES and message:
             self._lines.append(ctypes.string_at(message).decode("utf-8", "replace"))
+
+
+def _fields(block: bytes) -> Iterator[tuple[bytes, bytes]]:
+    for line in block.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        yield name, value.strip(b" \t")
 
 
 def files(patterns: Iterable[str]) -> list[str]:

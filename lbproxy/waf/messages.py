@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_HEAD = struct.Struct("=IHf5I")
+_HEAD = struct.Struct("=IHfH7I")
 LARGEST = 200 * 1024
 """Bytes of a question: what the kernel takes at once for such a socket, as it comes."""
 LARGEST_ANSWER = 4096
@@ -20,7 +20,7 @@ _SCORE = re.compile(r"Total (?:Inbound )?Score: ([0-9]{1,6})")
 
 
 class Question(NamedTuple):
-    """A request that is to be looked at."""
+    """A request that is to be looked at, or the answer to one."""
 
     number: int
     rules: int
@@ -33,10 +33,16 @@ class Question(NamedTuple):
     block: bytes
     """Lines of the head, each with its CRLF in front."""
     body: bytes
+    status: int = 0
+    """Of the answer, which is looked at in the place of the request then, by rules that may go by the request's head; 0: none."""
+    answered: bytes = b""
+    """Lines of its head, likewise."""
+    text: bytes = b""
+    """Its body, as far as it is looked at."""
 
 
 class Verdict(NamedTuple):
-    """What the rules say of one request."""
+    """What the rules say of one request, or of its answer."""
 
     number: int
     blocked: bool
@@ -49,22 +55,23 @@ class Verdict(NamedTuple):
 
 def pack(question: Question) -> bytes:
     """As it travels."""
-    parts = question[3:]
-    return _HEAD.pack(question.number, question.rules, question.seconds, *map(len, parts)) + b"".join(parts)
+    parts = (*question[3:8], *question[9:])
+    return _HEAD.pack(question.number, question.rules, question.seconds, question.status, *map(len, parts)) + b"".join(parts)
 
 
 def unpack(data: bytes) -> Question:
     """Raises ValueError for what is none."""
     if len(data) < _HEAD.size:
         raise ValueError("no question")
-    number, rules, seconds, *lengths = _HEAD.unpack_from(data)
+    number, rules, seconds, status, *lengths = _HEAD.unpack_from(data)
     if _HEAD.size + sum(lengths) != len(data):
         raise ValueError("no question")
     parts, at = [], _HEAD.size
     for length in lengths:
         parts.append(data[at : at + length])
         at += length
-    return Question(number, rules, seconds, *parts)
+    client, method, path, block, body, answered, text = parts
+    return Question(number, rules, seconds, client, method, path, block, body, status, answered, text)
 
 
 def found(number: int, blocked: bool, status: int, lines: Iterable[str]) -> Verdict:

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_SET = re.compile(r"setvar:\s*'?tx\.((?:blocking_)?paranoia_level|inbound_anomaly_score_threshold)=", re.IGNORECASE)
+_SET = re.compile(r"setvar:\s*'?tx\.((?:blocking_)?paranoia_level|(?:in|out)bound_anomaly_score_threshold)=", re.IGNORECASE)
 _ENGINE = re.compile(r"ctl:ruleEngine=", re.IGNORECASE)
 _INCLUDE = re.compile(r"Include\s+[\"']?([^\"'\s]+)", re.IGNORECASE)
-_SWITCH = re.compile(r"(SecRuleEngine|SecRequestBodyAccess)\s+[\"']?(\w+)", re.IGNORECASE)
-_KEYS = {"inbound_anomaly_score_threshold": "threshold"}
+_SWITCH = re.compile(
+    r"(SecRuleEngine|SecRequestBodyAccess|SecResponseBodyAccess|SecResponseBodyMimeType)\s+[\"']?(\w+)", re.IGNORECASE
+)
+_KEYS = {"inbound_anomaly_score_threshold": "threshold", "outbound_anomaly_score_threshold": "response_threshold"}
 
 
 class Overridden(NamedTuple):
@@ -48,6 +50,10 @@ def overridden(text: str, engine: str) -> Iterator[Overridden]:
                 yield Overridden(line, f"{name} {value}", "mode")
             elif name.lower() == "secrequestbodyaccess" and value.lower() != "on":
                 yield Overridden(line, f"{name} {value}", "max_body")
+            elif name.lower() == "secresponsebodyaccess":
+                yield Overridden(line, f"{name} {value}", "responses")
+            elif name.lower() == "secresponsebodymimetype":
+                yield Overridden(line, name, "response_types")
         elif directive.lower().startswith("secaction"):
             if _ENGINE.search(directive):
                 yield Overridden(line, "ctl:ruleEngine", "mode")

@@ -6,7 +6,6 @@ from lbproxy.config.model import Waf
 
 BASE = """
 SecRequestBodyAccess On
-SecResponseBodyAccess Off
 SecRequestBodyLimit 1048576
 SecRequestBodyNoFilesLimit 1048576
 SecRequestBodyLimitAction ProcessPartial
@@ -31,6 +30,13 @@ SecRule MULTIPART_STRICT_ERROR "!@eq 0" \
 """
 """Without it no body is read as JSON or XML, and none that is broken is noticed. The name of a value of JSON grows with its depth:
 900 values in 9000 lists, 20 KB, take the Core Rule Set more than a minute."""
+ANSWERS = """
+SecResponseBodyAccess On
+SecResponseBodyLimit 1048576
+SecResponseBodyLimitAction ProcessPartial
+"""
+"""Of which types bodies are looked at, a worker decides: SecResponseBodyMimeType would leave out rules that add up what was found.
+"""
 MODES = {"detect": "DetectionOnly", "block": "On"}
 
 
@@ -39,9 +45,11 @@ def before(settings: Waf) -> str:
     mode = f"SecRuleEngine {MODES[settings.mode]}\n"
     said = (
         f"setvar:tx.paranoia_level={settings.paranoia},setvar:tx.executing_paranoia_level={settings.paranoia},"
-        f"setvar:tx.inbound_anomaly_score_threshold={settings.threshold}"
+        f"setvar:tx.inbound_anomaly_score_threshold={settings.threshold},"
+        f"setvar:tx.outbound_anomaly_score_threshold={settings.response_threshold}"
     )
-    return f'{mode}{BASE}SecAction "id:200010,phase:1,nolog,pass,t:none,{said}"\n'
+    answers = ANSWERS if settings.responses else "SecResponseBodyAccess Off\n"
+    return f'{mode}{BASE}{answers}SecAction "id:200010,phase:1,nolog,pass,t:none,{said}"\n'
 
 
 def after(settings: Waf) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from lbproxy.config.atoms import KIB, MIB
 from lbproxy.config.key import key
-from lbproxy.config.kinds import TEXT, Kind, ListOf, choice, duration, size, text_schema, whole
+from lbproxy.config.kinds import BOOLEAN, TEXT, Kind, ListOf, choice, duration, size, text_schema, whole
 from lbproxy.config.values import text_like
 
 CRS = ("/etc/modsecurity/crs/crs-setup.conf", "/usr/share/modsecurity-crs/rules/*.conf")
@@ -20,11 +20,14 @@ _ARGUMENT = Kind("argument", text_like(r"[A-Za-z0-9_.-]{1,100}", "the name of an
                  text_schema("^[A-Za-z0-9_.-]{1,100}$"), examples=("comment", "html"))  # fmt: skip
 _PREFIX = Kind("path", text_like(r"/[!-~]*", "the beginning of a path"), text_schema("^/[!-~]*$"),
                examples=("/upload/", "/editor/"))  # fmt: skip
+_TYPE = Kind("media type", text_like(r"[a-z0-9.+-]{1,50}/[a-z0-9.+-]{1,80}", "a type in small letters"),
+             text_schema("^[a-z0-9.+-]{1,50}/[a-z0-9.+-]{1,80}$"), examples=("text/html", "application/json"))  # fmt: skip
+TYPES = ("text/html", "text/plain", "text/xml", "application/json", "application/xml")
 
 
 @dataclass(frozen=True, slots=True)
 class Waf:
-    """[route.waf]: what libmodsecurity says of requests by the rules that it is given."""
+    """[route.waf]: what libmodsecurity says of requests, and of answers, by the rules that it is given."""
 
     mode: str = key(
         choice("detect", "block"),
@@ -76,3 +79,22 @@ class Waf:
         choice("refuse", "pass"), "refuse", 'with mode = "block", nobody says in time what it is: 503; "pass": it is let through'
     )
     inspectors: int = key(whole(1, 16), 2, "processes for each worker")
+    responses: bool = key(
+        BOOLEAN,
+        False,
+        "true: answers are looked at as well (leaks of data and of errors); backends are asked for them without compression. To "
+        "block, an answer is held until the verdict; who is found to leak is replaced by a 403",
+    )
+    response_types: tuple[str, ...] = key(
+        ListOf(_TYPE, 'a list of types such as ["text/html"]', empty=("type", "leave the key out")),
+        TYPES,
+        "types of answers whose bodies are looked at, and those without a type; of others, and of events, the head alone",
+        example=[*TYPES],
+    )
+    max_response: int = key(
+        size(0, MIB // 8),
+        64 * KIB,
+        'of the body of an answer that is looked at. A longer or compressed one with mode = "block" is 502 by over_cap; "pass": '
+        "its first bytes alone are looked at, or nothing but the head where it is compressed",
+    )
+    response_threshold: int = key(whole(1, 1000), 4, "the score from which an answer is a leak")

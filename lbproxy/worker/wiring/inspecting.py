@@ -31,7 +31,8 @@ from lbproxy.proxy.steps.jwt import Jwt as JwtStep
 from lbproxy.proxy.steps.mirror import Differs, Facts, Mirror
 from lbproxy.proxy.steps.step import Step
 from lbproxy.proxy.steps.tap import Take, Tap
-from lbproxy.proxy.steps.waf import Inspectors, Told, WafStep
+from lbproxy.proxy.steps.waf import WafStep
+from lbproxy.proxy.steps.waf_asking import Copies, Inspectors, Told
 from lbproxy.waf.messages import Verdict
 
 Renew = Callable[[bytes], None]
@@ -99,7 +100,9 @@ class Means(NamedTuple):
     """Sets of rules, by number."""
     inspectors: Inspectors | None = None
     attacked: Told = lambda path, client, verdict: None
-    """Told of requests in which rules found something."""
+    """Told of requests in which rules found something, or in the answers to them."""
+    copies: Copies | None = None
+    """Room for what is copied to be looked at. None: each route has its own."""
 
 
 NO_MEANS = Means(lambda step, outcome: None)
@@ -144,7 +147,7 @@ def make_means(
 
     link = None if looks is None else InspectorLink(looks, waiting)
     taps = make_taps(handover, count)
-    return Means(count, documents, memory, verify, differs, wishes.wish, suspended, taps, wafs, link, attacked)
+    return Means(count, documents, memory, verify, differs, wishes.wish, suspended, taps, wafs, link, attacked, Copies())
 
 
 def make_taps(handover: Handover, count: Count) -> dict[str, tuple[model.Tap, Take]]:
@@ -187,7 +190,7 @@ def inspections(route: Route, means: Means, asked: Callable[[str, float], Destin
         found.append(Authorize(route.authorize, asked(route.authorize.pool, route.authorize.timeout), means.told))
     if route.waf is not None:  # behind those who say who it is: strangers cost nothing more than that
         assert means.inspectors is not None
-        found.append(WafStep(route.waf, means.wafs.index(route.waf), means.inspectors, means.told, means.attacked))
+        found.append(WafStep(route.waf, means.wafs.index(route.waf), means.inspectors, means.told, means.attacked, means.copies))
     if route.icap is not None:
         found.append(Icap(route.icap, asked(route.icap.pool, route.icap.timeout), means.told, means.suspended))
     if route.mirror is not None:  # last: what others refuse is not mirrored

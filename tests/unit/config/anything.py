@@ -210,15 +210,15 @@ def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
         st.sampled_from([("sub", "", False, "restricted"), ("email", "session", True, "staff")]),
     )  # fmt: skip
     waf = st.builds(
-        lambda mode, rules, level, left, most, over, wait, fails, many: model.Waf(
+        lambda mode, rules, level, left, most, over, wait, fails, many, types: model.Waf(
             mode, rules, f"libmodsecurity.so.{level[0]}", level[0], level[1], left[0], left[1],
-            left[2], left[3], most, level[2], over, wait, fails, many,
+            left[2], left[3], most, level[2], over, wait, fails, many, fails == "pass", types, most // 2, level[1],
         ),
         st.sampled_from(["detect", "block"]), st.sampled_from([("/a.conf",), ("/b/*.conf", "/c.conf")]),
         st.tuples(st.integers(1, 4), st.integers(1, 1000), st.integers(1, 10_000)),
         st.sampled_from([((), (), (), ()), (("1", "2-3"), ("a-b",), ("c",), ("/d/",))]), st.integers(0, 131_072),
         st.sampled_from(["refuse", "pass"]), seconds.map(lambda wait: min(wait, 60.0)), st.sampled_from(["refuse", "pass"]),
-        st.integers(1, 16),
+        st.integers(1, 16), st.sampled_from([("text/html",), ("text/x.y", "application/a+json")]),
     )  # fmt: skip
     icap = st.builds(
         lambda paths, fails, most, after: model.Icap(

@@ -32,7 +32,7 @@ from lbproxy.proxy.h2.backends import H2Backends, wants_http_2
 from lbproxy.proxy.retry_budget import RetryBudgets
 from lbproxy.proxy.router import Router
 from lbproxy.proxy.service import Counters, Service
-from lbproxy.proxy.steps.waf import Inspectors
+from lbproxy.proxy.steps.waf_asking import Copies, Inspectors
 from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.remembered import Budget
 from lbproxy.streams import NEVER, Strand
@@ -149,6 +149,7 @@ class World:
         self.tap_full = False
         self.documents = Documents(self.config, contents)
         self.differences: list[tuple[object, ...]] = []
+        self.copies = Copies()
         self.attacks: list[tuple[str, Verdict]] = []  # what rules found
         self.wanted: list[str] = []  # sets of keys that lack one, by name
         means = Means(
@@ -156,6 +157,7 @@ class World:
             lambda *facts: self.differences.append(facts), self.wanted.append, self.suspended.append,
             {} if tap is None else {tap.name: (tap, self._tap)},
             self.config.wafs, inspectors, lambda path, client, verdict: self.attacks.append((path, verdict)),
+            self.copies,
         )  # fmt: skip
         self.routed = make_destinations(self.config, named, [filters], bytes(32), means=means).routes
         self.scratch, self.idle = scratch, UpstreamPool(self.clock, checked=self.ledger.spoken)

@@ -54,6 +54,10 @@ def test_the_table_decides(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "setup.conf").write_text("Include inner.conf\n")
     with pytest.raises(BadRules, match=r"inner\.conf:2: setvar:tx\.paranoia_level: it is the key paranoia of \[route\.waf\]"):
         engine.load(Waf(rules=(str(tmp_path / "setup.conf"),)))
+    for line, key in (("SecResponseBodyAccess On", "responses"), ("SecResponseBodyMimeType text/html", "response_types")):
+        (tmp_path / "other.conf").write_text(f"{line}\n")
+        with pytest.raises(BadRules, match=rf"other\.conf:1: .* the key {key}"):
+            engine.load(Waf(rules=(str(tmp_path / "other.conf"),)))
     (tmp_path / "other.conf").write_text("SecRuleEngine Off\n")
     with pytest.raises(BadRules, match=r"other\.conf:1: .* the key mode"):
         engine.load(Waf("block", rules=(str(tmp_path / "other.conf"),)))
@@ -77,3 +81,20 @@ def test_what_cannot_be_used_is_told(engine: Engine, tmp_path: Path) -> None:
         files([str(tmp_path / "*.rules")])
     with pytest.raises(BadRules, match="libmodsecurity3"):
         Engine("libnone.so.9")
+
+
+def test_it_looks_at_answers(engine: Engine, tmp_path: Path) -> None:
+    """By rules of their phases alone: what was found in the request's head was told before."""
+    (tmp_path / "a.conf").write_text(
+        'SecRule REQUEST_HEADERS:Host "@contains a.test" "id:1,phase:1,deny,status:403,log"\n'
+        'SecRule RESPONSE_STATUS "@streq 500" "id:2,phase:3,deny,status:403,log"\n'
+        'SecRule RESPONSE_BODY "@contains secret" "id:3,phase:4,deny,status:403,log"\n'
+    )
+    engine.load(Waf("block", rules=(str(tmp_path / "a.conf"),), responses=True))
+    engine.load(Waf("block", rules=(str(tmp_path / "a.conf"),)))
+    for status, text, found in ((200, b"fine", []), (500, b"", ["2"]), (200, b"a secret", ["3"])):
+        answer = asked()._replace(status=status, answered=b"\r\nContent-Type: text/html", text=text)
+        verdict = engine.look(answer)
+        assert [rule for rule, _ in verdict.rules] == found
+        assert verdict.blocked == bool(found)
+    assert not engine.look(answer._replace(rules=1)).blocked  # nobody asked for bodies

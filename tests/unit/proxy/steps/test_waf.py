@@ -36,8 +36,8 @@ class Inspectors:
         return self.takes
 
 
-def guarded(**settings: Any) -> tuple[World, Inspectors, FakeStream]:
-    inspectors = Inspectors()
+def guarded(inspectors: Inspectors | None = None, **settings: Any) -> tuple[World, Inspectors, FakeStream]:
+    inspectors = inspectors or Inspectors()
     world = World(1, route=model.Route("app", waf=model.Waf(**settings)), inspectors=inspectors)
     return world, inspectors, world.connect()
 
