@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tests.support.backends import App, Server
 from tests.support.certificates import Authority
 from tests.support.forms import touches_compiled
 from tests.support.ports import free_port
-from tests.support.process import ROOT, LbProxy
+from tests.support.process import ROOT, RUNNING, LbProxy
 from tests.support.waiting import FOREVER
 from tests.support.wire import Client
 
@@ -65,6 +65,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             for report in reports:
                 path, _, reason = report.longrepr
                 file.write(f"{os.path.relpath(path, ROOT)}: {reason.removeprefix('Skipped: ')}\n")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Has every lbproxy on stage tell its side of a test that failed: what depends on luck is seldom seen twice."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for proxy in RUNNING:
+            with suppress(Exception):  # the failure itself is told whatever becomes of this
+                report.sections.append((f"lbproxy {proxy.pid}", proxy.testimony()))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -153,13 +154,23 @@ class Asking:
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
-        eventually(lambda: len(self.answers) > 20, "answers")
+        self.more(20)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._over.set()
         for thread in self._threads:
             thread.join(PATIENCE)
+
+    def more(self, many: int) -> None:
+        """Wait for so many answers from now on."""
+        wanted = len(self.answers) + many
+        try:
+            eventually(lambda: len(self.answers) > wanted, f"{many} more answers")
+        except AssertionError as error:
+            alive = sum(thread.is_alive() for thread in self._threads)
+            error.add_note(f"{Counter(self.answers)}, {alive} clients ask, lost: {self.lost[-5:]}")
+            raise
 
     def _ask(self) -> None:
         with client(self._stage, self._proxy) as at:
@@ -179,8 +190,7 @@ def test_reloads(stage: Stage) -> None:
         size = len(next(pieces))
         for protocol in ("http/1.1", "h2", "h2"):
             reloads.reload(lambda config, protocol=protocol: config["pool"]["app"].update(protocol=protocol))  # type: ignore[misc]
-            seen = len(asking.answers)
-            eventually(lambda seen=seen: len(asking.answers) > seen + 20, "answers of the new workers")  # type: ignore[misc]
+            asking.more(20)
         size += sum(map(len, pieces))
     assert size == 20 * MB
     assert (set(asking.answers), asking.lost) == ({200}, [])
@@ -195,8 +205,7 @@ def test_a_backend_that_is_killed(stage: Stage) -> None:
     proxy = stage.proxy(first.address, second.address, app={"protocol": "h2"})
     with Asking(stage, proxy) as asking:
         first.kill()
-        seen = len(asking.answers)
-        eventually(lambda: len(asking.answers) > seen + 50, "answers of the other one")
+        asking.more(50)
     assert set(asking.answers) == {200}, [line for line in proxy.access() if line["status"] != 200]
     # A request that is lost was answered in part: one without a line was lost on a connection that nobody said goodbye on.
     proxy.wait_access(count=len(asking.answers) + len(asking.lost), path="/page")

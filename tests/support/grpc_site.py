@@ -101,11 +101,12 @@ class GrpcSite:
 
 
 class GrpcClient:
-    """A channel to lbproxy, and the methods of the site."""
+    """A channel to lbproxy, and the methods of the site. Retries are as clients have them: without a policy only what has not left,
+    or was refused unseen, is called again. (Without them a channel fails calls that it has not begun when GOAWAY comes.)"""
 
     def __init__(self, port: int, ca: Path, *options: tuple[str, object]) -> None:
         credentials = grpc.ssl_channel_credentials(ca.read_bytes())
-        sizes = [("grpc.max_receive_message_length", LARGEST), ("grpc.enable_http_proxy", 0), ("grpc.enable_retries", 0)]
+        sizes = [("grpc.max_receive_message_length", LARGEST), ("grpc.enable_http_proxy", 0)]
         self.channel = grpc.secure_channel(f"localhost:{port}", credentials, [*sizes, *options])
         self.echo = self.channel.unary_unary(f"/{SERVICE}/Echo")
         self.count = self.channel.unary_stream(f"/{SERVICE}/Count")

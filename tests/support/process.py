@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -52,6 +53,10 @@ def _pipe() -> tuple[IO[bytes], IO[bytes]]:
     return open(read, "rb"), open(write, "wb", buffering=0)
 
 
+RUNNING: list[LbProxy] = []
+"""All that are on stage now."""
+
+
 class LbProxy:
     """`python -m lbproxy start -c FILE` in a session of its own. As a context: started and ready inside, gone after."""
 
@@ -92,6 +97,7 @@ class LbProxy:
             with theirs, also_theirs, open(os.devnull, "rb") as nothing:
                 self._process = fork.start(arguments, nothing.fileno(), theirs.fileno(), also_theirs.fileno())
         self._out, self._err = Lines(out), Lines(err)
+        RUNNING.append(self)
         if ready:
             self.wait_event("ready")
         return self
@@ -120,6 +126,7 @@ class LbProxy:
         """Kill what is left, and complain about what should not have been: leftover processes and tracebacks."""
         if self._process is None:
             return
+        RUNNING.remove(self)
         left: list[str] = []
         if self._process.poll() is None:
             self.signal(signal.SIGTERM)
@@ -216,6 +223,15 @@ class LbProxy:
         if lines is None:
             raise AssertionError(f"no {count} access lines with {fields} within {within:g} s:\n" + "\n".join(self._out.all()))
         return lines
+
+    def testimony(self) -> str:
+        """What it has said and does, for whoever reads of a test that failed: the end of its events, how many requests it has
+        answered how, the end of those that went wrong, and its processes."""
+        lines = self.access()
+        odd = [json.dumps(line) for line in lines if line.get("status") not in (200, 101) or line.get("reason")]
+        answers = Counter(" ".join(str(line.get(key) or "-") for key in ("status", "reason", "backend")) for line in lines)
+        processes = [f"{process.pid} {process.status()} {' '.join(process.cmdline())}" for process in self.members()]
+        return "\n".join([*self.stderr()[-40:], f"answers: {dict(answers)}", *odd[-40:], *processes])
 
     # ---- its processes
 

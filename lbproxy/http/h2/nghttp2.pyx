@@ -349,7 +349,18 @@ cdef class _Native(Session):
         finally:
             begun(&self._memory)
             option_del(option)
+        if not server:
+            self._take_preface()
         _check(submit_settings(self._session, 0, settings, count))
+
+    cdef _take_preface(self):
+        """A client's first words are put together when its session is made: they would wait where other sessions, too, put frames
+        together (session_memory.pyx), and be what those have left there."""
+        cdef const uint8_t *data = NULL
+        cdef Py_ssize_t size = session_mem_send2(self._session, &data)
+        self._rest = PyBytes_FromStringAndSize(<const char *>data, max(size, 0))
+        if self._rest != PREFACE:
+            raise RuntimeError(f"the first words of a session are {self._rest!r}")
 
     def __dealloc__(self):
         self._drop()

@@ -4,8 +4,8 @@ Theory of operation. A session of libnghttp2 1.70 begins with 21 KiB, for as lon
 makes it less. An idle connection of nginx is 15 KiB in all. Where they are:
 
 - 16 KiB are a buffer in which each frame that leaves is put together. Whoever calls the library takes each frame as soon as it is there
-  (nghttp2.pyx does), so one buffer of the process serves all sessions, as those of net/wire.pyx do: only the head of a DATA frame whose
-  turn was put off would be read later, and nghttp2.pyx writes that one itself.
+  (nghttp2.pyx does), so one buffer of the process serves all sessions, as those of net/wire.pyx do. Two things would be read later, and
+  nghttp2.pyx sees to both: it writes the head of a DATA frame whose turn was put off itself, and takes a client's preface at once.
 - 5 KiB are the session and its tables, of which nine tenths are zeros as a rule. What a session begins with lies in a region of its own,
   two pages. While its connection is idle what is not zero there is kept elsewhere, in 600 bytes, and the pages are the kernel's again;
   before the library is called the next time it is back at the same place. That costs some microseconds, once a second at most.

@@ -65,6 +65,20 @@ def test_sessions_take_turns_in_the_middle_of_what_they_say() -> None:
             assert b"".join(frame.payload for frame in whole if frame.stream == stream) == body[: len(body) // 2]
 
 
+def test_what_a_session_says_first_is_its_own_however_many_others_speak_meanwhile() -> None:
+    """What a client begins with was put together with its session, and leaves later: it must not be what others have said."""
+    other = Dialogue()
+    other.say(wire.headers(1, wire.GET))
+    clients = [Engine(Heard(), server=False) for _ in range(3)]
+    alone = Engine(Heard(), server=False).output(1000)
+    assert alone.startswith(wire.PREFACE)
+    assert other.engine.respond(1, ANSWER, True)
+    other.answer()
+    assert [client.output(1000) for client in clients] == [alone] * 3
+    piecemeal = Engine(Heard(), server=False)
+    assert b"".join(iter(lambda: piecemeal.output(7), b"")) == alone
+
+
 @needs_native
 def test_what_is_put_away_comes_back_or_goes() -> None:
     """Where a session was there is room for the next one, however it ends."""
