@@ -47,7 +47,8 @@ class GeventStrands:
         self._idle: list[_Strand] = []
         self._least = 0
         """Of those that wait, how many have not been needed since `_thin_out` looked."""
-        self._timer = self._hub.loop.timer(UNNEEDED, ref=False)
+        # A repeating one, started with `again`: one that fires once would on its second start fire at once.
+        self._timer = self._hub.loop.timer(UNNEEDED, UNNEEDED, ref=False)
         self._thins_out = False
 
     def current(self) -> Strand:
@@ -77,7 +78,7 @@ class GeventStrands:
             idle.append(strand)
             if not self._thins_out:
                 self._thins_out = True
-                self._timer.start(self._thin_out)
+                self._timer.again(self._thin_out)
             _switch_to(hub)
 
     def _thin_out(self) -> None:
@@ -87,9 +88,9 @@ class GeventStrands:
             strand.switch()  # with no task it ends
         del idle[:unneeded]
         self._least = len(idle)
-        self._thins_out = bool(idle)
-        if idle:
-            self._timer.start(self._thin_out)
+        if not idle:
+            self._thins_out = False
+            self._timer.stop()
 
     def later(self, run: Callable[[], None]) -> None:
         """See Strands."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import warnings
 import weakref
 from functools import partial
@@ -221,6 +222,19 @@ def test_strands_that_nobody_needs_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(used) == 20, "the five went on, and no others were made"
     assert not any(isinstance(strand, greenlet) and strand.dead for strand in parked)
     until(lambda: all(isinstance(strand, greenlet) and strand.dead for strand in used), "the others end as well")
+
+
+def test_one_that_ended_for_lack_of_work_does_not_hurry_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer of libev's that has fired once and does not repeat would on its second start fire at once."""
+    monkeypatch.setattr("lbproxy.net.strands.UNNEEDED", 0.05)
+    strands = GeventStrands()
+    used: list[Strand] = []
+    for _ in range(3):
+        used.clear()
+        begun = time.monotonic()
+        strands.later(partial(strands.start, lambda: used.append(strands.current())))
+        until(lambda: [each for each in used if isinstance(each, greenlet) and each.dead], "it ends")
+        assert time.monotonic() - begun >= 0.05
 
 
 def test_an_alarm_rings_once_unless_it_is_stopped() -> None:
