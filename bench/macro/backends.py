@@ -18,6 +18,7 @@ from bench.macro.certificate import Files
 from bench.macro.errors import BenchError
 from bench.macro.machine import Cores, pinned, require
 from bench.macro.process import Program, free_ports
+from bench.macro.steps import DENIED, icap_command
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -65,6 +66,8 @@ tls=$ssl_protocol
 http=$server_protocol
 ";
         }}
+        location /step/ {{ return 200 "ok\n"; }}
+        location = /auth {{ if ($http_cookie = "{denied}") {{ return 401; }} return 204; }}
         location = /slow {{ alias {folder}/files/100k; limit_rate 8k; add_header X-Backend {name}; }}
         location = /ws {{
             proxy_pass http://echo; proxy_http_version 1.1; proxy_read_timeout 1h;
@@ -87,13 +90,16 @@ class Backends:
     """
 
     def __init__(
-        self, folder: Path, cores: Cores, certificate: Files | None = None, *, count: int = 2, echo: bool = True, grpc: bool = False
-    ) -> None:
-        """`folder` is empty and ours. `echo`: /ws answers; `grpc`: calls of gRPC are answered."""
+        self, folder: Path, cores: Cores, certificate: Files | None = None, *, count: int = 2, echo: bool = True,
+        grpc: bool = False, icap: bool = False,
+    ) -> None:  # fmt: skip
+        """`folder` is empty and ours. `echo`: /ws answers; `grpc`: calls of gRPC are answered; `icap`: there is such a server."""
         self._folder = folder
         self._status, *self.all = free_ports(1 + count)
         self.ports = (self.all[0], self.all[1])
         self.grpc = grpc
+        self.icap = free_ports(1)[0] if icap else 0
+        """The port of the ICAP server; 0: there is none."""
         self.http2_ports = tuple(free_ports(2))
         self.tls_ports = tuple(free_ports(2)) if certificate else ()
         files = folder / "files"
@@ -102,7 +108,7 @@ class Backends:
             (files / name).write_bytes(os.urandom(size))
 
         def server(number: int, port: int, spoken: str = "") -> str:
-            return _SERVER.format(port=port, spoken=spoken, name=f"s{number}", folder=folder, grpc_path=GRPC_PATH)
+            return _SERVER.format(port=port, spoken=spoken, name=f"s{number}", folder=folder, grpc_path=GRPC_PATH, denied=DENIED)
 
         servers = [server(number, port) for number, port in enumerate(self.all)]
         servers += [server(number, port, " http2") for number, port in enumerate(self.http2_ports)]
@@ -125,6 +131,9 @@ class Backends:
                 path = folder / "grpc.sock"
                 self._programs.append(self._start("grpc", [sys.executable, "-m", "bench.macro.grpc_echo", str(path)], cores))
                 self._programs[-1].wait_until(partial(_accepts, path))
+            if icap:
+                self._programs.append(self._start("icap", icap_command(folder, self.icap), cores))
+                self._programs[-1].wait_until(partial(_listens, self.icap))
         except BaseException:
             self.stop()
             raise
@@ -178,6 +187,11 @@ def user_line() -> str:
 def _accepts(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
+    return True
+
+
+def _listens(port: int) -> bool:
+    socket.create_connection(("127.0.0.1", port), timeout=2).close()
     return True
 
 

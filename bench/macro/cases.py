@@ -27,6 +27,8 @@ class Setup(NamedTuple):
     backend_tls: bool = False
     backend_http2: bool = False
     """Without TLS, by prior knowledge (h2c)."""
+    steps: bool = False
+    """There are routes with one step each (steps.py)."""
 
 
 USUAL = Setup("usual")
@@ -34,7 +36,8 @@ TWO_WORKERS = Setup("two workers", workers=2)
 RE_ENCRYPT = Setup("TLS to backends", backend_tls=True)
 MANY = Setup(f"{MANY_BACKENDS} backends", backends=MANY_BACKENDS)
 H2_BACKENDS = Setup("HTTP/2 to backends", backend_http2=True)
-SETUPS = (USUAL, TWO_WORKERS, RE_ENCRYPT, MANY, H2_BACKENDS)
+STEPS = Setup("steps", steps=True)
+SETUPS = (USUAL, TWO_WORKERS, RE_ENCRYPT, MANY, H2_BACKENDS, STEPS)
 
 
 class Case(NamedTuple):
@@ -52,6 +55,14 @@ class Case(NamedTuple):
     whole: int = 0
     """Bytes of one answer when answers are too large to be counted within a window: then the whole run is measured, by bytes."""
     setup: Setup = USUAL
+    only: tuple[str, ...] = ()
+    """The only proxies that can take part; none: all."""
+
+
+def _step(name: str, tells: str, *only: str, backend_requests: int = 1) -> Case:
+    return Case(
+        f"step-{name}", f"/step/{name}", CONNECTIONS, tells, "named", backend_requests=backend_requests, setup=STEPS, only=only
+    )
 
 
 LOADS = (
@@ -96,6 +107,13 @@ LOADS = (
         streams=16,
         setup=H2_BACKENDS,
     ),
+    _step("none", "tiny on a route of its own, beside which the next are to be seen", "nginx", "lbproxy"),
+    _step("authorize", "the same, and a backend is asked about each request", "nginx", "lbproxy", backend_requests=2),
+    _step("basic_auth", "... with a password that was checked before", "lbproxy"),
+    _step("waf", "... looked at by the Core Rule Set before it passes", "nginx", "lbproxy"),
+    _step("waf-detect", "... while it passes, as many as inspectors have time for", "lbproxy"),
+    _step("icap", "... shown to an ICAP server (c-icap) before it passes", "lbproxy"),
+    _step("mirror", "... sent to the backends a second time, as many as there is time for", "lbproxy"),
     Case("100backends", "/tiny", CONNECTIONS, f"tiny over {MANY_BACKENDS} backends", setup=MANY),
 )
 IDLE = "idle"

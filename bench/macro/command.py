@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from bench.macro import cases, figures, latency_table, machine, openloop, peers, plot, report, rounds
+from bench.macro import cases, figures, latency_table, machine, openloop, peers, plot, report, rounds, steps
 from bench.macro.errors import BenchError, exit_code
 from bench.reload import report as reload_report
 from bench.reload.run import Plan as ReloadPlan
@@ -90,6 +90,10 @@ def feasible(wanted: Sequence[str]) -> list[str]:
     machine.require("wrk", "the load generator")
     if any(cases.BY_NAME[name].streams for name in wanted if name in cases.BY_NAME):
         machine.require("h2load", "the load generator for HTTP/2")
+    for name in list(wanted):
+        if why := steps.missing(name):
+            print(f"without {name}: {why}", file=sys.stderr)
+            wanted = [other for other in wanted if other != name]
     limit = machine.raise_descriptor_limit()
     if (memory := [name for name in cases.MEMORY if name in wanted]) and limit < 2 * cases.IDLE_CONNECTIONS + 200:
         raise BenchError(f"case {memory[0]} needs ulimit -n of {2 * cases.IDLE_CONNECTIONS + 200}, the hard limit is {limit}")

@@ -22,6 +22,10 @@ local kinds = {
   plain = function() end,
   browser = function() for name, value in pairs(browser) do wrk.headers[name] = value end end,
   upload = function(bytes) wrk.method = "POST"; wrk.body = string.rep("u", tonumber(bytes)) end,
+  named = function()
+    for name, value in pairs({ ["Host"] = "localhost", ["User-Agent"] = "Mozilla/5.0", ["Accept"] = "*/*" }) do wrk.headers[name] = value end
+    wrk.headers["Authorization"] = "Basic YmVuY2g6ZXZlcnlib2R5"
+  end,
   close = function() wrk.headers["Connection"] = "close" end,
 }
 

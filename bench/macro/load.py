@@ -24,11 +24,14 @@ from bench.macro.peers import Peer
 RAMP_SECONDS = 0.35
 END_SECONDS = 0.05
 SETTLE_SECONDS = 0.1  # the last access lines and closing connections of the proxy before
+QUIET_SECONDS, QUIET_SHARE = 5.0, 0.1  # how long at most, and of a core, where steps work on behind requests
 
 
 def measure(peer: Peer, case: cases.Case, backends: Backends, number: int, seconds: int, core_list: str | None = None) -> Sample:
     """Blocks for `seconds` and a little more; `number` is the round, `core_list` where the load runs (None: where we do)."""
     time.sleep(SETTLE_SECONDS)
+    if case.setup.steps:
+        _await_quiet(peer)
     log = peer.site.folder / "h2load.log" if case.streams else None
     command = pinned(_command(peer, case, seconds, log), core_list)
     echoes = case.script == cases.WEBSOCKET
@@ -68,6 +71,16 @@ def measure(peer: Peer, case: cases.Case, backends: Backends, number: int, secon
         pss_mib=procfs.pss(peer.pid) / 1024**2,
         errors=load.errors,
     )
+
+
+def _await_quiet(peer: Peer) -> None:
+    """What goes on behind requests (mirrors, inspectors) must not be taken for the next case's."""
+    until = time.monotonic() + QUIET_SECONDS
+    while time.monotonic() < until:
+        with CpuMeter(peer.pid) as meter:
+            time.sleep(SETTLE_SECONDS)
+        if meter.ns < QUIET_SHARE * SETTLE_SECONDS * 1e9:
+            return
 
 
 def _command(peer: Peer, case: cases.Case, seconds: int, log: Path | None) -> list[str]:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from bench.macro import duties
+from bench.macro.cases import BY_NAME
 from bench.macro.certificate import Files
 from bench.macro.errors import BenchError
 from bench.macro.machine import Cores, pinned, require, version
@@ -20,6 +21,7 @@ from bench.macro.proxies.haproxy import haproxy
 from bench.macro.proxies.lbproxy import REPOSITORY, greedy, lbproxy, pure, revision
 from bench.macro.proxies.nginx import nginx
 from bench.macro.site import Recipe, Site
+from bench.macro.steps import name_of, nginx_module
 from lbproxy import compiled
 
 __all__ = ["Peer", "Recipe", "Site", "lbproxy"]
@@ -62,8 +64,12 @@ def kind(name: str) -> Kind:
 
 
 def takes(name: str, case: str) -> bool:
-    cases = kind(name).cases
-    return cases is None or case in cases
+    known, able = BY_NAME.get(case), kind(name).cases
+    if known is not None and known.only and not name.startswith(known.only):
+        return False
+    if name == "nginx" and case == name_of("waf") and not nginx_module():
+        return False
+    return able is None or case in able
 
 
 class Peer:
@@ -81,11 +87,17 @@ class Peer:
         backend_ca: Path | None = None,
         *,
         backend_http2: bool = False,
+        icap: int | None = None,
     ) -> None:
-        """`folder` is empty and ours; returns once the proxy answers over TLS, BenchError when it does not."""
+        """`icap`: see Site; None: no routes have steps.
+
+        `folder` is empty and ours; returns once the proxy answers over TLS, BenchError when it does not."""
         self.name = name
         https, http = free_ports(2)
-        self.site = Site(folder, https, http, backends, certificate, folder / "access.log", workers, backend_ca, backend_http2)
+        self.site = Site(
+            folder, https, http, backends, certificate, folder / "access.log", workers, backend_ca, backend_http2,
+            icap is not None, icap or 0,
+        )  # fmt: skip
         recipe = make(self.site)
         stdout = self.site.access_log if recipe.log_is_stdout else folder / "stdout"
         self._program = Program(

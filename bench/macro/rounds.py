@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.macro import cases, certificate, duties, idle, latency, load, openloop, procfs
 from bench.macro.backends import Backends
+from bench.macro.errors import BenchError
 from bench.macro.figures import Sample, order
 from bench.macro.latency_table import LatencySample
 from bench.macro.machine import Cores, widened
 from bench.macro.peers import Maker, Peer, kind, maker, takes
 from bench.macro.site import Recipe, Site
+from bench.macro.step_duties import Proof
+from bench.macro.steps import STEPS, missing, name_of
 
 IDLE_ROUNDS = 3  # memory hardly varies
 
@@ -51,8 +54,11 @@ class Results:
 class Stage:
     """The folder, the certificate and the backends of a run, and the proxies that are started in front of them."""
 
-    def __init__(self, folder: Path, peers: Sequence[str], cores: Cores, *, backends: int = 2, grpc: bool = False) -> None:
-        """`backends`: as many as any setup wants; `grpc`: gRPC is answered, where backends speak HTTP/2."""
+    def __init__(
+        self, folder: Path, peers: Sequence[str], cores: Cores, *, backends: int = 2, grpc: bool = False, icap: bool = False
+    ) -> None:
+        """`backends`: as many as any setup wants; `grpc`: gRPC is answered, where backends speak HTTP/2; `icap`: such a server is
+        there."""
         self.folder = folder
         self._cores = cores
         self._started = 0
@@ -60,7 +66,7 @@ class Stage:
         for name in peers:
             self._makers[name] = maker(name, self._new_folder(name))
         self._certificate = certificate.make(self._new_folder("certificate"))
-        self.backends = Backends(self._new_folder("backends"), cores, self._certificate, count=backends, grpc=grpc)
+        self.backends = Backends(self._new_folder("backends"), cores, self._certificate, count=backends, grpc=grpc, icap=icap)
 
     @contextmanager
     def peer(
@@ -85,7 +91,8 @@ class Stage:
             return recipe
 
         http2 = setup.backend_http2
-        peer = Peer(name, make, folder, ports, self._certificate, cores, setup.workers, ca, backend_http2=http2)
+        icap = self.backends.icap if setup.steps else None
+        peer = Peer(name, make, folder, ports, self._certificate, cores, setup.workers, ca, backend_http2=http2, icap=icap)
         try:
             yield peer
         finally:
@@ -100,6 +107,8 @@ class Stage:
         waived = set(kind(peer.name).waived) | (set() if http2 else {duties.HTTP2})
         if setup.backend_http2:
             waived.add(duties.WEBSOCKET)  # nginx, which is the backends, has none over HTTP/2
+        if setup.steps:
+            self._check_steps(peer)
         return duties.check(
             peer.name,
             peer.site.https,
@@ -113,6 +122,17 @@ class Stage:
             waived=waived,
         )
 
+    def _check_steps(self, peer: Peer) -> None:
+        with closing(duties.connect(peer.site.https, self._certificate.cert)) as connection:
+            proof = Proof(connection, peer.site.folder, self.backends.requests)
+            for step in STEPS:
+                there = not missing(name_of(step)) and (step != "icap" or peer.site.icap)
+                if there and takes(peer.name, name_of(step)):
+                    try:
+                        proof.check(step)
+                    except BenchError as error:
+                        raise BenchError(f"{peer.name}: {step}: {error}") from error
+
     def _new_folder(self, name: str) -> Path:
         """Others may look and not write: a proxy started as root opens its logs before it drops its rights."""
         self._started += 1
@@ -122,11 +142,13 @@ class Stage:
 
 
 @contextmanager
-def stage_for(peers: Sequence[str], cores: Cores, *, backends: int = 2, grpc: bool = False) -> Iterator[Stage]:
+def stage_for(
+    peers: Sequence[str], cores: Cores, *, backends: int = 2, grpc: bool = False, icap: bool = False
+) -> Iterator[Stage]:
     """In a folder that is gone afterwards, as are the backends."""
     with tempfile.TemporaryDirectory(prefix="lbproxy-bench-") as folder:
         Path(folder).chmod(0o755)
-        stage = Stage(Path(folder), peers, cores, backends=backends, grpc=grpc)
+        stage = Stage(Path(folder), peers, cores, backends=backends, grpc=grpc, icap=icap)
         try:
             yield stage
         finally:
@@ -138,7 +160,8 @@ def run(plan: Plan, say: Say) -> Results:
     results = Results()
     loads = [case for case in cases.LOADS if case.name in plan.cases]
     most = max((case.setup.backends for case in loads), default=2)
-    with stage_for(plan.peers, plan.cores, backends=most, grpc=cases.GRPC in plan.cases) as stage:
+    grpc, icap = cases.GRPC in plan.cases, name_of("icap") in plan.cases
+    with stage_for(plan.peers, plan.cores, backends=most, grpc=grpc, icap=icap) as stage:
         stolen, ticks = procfs.steal_and_total()
         for setup in cases.SETUPS:
             _one_setup(stage, setup, [case for case in loads if case.setup == setup], plan, results, say)

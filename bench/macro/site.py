@@ -26,6 +26,10 @@ class Site(NamedTuple):
     """With it the backends speak TLS, as "localhost", and are to be verified by it."""
     backend_http2: bool = False
     """The backends speak HTTP/2 alone, without TLS."""
+    steps: bool = False
+    """There are routes with one step each (steps.py)."""
+    icap: int = 0
+    """The port of an ICAP server on 127.0.0.1; 0: there is none."""
 
 
 class Recipe(NamedTuple):

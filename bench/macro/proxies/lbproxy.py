@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.macro import steps
 from bench.macro.errors import BenchError
 from bench.macro.interpreter import interpreter
 from bench.macro.site import Recipe, Site
@@ -27,6 +28,7 @@ address = "127.0.0.1:{https}"
 certificates = [{{ cert = "{certificate.cert}", key = "{certificate.key}" }}]
 [[listen]]
 address = "127.0.0.1:{http}"
+{routes}
 [[route]]
 pool = "pool"
 [pool.pool]
@@ -46,6 +48,7 @@ def lbproxy(site: Site, source: Path = REPOSITORY) -> Recipe:
         _CONFIG.format(
             **site._asdict(),
             access=site.access_log,
+            routes=steps.lbproxy_routes(site.folder, site.icap) if site.steps else "",
             servers=", ".join(f'"127.0.0.1:{port}"' for port in site.backends),
             spoken='protocol = "h2"' if site.backend_http2 else verified,
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from bench.macro import steps
 from bench.macro.backends import user_line
 from bench.macro.machine import require
 from bench.macro.site import KEPT, Recipe, Site
 
 _CONFIG = """\
+{module}
 {user}
 worker_processes {workers};
 worker_rlimit_nofile 16384;
@@ -33,6 +35,7 @@ http {{
         listen 127.0.0.1:{http} backlog=4096;
         ssl_certificate {certificate.cert}; ssl_certificate_key {certificate.key};
         ssl_protocols TLSv1.2 TLSv1.3;
+        {locations}
         location / {{
             {passed}
         }}
@@ -70,16 +73,19 @@ def nginx(site: Site) -> Recipe:
     config = site.folder / "nginx.conf"
     verified = _VERIFIED.format(ca=site.backend_ca) if site.backend_ca else ""
     http1 = _HTTP1.format(scheme="https" if site.backend_ca else "http", verified=verified)
+    passed = _HTTP2 if site.backend_http2 else http1
     config.write_text(
         _CONFIG.format(
             **site._asdict(),
             access=site.access_log,
+            module=steps.nginx_module() if site.steps else "",
+            locations=steps.nginx_locations(site.folder, passed) if site.steps else "",
             user=user_line(),
             # Counts that all workers share, without which each balances by itself; one worker needs none.
             zone="zone pool 256k; " if site.workers > 1 else "",
             servers=" ".join(f"server 127.0.0.1:{port};" for port in site.backends),
             kept=max(KEPT, 2 * len(site.backends)),
-            passed=_HTTP2 if site.backend_http2 else http1,
+            passed=passed,
         )
     )
     binary = require("nginx", "a peer")
