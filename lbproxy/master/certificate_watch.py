@@ -1,66 +1,56 @@
-"""The watch over certificate files: what was renewed on disk goes live in the workers, without a reload.
+"""The judge of certificate files: what was renewed on disk goes live in the workers, without a reload.
 
-Every LOOK_EVERY seconds the files are looked at, by stat(2) alone (a symlink's target counts, as certbot swaps those). What is not
-what was read is judged in a process apart (tls/apart.py) and read into the generation's store, and the workers are told where it
-stands. It is pushed, and no generation is made of it: with many certificates some are renewed every hour, and each generation would
-have tunnels and long downloads ended at its drain's limits.
+What differs (files/watch.py) is judged and read in a process apart, taken into the generation's store, and the workers are told
+where it stands. It is pushed, and no generation is made of it: with many certificates some are renewed every hour, and each
+generation would have tunnels and long downloads ended at its drain's limits.
 
-A pair goes live when it is whole: a file that was just written is left to settle, what does not fit or cannot be read leaves the
-old pair in place, which is told once. Of a folder, pairs that come and go are taken in and out likewise.
+A pair goes live when it is whole; what does not fit or cannot be read leaves the old pair in place, which is told once. Of a
+folder, pairs that come and go are taken in and out likewise.
 """
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lbproxy.config.certificate_folder import pairs_in
 from lbproxy.config.model import Certificate, Listen
-from lbproxy.errors import StartError
 from lbproxy.ipc.messages import CertificateDates, Renewed
 from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.expiry import Expiry
+from lbproxy.master.files.looks import LOOK_EVERY, Difference, Files, Folder, Group, Marks
+from lbproxy.master.files.watch import Batch
 from lbproxy.master.operator.certificates import dates
-from lbproxy.master.prepare import GenerationResources, Listening, note_remarks
+from lbproxy.master.prepare import GenerationResources, note_remarks
 from lbproxy.observe.log import get_logger
-from lbproxy.tls import edition
-from lbproxy.tls.apart import judge_apart
-from lbproxy.tls.contexts import Credentials, Held, held_of, read_pem
+from lbproxy.tls import edition, rereading
+from lbproxy.tls.contexts import Credentials, Held
 from lbproxy.tls.edition import Edition
 from lbproxy.tls.keystore import KeyStore, Piece, Stamp
+from lbproxy.tls.rereading import Reread
 
-LOOK_EVERY = 2.0
-SETTLING = 0.5
-"""Seconds for which a file must have been as it is."""
 MOST_AT_ONCE = 100
-"""Pairs that are judged in one look; the others wait for the next."""
-FEW = 1000
-"""Pairs of a listener up to which a folder is listed at each look; a larger one when something has just come into it, or left."""
-LIST_EVERY = 10.0
+"""Pairs that one process reads; the others wait for the next."""
 EXPIRY_EVERY = 60.0
 KEPT = 15.0
 """Seconds for which the old pair stays in the store: a worker that has not heard of the new one by then is silent, and replaced."""
 
-Marks = tuple[Stamp | None, ...]
-"""Of certificate, key, and the file of the passphrase, if it has one."""
-
 
 class Change(NamedTuple):
-    """A pair that is not what is shown."""
+    """A pair that is not what a listener shows."""
 
-    place: int
-    """Its number; -1: a new one."""
-    files: Certificate
+    listener: int
+    """Its number."""
+    pair: Certificate
     marks: Marks
 
 
 class CertificateWatch:
-    """Looks after the files of the generation that serves; `look` it from time to time."""
+    """Responsible for what listeners of the generation that serves show; `look` from time to time, too."""
 
     def __init__(
         self,
@@ -73,41 +63,147 @@ class CertificateWatch:
         self._serving = serving
         self._wall = wall
         self._look_at = 0.0
-        self._list_at = 0.0
-        self._of: GenerationResources | None = None
-        self._live: list[dict[Certificate, Marks]] = []
-        """By listener: certificate and key of each pair that it shows, as they were read. Several may show one pair."""
-        self._refused: dict[tuple[int, Certificate], Marks] = {}
-        """By listener and pair."""
+        self._number = 0
+        self._resources: GenerationResources | None = None
+        self._live: list[dict[Files, tuple[Certificate, Marks]]] = []
+        """By listener and files of a pair that it shows: the pair, and marks of certificate and key as they were read. Several may
+        show one pair."""
+        self._refused: dict[tuple[int, Files], Marks] = {}
+        self._pending: dict[tuple[Folder | None, Files], Marks] = {}
+        """What differs, and was not read yet."""
+        self._gone: set[tuple[Folder, Files]] = set()
         self._waste: list[tuple[float, KeyStore, Piece]] = []
         self._expiry = Expiry()
         self._expiry_at = 0.0
         self._changes = 0
         self._dates_told: tuple[object, ...] = ()
 
-    def next_deadline(self) -> float:
-        """When it wants to be looked after, monotonic seconds."""
-        return self._look_at
-
     def look(self, now: float) -> None:
-        """Everything that is due. Raises nothing: what cannot be seen to is told, and tried again."""
+        """What is due beside files."""
         if now < self._look_at:
             return
         self._look_at = now + LOOK_EVERY
         self._wipe(now)
         serving = self._serving()
-        if serving is None or serving[1].keys is None:
+        if serving is not None and serving[1].keys is not None:
+            self._tell_dates(*serving, now)
+
+    # ---- as a Judge
+
+    def begin(self, number: int, resources: GenerationResources) -> None:
+        """Another generation serves, with its files as they were when it read them."""
+        self._number, self._resources = number, resources
+        assert resources.keys is not None
+        self._live = _live(resources, resources.keys.stamps)
+        self._refused, self._pending, self._gone = {}, {}, set()
+
+    def watched(self) -> Iterator[Group]:
+        """All pairs that are shown."""
+        for listen, live in zip(self._listens(), self._live, strict=True):
+            folder = _folder(listen)
+            for files, (_, marks) in live.items():
+                yield Group(files, (*marks, *(None for _ in files[2:])), folder)
+
+    def folders(self) -> Iterator[Folder]:
+        """Those of listeners that have one."""
+        yield from (folder for listen in self._listens() if (folder := _folder(listen)) is not None)
+
+    def noted(self, difference: Difference) -> None:
+        """Of a pair that is shown, or of a folder."""
+        folder, files, marks = difference.folder, difference.files, difference.marks
+        if folder is None and not any(files in live for live in self._live):
             return
-        number, resources = serving
-        if self._of is not resources:
-            self._of, self._live, self._refused = resources, _live(resources, serving[1].keys.stamps), {}
-        whole_list = now >= self._list_at
-        if whole_list:
-            self._list_at = now + LIST_EVERY
+        if folder is not None:
+            self._gone.discard((folder, files))
+            if not marks:
+                self._pending.pop((folder, files), None)
+                self._gone.add((folder, files))
+                self._refused = {key: marks for key, marks in self._refused.items() if key[1] != files}
+                return
+        self._pending[folder, files] = marks
+
+    def batch(self, now: float, free: Callable[[Files], bool]) -> Batch | None:
+        """Pairs that are to be judged and read; what has gone needs neither."""
+        resources = self._resources
+        if resources is None or resources.keys is None:
+            return None
+        self._take_out(now)
+        changes: list[Change] = []
+        some: dict[Certificate, None] = {}
+        for (folder, files), marks in [*self._pending.items()]:
+            found = [*self._changes_of(folder, files, marks)]
+            if not found:
+                del self._pending[folder, files]
+            elif free(files) and len(some) < MOST_AT_ONCE:
+                changes += found
+                some |= dict.fromkeys(one.pair for one in found)
+        if not some:
+            return None
+        pairs = [*some]
+        work = partial(rereading.pairs, pairs, isolated=resources.vault is not None)
+        return Batch(len(pairs), work, partial(self._done, resources, pairs, changes))
+
+    def _listens(self) -> Sequence[Listen]:
+        return () if self._resources is None else [one.listen for one in self._resources.listeners]
+
+    def _changes_of(self, folder: Folder | None, files: Files, marks: Marks) -> Iterator[Change]:
+        """By listener, unless it shows, or has refused, just that."""
+        assert self._resources is not None
+        for index, listening in enumerate(self._resources.listeners):
+            if listening.shown is None or _folder(listening.listen) != folder:
+                continue
+            pair, live = self._live[index].get(files) or (_pair(listening.listen, files), ())
+            if folder is None and not live:
+                continue
+            if live and marks[:2] == live:
+                self._forgive(index, files, pair)
+            elif self._refused.get((index, files)) != marks:
+                yield Change(index, pair, marks)
+
+    def _done(
+        self, resources: GenerationResources, pairs: Sequence[Certificate], changes: Sequence[Change], told: Any, inbox: KeyStore,
+        now: float,
+    ) -> None:  # fmt: skip
+        """What can be shown is shown; the others are told of, once for each state of their files. What somebody writes at right now
+        is read again."""
+        if resources is not self._resources:
+            return
+        verdicts = {pair: Reread.of(*each) for pair, each in zip(pairs, told, strict=True)}
+        fresh: dict[int, dict[Certificate, Held]] = {}
+        for one in changes:
+            verdict, files = verdicts[one.pair], _files(one.pair)
+            if verdict.why:
+                self._refuse(one, verdict.why, resources.refused)
+            elif verdict.told is not None:
+                fresh.setdefault(one.listener, {})[one.pair] = self._taken(resources, one, verdict, inbox)
+                self._forgive(one.listener, files, one.pair)
+            at = _folder(resources.listeners[one.listener].listen), files
+            if (verdict.why or verdict.told is not None) and self._pending.get(at) == one.marks:
+                del self._pending[at]
+        for index, held in fresh.items():
+            self._go_live(resources, index, held, set(), now)
+        self._take_out(now)
+
+    def _taken(self, resources: GenerationResources, one: Change, verdict: Reread, inbox: KeyStore) -> Held:
+        assert resources.keys is not None
+        held = rereading.pair_of(verdict, one.pair, inbox, resources.keys, resources.vault)
+        marks = tuple(verdict.stamps.get(path) for path in (one.pair.cert, one.pair.key))
+        self._live[one.listener][_files(one.pair)] = (one.pair, marks)
+        return held
+
+    def _take_out(self, now: float) -> None:
+        """Pairs that have gone from their folder; not all of them at once."""
+        resources = self._resources
+        if resources is None or not self._gone:
+            return
         for index, listening in enumerate(resources.listeners):
-            if listening.shown is not None:
-                self._look_at_listener(number, resources, index, listening, now, whole_list)
-        self._tell_dates(number, resources, now)
+            folder = _folder(listening.listen)
+            gone = {self._live[index][files][0] for at, files in self._gone if at == folder and files in self._live[index]}
+            if gone and len(gone) < len(self._live[index]):
+                # else it is a folder that is empty, or not mounted, for a moment: whoever is shown serves on
+                self._go_live(resources, index, {}, gone, now)
+        shown = [(_folder(listen), live) for listen, live in zip(self._listens(), self._live, strict=True)]
+        self._gone = {(at, files) for at, files in self._gone if any(at == folder and files in live for folder, live in shown)}
 
     def _tell_dates(self, number: int, resources: GenerationResources, now: float) -> None:
         """To the log what ends, and to control, which has pages and metrics, when."""
@@ -124,122 +220,38 @@ class CertificateWatch:
             self._dates_told = about
             self._pipes.tell(control.row, CertificateDates(dates(resources.listeners)))
 
-    def _look_at_listener(
-        self, number: int, resources: GenerationResources, index: int, listening: Listening, now: float, whole_list: bool
-    ) -> None:
-        shown, store = listening.shown, resources.keys
-        assert shown is not None
-        assert store is not None
-        files = [one.pem.files for one in shown.held]
-        if whole_list:
-            self._refused = {key: marks for key, marks in self._refused.items() if os.path.lexists(key[1].cert)}
-        gone, come = self._listed(listening.listen, files, whole_list)
-        changed: list[Change] = []
-        for place, pair in [*enumerate(files), *((-1, pair) for pair in come)]:
-            marks = (Stamp.at(pair.cert), Stamp.at(pair.key), *_of_passphrase(pair))
-            if place >= 0 and pair not in gone and marks[:2] == self._live[index].get(pair):
-                self._forgive(index, pair, resources.refused)
-            elif pair not in gone and self._refused.get((index, pair)) != marks:
-                changed.append(Change(place, pair, marks))
-        settled = [one for one in changed if self._settled(one.marks)]
-        if len(settled) < len(changed) or len(changed) > MOST_AT_ONCE:
-            self._look_at = now + SETTLING
-        fresh = self._judged(index, settled[:MOST_AT_ONCE], store, resources)
-        if not fresh and not gone:
-            return
-        if gone and len(gone) == len(files) and all(one.place >= 0 for one, _ in fresh):
-            return  # a folder that is empty, or not mounted, for a moment: whoever is shown serves on
-        self._go_live(number, resources, index, _edition(shown, fresh, gone), now)
-        for one, held in fresh:
-            what = "certificate.renewed" if one.place >= 0 else "certificate.added"
-            until = f"{held.candidate.end:%Y-%m-%dT%H:%M:%SZ}"
-            where = str(listening.listen.address)
-            get_logger().info(what, listener=where, file=str(one.files.cert), names=_names(held), until=until)
-        for pair in gone:
-            self._live[index].pop(pair, None)
-            get_logger().info("certificate.removed", listener=str(listening.listen.address), file=str(pair.cert))
-
-    def _listed(self, listen: Listen, files: Sequence[Certificate], whole_list: bool) -> tuple[set[Certificate], list[Certificate]]:
-        """Of a folder: what is no longer there, and what is new."""
-        if listen.folder is None or (len(files) > FEW and not whole_list and not self._busy(listen.folder)):
-            return set(), []
-        try:
-            there = pairs_in(listen.folder, listen.folder_key_mode, listen.folder_passphrase).pairs
-        except OSError:
-            return set(), []
-        known = set(files)
-        come = [pair for pair in there if pair not in known]
-        # A file that is being swapped is not there for a moment: only what is gone altogether is taken out.
-        gone = {pair for pair in known - set(there) if not os.path.lexists(pair.cert) and not os.path.lexists(pair.key)}
-        return gone, come
-
-    def _busy(self, folder: Path) -> bool:
-        """What a folder made in it gets is seen as well: a tool is done with that within the time of a whole list."""
-        try:
-            return abs(self._wall() - os.stat(folder).st_mtime) < LIST_EVERY
-        except OSError:
-            return False
-
-    def _settled(self, marks: Marks) -> bool:
-        newest = max((mark.modified for mark in marks if mark is not None), default=0) / 1e9
-        return not 0 <= self._wall() - newest < SETTLING
-
-    def _judged(
-        self, index: int, changed: Sequence[Change], store: KeyStore, resources: GenerationResources
-    ) -> list[tuple[Change, Held]]:
-        """Those that may be shown, read into the store; the others are told of, once for each state of their files."""
-        if not changed:
-            return []
-        refused, vault = resources.refused, resources.vault
-        try:
-            verdicts = judge_apart([one.files for one in changed], isolated=vault is not None)
-        except (StartError, OSError) as error:
-            get_logger().error("certificate.unjudged", why=str(error))
-            return []
-        good: list[tuple[Change, Held]] = []
-        for one, verdict in zip(changed, verdicts, strict=True):
-            why = verdict.why
-            if not why:
-                try:
-                    held = held_of(read_pem(one.files, store, vault))
-                    if verdict.digests == (store.digests[one.files.cert], store.digests[one.files.key]):
-                        good.append((one, held))
-                        self._live[index][one.files] = (store.stamps[one.files.cert], store.stamps[one.files.key])
-                        self._forgive(index, one.files, refused)
-                    # else somebody writes at it right now: the next look finds it
-                    continue
-                except StartError as error:
-                    why = str(error)
-            self._refuse(index, one, why, refused)
-        return good
-
-    def _refuse(self, index: int, one: Change, why: str, refused: dict[Certificate, str]) -> None:
-        self._refused[index, one.files] = one.marks
-        if refused.get(one.files) == why:
+    def _refuse(self, one: Change, why: str, refused: dict[Certificate, str]) -> None:
+        files = _files(one.pair)
+        self._refused[one.listener, files] = one.marks
+        if refused.get(one.pair) == why:
             return  # another listener shows it as well
-        refused[one.files] = why
-        then = "the old one stays" if one.place >= 0 else "it is left out"
-        get_logger().warning("certificate.refused", file=str(one.files.cert), why=why, then=then)
+        refused[one.pair] = why
+        then = "the old one stays" if files in self._live[one.listener] else "it is left out"
+        get_logger().warning("certificate.refused", file=str(one.pair.cert), why=why, then=then)
 
-    def _forgive(self, index: int, pair: Certificate, refused: dict[Certificate, str]) -> None:
-        self._refused.pop((index, pair), None)
-        refused.pop(pair, None)
+    def _forgive(self, index: int, files: Files, pair: Certificate) -> None:
+        self._refused.pop((index, files), None)
+        if self._resources is not None:
+            self._resources.refused.pop(pair, None)
 
-    def _go_live(self, number: int, resources: GenerationResources, index: int, new: Edition, now: float) -> None:
+    def _go_live(
+        self, resources: GenerationResources, index: int, fresh: Mapping[Certificate, Held], gone: set[Certificate], now: float
+    ) -> None:
         """The generation has it from now on, and so have its workers: those that live are told, others inherit it."""
         listening, store = resources.listeners[index], resources.keys
-        assert listening.shown is not None
-        assert store is not None
-        piece = edition.write(store, new)
         before = listening.shown
+        assert before is not None
+        assert store is not None
+        places = {one.pem.files: place for place, one in enumerate(before.held)}
+        new = _edition(before, places, fresh, gone)
+        piece = edition.write(store, new)
         shown = edition.applied(before, new, datetime.now(UTC))
         listed = tuple(one.pem.files for one in shown.held) if listening.listen.listed else ()
         listen = replace(listening.listen, listed=listed)
         listeners = [*resources.listeners]
         listeners[index] = listening._replace(listen=listen, shown=shown._replace(listen=listen))
         resources.listeners = tuple(listeners)
-        config = resources.config
-        resources.config = replace(config, listen=tuple(one.listen for one in listeners))
+        resources.config = replace(resources.config, listen=tuple(one.listen for one in listeners))
         for one in new.held.values():
             resources.digests |= {path: store.digests[path] for path in (one.pem.files.cert, one.pem.files.key)}
         note_remarks(resources)
@@ -248,7 +260,15 @@ class CertificateWatch:
         self._waste += [(now + KEPT, *each) for each in (*old, (store, piece))]
         self._changes += 1
         self._expiry_at = now
-        self._pipes.tell_workers(number, Renewed(index, piece.offset, piece.size))
+        self._pipes.tell_workers(self._number, Renewed(index, piece.offset, piece.size))
+        where = str(listening.listen.address)
+        for pair, held in fresh.items():
+            what = "certificate.renewed" if pair in places else "certificate.added"
+            until = f"{held.candidate.end:%Y-%m-%dT%H:%M:%SZ}"
+            get_logger().info(what, listener=where, file=str(pair.cert), names=_names(held), until=until)
+        for pair in gone:
+            self._live[index].pop(_files(pair), None)
+            get_logger().info("certificate.removed", listener=where, file=str(pair.cert))
 
     def forget(self, store: KeyStore, piece: Piece, now: float) -> None:
         """Wipe it when everybody has read it."""
@@ -261,10 +281,12 @@ class CertificateWatch:
         self._waste = [one for one in self._waste if one[0] > now]
 
 
-def _edition(shown: Credentials, fresh: Sequence[tuple[Change, Held]], gone: set[Certificate]) -> Edition:
+def _edition(
+    shown: Credentials, places: Mapping[Certificate, int], fresh: Mapping[Certificate, Held], gone: set[Certificate]
+) -> Edition:
     """Pairs that came or went change all numbers; a renewed one has that of the old one."""
-    renewed = {one.place: held for one, held in fresh if one.place >= 0}
-    come = [held for one, held in fresh if one.place < 0]
+    renewed = {places[pair]: held for pair, held in fresh.items() if pair in places}
+    come = [held for pair, held in fresh.items() if pair not in places]
     if not gone and not come:
         return Edition(False, renewed)
     held = [renewed.get(index, one) for index, one in enumerate(shown.held) if one.pem.files not in gone]
@@ -276,13 +298,31 @@ def _names(held: Held) -> list[str]:
     return [*held.candidate.names.dns, *held.candidate.names.ips][:10]
 
 
-def _of_passphrase(pair: Certificate) -> Marks:
-    """A pair that did not open is tried again when that changes."""
+def _files(pair: Certificate) -> Files:
+    """With the file of its passphrase: one that did not open is tried again when that changes."""
+    return (str(pair.cert), str(pair.key), *_beside(pair))
+
+
+def _beside(pair: Certificate) -> Files:
     source = pair.passphrase
-    return (Stamp.at(Path(source.words[0])),) if source is not None and source.way == "file" else ()
+    return (source.words[0],) if source is not None and source.way == "file" else ()
 
 
-def _live(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> list[dict[Certificate, Marks]]:
+def _pair(listen: Listen, files: Files) -> Certificate:
+    """Of its folder."""
+    return Certificate(Path(files[0]), Path(files[1]), listen.folder_key_mode, listen.folder_passphrase)
+
+
+def _folder(listen: Listen) -> Folder | None:
+    if listen.folder is None:
+        return None
+    return Folder(str(listen.folder), _beside(Certificate(Path(), Path(), passphrase=listen.folder_passphrase)))
+
+
+def _live(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> list[dict[Files, tuple[Certificate, Marks]]]:
     """As they were when the generation read them: by the stamps of then."""
     shown = [() if one.shown is None else one.shown.held for one in resources.listeners]
-    return [{one.pem.files: tuple(map(stamps.get, (one.pem.files.cert, one.pem.files.key))) for one in held} for held in shown]
+    return [
+        {_files(pair): (pair, (stamps.get(pair.cert), stamps.get(pair.key))) for pair in (one.pem.files for one in held)}
+        for held in shown
+    ]

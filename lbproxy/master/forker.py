@@ -1,9 +1,10 @@
-"""A process that forks control: made before the master reads any key, with everything loaded that control runs.
+"""A process that forks control, and who looks at files: made before the master reads any key, with all loaded that they run.
 
 So control never has the master's memory, and its successor starts also when the program was replaced on disk, or is gone, by then.
-The forker hears one kind of order: descriptors, the first of them that of the bequest (anew.py). It forks twice and lets the
-process in between end, and the kernel gives what is left to the nearest *subreaper* above (prctl(2)), which the master makes of
-itself: it reaps control like every child of its own. When the forker dies, the master executes control instead.
+The forker hears two kinds of order: descriptors, the first of them that of the bequest (anew.py), or those of a process that looks
+at files (files/looker.py). It forks twice and lets the process in between end, and the kernel gives what is left to the nearest
+*subreaper* above (prctl(2)), which the master makes of itself: it reaps control like every child of its own. When the forker dies,
+the master executes control instead.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn
 
 from setproctitle import setproctitle
@@ -21,6 +23,8 @@ from setproctitle import setproctitle
 from lbproxy.config.model import Config
 from lbproxy.ipc.handover import ChildMain
 from lbproxy.master import anew
+from lbproxy.master.files.looker import LOOK
+from lbproxy.master.files.looker import live as look
 from lbproxy.master.system import signals
 from lbproxy.master.system.environment import forget_others
 from lbproxy.observe import standard
@@ -31,6 +35,7 @@ PATIENCE = 5.0
 """Seconds for an answer: at the start it loads its modules yet."""
 PID = struct.Struct("=i")
 MOST_DESCRIPTORS = 8
+LIVE = b"fork"
 
 Load = Callable[[Config, str], ChildMain]
 """By the configuration, and the role of who is forked."""
@@ -51,10 +56,10 @@ class Forker:
         self._sock.settimeout(PATIENCE)
         _living.append(self)
 
-    def fork(self, descriptors: Sequence[int]) -> int:
-        """The new process's pid. Raises OSError when it cannot be had; then nobody is asked any more."""
+    def fork(self, descriptors: Sequence[int], what: bytes = LIVE) -> int:
+        """The new process's pid; `what` it does. Raises OSError when it cannot be had; then nobody is asked any more."""
         try:
-            socket.send_fds(self._sock, [b"fork"], descriptors)
+            socket.send_fds(self._sock, [what], descriptors)
             answer = self._sock.recv(PID.size)
             if len(answer) < PID.size:
                 raise ConnectionResetError("the forker is gone")
@@ -101,14 +106,19 @@ def _serve(sock: socket.socket, ready: Callable[[], Load], live: Live) -> NoRetu
             said, descriptors, _, _ = socket.recv_fds(sock, 16, MOST_DESCRIPTORS)
             if not said:
                 break
-            sock.send(PID.pack(_fork_twice(sock, descriptors, load, live)))
+            do = partial(look, descriptors) if said == LOOK else partial(_live, descriptors, load, live)
+            sock.send(PID.pack(_fork_twice(sock, do)))
             for descriptor in descriptors:
                 os.close(descriptor)
     finally:
         os._exit(0)  # what went wrong shows in its being gone
 
 
-def _fork_twice(sock: socket.socket, descriptors: Sequence[int], load: Load, live: Live) -> int:
+def _live(descriptors: Sequence[int], load: Load, live: Live) -> NoReturn:
+    live(anew.received(descriptors), load)
+
+
+def _fork_twice(sock: socket.socket, do: Callable[[], NoReturn]) -> int:
     heard, said = os.pipe()
     between = os.fork()
     if between == 0:
@@ -120,7 +130,7 @@ def _fork_twice(sock: socket.socket, descriptors: Sequence[int], load: Load, liv
             for one in (heard, said):
                 os.close(one)
             sock.close()
-            live(anew.received(descriptors), load)
+            do()
         finally:
             os._exit(1)
     os.close(said)

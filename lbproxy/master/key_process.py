@@ -69,7 +69,8 @@ class KeyProcesses:
     ) -> None:
         """`resources`: of living generations; `serving`: number and resources of what clients meet."""
         self._pipes = pipes
-        pipes.on_stranger, pipes.on_keys_silent = self.ended, self.silent
+        pipes.on_stranger.append(self.ended)
+        pipes.on_keys_silent = self.silent
         self._account = account
         self._resources = resources
         self._serving = serving

@@ -32,6 +32,7 @@ from lbproxy.ipc.messages import (
 from lbproxy.master import rotation
 from lbproxy.master.address_updates import AddressUpdates
 from lbproxy.master.child_pipes import ChildPipes
+from lbproxy.master.files.watch import looker_by
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.children import DRAIN_GRACE
@@ -141,7 +142,10 @@ class Master:
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self._keys = KeyProcesses(self._pipes, self._shared.account, self._resources, self._in_service)
         names = AddressUpdates(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
-        self._watches = Watches(self._shared, self._resources, self._in_service, self._pipes, self._operator, names, self._feed)
+        look = looker_by(getattr(mains[Role.CONTROL], "forker", None))
+        self._watches = Watches(
+            self._shared, self._resources, self._in_service, self._pipes, self._operator, names, self._feed, look, self._selector
+        )
         heard |= self._watches.heard
         self.signals = Signals()
 
@@ -196,6 +200,7 @@ class Master:
     def close(self) -> None:
         """Close everything. Children that still live see the end of their pipes, drain and go."""
         self._preparation.close()
+        self._watches.files.close()
         if self._control is not None:
             self._control.close()
         self._pipes.close()
@@ -207,8 +212,7 @@ class Master:
         gc.unfreeze()
 
     def _next_deadline(self) -> float:
-        watches = self._watches.certificates, self._watches.cache
-        due = min(one.next_deadline() for one in (self._fleet, self._notifier, self._keys, *watches))
+        due = min(one.next_deadline() for one in (self._fleet, self._notifier, self._keys, self._watches.cache))
         if self._settling is not None:
             due = min(due, time.monotonic() + SETTLE_LOOK)
         if standard.waiting():
@@ -250,7 +254,7 @@ class Master:
             self._pipes.tell(order.row, SetLogLevel(level))
 
     def _close_in_child(self, own: GenerationResources) -> None:
-        for one in (self._preparation, self._keys, self._watches.cache):
+        for one in (self._preparation, self._keys, self._watches.cache, self._watches.files):
             one.close_in_child()
         for other in (self._selector, self.signals, self._pipes):
             other.close()

@@ -46,6 +46,7 @@ from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore, Piece, digest, overwriting
 from lbproxy.tls.remarks import NO_REMARKS, Remarks, remarks
 from lbproxy.tls.sni import Candidate
+from lbproxy.tls.stored import sources
 
 LEDGER_NAME = "lbproxy-ledger"
 MOST_WORKERS = RETIRED - 1
@@ -311,7 +312,7 @@ def provide(
         opened.access_fd,
         digests(config, opened.store.digests),
         slots,
-        remarks(config, candidates_of(opened.shown), contexts.stored_chains(opened.shown)),
+        remarks(config, candidates_of(opened.shown), sources(config, opened.shown, opened.pool_pems)),
         opened.store,
         opened.pool_pems,
         tuple(opened.resolution.notes),
@@ -426,7 +427,7 @@ def note_remarks(resources: GenerationResources) -> None:
     """Anew, after what it serves with has changed; not for very many certificates."""
     shown = [one.shown for one in resources.listeners]
     if sum(len(each.held) for each in shown if each is not None) <= FEW:
-        resources.remarks = remarks(resources.config, candidates_of(shown), contexts.stored_chains(shown))
+        resources.remarks = remarks(resources.config, candidates_of(shown), sources(resources.config, shown, resources.pool_pems))
 
 
 def digests(config: Config, read: Mapping[Path, bytes]) -> dict[Path, bytes]:

@@ -2,7 +2,7 @@
 
 They outlive reloads and SIGUSR2, so that clients resume as before. A secret makes tickets for one `ticket_lifetime` and takes them
 for one more. Files (`ticket_keys`) are for several machines: whoever changes them decides when, and they are looked at like
-certificates.
+certificates (ticket_watch.py).
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class TicketRotation:
         self._made: tuple[bytes, ...] = (tickets.made(),)
         self._turned = now
         self._look_at = 0.0
-        self._stamps: tuple[Stamp | None, ...] = ()
+        self.stamps: tuple[Stamp | None, ...] = ()
+        """Of the files, as they were read."""
         self._files: tuple[Path, ...] = ()
         self._read: tuple[bytes, ...] = ()
 
@@ -45,7 +46,7 @@ class TicketRotation:
             raise StartError("proxy.ticket_keys: this Python's OpenSSL takes no keys for tickets: it has to be 3.0 or newer")
         stamps = tuple(map(Stamp.at, proxy.ticket_keys))
         self._read = tickets.read_secrets(proxy.ticket_keys)
-        self._files, self._stamps = proxy.ticket_keys, stamps
+        self._files, self.stamps = proxy.ticket_keys, stamps
         return self._read
 
     def look(self, proxy: Process, now: float, tell: Callable[[tuple[bytes, ...]], None]) -> None:
@@ -60,20 +61,11 @@ class TicketRotation:
             if not proxy.ticket_keys:
                 get_logger().info("tickets.rotated", keys=len(self._made))
                 tell(self._made)
-        if proxy.ticket_keys and (stamps := tuple(map(Stamp.at, proxy.ticket_keys))) != self._stamps:
-            self._stamps = stamps
-            self._take_files(proxy.ticket_keys, tell)
 
-    def _take_files(self, files: tuple[Path, ...], tell: Callable[[tuple[bytes, ...]], None]) -> None:
-        try:
-            found = tickets.read_secrets(files)
-        except StartError as error:
-            get_logger().warning("tickets.refused", why=str(error), then="the old ones stay")
-            return
-        if found != self._read:
-            self._read = found
-            get_logger().info("tickets.renewed", files=[*map(str, files)])
-            tell(found)
+    def take(self, found: tuple[bytes, ...]) -> bool:
+        """What files hold now; whether it is another than before."""
+        before, self._read = self._read, found
+        return found != before
 
     def as_dict(self, now: float) -> dict[str, Any]:
         """For the program that takes our place: in memory that it alone gets."""

@@ -1,18 +1,26 @@
-"""The watch over session-ticket keys: when they are others, the workers of all living generations are told.
+"""The watch over session-ticket keys: when they are others, the workers of all living generations are told. Of their files, where
+there are some, it is the judge.
 
 The secrets travel as keys do: they are written into each generation's store, and what is told is where they stand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
 
+from lbproxy.errors import StartError
 from lbproxy.ipc.messages import Message, NewTicketKeys
+from lbproxy.master.files.looks import Difference, Files, Folder, Group, Marks
+from lbproxy.master.files.watch import Batch
 from lbproxy.master.prepare import GenerationResources
 from lbproxy.master.ticket_rotation import TicketRotation
-from lbproxy.tls import tickets
+from lbproxy.observe.log import get_logger
+from lbproxy.tls import rereading, tickets
 from lbproxy.tls.keystore import KeyStore, Piece
+from lbproxy.tls.rereading import Passing
 
 
 class Tells(Protocol):
@@ -39,12 +47,53 @@ class TicketWatch:
         self._rotation = rotation
         self._pipes = pipes
         self._forget = forget
+        self._files: Files = ()
+        self._pending: Marks = ()
 
     def look(self, now: float) -> None:
         """Everything that is due."""
         serving = self._serving()
         if serving is not None:
             self._rotation.look(serving[1].config.proxy, now, lambda secrets: self._tell(secrets, now))
+
+    # ---- as a Judge
+
+    def begin(self, number: int, resources: GenerationResources) -> None:
+        """Another generation serves."""
+        self._files, self._pending = tuple(map(str, resources.config.proxy.ticket_keys)), ()
+
+    def watched(self) -> Iterator[Group]:
+        """All of them together: the first makes tickets, the others are taken."""
+        if self._files:
+            yield Group(self._files, self._rotation.stamps)
+
+    def folders(self) -> Iterable[Folder]:
+        """None of them come and go."""
+        return ()
+
+    def noted(self, difference: Difference) -> None:
+        """They differ, or another's."""
+        if self._files and difference.files == self._files:
+            self._pending = difference.marks
+
+    def batch(self, now: float, free: Callable[[Files], bool]) -> Batch | None:
+        """All, when one of them differs."""
+        if not self._pending or not free(self._files):
+            return None
+        return Batch(len(self._files), partial(_read, self._files), partial(self._done, self._files, self._pending))
+
+    def _done(self, files: Files, marks: Marks, told: Any, inbox: KeyStore, now: float) -> None:
+        if files != self._files:
+            return
+        if self._pending == marks:
+            self._pending = ()
+        why, piece = told
+        self._rotation.stamps = marks
+        if why:
+            get_logger().warning("tickets.refused", why=why, then="the old ones stay")
+        elif self._rotation.take(secrets := tickets.unpacked(inbox.text(*piece))):
+            get_logger().info("tickets.renewed", files=[*files])
+            self._tell(secrets, now)
 
     def _tell(self, secrets: tuple[bytes, ...], now: float) -> None:
         for number, resources in self._resources.items():
@@ -53,3 +102,11 @@ class TicketWatch:
                 piece = resources.keys.note(tickets.packed(secrets))
                 self._pipes.tell_workers(number, NewTicketKeys(piece.offset, piece.size))
                 self._forget(resources.keys, piece, now)
+
+
+def _read(files: Files, inbox: KeyStore, passing: Passing) -> list[object]:
+    """In a process apart: why not, or where they stand."""
+    try:
+        return ["", rereading.ticket_secrets([*map(Path, files)], inbox, passing)]
+    except StartError as error:
+        return [str(error), None]

@@ -1,10 +1,10 @@
-"""The watch over what others are judged by, and what we show backends: authorities and lists of revoked certificates, of listeners
-and pools, and pools' own certificates. What changed on disk goes live without a reload.
+"""The judge of what others are judged by, and of what backends are shown: authorities and lists of revoked certificates, of
+listeners and pools, and pools' own certificates. What changed on disk goes live without a reload.
 
-Like listeners' certificates they are looked at by stat(2), judged in a process apart, and live when whole and fitting. Lists and
-authorities go live together, and apart from the pair beside them: a renewal that went half wrong keeps no revocation back. Workers
-are told where a listener's stand in the generation's store; what is a pool's travels in a store of its own, of which workers and
-control get a descriptor: control has no other.
+Like listeners' certificates they are judged and read in a process apart, and live when whole and fitting. Lists and authorities go
+live together, and apart from the pair beside them: a renewal that went half wrong keeps no revocation back. Workers are told where
+a listener's stand in the generation's store; what is a pool's travels in a store of its own, of which workers and control get a
+descriptor: control has no other.
 
 Clients bring no session along that was begun under other authorities or lists, no session with a backend is resumed, and what is
 open to it carries no new request. What is open to clients stays: the next handshake asks.
@@ -19,31 +19,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from lbproxy.config.model import Certificate
+from lbproxy.config.model import PoolTls
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import NewPoolFiles, Renewed
 from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master.anew import checked_by_tls
 from lbproxy.master.child_pipes import ChildPipes
+from lbproxy.master.files.looks import Difference, Files, Folder, Group, Marks
+from lbproxy.master.files.watch import Batch
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.prepare import GenerationResources, note_remarks
 from lbproxy.observe.log import get_logger
-from lbproxy.tls import contexts, edition, openssl
-from lbproxy.tls.apart import judge_apart, judge_trust_apart
-from lbproxy.tls.client_authorities import read_policy
+from lbproxy.tls import contexts, edition, openssl, rereading
 from lbproxy.tls.edition import Edition
 from lbproxy.tls.keystore import KeyStore, Piece, Stamp, overwriting
 from lbproxy.tls.pool_files import copied, told
-from lbproxy.tls.trust_audit import Trust
+from lbproxy.tls.rereading import Reread, Wanted
 
-LOOK_EVERY = 2.0
-SETTLING = 0.5
-"""Seconds for which a file must have been as it is."""
 AGAIN_AFTER = 60.0
 """Seconds until what was refused is judged again as it is: a list may become good by waiting."""
-
-Marks = tuple[Stamp | None, ...]
 
 
 @dataclass(slots=True)
@@ -54,129 +50,126 @@ class Watched:
     """Whose they are, for the log."""
     files: tuple[Path, ...]
     marks: Marks
-    """As they are live."""
-    trust: Trust | None = None
-    pair: Certificate | None = None
-    """What a pool shows backends, where it is no trust."""
+    """As they are live; of the first of the files: that of a passphrase behind them is none that goes live."""
+    wanted: Wanted
     listener: int = -1
     policy: int = 0
     pool: str = ""
+    seen: Marks = ()
+    """As they differ, and were not read yet."""
     refused: Marks = ()
     """As they were when they were refused last; (): they were not."""
     why: str = ""
     again_at: float = 0.0
 
+    @property
+    def names(self) -> Files:
+        """As whoever looks has them."""
+        return tuple(map(str, self.files))
+
 
 class TrustWatch:
-    """Looks after the files of the generation that serves; `look` it from time to time."""
+    """Responsible for such files of the generation that serves."""
 
     def __init__(
         self,
-        serving: Callable[[], tuple[int, GenerationResources] | None],
         pipes: ChildPipes,
         forget: Callable[[KeyStore, Piece, float], None],
         wall: Callable[[], float] = time.time,
-        stamp: Callable[[Path], Stamp | None] | None = None,
     ) -> None:
-        """`serving`: number and resources of what clients meet; `forget`: wipes a piece of a store when everybody has read it;
-        `stamp`: of a file, as it is now."""
-        self._serving = serving
+        """`forget`: wipes a piece of a store when everybody has read it."""
         self._pipes = pipes
         self._forget = forget
         self._wall = wall
-        self._stamp = stamp or Stamp.at
-        self._look_at = 0.0
+        self._number = 0
         self._of: GenerationResources | None = None
         self._watched: tuple[Watched, ...] = ()
 
-    def look(self, now: float) -> None:
-        """Everything that is due. Raises nothing: what cannot be seen to is told, and tried again."""
-        serving = self._serving()
-        if now < self._look_at or serving is None or serving[1].keys is None:
+    # ---- as a Judge
+
+    def begin(self, number: int, resources: GenerationResources) -> None:
+        """Another generation serves, with its files as they were when it read them."""
+        assert resources.keys is not None
+        self._number, self._of, self._watched = number, resources, tuple(_watched(resources, resources.keys.stamps))
+
+    def watched(self) -> Iterator[Group]:
+        """All of them."""
+        for one in self._watched:
+            yield Group(one.names, (*one.marks, *(None for _ in one.files[len(one.marks) :])))
+
+    def folders(self) -> Iterable[Folder]:
+        """None of its files come and go."""
+        return ()
+
+    def noted(self, difference: Difference) -> None:
+        """One of its own, or another's."""
+        for one in self._watched:
+            if one.names != difference.files or difference.folder is not None:
+                continue
+            one.seen = difference.marks
+            if one.seen[: len(one.marks)] == one.marks:
+                one.seen = one.refused = ()
+                one.why = ""
+
+    def batch(self, now: float, free: Callable[[Files], bool]) -> Batch | None:
+        """What differs, and what was refused and may have become good."""
+        resources = self._of
+        due = [one for one in self._watched if one.seen and (one.seen != one.refused or now >= one.again_at) and free(one.names)]
+        if not due or resources is None:
+            return None
+        marks = [one.seen for one in due]
+        work = partial(rereading.trusts, [one.wanted for one in due], datetime.fromtimestamp(self._wall(), UTC))
+        return Batch(len(due), work, partial(self._done, resources, due, marks))
+
+    def _done(
+        self, resources: GenerationResources, due: Sequence[Watched], marks: Sequence[Marks], told: Any, inbox: KeyStore, now: float
+    ) -> None:
+        if resources is not self._of:
             return
-        self._look_at = now + LOOK_EVERY
-        number, resources = serving
-        if self._of is not resources:
-            self._of, self._watched = resources, tuple(_watched(resources, serving[1].keys.stamps))
-        changed = [(one, marks) for one in self._watched if self._differs(one, marks := self._marks(one.files), now)]
-        settled = [(one, marks) for one, marks in changed if self._settled(marks)]
-        if len(settled) < len(changed):
-            self._look_at = now + SETTLING
-        for one, marks, why, digests in self._judged(settled, resources):
+        for one, mark, each in zip(due, marks, told, strict=True):
+            verdict = Reread.of(*each)
+            why = verdict.why
             if not why:
+                if verdict.told is None:
+                    continue  # somebody writes at it right now: it is read once more
                 try:
-                    self._renew(number, resources, one, digests, now)
+                    self._renew(resources, one, verdict, inbox, now)
                 except (StartError, OSError) as error:
                     why = str(error)
                 else:
+                    if one.seen == mark:
+                        one.seen = ()
                     continue
-            self._refuse(one, marks, why, now)
-
-    def _marks(self, files: Iterable[Path]) -> Marks:
-        return tuple(map(self._stamp, files))
-
-    def _differs(self, one: Watched, marks: Marks, now: float) -> bool:
-        if marks == one.marks:
-            one.refused, one.why = (), ""
-            return False
-        return marks != one.refused or now >= one.again_at
-
-    def _settled(self, marks: Marks) -> bool:
-        newest = max((mark.modified for mark in marks if mark is not None), default=0) / 1e9
-        return not 0 <= self._wall() - newest < SETTLING
-
-    def _judged(
-        self, changed: Sequence[tuple[Watched, Marks]], resources: GenerationResources
-    ) -> Iterator[tuple[Watched, Marks, str, dict[Path, bytes]]]:
-        trusts = [(one, marks, one.trust) for one, marks in changed if one.trust is not None]
-        pairs = [(one, marks, one.pair) for one, marks in changed if one.pair is not None]
-        try:
-            if trusts:
-                found = judge_trust_apart([trust for _, _, trust in trusts], datetime.fromtimestamp(self._wall(), UTC))
-                for (one, marks, _), verdict in zip(trusts, found, strict=True):
-                    yield one, marks, verdict.why, verdict.digests
-            if pairs:
-                verdicts = judge_apart([pair for _, _, pair in pairs])
-                for (one, marks, pair), each in zip(pairs, verdicts, strict=True):
-                    yield one, marks, each.why, dict(zip((pair.cert, pair.key), each.digests, strict=True))
-        except (StartError, OSError) as error:
-            get_logger().error("certificate.unjudged", why=str(error))
+            self._refuse(one, mark, why, now)
 
     def _refuse(self, one: Watched, marks: Marks, why: str, now: float) -> None:
         again = one.refused == marks and one.why == why
         one.refused, one.why, one.again_at = marks, why, now + AGAIN_AFTER
         if not again:
-            event = "trust.refused" if one.trust is not None else "certificate.refused"
+            event = "certificate.refused" if one.wanted.shown else "trust.refused"
             get_logger().warning(event, **one.about, why=why, then="the old ones stay")
 
-    def _renew(
-        self, number: int, resources: GenerationResources, one: Watched, digests: dict[Path, bytes], now: float
-    ) -> None:
+    def _renew(self, resources: GenerationResources, one: Watched, verdict: Reread, inbox: KeyStore, now: float) -> None:
         """The generation has it from now on, and so have its children. Raises StartError, OSError; then all is as it was."""
-        marks = self._marks(one.files)
         live = self._renew_pool if one.pool else self._renew_listener
-        if not live(number, resources, one, digests, now):
-            self._look_at = now + SETTLING  # somebody writes at it right now: the next look finds it
-            return
-        one.marks, one.refused, one.why = marks, (), ""
-        resources.digests |= digests
+        live(resources, one, verdict, inbox, now)
+        one.marks = tuple(map(verdict.stamps.get, one.files[: len(one.marks)]))
+        one.refused, one.why = (), ""
+        resources.digests |= verdict.digests
         note_remarks(resources)
-        event = "trust.renewed" if one.trust is not None else "certificate.renewed"
-        get_logger().info(event, **one.about, files=[*map(str, one.files)])
+        event = "certificate.renewed" if one.wanted.shown else "trust.renewed"
+        get_logger().info(event, **one.about, files=[*one.names])
 
     def _renew_listener(
-        self, number: int, resources: GenerationResources, one: Watched, digests: dict[Path, bytes], now: float
-    ) -> bool:
-        """False: the files are not those that were judged."""
+        self, resources: GenerationResources, one: Watched, verdict: Reread, inbox: KeyStore, now: float
+    ) -> None:
         listening, store = resources.listeners[one.listener], resources.keys
         before = listening.shown
         if openssl.functions() is None:
             raise StartError("this Python's OpenSSL is out of reach: lbproxy reload brings them in")
-        if before is None or store is None:
-            return False
-        found = read_policy(listening.listen.tls.policies[one.policy], store)
-        if found is None or any(store.digests.get(path) != digests[path] for path in one.files):
-            return False
+        assert before is not None
+        assert store is not None
+        found = rereading.authorities_of(verdict, inbox, store)
         authorities = (*before.authorities[: one.policy], found, *before.authorities[one.policy + 1 :])
         new = Edition(False, {}, authorities)
         piece = edition.write(store, new)
@@ -184,40 +177,37 @@ class TrustWatch:
         listeners = [*resources.listeners]
         listeners[one.listener] = listening._replace(shown=shown)
         resources.listeners = tuple(listeners)
-        self._pipes.tell_workers(number, Renewed(one.listener, piece.offset, piece.size))
+        self._pipes.tell_workers(self._number, Renewed(one.listener, piece.offset, piece.size))
         old = before.authorities[one.policy]
         for waste in (piece, *(() if old is None else (old.piece, old.lists))):
             if waste is not None:
                 self._forget(store, waste, now)
-        return True
 
     def _renew_pool(
-        self, number: int, resources: GenerationResources, one: Watched, digests: dict[Path, bytes], now: float
-    ) -> bool:
+        self, resources: GenerationResources, one: Watched, verdict: Reread, inbox: KeyStore, now: float
+    ) -> None:
         store, before = resources.keys, resources.pool_pems[one.pool]
         pool = resources.config.pool(one.pool)
-        if store is None or pool.tls is None:
-            return False
+        pair = None if pool.tls is None else contexts.pool_pair(pool.tls)
+        assert store is not None
         with overwriting():
-            if one.pair is not None:
-                pems = before._replace(store=store, pair=contexts.read_pem(one.pair, store))
+            if one.wanted.shown and pair is not None:
+                held = rereading.pair_of(verdict, pair, inbox, store, None)
+                pems = before._replace(store=store, pair=held.pem)
             else:
-                ca, crl = contexts.read_pool_trust(pool.tls, store)
+                ca, crl = rereading.pool_trust_of(verdict, inbox, store)
                 pems = before._replace(store=store, ca=ca, crl=crl)
-            if any(store.digests.get(path) != digest for path, digest in digests.items()):
-                return False
             context = contexts.client_context(pool, pems)
         resources.pool_pems[pool.name] = pems
         resources.pool_contexts[pool.name] = context
         with closing(KeyStore()) as others:
             message = NewPoolFiles(pool.name, told(copied(pool, pems, context, others)))
-            self._hand_out(number, message, others, checked=checked_by_tls(pool))
-        pair = before.pair if one.pair is not None else None
-        old = (before.ca, before.crl) if pair is None else (pair.cert, pair.key)
+            self._hand_out(self._number, message, others, checked=checked_by_tls(pool))
+        shown = before.pair if one.wanted.shown else None
+        old = (before.ca, before.crl) if shown is None else (shown.cert, shown.key)
         for piece in old:
             if piece is not None:
                 self._forget(before.store, piece, now)
-        return True
 
     def _hand_out(self, number: int, message: NewPoolFiles, store: KeyStore, *, checked: bool) -> None:
         """To all who speak TLS to the pool's backends; `checked`: control does."""
@@ -239,20 +229,24 @@ def _watched(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> It
 
     for index, listening in enumerate(resources.listeners):
         for number, policy in enumerate(listening.listen.tls.policies if listening.shown is not None else ()):
-            trust = Trust(policy.client_ca, policy.client_crl)
+            wanted = Wanted(policy)
             if policy.client_ca is not None:
                 about = {"listener": str(listening.listen.address)}
-                yield Watched(about, trust.files, live(trust.files), trust, listener=index, policy=number)
+                files = wanted.trust.files
+                yield Watched(about, files, live(files), wanted, listener=index, policy=number)
     for pool in resources.config.pools:
-        if pool.tls is None:
-            continue
-        trust = Trust(pool.tls.ca if pool.tls.verify else None, pool.tls.crl)
-        if trust.files:
-            yield Watched({"pool": pool.name}, trust.files, live(trust.files), trust, pool=pool.name)
-        pair = contexts.pool_pair(pool.tls)
-        if pair is not None:
-            source = pair.passphrase
-            word = (Path(source.words[0]),) if source is not None and source.way == "file" else ()
-            files = (pair.cert, pair.key, *word)
-            marks = (*live(files[:2]), *map(Stamp.at, word))
-            yield Watched({"pool": pool.name, "file": str(pair.cert)}, files, marks, pair=pair, pool=pool.name)
+        if pool.tls is not None:
+            yield from _of_pool(pool.name, pool.tls, live)
+
+
+def _of_pool(name: str, tls: PoolTls, live: Callable[[Iterable[Path]], Marks]) -> Iterator[Watched]:
+    trusting = Wanted(None, tls)
+    if files := trusting.trust.files:
+        yield Watched({"pool": name}, files, live(files), trusting, pool=name)
+    pair = contexts.pool_pair(tls)
+    if pair is not None:
+        source = pair.passphrase
+        word = (Path(source.words[0]),) if source is not None and source.way == "file" else ()
+        files = (pair.cert, pair.key)
+        about = {"pool": name, "file": str(pair.cert)}
+        yield Watched(about, (*files, *word), live(files), Wanted(None, tls, shown=True), pool=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import selectors
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from lbproxy.master.cache_keeping import CacheKeeping
 from lbproxy.master.certificate_watch import CertificateWatch
 from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.document_watch import DocumentWatch
+from lbproxy.master.files.watch import FileWatch, Look
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.key_set_watch import KeySetWatch
@@ -39,9 +41,11 @@ class Watches:
         operator: Operator,
         names: AddressUpdates,
         feed: Callable[[events.Event], None],
+        look: Look,
+        selector: selectors.BaseSelector,
     ) -> None:
         """`resources`: of living generations, by number; `serving`: number and resources of what clients meet; `feed`: takes events
-        for the fleet."""
+        for the fleet; `look`: begins a process that looks at files."""
         self._names = names
         self._serving = serving
         self._feed = feed
@@ -50,8 +54,10 @@ class Watches:
         self.certificates = CertificateWatch(serving, pipes)
         forget = self.certificates.forget
         self._tickets = TicketWatch(serving, resources, shared.tickets, pipes, forget)
-        self._documents = DocumentWatch(serving, pipes, forget)
-        self._trust = TrustWatch(serving, pipes, forget)
+        judges = self.certificates, TrustWatch(pipes, forget), DocumentWatch(pipes, forget), self._tickets
+        self.files = FileWatch(serving, judges, look, selector=selector)
+        pipes.on_stranger.append(self.files.ended)
+        operator.files = self.files.told
         self._key_sets = KeySetWatch(resources, serving, pipes, forget)
         operator.key_sets = self._key_sets.told
         self.acme = AcmeWatch(serving, pipes, operator)
@@ -66,10 +72,9 @@ class Watches:
 
     def look(self, now: float) -> None:
         """Everything that is due."""
+        self.files.look(now)
         self.certificates.look(now)
         self._tickets.look(now)
-        self._trust.look(now)
-        self._documents.look(now)
         self.acme.look()
         self.cache.look(now)
         self._look_at_rules(now)

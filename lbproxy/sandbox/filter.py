@@ -145,14 +145,29 @@ NOT_TO_EXECUTE = {"mmap": (9, 222), "mprotect": (10, 226)}
 PROT_EXEC = 4
 
 
-def only_what_is_needed(machine: str) -> bytes | None:
-    """The opposite, for processes that hold keys: a list of what is allowed, which is short since they run little."""
+LOOKING = {
+    "stat": (4, -1), "lstat": (6, -1), "newfstatat": (262, 79), "statx": (332, 291), "getdents64": (217, 61), "pwrite64": (18, 68),
+}  # fmt: skip
+"""What somebody asks for besides who looks at files, and opens none."""
+O_DIRECTORY = (0o200000, 0o40000)
+"""On x86-64, on aarch64."""
+
+
+def only_what_is_needed(machine: str, *, looks: bool = False) -> bytes | None:
+    """The opposite, for processes that hold keys, or look at files: a list of what is allowed, which is short since they run
+    little. `looks`: folders are opened, and nothing else."""
     if machine not in ARCHITECTURES:
         return None
     column, arch = ARCHITECTURES[machine]
     allow: tuple[int, int, int, int] = (RETURN, 0, 0, ALLOW)
     made: Program = [(LOAD, 0, 0, ARCH), (EQUAL, 1, 0, arch), (RETURN, 0, 0, KILL), (LOAD, 0, 0, NUMBER)]
     made += [step for numbers in NEEDED.values() for step in _when(numbers[column], [allow])]
+    if looks:
+        made += [step for numbers in LOOKING.values() for step in _when(numbers[column], [allow])]
+        only: Program = [(ANY_BIT, 0, 1, O_DIRECTORY[column]), allow, _refuse()]
+        for name, flags in (("openat", 2), ("open", 1)):
+            folder: Program = [_argument(flags), (ANY_BIT, 0, 1, WRITING), _refuse(), *only]
+            made += _when(ASKED[name][column], folder)
     for numbers in NOT_TO_EXECUTE.values():
         made += _when(numbers[column], [_argument(2), (ANY_BIT, 0, 1, PROT_EXEC), _refuse(), allow])
     made.append(_refuse())

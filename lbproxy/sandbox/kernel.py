@@ -79,9 +79,11 @@ def landlock_version() -> int:
     return max(0, int(_libc().syscall(CREATE_RULESET, None, ctypes.c_size_t(0), VERSION)))
 
 
-def restrict(reads: Iterable[Path], writes: Iterable[Path], ports: Iterable[int]) -> tuple[bool, bool]:
-    """This thread and those it starts: files (nothing is opened but below these), ports (no TCP connection but to these). To be
-    called while there is one thread."""
+def restrict(
+    reads: Iterable[Path], writes: Iterable[Path], ports: Iterable[int], lists: Iterable[str] = ()
+) -> tuple[bool, bool]:
+    """This thread and those it starts: files (nothing is opened but below these; `lists`: folders alone), ports (no TCP connection
+    but to these). To be called while there is one thread."""
     version = landlock_version()
     if version < 1:
         return False, False
@@ -98,6 +100,8 @@ def restrict(reads: Iterable[Path], writes: Iterable[Path], ports: Iterable[int]
             _allow(libc, rules, path, READ_FILE | READ_DIR)
         for path in writes:
             _allow(libc, rules, path, rights)
+        for folder in lists:
+            _allow(libc, rules, Path(folder), READ_DIR)
         for port in set(ports) if by_port else ():
             libc.syscall(ADD_RULE, rules, NET_PORT, struct.pack("=QQ", CONNECT_TCP, port), 0)
         done = libc.syscall(RESTRICT_SELF, rules, 0) == 0

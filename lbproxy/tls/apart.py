@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-from lbproxy.config.model import Address, Certificate, Config, Listen
+from lbproxy.config.model import Config, Listen
 from lbproxy.errors import Complaint
 from lbproxy.tls import passphrase, selfsigned
 from lbproxy.tls.audit import Unusable, audit, audit_folder, without_unusable
 from lbproxy.tls.fork import PATIENCE, all_apart, apart
-from lbproxy.tls.keystore import content_of, digest
-from lbproxy.tls.trust_audit import Trust, unfit
 
 PER_PAIR = 0.1
 """Seconds more for each listener's certificate, with its key, and for each pool: large configurations are read for longer."""
@@ -45,59 +42,6 @@ def audit_apart(config: Config) -> tuple[Config, list[Complaint]]:
         unusable[number] += [(index, why) for index, why in some]
     config, none_left = without_unusable(config, unusable)
     return config, [*(Complaint(*each) for each in told), *none_left]
-
-
-class Verdict(NamedTuple):
-    """What was found of a pair."""
-
-    why: str
-    """It cannot be used; "": it can."""
-    digests: tuple[bytes, bytes]
-    """Of certificate and key, as they were judged."""
-
-
-def judge_apart(pairs: Sequence[Certificate], *, isolated: bool = False) -> list[Verdict]:
-    """Each pair by itself; `isolated`: with key_isolation. Raises StartError and OSError."""
-
-    def look() -> list[object]:
-        before = [(digest(pair.cert), digest(pair.key)) for pair in pairs]
-        faults = dict(audit_folder(Listen(Address("", 0), listed=tuple(pairs)), isolated=isolated))
-        cut = {number: f"{path} is cut short" for number, pair in enumerate(pairs) for path in (pair.cert, pair.key) if _cut(path)}
-        faults = cut | faults
-        return [[faults.get(number, ""), *(each.hex() for each in both)] for number, both in enumerate(before)]
-
-    told = apart(look, PATIENCE + PER_PAIR * len(pairs))
-    return [Verdict(why, (bytes.fromhex(cert), bytes.fromhex(key))) for why, cert, key in told]
-
-
-class TrustVerdict(NamedTuple):
-    """What was found of authorities and lists."""
-
-    why: str
-    """They cannot be used; "": they can."""
-    digests: dict[Path, bytes]
-    """Of their files, as they were judged."""
-
-
-def judge_trust_apart(trusts: Sequence[Trust], now: datetime) -> list[TrustVerdict]:
-    """Each by itself. Raises StartError and OSError."""
-
-    def look() -> list[object]:
-        before = [{str(path): digest(path).hex() for path in each.files} for each in trusts]
-        cut = [next((f"{path} is cut short" for path in each.files if _cut(path)), "") for each in trusts]
-        return [[why or unfit(each, now), files] for each, why, files in zip(trusts, cut, before, strict=True)]
-
-    told = apart(look, PATIENCE + PER_PAIR * len(trusts))
-    return [TrustVerdict(why, {Path(path): bytes.fromhex(each) for path, each in files.items()}) for why, files in told]
-
-
-def _cut(path: Path) -> bool:
-    """Whether somebody is still writing at it, or never came to an end."""
-    try:
-        with content_of(path) as content:
-            return content.count(b"-----BEGIN ") != content.count(b"-----END ")
-    except OSError:
-        return False  # which is told otherwise
 
 
 def _to_judge(listen: Listen) -> int:

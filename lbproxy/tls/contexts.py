@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from lbproxy.config.model import Certificate, Listen, ListenTls, NameTls, Pool, 
 from lbproxy.config.vocabulary import SPOKEN
 from lbproxy.errors import StartError
 from lbproxy.http.h2 import offered as h2
-from lbproxy.tls import openssl, pem, profiles, session_cache
+from lbproxy.tls import openssl, profiles, session_cache
 from lbproxy.tls.client_authorities import (
     Authorities,
     demand,
@@ -35,10 +35,9 @@ from lbproxy.tls.client_authorities import (
     read_authorities,
     read_lists,
 )
-from lbproxy.tls.files import Chain, Fault, parsed
 from lbproxy.tls.keystore import KeyStore, Locked, Piece, overwriting
 from lbproxy.tls.sni import Arrangement, Candidate, arrange, candidate
-from lbproxy.tls.unlock import Shut, chain_of, unlock
+from lbproxy.tls.unlock import Shut, unlock
 
 CLIENT_AUTH = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
 
@@ -352,20 +351,6 @@ def trust(context: ssl.SSLContext, ca: Path) -> None:
 def held_of(read: Pem) -> Held:
     """With what it stands for. Raises StartError."""
     return Held(read, _candidate(read))
-
-
-def stored_chains(shown: Sequence[Credentials | None]) -> Callable[[Certificate], Chain | Fault]:
-    """How to have the chains of what is shown: those in PKCS #12 files are not opened again for it."""
-    pems = [one.pem for each in shown if each is not None for one in each.held]
-    held = {each.files: each for each in pems if each.files.cert == each.files.key}
-
-    def read(files: Certificate) -> Chain | Fault:
-        if (found := held.get(files)) is None:
-            return chain_of(files)
-        with found.store.shown(found.cert) as content:
-            return [parsed(der) for der in pem.ders(bytes(content))]
-
-    return read
 
 
 def _candidate(read: Pem) -> Candidate:

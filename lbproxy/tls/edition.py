@@ -29,9 +29,9 @@ class Edition(NamedTuple):
 
 def write(store: KeyStore, edition: Edition) -> Piece:
     """Where it stands."""
-    told: dict[str, Any] = {"whole": edition.whole, "held": [[number, *_told(one)] for number, one in edition.held.items()]}
+    told: dict[str, Any] = {"whole": edition.whole, "held": [[number, *told_pair(one)] for number, one in edition.held.items()]}
     if edition.authorities is not None:
-        told["authorities"] = [None if one is None else _told_authorities(one) for one in edition.authorities]
+        told["authorities"] = [None if one is None else told_authorities(one) for one in edition.authorities]
     return store.note(json.dumps(told).encode("ascii"))
 
 
@@ -39,10 +39,10 @@ def read(store: KeyStore, piece: Piece) -> Edition:
     """What stands there; its pairs are of this store."""
     with store.shown(piece) as content:
         told = json.loads(bytes(content))
-    held = {number: _heard(store, facts) for number, *facts in told["held"]}
+    held = {number: heard_pair(store, facts) for number, *facts in told["held"]}
     if "authorities" not in told:
         return Edition(told["whole"], held)
-    authorities = tuple(None if one is None else _heard_authorities(store, one) for one in told["authorities"])
+    authorities = tuple(None if one is None else heard_authorities(store, one) for one in told["authorities"])
     return Edition(told["whole"], held, authorities)
 
 
@@ -64,26 +64,30 @@ def _alike(old: Held, new: Held, now: datetime) -> bool:
     return (before.names, before.kind, before.current(now)) == (after.names, after.kind, after.current(now))
 
 
-def _told(one: Held) -> list[Any]:
+def told_pair(one: Held) -> list[Any]:
+    """As JSON carries it."""
     files, names = one.pem.files, one.candidate.names
     dates = [each.timestamp() for each in (one.candidate.start, one.candidate.end)]
     pair = [str(files.cert), str(files.key), files.key_mode]
     return [pair, [*one.pem.cert, *one.pem.key], [names.dns, names.ips], dates, one.candidate.kind]
 
 
-def _heard(store: KeyStore, facts: list[Any]) -> Held:
+def heard_pair(store: KeyStore, facts: list[Any]) -> Held:
+    """What `told_pair` told, of this store."""
     (cert, key, mode), (at, size, key_at, key_size), (dns, ips), dates, kind = facts
     pem = Pem(Certificate(Path(cert), Path(key), mode), store, Piece(at, size), Piece(key_at, key_size))
     start, end = (datetime.fromtimestamp(each, UTC) for each in dates)
     return Held(pem, Candidate(Names(tuple(dns), tuple(ips)), start, end, kind))
 
 
-def _told_authorities(one: Authorities) -> list[Any]:
+def told_authorities(one: Authorities) -> list[Any]:
+    """As JSON carries it."""
     lists = None if one.lists is None else [str(one.lists_path), *one.lists, one.lists_digest.hex()]
     return [str(one.path), *one.piece, one.digest.hex(), lists]
 
 
-def _heard_authorities(store: KeyStore, facts: list[Any]) -> Authorities:
+def heard_authorities(store: KeyStore, facts: list[Any]) -> Authorities:
+    """What `told_authorities` told, of this store."""
     path, at, size, digest, lists = facts
     made = Authorities(Path(path), store, Piece(at, size), bytes.fromhex(digest))
     if lists is None:

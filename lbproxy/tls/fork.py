@@ -48,14 +48,15 @@ def all_apart(works: Sequence[Callable[[], object]], within: float = PATIENCE) -
     deadline = time.monotonic() + within
     begun: list[tuple[int, int]] = []
     try:
-        begun.extend(map(_begin, works))
+        begun.extend(map(begin, works))
     finally:
         outcomes = [_outcome(pid, heard, deadline) for pid, heard in begun]
     return [_value(told, status, within) for told, status in outcomes]
 
 
-def _begin(work: Callable[[], object]) -> tuple[int, int]:
-    """The process's number, and what to hear it by. Raises OSError."""
+def begin(work: Callable[[], object], first: Callable[[int], object] = lambda said: None) -> tuple[int, int]:
+    """The process's number, and what to hear it by; in it, `first` comes before the work, and gets the descriptor that it says
+    things by. Raises OSError."""
     heard, said = os.pipe()
     try:
         pid = os.fork()
@@ -64,7 +65,7 @@ def _begin(work: Callable[[], object]) -> tuple[int, int]:
         os.close(said)
         raise
     if pid == 0:
-        _tell(work, said)
+        _tell(work, said, first)
     os.close(said)
     return pid, heard
 
@@ -81,6 +82,11 @@ def _value(told: bytes | None, status: int | None, within: float) -> Any:
         raise StartError(f"the process that looks at keys did not answer within {within:g} s")
     if not told:
         raise StartError(f"the process that looks at keys ended with {f'signal {-status}' if status < 0 else f'code {status}'}")
+    return value_of(told)
+
+
+def value_of(told: bytes) -> Any:
+    """What such a process said, as `apart` returns or raises it."""
     outcome = json.loads(told)
     if "errno" in outcome:
         raise OSError(outcome["errno"], outcome["error"])
@@ -119,11 +125,12 @@ def _ended(pid: int, deadline: float) -> int | None:
     return None
 
 
-def _tell(work: Callable[[], object], said: int) -> None:
+def _tell(work: Callable[[], object], said: int, first: Callable[[int], object]) -> None:
     """In the fork, to its end."""
     _inside.append(True)
     try:
         try:
+            first(said)
             outcome = {"value": work()}
         except OSError as error:
             outcome = {"errno": error.errno or 0, "error": error.strerror or str(error)}

@@ -53,7 +53,7 @@ class Stamp(NamedTuple):
         return cls(facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
 
     @classmethod
-    def at(cls, path: Path) -> Stamp | None:
+    def at(cls, path: Path | str) -> Stamp | None:
         """Of what is there now; None: nothing that could be seen."""
         try:
             return cls.of(os.stat(path))

@@ -82,12 +82,20 @@ class Remarks(NamedTuple):
 NO_REMARKS = Remarks()
 
 
-Read = Callable[[Certificate], Chain | Fault]
+class Sources(NamedTuple):
+    """The ways to have what stands in files."""
+
+    chain: Callable[[Certificate], Chain | Fault] = chain_of
+    authorities: Callable[[Path], Chain | Fault] = read_chain
+    lists: Callable[[Path], Sequence[x509.CertificateRevocationList] | Fault] = read_lists
 
 
-def remarks(config: Config, known: Mapping[Path, Candidate] | None = None, read: Read = chain_of) -> Remarks:
-    """Raises nothing: files that cannot be read are `audit`'s to tell. `known`: what is known already of what stands in files;
-    `read`: how a pair's chain is had."""
+FILES = Sources()
+"""Files themselves."""
+
+
+def remarks(config: Config, known: Mapping[Path, Candidate] | None = None, sources: Sources = FILES) -> Remarks:
+    """Raises nothing: files that cannot be read are `audit`'s to tell. `known`: what is known already of what stands in files."""
     dated: list[Dated] = []
     notes: list[Complaint] = []
     listeners = []
@@ -97,7 +105,7 @@ def remarks(config: Config, known: Mapping[Path, Candidate] | None = None, read:
         notes += [at._replace(key=f"{at.key}.certificates").complaint(Fault(why)) for why in listen.left_out[:MOST_TOLD]]
         for index, pair in enumerate(() if listen.acme else listen.pairs):
             place = at._replace(key=f"{at.key}.certificates" + ("" if listen.folder else f"[{index}].cert"))
-            chain = _Chain(place, pair.cert, read(pair))
+            chain = _Chain(place, pair.cert, sources.chain(pair))
             dated += chain.dated()
             notes += chain.notes()
             notes += chain.cost()
@@ -110,9 +118,9 @@ def remarks(config: Config, known: Mapping[Path, Candidate] | None = None, read:
         for policy in listen.tls.policies:
             key = f"{at.key}.tls" if policy is listen.tls else f"{at.key}.tls.name"
             if policy.client_ca is not None:
-                dated += _authorities(at._replace(key=f"{key}.client_ca"), policy.client_ca)
+                dated += _authorities(at._replace(key=f"{key}.client_ca"), policy.client_ca, sources)
             if policy.client_crl is not None:
-                dated += _lists(at._replace(key=f"{key}.client_crl"), policy.client_crl)
+                dated += _lists(at._replace(key=f"{key}.client_crl"), policy.client_crl, sources)
     for pool in config.pools:
         if pool.tls is None:
             if pool.protocol == "auto":
@@ -122,12 +130,12 @@ def remarks(config: Config, known: Mapping[Path, Candidate] | None = None, read:
         at = Place(config.source, pool.line, f"pool.{pool.name}.tls")
         notes += _trusting(at, pool.tls)
         if pool.tls.crl is not None:
-            dated += _lists(at._replace(key=f"{at.key}.crl"), pool.tls.crl)
+            dated += _lists(at._replace(key=f"{at.key}.crl"), pool.tls.crl, sources)
         if pool.tls.ca is not None:
-            dated += _authorities(at._replace(key=f"{at.key}.ca"), pool.tls.ca)
+            dated += _authorities(at._replace(key=f"{at.key}.ca"), pool.tls.ca, sources)
         if pool.tls.cert is not None:
             own = Certificate(pool.tls.cert, pool.tls.key or pool.tls.cert, passphrase=pool.tls.passphrase)
-            chain = _Chain(at._replace(key=f"{at.key}.cert"), own.cert, chain_of(own))
+            chain = _Chain(at._replace(key=f"{at.key}.cert"), own.cert, sources.chain(own))
             dated += chain.dated()
             notes += chain.notes()
     notes += _uncovered(config, listeners)
@@ -248,16 +256,16 @@ def _must_staple(leaf: x509.Certificate) -> bool:
         return False
 
 
-def _authorities(place: Place, path: Path) -> Iterator[Dated]:
-    found = read_chain(path)
+def _authorities(place: Place, path: Path, sources: Sources) -> Iterator[Dated]:
+    found = sources.authorities(path)
     for one in () if isinstance(found, Fault) else found:
         if one is not None:
             yield Dated(place, f"the authority {subject(one)} in {path}", *validity(one))
 
 
-def _lists(place: Place, path: Path) -> Iterator[Dated]:
+def _lists(place: Place, path: Path, sources: Sources) -> Iterator[Dated]:
     """Of revoked certificates. While one is out of date nobody passes whom its authority signed."""
-    found = read_lists(path)
+    found = sources.lists(path)
     for one in () if isinstance(found, Fault) else found:
         what = f"the list of revoked certificates of {one.issuer.rfc4514_string()} in {path}"
         yield Dated(place, f"{what}, and with it nobody passes whom that signed:", *update_times(one))

@@ -63,7 +63,7 @@ def test_nothing_grows(stage: Stage) -> None:
     def measured() -> tuple[list[str], int, int]:
         reloads.only_the_newest()
         proxy.wait_event("control.ready", generation=reloads.generation)  # which begins when the one before it has gone
-        eventually(lambda: len(proxy.members()) == 5, "a master, a forker, two workers and control")
+        eventually(lambda: len(proxy.members()) == 6, "a master, a forker, who looks at files, two workers and control")
         descriptors = eventually(lambda: _at_rest(proxy.pid), "descriptors at rest")
         with stage.client(proxy) as client:
             assert client.request("GET", "/echo").status == 200

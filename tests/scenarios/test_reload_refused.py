@@ -50,7 +50,7 @@ def test_bad_configurations(stage: Stage) -> None:
     other = stage.authority.issue("localhost", "other.test")
     busy_port = free_port()
     with _quiet(site) as load, socket.create_server(("127.0.0.1", busy_port)):
-        before = sorted(process.pid for process in site.proxy.members())
+        before = site.proxy.settled()
 
         assert f"{site.proxy.file}:1" in _refused(site, "[proxy\nworkers = 2\n")
         assert "/nowhere.pem" in _refused(site, lambda c: c["listen"][0].update(certificates=[{**mine, "cert": "/nowhere.pem"}]))

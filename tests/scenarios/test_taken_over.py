@@ -77,7 +77,7 @@ def test_nonsense_in_the_ledger_stops_nobody(stage: Stage) -> None:
     proxy = stage.run(config)
     proxy.wait_up(one.address, other.address)
     proxy.wait_event("control.ready")
-    before = sorted(member.pid for member in proxy.members())
+    before = proxy.settled()
     cells = ledger_of(proxy)
     places = [*writable(ROW, worker=True), *[range(state_at(SlotState.HEALTH, 0), state_at(SlotState.HEALTH, 4))]]
     places += [range(Header.CHILDREN_HIGH, Header.CHILDREN_HIGH + 1)]

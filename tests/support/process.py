@@ -57,6 +57,13 @@ RUNNING: list[LbProxy] = []
 """All that are on stage now."""
 
 
+def _name(process: psutil.Process) -> str:
+    try:
+        return "".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
 class LbProxy:
     """`python -m lbproxy start -c FILE` in a session of its own. As a context: started and ready inside, gone after."""
 
@@ -239,6 +246,16 @@ class LbProxy:
         """Every living process of this lbproxy, the master included."""
         assert self._process is not None, "not started"
         return session_members(self._process.pid)
+
+    def settled(self) -> list[int]:
+        """The pids of all, once somebody looks at files, who is begun when all is ready."""
+
+        def found() -> list[int] | None:
+            members = self.members()
+            names = [name for one in members if (name := _name(one))]
+            return sorted(one.pid for one in members) if any("lbproxy: files" in name for name in names) else None
+
+        return eventually(found, "somebody looks at files") or []
 
     def workers(self) -> list[int]:
         """The pids of the living workers, told from `control` by the titles that ps shows."""

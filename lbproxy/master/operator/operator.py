@@ -64,6 +64,8 @@ class Operator:
         self.acme: Callable[[], Mapping[str, AcmeName]] = dict
         self.key_sets: Callable[[], Sequence[Answer]] = tuple
         """How the names stand that certificates are obtained for."""
+        self.files: Callable[[], Answer | None] = lambda: None
+        """Which file nothing is heard of, if there is one."""
         self.cache: CacheKeeping | None = None
         self._do: dict[type[requests.Request], Callable[[Any, Reply], None]] = {
             requests.Status: self._status,
@@ -238,12 +240,18 @@ class Operator:
                 "last_reload": self._last_reload,
                 "log_level": self._level or config.log.level,
                 "faults": self._shared.ledger.verify(),
-                "warnings": list(map(str, self._serving_resources.warnings())),
+                "warnings": [*map(str, self._serving_resources.warnings()), *self._unseen()],
                 "openssl": ssl.OPENSSL_VERSION,
+                "files": self.files(),
                 **self._ending(),
                 **describe(self._snapshot()),
             }
         )
+
+    def _unseen(self) -> list[str]:
+        """What is not looked at right now."""
+        found = self.files()
+        return [] if found is None else [f"changes of files are not seen: {found['why']}"]
 
     def _digest_of(self, config: Config) -> str:
         """Written out once: of a long configuration that takes a while."""

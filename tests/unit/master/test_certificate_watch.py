@@ -17,12 +17,14 @@ import pytest
 from lbproxy.config.certificate_folder import pairs_in
 from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.ipc.messages import Renewed
-from lbproxy.master import certificate_watch
-from lbproxy.master.certificate_watch import LOOK_EVERY, CertificateWatch
+from lbproxy.master.certificate_watch import CertificateWatch
+from lbproxy.master.files import looks
+from lbproxy.master.files.looks import LOOK_EVERY
 from lbproxy.master.prepare import GenerationResources, Listening
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.showcase import Showcase, arm
+from tests.unit.master.files.inline import InlineWatch
 from tests.unit.tls.handshakes import Issuer
 from tests.unit.tls.test_showcase import der, shown
 
@@ -45,8 +47,9 @@ class World:
         self.told: list[int] = []
         self.wall, self.now = time.time() + LATER, 100.0
         pipes: Any = SimpleNamespace(tell_workers=self._tell, control_of=lambda number: None)
-        self.watch = CertificateWatch(lambda: (1, self.resources), pipes, lambda: self.wall)
-        self.watch.look(self.now)
+        self.judge = CertificateWatch(lambda: (1, self.resources), pipes, lambda: self.wall)
+        self.watch = InlineWatch(lambda: self.resources, self.judge, lambda: self.now, lambda: self.wall)
+        self.look(0.0)
 
     def _tell(self, number: int, message: Renewed) -> None:
         self.told.append(message.listener)
@@ -54,7 +57,8 @@ class World:
 
     def look(self, after: float = LOOK_EVERY) -> None:
         self.now += after
-        self.watch.look(self.now)
+        self.watch.look()
+        self.judge.look(self.now)
 
 
 @pytest.fixture
@@ -76,14 +80,14 @@ def test_two_seconds_apart(tmp_path: Path, store: KeyStore) -> None:
     issuer = Issuer(tmp_path)
     pair = Certificate(*issuer.issue("a.test"))
     world = World(store, Listen(Address("127.0.0.1", 443), (pair,)))
-    assert world.watch.next_deadline() - world.now == 2.0
+    assert world.watch.due - world.now == 2.0
     fresh = renew(pair, issuer, "a.test")
     world.look(1.9)
     assert world.told == []
     world.wall = os.stat(pair.key).st_mtime + 0.1  # it was written just before the look that finds it
     world.look(0.1)
     assert world.told == []
-    assert world.watch.next_deadline() - world.now == 0.5
+    assert world.watch.due - world.now == 0.5
     world.wall += 0.5
     world.look(0.5)
     assert world.told == [0]
@@ -131,7 +135,7 @@ def test_half_of_one_is_told_once_whoever_shows_it(
 @pytest.mark.parametrize("busy", [True, False])
 def test_a_large_folder(busy: bool, tmp_path: Path, store: KeyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is listed every ten seconds, and at each look when something has just come into it."""
-    monkeypatch.setattr(certificate_watch, "FEW", 0)
+    monkeypatch.setattr(looks, "FEW", 0)
     issuer = Issuer(tmp_path)
     folder = tmp_path / "certs"
     folder.mkdir()
@@ -144,7 +148,7 @@ def test_a_large_folder(busy: bool, tmp_path: Path, store: KeyStore, monkeypatch
     world.wall = os.stat(folder).st_mtime + (1.0 if busy else 11.0)
     world.look()
     assert world.told == ([0] if busy else [])
-    world.look(certificate_watch.LIST_EVERY)
+    world.look(looks.LIST_EVERY)
     assert world.told == [0]
     assert shown(world.outers[0], "b.test") == der(Certificate(*pair))
 
@@ -170,6 +174,8 @@ def test_a_folder(tmp_path: Path, store: KeyStore) -> None:
     (folder / "b.crt").unlink()
     (folder / "b.key").unlink()
     world.look()
+    assert world.watch.due - world.now == 0.5  # whoever takes things out may not be done
+    world.look(0.5)
     assert shown(world.outers[0], "b.test") == first
     third = put("b")
     world.look()

@@ -12,11 +12,13 @@ from typing import Any, cast
 import pytest
 
 from lbproxy.ipc.messages import Message, NewDocument
-from lbproxy.master.document_watch import LOOK_EVERY, DocumentWatch
+from lbproxy.master.document_watch import DocumentWatch
 from lbproxy.master.documents import take_all
+from lbproxy.master.files.looks import LOOK_EVERY
 from lbproxy.master.prepare import GenerationResources
 from lbproxy.tls.keystore import KeyStore
 from tests.unit.config.test_passwords import ARGON2, BCRYPT
+from tests.unit.master.files.inline import InlineWatch
 from tests.unit.master.test_documents import config
 
 
@@ -33,9 +35,8 @@ class World:
         self.wall = 5000.0
         self.now = 0.0
         pipes: Any = SimpleNamespace(tell_workers=lambda number, message: self.told.append(message))
-        self.watch = DocumentWatch(
-            lambda: (1, self.resources), pipes, lambda store, piece, now: self.forgotten.append(piece), lambda: self.wall
-        )
+        judge = DocumentWatch(pipes, lambda store, piece, now: self.forgotten.append(piece))
+        self.watch = InlineWatch(lambda: self.resources, judge, lambda: self.now, lambda: self.wall)
 
     def write(self, text: str, at: float) -> None:
         self.file.write_text(text)
@@ -43,7 +44,7 @@ class World:
 
     def look(self) -> None:
         self.now += LOOK_EVERY
-        self.watch.look(self.now)
+        self.watch.look()
 
 
 @pytest.fixture

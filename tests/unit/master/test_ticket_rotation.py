@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from lbproxy.config.model import Process
 from lbproxy.errors import StartError
+from lbproxy.ipc.messages import NewTicketKeys
 from lbproxy.master.ticket_rotation import TicketRotation
+from lbproxy.master.ticket_watch import TicketWatch
 from lbproxy.tls import tickets
+from lbproxy.tls.keystore import KeyStore
+from tests.unit.master.files.inline import InlineWatch
 
 HOUR = 3600.0
 
@@ -46,19 +53,29 @@ def test_they_go_over_to_the_next_program() -> None:
 
 
 @pytest.mark.skipif(not tickets.available(), reason="OpenSSL is older than 3.0")
-def test_files_are_looked_at(tmp_path: Path) -> None:
-    """Told when they hold something else, and not when they hold half of it."""
-    file, told = tmp_path / "ticket.key", Told()
+def test_files_are_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Told when they hold something else, and not, but once, when they hold half of it."""
+    file = tmp_path / "ticket.key"
     proxy = Process(ticket_keys=(file,))
     rotation = TicketRotation(0.0)
     with pytest.raises(StartError, match="No such file"):
         rotation.secrets(proxy)
     file.write_bytes(b"a" * 80)
     assert rotation.secrets(proxy) == (b"a" * 80,)
-    rotation.look(proxy, 10.0, told.append)
-    file.write_bytes(b"b" * 79)
-    rotation.look(proxy, 20.0, told.append)
-    assert told == []
-    file.write_bytes(b"b" * 80)
-    rotation.look(proxy, 30.0, told.append)
-    assert told == [(b"b" * 80,)]
+    told: list[NewTicketKeys] = []
+    pipes: Any = SimpleNamespace(tell_workers=lambda number, message: told.append(message))
+    now = 10.0
+    with closing(KeyStore()) as store:
+        resources: Any = SimpleNamespace(keys=store, ticket_secrets=(), config=SimpleNamespace(proxy=proxy))
+        judge = TicketWatch(lambda: (1, resources), {1: resources}, rotation, pipes, lambda store, piece, now: None)
+        watch = InlineWatch(lambda: resources, judge, lambda: now, lambda: 1e12)
+        for content in (b"a" * 80, b"b" * 79, None, b"b" * 80):
+            if content is not None:
+                file.write_bytes(content)
+            watch.look()
+            now += 10
+        assert resources.ticket_secrets == (b"b" * 80,)
+        [one] = told
+        assert tickets.unpacked(store.text(one.at, one.size)) == (b"b" * 80,)
+    captured = capsys.readouterr()
+    assert (captured.out + captured.err).count("tickets.refused") == 1

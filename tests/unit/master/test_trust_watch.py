@@ -18,13 +18,15 @@ import pytest
 from lbproxy.config.model import Address, Backend, Certificate, Config, Health, Listen, ListenTls, Pool, PoolTls
 from lbproxy.ipc.codec import Decoder
 from lbproxy.ipc.messages import NewPoolFiles, Renewed
+from lbproxy.master.files.looks import LOOK_EVERY
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.prepare import GenerationResources, Listening
-from lbproxy.master.trust_watch import AGAIN_AFTER, LOOK_EVERY, TrustWatch
+from lbproxy.master.trust_watch import AGAIN_AFTER, TrustWatch
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore, Piece
 from lbproxy.tls.pool_files import context_of, heard
 from lbproxy.tls.showcase import Showcase, arm
+from tests.unit.master.files.inline import InlineWatch
 from tests.unit.tls.handshakes import Issuer, Joined, serving
 
 LATER = 60.0
@@ -56,7 +58,8 @@ class World:
         self.wall, self.now = time.time() + LATER, 0.0
         running = {row: SimpleNamespace(generation=1, role=role, pid=row) for row, role in enumerate(Role)}
         pipes: Any = SimpleNamespace(running=running, talk=self._talk, tell_workers=self._tell)
-        self.watch = TrustWatch(lambda: (1, self.resources), pipes, self._forget, lambda: self.wall)
+        self.judge = TrustWatch(pipes, self._forget, lambda: self.wall)
+        self.watch = InlineWatch(lambda: self.resources, self.judge, lambda: self.now, lambda: self.wall)
         self.look()
 
     def _tell(self, number: int, message: Renewed) -> None:
@@ -78,7 +81,7 @@ class World:
 
     def look(self, after: float = LOOK_EVERY) -> None:
         self.now += after
-        self.watch.look(self.now)
+        self.watch.look()
 
     def lets_in(self, shown: tuple[Path, Path], before: Joined | None = None) -> Joined | None:
         context = ssl.create_default_context(cafile=self.issuer.file)
@@ -271,14 +274,14 @@ def test_authorities_of_the_machine_go_along(tmp_path: Path, store: KeyStore, mo
     world = World(tmp_path, store, pool=PoolTls(cert=shown[0], key=shown[1]))
     for old, new in zip(shown, fresh, strict=True):
         shutil.copy(new, old)
-    talk = world.watch._pipes.talk
+    talk = world.judge._pipes.talk
 
     def walled(*args: Any) -> None:
         with monkeypatch.context() as inside:
             inside.setenv("SSL_CERT_FILE", str(tmp_path / "nothing"))
             talk(*args)
 
-    monkeypatch.setattr(world.watch._pipes, "talk", walled)
+    monkeypatch.setattr(world.judge._pipes, "talk", walled)
     world.look()
     server = serving(*machine.issue("app.test"))
     assert [reaches(each, server) for _, _, each in world.handed] == [True, True]
@@ -302,4 +305,4 @@ def test_nobody_is_asked_where_nothing_is_configured(tmp_path: Path, store: KeyS
     world = World(tmp_path, store, pool=PoolTls(verify=False, ca=tmp_path / "gone.pem"))
     world.look()
     assert (world.renewed, world.handed) == ([], [])
-    assert cast(Any, world.watch)._watched == ()
+    assert cast(Any, world.judge)._watched == ()

@@ -17,8 +17,10 @@ def test_whoever_may_say_something_is_heard() -> None:
     operator: Any = SimpleNamespace()
     resolved: list[Message] = []
     names: Any = SimpleNamespace(heard=resolved.append)
-    shared, pipes = SimpleNamespace(tickets=None, ledger=None), SimpleNamespace()
-    made = Watches(shared, {1: resources}, lambda: (1, resources), pipes, operator, names, print)  # type: ignore[arg-type]
+    shared, pipes = SimpleNamespace(tickets=None, ledger=None), SimpleNamespace(on_stranger=[])
+    anything: Any = None
+    rest = pipes, operator, names, print, anything, anything
+    made = Watches(shared, {1: resources}, lambda: (1, resources), *rest)  # type: ignore[arg-type]
     assert set(made.heard) == set(ASIDE)
     control = next(heard for role, heard in made.heard.items() if role.value == "control")
     control(Resolved("a.test", "10.0.0.1"))

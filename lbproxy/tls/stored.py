@@ -1,0 +1,65 @@
+"""The content of files, by what a generation has read of them: nothing is read again, of a disk that may hang."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lbproxy.config.model import Certificate, Config
+from lbproxy.tls import pem
+from lbproxy.tls.contexts import Credentials, Pem, PoolPem
+from lbproxy.tls.files import Chain, Fault, parsed
+from lbproxy.tls.keystore import KeyStore, Piece
+from lbproxy.tls.remarks import Sources
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+
+def sources(config: Config, shown: Iterable[Credentials | None], pools: Mapping[str, PoolPem]) -> Sources:
+    """For remarks."""
+    pairs: dict[tuple[Path, Path], Pem] = {}
+    texts: dict[Path, tuple[KeyStore, Piece]] = {}
+    for each in shown:
+        if each is None:
+            continue
+        pairs |= {(one.pem.files.cert, one.pem.files.key): one.pem for one in each.held}
+        for one in each.authorities:
+            if one is not None:
+                texts[one.path] = one.store, one.piece
+                if one.lists is not None and one.lists_path is not None:
+                    texts[one.lists_path] = one.store, one.lists
+    for name, read in pools.items():
+        if read.pair is not None:
+            pairs[read.pair.files.cert, read.pair.files.key] = read.pair
+        tls = config.pool(name).tls
+        for path, piece in ((tls.ca, read.ca), (tls.crl, read.crl)) if tls is not None else ():
+            if path is not None and piece is not None:
+                texts[path] = read.store, piece
+
+    def chain(files: Certificate) -> Chain | Fault:
+        found = pairs.get((files.cert, files.key))
+        return _nothing(files.cert) if found is None else _certificates(found.store, found.cert)
+
+    def authorities(path: Path) -> Chain | Fault:
+        return _certificates(*texts[path]) if path in texts else _nothing(path)
+
+    def lists(path: Path) -> Sequence[x509.CertificateRevocationList] | Fault:
+        return _lists(*texts[path]) if path in texts else _nothing(path)
+
+    return Sources(chain, authorities, lists)
+
+
+def _nothing(path: Path) -> Fault:
+    return Fault(f"{path} was not read")
+
+
+def _certificates(store: KeyStore, piece: Piece) -> Chain:
+    return [parsed(der) for der in pem.ders(store.text(*piece))]
+
+
+def _lists(store: KeyStore, piece: Piece) -> Sequence[x509.CertificateRevocationList]:
+    from cryptography import x509
+
+    return [x509.load_der_x509_crl(der) for der in pem.lists(store.text(*piece))]
