@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from lbproxy.cache.feeds import Feeds
 from lbproxy.cache.interface import Entry, Lock, New, Ticket
-from lbproxy.cache.layout import LINE, Counter, Word
+from lbproxy.cache.layout import FEEDS, LINE, Counter, Word
 from lbproxy.cache.marks import Marks
 from lbproxy.cache.memory import FILES, Memory
 from lbproxy.cache.record import length_at
@@ -30,7 +31,7 @@ OnGone = Callable[[Collection[int]], None]
 class Area:
     """One process's hold of it."""
 
-    __slots__ = ("_fence", "_lock", "_memory", "_on_gone", "_words", "_writer", "marks", "secret")
+    __slots__ = ("_fence", "_lock", "_memory", "_on_gone", "_words", "_writer", "feeds", "marks", "secret")
 
     def __init__(self, memory: Memory, lock: Lock, owner: int, on_gone: OnGone, fence: Callable[[], None] | None = None) -> None:
         """`owner`: the process's id; `on_gone`: told the numbers of files that no entry names any more; `fence`: has all loads
@@ -42,6 +43,7 @@ class Area:
         self._fence = fence
         self._writer = Writer(memory)
         self.marks = Marks(memory.view, memory.layout.marks, memory.layout.mark_sets, lock, owner)
+        self.feeds = Feeds(memory.view, memory.layout.feeds, FEEDS, lock, owner, fence)
         self.secret = memory.secret
 
     def __repr__(self) -> str:

@@ -98,6 +98,12 @@ class Collapsing(Protocol):
     def renew(self, digest: bytes, now: int, patience: int) -> bool:
         """The leader is getting on. False: the mark was taken away from it."""
 
+    def wait(self, digest: bytes) -> None:
+        """Somebody in this process waits for what the leader gets, who is in another one."""
+
+    def awaited(self, digest: bytes) -> bool:
+        """For the leader: whether somebody in another process waits."""
+
     def done(self, digest: bytes) -> None:
         """The answer is stored, or there was none that anybody waits for."""
 
@@ -105,8 +111,41 @@ class Collapsing(Protocol):
         """Those who wait go on, each for itself, and nobody waits for this key for APART ms."""
 
 
+class Feed(Protocol):
+    """One answer on its way, in memory that all workers share: its leader writes it, others read it while it comes."""
+
+    meta: bytes
+    size: int
+    """Of the whole body."""
+
+    def add(self, data: bytes) -> None:
+        """By the leader: more of the body."""
+
+    def end(self, whole: bool, now: int) -> None:
+        """By the leader, once: it is over."""
+
+    def read(self, at: int) -> bytes | None:
+        """What there is of the body from `at` on, which may be nothing yet; None: nothing more will come, and what came is worth
+        nothing."""
+
+
+class Feeding(Protocol):
+    """Feeds: few, of bounded size, and nobody holds a lock while one is written or read. Those of dead workers end
+    (`owner_gone`)."""
+
+    def open(self, digest: bytes, meta: bytes, size: int, now: int) -> Feed | None:
+        """A feed for others to find, whose body has `size` bytes. None: there is no room; they wait until it is stored."""
+
+    def find(self, digest: bytes) -> Feed | None:
+        """One that is on its way; None: there is none."""
+
+
 class Storage(Protocol):
     """The memory that all workers share."""
+
+    @property
+    def feeds(self) -> Feeding:
+        """Answers on their way."""
 
     @property
     def marks(self) -> Collapsing:

@@ -1,4 +1,4 @@
-"""The places of everything in the cache's memory: header, rules of purges, marks, buckets, three rings.
+"""The places of everything in the cache's memory: header, rules of purges, marks, feeds, buckets, three rings.
 
 Whoever writes holds the lock, but for who counts how often an answer was asked for. Whoever reads believes
 nothing beyond what it can be: a worker that was killed leaves things half done, and one that was taken over writes what it likes.
@@ -19,6 +19,10 @@ RULES = 1024
 RULE_SIZE = 32
 MARK_SIZE = 64
 MARKS_PER_SET = 8
+FEEDS = 8
+FEED_SHARE = 128
+"""A feed takes that part of the memory, from LEAST_FEED to MOST_FEED bytes."""
+LEAST_FEED, MOST_FEED = 32 * 1024, 2**20 + 64 * 1024
 WAYS = 8
 """Slots of a bucket."""
 BUCKET_SIZE = 192
@@ -86,6 +90,8 @@ class Layout(NamedTuple):
 
     rules: Stretch
     marks: Stretch
+    feeds: Stretch
+    """FEEDS of them."""
     ghosts: Stretch
     buckets: Stretch
     probation: Stretch
@@ -103,7 +109,9 @@ def layout_of(memory: int, disk: int) -> Layout:
     mark_sets = 16 if memory < 64 * 2**20 else 128
     rules = Stretch(PAGE, RULES * RULE_SIZE)
     marks = Stretch(rules.end, mark_sets * MARKS_PER_SET * MARK_SIZE)
-    ghosts = Stretch(marks.end, _lines(buckets * WAYS * 4))
+    feed = min(max(memory // FEED_SHARE // LINE * LINE, LEAST_FEED), MOST_FEED)
+    feeds = Stretch(marks.end, FEEDS * feed)
+    ghosts = Stretch(feeds.end, _lines(buckets * WAYS * 4))
     table = Stretch(ghosts.end, buckets * BUCKET_SIZE)
     left = memory - table.end
     of_files = min(disk // (64 * 1024) * FILE_RECORD, left // 4) if disk else 0
@@ -112,7 +120,7 @@ def layout_of(memory: int, disk: int) -> Layout:
     main = (left - files - probation) // LINE * LINE
     first = Stretch(table.end, probation)
     second = Stretch(first.end, main)
-    return Layout(rules, marks, ghosts, table, first, second, Stretch(second.end, files), mark_sets, buckets)
+    return Layout(rules, marks, feeds, ghosts, table, first, second, Stretch(second.end, files), mark_sets, buckets)
 
 
 def _lines(size: int) -> int:

@@ -12,7 +12,9 @@ from typing import NamedTuple
 from lbproxy.cache.interface import APART, Lock, Turn
 from lbproxy.cache.layout import MARK_SIZE, MARKS_PER_SET, Stretch
 
-_MARK = struct.Struct("=16sQQQ")
+_MARK = struct.Struct("=16sQQQQ")
+_AWAITED = 40
+"""Where a mark says that somebody waits in another process; whoever does writes it without a lock."""
 _FIRST = struct.Struct("=Q")
 _NONE = bytes(MARK_SIZE)
 
@@ -25,6 +27,7 @@ class _Mark(NamedTuple):
     """The owner's time."""
     apart: int
     """Nobody waits before."""
+    awaited: int
 
     def counts(self, now: int) -> bool:
         return self.apart > now or (self.owner != 0 and self.until + APART > now)
@@ -83,6 +86,17 @@ class Marks:
         struct.pack_into("=Q", self._view, at + 24, now + patience)
         return True
 
+    def wait(self, digest: bytes) -> None:
+        """See Collapsing."""
+        at = self._find(digest)
+        if at >= 0:
+            struct.pack_into("=Q", self._view, at + _AWAITED, 1)
+
+    def awaited(self, digest: bytes) -> bool:
+        """See Collapsing."""
+        at = self._find(digest)
+        return at >= 0 and self._read(at).awaited != 0
+
     def done(self, digest: bytes) -> None:
         """See Collapsing."""
         self._end(digest, 0)
@@ -135,7 +149,7 @@ class Marks:
         return _Mark(*_MARK.unpack_from(self._view, at))
 
     def _write(self, at: int, digest: bytes, owner: int, until: int, apart: int) -> None:
-        _MARK.pack_into(self._view, at, digest, owner, until, apart)
+        _MARK.pack_into(self._view, at, digest, owner, until, apart, 0)
 
 
 def _turn(mark: _Mark, now: int) -> Turn:

@@ -10,7 +10,7 @@ from lbproxy.cache.layout import LINE, MAGIC, Word, layout_of
 from lbproxy.cache.purges import Rules
 from lbproxy.cache.ring import Ring
 
-FORMAT = 1
+FORMAT = 2
 PROBATION, MAIN, FILES = 0, 1, 2
 _FACTS = struct.Struct("=4Q")
 _GHOST = 2**32 - 1

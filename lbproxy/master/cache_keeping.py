@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from lbproxy.balance.ledger import Header, Ledger
+from lbproxy.cache.feeds import Feeds
 from lbproxy.cache.keeper import Found, Keeper
-from lbproxy.cache.layout import Counter
+from lbproxy.cache.layout import FEEDS, Counter
 from lbproxy.cache.lock import RecordLock
 from lbproxy.cache.marks import Marks
 from lbproxy.cache.memory import Memory
@@ -40,6 +41,7 @@ class _Kept:
         self.keeper = Keeper(self.memory, self.lock)
         layout = self.memory.layout
         self.marks = Marks(self.memory.view, layout.marks, layout.mark_sets, self.lock, os.getpid())
+        self.feeds = Feeds(self.memory.view, layout.feeds, FEEDS, self.lock, os.getpid())
 
     def sweep(self) -> None:
         """A part; files that go are removed."""
@@ -96,6 +98,7 @@ class CacheKeeping:
             locked = one.lock.take()
             try:
                 one.marks.owner_gone(pid, now)
+                one.feeds.owner_gone(pid)
             finally:
                 if locked:
                     one.lock.give()

@@ -58,8 +58,10 @@ def test_one_request_for_all_and_hits_over_a_reload(stage: Stage) -> None:
 
     def answering(number: int, conversation: Conversation) -> None:
         asked.append(number)
+        whole = answer(b"x" * 5000)
+        conversation.send(whole[:-2500])  # who comes now is fed, in either worker
         go_on.wait(60)
-        conversation.send(answer(b"x" * 5000))
+        conversation.send(whole[-2500:])
 
     with origin(answering) as backend, ThreadPoolExecutor(CLIENTS) as pool:
         proxy = served(stage, backend.address)
@@ -82,12 +84,13 @@ def test_one_request_for_all_and_hits_over_a_reload(stage: Stage) -> None:
 
 
 def test_a_leader_that_is_killed(stage: Stage) -> None:
-    """Who waited for it, in the other worker, asks for himself."""
+    """Who waited for it, in the other worker, asks for himself; who had a part of its answer gets no end of it."""
 
     def answering(number: int, conversation: Conversation) -> None:
         if number:
             conversation.send(answer(b"there", "Cache-Control: private"))
         else:
+            conversation.send(answer(b"x" * 5000)[:-2500])
             conversation.wait_close()
 
     with origin(answering) as backend, ThreadPoolExecutor(CLIENTS) as pool:

@@ -17,7 +17,8 @@ from lbproxy.http.fields import values
 from lbproxy.http.grammar import END
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import UNTIL_CLOSE, RequestHead, ResponseHead
-from lbproxy.proxy.caching.fill import PATIENCE, Fill, State
+from lbproxy.proxy.caching import follow
+from lbproxy.proxy.caching.fill import PATIENCE, Fill, Opened, State
 from lbproxy.proxy.caching.outcomes import BY_REASON, Outcome
 from lbproxy.proxy.caching.shelf import FileBody, Found, Looked, Shelf, Target
 from lbproxy.proxy.caching.tee import NotModified, Tee
@@ -153,8 +154,10 @@ class Fetch(Course):
 
         if conditional(self._asked) and unchanged(self._asked, said, wall):
             sink = NotModified(sink, self._journey.as_answered(heads.not_modified(head)), self._tells)
-        if self._fill is not None:
-            self._fill.open(verdict.names, verdict.for_anybody, head, verdict.lifetime.born, said.body)
+        variant = asking.shelf.variant(self._target.sent, verdict.names)
+        if self._fill is not None and variant is not None:
+            self._fill.open(Opened(verdict.names, variant, verdict.for_anybody, head, verdict.lifetime.born), said.body)
+            self._publish()
         self._tee = Tee(sink, asking.shelf.bodies, asking.most, keep, self._lines, self._fill, self._progress)
         return self._tee
 
@@ -217,6 +220,15 @@ class Fetch(Course):
         if now - self._renewed_at >= RENEWED:
             self._renewed_at = now
             self._asking.shelf.storage.marks.renew(self._looked.digest, milliseconds(now), milliseconds(PATIENCE))
+        self._publish()
+
+    def _publish(self) -> None:
+        """For those who wait in other workers, if there are any."""
+        fill, storage, digest = self._fill, self._asking.shelf.storage, self._looked.digest
+        if fill is not None and fill.size >= 0 and fill.feed is None and storage.marks.awaited(digest):
+            feed = storage.feeds.open(digest, follow.written(fill.opened), fill.size, milliseconds(self._now()))
+            if feed is not None:
+                fill.publish(feed)
 
     def _useless(self) -> None:
         """There is nothing in it for others."""
@@ -233,7 +245,7 @@ class Fetch(Course):
             shelf.storage.marks.done(digest)
         else:
             shelf.storage.marks.failed(digest, milliseconds(self._now()))
-        fill.end(state)
+        fill.end(state, milliseconds(self._now()))
 
     def end(self) -> None:
         """See Course."""

@@ -9,7 +9,9 @@ for no piece of it. Whoever waits has a deadline of his own.
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
+from lbproxy.cache.interface import Feed
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.stand_in import Body
 from lbproxy.streams import Strand, Strands
@@ -32,20 +34,27 @@ class State(IntEnum):
     """There is nothing for anybody else."""
 
 
+class Opened(NamedTuple):
+    """The answer that comes, as far as it is known with its head."""
+
+    names: tuple[bytes, ...]
+    """Request fields that it depends on."""
+    variant: bytes
+    """Of the request that it is for, in these fields (Shelf.variant)."""
+    for_anybody: bool
+    head: bytes
+    """As it is stored."""
+    born: float
+
+
 class Fill:
     """One answer on its way."""
 
-    def __init__(self, strands: Strands, sent: bytes) -> None:
-        """`sent`: the leader's request as its backend gets it."""
+    def __init__(self, strands: Strands) -> None:
         self._strands = strands
-        self.sent = sent
         self.state = State.ASKED
-        self.names: tuple[bytes, ...] = ()
-        """Request fields that the answer depends on; from OPEN on, as the next four."""
-        self.for_anybody = False
-        self.head = b""
-        """As it is stored."""
-        self.born = 0.0
+        self.opened = Opened((), b"", False, b"", 0.0)
+        """From OPEN on."""
         self.size = -1
         """Of the body, when it is fed to others as it comes; -1: they wait until it is stored."""
         self.body = bytearray()
@@ -54,23 +63,35 @@ class Fill:
         self.others = 0
         """Those who wait, and those who are fed."""
         self._waiting: set[Strand] = set()
+        self.feed: Feed | None = None
+        """Where those in other workers get it."""
 
-    def open(self, names: tuple[bytes, ...], for_anybody: bool, head: bytes, born: float, size: int) -> None:
+    def open(self, opened: Opened, size: int) -> None:
         """The head is here, and the answer is to be stored."""
         self.state = State.OPEN
-        self.names, self.for_anybody, self.head, self.born = names, for_anybody, head, born
+        self.opened = opened
         self.size = size if 0 <= size <= MOST_FED else -1
         self._wake()
+
+    def publish(self, feed: Feed) -> None:
+        """Others in other workers get it, too, from the first byte on, and nobody waits for the leader's own client."""
+        self.feed = feed
+        self.others += 1
+        feed.add(bytes(self.body))
 
     def add(self, data: bytes) -> None:
         """More of the body."""
         if self.size >= 0 and data:
             self.body += data
+            if self.feed is not None:
+                self.feed.add(data)
             self._wake()
 
-    def end(self, state: State) -> None:
-        """It is over; KEPT or FAILED."""
+    def end(self, state: State, now: int = 0) -> None:
+        """It is over; KEPT or FAILED. `now`: in milliseconds."""
         self.state = state
+        if self.feed is not None:
+            self.feed.end(self.whole, now)
         self._wake()
 
     @property
@@ -127,8 +148,9 @@ class Fed(Body):
         if fill is None:
             raise SourceFailed("collapsed_closed")
         while at >= len(fill.body):
-            if fill.state is State.FAILED or not fill.wait(PATIENCE):
+            if fill.state is State.FAILED:
                 raise SourceFailed("collapsed_failed")
+            fill.wait(PATIENCE)  # however long its backend may take: who has a part of it can go nowhere else
         return bytes(fill.body[at : at + limit])
 
     def close(self) -> None:

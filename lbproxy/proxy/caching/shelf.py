@@ -90,11 +90,9 @@ class Shelf:
         """Of a target."""
         return key_of(self.storage.secret, *parts)
 
-    def same(self, one: bytes, other: bytes, names: tuple[bytes, ...]) -> bool:
-        """Whether two requests, as they are sent, are the same in these fields."""
-        secret = self.storage.secret
-        first = variant_of(secret, b"", one, names)
-        return not names or (first is not None and first == variant_of(secret, b"", other, names))
+    def variant(self, sent: bytes, names: tuple[bytes, ...]) -> bytes | None:
+        """What a request, as it is sent, says in these fields; None: too much."""
+        return variant_of(self.storage.secret, b"", sent, names)
 
     def look(self, target: Target) -> Looked:
         """What there is for a request."""

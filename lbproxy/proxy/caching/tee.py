@@ -107,7 +107,7 @@ class Tee(Sink):
 
     def room(self) -> int:
         """See Sink."""
-        if self._held is not None:
+        if self._holds() is not None:
             return BODY_READ
         self._standing(True)
         room = self._behind.room()
@@ -118,8 +118,8 @@ class Tee(Sink):
         """See Sink."""
         self._take(data)
         self._progress()
-        if self._held is not None:
-            self._held.append(data)
+        if (held := self._holds()) is not None:
+            held.append(data)
             return
         self._standing(True)
         self._behind.piece(data)
@@ -134,9 +134,11 @@ class Tee(Sink):
         if self._held is None:
             self._behind.end(data, trailers)
             return
-        assert self._first is not None
-        answer, out, lines = self._first
         pieces, self._held = [*self._held, data], None
+        if self._first is None:
+            self._behind.end(b"".join(pieces), trailers)
+            return
+        answer, out, lines = self._first
         if trailers:
             self._behind.begin(answer, out, lines, [b"".join(pieces)])
             self._behind.end(b"", trailers)
@@ -150,6 +152,12 @@ class Tee(Sink):
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.abandon()
+
+    def _holds(self) -> list[bytes] | None:
+        """What the client gets behind the others: all from when somebody is fed, who must not wait for it; None: nothing."""
+        if self._held is None and self._fill is not None and self._fill.others and self._fill.size >= 0:
+            self._held = []
+        return self._held
 
     def _standing(self, blocked: bool) -> None:
         if self._fill is not None:

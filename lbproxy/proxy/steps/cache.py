@@ -26,6 +26,7 @@ from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.proxy.caching.fetch import Asking, Fetch, milliseconds
 from lbproxy.proxy.caching.fill import Fed, Fill
+from lbproxy.proxy.caching.follow import follow
 from lbproxy.proxy.caching.outcomes import BY_REASON, Outcome
 from lbproxy.proxy.caching.refresh import Refresh
 from lbproxy.proxy.caching.shelf import Found, Looked, Shelf, Target
@@ -36,8 +37,6 @@ from lbproxy.proxy.steps.step import Course, Journey, Step
 from lbproxy.proxy.telling import Telling
 
 MOST_FIELDS = 1_000_000  # they were counted when they came
-LOOK_AGAIN = (0.005, 0.05)
-"""Seconds between looks at what another worker asks for: at first, and at most."""
 _FORWARDED = (b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto")
 
 
@@ -179,7 +178,7 @@ class Cache(Step):
         marks, until = self.shelf.storage.marks, service.clock() + self._wait
         turn = marks.take(looked.digest, milliseconds(service.clock()), milliseconds(self._wait))
         if turn is Turn.LEAD:
-            fill = self.shelf.fills[looked.digest] = Fill(service.strands, target.sent)
+            fill = self.shelf.fills[looked.digest] = Fill(service.strands)
             return self._fetch(journey, target, looked, personal, fill)
         if turn is Turn.WAIT:
             course = self._wait_for(journey, target, looked, personal, until)
@@ -197,7 +196,7 @@ class Cache(Step):
 
     def _wait_for(self, journey: Journey, target: Target, looked: Looked, personal: bool, until: float) -> Course | None:
         """Until whoever asks has it, or is of no use; a Course: it is given what that one gets, as it comes."""
-        service, pause = journey.downstream.service, LOOK_AGAIN[0]
+        service = journey.downstream.service
         marks = self.shelf.storage.marks
         while True:
             left = until - service.clock()
@@ -206,25 +205,24 @@ class Cache(Step):
                 return self._fed(journey, target, fill, personal)
             if left <= 0:
                 return None
-            if fill is not None:
-                fill.wait(left)
-                if fill.feeds():
-                    return self._fed(journey, target, fill, personal)
-            else:
-                service.strands.sleep(min(pause, left))
-                pause = min(pause * 2, LOOK_AGAIN[1])
+            if fill is None:
+                fill = follow(self.shelf, service, looked.digest)
+            fill.wait(left)
+            if fill.feeds():
+                return self._fed(journey, target, fill, personal)
             if marks.look(looked.digest, milliseconds(service.clock())) is not Turn.WAIT:
                 return None
 
     def _fed(self, journey: Journey, target: Target, fill: Fill, personal: bool) -> Course | None:
         """The answer that somebody else is getting, if it is this one's, too."""
-        if (personal and not fill.for_anybody) or not self.shelf.same(target.sent, fill.sent, fill.names):
+        opened = fill.opened
+        if (personal and not opened.for_anybody) or self.shelf.variant(target.sent, opened.names) != opened.variant:
             return None
         if conditional(journey.head):
             return None  # it is answered from what is stored
         service = journey.downstream.service
-        age = b"\r\nAge: %d" % max(0, int(service.clock() - fill.born))
-        raw = heads.sized(fill.head, fill.size)
+        age = b"\r\nAge: %d" % max(0, int(service.clock() - opened.born))
+        raw = heads.sized(opened.head, fill.size)
         if journey.head.method != b"HEAD":
             self.shelf.outcomes.count(Outcome.SERVED_BYTES, fill.size)
         lines = forwarded(b"uri-miss", collapsed=True) + age

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
-from lbproxy.cache.interface import APART, CacheError, Collapsing, Entry, New, Reading, Ticket, Turn, Writing
+from lbproxy.cache.feeds import Feeds
+from lbproxy.cache.interface import APART, CacheError, Collapsing, Entry, Feeding, New, Reading, Ticket, Turn, Writing
+from lbproxy.cache.layout import Stretch
 from lbproxy.config import model
 from lbproxy.http.grammar import END
 from lbproxy.observe.cache_names import CACHE_RESULTS, CACHE_UNSTORED
 from lbproxy.proxy.caching.outcomes import CELLS, UNSTORED_CELLS, Outcome, Outcomes
 from lbproxy.proxy.caching.shelf import Shelf
 from lbproxy.proxy.steps.cache import Cache
+from tests.unit.cache.world import FreeLock
 from tests.unit.http.heads import values
 from tests.unit.proxy.fake_stream import EOF, FakeStream
 from tests.unit.proxy.world import World, get
@@ -26,6 +29,7 @@ class FakeMarks:
     def __init__(self) -> None:
         self.held: dict[bytes, int] = {}
         self.apart: dict[bytes, int] = {}
+        self.waited: set[bytes] = set()
 
     def take(self, digest: bytes, now: int, patience: int) -> Turn:
         turn = self.look(digest, now)
@@ -47,11 +51,19 @@ class FakeMarks:
         self.held[digest] = now + patience
         return True
 
+    def wait(self, digest: bytes) -> None:
+        if digest in self.held:
+            self.waited.add(digest)
+
+    def awaited(self, digest: bytes) -> bool:
+        return digest in self.waited
+
     def done(self, digest: bytes) -> None:
         self.held.pop(digest, None)
+        self.waited.discard(digest)
 
     def failed(self, digest: bytes, now: int) -> None:
-        self.held.pop(digest, None)
+        self.done(digest)
         self.apart[digest] = now + APART
 
 
@@ -62,6 +74,8 @@ class FakeStorage:
 
     def __init__(self) -> None:
         self.marks: Collapsing = FakeMarks()
+        feeds = memoryview(bytearray(4 * 4096))
+        self.feeds: Feeding = Feeds(feeds, Stretch(0, len(feeds)), 4, FreeLock(), 1)
         self.entries: dict[bytes, tuple[Entry, New]] = {}
         self.forgotten: dict[bytes, int] = {}
         self.sequence = 0
@@ -151,9 +165,13 @@ class FakeWriting(Writing):
 class Caching:
     """A world whose route has a cache."""
 
-    def __init__(self, settings: model.Cache | None = None, personal: bool = False, **world: Any) -> None:
+    def __init__(
+        self, settings: model.Cache | None = None, personal: bool = False, beside: Caching | None = None, **world: Any
+    ) -> None:
+        """`beside`: another worker, with the same storage."""
         self.world = World(1, **world)
-        self.storage, self.bodies = FakeStorage(), FakeBodies()
+        self.storage: FakeStorage = FakeStorage() if beside is None else beside.storage
+        self.bodies: FakeBodies = FakeBodies() if beside is None else beside.bodies
         self.cells, self.unstored = [0] * CELLS, [0] * UNSTORED_CELLS
         self.shelf = Shelf(self.storage, self.bodies, self._chance, Outcomes(self.cells, self.unstored))
         self.drawn = 0

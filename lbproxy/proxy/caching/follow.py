@@ -1,0 +1,102 @@
+"""A fill that follows another worker's: who waits here is given what is asked for there, while it comes.
+
+Somebody looks into the shared memory, a few hundred times a second, as long as anybody waits for that answer; all who wait are fed
+by that. It ends with the leader's mark: stored, or of no use to anybody, and then each goes on by himself.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from lbproxy.cache.interface import Feed, Turn
+from lbproxy.proxy.caching.fill import Fill, Opened, State
+from lbproxy.proxy.caching.shelf import Shelf
+from lbproxy.proxy.service import Service
+from lbproxy.streams import Alarm
+
+LOOK_AGAIN = (0.002, 0.01)
+"""Seconds between looks: at first, and at most; 20 us each."""
+SLOWER = 1.1
+SILENCE = 600.0
+"""Seconds without a byte, after which no leader is there any more, whatever became of it."""
+_META = struct.Struct("<d?H16s")
+
+
+def written(opened: Opened) -> bytes:
+    """As the meta of a feed."""
+    names = b",".join(opened.names)
+    return _META.pack(opened.born, opened.for_anybody, len(names), opened.variant) + names + opened.head
+
+
+def read(meta: bytes) -> Opened | None:
+    """None: it is nothing of that kind."""
+    if len(meta) < _META.size:
+        return None
+    born, for_anybody, length, variant = _META.unpack_from(meta)
+    names, head = meta[_META.size : _META.size + length], meta[_META.size + length :]
+    return Opened(tuple(names.split(b",")) if names else (), variant, for_anybody, head, born)
+
+
+class _Follower:
+    """What looks into the shared memory for one fill, from the event loop."""
+
+    __slots__ = ("_alarm", "_digest", "_feed", "_fill", "_last", "_pause", "_service", "_shelf")
+
+    def __init__(self, shelf: Shelf, service: Service, digest: bytes, fill: Fill) -> None:
+        self._shelf = shelf
+        self._service = service
+        self._digest = digest
+        self._fill = fill
+        self._feed: Feed | None = None
+        self._pause = LOOK_AGAIN[0]
+        self._last = service.clock()
+        self._alarm: Alarm | None = None
+
+    def look(self) -> None:
+        """Once, and again in a moment. Lets nothing out."""
+        state = State.FAILED
+        try:
+            state = self._looked()
+        except Exception as error:  # must not end in the event loop
+            self._service.on_fault(error)
+        if state in (State.ASKED, State.OPEN):
+            self._alarm = self._service.strands.alarm(self._pause, self.look)
+            self._pause = min(self._pause * SLOWER, LOOK_AGAIN[1])
+            return
+        if self._shelf.fills.get(self._digest) is self._fill:
+            del self._shelf.fills[self._digest]
+        self._fill.end(state)
+
+    def _looked(self) -> State:
+        """How far it is."""
+        fill, storage = self._fill, self._shelf.storage
+        if not fill.others:
+            return State.FAILED
+        # First the mark: what was fed before it ended is read below.
+        turn = storage.marks.look(self._digest, int(self._service.clock() * 1000))
+        if self._feed is None and (feed := storage.feeds.find(self._digest)) is not None:
+            opened = read(feed.meta)
+            if opened is None:
+                return State.FAILED
+            self._feed, self._last = feed, self._service.clock()
+            fill.open(opened, feed.size)
+        if self._feed is not None:
+            data = self._feed.read(len(fill.body))
+            if data is None:
+                return State.FAILED
+            fill.add(data)
+            if fill.whole:
+                return State.KEPT
+            if data:
+                self._last = self._service.clock()
+            # Whether the mark has run out no longer matters: who has a part of it can go nowhere else.
+            return State.OPEN if self._service.clock() - self._last < SILENCE else State.FAILED
+        return State.ASKED if turn is Turn.WAIT else State.FAILED
+
+
+def follow(shelf: Shelf, service: Service, digest: bytes) -> Fill:
+    """The fill that those wait for who come while another worker asks."""
+    fill = shelf.fills[digest] = Fill(service.strands)
+    shelf.storage.marks.wait(digest)
+    service.strands.later(_Follower(shelf, service, digest, fill).look)
+    return fill

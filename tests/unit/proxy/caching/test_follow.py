@@ -1,0 +1,175 @@
+"""Those who wait in another worker for what one asks for: two worlds with one storage."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbproxy.proxy.caching.fill import Opened
+from lbproxy.proxy.caching.follow import read, written
+from tests.unit.proxy.caching.stores import FRESH, Caching, answered, gone, herd, status, taken
+from tests.unit.proxy.fake_stream import EOF, LOST
+from tests.unit.proxy.world import get, ok
+
+LOOK = 0.02
+"""Seconds in which whoever follows has looked."""
+
+
+class Workers:
+    """Two of them: the first has the leader, three wait in the second."""
+
+    def __init__(self, field: str = "", room: int | None = None) -> None:
+        self.one = Caching()
+        self.two = Caching(beside=self.one)
+        self.leader = self.one.world.connect() if room is None else self.one.world.connect(room=room)
+        self.leader.feed(get("/a", *([field] if field else [])))
+        self.one.world.settle()
+        self.others = herd(self.two, 3)
+        self.look()
+
+    def look(self) -> None:
+        """Time passes for both."""
+        for caching in (self.one, self.two):
+            caching.world.pass_time(LOOK)
+            caching.world.settle()
+
+    def over(self) -> None:
+        """Everybody goes."""
+        gone(self.one, [self.leader] if self.leader.is_open() else [])
+        gone(self.two, [each for each in self.others if each.is_open()])
+
+
+def test_first_bytes_are_given_as_they_come() -> None:
+    """Nobody in the second worker asks a backend, and nobody waits for the whole."""
+    workers = Workers()
+    whole = ok(b"abcdefgh", FRESH, "X: 1")
+    workers.one.world.upstream.feed(whole[:-4])
+    workers.look()
+    workers.look()
+    for client in workers.others:
+        head, body = taken(client)
+        assert (status(head), body) == ("lbproxy; fwd=uri-miss; collapsed", b"abcd")
+    workers.one.world.upstream.feed(whole[-4:])
+    workers.look()
+    for client in workers.others:
+        assert client.take() == b"efgh"
+    assert taken(workers.leader)[1] == b"abcdefgh"
+    assert not workers.two.world.upstreams
+    assert workers.two.counted() == {"collapsed": 3}
+    assert not workers.two.shelf.fills
+    workers.over()
+
+
+def test_what_is_too_large_is_waited_for() -> None:
+    """There is no room for it in shared memory; they have it when it is stored."""
+    workers = Workers()
+    workers.one.world.upstream.feed(ok(b"x" * 5000, FRESH))
+    workers.look()
+    for client in workers.others:
+        head, body = taken(client)
+        assert (status(head), len(body)) == ("lbproxy; fwd=uri-miss; collapsed", 5000)
+    assert not workers.two.world.upstreams
+    workers.over()
+
+
+@pytest.mark.parametrize("how", ["private", "error", "client", "backend", "stall"])
+def test_a_leader_of_no_use(how: str) -> None:
+    """All of the second worker go at once, in parallel, and nobody there waits for that key for two minutes."""
+    workers = Workers()
+    world = workers.one.world
+    leader = world.upstream
+    if how == "private":
+        leader.feed(ok(b"mine", "Cache-Control: private"))
+    elif how == "error":
+        leader.feed(ok(b"no", status="500 Internal Server Error"))
+    elif how == "client":
+        workers.leader.feed(LOST)
+    elif how == "backend":
+        leader.feed(b"nonsense\r\n\r\n")
+    else:
+        for caching in (workers.one, workers.two):
+            caching.world.pass_time(5.5)
+    workers.look()
+    answer = ok(b"own", "Cache-Control: private")
+    assert answered(workers.two, answer, None) == 3
+    for client in workers.others:
+        assert taken(client)[1] == b"own"
+    if how == "stall":
+        leader.feed(ok(b"late", "Cache-Control: private"))
+    more = herd(workers.two, 2)
+    assert answered(workers.two, answer, None) == 2
+    gone(workers.two, more)
+    workers.over()
+
+
+def test_a_leader_that_breaks_off() -> None:
+    """Whoever has a part of it is told that there is no more: by the end of the connection."""
+    workers = Workers()
+    workers.one.world.upstream.feed(ok(b"abcdefgh", FRESH)[:-4])
+    workers.look()
+    workers.look()
+    assert all(taken(client)[1] == b"abcd" for client in workers.others)
+    workers.one.world.upstream.feed(EOF)
+    workers.look()
+    assert not any(client.is_open() for client in workers.others)
+    assert {outcome[1] for outcome in workers.two.world.outcomes()} == {"collapsed_failed"}
+    workers.over()
+
+
+def test_a_backend_that_pauses() -> None:
+    """In the middle of a body, for longer than anybody waits for a beginning: the others wait as the leader does."""
+    workers = Workers()
+    near = herd(workers.one, 1)
+    whole = ok(b"abcdefgh", FRESH)
+    workers.one.world.upstream.feed(whole[:-4])
+    workers.look()
+    workers.look()
+    for caching in (workers.one, workers.two):
+        caching.world.pass_time(20.0)
+    workers.one.world.upstream.feed(whole[-4:])
+    workers.look()
+    for client in (*workers.others, *near):
+        assert taken(client)[1] == b"abcdefgh"
+    gone(workers.one, near)
+    workers.over()
+
+
+def test_a_slow_leader_holds_nobody_up() -> None:
+    """Its own client gets its answer behind those of the other worker."""
+    workers = Workers(room=10)
+    workers.one.world.upstream.feed(ok(b"x" * 1000, FRESH))
+    workers.look()
+    assert all(taken(client)[1] == b"x" * 1000 for client in workers.others)
+    workers.leader.feed(LOST)
+    workers.look()
+    workers.over()
+
+
+def test_others_by_vary() -> None:
+    """They are told apart from the leader across workers as within one."""
+    workers = Workers("A: 0")
+    workers.one.world.upstream.feed(ok(b"zero", FRESH, "Vary: A"))
+    workers.look()
+    assert answered(workers.two, ok(b"none", FRESH, "Vary: A"), None) == 3
+    assert all(taken(client)[1] == b"none" for client in workers.others)
+    workers.over()
+
+
+def test_nobody_follows_for_nobody() -> None:
+    """When the last who waits has gone, whoever looks stops."""
+    workers = Workers()
+    for client in workers.others:
+        client.feed(LOST)
+    workers.two.world.settle()
+    workers.look()
+    assert not workers.two.shelf.fills
+    workers.one.world.upstream.feed(ok(b"x", FRESH))
+    workers.look()
+    workers.over()
+
+
+def test_meta_of_feeds() -> None:
+    """All that the others have to know, and nothing is read that is not that."""
+    for names in ((), (b"a", b"accept")):
+        opened = Opened(names, b"v" * 16, True, b"HTTP/1.1 200 OK\r\nX: 1", 12.5)
+        assert read(written(opened)) == opened
+    assert read(b"short") is None
