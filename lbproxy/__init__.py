@@ -41,6 +41,7 @@ Around it::
     names/    backends' DNS names to addresses: control asks (control/name_watch.py), the master gives new ones their slots
               (master/address_updates.py), workers follow without a reload (worker/wiring/relocation.py)
     sandbox/  walls around workers and control: what the kernel refuses them, whoever runs in them
+    net/tap_* what was decrypted, as packets for an intrusion detection system: one process for all workers (master/taps.py)
     waf/      rules that look for attacks, by libmodsecurity: in processes of their own (master/inspectors.py), never in a worker
     filter/   who may come in, and how often: networks, rates and counts per client over all processes
     cache/    stored answers in memory that all workers share; http/caching says what may be stored, and for whom
@@ -56,9 +57,9 @@ observe.outlet, observe.standard, observe.process, observe.snapshot, ipc.pipe, i
 cache.lock, sandbox, waf; 1 (pure: no socket, clock, randomness, logging) http, balance, health, filter, prelude, audit, cache,
 names, config, acme.schedule, acme.order_states, acme.record, ipc.messages, ipc.codec, ipc.strict_json, waf.messages,
 waf.rules_text, waf.arguments, waf.overridden, observe.access, observe.metrics, observe.cache_names, observe.cache_totals,
-observe.waf_totals, observe.packets; 0 errors, streams, remembered, compiled, and of config what keys are declared with: atoms,
-certificate_patterns, header_values, key, kinds, model, route_values, units, values, vocabulary; below them globs, regex and
-coders.
+observe.waf_totals, observe.packets, observe.tap_facts, observe.tapped; 0 errors, streams, remembered, compiled, and of config what
+keys are declared with: atoms, certificate_patterns, header_values, key, kinds, model, route_values, units, values, vocabulary;
+below them globs, regex and coders.
 Folders on one floor do not know each other.
 
 The modules that a request runs through are compiled where that can be done (compiled.py), from the same files.

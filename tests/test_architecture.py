@@ -73,6 +73,8 @@ FLOORS: dict[str, int] = {
     "lbproxy.observe.cache_totals": 1,
     "lbproxy.observe.waf_totals": 1,
     "lbproxy.observe.packets": 1,
+    "lbproxy.observe.tap_facts": 1,
+    "lbproxy.observe.tapped": 1,
     "lbproxy.coders": -1,
     "lbproxy.compiled": 0,
     "lbproxy.errors": 0,

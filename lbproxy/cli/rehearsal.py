@@ -71,6 +71,7 @@ def _handover(config: Config, ledger: Ledger, lock: RawLock, *, worker: int) -> 
         pipe=socket_pair()[1],
         cache=_cache(config) if worker >= 0 else None,
         inspectors=socket_pair()[1] if config.wafs and worker >= 0 else None,
+        tap_link=socket_pair()[1] if any(tap.sinks for tap in config.taps) and worker >= 0 else None,
         wakeups=prepare.wakeups(),
     )
 

@@ -25,6 +25,7 @@ def overview(answer: Answer, now: float) -> list[str]:
     lines += _certificates(answer)
     lines += _acme(answer, now)
     lines += _key_sets(answer, now)
+    lines += _taps(answer)
     lines += ["", *_traffic(answer.get("totals") or {})]
     lines += _reload(answer.get("last_reload"), now)
     return lines
@@ -75,6 +76,19 @@ def _key_sets(answer: Answer, now: float) -> list[str]:
         age = f"fetched {duration(now - one['fetched'])} ago" if one.get("fetched") else "never fetched"
         why = f"; {one['why']}" if one.get("why") else ""
         lines.append(f"keys from {one.get('url', '?')}: {one.get('keys', 0)}, {age}{why}")
+    return lines
+
+
+def _taps(answer: Answer) -> list[str]:
+    """Each output of each tap that is read as it happens, a line each."""
+    lines = []
+    for one in (answer.get("taps") or [])[:MOST_TOLD]:
+        who = count(one.get("readers"))
+        reads = {"listen": f"{who} reading", "fifo": "read" if one.get("readers") else "nobody reads"}
+        state = reads.get(one.get("sink", ""), "up" if one.get("readers") else "down")
+        outcomes = ("passed", "dropped", "lost", "unread", "refused")
+        counted = ", ".join(f"{count(one.get(what))} {what}" for what in outcomes if what == "passed" or one.get(what))
+        lines.append(f"tap {one.get('tap', '?')} {one.get('sink', '?')}: {state}, {counted}")
     return lines
 
 

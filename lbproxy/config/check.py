@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from itertools import pairwise
 
-from lbproxy.config.model import Address, Config, Pool, Route
+from lbproxy.config.model import Address, Config, Pool, Route, Tap
 from lbproxy.config.reach import never_reached
 from lbproxy.config.rules import acme, caching
 from lbproxy.config.rules.headers import silent_variables
@@ -22,6 +22,11 @@ def check_together(report: Report, config: Config) -> None:
     places = [("listen", listener.address, listener.line) for listener in config.listen]
     if config.metrics.address is not None:
         places.append(("metrics.address", config.metrics.address, report.lines.of(("metrics", "address"))))
+    places += [
+        (f"tap.{tap.name}.listen", tap.listen, report.lines.of(("tap", tap.name, "listen")))
+        for tap in config.taps
+        if tap.listen is not None
+    ]
     complaints = [*_addresses(report.source, places), *_routes(report.source, config.routes)]
     for pool in config.pools:
         complaints += _backends_twice(report.source, pool)
@@ -71,13 +76,22 @@ def _taps(source: str, config: Config) -> list[Complaint]:
     missing = [route for route in config.routes if route.tap and route.tap not in names]
     complaints = [
         Complaint(source, route.line, "route.tap", f'there is no tap "{route.tap}"',
-                  did_you_mean(route.tap, names) or f"add [tap.{route.tap}] with its folder")
+                  did_you_mean(route.tap, names) or f"add [tap.{route.tap}] with its folder, fifo, listen or interface")
         for route in missing
     ]  # fmt: skip
     for tap in config.taps:
-        if tap.folder is None:
-            hint = 'add folder = "/var/lib/lbproxy/tap", and make it: install -d -m 700'
-            complaints.append(Complaint(source, 0, f"tap.{tap.name}", '"folder" is missing', hint))
+        if tap.folder is None and not tap.sinks:
+            hint = 'add fifo, listen or interface; or folder = "/var/lib/lbproxy/tap", and make it: install -d -m 700'
+            complaints.append(Complaint(source, tap.line, f"tap.{tap.name}", "there is nowhere for it to go", hint))
+        if tap.listen is None and (tap.readers, tap.allow) != (Tap().readers, Tap().allow):
+            complaints.append(Complaint(source, tap.line, f"tap.{tap.name}", "nobody can connect to it", 'add listen = ":57012"'))
+    for sink in ("fifo", "interface"):
+        first: dict[object, str] = {}
+        for tap in config.taps:
+            value = getattr(tap, sink)
+            if value is not None and first.setdefault(value, tap.name) != tap.name:
+                message = f"{value} is tap.{first[value]}'s already"
+                complaints.append(Complaint(source, tap.line, f"tap.{tap.name}.{sink}", message, "let the routes name one tap"))
     return complaints
 
 

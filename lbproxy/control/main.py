@@ -39,10 +39,12 @@ from lbproxy.ipc.messages import (
     Quit,
     Ready,
     SetLogLevel,
+    TapWork,
 )
 from lbproxy.observe.log import flush, get_logger, set_level
 from lbproxy.observe.metrics import AcmeFacts, CertificateFacts, KeyFacts, KeySetFacts
 from lbproxy.observe.process import rss_kib
+from lbproxy.observe.tap_facts import TapFacts
 
 CLEAN = 0
 BROKEN = 1
@@ -144,6 +146,8 @@ class Control:
             self._metrics_port.acme[message.name] = AcmeFacts(*message)
         elif isinstance(message, KeyWork) and self._metrics_port is not None:
             self._metrics_port.key_work = KeyFacts(*message)
+        elif isinstance(message, TapWork) and self._metrics_port is not None:
+            self._metrics_port.taps[message.tap, message.sink] = TapFacts(*message)
         elif isinstance(message, KeysWanted):
             self._key_sets.hurry(message.name)
         elif isinstance(message, SetLogLevel):

@@ -31,8 +31,18 @@ from lbproxy.control.visitors import Stage, Visitors
 from lbproxy.http.date import date_line
 from lbproxy.http.grammar import HOST
 from lbproxy.ipc.handover import Handover
-from lbproxy.observe.metrics import CONTENT_TYPE, AcmeFacts, CertificateFacts, KeyFacts, KeySetFacts, Snapshot, exposition, status
+from lbproxy.observe.metrics import (
+    CONTENT_TYPE,
+    AcmeFacts,
+    CertificateFacts,
+    KeyFacts,
+    KeySetFacts,
+    Snapshot,
+    exposition,
+    status,
+)
 from lbproxy.observe.snapshot import snapshot
+from lbproxy.observe.tap_facts import TapFacts
 
 MAX_HEAD = 8 * 1024
 AT_ONCE = 8
@@ -98,6 +108,7 @@ class MetricsPort:
         self.acme: dict[str, AcmeFacts] = {}
         self.key_work: KeyFacts | None = None
         self.key_sets: dict[str, KeySetFacts] = {}
+        self.taps: dict[tuple[str, str], TapFacts] = {}
         socket = gevent.socket.socket(listening.family, listening.type, listening.proto, fileno=listening.detach())
         self._server = StreamServer(socket, self._serve)
         self._server.max_accept = AT_ONCE
@@ -155,8 +166,9 @@ class MetricsPort:
         inherited = self._handover  # and kept up to date, as names get other addresses
         backends = in_order(inherited.config, inherited.backends)
         now = snapshot(self._ledger, backends, generation=self._generation, started=self._started, now=time.time())
-        told = tuple(self.key_sets.values())
-        return now._replace(certificates=self.certificates, acme=tuple(self.acme.values()), keys=self.key_work, key_sets=told)
+        told, taps = tuple(self.key_sets.values()), tuple(self.taps.values())
+        now = now._replace(certificates=self.certificates, acme=tuple(self.acme.values()), keys=self.key_work)
+        return now._replace(key_sets=told, taps=taps)
 
 
 # ---------------------------------------------------------------- what each path says

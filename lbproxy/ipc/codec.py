@@ -39,6 +39,7 @@ from lbproxy.ipc.messages import (
     Resolved,
     Serve,
     SetLogLevel,
+    TapWork,
 )
 from lbproxy.ipc.strict_json import strict_object
 
@@ -121,6 +122,7 @@ KINDS: dict[str, type[Message]] = {
         KeysSilent,
         NewKeySocket,
         KeyWork,
+        TapWork,
         Quit,
         ReopenLogs,
         SetLogLevel,
@@ -169,6 +171,11 @@ RULES: dict[str, dict[str, Rule]] = {
     "KeysSilent": {},
     "NewKeySocket": {},
     "KeyWork": {"signatures": Number(2**59), "refused": Number(2**59), "restarts": COUNT},
+    "TapWork": {
+        "tap": NAME,
+        "sink": Text(9, one_of=("fifo", "listen", "interface")),
+        **dict.fromkeys(("passed", "dropped", "lost", "unread", "readers", "refused"), Number(2**59)),
+    },
     "Quit": {},
     "ReopenLogs": {},
     "SetLogLevel": {"level": Text(8, one_of=("debug", "info", "warning", "error"))},

@@ -95,6 +95,8 @@ class Handover:
     """A worker's file for what pools buffer beyond memory (net/scratch.py), opened in its own process; -1: there is none."""
     taps: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """A worker's: descriptors of the files of each tap, by its name, the oldest in front (net/capture_files.py)."""
+    tap_link: socket.socket | None = None
+    """A worker's end of the socket to whoever sends taps' conversations on; None: they go into files alone."""
     ticket_secrets: tuple[bytes, ...] = field(default=(), repr=False)
     """A worker's: with which session tickets are made and taken (tls/tickets.py)."""
     keys: KeyReader | None = None

@@ -184,6 +184,19 @@ class KeyWork(NamedTuple):
     restarts: int
 
 
+class TapWork(NamedTuple):
+    """Master -> control: what one output of a tap did, in conversations, for its metrics."""
+
+    tap: str
+    sink: str  # fifo | listen | interface
+    passed: int
+    dropped: int  # it was too slow
+    lost: int  # the interface is down, or gone
+    unread: int  # nobody read
+    readers: int  # now
+    refused: int  # readers: too many, or from elsewhere
+
+
 class Quit(NamedTuple):
     """Master -> child: exit now."""
 
@@ -222,6 +235,7 @@ Message = (
     | KeysSilent
     | NewKeySocket
     | KeyWork
+    | TapWork
     | Quit
     | ReopenLogs
     | SetLogLevel

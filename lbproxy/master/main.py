@@ -204,6 +204,7 @@ class Master:
         if self._control is not None:
             self._control.close()
         self._pipes.close()
+        self._watches.taps.close()
         self._selector.close()
         self.signals.close()
         for resources in self._resources.values():
@@ -212,7 +213,8 @@ class Master:
         gc.unfreeze()
 
     def _next_deadline(self) -> float:
-        due = min(one.next_deadline() for one in (self._fleet, self._notifier, self._keys, self._watches.cache))
+        watches = self._watches.cache, self._watches.taps
+        due = min(one.next_deadline() for one in (self._fleet, self._notifier, self._keys, *watches))
         if self._settling is not None:
             due = min(due, time.monotonic() + SETTLE_LOOK)
         if standard.waiting():
@@ -239,9 +241,11 @@ class Master:
         resources = self._resources[order.generation]
         start, close = self._mains[order.role], partial(self._close_in_child, resources)
         try:
-            keys = self._keys.begin(order, resources) if order.role is Role.WORKER else None
-            with keys[0] if keys is not None else nullcontext() as sock:
-                running = spawn(order, self._shared, resources, start, close, sock)
+            worker = order.role is Role.WORKER
+            keys = self._keys.begin(order, resources) if worker else None
+            tap = self._watches.taps.serve(order.row) if worker else None
+            with keys[0] if keys is not None else nullcontext() as sock, tap or nullcontext():
+                running = spawn(order, self._shared, resources, start, close, sock, tap)
         except OSError as error:
             self._feed(events.SpawnFailed(order.row, error.strerror or str(error)))
             return
@@ -254,7 +258,7 @@ class Master:
             self._pipes.tell(order.row, SetLogLevel(level))
 
     def _close_in_child(self, own: GenerationResources) -> None:
-        for one in (self._preparation, self._keys, self._watches.cache, self._watches.files):
+        for one in (self._preparation, self._keys, self._watches.cache, self._watches.files, self._watches.taps):
             one.close_in_child()
         for other in (self._selector, self.signals, self._pipes):
             other.close()

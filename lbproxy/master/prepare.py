@@ -32,7 +32,7 @@ from lbproxy.master import documents, key_sets, resolve
 from lbproxy.master.fleet.events import Terms
 from lbproxy.master.inspectors import Inspectors
 from lbproxy.master.name_state import NameState
-from lbproxy.master.system import access_log, cache_memory, capture, descriptors, privileges, scratch, sockets
+from lbproxy.master.system import access_log, cache_memory, descriptors, privileges, scratch, sockets, tap_openings
 from lbproxy.master.system.cache_memory import CacheMemory
 from lbproxy.master.system.cores import auto_workers
 from lbproxy.master.system.pidfile import PidFile
@@ -112,8 +112,8 @@ class GenerationResources:
     @property
     def addresses(self) -> set[Address]:
         """Where it listens."""
-        metrics = self.config.metrics.address
-        return {listening.listen.address for listening in self.listeners} | ({metrics} if metrics is not None else set())
+        others = {self.config.metrics.address, *(tap.listen for tap in self.config.taps)}
+        return {listening.listen.address for listening in self.listeners} | {one for one in others if one is not None}
 
     def warnings(self) -> list[Complaint]:
         """What its operator should know now, and what kept nothing from serving; by lines of the file."""
@@ -269,6 +269,7 @@ class _Opened(NamedTuple):
     """Their backends, without slots."""
     bound: list[socket.socket]
     metrics_socket: socket.socket | None
+    tap_sockets: dict[Address, socket.socket]
     access_fd: int
     assignment: Assignment
     keys: list[contexts.OuterKey | None]
@@ -358,8 +359,8 @@ def _open(
     metrics_socket = sockets.open_metrics(config, sys.executable, shared.sockets)
     if metrics_socket is not None and metrics_socket not in shared.sockets.values():
         undo.callback(metrics_socket.close)
+    tap_sockets = tap_openings.provide(config, sys.executable, shared.sockets, [one.config for one in living], undo)
     scratch.try_out(config)
-    capture.try_out(config)
     access_fd = access_log.open_access_log(config)
     if access_fd >= 0:
         undo.callback(os.close, access_fd)
@@ -373,8 +374,8 @@ def _open(
     assignment = shared.slot_table.assign(counted, busy)
     contexts_of = [outers[key] if key is not None else None for key in keys]
     return _Opened(
-        outers, contexts_of, store, shown, pems, pool_contexts, resolution, pools, bound, metrics_socket, access_fd, assignment,
-        keys, secrets, taken, vault, cache, looking,
+        outers, contexts_of, store, shown, pems, pool_contexts, resolution, pools, bound, metrics_socket, tap_sockets, access_fd,
+        assignment,        keys, secrets, taken, vault, cache, looking,
     )  # fmt: skip
 
 
@@ -390,6 +391,7 @@ def _take_in(
     shared.sockets |= dict(zip((listen.address for listen in config.listen), opened.bound, strict=True))
     if opened.metrics_socket is not None and config.metrics.address is not None:
         shared.sockets[config.metrics.address] = opened.metrics_socket
+    shared.sockets |= opened.tap_sockets
     shared.cache = opened.cache
     in_use = {name for resources in living for name in endpoints.names_in(resources.config)}
     known = {name: addresses for name, addresses in shared.name_state.addresses.items() if name in in_use}

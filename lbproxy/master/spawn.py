@@ -76,9 +76,10 @@ def spawn(
     start: Start,
     close_masters: Callable[[], None],
     keys: socket.socket | None = None,
+    tap: socket.socket | None = None,
 ) -> Running:
     """Fork. `close_masters` closes, in the child, every descriptor of the master that is no child's business; `keys`: a worker's
-    socket to the process that holds them. Raises OSError."""
+    socket to the process that holds them; `tap`: to the one that sends conversations on. Raises OSError."""
     ours, theirs = socket_pair()
     if order.role is Role.WORKER:
         shared.ledger.open_row(order.row)
@@ -96,7 +97,7 @@ def spawn(
     try:
         pid = os.fork()
         if pid == 0:
-            _live(order, shared, resources, start, ours, theirs, close_masters, keys, looks)
+            _live(order, shared, resources, start, ours, theirs, close_masters, keys, (looks, tap))
     except OSError:
         ours.close()
         raise
@@ -128,7 +129,7 @@ def _live(
     theirs: socket.socket,
     close_masters: Callable[[], None],
     keys: socket.socket | None,
-    looks: socket.socket | None,
+    asked: tuple[socket.socket | None, socket.socket | None],
 ) -> NoReturn:
     def work() -> int:
         signals.reset_in_child()
@@ -143,7 +144,7 @@ def _live(
         forget_others()
         # Before the imports, which take long: a listening socket lives as long as its last copy, and here nobody accepts from it.
         handover = _handover(order, shared, resources, theirs, keys)
-        handover.inspectors = looks
+        handover.inspectors, handover.tap_link = asked
         return _unprivileged(start, shared.account, handover)
 
     _to_the_end(work, theirs)

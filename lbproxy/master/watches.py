@@ -21,6 +21,8 @@ from lbproxy.master.fleet.child import Role
 from lbproxy.master.key_set_watch import KeySetWatch
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.prepare import GenerationResources, MasterResources
+from lbproxy.master.tap_watch import TapWatch
+from lbproxy.master.taps import Taps
 from lbproxy.master.ticket_watch import TicketWatch
 from lbproxy.master.trust_watch import TrustWatch
 from lbproxy.observe.log import get_logger
@@ -63,6 +65,8 @@ class Watches:
         self.acme = AcmeWatch(serving, pipes, operator)
         self.cache = CacheKeeping(resources, serving, shared.ledger)
         operator.cache, pipes.on_death = self.cache, self.cache.died
+        self.taps = TapWatch(resources, serving, pipes, Taps(shared.account, shared.sockets))
+        operator.taps = self.taps.told
         self.heard: Mapping[Role, Callable[[Any], None]] = {
             Role.WORKER: self._on_keys,
             Role.CONTROL: self._on_control,
@@ -77,6 +81,7 @@ class Watches:
         self._tickets.look(now)
         self.acme.look()
         self.cache.look(now)
+        self.taps.look(now)
         self._look_at_rules(now)
 
     def _look_at_rules(self, now: float) -> None:

@@ -13,28 +13,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
-from lbproxy.observe.packets import PCAP_HEAD, End, conversation, records
-
-FIRST_PORT, PORTS = 1024, 64512
-
-
-class Tapped(NamedTuple):
-    """A conversation, as it is told to whoever reads the files."""
-
-    client: str
-    server: str
-    port: int
-    request: bytes
-    answer: bytes
-    ended: float
-    """Wall clock."""
-
-    @property
-    def size(self) -> int:
-        """What it takes while it waits, about."""
-        return len(self.request) + len(self.answer) + 512
+from lbproxy.observe.packets import PCAP_HEAD, Conversations, records
+from lbproxy.observe.tapped import Tapped
 
 
 class CaptureFiles:
@@ -50,7 +31,7 @@ class CaptureFiles:
         self._waiting: deque[Tapped] = deque()
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._taken = self._done = 0
-        self._ports = int.from_bytes(os.urandom(2), "big")
+        self._made = Conversations(os.urandom)
         self._written = -1
         self._thread = threading.Thread(target=self._run, name="tap", daemon=True)
         self._thread.start()
@@ -83,11 +64,7 @@ class CaptureFiles:
 
     def _write(self, tapped: Tapped) -> None:
         """Raises OSError; nothing of it is in the file then."""
-        self._ports += 1
-        numbers = os.urandom(8)
-        client = End(tapped.client, FIRST_PORT + self._ports % PORTS, int.from_bytes(numbers[:4], "big"))
-        server = End(tapped.server, tapped.port, int.from_bytes(numbers[4:], "big"))
-        data = records(conversation(client, server, tapped.request, tapped.answer), tapped.ended)
+        data = records(self._made.packets(tapped), tapped.ended)
         if self._written < 0 or self._written + len(data) > self._most:
             self._begin_file()
         fd, at = self._fds[0], 0

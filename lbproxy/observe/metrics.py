@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from lbproxy.observe.cache_totals import CacheTotals, cache_families
+from lbproxy.observe.tap_facts import TapFacts, tap_families
 from lbproxy.observe.waf_totals import WafTotals, waf_families
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -207,9 +208,9 @@ class Snapshot(NamedTuple):
     certificates: tuple[CertificateFacts, ...] = ()
     """Those that end first, in that order."""
     acme: tuple[AcmeFacts, ...] = ()
-    keys: KeyFacts | None = None
-    """None: keys are in the workers."""
+    keys: KeyFacts | None = None  # keys are in the workers
     key_sets: tuple[KeySetFacts, ...] = ()
+    taps: tuple[TapFacts, ...] = ()
 
     def pools(self) -> dict[str, list[BackendFacts]]:
         """The backends by pool, in the order of the configuration."""
@@ -244,6 +245,7 @@ def exposition(snapshot: Snapshot) -> str:
         *_traffic(snapshot.totals),
         *(Family(*each) for each in waf_families(snapshot.totals.waf)),
         *(Family(*each) for each in cache_families(snapshot.totals.cache)),
+        *(Family(*each) for each in tap_families(snapshot.taps)),
         _passthrough(snapshot.totals),
         *_certificates(snapshot),
         *_keys(snapshot),
@@ -458,8 +460,7 @@ def status(snapshot: Snapshot) -> dict[str, object]:
         "certificates": [
             {**one._asdict(), "days_left": round((one.end - snapshot.taken) / 86_400, 1)} for one in snapshot.certificates
         ],
-        "acme": [one._asdict() for one in snapshot.acme],
-        "key_sets": [one._asdict() for one in snapshot.key_sets],
+        **{name: [one._asdict() for one in getattr(snapshot, name)] for name in ("acme", "key_sets", "taps")},
         "pools": pools,
     }
 

@@ -8,11 +8,18 @@ IP, without a link layer. Numbers that should be random are the caller's to say.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import NamedTuple
 
-MSS = {4: 1460, 6: 1440}
+from lbproxy.observe.tapped import Tapped
+
+MTU = 1500
+LEAST_MTU = 1280
+"""RFC 8200 5: less no link of IPv6 has."""
+HEADS = {4: 40, 6: 60}
+"""Bytes of IP and TCP in front of the data, by version."""
 LINK_RAW = 101
 """pcap's number for packets that begin with IP."""
 _FIN, _SYN, _PSH, _ACK = 1, 2, 8, 16
@@ -22,6 +29,9 @@ _WORDS = 0xFFFF
 _NUMBERS = 1 << 32
 ACKNOWLEDGED = 8
 """Segments behind which the other side acknowledges."""
+NOBODY = "0.0.0.0"
+"""Whose address nobody knows, or who came over a Unix socket."""
+FIRST_PORT, PORTS = 1024, 64512
 
 
 class End(NamedTuple):
@@ -81,11 +91,11 @@ def _packed(address: str, version: int) -> bytes:
     return b"\0" * 10 + b"\xff\xff" + found.packed  # RFC 4291 2.5.5.2: the other side has one of IPv6
 
 
-def conversation(client: End, server: End, request: bytes, answer: bytes) -> list[bytes]:
-    """All packets of it, in order."""
-    version = 4 if "." in client.address and "." in server.address and ":" not in client.address + server.address else 6
+def conversation(client: End, server: End, request: bytes, answer: bytes, mtu: int = MTU) -> list[bytes]:
+    """All packets of it, in order, none larger than `mtu`. Raises ValueError for an address that is none."""
+    version = 6 if ":" in client.address or ":" in server.address else 4
     up, down = _Flow(client, server, version), _Flow(server, client, version)
-    mss = MSS[version]
+    mss = mtu - HEADS[version]
     offer = struct.pack("!BBH", 2, 4, mss)
     packets = [up.packet(_SYN, 0, options=offer), down.packet(_SYN | _ACK, up.number, options=offer), up.packet(_ACK, down.number)]
     for here, there, data in ((up, down, request), (down, up, answer)):
@@ -98,6 +108,45 @@ def conversation(client: End, server: End, request: bytes, answer: bytes) -> lis
     packets.append(up.packet(_FIN | _ACK, down.number))
     packets.append(down.packet(_ACK, up.number))
     return packets
+
+
+class Conversations:
+    """Makes packets of conversations, each of a connection of its own: whose ports another one has had they get last."""
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        """`random`: so many bytes that nobody can guess."""
+        self._random = random
+        self._port = int.from_bytes(random(2), "big")
+
+    def packets(self, tapped: Tapped, mtu: int = MTU) -> list[bytes]:
+        """See conversation."""
+        self._port += 1
+        port = FIRST_PORT + self._port % PORTS
+        if port == tapped.port:  # a client on the same machine would have both ends of it
+            self._port += 1
+            port = FIRST_PORT + self._port % PORTS
+        numbers = self._random(8)
+        client = End(_known(tapped.client), port, int.from_bytes(numbers[:4], "big"))
+        server = End(_known(tapped.server), tapped.port, int.from_bytes(numbers[4:], "big"))
+        return conversation(client, server, tapped.request, tapped.answer, mtu)
+
+
+@lru_cache(maxsize=1024)
+def _known(address: str) -> str:
+    try:
+        return ip_address(address.strip("[]").partition("%")[0]).compressed
+    except ValueError:
+        return NOBODY
+
+
+_MACS = bytes.fromhex("020000000002 020000000001")
+"""Of nobody, and told to be that (IEEE 802: locally administered), so that no machine takes what is addressed there for its own."""
+_ETHERNET = {4: _MACS + b"\x08\x00", 6: _MACS + b"\x86\xdd"}
+
+
+def frames(packets: list[bytes]) -> list[bytes]:
+    """The same with a link layer in front, for an interface."""
+    return [_ETHERNET[packet[0] >> 4] + packet for packet in packets]
 
 
 PCAP_HEAD = struct.pack("<LHHlLLL", 0xA1B2C3D4, 2, 4, 0, 0, 65535, LINK_RAW)

@@ -63,6 +63,7 @@ class Operator:
         self._digest: tuple[Config, str] | None = None
         self.acme: Callable[[], Mapping[str, AcmeName]] = dict
         self.key_sets: Callable[[], Sequence[Answer]] = tuple
+        self.taps: Callable[[], Sequence[Answer]] = tuple
         """How the names stand that certificates are obtained for."""
         self.files: Callable[[], Answer | None] = lambda: None
         """Which file nothing is heard of, if there is one."""
@@ -265,7 +266,8 @@ class Operator:
         found = certificates.listed(resources.listeners, resources.refused, time.time())
         told = certificates.with_acme(found[: certificates.MOST_IN_STATUS], self.acme())
         acme = certificates.acme(self.acme())[: certificates.MOST_IN_STATUS]
-        return {"certificates": told, "certificates_total": len(found), "acme": acme, "key_sets": list(self.key_sets())}
+        others = {"key_sets": list(self.key_sets()), "taps": list(self.taps())}
+        return {"certificates": told, "certificates_total": len(found), "acme": acme, **others}
 
     def _snapshot(self) -> Snapshot:
         number = self._fleet.serving.number if self._fleet.serving is not None else 0

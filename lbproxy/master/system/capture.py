@@ -17,10 +17,12 @@ _MODE = 0o600
 def try_out(config: Config) -> None:
     """Before a generation is forked: are the folders there, and can they be written to? Raises StartError."""
     for tap in config.taps:
-        assert tap.folder is not None
+        if tap.folder is None:
+            continue
         if not tap.folder.is_dir() or not os.access(tap.folder, os.W_OK | os.X_OK):
             message = f"cannot write into {tap.folder}: " + ("no access" if tap.folder.is_dir() else "no such folder")
-            raise StartError(str(Complaint(config.source, 0, f"tap.{tap.name}.folder", message, f"install -d -m 700 {tap.folder}")))
+            hint = f"install -d -m 700 {tap.folder}"
+            raise StartError(str(Complaint(config.source, tap.line, f"tap.{tap.name}.folder", message, hint)))
 
 
 def open_for_worker(config: Config, child: int) -> dict[str, tuple[int, ...]]:
@@ -30,7 +32,8 @@ def open_for_worker(config: Config, child: int) -> dict[str, tuple[int, ...]]:
     """
     found = {}
     for tap in config.taps:
-        assert tap.folder is not None
+        if tap.folder is None:
+            continue
         opened: list[tuple[float, int]] = []
         for number in range(tap.files):
             try:

@@ -30,6 +30,8 @@ PATIENCE = 0.5
 """Seconds, for all of them together, in which a port may become free: workers whose master was killed, or a listener that a reload
 removed a moment ago, close theirs within a tenth of that."""
 PAUSE = 0.02
+READER_IDLE = 60
+"""Seconds."""
 SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 
 PRIVILEGE_HINT = (
@@ -57,6 +59,17 @@ def open_metrics(config: Config, interpreter: str, inherited: Inherited = NONE) 
     if address is None:
         return None
     return _open_all(config.source, [(Listen(address), 0, "metrics.address")], interpreter, inherited)[0]
+
+
+def open_taps(config: Config, interpreter: str, inherited: Inherited = NONE) -> dict[Address, socket.socket]:
+    """Those that readers of taps connect to. Raises StartError."""
+    places = [(Listen(tap.listen), tap.line, f"tap.{tap.name}.listen") for tap in config.taps if tap.listen is not None]
+    opened = _open_all(config.source, places, interpreter, inherited)
+    for sock in opened:  # what accepts from it may set no options, and they are inherited: readers that are gone are found out
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, READER_IDLE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, READER_IDLE // 4)
+    return {listen.address: sock for (listen, _, _), sock in zip(places, opened, strict=True)}
 
 
 def listen_on(listen: Listen) -> socket.socket:

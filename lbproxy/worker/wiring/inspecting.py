@@ -16,11 +16,13 @@ from lbproxy.config.model import BasicAuth, ClientLimit, Config, Document, Jwt, 
 from lbproxy.filter.limiter import Limiter, Memory
 from lbproxy.ipc.handover import Handover
 from lbproxy.ipc.messages import KeysWanted
-from lbproxy.net.capture_files import CaptureFiles, Tapped, wall_clock
+from lbproxy.net.capture_files import CaptureFiles, wall_clock
 from lbproxy.net.inspector_link import InspectorLink
 from lbproxy.net.password_thread import PasswordThread
+from lbproxy.net.tap_link import TapLink
 from lbproxy.observe.log import Noisy
 from lbproxy.observe.metrics import INSPECTIONS
+from lbproxy.observe.tapped import Tapped
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.icap.server import Tell
 from lbproxy.proxy.steps.authorize import Authorize, Count
@@ -159,20 +161,23 @@ def make_taps(handover: Handover, count: Count) -> dict[str, tuple[model.Tap, Ta
         with lock:
             count("tap", "lost")
 
-    found = {}
-    for settings in handover.config.taps:
-        if settings.name in wanted:
-            found[settings.name] = settings, _tapped_into(settings, handover.taps.get(settings.name, ()), lost)
-    return found
+    taps = [settings for settings in handover.config.taps if settings.name in wanted]
+    link = None
+    if handover.tap_link is not None and (rooms := [settings.queue for settings in taps if settings.sinks]):
+        link = TapLink(handover.tap_link, max(rooms), lost)
+    return {
+        settings.name: (settings, _tapped_into(settings, handover.taps.get(settings.name, ()), link, lost)) for settings in taps
+    }
 
 
-def _tapped_into(settings: model.Tap, fds: Sequence[int], lost: Callable[[], None]) -> Take:
-    if not fds:
-        return lambda client, server, port, request, answer: False
-    files = CaptureFiles(fds, settings.file_size, settings.queue, lost)
+def _tapped_into(settings: model.Tap, fds: Sequence[int], link: TapLink | None, lost: Callable[[], None]) -> Take:
+    files = CaptureFiles(fds, settings.file_size, settings.queue, lost) if fds else None
+    into_files, sent_on = settings.folder is not None, bool(settings.sinks)
 
     def take(client: str, server: str, port: int, request: bytes, answer: bytes) -> bool:
-        return files.take(Tapped(client, server, port, request, answer, wall_clock()))
+        tapped = Tapped(client, server, port, request, answer, wall_clock())
+        taken = not into_files or (files is not None and files.take(tapped))
+        return (not sent_on or (link is not None and link.take(settings.name, tapped))) and taken
 
     return take
 

@@ -140,6 +140,15 @@ taken_off = ["Via-X", "X-Internal-*", "X-Internal-A", "tracestate", "Trace*", "X
 rules_values = st.sampled_from(["blue", "{client_ip}", 'a {"b": 1} \\ #', "-"])
 
 
+TAPS: list[dict[str, Any]] = [
+    {},
+    {"fifo": Path("/run/tap"), "reader_queue": 2**20},
+    {"listen": Address("192.0.2.1", 993), "allow": (ip_network("10.0.0.0/8"),), "readers": 3},
+    {"interface": "tap0"},
+]
+"""What a tap says of those who read as it happens."""
+
+
 @st.composite
 def header_rules(draw: st.DrawFn) -> model.HeaderRules:
     """request_headers or response_headers, as far as they have the same keys."""
@@ -452,8 +461,10 @@ def configs(draw: st.DrawFn) -> Config:
     obtained = draw(acmes)
     own = () if obtained is None else (model.Listen(Address("192.0.2.1", 990), acme=True), model.Listen(Address("192.0.2.1", 991)))
     taps = draw(st.just(()) | st.builds(
-        lambda folder, most, percent, blank: (model.Tap(folder, 3, 2**20, percent, most, blank, 2**18, "ids"),),
-        files, st.integers(0, 2**24), st.integers(1, 100), fields_said,
+        lambda folder, most, percent, blank, live: (
+            replace(model.Tap(folder, 3, 2**20, percent, most, blank, 2**18, name="ids"), **live),
+        ),
+        files, st.integers(0, 2**24), st.integers(1, 100), fields_said, st.sampled_from(TAPS),
     ))  # fmt: skip
     if taps:
         routes = tuple(replace(route, tap="ids") for route in routes)

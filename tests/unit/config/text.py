@@ -60,6 +60,7 @@ def without_lines(config: Config) -> Config:
         source="",
         listen=tuple(replace(listen, line=0, tls=_names_without_lines(listen.tls)) for listen in config.listen),
         routes=tuple(replace(route, line=0) for route in config.routes),
+        taps=tuple(replace(tap, line=0) for tap in config.taps),
         pools=tuple(
             replace(pool, line=0, backends=tuple(replace(backend, line=0) for backend in pool.backends)) for pool in config.pools
         ),

@@ -6,8 +6,9 @@ import os
 import struct
 from pathlib import Path
 
-from lbproxy.net.capture_files import CaptureFiles, Tapped
+from lbproxy.net.capture_files import CaptureFiles
 from lbproxy.observe.packets import PCAP_HEAD
+from lbproxy.observe.tapped import Tapped
 from tests.support.waiting import eventually
 
 

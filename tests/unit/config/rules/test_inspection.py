@@ -97,7 +97,7 @@ def test_icap_needs_servers_and_a_service() -> None:
 
 def test_a_tap_is_there_and_has_a_folder() -> None:
     """Where a route names it."""
-    assert complaint(with_('tap = "ids"')).hint == "add [tap.ids] with its folder"
+    assert complaint(with_('tap = "ids"')).hint == "add [tap.ids] with its folder, fifo, listen or interface"
     assert complaint(with_('tap = "id"') + '\n[tap.ids]\nfolder = "/taps"\n').hint == 'did you mean "ids"?'
     assert complaint(with_('tap = "ids"') + "\n[tap.ids]\npercent = 5\n").key == "tap.ids"
     config = read(with_('tap = "ids"') + '\n[tap.ids]\nfolder = "/taps"\nblank = []\n')

@@ -1,0 +1,145 @@
+"""One tap's outputs: a named pipe, connections of whoever reads over TCP, an interface; and what became of its conversations there.
+
+They are fed by one process for all workers (master/tap_process.py). So a reader gets everything, whichever worker served it, no two
+connections that are told of have the same ports for long, and what is written to a pipe is one stream.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from lbproxy.config.atoms import Network
+from lbproxy.net.tap_interface import TapInterface
+from lbproxy.net.tap_stream import TapStream
+from lbproxy.observe.packets import MTU, Conversations, frames, records
+from lbproxy.observe.tapped import Tapped
+
+FIFO, LISTEN, INTERFACE = SINKS = ("fifo", "listen", "interface")
+"""As in the configuration."""
+
+
+class Terms(NamedTuple):
+    """What a tap's configuration says about them."""
+
+    sinks: tuple[str, ...]
+    readers: int
+    room: int
+    """Bytes that wait for each of them."""
+    allow: tuple[Network, ...]
+
+
+class Work(NamedTuple):
+    """What one output did, in conversations, since its process began; and how many read."""
+
+    passed: int = 0
+    dropped: int = 0
+    """It was too slow."""
+    lost: int = 0
+    """The interface is down, or gone."""
+    unread: int = 0
+    """Nobody read."""
+    readers: int = 0
+    refused: int = 0
+    """Readers: too many, or from elsewhere."""
+
+
+class TapOutputs:
+    """One tap's; it closes what it is given."""
+
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
+        self.listener: socket.socket | None = None
+        self.fifo: TapStream | None = None
+        self.interface: TapInterface | None = None
+        self.readers: dict[int, TapStream] = {}
+        """By descriptor."""
+        self._made = Conversations(os.urandom)
+        self._work: dict[str, Work] = {}
+
+    def streams(self) -> Iterable[TapStream]:
+        """All that read the same."""
+        return (*self.readers.values(), *(() if self.fifo is None else (self.fifo,)))
+
+    def tell(self, tapped: Tapped) -> None:
+        """A conversation is over. Nothing is written yet. Raises ValueError for an address that is none."""
+        reading = {FIFO: self.fifo is not None, LISTEN: bool(self.readers), INTERFACE: self.interface is not None}
+        for sink in self.terms.sinks:
+            if not reading[sink]:
+                self._count(sink, "unread")
+        if not any(reading.values()):
+            return
+        mtu = MTU if self.interface is None else min(MTU, self.interface.mtu)
+        packets = self._made.packets(tapped, mtu)
+        if self.readers or self.fifo is not None:
+            data = records(packets, tapped.ended)
+            for reader in self.readers.values():
+                self._count(LISTEN, "passed" if reader.take(data) else "dropped")
+            if self.fifo is not None:
+                self._count(FIFO, "passed" if self.fifo.take(data) else "dropped")
+        if self.interface is not None and not self.interface.take(frames(packets)):
+            self._count(INTERFACE, "dropped")
+
+    def admit(self, fd: int, address: str) -> TapStream | None:
+        """Somebody has connected. None: not they."""
+        if len(self.readers) >= self.terms.readers or not _among(address, self.terms.allow):
+            self._count(LISTEN, "refused")
+            os.close(fd)
+            return None
+        self.readers[fd] = stream = TapStream(fd, self.terms.room)
+        return stream
+
+    def leave(self, stream: TapStream) -> None:
+        """A reader is gone."""
+        if stream is self.fifo:
+            self.fifo = None
+        else:
+            del self.readers[stream.fd]
+        stream.close()
+
+    def detach(self) -> None:
+        """From the interface."""
+        if self.interface is not None:
+            self.interface.close()
+            self._settle(self.interface)
+            self.interface = None
+
+    def work(self) -> Mapping[str, Work]:
+        """By output."""
+        if self.interface is not None:
+            self._settle(self.interface)
+        now = {FIFO: self.fifo is not None, LISTEN: len(self.readers), INTERFACE: self.interface is not None}
+        return {sink: self._work.get(sink, Work())._replace(readers=int(now[sink])) for sink in self.terms.sinks}
+
+    def close(self) -> None:
+        """All of them."""
+        self.detach()
+        for stream in [*self.streams()]:
+            self.leave(stream)
+        self.deafen()
+
+    def deafen(self) -> None:
+        """Nobody connects any more."""
+        if self.listener is not None:
+            self.listener.close()
+            self.listener = None
+
+    def _settle(self, interface: TapInterface) -> None:
+        self._count(INTERFACE, "passed", interface.written)
+        self._count(INTERFACE, "lost", interface.lost)
+        interface.written = interface.lost = 0
+
+    def _count(self, sink: str, what: str, more: int = 1) -> None:
+        work = self._work.get(sink, Work())
+        self._work[sink] = work._replace(**{what: getattr(work, what) + more})
+
+
+def _among(address: str, networks: Iterable[Network]) -> bool:
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return any(found in network for network in networks)

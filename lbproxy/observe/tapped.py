@@ -1,0 +1,94 @@
+"""Conversations on their way from a worker to whoever makes packets of them: messages that a socket keeps apart. Pure.
+
+A message is a flag byte and a part of a conversation; the first one says whose it is and how much follows. A worker tells one
+conversation after the other, so that whoever reads keeps at most one that is not whole. What a worker says is read as if a stranger
+had said it: workers speak with strangers.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+LARGEST = 64 * 1024
+"""Bytes of a message."""
+MOST = 40 * 1024 * 1024
+"""Of a conversation: two bodies of the largest `max_body`, and what heads there may be."""
+_FIRST, _LAST = 1, 2
+_HEAD = struct.Struct("!BBBHdLL")
+"""Sizes of tap's name, client and server; port, time, sizes of request and answer."""
+_ROOM = LARGEST - 1
+
+
+class Tapped(NamedTuple):
+    """A conversation, as it is told to whoever reads."""
+
+    client: str
+    server: str
+    port: int
+    request: bytes
+    answer: bytes
+    ended: float
+    """Wall clock."""
+
+    @property
+    def size(self) -> int:
+        """What it takes while it waits, about."""
+        return len(self.request) + len(self.answer) + 512
+
+
+def messages(name: str, tapped: Tapped) -> Iterator[bytes]:
+    """Of one conversation, for the tap with that name."""
+    words = [word.encode("ascii", "replace")[:255] for word in (name, tapped.client, tapped.server)]
+    head = _HEAD.pack(*map(len, words), tapped.port, tapped.ended, len(tapped.request), len(tapped.answer))
+    data = b"".join((head, *words, tapped.request, tapped.answer))
+    if len(data) <= _ROOM:
+        yield b"\x03" + data
+        return
+    for at in range(0, len(data), _ROOM):
+        flags = (0 if at else _FIRST) | (_LAST if at + _ROOM >= len(data) else 0)
+        yield bytes((flags,)) + data[at : at + _ROOM]
+
+
+class Gathering:
+    """What one worker says, put together."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self.torn = 0
+        """Conversations that did not come whole: whoever told them, or who listened before us, has ended on the way."""
+
+    def take(self, message: bytes) -> tuple[str, Tapped] | None:
+        """The conversation that ends with this one, and of which tap. Raises ValueError for what no worker of ours says."""
+        flags = message[0] if message else 0
+        if flags & _FIRST:
+            self.torn += bool(self._parts)
+            self._parts, self._size = [], 0
+        elif not self._parts:
+            self.torn += bool(flags & _LAST)
+            return None
+        self._parts.append(message[1:])
+        self._size += len(message) - 1
+        if self._size > MOST:
+            self._parts = []
+            raise ValueError("a conversation larger than any")
+        if not flags & _LAST:
+            return None
+        data, self._parts = b"".join(self._parts), []
+        return _read(data)
+
+
+def _read(data: bytes) -> tuple[str, Tapped]:
+    try:
+        *sizes, port, ended, request, answer = _HEAD.unpack_from(data)
+    except struct.error as error:
+        raise ValueError("no head") from error
+    if len(data) != _HEAD.size + sum(sizes) + request + answer or not 0 <= ended < 2**32:
+        raise ValueError("not as large as it says")
+    at, words = _HEAD.size, []
+    for size in sizes:
+        words.append(data[at : at + size].decode("ascii"))
+        at += size
+    return words[0], Tapped(words[1], words[2], port, data[at : at + request], data[at + request :], ended)
