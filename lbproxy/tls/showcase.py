@@ -51,6 +51,10 @@ class Showcase:
         """By certificates and the number of a policy; the one asked for last comes last."""
         self._policies = ClientPolicies(shown.listen, shown.authorities) if _asks_by_hello(shown.listen) else None
         self._chooser: CertificateChooser | None = None
+        self.addressed = False
+        """Whether there are certificates for addresses, to choose among before the handshake."""
+        self.asks = self._policies is not None
+        """Whether there are agreements: some client is asked for a certificate."""
         self._swept = 0.0
         self.on_fault: Callable[[str], None] = lambda why: None
         """Told of a certificate that cannot be shown; the default is shown instead."""
@@ -90,7 +94,7 @@ class Showcase:
             with overwriting():
                 self._load_default()
         elif self._chooser is not None:
-            self._chooser.arranged = self._shown.arranged
+            self._arrange(self._chooser)
 
     def _load_default(self) -> None:
         """Into the outer context, unless that holds a kind of key, which nobody could take out again, that the default has not."""
@@ -103,16 +107,16 @@ class Showcase:
             self._in_outer, self._kinds = arranged.default, kinds
         others = {*arranged.by_name.values(), *arranged.by_address.values()} - {self._in_outer}
         if self._chooser is not None:
-            self._chooser.arranged = arranged
+            self._arrange(self._chooser)
         elif others or self._refuses or not self._in_outer or self._policies is not None:
             policy = None if self._policies is None else self._policies.number
             self._chooser = CertificateChooser(arranged, self._lend, refuse=self._refuses, policy=policy)
             install(self._outer, self._chooser)
+            self._arrange(self._chooser)
 
-    @property
-    def addressed(self) -> bool:
-        """Whether there are certificates for addresses, to choose among before the handshake."""
-        return self._chooser is not None and bool(self._chooser.arranged.by_address)
+    def _arrange(self, chooser: CertificateChooser) -> None:
+        chooser.arranged = self._shown.arranged
+        self.addressed = bool(chooser.arranged.by_address)
 
     def at_address(self, address: str) -> ssl.SSLContext | None:
         """The context for who connected to that address and may ask for no name."""

@@ -267,7 +267,7 @@ class ConnectionSetup:
         if stream.resumed():
             self._cells[self._resumed] += 1
         forwarder = Forwarder(peer, "https", self._port, self._networks, _Facts(stream), _here(stream, header))
-        if shows is not None:
+        if shows is not None and shows.asks:
             forwarder.agreement = shows.agreement(stream.session_object())
         seconds = time.monotonic() - begun
         count = self._known(stream, forwarder, count, header, name)
