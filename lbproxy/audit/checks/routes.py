@@ -57,6 +57,21 @@ def _unseen(config: Config) -> Iterable[Evidence]:
             yield Evidence(_at(number, "icap", "over_cap"), "pass", route.line)
 
 
+def _any_origin(config: Config) -> Iterable[Evidence]:
+    """Where a browser says by itself who its user is. Routes that look at Origin or Upgrade, here or before, are for just that."""
+    looked: set[str | None] = set()
+    for number, route in enumerate(config.routes):
+        if _LOOKS_AT & {name.lower() for name, _ in route.match.headers}:
+            looked.add(route.host)
+        if route.host in looked or None in looked:
+            continue
+        asks = {"basic_auth": route.basic_auth, "authorize": route.authorize, "jwt": route.jwt and route.jwt.cookie}
+        for name in (name for name, asked in asks.items() if asked):
+            yield Evidence(_at(number, name), "WebSockets from pages of any origin", route.line)
+
+
+_LOOKS_AT = frozenset({"origin", "upgrade"})
+
 CHECKS = (
     Check(
         "compressed-secrets",
@@ -92,5 +107,12 @@ CHECKS = (
         "Whoever makes a message large enough is not looked at.",
         "Take over_cap out, and say a max_body that your messages keep to.",
         _unseen,
+    ),
+    Check(
+        "websocket-origins",
+        Severity.LOW,
+        "A page of any origin may open a WebSocket as the user whose browser shows it: browsers send passwords and cookies along.",
+        "See that backends look at Origin, and accept this; or let routes look at it, by match.headers.",
+        _any_origin,
     ),
 )

@@ -11,6 +11,7 @@ PLAIN = "redirect_to_https = true -> "
 FETCHED = 'jwks_url = "%s://idp.test/k", algorithms = ["ES256"]'
 ICAP = 'icap = { pool = "av", respmod = "/s", '
 ANTIVIRUS = '[pool.av]\nbackends = ["10.0.0.9:1344"]\n'
+ANY = "WebSockets from pages of any origin"
 PASSWORDS = 'basic_auth = { file = "users" }'
 
 
@@ -19,6 +20,9 @@ PASSWORDS = 'basic_auth = { file = "users" }'
     ("compressed-secrets", {"route": 'compress = { types = ["text/*"] }'}, [("types", "text/*")]),
     ("passwords-in-the-clear", {"instead": PLAIN, "route": PASSWORDS}, [("basic_auth", "also on 0.0.0.0:80")]),
     ("icap-unseen", {"route": ICAP + 'over_cap = "pass" }', "more": ANTIVIRUS}, [("over_cap", "pass")]),
+    ("websocket-origins", {"route": PASSWORDS}, [("basic_auth", ANY)]),
+    ("websocket-origins", {"route": f"jwt = {{ {FETCHED % 'https'}, cookie = \"t\" }}"}, [("jwt", ANY)]),
+    ("websocket-origins", {"route": 'authorize = { pool = "app" }'}, [("authorize", ANY)]),
     ("authorization-open", {"route": 'authorize = { pool = "app", on_failure = "pass" }'}, [("on_failure", "pass")]),
     ("authorization-open", {"route": 'waf = { mode = "block", on_failure = "pass" }'}, [("on_failure", "pass")]),
     ("keys-of-anybody", {"route": f"jwt = {{ {FETCHED % 'http'} }}"}, [("jwks_url", "http://idp.test/k")]),
@@ -34,6 +38,8 @@ def test_each_way(name: str, changes: dict[str, str], expected: list[tuple[str, 
     ("passwords-in-the-clear", PASSWORDS), ("authorization-open", 'authorize = { pool = "app" }'),
     ("authorization-open", 'waf = { mode = "block" }'), ("authorization-open", 'waf = { on_failure = "pass" }'),
     ("keys-of-anybody", f"jwt = {{ {FETCHED % 'https'} }}"),
+    ("websocket-origins", f"jwt = {{ {FETCHED % 'https'} }}"),
+    ("websocket-origins", PASSWORDS + '\nmatch = { headers = { origin = "https://a.test" } }'),
 ])  # fmt: skip
 def test_what_is_as_it_should_be(name: str, lines: str) -> None:
     assert found(CHECKS, name, site(route=lines)) == []
