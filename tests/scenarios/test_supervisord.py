@@ -140,6 +140,7 @@ def test_stop_lets_a_running_request_finish(stage: Stage, directory: Path) -> No
         supervised.wait_state("STOPPED")
         assert not supervised.family("lbproxy:")
         assert supervised.told("start", "lbproxy") == "lbproxy: started"
+        supervised.wait_events("ready", count=2)  # the other only says that it still lives
         with Client(supervised.port, ca=stage.authority.file) as client:
             assert client.request("GET", "/echo").status == 200
 
