@@ -21,7 +21,8 @@ NOT_READY = 20.0
 
 
 def _quiet(site: MovingSite) -> Load:
-    return Load(replace(site.job(), busy=4, idle=8, downloads=1))
+    """For as long as something takes that is refused in the end: what counts is who is under way, and not how much they do."""
+    return Load(replace(site.job(), busy=4, idle=8, downloads=1, busy_pause=0.05, fresh_pause=0.2))
 
 
 def _refused(site: MovingSite, wanted: Config | str | Callable[[Config], object]) -> str:

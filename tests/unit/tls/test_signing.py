@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -10,8 +11,13 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from lbproxy.tls.signing import ECDSA, LARGEST, PKCS1, PSS, Question, is_digest_info, is_pss, unpacked
 
-KEYS = {bits: rsa.generate_private_key(65537, bits) for bits in (1024, 2041, 2047, 2048, 2049, 3072)}
 HASHES = (hashes.SHA256(), hashes.SHA384(), hashes.SHA512())
+
+
+@cache
+def key_of(bits: int) -> rsa.RSAPrivateKey:
+    """Made where it is wanted: each process of pytest's loads this file, and one runs a test of it."""
+    return rsa.generate_private_key(65537, bits)
 
 
 def block_of(signature: bytes, key: rsa.RSAPrivateKey) -> bytes:
@@ -20,13 +26,13 @@ def block_of(signature: bytes, key: rsa.RSAPrivateKey) -> bytes:
     return pow(int.from_bytes(signature, "big"), numbers.e, numbers.n).to_bytes((key.key_size + 7) // 8, "big")
 
 
-@pytest.mark.parametrize("bits", KEYS)
+@pytest.mark.parametrize("bits", [1024, 2041, 2047, 2048, 2049, 3072])
 @pytest.mark.parametrize("hashed", HASHES, ids=lambda hashed: hashed.name)
 def test_blocks_of_pss(bits: int, hashed: hashes.HashAlgorithm) -> None:
     """As somebody else makes them; and none with a bit changed in what is known of them."""
     if bits == 1024 and hashed.name == "sha512":
         return  # there is no room
-    key = KEYS[bits]
+    key = key_of(bits)
     for _ in range(20):
         block = block_of(key.sign(os.urandom(9), padding.PSS(padding.MGF1(hashed), hashed.digest_size), hashed), key)
         assert is_pss(block)
@@ -40,7 +46,7 @@ def test_blocks_of_pss(bits: int, hashed: hashes.HashAlgorithm) -> None:
 
 def test_other_blocks() -> None:
     """Ciphertexts, blocks of PKCS #1, and whatever one may think of."""
-    key = KEYS[2048]
+    key = key_of(2048)
     cipher = key.public_key().encrypt(b"premaster", padding.PKCS1v15())
     assert not is_pss(cipher)
     assert not is_pss(cipher[:-1] + b"\xbc")
