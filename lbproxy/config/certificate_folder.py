@@ -21,6 +21,8 @@ CERTIFICATES = (".crt", ".cer", ".pem")
 """In this order, where one key has several beside it."""
 CONTAINERS = (".p12", ".pfx")
 """With both halves: taken where neither of them stands beside them."""
+FILES = (*CERTIFICATES, *CONTAINERS, ".key")
+"""Endings of files: no folder that holds a pair is called so, and nobody has to look."""
 CERTBOT = ("fullchain.pem", "privkey.pem")
 ACME_SH = "fullchain.cer"
 _ECC = "_ecc"
@@ -45,7 +47,8 @@ def pairs_in(folder: Path, key_mode: str = "private", passphrase: Passphrase | N
             continue  # keys of other things
         pairs.append((stem, Certificate(folder / cert, folder / (key or cert), key_mode, passphrase)))
     for name in names:
-        if not Path(name).suffix or (folder / name).is_dir():
+        _, dot, ending = name.rpartition(".")
+        if f".{ending}" not in FILES and (not dot or (folder / name).is_dir()):
             try:
                 inside = _inside(folder / name, key_mode, passphrase)
             except NotADirectoryError:

@@ -34,6 +34,7 @@ from lbproxy.master.inspectors import Inspectors
 from lbproxy.master.name_state import NameState
 from lbproxy.master.system import access_log, cache_memory, descriptors, privileges, scratch, sockets, tap_openings
 from lbproxy.master.system.cache_memory import CacheMemory
+from lbproxy.master.system.collector import collector_off
 from lbproxy.master.system.cores import auto_workers
 from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.sockets import explain_file
@@ -280,6 +281,7 @@ class _Opened(NamedTuple):
     inspectors: Inspectors | None
 
 
+@collector_off()
 def provide(
     shared: MasterResources,
     config: Config,

@@ -8,6 +8,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -81,6 +82,15 @@ def read_lists(path: Path) -> Sequence[x509.CertificateRevocationList] | Fault:
 
 def parsed(der: bytes) -> x509.Certificate | None:
     """What `cryptography` makes of it; None where it is stricter than OpenSSL (negative serial numbers), whose judgement counts."""
+    return _parsed_once(der) if len(der) <= pem.SHORT else _parsed(der)
+
+
+@lru_cache(maxsize=64)
+def _parsed_once(der: bytes) -> x509.Certificate | None:
+    return _parsed(der)
+
+
+def _parsed(der: bytes) -> x509.Certificate | None:
     from cryptography import x509  # not at the top: 50 ms that a start without TLS need not spend
 
     try:

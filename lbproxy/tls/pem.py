@@ -10,6 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 import ssl
+from functools import lru_cache
 
 Text = bytes | bytearray
 """Of a bytearray nothing is copied but certificates: a key may stand beside them, and the caller wipes it."""
@@ -21,6 +22,8 @@ ENCRYPTED = (b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED")
 DER = b"\x30"
 """ASN.1 SEQUENCE: how every PKCS #12 file begins, and every other thing in DER."""
 LISTS = (b"X509 CRL",)
+SHORT = 4096
+"""Bytes of what is kept, should it come again."""
 
 _BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 _BEGIN, _PLAIN = b"-----BEGIN ", b"-----BEGIN CERTIFICATE-----"
@@ -60,6 +63,16 @@ def chain(content: Text) -> bytes | Text:
 
 
 def _decoded(text: bytes) -> bytes:
+    return _decoded_once(text) if len(text) <= SHORT else _decode(text)
+
+
+@lru_cache(maxsize=64)
+def _decoded_once(text: bytes) -> bytes:
+    """Ten thousand certificates have a handful of intermediates behind them."""
+    return _decode(text)
+
+
+def _decode(text: bytes) -> bytes:
     try:
         return binascii.a2b_base64(text)
     except binascii.Error as error:
@@ -117,6 +130,22 @@ def public_key_of(der: bytes) -> bytes:
     if kind != SEQUENCE or after > end:
         raise ValueError("a certificate without a key")
     return der[at:after]
+
+
+def names_of(der: bytes) -> tuple[bytes, bytes]:
+    """Issuer and subject of a certificate, as they stand there. Raises ValueError."""
+    _, at, _ = _element(der, 0)  # Certificate
+    _, at, _ = _element(der, at)  # TBSCertificate
+    kind, _, after = _element(der, at)
+    if kind == VERSION:
+        at = after
+    fields = []
+    for _ in range(BEFORE_THE_KEY):
+        begin = at
+        _, _, at = _element(der, at)
+        fields.append(der[begin:at])
+    _, _, issuer, _, subject = fields
+    return issuer, subject
 
 
 def _element(der: bytes, at: int) -> tuple[int, int, int]:

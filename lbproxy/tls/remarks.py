@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache, partial
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lbproxy.config.acme_names import wanted
 from lbproxy.config.model import Certificate, Config, Listen, PoolTls
 from lbproxy.errors import Complaint, by_place
+from lbproxy.tls import pem
 from lbproxy.tls.files import Chain, Fault, Place, read_chain, read_lists, subject, update_times, validity
 from lbproxy.tls.sni import UNKNOWN, Arrangement, Candidate, arrange, candidate_of, kind_of
 from lbproxy.tls.unlock import chain_of
@@ -30,6 +31,8 @@ AFFORDABLE_RSA_BITS = 3072
 """Signing takes 0.24 ms with 2048 bits, 1.8 with 3072, 4.0 with 4096, and 0.02 with EC P-256 (openssl speed, 2026-11-28)."""
 
 
+_TLS_FEATURE = bytes.fromhex("06082b06010505070118")
+"""1.3.6.1.5.5.7.1.24 in DER."""
 MOST_TOLD = 20
 """Of one kind, about one listener: more are told of when these are mended."""
 
@@ -161,7 +164,7 @@ class _Chain:
         if leaf is None:
             return
         yield Dated(self._place, partial(_called, leaf), *validity(leaf))
-        if signer is not None and signer.subject == leaf.issuer and signer.issuer != signer.subject:
+        if signer is not None and _signed_by(leaf, signer) and not _is_root(signer):
             what = partial(_behind, signer, leaf)
             yield Dated(self._place, what, *validity(signer))
 
@@ -178,13 +181,13 @@ class _Chain:
             return
         leaf, path = known[0], self._path
         for position, (one, after) in enumerate(pairwise(known), start=2):
-            if one.issuer == one.subject:  # nobody needs what stands behind a root
+            if _is_root(one):  # nobody needs what stands behind a root
                 break
-            if one.issuer != after.subject:
+            if not _signed_by(one, after):
                 why = f"certificate {position} of {len(known)} in {path} is not the one that signed the one before it"
                 yield self._place.complaint(Fault(why, "the site's own comes first, then whoever signed it, and so on"))
                 break
-        if len(known) == 1 and leaf.issuer != leaf.subject and _from_a_public_authority(leaf):
+        if len(known) == 1 and not _is_root(leaf) and _from_a_public_authority(leaf):
             why = f"{path} holds the certificate of {subject(leaf)} alone, without the one of {leaf.issuer.rfc4514_string()}"
             yield self._place.complaint(Fault(why, "many clients cannot verify it: use the file that is called fullchain"))
 
@@ -214,6 +217,29 @@ class _Chain:
         if isinstance(public, rsa.RSAPublicKey) and public.key_size > AFFORDABLE_RSA_BITS:
             why = f"the RSA key of {subject(leaf)} has {public.key_size} bits: each handshake costs many times one with 2048"
             yield self._place.complaint(Fault(why, "EC P-256 is as strong as anybody needs, and costs next to nothing"))
+
+
+@lru_cache(maxsize=64)
+def _names(one: x509.Certificate) -> tuple[bytes, bytes]:
+    """Issuer and subject as they are written there: to take them apart costs more."""
+    return pem.names_of(_der(one))
+
+
+@lru_cache(maxsize=64)
+def _der(one: x509.Certificate) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return one.public_bytes(Encoding.DER)
+
+
+def _is_root(one: x509.Certificate) -> bool:
+    issuer, subject = _names(one)
+    return issuer == subject
+
+
+def _signed_by(one: x509.Certificate, other: x509.Certificate) -> bool:
+    """By its name, which two may write in two ways."""
+    return _names(one)[0] == _names(other)[1] or one.issuer == other.subject
 
 
 def _called(leaf: x509.Certificate) -> str:
@@ -250,6 +276,8 @@ def _must_staple(leaf: x509.Certificate) -> bool:
     """RFC 7633."""
     from cryptography import x509
 
+    if _TLS_FEATURE not in _der(leaf):  # so it need not be taken apart
+        return False
     try:
         return x509.TLSFeatureType.status_request in leaf.extensions.get_extension_for_class(x509.TLSFeature).value
     except (x509.ExtensionNotFound, ValueError):

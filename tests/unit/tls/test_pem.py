@@ -12,6 +12,7 @@ from lbproxy.config.model import Certificate
 from lbproxy.tls import pem
 from lbproxy.tls.contexts import load_pair, trust
 from tests.unit.tls.files import certificate, ec_key, key_pem, trusted, write
+from tests.unit.tls.handshakes import Issuer
 
 
 def test_all_certificates_in_order() -> None:
@@ -70,3 +71,16 @@ def test_blocks_without_a_certificate(body: bytes) -> None:
 def test_no_blocks() -> None:
     """Nothing in, nothing out."""
     assert pem.ders(b"") == pem.ders(b"-----BEGIN CERTIFICATE-----\nno end") == []
+
+
+def test_names_as_they_are_written(tmp_path: Path) -> None:
+    """Of whoever signed it, and of itself."""
+    issuer = Issuer(tmp_path, "root")
+    leaf = pem.first(issuer.issue("a.test")[0].read_bytes())
+    root = pem.first(issuer.file.read_bytes())
+    assert leaf is not None
+    assert root is not None
+    assert pem.names_of(root)[0] == pem.names_of(root)[1] == pem.names_of(leaf)[0] != pem.names_of(leaf)[1]
+    assert b"root" in pem.names_of(leaf)[0]
+    with pytest.raises(ValueError, match="cut short"):
+        pem.names_of(leaf[:30])
