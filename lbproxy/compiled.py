@@ -63,6 +63,7 @@ HOT = (
     "lbproxy.net.wire",
     "lbproxy.net.work_budget",
     "lbproxy.observe.access",
+    "lbproxy.observe.packets",
     "lbproxy.proxy.client",
     "lbproxy.proxy.connect",
     "lbproxy.proxy.destination",

@@ -23,8 +23,9 @@ from setproctitle import setproctitle
 
 from lbproxy.master.system.privileges import Account, drop, no_new_privileges
 from lbproxy.net.tap_interface import TapInterface
-from lbproxy.net.tap_outputs import FIFO, INTERFACE, TapOutputs, Terms
+from lbproxy.net.tap_outputs import TapOutputs, Terms
 from lbproxy.net.tap_stream import TapStream
+from lbproxy.observe.tap_facts import FIFO, INTERFACE
 from lbproxy.observe.tapped import LARGEST, Gathering
 from lbproxy.sandbox import kernel, walls
 

@@ -25,8 +25,8 @@ from lbproxy.ipc.messages import TapWork
 from lbproxy.master.system import tap_openings
 from lbproxy.master.system.environment import kept
 from lbproxy.master.system.privileges import Account
-from lbproxy.net.tap_outputs import INTERFACE, LISTEN, SINKS, Work
 from lbproxy.observe.log import get_logger
+from lbproxy.observe.tap_facts import INTERFACE, LISTEN, SINKS, Work
 
 LEAST_LIFE = 1.0
 """Seconds from one process to the next: one that cannot live must not keep the master busy."""

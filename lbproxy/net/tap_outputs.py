@@ -16,10 +16,8 @@ from lbproxy.config.atoms import Network
 from lbproxy.net.tap_interface import TapInterface
 from lbproxy.net.tap_stream import TapStream
 from lbproxy.observe.packets import MTU, Conversations, frames, records
+from lbproxy.observe.tap_facts import FIFO, INTERFACE, LISTEN, Work
 from lbproxy.observe.tapped import Tapped
-
-FIFO, LISTEN, INTERFACE = SINKS = ("fifo", "listen", "interface")
-"""As in the configuration."""
 
 
 class Terms(NamedTuple):
@@ -30,21 +28,6 @@ class Terms(NamedTuple):
     room: int
     """Bytes that wait for each of them."""
     allow: tuple[Network, ...]
-
-
-class Work(NamedTuple):
-    """What one output did, in conversations, since its process began; and how many read."""
-
-    passed: int = 0
-    dropped: int = 0
-    """It was too slow."""
-    lost: int = 0
-    """The interface is down, or gone."""
-    unread: int = 0
-    """Nobody read."""
-    readers: int = 0
-    refused: int = 0
-    """Readers: too many, or from elsewhere."""
 
 
 class TapOutputs:

@@ -16,8 +16,6 @@ from typing import NamedTuple
 from lbproxy.observe.tapped import Tapped
 
 MTU = 1500
-LEAST_MTU = 1280
-"""RFC 8200 5: less no link of IPv6 has."""
 HEADS = {4: 40, 6: 60}
 """Bytes of IP and TCP in front of the data, by version."""
 LINK_RAW = 101
@@ -50,6 +48,8 @@ _SIX = struct.Struct("!LHBB32sHHLLHHHH")
 
 class _Flow:
     """The packets of one direction. What is the same in all of them is summed up once: the rest of a sum is a few additions."""
+
+    __slots__ = ("_addresses", "_identity", "_of_ip", "_of_tcp", "_source", "_target", "number")
 
     def __init__(self, source: End, target: End, version: int) -> None:
         self._source, self._target = source.port, target.port

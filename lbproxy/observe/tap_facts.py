@@ -5,7 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+FIFO, LISTEN, INTERFACE = SINKS = ("fifo", "listen", "interface")
+"""Outputs, as the configuration has them."""
 OUTCOMES = ("passed", "dropped", "lost", "unread")
+
+
+class Work(NamedTuple):
+    """What one output did, in conversations, since its process began; and how many read."""
+
+    passed: int = 0
+    dropped: int = 0
+    """It was too slow."""
+    lost: int = 0
+    """The interface is down, or gone."""
+    unread: int = 0
+    """Nobody read."""
+    readers: int = 0
+    refused: int = 0
+    """Readers: too many, or from elsewhere."""
 
 
 class TapFacts(NamedTuple):

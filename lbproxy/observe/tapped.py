@@ -15,6 +15,8 @@ LARGEST = 64 * 1024
 """Bytes of a message."""
 MOST = 40 * 1024 * 1024
 """Of a conversation: two bodies of the largest `max_body`, and what heads there may be."""
+LEAST_MTU = 1280
+"""RFC 8200 5: less no link of IPv6 has."""
 _FIRST, _LAST = 1, 2
 _HEAD = struct.Struct("!BBBHdLL")
 """Sizes of tap's name, client and server; port, time, sizes of request and answer."""

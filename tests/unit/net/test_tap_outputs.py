@@ -11,9 +11,10 @@ from typing import cast
 import pytest
 
 from lbproxy.net.tap_interface import TapInterface
-from lbproxy.net.tap_outputs import FIFO, INTERFACE, LISTEN, TapOutputs, Terms, Work
+from lbproxy.net.tap_outputs import TapOutputs, Terms
 from lbproxy.net.tap_stream import TapStream
 from lbproxy.observe.packets import PCAP_HEAD
+from lbproxy.observe.tap_facts import FIFO, INTERFACE, LISTEN, Work
 from lbproxy.observe.tapped import Tapped
 from tests.unit.net.test_tap_interface import Wire
 

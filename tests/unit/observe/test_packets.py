@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from lbproxy.observe.packets import HEADS, MTU, PCAP_HEAD, End, conversation, records
+from lbproxy.observe.packets import MTU, PCAP_HEAD, PORTS, Conversations, End, conversation, frames, records
+from lbproxy.observe.tapped import Tapped
 from tests.support.tools import need
 
 WRAPS = 2**32 - 5
@@ -43,11 +47,22 @@ def taken_apart(packet: bytes) -> tuple[int, int, int, int, bytes]:
     return port, number, acknowledged, flags, segment[(words >> 4) * 4 :]
 
 
-@pytest.mark.parametrize("version", [4, 6])
-def test_a_conversation_can_be_put_together(version: int) -> None:
-    """Handshake, all bytes of both, each number where the last one ended, both ends closed and acknowledged."""
-    client, server = both(version)
-    packets = [taken_apart(packet) for packet in conversation(client, server, REQUEST, ANSWER)]
+ADDRESSES = {4: ("192.0.2.1", "198.51.100.7", "127.0.0.1", "255.255.255.255"), 6: ("2001:db8::1", "::", "::ffff:192.0.2.1")}
+ends = st.builds(End, st.sampled_from(ADDRESSES[4] + ADDRESSES[6]), st.integers(1, 65535), st.integers(0, 2**32 - 1))
+shapes = st.tuples(st.integers(0, 5000), st.integers(0, 255))
+bodies = shapes.map(lambda made: bytes(each * made[1] & 255 for each in range(made[0])))
+
+
+@given(ends, ends.filter(lambda end: end.port > 2), bodies, bodies, st.sampled_from([1280, 1281, 1500]))
+@example(both(4)[0], both(4)[1], REQUEST, ANSWER, MTU)
+@example(both(6)[0], both(6)[1], b"", b"", MTU)
+def test_a_conversation_can_be_put_together(client: End, server: End, request: bytes, answer: bytes, mtu: int) -> None:
+    """Handshake, all bytes of both, each number where the last one ended, both ends closed and acknowledged, none too large."""
+    client = client._replace(port=client.port if client.port != server.port else 1)
+    made = conversation(client, server, request, answer, mtu)
+    packets = [taken_apart(packet) for packet in made]
+    assert max(map(len, made)) <= mtu
+    assert len({packet[0] for packet in made}) == 1
     assert [flags for _, _, _, flags, _ in packets[:3]] == [2, 18, 16]
     assert [flags for _, _, _, flags, _ in packets[-3:]] == [17, 17, 16]
     follows = {client.port: client.number, server.port: server.number}
@@ -56,10 +71,36 @@ def test_a_conversation_can_be_put_together(version: int) -> None:
         other = server.port if port == client.port else client.port
         assert number == follows[port]
         assert flags == 2 or acknowledged == follows[other]
-        assert len(data) <= MTU - HEADS[version]
         follows[port] = (number + len(data) + (flags & 3 != 0)) % 2**32
         said[port] += data
-    assert said == {client.port: REQUEST, server.port: ANSWER}
+    assert said == {client.port: request, server.port: answer}
+
+
+def test_ports_come_again_last() -> None:
+    """None that another conversation has had lately, and never the listener's own; numbers nobody can guess."""
+    made = Conversations(lambda size: bytes(range(size)))
+    tapped = Tapped("127.0.0.1", "127.0.0.1", 8443, b"a", b"b", 1.0)
+    ports = [taken_apart(made.packets(tapped)[0])[0] for _ in range(PORTS - 1)]
+    assert len(set(ports)) == PORTS - 1
+    assert 8443 not in ports
+    first = taken_apart(Conversations(os.urandom).packets(tapped)[0])
+    second = taken_apart(Conversations(os.urandom).packets(tapped)[0])
+    assert first[1] != second[1]
+
+
+@pytest.mark.parametrize("client", ["unix:", "unknown", "", "fe80::1%eth0", "[::1]"])
+def test_clients_without_an_address(client: str) -> None:
+    """They are told of, too."""
+    packets = Conversations(os.urandom).packets(Tapped(client, "192.0.2.1", 80, REQUEST, ANSWER, 1.0))
+    assert b"".join(taken_apart(packet)[4] for packet in packets) == REQUEST + ANSWER
+
+
+def test_frames() -> None:
+    """With heads of Ethernet, from and to nobody's addresses."""
+    for version, kind in ((4, b"\x08\x00"), (6, b"\x86\xdd")):
+        packets = conversation(*both(version), REQUEST, ANSWER)
+        assert [frame[14:] for frame in frames(packets)] == packets
+        assert {(frame[0] & 3, frame[6] & 3, frame[12:14]) for frame in frames(packets)} == {(2, 2, kind)}
 
 
 def test_nothing_and_odd_sizes() -> None:
