@@ -17,7 +17,8 @@ def test_whoever_may_say_something_is_heard() -> None:
     operator: Any = SimpleNamespace()
     resolved: list[Message] = []
     names: Any = SimpleNamespace(heard=resolved.append)
-    shared, pipes = SimpleNamespace(tickets=None, ledger=None), SimpleNamespace(on_stranger=[])
+    shared = SimpleNamespace(tickets=None, ledger=None, account=None, sockets={})
+    pipes = SimpleNamespace(on_stranger=[])
     anything: Any = None
     rest = pipes, operator, names, print, anything, anything
     made = Watches(shared, {1: resources}, lambda: (1, resources), *rest)  # type: ignore[arg-type]
