@@ -114,6 +114,7 @@ LOADS = (
     _step("waf-detect", "... while it passes, as many as inspectors have time for", "lbproxy"),
     _step("icap", "... shown to an ICAP server (c-icap) before it passes", "lbproxy"),
     _step("mirror", "... sent to the backends a second time, as many as there is time for", "lbproxy"),
+    _step("tap", "... told to a reader that has fallen asleep", "lbproxy"),
     Case("100backends", "/tiny", CONNECTIONS, f"tiny over {MANY_BACKENDS} backends", setup=MANY),
 )
 IDLE = "idle"

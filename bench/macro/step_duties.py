@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import http.client
 import json
+import os
+import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +17,8 @@ from bench.macro import steps
 from bench.macro.errors import BenchError
 
 SETTLE = 10.0
+_ASLEEP: list[int] = []
+"""Readers of taps, until the bench has ended."""
 
 
 class Proof:
@@ -78,6 +84,18 @@ class Proof:
         if got < 4:
             raise BenchError("no second request")
 
+    def tap(self, name: str) -> None:
+        """A reader has got something, and sleeps from then on."""
+        reader = os.open(self._folder / steps.TAP, os.O_RDONLY | os.O_NONBLOCK)
+        _ASLEEP.append(reader)
+
+        def came() -> int:
+            self._status(name)
+            return int.from_bytes(fcntl.ioctl(reader, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+        if not self._eventually(came, lambda got: got > 0):
+            raise BenchError("a tap's reader gets nothing")
+
     def none(self, name: str) -> None:
         """It answers, and that is all."""
 
@@ -103,4 +121,5 @@ PROOFS: dict[str, Callable[[Proof, str], None]] = {
     "waf-detect": Proof.waf_detect,
     "icap": Proof.icap,
     "mirror": Proof.mirror,
+    "tap": Proof.tap,
 }

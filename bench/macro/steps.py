@@ -16,6 +16,7 @@ from lbproxy.waf.rules_text import before
 PREFIX = "/step/"
 MODSECURITY = Path("/usr/lib/nginx/modules/ngx_http_modsecurity_module.so")
 ICAP_MODULES = Path("/usr/lib/x86_64-linux-gnu/c_icap")
+TAP = "tap.fifo"
 PASSWORD = "bench:everybody"
 """Of whoever asks; as htpasswd has it, with few rounds: what is measured is a password that was checked before."""
 HASHED = "bench:$2b$05$b4cNOR/lZRdBW9vzw01cquU5pAUFRyfs8JewRU5VNblXpZyLeNtt.\n"
@@ -60,6 +61,7 @@ STEPS = {
     "waf-detect": Step('waf = {{ mode = "detect" }}', _rules),
     "icap": Step('icap = {{ pool = "icap", reqmod = "/echo" }}', _icap),
     "mirror": Step('mirror = {{ pool = "pool", percent = 100, queue = 1000 }}'),
+    "tap": Step('tap = "ids"'),
 }
 
 
@@ -88,7 +90,7 @@ def lbproxy_routes(folder: Path, icap: int) -> str:
         f'[[route]]\npath = "{PREFIX}{name}"\npool = "pool"\n{step.lbproxy.format(folder=folder)}' for name, step in able.items()
     ]
     pools = [f'[pool.icap]\nbackends = ["127.0.0.1:{icap}"]'] if icap else []
-    return "\n".join([*pools, *routes])
+    return "\n".join([f'[tap.ids]\nfifo = "{folder / TAP}"', *pools, *routes])
 
 
 def nginx_module() -> str:
