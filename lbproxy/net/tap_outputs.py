@@ -53,16 +53,19 @@ class TapOutputs:
         for sink in self.terms.sinks:
             if not reading[sink]:
                 self._count(sink, "unread")
-        if not any(reading.values()):
+        size = len(tapped.request) + len(tapped.answer)
+        awake = []
+        for stream in self.streams():
+            if stream.fits(size):
+                awake.append(stream)
+            else:  # whoever sleeps costs no packets
+                self._count(self._sink_of(stream), "dropped")
+        if not awake and self.interface is None:
             return
-        mtu = MTU if self.interface is None else min(MTU, self.interface.mtu)
-        packets = self._made.packets(tapped, mtu)
-        if self.readers or self.fifo is not None:
-            data = records(packets, tapped.ended)
-            for reader in self.readers.values():
-                self._count(LISTEN, "passed" if reader.take(data) else "dropped")
-            if self.fifo is not None:
-                self._count(FIFO, "passed" if self.fifo.take(data) else "dropped")
+        packets = self._made.packets(tapped, MTU if self.interface is None else min(MTU, self.interface.mtu))
+        data = records(packets, tapped.ended) if awake else b""
+        for stream in awake:
+            self._count(self._sink_of(stream), "passed" if stream.take(data) else "dropped")
         if self.interface is not None and not self.interface.take(frames(packets)):
             self._count(INTERFACE, "dropped")
 
@@ -109,6 +112,9 @@ class TapOutputs:
         if self.listener is not None:
             self.listener.close()
             self.listener = None
+
+    def _sink_of(self, stream: TapStream) -> str:
+        return FIFO if stream is self.fifo else LISTEN
 
     def _settle(self, interface: TapInterface) -> None:
         self._count(INTERFACE, "passed", interface.written)

@@ -30,9 +30,13 @@ class TapStream:
         """Something is to be written as soon as there is room."""
         return bool(self._waiting)
 
+    def fits(self, size: int) -> bool:
+        """So many bytes more may wait."""
+        return self._held + size <= self._room
+
     def take(self, records: bytes) -> bool:
         """A whole conversation's. False: it is left out."""
-        if self._held + len(records) > self._room:
+        if not self.fits(len(records)):
             return False
         self._waiting.append(memoryview(records))
         self._held += len(records)
