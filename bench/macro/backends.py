@@ -13,7 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from bench.macro.cases import GRPC_PATH, Setup
+from bench.macro.cases import GRPC_PATH, STORED, Setup
 from bench.macro.certificate import Files
 from bench.macro.errors import BenchError
 from bench.macro.machine import Cores, pinned, require
@@ -24,7 +24,8 @@ REPOSITORY = Path(__file__).parents[2]
 
 # /upload: nginx reads the whole body before it asks the socket below (proxy_request_buffering), so its 204 proves that the body
 # came; `return 204` alone would answer first and read later. X-Read tells how many bytes of request were read by then.
-# /duties: what a backend sees of a request, for duties.py. /slow: an answer that stays under way for seconds.
+# /duties: what a backend sees of a request, for duties.py. /slow: an answer that stays under way for seconds. /stored/nth and
+# /stored/fresh: an answer that is another one each time it is asked for; the first may be stored.
 # Who speaks HTTP/2 to them without TLS speaks nothing else (nginx 1.22). /bench.Echo/Unary: gRPC, by grpcio (grpc_echo.py).
 # /ws: WebSockets are echoed by a process behind it (echo.py), which nginx cannot do itself.
 _CONFIG = """\
@@ -68,6 +69,12 @@ http=$server_protocol
         }}
         location /step/ {{ return 200 "ok\n"; }}
         location = /auth {{ if ($http_cookie = "{denied}") {{ return 401; }} return 204; }}
+        location {stored}/ {{ alias {folder}/files/; add_header Cache-Control "public, max-age=86400"; }}
+        location = {stored}/nth {{
+            add_header Cache-Control "public, max-age=86400"; add_header ETag '"it"';
+            return 200 $request_id;
+        }}
+        location = {stored}/fresh {{ return 200 $request_id; }}
         location = /slow {{ alias {folder}/files/100k; limit_rate 8k; add_header X-Backend {name}; }}
         location = /ws {{
             proxy_pass http://echo; proxy_http_version 1.1; proxy_read_timeout 1h;
@@ -108,7 +115,9 @@ class Backends:
             (files / name).write_bytes(os.urandom(size))
 
         def server(number: int, port: int, spoken: str = "") -> str:
-            return _SERVER.format(port=port, spoken=spoken, name=f"s{number}", folder=folder, grpc_path=GRPC_PATH, denied=DENIED)
+            return _SERVER.format(
+                port=port, spoken=spoken, name=f"s{number}", folder=folder, grpc_path=GRPC_PATH, denied=DENIED, stored=STORED
+            )  # fmt: skip
 
         servers = [server(number, port) for number, port in enumerate(self.all)]
         servers += [server(number, port, " http2") for number, port in enumerate(self.http2_ports)]

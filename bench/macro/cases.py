@@ -29,6 +29,8 @@ class Setup(NamedTuple):
     """Without TLS, by prior knowledge (h2c)."""
     steps: bool = False
     """There are routes with one step each (steps.py)."""
+    cache: bool = False
+    """Answers that say that they may be stored are, and given out again without asking the backends."""
 
 
 USUAL = Setup("usual")
@@ -37,7 +39,11 @@ RE_ENCRYPT = Setup("TLS to backends", backend_tls=True)
 MANY = Setup(f"{MANY_BACKENDS} backends", backends=MANY_BACKENDS)
 H2_BACKENDS = Setup("HTTP/2 to backends", backend_http2=True)
 STEPS = Setup("steps", steps=True)
-SETUPS = (USUAL, TWO_WORKERS, RE_ENCRYPT, MANY, H2_BACKENDS, STEPS)
+CACHE = Setup("cache", cache=True)
+SETUPS = (USUAL, TWO_WORKERS, RE_ENCRYPT, MANY, H2_BACKENDS, STEPS, CACHE)
+
+STORED = "/stored"
+"""What is below it may be stored: the same files once more."""
 
 
 class Case(NamedTuple):
@@ -57,6 +63,11 @@ class Case(NamedTuple):
     setup: Setup = USUAL
     only: tuple[str, ...] = ()
     """The only proxies that can take part; none: all."""
+
+    @property
+    def hits(self) -> bool:
+        """The backends are not asked, and cannot count."""
+        return self.setup.cache
 
 
 def _step(name: str, tells: str, *only: str, backend_requests: int = 1) -> Case:
@@ -115,6 +126,9 @@ LOADS = (
     _step("icap", "... shown to an ICAP server (c-icap) before it passes", "lbproxy"),
     _step("mirror", "... sent to the backends a second time, as many as there is time for", "lbproxy"),
     _step("tap", "... told to a reader that has fallen asleep", "lbproxy"),
+    Case("hit", STORED + "/1k", CONNECTIONS, "1k out of the proxy's cache", setup=CACHE),
+    Case("hit100k", STORED + "/100k", CONNECTIONS, "100k out of the proxy's cache", setup=CACHE),
+    Case("h2-hit", STORED + "/1k", 16, "hit over HTTP/2: 16 connections, 16 streams on each", streams=16, setup=CACHE),
     Case("100backends", "/tiny", CONNECTIONS, f"tiny over {MANY_BACKENDS} backends", setup=MANY),
 )
 IDLE = "idle"

@@ -16,6 +16,8 @@ Asked over real connections, duty by duty (NAMES):
     http/2             ALPN chooses it for who offers it, and HTTP/1.1 for who offers that alone; the backend sees the same
                        fields of its requests, and an upload arrives whole; many of them are under way at once on one connection
     grpc               a call of gRPC comes back with its message, and its status in the trailers, where backends answer it
+    cache              an answer that may be stored is given out again, to anybody, over both protocols, and another is not, where
+                       that is asked for; without it none is
     access log         a line for each request in the file, which names what was asked for
 
 What a proxy cannot do at all is waived for it alone, and said in the report (Kind.waived in peers.py).
@@ -36,7 +38,7 @@ from pathlib import Path
 
 from bench.h2.session import PROTOCOL, Session
 from bench.macro import websocket
-from bench.macro.cases import GRPC_FIELDS, GRPC_MESSAGE, GRPC_PATH, UPLOAD_BYTES
+from bench.macro.cases import GRPC_FIELDS, GRPC_MESSAGE, GRPC_PATH, STORED, UPLOAD_BYTES
 from bench.macro.errors import BenchError
 
 REQUESTS = 20
@@ -66,6 +68,7 @@ class Asked:
     backend_tls: bool = False
     backend_http2: bool = False
     grpc: bool = False
+    cache: bool = False
 
     def requests(self) -> int:
         """As many as show how they are spread."""
@@ -120,10 +123,11 @@ def check(
     backend_tls: bool = False,
     backend_http2: bool = False,
     grpc: bool = False,
+    cache: bool = False,
     waived: Collection[str] = (),
 ) -> str:
     """BenchError naming the duty that is not done; otherwise what TLS a client gets: version, cipher, resumption."""
-    asked = Asked(name, https_port, http_port, certificate, access_log, backends, backend_tls, backend_http2, grpc)
+    asked = Asked(name, https_port, http_port, certificate, access_log, backends, backend_tls, backend_http2, grpc, cache)
     for duty, proof in PROOFS.items():
         if duty not in waived:
             try:
@@ -339,6 +343,34 @@ def _grpc(asked: Asked) -> None:
         raise BenchError(f"a call gave {answer.status}, {bytes(answer.body)!r} and the trailer grpc-status {status!r}")
 
 
+def _cache(asked: Asked) -> None:
+    first, second = (_fetched(asked, f"{STORED}/nth") for _ in range(2))
+    if (first == second) != asked.cache:
+        raise BenchError(f"{STORED}/nth was {'another one' if asked.cache else 'the same'} the second time")
+    if not asked.cache:
+        return
+    if _fetched(asked, f"{STORED}/fresh") == _fetched(asked, f"{STORED}/fresh"):
+        raise BenchError("what was not said to be stored was")
+    with Session(asked.https, _offering(asked, PROTOCOL)) as session:
+        answer = session.whole(session.begin(f"{STORED}/nth"))
+    if bytes(answer.body) != first:
+        raise BenchError(f"over HTTP/2 {STORED}/nth was another one")
+
+
+def _fetched(asked: Asked, path: str) -> bytes:
+    """Over a connection of its own."""
+    connection = connect(asked.https, asked.certificate)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise BenchError(f"{response.status} instead of 200 for {path}")
+    return body
+
+
 def _access_log(asked: Asked) -> None:
     """Lines that name what was asked for; buffers may take a while to reach the file."""
     mark = f"/tiny?mark={time.monotonic_ns()}"
@@ -373,6 +405,7 @@ PROOFS: dict[str, Callable[[Asked], None]] = {
     WEBSOCKET: _websocket,
     HTTP2: _http2,
     "grpc": _grpc,
+    "cache": _cache,
     "access log": _access_log,
 }
 NAMES = tuple(PROOFS)

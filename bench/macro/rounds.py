@@ -92,7 +92,10 @@ class Stage:
 
         http2 = setup.backend_http2
         icap = self.backends.icap if setup.steps else None
-        peer = Peer(name, make, folder, ports, self._certificate, cores, setup.workers, ca, backend_http2=http2, icap=icap)
+        peer = Peer(
+            name, make, folder, ports, self._certificate, cores, setup.workers, ca,
+            backend_http2=http2, icap=icap, cache=setup.cache,
+        )  # fmt: skip
         try:
             yield peer
         finally:
@@ -119,6 +122,7 @@ class Stage:
             backend_tls=setup.backend_tls,
             backend_http2=setup.backend_http2,
             grpc=setup.backend_http2 and self.backends.grpc,
+            cache=setup.cache,
             waived=waived,
         )
 

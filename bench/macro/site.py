@@ -30,6 +30,8 @@ class Site(NamedTuple):
     """There are routes with one step each (steps.py)."""
     icap: int = 0
     """The port of an ICAP server on 127.0.0.1; 0: there is none."""
+    cache: bool = False
+    """What may be stored is, and given out again."""
 
 
 class Recipe(NamedTuple):

@@ -32,7 +32,7 @@ from bench.macro.errors import BenchError
 from bench.macro.process import Program, free_port
 from bench.macro.site import Recipe
 from bench.micro import unhurried
-from bench.micro.plays import OVER_HTTP2, PLAYS, Play
+from bench.micro.plays import OVER_HTTP2, PLAYS, STORING, Play
 from lbproxy import compiled
 
 CONNECTIONS = 16
@@ -81,9 +81,9 @@ class Worker(NamedTuple):
 
 
 @contextmanager
-def started(folder: Path, subject: str = peers.SUBJECT, *, http2: bool = False) -> Iterator[Worker]:
+def started(folder: Path, subject: str = peers.SUBJECT, *, http2: bool = False, cache: bool = False) -> Iterator[Worker]:
     """The proxy of the macro benchmarks, with one worker, under callgrind; `subject`: lbproxy, or lbproxy@REVISION; `http2`: that
-    is what its backends speak."""
+    is what its backends speak; `cache`: it has one."""
     folder.mkdir(exist_ok=True)
     for name in ("backends", "proxy"):
         (folder / name).mkdir()
@@ -92,7 +92,7 @@ def started(folder: Path, subject: str = peers.SUBJECT, *, http2: bool = False) 
         ports = backends.http2_ports if http2 else backends.ports
         site = peers.Site(
             folder / "proxy", free_port(), free_port(), ports, certificate.make(folder), folder / "proxy/access.log",
-            backend_http2=http2,
+            backend_http2=http2, cache=cache,
         )  # fmt: skip
         recipe = _unhurried(peers.maker(subject, folder)(site))
         if os.geteuid() == 0:  # the worker writes where callgrind says and talks to vgdb: it has to stay who it is
@@ -251,21 +251,25 @@ def main(argv: list[str]) -> int:
     print(f"lbproxy is {compiled.describe()}")
     names = chosen.cases or list(CASES)
     with tempfile.TemporaryDirectory() as folder:
-        for http2 in (False, True):
-            alike = [name for name in names if (name in OVER_HTTP2) == http2]
-            if alike:
-                _count(alike, chosen, Path(folder) / f"{http2}", http2=http2)
+        for setup in dict.fromkeys(map(_setup, names)):
+            alike = [name for name in names if _setup(name) == setup]
+            _count(alike, chosen, Path(folder) / "-".join(map(str, setup)), *setup)
     return 0
 
 
-def _count(names: list[str], chosen: argparse.Namespace, folder: Path, *, http2: bool) -> None:
-    """Lines of the table, of cases whose backends are the same; the revision to compare with first."""
+def _setup(name: str) -> tuple[bool, bool]:
+    """Of the proxy and its backends: whether these speak HTTP/2, and whether it has a cache."""
+    return name in OVER_HTTP2, name in STORING
+
+
+def _count(names: list[str], chosen: argparse.Namespace, folder: Path, http2: bool, cache: bool) -> None:
+    """Lines of the table, of cases whose setups are the same; the revision to compare with first."""
     folder.mkdir()
     before: dict[str, float] = {}
     if chosen.against:
-        with started(folder / "before", f"{peers.SUBJECT}@{chosen.against}", http2=http2) as worker:
+        with started(folder / "before", f"{peers.SUBJECT}@{chosen.against}", http2=http2, cache=cache) as worker:
             before = {name: per_request(name, measure(worker, name, chosen.rounds), chosen.rounds) for name in names}
-    with started(folder / "now", http2=http2) as worker:
+    with started(folder / "now", http2=http2, cache=cache) as worker:
         for name in names:
             made = measure(worker, name, chosen.rounds)
             print(line(name, per_request(name, made, chosen.rounds), before.get(name)), flush=True)

@@ -10,10 +10,10 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from bench.macro.cases import GRPC, UPLOAD_BYTES
+from bench.macro.cases import GRPC, STORED, UPLOAD_BYTES
 from bench.macro.errors import BenchError
 from bench.macro.websocket import Client, loose
-from bench.micro.streams import CALL, TINY, Asked, Streams
+from bench.micro.streams import CALL, HIT, TINY, Asked, Streams
 
 Play = Callable[[], None]
 
@@ -122,11 +122,16 @@ PLAYS: dict[str, Callable[[int, int], Play]] = {
     "websocket": websocket,
     "h2": h2,
     "h2-backends": h2,
+    "hit": lambda port, times: download(port, times, f"{STORED}/1k".encode(), 1024),
+    "hit100k": lambda port, times: download(port, times, f"{STORED}/100k".encode(), 100 * 1024),
+    "h2-hit": lambda port, times: h2(port, times, HIT),
     GRPC: lambda port, times: h2(port, times, CALL),
 }
 """By name: given the proxy's TLS port and how many at a time."""
 OVER_HTTP2 = ("h2-backends", GRPC)
 """Those whose backends speak HTTP/2."""
+STORING = ("hit", "hit100k", "h2-hit")
+"""Those that come out of the cache."""
 
 
 def _connect(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bench.h2 import wire
-from bench.macro.cases import GRPC_FIELDS, GRPC_MESSAGE, GRPC_PATH
+from bench.macro.cases import GRPC_FIELDS, GRPC_MESSAGE, GRPC_PATH, STORED
 
 _INTO_TABLE = 0x40
 _GET, _POST, _HTTPS = (wire.indexed(index) for index in (2, 3, 7))
@@ -30,6 +30,7 @@ def asked(method: bytes, path: bytes, *fields: wire.Field, body: bytes = b"") ->
 
 
 TINY = asked(_GET, b"/tiny")
+HIT = asked(_GET, f"{STORED}/1k".encode())
 CALL = asked(_POST, GRPC_PATH.encode(), *((name.encode(), value.encode()) for name, value in GRPC_FIELDS), body=GRPC_MESSAGE)
 """Of gRPC, as long as its client likes."""
 

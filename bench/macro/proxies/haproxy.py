@@ -23,7 +23,7 @@ defaults
     timeout server 300s
     timeout tunnel 300s
     timeout http-keep-alive 300s
-frontend in
+{stored}frontend in
     bind 127.0.0.1:{https} ssl crt {certificate.both} alpn h2,http/1.1 backlog 4096
     bind 127.0.0.1:{http} backlog 4096
     http-request set-header X-Real-IP %[src]
@@ -32,7 +32,17 @@ frontend in
     default_backend pool
 backend pool
     balance leastconn
-{servers}
+{caching}{servers}
+"""
+_STORED = """\
+cache stored
+    total-max-size 64
+    max-object-size 1000000
+    max-age 86400
+"""
+_CACHING = """\
+    http-request cache-use stored
+    http-response cache-store stored
 """
 
 
@@ -44,6 +54,7 @@ def haproxy(site: Site) -> Recipe:
         f"    server s{number} 127.0.0.1:{port} check inter 2s{spoken}" for number, port in enumerate(site.backends)
     )
     config = site.folder / "haproxy.cfg"
-    config.write_text(_CONFIG.format(**site._asdict(), servers=servers))
+    told = {"stored": _STORED, "caching": _CACHING} if site.cache else {"stored": "", "caching": ""}
+    config.write_text(_CONFIG.format(**site._asdict(), servers=servers, **told))
     command = [require("haproxy", "a peer"), "-W", "-db", "-f", str(config)]
     return Recipe(command, {}, site.folder, log_is_stdout=True)

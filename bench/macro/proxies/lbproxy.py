@@ -31,6 +31,7 @@ address = "127.0.0.1:{http}"
 {routes}
 [[route]]
 pool = "pool"
+{stored}
 [pool.pool]
 balance = "least_conn"
 backends = [{servers}]
@@ -50,11 +51,21 @@ def lbproxy(site: Site, source: Path = REPOSITORY) -> Recipe:
             access=site.access_log,
             routes=steps.lbproxy_routes(site.folder, site.icap) if site.steps else "",
             servers=", ".join(f'"127.0.0.1:{port}"' for port in site.backends),
+            stored=_stored(site),
             spoken='protocol = "h2"' if site.backend_http2 else verified,
         )
     )
     python = interpreter()
     return Recipe([python.program, "-m", "lbproxy", "start", "-c", str(config)], {"PYTHONPATH": python.path(source)}, source)
+
+
+def _stored(site: Site) -> str:
+    """Large bodies in files, as nginx has all."""
+    if not site.cache:
+        return ""
+    bodies = site.folder / "bodies"
+    bodies.mkdir(exist_ok=True)
+    return f'[route.cache]\n[cache]\nmemory = "64MiB"\nfiles = "{bodies}"\ndisk = "256MiB"\n'
 
 
 def pure(site: Site) -> Recipe:

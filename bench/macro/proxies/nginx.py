@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bench.macro import steps
 from bench.macro.backends import user_line
+from bench.macro.cases import STORED
 from bench.macro.machine import require
 from bench.macro.site import KEPT, Recipe, Site
 
@@ -24,6 +25,7 @@ http {{
     tcp_nodelay on;
     client_max_body_size 0;
     http2_body_preread_size 128k;
+    {stored}
     map $http_upgrade $upgrade_or_kept {{ default upgrade; '' ''; }}
     upstream pool {{
         {zone}least_conn;
@@ -39,6 +41,7 @@ http {{
         location / {{
             {passed}
         }}
+        {caching}
     }}
 }}
 """
@@ -68,6 +71,12 @@ _VERIFIED = (
     " proxy_ssl_protocols TLSv1.2 TLSv1.3;"
 )
 
+# Whose files stay open: of itself it opens one for each hit.
+_STORED = (
+    "proxy_cache_path {folder}/stored levels=1:2 keys_zone=stored:16m max_size=256m inactive=1h use_temp_path=off;"
+    " open_file_cache max=1000; sendfile on;"
+)
+
 
 def nginx(site: Site) -> Recipe:
     config = site.folder / "nginx.conf"
@@ -82,6 +91,8 @@ def nginx(site: Site) -> Recipe:
             locations=steps.nginx_locations(site.folder, passed) if site.steps else "",
             user=user_line(),
             # Counts that all workers share, without which each balances by itself; one worker needs none.
+            stored=_STORED.format(folder=site.folder) if site.cache else "",
+            caching=f"location {STORED}/ {{ {passed} proxy_cache stored; }}" if site.cache else "",
             zone="zone pool 256k; " if site.workers > 1 else "",
             servers=" ".join(f"server 127.0.0.1:{port};" for port in site.backends),
             kept=max(KEPT, 2 * len(site.backends)),

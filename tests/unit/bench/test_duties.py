@@ -82,6 +82,10 @@ WITHOUT = {
     "websocket: wanted 101": ("proxy_set_header Upgrade .*?;", ""),
     "http/2: ALPN chooses http/1.1 of h2": (" http2 ", " "),
     "http/2: .*TooManyStreams": ("client_max_body_size 0;", "client_max_body_size 0; http2_max_concurrent_streams 4;"),
+    "cache: /stored/nth was the same": (
+        r"(?s)(upstream pool.*?)(location / )",
+        r"proxy_cache_path stored keys_zone=s:1m; \1 location /stored/ { proxy_pass http://pool; proxy_cache s; } \2",
+    ),
     "access log: 0 lines": ("access_log .*?;", "access_log off;"),
 }
 
@@ -107,6 +111,11 @@ def test_backends_of_http2_are_told_from_others(stage: Stage, tmp_path: Path) ->
         asked_of(stage, tmp_path, nginx, backend_http2=True)
 
 
+def test_who_stores_nothing_is_told_from_others(stage: Stage, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"^nginx: cache: /stored/nth was another one"):
+        asked_of(stage, tmp_path, nginx, cache=True)
+
+
 @pytest.mark.skipif(find_spec("grpc") is None, reason="needs grpcio: it is the server")
 def test_a_call_whose_status_is_lost_is_none(stage: Stage, tmp_path: Path) -> None:
     """HTTP/1.1 to the backends, and nginx: no trailers."""
@@ -130,7 +139,7 @@ def test_only_duties_that_there_are_are_waived() -> None:
         assert kind.cases is None or kind.cases <= set(cases.NAMES), name
 
 
-EACH = [cases.USUAL, cases.RE_ENCRYPT, cases.H2_BACKENDS, cases.Setup("four backends", workers=2, backends=4)]
+EACH = [cases.USUAL, cases.RE_ENCRYPT, cases.H2_BACKENDS, cases.CACHE, cases.Setup("four backends", workers=2, backends=4)]
 
 
 @pytest.mark.parametrize("setup", EACH, ids=str)
