@@ -214,6 +214,7 @@ BOUNDS = {
     "proxy.steps.basic_auth._known": "a Budget",
     "proxy.steps.verdicts._flights": "by requests in progress",
     "proxy.steps.verdicts._known": "a Budget, measured in tests/unit/proxy/steps/test_verdicts.py",
+    "proxy.steps.quick_cache._answers": "a Budget, measured in tests/unit/proxy/steps/test_quick_cache.py",
     "proxy.steps.verdicts.waiting": "by requests in progress",
     "proxy.queue._line": "by a pool's queue",
     "proxy.announced._idle": "by connections.idle of a pool, for each client connection",

@@ -81,7 +81,7 @@ class Area:
         memory.buckets.used(slot)
         memory.count(Counter.HITS)
         memory.count(Counter.BYTES, len(body))
-        return Entry(meta, body, found.size, found.file)
+        return Entry(meta, body, found.size, found.file, place, last)
 
     def begin(self, digest: bytes) -> Ticket:
         """See Storage."""

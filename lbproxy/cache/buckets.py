@@ -67,6 +67,12 @@ class Buckets:
         """How often it was asked for since it came, or was moved."""
         return self._view[self._start + slot // WAYS * BUCKET_SIZE + _USES + slot % WAYS]
 
+    def where(self, slot: int) -> tuple[int, int, int]:
+        """Where of all memory its fingerprint and its position stand, in words, and its uses, in bytes."""
+        bucket, way = slot // WAYS * BUCKET_SIZE, slot % WAYS
+        word = (self._start + bucket) // 8 + way
+        return word, word + _POSITIONS, self._start + bucket + _USES + way
+
     def used(self, slot: int) -> None:
         """Once more. Two that say so at once are counted as one."""
         at = self._start + slot // WAYS * BUCKET_SIZE + _USES + slot % WAYS

@@ -47,6 +47,10 @@ class Entry(NamedTuple):
     """Of the body."""
     file: int
     """The file's number (Bodies.open); 0: the body is here."""
+    place: int = 0
+    """Where its record stands; 0: nobody says. As long as that is in its slot this is what is stored (watch.py)."""
+    sequence: int = 0
+    """Of the last rule of a purge that it was held against."""
 
 
 class Ticket(NamedTuple):

@@ -17,6 +17,7 @@ cdef class RequestHead:
     cdef readonly bytes path
     cdef readonly bytes raw
     cdef readonly list specials
+    cdef public tuple stored_as
     cdef readonly bytes target
     cdef public bint underscores
     cdef readonly bytes upgrade

@@ -44,6 +44,7 @@ class RequestHead:
         "path",
         "raw",
         "specials",
+        "stored_as",
         "target",
         "underscores",
         "upgrade",
@@ -100,6 +101,8 @@ class RequestHead:
         """Fields with such names are passed on, as far as they cannot be taken for others."""
         self.call: tuple[bytes, float | None] | None = None
         """What http/grpc.py has found in it, once it was asked."""
+        self.stored_as: tuple[object, object] | None = None
+        """A cache, and under what it has an answer to this at hand, or would have; None: no cache was asked."""
 
     def elsewhere(self, method: bytes, target: bytes, path: bytes, raw: bytes) -> RequestHead:
         """The same fields with another request line."""
@@ -248,6 +251,6 @@ class ResponseHead:
     __hash__ = None  # type: ignore[assignment]
 
 
-_REMEMBERED = ("call", "endless")
+_REMEMBERED = ("call", "endless", "stored_as")
 _OF_REQUEST = tuple(name for name in RequestHead.__slots__ if name not in _REMEMBERED)
 _OF_RESPONSE = tuple(name for name in ResponseHead.__slots__ if name not in _REMEMBERED)

@@ -85,7 +85,8 @@ class AccessLog:
         self._hosts: dict[bytes, str] = {}
         """Hosts as text: they repeat, and there are few of them unless somebody invents them."""
         self._everyday: dict[str, str] = {}
-        """Backend -> what stands between bytes_out and backend_head_ms for its first tries that waited for nothing."""
+        """Backend -> what stands between bytes_out and backend_head_ms for its first tries that waited for nothing; "": for
+        what was answered without one."""
 
     def add(
         self,
@@ -145,10 +146,10 @@ class AccessLog:
             self._prefix = f'{{"time":"{self._stamp(second)}.'
         millisecond = int((now - second) * 1000)
         # Formatting a float costs thirty times an integer: times are written in tenths of a millisecond.
-        if tries == 1 and tls == 0 and parsed == begun and leased == parsed:
+        if tries < 2 and tls == 0 and parsed == begun and leased == parsed:
             middle = self._everyday.get(backend)
             if middle is None:
-                middle = self._remember(backend)
+                middle = self._remember(backend, tries)
         else:
             middle = _middle(
                 backend, tries, f'"tls_ms":{_tenths(tls)},"head_ms":{_tenths(parsed - begun)},"queue_ms":{_tenths(leased - parsed)}'
@@ -163,10 +164,10 @@ class AccessLog:
         if self._size >= BATCH and self._on_full is not None:
             self._on_full()
 
-    def _remember(self, backend: str) -> str:
+    def _remember(self, backend: str, tries: int) -> str:
         if len(self._everyday) >= _BACKENDS_KEPT:  # a reload makes a new log; nobody has so many
             self._everyday.clear()
-        middle = self._everyday[backend] = _middle(backend, 1, _NO_WAITS)
+        middle = self._everyday[backend] = _middle(backend, tries, _NO_WAITS)
         return middle
 
     def __len__(self) -> int:

@@ -7,6 +7,7 @@ from lbproxy.balance.pool cimport Pool
 from lbproxy.http.endless cimport endless
 from lbproxy.http.heads cimport KnownHead, ResponseHeads
 from lbproxy.http.message cimport RequestHead, ResponseHead
+from lbproxy.proxy.caching.at_hand cimport AtHand
 from lbproxy.proxy.connect cimport dial, idle
 from lbproxy.proxy.destination cimport Destination
 from lbproxy.proxy.downstream cimport Downstream
@@ -40,6 +41,7 @@ cdef class Tries:
     cdef Py_ssize_t _size
     cdef long _status
     cdef long _tries
+    cdef public AtHand at_hand
     cdef public Downstream downstream
     cdef public RequestHead head
     cdef public str noted

@@ -19,6 +19,7 @@ from lbproxy.http.heads import KnownHead, ResponseHeads
 from lbproxy.http.message import CHUNKED, RequestHead, ResponseHead
 from lbproxy.proxy import bound
 from lbproxy.proxy.buffered import Buffered, buffered
+from lbproxy.proxy.caching.at_hand import AtHand
 from lbproxy.proxy.connect import dial, idle
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
@@ -45,7 +46,7 @@ class Tries:
     __slots__ = (
         "_answered", "_backend", "_binds", "_budgeted", "_buffered", "_courses", "_destination", "_grpc", "_heads",
         "_leased", "_limit", "_lines", "_parsed", "_reason", "_rewriting", "_service", "_size", "_status", "_tries",
-        "downstream", "head", "noted", "said", "source", "stand_in",
+        "at_hand", "downstream", "head", "noted", "said", "source", "stand_in",
     )  # fmt: skip
 
     downstream: Downstream
@@ -57,6 +58,8 @@ class Tries:
     """Where there are courses: its head as the backend said it."""
     stand_in: StandIn | None
     """Where there are steps: what a step answers with, in place of a backend. None: nothing so far."""
+    at_hand: AtHand | None
+    """Likewise: the same, out of the cache and ready to leave."""
     noted: str
     """Likewise: for the access line, JSON members, each with a comma in front."""
     _service: Service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from enum import IntEnum
 from typing import Protocol
 
@@ -63,21 +64,21 @@ class Noted(Protocol):
 class Outcomes:
     """The counts of one process, as its steps make them."""
 
-    __slots__ = ("_cells", "_unstored")
+    __slots__ = ("_unstored", "cells")
 
-    def __init__(self, cells: Cells, unstored: Cells) -> None:
+    def __init__(self, cells: memoryview[int], unstored: Cells) -> None:
         """`cells`: one for each Outcome; `unstored`: one for each of CACHE_UNSTORED."""
-        self._cells = cells
+        self.cells = cells
         self._unstored = unstored
 
     def note(self, journey: Noted, what: Outcome) -> None:
         """What became of a request; once for each."""
-        self._cells[what] += 1
+        self.cells[what] += 1
         journey.noted += NOTES[what]
 
     def count(self, what: Outcome, number: int = 1) -> None:
         """Something else."""
-        self._cells[what] += number
+        self.cells[what] += number
 
     def unstored(self, why: str) -> None:
         """An answer is not stored."""
@@ -86,4 +87,4 @@ class Outcomes:
 
 def uncounted() -> Outcomes:
     """Where nobody wants to know."""
-    return Outcomes([0] * CELLS, [0] * UNSTORED_CELLS)
+    return Outcomes(memoryview(array("q", [0] * CELLS)), [0] * UNSTORED_CELLS)

@@ -27,30 +27,35 @@ from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.proxy.caching.fetch import Asking, Fetch, milliseconds
 from lbproxy.proxy.caching.fill import Fed, Fill
 from lbproxy.proxy.caching.follow import follow
+from lbproxy.proxy.caching.hand import EMPTY, Hand, answer_at_hand, fork_of
 from lbproxy.proxy.caching.outcomes import BY_REASON, Outcome
 from lbproxy.proxy.caching.refresh import Refresh
 from lbproxy.proxy.caching.shelf import Found, Looked, Shelf, Target
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.stand_in import Body, StandIn
-from lbproxy.proxy.steps.step import Course, Journey, Step
+from lbproxy.proxy.steps.quick_cache import QuickCache
+from lbproxy.proxy.steps.step import Course, Journey
 from lbproxy.proxy.telling import Telling
 
 MOST_FIELDS = 1_000_000  # they were counted when they came
 _FORWARDED = (b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto")
 
 
-class Cache(Step):
+class Cache(QuickCache):
     """Answers the requests of one route from what is stored, in one worker."""
 
     __slots__ = ("_bypass", "_methods", "_names", "_personal", "_respects", "_wait", "asking", "shelf", "to")
 
     def __init__(
         self, settings: model.Cache, shelf: Shelf, names: tuple[str, str], personal: bool, wall: Callable[[], float],
-        most: int, to: Destination | None,
+        most: int, to: Destination | None, hand: Hand = EMPTY,
     ) -> None:  # fmt: skip
         """`names`: of the route and its pool; `personal`: steps of the route find out whose request it is; `wall`: seconds since
-        1970; `most`: bytes of a body that can be stored; `to`: where answers are asked for anew in the background."""
+        1970; `most`: bytes of a body that can be stored; `to`: where answers are asked for anew in the background;
+        `hand`: what this worker has at hand."""
+        watch = None if personal else hand.watch
+        super().__init__(watch, hand.budget, shelf.storage.secret, settings.respect_client, shelf.outcomes.cells)
         self.shelf = shelf
         self.asking = Asking(
             shelf,
@@ -66,8 +71,16 @@ class Cache(Step):
         self._respects = settings.respect_client
         self._wait = settings.collapse_wait
 
-    def begin(self, journey: Journey) -> Course | None:
-        """See Step."""
+    def plain(self, head: RequestHead) -> bool:
+        """See QuickCache; beyond what that has asked itself."""
+        return b"GET" in self._methods and (self._bypass is None or not self._bypass.met(Asked(head)))
+
+    def key(self, journey: Journey) -> bytes:
+        """See QuickCache."""
+        return self.target(journey).key
+
+    def consider(self, journey: Journey) -> Course | None:
+        """See QuickCache."""
         head = journey.head
         if unsafe(head):
             return _Unsafe(self, journey)
@@ -78,7 +91,7 @@ class Cache(Step):
         target = self.target(journey)
         personal = self._personal or credentials(head)
         looked = self.shelf.look(target)
-        course = self._served(journey, head, looked, personal)
+        course = self._served(journey, target.key, looked, personal)
         if course is not None:
             return course
         if self._respects and only_if_cached(head):
@@ -109,13 +122,12 @@ class Cache(Step):
         url = b"%b://%b%b" % (scheme, host.removesuffix(b":443" if scheme == b"https" else b":80"), head.raw or head.target)
         return Target(self.shelf.key(*parts), sent, url)
 
-    def _served(self, journey: Journey, asked: RequestHead, looked: Looked, personal: bool, more: bytes = b"") -> Course | None:
-        """Something stored is the answer."""
+    def _served(self, journey: Journey, key: bytes, looked: Looked, personal: bool, more: bytes = b"") -> Course | None:
+        """Something stored is the answer; `key`: of the target."""
         found = looked.found
         if found is None:
             return None
-        service = journey.downstream.service
-        now = service.clock()
+        now, asked = journey.downstream.service.clock(), journey.head
         use = use_of(found.answer.kept, asked, personal, now, self._respects)
         if use not in (Use.HIT, Use.STALE):
             return None
@@ -124,9 +136,27 @@ class Cache(Step):
         stand_in = self.stand_in(journey, asked, found, now, more)
         if stand_in is None:
             return None
+        if use is Use.HIT:
+            self._take_in_hand(journey, found, key)
         journey.stand_in = stand_in
         self.shelf.outcomes.note(journey, Outcome.COLLAPSED if more else Outcome.HIT if use is Use.HIT else Outcome.STALE)
         return _Served(stand_in)
+
+    def _take_in_hand(self, journey: Journey, found: Found, key: bytes) -> None:
+        """It is at hand for whoever comes next, if it may be; `key`: of the target."""
+        watch, known = self.watch, None if self.watch is None else self.recognise(journey, journey.head)
+        if watch is None or known is None:
+            return
+        fork = None
+        if found.digest != key:
+            fork = fork_of(watch, self.shelf.storage, key, found.digest)
+            if fork is None:
+                return
+            self.remember(known, fork, len(journey.head.target))
+            known = found.digest
+        answer = answer_at_hand(watch, fork, found.digest, found.answer, found.entry)
+        if answer is not None:
+            self.remember(known, answer, len(journey.head.target))
 
     def stand_in(
         self, journey: Journey, asked: RequestHead, found: Found, now: float, more: bytes = b"", body: bytes | Body | None = None
@@ -185,7 +215,7 @@ class Cache(Step):
             if course is not None:
                 return course
             looked = self.shelf.look(target)
-            course = self._served(journey, journey.head, looked, personal, forwarded(b"uri-miss", collapsed=True))
+            course = self._served(journey, target.key, looked, personal, forwarded(b"uri-miss", collapsed=True))
             if course is not None:
                 return course
             self.shelf.outcomes.count(Outcome.WAITED_IN_VAIN)

@@ -9,3 +9,7 @@ cdef class Course:
     cpdef instead(self, ResponseHead answer)
     cpdef rescued(self, long status)
     cpdef end(self)
+
+
+cdef class Step:
+    cpdef begin(self, journey)

@@ -23,6 +23,7 @@ from lbproxy.errors import LbproxyError
 from lbproxy.http.findings import Findings
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import RequestHead, ResponseHead
+from lbproxy.proxy.caching.at_hand import AtHand
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.replies import OwnAnswer
 from lbproxy.proxy.sink import Sink
@@ -57,6 +58,9 @@ class Journey(Protocol):
     def as_sent(self, head: RequestHead) -> bytes:
         """The head of the request as its backend gets it, or of another one in its place."""
 
+    def rewrites(self) -> bool:
+        """Whether the route does more to the request's fields than is done to all."""
+
     def findings(self) -> Findings:
         """What steps have found out about the request, to add to: see there. For routes whose configuration says that they do
         (Route.inspects)."""
@@ -77,6 +81,8 @@ class Journey(Protocol):
 
     stand_in: StandIn | None
     """For Step.begin: what is answered in the place of a backend."""
+    at_hand: AtHand | None
+    """Likewise: all of an answer out of the cache, which nobody else wants to see."""
     noted: str
     """For the access line: JSON members, each with a comma in front."""
 

@@ -8,10 +8,12 @@ from collections.abc import Callable
 
 from lbproxy.cache.interface import IN_MEMORY
 from lbproxy.config.model import Route
+from lbproxy.proxy.caching.hand import MOST_AT_HAND, Hand
 from lbproxy.proxy.caching.shelf import Shelf
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.steps.cache import Cache
 from lbproxy.proxy.steps.step import Step
+from lbproxy.remembered import Budget
 from lbproxy.worker.wiring.storing import Stores
 
 Cacher = Callable[[Route, str, Destination], Step | None]
@@ -30,12 +32,13 @@ def make_cacher(
     if stores is None:
         return no_cacher
     shelf = Shelf(stores.storage, stores.bodies, chance, stores.outcomes)
+    hand = Hand(stores.watch, Budget(MOST_AT_HAND))
     most = IN_MEMORY if stores.bodies is None else stores.bodies.most
 
     def make(route: Route, pool: str, to: Destination) -> Step | None:
         if route.cache is None:
             return None
         personal = route.inspects or route.filters.client_certificate is not None
-        return Cache(route.cache, shelf, (route.name, pool), personal, wall, most, to)
+        return Cache(route.cache, shelf, (route.name, pool), personal, wall, most, to, hand)
 
     return make

@@ -14,6 +14,7 @@ from lbproxy.cache.interface import Bodies, Storage
 from lbproxy.cache.layout import Counter
 from lbproxy.cache.lock import RecordLock
 from lbproxy.cache.memory import Memory
+from lbproxy.cache.watch import Watch
 from lbproxy.ipc.handover import Handover
 from lbproxy.net.body_files import BodyFiles
 from lbproxy.observe.process import leave_out_shared
@@ -31,6 +32,8 @@ class Stores(NamedTuple):
     """None: large bodies are not stored."""
     outcomes: Outcomes | None = None
     """What is counted of requests."""
+    watch: Watch | None = None
+    """Over what is stored."""
 
 
 def make_stores(handover: Handover) -> Stores | None:
@@ -39,7 +42,8 @@ def make_stores(handover: Handover) -> Stores | None:
     if shared is None:
         return None
     start = scalar_at(handover.child, Scalar.CACHE)
-    memory = Memory(shared.buffer, shared.disk, handover.ledger.cells[start : start + len(Counter)])
+    counters = handover.ledger.cells[start : start + len(Counter)]
+    memory = Memory(shared.buffer, shared.disk, counters)
     leave_out_shared()
     files = BodyFiles(shared.folder, shared.disk, memory.count) if shared.folder is not None else None
     remove = _forget_numbers if files is None else files.remove
@@ -49,7 +53,7 @@ def make_stores(handover: Handover) -> Stores | None:
         files.numbers = area.new_file
         files.named = area.named
         files.sweep()
-    return Stores(area, files, _outcomes(handover))
+    return Stores(area, files, _outcomes(handover), Watch(memory, counters))
 
 
 def _outcomes(handover: Handover) -> Outcomes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection
 from hashlib import blake2b
 
@@ -39,7 +40,7 @@ class World:
         self.buffer = bytearray(memory)
         begin_anew(self.buffer, disk, SECRET)
         self.lock = FreeLock()
-        self.counters = [0] * len(Counter)
+        self.counters = memoryview(array("q", [0] * len(Counter)))
         self.memory = Memory(self.buffer, disk, self.counters)
         self.gone: list[int] = []
         self.area = Area(self.memory, self.lock, 1, self._on_gone)

@@ -1,21 +1,25 @@
-"""A storage in a dictionary, and files in memory: what interface.py promises, without sharing."""
+"""A storage in ordinary memory, and files that are none: what interface.py promises, without sharing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Collection
 from email.utils import formatdate
 from typing import Any
 
-from lbproxy.cache.feeds import Feeds
-from lbproxy.cache.interface import APART, CacheError, Collapsing, Entry, Feeding, New, Reading, Ticket, Turn, Writing
-from lbproxy.cache.layout import Stretch
+from lbproxy.cache.area import Area
+from lbproxy.cache.interface import CacheError, Entry, Reading, Writing
+from lbproxy.cache.record import length_at
+from lbproxy.cache.watch import Watch
 from lbproxy.config import model
 from lbproxy.http.grammar import END
 from lbproxy.observe.cache_names import CACHE_RESULTS, CACHE_UNSTORED
+from lbproxy.proxy.caching.hand import MOST_AT_HAND, Hand
 from lbproxy.proxy.caching.outcomes import CELLS, UNSTORED_CELLS, Outcome, Outcomes
 from lbproxy.proxy.caching.shelf import Shelf
 from lbproxy.proxy.steps.cache import Cache
-from tests.unit.cache.world import FreeLock
+from lbproxy.remembered import Budget
+from tests.unit.cache.world import World as Place
 from tests.unit.http.heads import values
 from tests.unit.proxy.fake_stream import EOF, FakeStream
 from tests.unit.proxy.world import World, get
@@ -23,88 +27,32 @@ from tests.unit.proxy.world import World, get
 WALL = 1_700_000_000.0
 
 
-class FakeMarks:
-    """See interface.Collapsing."""
+class Stored(Area):
+    """A storage in ordinary memory, and what is in it."""
 
-    def __init__(self) -> None:
-        self.held: dict[bytes, int] = {}
-        self.apart: dict[bytes, int] = {}
-        self.waited: set[bytes] = set()
-
-    def take(self, digest: bytes, now: int, patience: int) -> Turn:
-        turn = self.look(digest, now)
-        if turn is Turn.LEAD:
-            self.held[digest] = now + patience
-        return turn
-
-    def look(self, digest: bytes, now: int) -> Turn:
-        if self.apart.get(digest, 0) > now:
-            return Turn.ALONE
-        until = self.held.get(digest)
-        if until is None:
-            return Turn.LEAD
-        return Turn.WAIT if until > now else Turn.ALONE
-
-    def renew(self, digest: bytes, now: int, patience: int) -> bool:
-        if digest not in self.held:
-            return False
-        self.held[digest] = now + patience
-        return True
-
-    def wait(self, digest: bytes) -> None:
-        if digest in self.held:
-            self.waited.add(digest)
-
-    def awaited(self, digest: bytes) -> bool:
-        return digest in self.waited
-
-    def done(self, digest: bytes) -> None:
-        self.held.pop(digest, None)
-        self.waited.discard(digest)
-
-    def failed(self, digest: bytes, now: int) -> None:
-        self.done(digest)
-        self.apart[digest] = now + APART
-
-
-class FakeStorage:
-    """See interface.Storage."""
-
-    secret = b"0123456789abcdef"
-
-    def __init__(self) -> None:
-        self.marks: Collapsing = FakeMarks()
-        feeds = memoryview(bytearray(4 * 4096))
-        self.feeds: Feeding = Feeds(feeds, Stretch(0, len(feeds)), 4, FreeLock(), 1)
-        self.entries: dict[bytes, tuple[Entry, New]] = {}
-        self.forgotten: dict[bytes, int] = {}
-        self.sequence = 0
+    def __init__(self, bodies: FakeBodies) -> None:
+        self.place = place = Place(disk=2**31)
+        super().__init__(place.memory, place.lock, 1, bodies.remove)
+        self.watch = Watch(place.memory, place.counters)
+        self.looks = 0
 
     def get(self, digest: bytes) -> Entry | None:
-        found = self.entries.get(digest)
-        return None if found is None else found[0]
+        """Looks are counted."""
+        self.looks += 1
+        return super().get(digest)
 
-    def begin(self, digest: bytes) -> Ticket:
-        return Ticket(digest, self.sequence, 0)
-
-    def put(self, digest: bytes, new: New, ticket: Ticket) -> bool:
-        if self.forgotten.get(ticket.digest, -1) >= ticket.sequence:
-            return False
-        size = len(new.body) if new.size < 0 else new.size
-        self.entries[digest] = (Entry(new.meta, new.body, size, new.file), new)
-        return True
-
-    def renew(self, digest: bytes, meta: bytes, ticket: Ticket) -> bool:
-        if digest not in self.entries or self.forgotten.get(ticket.digest, -1) >= ticket.sequence:
-            return False
-        entry, new = self.entries[digest]
-        self.entries[digest] = (entry._replace(meta=meta), new)
-        return True
-
-    def forget(self, digest: bytes) -> bool:
-        self.forgotten[digest] = self.sequence
-        self.sequence += 1
-        return self.entries.pop(digest, None) is not None
+    @property
+    def entries(self) -> dict[bytes, Entry]:
+        """By digest."""
+        memory, found = self.place.memory, {}
+        for ring in memory.rings:
+            at = ring.tail
+            while at < ring.head:
+                record = ring.read(at)
+                if record is not None and (entry := self.get(record.digest)) is not None:
+                    found[record.digest] = entry
+                at += length_at(ring.view, ring.at(at), at, ring.contiguous(at))
+        return found
 
 
 class _Reading(Reading):
@@ -124,6 +72,10 @@ class FakeBodies:
     """See interface.Bodies."""
 
     most = 2**30
+
+    def remove(self, numbers: Collection[int]) -> None:
+        for number in numbers:
+            self.files.pop(number, None)
 
     def __init__(self) -> None:
         self.files: dict[int, bytes] = {}
@@ -170,14 +122,15 @@ class Caching:
     ) -> None:
         """`beside`: another worker, with the same storage."""
         self.world = World(1, **world)
-        self.storage: FakeStorage = FakeStorage() if beside is None else beside.storage
         self.bodies: FakeBodies = FakeBodies() if beside is None else beside.bodies
-        self.cells, self.unstored = [0] * CELLS, [0] * UNSTORED_CELLS
+        self.storage: Stored = Stored(self.bodies) if beside is None else beside.storage
+        self.cells, self.unstored = (memoryview(array("q", [0] * cells)) for cells in (CELLS, UNSTORED_CELLS))
         self.shelf = Shelf(self.storage, self.bodies, self._chance, Outcomes(self.cells, self.unstored))
         self.drawn = 0
         [(_, destination)] = self.world.routed
         wall: Callable[[], float] = lambda: WALL + self.world.now - 1000.0  # noqa: E731
-        self.cache = Cache(settings or model.Cache(), self.shelf, ("/", "app"), personal, wall, 2**30, destination)
+        self.hand = Hand(self.storage.watch, Budget(MOST_AT_HAND))
+        self.cache = Cache(settings or model.Cache(), self.shelf, ("/", "app"), personal, wall, 2**30, destination, self.hand)
         destination.steps = (*(destination.steps or ()), self.cache)
 
     def counted(self) -> dict[str, int]:

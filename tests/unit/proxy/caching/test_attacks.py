@@ -98,7 +98,7 @@ def test_fields_that_connection_names_are_not_stored() -> None:
     """Nor the hop-by-hop ones."""
     caching = Caching()
     fill(caching, ok(b"x", FRESH, "Connection: X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5"))
-    [(entry, _)] = caching.storage.entries.values()
+    [entry] = caching.storage.entries.values()
     assert b"X-Hop" not in entry.meta
     assert b"Keep-Alive" not in entry.meta
 

@@ -157,7 +157,7 @@ def test_rules_for_answers_are_each_clients_own() -> None:
         assert status(head).startswith("lbproxy; hit")
         ids |= set(values(head, "x-request-id"))
     assert len(ids) == 3
-    [(entry, _)] = caching.storage.entries.values()
+    [entry] = caching.storage.entries.values()
     assert b"x-request-id" not in entry.meta.lower()
     client.feed(EOF)
     world.at_rest()

@@ -71,12 +71,14 @@ class Shouting(Sink):
         self.behind.end(data.upper(), trailers)
 
 
-class Loud(Step, Course):
+class Loud(Step):
     """Stands in front of the client."""
 
     def begin(self, journey: Journey) -> Course | None:
-        return self
+        return InFront()
 
+
+class InFront(Course):
     def around(self, answer: ResponseHead, sink: Sink) -> Sink:
         return Shouting(sink)
 
@@ -101,12 +103,14 @@ class Keeping(Shouting):
         self.behind.whole(answer, out, b"".join([*self.kept, data]), lines)
 
 
-class Patient(Step, Course):
+class Patient(Step):
     """Passes only whole answers on."""
 
     def begin(self, journey: Journey) -> Course | None:
-        return self
+        return Holding()
 
+
+class Holding(Course):
     def around(self, answer: ResponseHead, sink: Sink) -> Sink:
         return Keeping(sink)
 

@@ -9,7 +9,7 @@ from lbproxy.proxy.steps.cache import Cache
 from lbproxy.worker.wiring.caching import make_cacher, no_cacher
 from lbproxy.worker.wiring.storing import Stores
 from tests.unit.http.heads import asking
-from tests.unit.proxy.caching.stores import FakeStorage
+from tests.unit.proxy.caching.stores import FakeBodies, Stored
 from tests.unit.proxy.world import World
 
 
@@ -17,7 +17,7 @@ def test_routes_share_a_shelf() -> None:
     """What one worker's routes store is in one place; bodies that cannot be stored anywhere are not begun with."""
     to = World(1).service.router.match(asking(b"h", b"/"))
     assert to is not None
-    make = make_cacher(Stores(FakeStorage(), None), lambda: 0.0, bytes)
+    make = make_cacher(Stores(Stored(FakeBodies()), None), lambda: 0.0, bytes)
     first = make(Route("app", cache=Settings()), "app", to)
     second = make(Route("app", path="/x", cache=Settings(max_body=100)), "app", to)
     assert isinstance(first, Cache)

@@ -1,0 +1,77 @@
+"""A watch over stored answers that a worker has at hand: whether they still are what is stored, for the cost of four comparisons.
+
+A record of a ring never changes: it is another one that takes its place in the table, and a position is never used twice. So
+whoever has copied one need not copy it again as long as its slot names the same position, the ring still holds that, and no rule
+of a purge has come since.
+"""
+
+from __future__ import annotations
+
+from lbproxy.cache.buckets import MOST_USES
+from lbproxy.cache.interface import Entry
+from lbproxy.cache.layout import LINE, Counter, Word
+from lbproxy.cache.memory import Memory
+
+_TAILS = (int(Word.PROBATION_TAIL), int(Word.MAIN_TAIL), int(Word.FILES_TAIL))
+_SEQUENCE, _HITS, _BYTES = int(Word.SEQUENCE), int(Counter.HITS), int(Counter.BYTES)
+
+
+class Held:
+    """Where a stored answer stands, as words and bytes of the memory."""
+
+    __slots__ = ("fingerprint", "name", "place", "position", "sequence", "slot", "tail", "uses")
+
+    def __init__(
+        self, name: int, slot: int, uses: int, fingerprint: int, place: int, position: int, tail: int, sequence: int
+    ) -> None:
+        """`name`, `slot`, `uses`, `tail`: where its fingerprint, its place, its uses and its ring's tail stand; `sequence`: of the
+        last rule of a purge that it was found after."""
+        self.name = name
+        self.slot = slot
+        self.uses = uses
+        self.fingerprint = fingerprint
+        self.place = place
+        self.position = position
+        self.tail = tail
+        self.sequence = sequence
+
+
+class Watch:
+    """One process's, over one memory."""
+
+    __slots__ = ("_bytes", "_counters", "_memory", "_words")
+
+    def __init__(self, memory: Memory, counters: memoryview[int]) -> None:
+        """`counters`: see Memory."""
+        self._memory = memory
+        self._words = memory.view.cast("Q")
+        self._bytes = memory.view
+        self._counters = counters
+
+    def hold(self, digest: bytes, entry: Entry) -> Held | None:
+        """Where an answer stands that Storage.get gave; None: there is another one by now."""
+        buckets, number = self._memory.buckets, entry.place % LINE
+        bucket, fingerprint = buckets.locate(digest)
+        slot = buckets.find(bucket, fingerprint)
+        if slot < 0 or buckets.position(slot) != entry.place or not 1 <= number <= len(_TAILS):
+            return None
+        return Held(
+            *buckets.where(slot), fingerprint, entry.place, entry.place - number, _TAILS[number - 1], entry.sequence
+        )  # fmt: skip
+
+    def still(self, held: Held) -> bool:
+        """Whether it is stored there still, and nothing was purged since. No lock."""
+        words = self._words
+        return (
+            words[held.slot] == held.place
+            and words[held.name] == held.fingerprint
+            and words[held.tail] <= held.position
+            and words[_SEQUENCE] == held.sequence
+        )
+
+    def used(self, held: Held, size: int) -> None:
+        """It was given out once more; `size`: bytes of its body."""
+        if self._bytes[held.uses] < MOST_USES:
+            self._bytes[held.uses] += 1
+        self._counters[_HITS] += 1
+        self._counters[_BYTES] += size

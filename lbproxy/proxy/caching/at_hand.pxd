@@ -1,0 +1,29 @@
+# Types for the compiled form of at_hand.py. See lbproxy/compiled.py.
+
+cimport cython
+
+from lbproxy.cache.watch cimport Held
+from lbproxy.http.heads cimport KnownHead, ResponseHeads
+
+
+cdef class AtHand:
+    cdef long long _age
+    cdef ResponseHeads _heads
+    cdef KnownHead _known
+    cdef bytes _out
+    cdef long long _ttl
+    cdef public bytes body
+    cdef public double born
+    cdef public Held fork
+    cdef public double fresh_until
+    cdef public Held held
+    cdef public bytes mark
+    cdef public tuple names
+    cdef public double now
+    cdef public bytes raw
+
+    @cython.locals(known=KnownHead)
+    cpdef KnownHead known(self, ResponseHeads heads)
+    @cython.locals(age=cython.longlong, ttl=cython.longlong)
+    cpdef bytes out(self, KnownHead known, double now)
+    cpdef bytes lines(self, double now)

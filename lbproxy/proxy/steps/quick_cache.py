@@ -1,0 +1,119 @@
+"""The everyday hit of a route's cache: a plain GET of an answer that is at hand (proxy/caching/at_hand.py).
+
+A class below Cache, since each hit runs through this file and nothing else of the cache. Whatever is not plain, or not at hand, or
+not fresh any more is for the class above it to consider.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lbproxy.cache.watch import Watch
+from lbproxy.http.caching.variants import variant_of
+from lbproxy.http.message import NO_BODY, RequestHead
+from lbproxy.proxy.caching.at_hand import AtHand
+from lbproxy.proxy.caching.outcomes import NOTES, Outcome
+from lbproxy.proxy.steps.step import Course, Journey, Step
+from lbproxy.remembered import Budget
+
+_MATTERS = rb"\r\n(?:if-|range:|authorization:|x-http-method|x-method-override:%b)"
+_SPECIAL = re.compile(_MATTERS % b"")
+_SPECIAL_OR_CONTROL = re.compile(_MATTERS % rb"|cache-control:|pragma:")
+"""Fields that decide what becomes of a stored answer."""
+_NOTE, _HIT, _BYTES = NOTES[Outcome.HIT], int(Outcome.HIT), int(Outcome.SERVED_BYTES)
+MOST_TARGET = 2048
+KEY = 640
+"""Bytes that the key of one takes beyond the target, its place in the dict included."""
+
+
+class QuickCache(Step):
+    """Gives out what is at hand."""
+
+    __slots__ = ("_answers", "_budget", "_cells", "_matters", "secret", "watch")
+
+    def __init__(self, watch: Watch | None, budget: Budget, secret: bytes, respects: bool, cells: memoryview[int]) -> None:
+        """`watch`: None: nothing is at hand here; `secret`: see Storage; `respects`: what the client says of caching counts;
+        `cells`: see Outcomes."""
+        self.watch = watch
+        self._cells = cells
+        self._budget = budget
+        self._answers: dict[object, AtHand] = budget.draws({})
+        self._matters = _SPECIAL_OR_CONTROL if respects else _SPECIAL
+        self.secret = secret
+
+    def begin(self, journey: Journey) -> Course | None:
+        """See Step."""
+        exchange = journey
+        if self.watch is not None:
+            head = exchange.head
+            known = head.stored_as
+            key = known[1] if known is not None and known[0] is self else self.recognise(exchange, head)
+            found = None if key is None else self._answers.get(key)
+            if found is not None and found.names is not None:
+                found = self._variant(exchange, head, found)
+            if found is not None and self._good(found, exchange.downstream.service.clock()):
+                exchange.at_hand = found
+                exchange.noted += _NOTE
+                return None
+        return self.consider(journey)
+
+    def _good(self, found: AtHand, now: float) -> bool:
+        """Whether it is fresh, and what is stored; then it is counted."""
+        watch, fork = self.watch, found.fork
+        assert watch is not None
+        if now >= found.fresh_until or not watch.still(found.held) or (fork is not None and not watch.still(fork)):
+            return False
+        watch.used(found.held, len(found.body))
+        if fork is not None:
+            watch.used(fork, 0)
+        found.now = now
+        self._cells[_HIT] += 1
+        self._cells[_BYTES] += len(found.body)
+        return True
+
+    def consider(self, journey: Journey) -> Course | None:
+        """The rest of `begin`."""
+        raise NotImplementedError
+
+    def recognise(self, journey: Journey, head: RequestHead) -> object:
+        """Under what an answer to it would be at hand; None: it is no request for that. Noted in the head, if that says all."""
+        exchange = journey
+        key: object = None
+        if (
+            head.method == b"GET"
+            and head.body == NO_BODY
+            and not head.upgrade
+            and head.authority
+            and len(head.target) <= MOST_TARGET
+            and self._matters.search(head.lowered) is None
+            and self.plain(head)
+        ):
+            forwarder = exchange.downstream.forwarder
+            if exchange.rewrites() or forwarder.trusted:
+                key = self.key(journey)
+            else:
+                key = (forwarder.secure(head), head.authority, head.target)
+        if not exchange.rewrites():
+            head.stored_as = (self, key)
+        return key
+
+    def plain(self, head: RequestHead) -> bool:
+        """Whether the route has no further question about such a request."""
+        raise NotImplementedError
+
+    def key(self, journey: Journey) -> bytes:
+        """Of what it asks for, by all that decides that."""
+        raise NotImplementedError
+
+    def remember(self, key: object, found: AtHand, target: int) -> None:
+        """It is at hand from now on; `target`: bytes of what it is for."""
+        self._budget.keep(self._answers, key, found, found.size + KEY + target)
+
+    def _variant(self, journey: Journey, head: RequestHead, fork: AtHand) -> AtHand | None:
+        assert fork.names is not None
+        exchange = journey
+        digest = variant_of(self.secret, fork.mark, journey.as_sent(head), fork.names)
+        found = None if digest is None else self._answers.get(digest)
+        if found is not None and not exchange.rewrites():
+            head.stored_as = (self, digest)
+        return found

@@ -1,0 +1,147 @@
+"""lbproxy.proxy.steps.quick_cache: what is at hand is given out without a look at what is stored, by the same rules."""
+
+from __future__ import annotations
+
+import pytest
+
+from lbproxy.cache.keeper import Keeper
+from lbproxy.cache.purges import Purge
+from lbproxy.config import model
+from tests.unit.http.heads import values
+from tests.unit.proxy.caching.stores import FRESH, Caching, fill, status, taken
+from tests.unit.proxy.fake_stream import EOF, FakeStream
+from tests.unit.proxy.world import get, ok
+
+HIT = "lbproxy; hit; ttl=60"
+
+
+def asked(caching: Caching, client: FakeStream, *fields: str, path: str = "/a") -> tuple[str, bytes, int]:
+    """Cache-Status, body, looks at what is stored."""
+    before = caching.storage.looks
+    client.feed(get(path, *fields))
+    head, body = taken(client)
+    return status(head), body, caching.storage.looks - before
+
+
+def at_hand(answer: bytes, *asking: str, caching: Caching | None = None, age: int = 0) -> tuple[Caching, FakeStream]:
+    """A client that has asked for an answer that is stored, so that it is at hand."""
+    caching = caching or Caching()
+    fill(caching, answer, get("/a", *asking))
+    client = caching.world.connect()
+    said, _, looks = asked(caching, client, *asking)
+    assert (said, looks > 0) == (f"lbproxy; hit; ttl={60 - age}", True)
+    return caching, client
+
+
+def test_the_second_hit_looks_at_nothing() -> None:
+    """By the same client or another one, over the same bytes or others; Age goes on, and every request has its line."""
+    caching, client = at_hand(ok(b"body", FRESH, "X: 1"))
+    assert asked(caching, client) == (HIT, b"body", 0)
+    caching.world.pass_time(7)
+    other = caching.world.connect()
+    before = caching.storage.looks
+    other.feed(get("/a", "User-Agent: another"))
+    head, body = taken(other)
+    assert (status(head), values(head, "age"), values(head, "x"), body) == ("lbproxy; hit; ttl=53", [b"7"], [b"1"], b"body")
+    assert caching.storage.looks == before
+    client.feed(EOF)
+    other.feed(EOF)
+    told = [(line["cache"], line["backend"]) for line in caching.world.lines()]
+    assert [cache for cache, _ in told] == ["miss", "hit", "hit", "hit"]
+    assert [backend for _, backend in told][1:] == [""] * 3
+    caching.world.at_rest()
+
+
+def test_a_client_that_closes_is_told_so() -> None:
+    _, client = at_hand(ok(b"body", FRESH))
+    client.feed(get("/a", "Connection: close"))
+    head, body = taken(client)
+    assert (values(head, "connection"), body, client.end) == ([b"close"], b"body", "finish")
+
+
+@pytest.mark.parametrize(("field", "said"), [
+    ('If-None-Match: "e"', HIT), ("Range: bytes=0-1", HIT),
+    ("Authorization: Basic eDp4", "lbproxy; fwd=bypass; detail=authorization"),
+    ("Cache-Control: no-cache", "lbproxy; fwd=request; stored"), ("X-HTTP-Method-Override: DELETE", "lbproxy; fwd=bypass"),
+    ("Cookie: login=1", "lbproxy; fwd=bypass"),
+])  # fmt: skip
+def test_who_says_more_is_considered(field: str, said: str) -> None:
+    """What such a request gets is for the rest of the cache to say."""
+    caching = Caching(model.Cache(respect_client=True, bypass=model.Match(headers=(("Cookie", ("login=*",)),))))
+    caching, client = at_hand(ok(b"body", FRESH, 'ETag: "e"'), caching=caching)
+    client.feed(get("/a", field))
+    if said != HIT:
+        caching.world.upstream.feed(ok(b"new", FRESH))
+    head, body = taken(client)
+    assert status(head) == said
+    assert body != b"body"
+
+
+def test_when_it_is_stale_it_is_not_at_hand() -> None:
+    caching, client = at_hand(ok(b"body", FRESH, "Age: 55"), age=55)
+    caching.world.pass_time(5)
+    client.feed(get("/a"))
+    caching.world.upstream.feed(ok(b"new", FRESH))
+    head, body = taken(client)
+    assert ("fwd=stale" in status(head), body) == (True, b"new")
+    assert asked(caching, client)[1] == b"new"
+
+
+def test_a_purge_counts_at_once() -> None:
+    caching, client = at_hand(ok(b"body", FRESH))
+    place = caching.storage.place
+    Keeper(place.memory, place.lock).purge(Purge.ALL, b"")
+    client.feed(get("/a"))
+    caching.world.upstream.feed(ok(b"new", FRESH))
+    head, body = taken(client)
+    assert ("fwd=uri-miss" in status(head), body) == (True, b"new")
+
+
+def test_what_another_worker_stores_instead_counts_at_once() -> None:
+    """An unsafe request forgets it, wherever it was carried out."""
+    caching, client = at_hand(ok(b"body", FRESH))
+    [digest] = caching.storage.entries
+    caching.storage.forget(digest)
+    client.feed(get("/a"))
+    caching.world.upstream.feed(ok(b"new", FRESH))
+    assert taken(client)[1] == b"new"
+
+
+VARIES = "Vary: Accept-Language"
+
+
+def test_variants() -> None:
+    """Each client gets its own, from what is at hand, also where it says the same in other words; a new one disturbs nobody."""
+    german, english = "Accept-Language: de", "Accept-Language: en"
+    caching, client = at_hand(ok(b"gut", FRESH, VARIES), german)
+    at_hand(ok(b"good", FRESH, VARIES), english, caching=caching)
+    asked(caching, client, german)  # the fork is another one since
+    for fields, body in (((german,), b"gut"), ((english,), b"good"), ((german, "X: 1"), b"gut")):
+        assert asked(caching, caching.world.connect(), *fields) == (HIT, body, 0)
+    assert asked(caching, client, german) == (HIT, b"gut", 0)
+    client.feed(get("/a", "Accept-Language: fr"))
+    caching.world.upstream.feed(ok(b"bon", FRESH, VARIES))
+    assert taken(client)[1] == b"bon"
+
+
+def test_what_is_at_hand_is_bounded() -> None:
+    """Of long bodies, and of many short ones, there is never more here than a worker may have."""
+    caching = Caching()
+    fill(caching, ok(bytes(50_000), FRESH))
+    client = caching.world.connect()
+    for _ in range(3):
+        assert asked(caching, client)[2] > 0
+    for number in range(400):
+        path = f"/{number}"
+        fill(caching, ok(bytes(10_000), FRESH), get(path))
+        asked(caching, client, path=path)
+        assert caching.hand.budget.used <= 2**20
+    assert asked(caching, client, path="/399")[2] == 0
+
+
+def test_two_hosts_and_two_schemes() -> None:
+    caching, client = at_hand(ok(b"body", FRESH))
+    client.feed(get("/a").replace(b"Host: example.org", b"Host: b.test"))
+    caching.world.upstream.feed(ok(b"other", FRESH))
+    assert taken(client)[1] == b"other"
+    assert asked(caching, client) == (HIT, b"body", 0)
