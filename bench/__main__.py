@@ -4,6 +4,7 @@
     faults     what a failing backend costs
     scale      what several workers cost, and how evenly they share
     slow       what a crowd of slow clients costs the others
+    store      what ten thousand certificates cost: a start, a handshake, memory
     attacks    what one client that floods costs the others, message by message
     simulate   how long requests wait under each balancing policy, in simulated time
 
@@ -25,6 +26,7 @@ from bench.micro import command as micro
 from bench.reload import command as reload
 from bench.simulate import command as simulate
 from bench.slow import command as slow
+from bench.store import command as store
 
 VERBS = {
     "micro": micro.main,
@@ -32,6 +34,7 @@ VERBS = {
     "scale": scale.main,
     "faults": faults.main,
     "slow": slow.main,
+    "store": store.main,
     "attacks": attacks.main,
     "simulate": simulate.main,
 }

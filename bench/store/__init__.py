@@ -1,0 +1,1 @@
+"""What very many certificates cost: a start, a handshake, memory."""
