@@ -74,7 +74,7 @@ BOUNDS = {
     "proxy.caching.fill._waiting": "by requests under way",
     "proxy.caching.shelf.fills": "by requests under way",
     "proxy.caching.tee._held": "MOST_FED bytes, for a request under way whose client gets them behind others",
-    "proxy.caching.tee._pieces": "IN_MEMORY bytes and a piece, for a request under way",
+    "proxy.caching.intake._pieces": "IN_MEMORY bytes and a piece, for a request under way",
     "http.caching.directives._said": "the fields of one head, while that is looked at",
     "http.compression._known": "a Budget",
     "http.redirect._pieces": CONFIG,

@@ -77,6 +77,8 @@ class Subrequest(NamedTuple):
     """Bytes of an answer's body; one that has more is refused."""
     once: bool = False
     """Nothing is tried again elsewhere."""
+    anew: Callable[[], None] | None = None
+    """Told before each body that `take` gets: what came of one before it broke off."""
 
     def ask(self, service: Service, method: bytes, head: bytes, body: bytes = b"", asker: Asker | None = None,
             take: Take | None = None) -> Answer:  # fmt: skip
@@ -169,6 +171,8 @@ class Subrequest(NamedTuple):
         return Answer(known.head, got, known.raw)
 
     def _given(self, upstream: Upstream, take: Take) -> bytes:
+        if self.anew is not None:
+            self.anew()
         take(upstream.first)
         upstream.first = b""
         while not upstream.over:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lbproxy.cache.interface import IN_MEMORY
 from lbproxy.errors import LbproxyError, UpstreamError
 from lbproxy.http.caching import heads
 from lbproxy.http.caching.conditional import asking_anew, unconditional
@@ -10,7 +9,9 @@ from lbproxy.http.caching.lifetime import Arrival
 from lbproxy.http.caching.stored import StoredAnswer
 from lbproxy.http.caching.storing import Kept
 from lbproxy.http.h1.response import parse_response
-from lbproxy.proxy.caching.fetch import Asking, milliseconds
+from lbproxy.proxy.caching.fetch import RENEWED, Asking, milliseconds
+from lbproxy.proxy.caching.fill import PATIENCE
+from lbproxy.proxy.caching.intake import Intake
 from lbproxy.proxy.caching.outcomes import Outcome
 from lbproxy.proxy.caching.shelf import Looked, Target
 from lbproxy.proxy.destination import Destination
@@ -32,7 +33,8 @@ class Refresh:
     """One such request, as a connection that a draining worker cuts at once (service.Connection)."""
 
     __slots__ = (
-        "_asked", "_asking", "_head", "_looked", "_personal", "_service", "_strand", "_subrequest", "_target", "_ticket",
+        "_asked", "_asking", "_head", "_intake", "_looked", "_personal", "_renewed_at", "_service", "_strand", "_subrequest",
+        "_target", "_ticket",
     )  # fmt: skip
 
     tunnel = False
@@ -44,7 +46,9 @@ class Refresh:
         assert looked.found is not None
         self._asking = asking
         self._service = service
-        self._subrequest = Subrequest(to, min(asking.most, IN_MEMORY))
+        self._subrequest = Subrequest(to, asking.most, anew=self._begin)
+        self._intake = Intake(asking.shelf.bodies, asking.most)
+        self._renewed_at = service.clock()
         self._target = target
         self._looked = looked
         self._personal = personal
@@ -73,7 +77,7 @@ class Refresh:
         stored = False
         try:
             begun = service.clock()
-            answer = self._subrequest.ask(service, b"GET", self._asked)
+            answer = self._subrequest.ask(service, b"GET", self._asked, take=self._add)
             stored = self._take(answer, Arrival(begun, service.clock(), self._asking.wall()))
         except (UpstreamError, _GivenUp):
             pass  # what is stale is given out for as long as it may be
@@ -81,6 +85,7 @@ class Refresh:
             service.on_fault(error)
         finally:
             self._strand = None
+            self._intake.abandon()
             alarm.stop()
             service.connections.discard(self)
             self._asking.shelf.outcomes.count(Outcome.REFRESHED if stored else Outcome.REFRESH_FAILED)
@@ -88,6 +93,21 @@ class Refresh:
                 marks.done(self._looked.digest)
             else:
                 marks.failed(self._looked.digest, milliseconds(service.clock()))
+
+    def _begin(self) -> None:
+        """A body comes, perhaps after one that broke off."""
+        self._intake.abandon()
+        self._intake = Intake(self._asking.shelf.bodies, self._asking.most)
+
+    def _add(self, data: bytes) -> None:
+        """More of it."""
+        self._intake.add(data)
+        if not self._intake.alive:
+            raise _GivenUp("it cannot be stored")
+        now = self._service.clock()
+        if now - self._renewed_at >= RENEWED:
+            self._renewed_at = now
+            self._asking.shelf.storage.marks.renew(self._looked.digest, milliseconds(now), milliseconds(PATIENCE))
 
     def _take(self, answer: Answer, at: Arrival) -> bool:
         """Whether what is stored is right again."""
@@ -107,4 +127,5 @@ class Refresh:
                 storage.forget(stale.digest)
             return False
         stored = StoredAnswer(verdict, heads.stored(said, service.date))
-        return asking.shelf.keep(self._target, stored, said, self._ticket, answer.body)
+        taken = self._intake.finish()
+        return taken is not None and asking.shelf.keep(self._target, stored, said, self._ticket, *taken)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from lbproxy.cache.interface import IN_MEMORY, Bodies, CacheError, Writing
+from lbproxy.cache.interface import Bodies
 from lbproxy.http.heads import KnownHead
 from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.caching.fill import MOST_FED, Fill
+from lbproxy.proxy.caching.intake import Intake
 from lbproxy.proxy.sink import Sink
 from lbproxy.streams import BODY_READ
 
@@ -60,7 +61,7 @@ class Tee(Sink):
     """Stores an answer that passes; see fill.py for those who wait for it."""
 
     __slots__ = (
-        "_behind", "_bodies", "_fill", "_first", "_held", "_keep", "_lines", "_most", "_pieces", "_progress", "_size", "_writing",
+        "_behind", "_fill", "_first", "_held", "_intake", "_keep", "_lines", "_progress",
     )  # fmt: skip
 
     def __init__(
@@ -70,15 +71,11 @@ class Tee(Sink):
         """`most`: bytes of a body; `lines`: put on to the answer, which is stored or not; `fill`: of those who wait; `progress`:
         told that it gets on."""
         self._behind = behind
-        self._bodies = bodies
-        self._most = most
-        self._keep: Keep | None = keep
+        self._intake = Intake(bodies, most)
+        self._keep = keep
         self._lines = lines
         self._fill = fill
         self._progress = progress
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._writing: Writing | None = None
         self._held: list[bytes] | None = None
         """What the client gets behind the others."""
         self._first: tuple[ResponseHead, bytes, bytes] | None = None
@@ -147,11 +144,7 @@ class Tee(Sink):
 
     def abandon(self) -> None:
         """It is not stored."""
-        self._keep = None
-        self._pieces.clear()
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.abandon()
+        self._intake.abandon()
 
     def _holds(self) -> list[bytes] | None:
         """What the client gets behind the others: all from when somebody is fed, who must not wait for it; None: nothing."""
@@ -166,39 +159,9 @@ class Tee(Sink):
     def _take(self, data: bytes) -> None:
         if self._fill is not None:
             self._fill.add(data)
-        if self._keep is None or not data:
-            return
-        self._size += len(data)
-        if self._size > self._most:
-            self.abandon()
-            return
-        try:
-            if self._writing is not None:
-                self._writing.write(data)
-                return
-            self._pieces.append(data)
-            if self._size > IN_MEMORY:
-                if self._bodies is None:
-                    self.abandon()
-                    return
-                self._writing = self._bodies.create()
-                self._writing.write(b"".join(self._pieces))
-                self._pieces.clear()
-        except CacheError:
-            self.abandon()
+        self._intake.add(data)
 
     def _finish(self) -> bool:
         """All of it is here. Whether it is stored."""
-        keep, self._keep = self._keep, None
-        if keep is None:
-            return False
-        if self._writing is None:
-            return keep(b"".join(self._pieces), -1, 0)
-        writing, self._writing = self._writing, None
-        try:
-            return keep(b"", self._size, writing.finish())
-        except CacheError:
-            writing.abandon()
-            return False
-
-
+        taken = self._intake.finish()
+        return taken is not None and self._keep(*taken)

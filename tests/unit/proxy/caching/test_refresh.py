@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lbproxy.config import model
 from tests.unit.proxy.caching.stores import FRESH, Caching, fill, status, taken
 from tests.unit.proxy.fake_stream import EOF
 from tests.unit.proxy.world import get, ok
@@ -33,4 +34,35 @@ def test_stale_while_revalidate(answer: bytes) -> None:
     assert (status(head), body) == ("lbproxy; hit; ttl=60", b"new" if b"new" in answer else b"old")
     assert [line["cache"] for line in world.lines()] == ["miss", "stale", "stale", "stale", "hit"]
     client.feed(EOF)
+    world.at_rest()
+
+
+def test_large_bodies() -> None:
+    """They go into a file as they come, and none is left behind of one that breaks off or becomes too large."""
+    caching = Caching(model.Cache(max_body=200_000))
+    world = caching.world
+    stale = "Cache-Control: max-age=60, stale-while-revalidate=6000"
+    fill(caching, ok(b"o" * 100_000, stale))
+
+    def asked(answer: bytes) -> bytes:
+        world.pass_time(130)  # a key is left alone after a failure
+        client = world.connect()
+        client.feed(get("/a"))
+        world.settle()
+        assert taken(client)[1][:1] == b"o"
+        world.upstream.feed(answer)
+        if world.upstream.is_open():
+            world.upstream.feed(EOF)
+        world.settle()
+        client.feed(get("/a"))
+        got = taken(client)[1]
+        client.feed(EOF)
+        return got
+
+    cut = ok(b"n" * 150_000, stale)[:-10]
+    assert asked(cut)[:1] == b"o"
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + stale.encode() + b"\r\n\r\n30d41\r\n" + b"n" * 200_001
+    assert asked(chunked)[:1] == b"o"
+    assert asked(ok(b"n" * 150_000, stale)) == b"n" * 150_000
+    assert caching.bodies.open_ones == 0
     world.at_rest()
