@@ -95,6 +95,14 @@ def fits(buffer: object, disk: int) -> bool:
     return view.nbytes >= _FACTS.size and _FACTS.unpack_from(view) == (MAGIC, view.nbytes, disk, FORMAT)
 
 
+def forget_processes(buffer: object, disk: int) -> None:
+    """No process lives any more that had something under way in it: marks and feeds go."""
+    view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
+    layout = layout_of(view.nbytes, disk)
+    for part in (layout.marks, layout.feeds):
+        view[part.start : part.end] = bytes(part.size)
+
+
 def begin_anew(buffer: object, disk: int, secret: bytes) -> None:
     """Make an empty one of what is all zeros. `secret`: 16 random bytes."""
     view = memoryview(buffer).cast("B")  # type: ignore[arg-type]

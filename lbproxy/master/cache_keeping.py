@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from lbproxy.balance.ledger import Header, Ledger
 from lbproxy.cache.feeds import Feeds
@@ -19,7 +20,7 @@ from lbproxy.cache.marks import Marks
 from lbproxy.cache.memory import Memory
 from lbproxy.cache.purges import Purge
 from lbproxy.master.prepare import GenerationResources
-from lbproxy.master.system.cache_memory import CacheMemory
+from lbproxy.master.system.cache_memory import CacheMemory, keep
 from lbproxy.observe.cache_names import CACHE_GAUGES
 
 EVERY = 1.0
@@ -66,6 +67,8 @@ class CacheKeeping:
         self._kept: list[_Kept] = []
         self._searches: list[tuple[Iterator[list[Found]], list[Found], Told]] = []
         self._look_at = 0.0
+        self._to_keep: tuple[CacheMemory, Path] | None = None
+        """What the next start wants of what serves, or served last."""
 
     def purge(self, what: Purge, text: bytes) -> str:
         """Why not; "" when it is done."""
@@ -106,6 +109,12 @@ class CacheKeeping:
     def close_in_child(self) -> None:
         """A worker has its own hold of its own memory; an older one must not live as long as it does."""
         self._kept.clear()
+        self._to_keep = None
+
+    def keep(self, running: Mapping[int, object]) -> None:
+        """At the end: what is stored is kept for the next start, if that is wanted and nobody who is `running` writes any more."""
+        if self._to_keep is not None and not running:
+            keep(*self._to_keep)
 
     def next_deadline(self) -> float:
         """Of the monotonic clock."""
@@ -114,6 +123,9 @@ class CacheKeeping:
 
     def look(self, now: float) -> None:
         """From the master's loop: a part of what is to be done, and figures once in a while."""
+        if (serving := self._in_service()) is not None:
+            wanted, shared = serving[1].config.cache, serving[1].cache
+            self._to_keep = None if shared is None or wanted is None or wanted.keep is None else (shared, wanted.keep)
         if now >= self._look_at:
             self._look_at = now + EVERY
             self._refresh()

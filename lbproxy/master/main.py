@@ -199,6 +199,7 @@ class Master:
 
     def close(self) -> None:
         """Close everything. Children that still live see the end of their pipes, drain and go."""
+        self._watches.cache.keep(self._pipes.running)
         self._preparation.close()
         self._watches.files.close()
         if self._control is not None:

@@ -370,7 +370,7 @@ def _open(
     if config.cache is not None:
         there = [shared.cache, *(resources.cache for resources in living)]
         fitting = (one for one in there if one is not None and one.serves(config.cache))
-        cache = next(fitting, None) or cache_memory.make(config, config.cache, shared.account)
+        cache = next(fitting, None) or cache_memory.make(config, config.cache, shared.account, not any(there))
     busy = shared.name_state.taken(shared.ledger, living, time.monotonic())
     counted = endpoints.identities(config, pools) + list(map(_identity, config.listen))
     assignment = shared.slot_table.assign(counted, busy)

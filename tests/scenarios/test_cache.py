@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -102,6 +104,35 @@ def test_a_leader_that_is_killed(stage: Stage) -> None:
         leader.kill()
         for each in [first, *waiting]:
             assert each.result().endswith("there")
+
+
+def test_it_outlives_a_restart(stage: Stage, tmp_path: Path) -> None:
+    """Bodies in memory and in files are there again; after a master that was killed nothing is, and all goes on."""
+    folder = tmp_path / "bodies"
+    folder.mkdir(mode=0o700)
+    sizes = {"/small": 1000, "/large": 100_000}
+    asked: list[int] = []
+
+    def answering(number: int, conversation: Conversation) -> None:
+        asked.append(number)
+        conversation.send(answer(b"x" * list(sizes.values())[number % 2]))
+
+    with origin(answering) as backend:
+        config = stage.config(backend.address, app={"health": {"type": "off"}}, workers=WORKERS)
+        config["route"][0]["cache"] = {"collapse_wait": "60s"}
+        config["cache"] = {"memory": "8MiB", "files": str(folder), "disk": "16MiB", "keep": str(tmp_path / "kept")}
+        for round_, hit in enumerate((False, True, False)):
+            proxy = stage.run(config)
+            for path, size in sizes.items():
+                got = fetched(stage, proxy, path)
+                assert ("cache-status: lbproxy; hit" in got.lower()) is hit
+                assert got.endswith("\r\n\r\n" + "x" * size)
+            if round_ == 1:
+                proxy.signal(signal.SIGKILL)
+                proxy.close()
+            else:
+                assert proxy.stop() == 0
+        assert asked == [0, 1, 2, 3]
 
 
 def who_talks_to(proxy: LbProxy, port: int) -> psutil.Process | None:

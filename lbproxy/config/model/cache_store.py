@@ -28,7 +28,8 @@ class CacheStore:
         FILE,
         None,
         "a folder, of root's or of the processes' user and writable by nobody else, for bodies over 64KiB. A folder "
-        '"lbproxy-cache" is made in it, and emptied at each start. Default: such answers are not stored',
+        '"lbproxy-cache" is made in it, and emptied at each start, unless what is in it is kept. Default: such answers are not '
+        "stored",
         example="/var/cache/lbproxy",
     )
     disk: int = key(
@@ -37,4 +38,12 @@ class CacheStore:
         "what bodies in files may take together",
         example="10GiB",
         needs={"files": "/var/cache/lbproxy"},
+    )
+    keep: Path | None = key(
+        FILE,
+        None,
+        "a file in which the memory is kept from a clean end to the next start, in a folder of root's or of the master's user "
+        "that nobody else writes. It is used once, and discarded where anything does not fit: version, size, folder, owner, "
+        "mode, another boot of the machine. Default: empty after a restart",
+        example="/var/lib/lbproxy/cache",
     )

@@ -15,12 +15,14 @@ import time
 from pathlib import Path
 
 from lbproxy.cache.layout import Word
-from lbproxy.cache.memory import begin_anew, fits
+from lbproxy.cache.memory import begin_anew, fits, forget_processes
 from lbproxy.config.model import CacheStore, Config
 from lbproxy.config.units import format_size
 from lbproxy.errors import Complaint, StartError
-from lbproxy.master.system import cores
+from lbproxy.master.system import cache_kept, cores
+from lbproxy.master.system.cache_kept import Unfit
 from lbproxy.master.system.privileges import Account, account_for
+from lbproxy.observe import log
 
 NAME = "lbproxy-cache"
 """Of the memfd, and of the folder in the one that is configured."""
@@ -75,29 +77,72 @@ def folder_of(wanted: CacheStore) -> Path | None:
     return None if wanted.files is None else wanted.files / NAME
 
 
-def make(config: Config, wanted: CacheStore, account: Account | None) -> CacheMemory:
-    """An empty one; what stands in the folder goes. Raises StartError."""
+def make(config: Config, wanted: CacheStore, account: Account | None, start: bool = False) -> CacheMemory:
+    """An empty one, and what stands in the folder goes; or, at the `start`, what was kept. Raises StartError."""
     if found := faults(config, wanted, account):
         raise StartError("\n".join(map(str, found)))
     folder = folder_of(wanted)
     try:
-        if folder is not None:
-            empty(folder, account)
         descriptor = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.fchmod(descriptor, 0o600)  # another user's child does not open it anew, by /proc/self/fd
             os.ftruncate(descriptor, size_of(wanted))
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
             mapped = mmap.mmap(descriptor, size_of(wanted))
+            kept = start and wanted.keep is not None and _restored(wanted.keep, mapped, disk_of(wanted), folder, account)
+            if folder is not None and not kept:
+                empty(folder, account)
         except BaseException:
             os.close(descriptor)
             raise
     except OSError as error:
         raise StartError(str(Complaint(config.source, 0, "cache", f"cannot make the cache: {error.strerror or error}"))) from error
-    begin_anew(mapped, disk_of(wanted), os.urandom(16))
+    if not kept:
+        begin_anew(mapped, disk_of(wanted), os.urandom(16))
     with memoryview(mapped).cast("Q") as words:
         words[Word.NEXT_FILE] = time.time_ns() // 1_000_000 << 16  # another memory's workers may still write into this folder
     return CacheMemory(descriptor, mapped, disk_of(wanted), folder)
+
+
+def _restored(path: Path, mapped: mmap.mmap, disk: int, folder: Path | None, account: Account | None) -> bool:
+    """Whether the memory has what was kept for it; else it is all zeros, and the log says why."""
+    why = "" if folder is None else _strange(folder, account)
+    with memoryview(mapped) as view:
+        try:
+            if not cache_kept.load(path, view, disk, str(folder or "")):
+                return False
+            if not why:
+                forget_processes(view, disk)
+                log.get_logger().info("cache.kept", file=str(path))
+                return True
+        except (Unfit, OSError) as error:
+            why = str(error)
+        for at in range(0, len(view), cache_kept.PIECE):
+            if any(view[at : at + cache_kept.PIECE]):
+                view[at : at + cache_kept.PIECE] = bytes(len(view[at : at + cache_kept.PIECE]))
+    log.get_logger().warning("cache.kept_discarded", file=str(path), why=why)
+    return False
+
+
+def _strange(folder: Path, account: Account | None) -> str:
+    """Why bodies that are there may be somebody else's; "": they are not."""
+    try:
+        facts = os.lstat(folder)
+    except OSError as error:
+        return f"{folder}: {error.strerror}"
+    mine = os.geteuid() if account is None else account.uid
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != mine or facts.st_mode & 0o077:
+        return f"{folder} is not as it was left: of user {mine}, for nobody else"
+    return ""
+
+
+def keep(memory: CacheMemory, path: Path) -> None:
+    """For the next start; no worker lives any more. What cannot be kept is told."""
+    try:
+        cache_kept.save(path, memory.descriptor, memory.size, memory.disk, str(memory.folder or ""))
+    except OSError as error:
+        why = error.strerror or str(error)
+        log.get_logger().warning("cache.not_kept", file=str(path), why=why, then="the next start begins empty")
 
 
 def adopt(descriptor: int, disk: int, folder: str) -> CacheMemory | None:
@@ -141,6 +186,8 @@ def faults(config: Config, wanted: CacheStore, account: Account | None) -> list[
         found.append(_complaint(config, "memory", message, "processes need memory as well"))
     if wanted.files is not None and (why := _unfit(wanted.files, account)):
         found.append(_complaint(config, "files", *why))
+    if wanted.keep is not None and (why := _unfit(wanted.keep.parent, None)):
+        found.append(_complaint(config, "keep", *why))
     return found
 
 
