@@ -62,7 +62,7 @@ def test_what_steps_make_of_requests_is_counted() -> None:
     """Each kind in its own cell, where the metrics find it; there is no thread where nobody is asked for a password."""
     ledger = Ledger(bytearray(SIZE))
     ledger.open_row(0)
-    handover: Any = SimpleNamespace(ledger=ledger, child=0, config=config(model.Route("app")), inspectors=None)
+    handover: Any = SimpleNamespace(ledger=ledger, child=0, config=config(model.Route("app")), inspectors=None, tap_link=None)
     documents = Documents(handover.config, [])
     means = make_means(handover, documents, None, Noisy(), lambda wish: None)  # type: ignore[arg-type]  # nothing is limited
     assert means.verify is None
