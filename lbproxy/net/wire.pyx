@@ -337,6 +337,7 @@ cdef enum:
     TICKET_NAME = 16
     OCTETS = 5  # OSSL_PARAM_OCTET_STRING
     UTF8 = 4  # OSSL_PARAM_UTF8_STRING
+    TLS_1_3 = 0x0304
 
 cdef struct Parameter:  # OSSL_PARAM of openssl/core.h
     const char *key
@@ -348,6 +349,7 @@ cdef struct Parameter:  # OSSL_PARAM of openssl/core.h
 ctypedef int (*evp_init_t)(void *, const void *, void *, const unsigned char *, const unsigned char *) noexcept nogil
 ctypedef int (*evp_mac_set_t)(void *, const Parameter *) noexcept nogil
 ctypedef const void *(*evp_cipher_t)() noexcept nogil
+ctypedef int (*ssl_version_t)(const void *) noexcept nogil
 ctypedef int (*rand_bytes_t)(unsigned char *, int) noexcept nogil
 ctypedef int (*ticket_cb_t)(void *, unsigned char *, unsigned char *, void *, void *, int) noexcept nogil
 
@@ -356,6 +358,7 @@ cdef evp_init_t EVP_DecryptInit_ex
 cdef evp_mac_set_t EVP_MAC_CTX_set_params
 cdef evp_cipher_t EVP_aes_256_cbc
 cdef rand_bytes_t RAND_bytes
+cdef ssl_version_t SSL_version
 cdef unsigned char[SLOTS][MOST_KEYS * KEY] _ticket_keys
 cdef int[SLOTS] _ticket_count
 cdef ticket_cb_t[SLOTS] _ticket_callbacks
@@ -363,7 +366,7 @@ cdef ticket_cb_t[SLOTS] _ticket_callbacks
 
 cdef int _load_tickets() except -1:
     """Raises LookupError: OpenSSL is older than 3.0."""
-    global EVP_EncryptInit_ex, EVP_DecryptInit_ex, EVP_MAC_CTX_set_params, EVP_aes_256_cbc, RAND_bytes
+    global EVP_EncryptInit_ex, EVP_DecryptInit_ex, EVP_MAC_CTX_set_params, EVP_aes_256_cbc, RAND_bytes, SSL_version
     if EVP_EncryptInit_ex != NULL:
         return 0
     cdef void *library = dlopen(os.fsencode(_ssl.__file__), RTLD_NOW | RTLD_NOLOAD)
@@ -373,13 +376,14 @@ cdef int _load_tickets() except -1:
     EVP_MAC_CTX_set_params = <evp_mac_set_t>_find(library, b"EVP_MAC_CTX_set_params")
     EVP_aes_256_cbc = <evp_cipher_t>_find(library, b"EVP_aes_256_cbc")
     RAND_bytes = <rand_bytes_t>_find(library, b"RAND_bytes")
+    SSL_version = <ssl_version_t>_find(library, b"SSL_version")
     EVP_EncryptInit_ex = <evp_init_t>_find(library, b"EVP_EncryptInit_ex")
     _ticket_callbacks[0], _ticket_callbacks[1], _ticket_callbacks[2], _ticket_callbacks[3] = _slot0, _slot1, _slot2, _slot3
     _ticket_callbacks[4], _ticket_callbacks[5], _ticket_callbacks[6], _ticket_callbacks[7] = _slot4, _slot5, _slot6, _slot7
     return 0
 
 
-cdef int _ticket(int slot, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
+cdef int _ticket(int slot, void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
     """OpenSSL's question; see tls/tickets.py for the answers."""
     cdef unsigned char *key = _ticket_keys[slot]
     cdef int number = 0
@@ -403,39 +407,39 @@ cdef int _ticket(int slot, unsigned char *name, unsigned char *iv, void *cipher,
         return -1
     if (EVP_EncryptInit_ex if encrypt else EVP_DecryptInit_ex)(cipher, EVP_aes_256_cbc(), NULL, key + TICKET_NAME + 32, iv) <= 0:
         return -1
-    return 2 if number else 1
+    return 2 if number or SSL_version(session) >= TLS_1_3 else 1
 
 
 cdef int _slot0(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
-    return _ticket(0, name, iv, cipher, mac, encrypt)
+    return _ticket(0, session, name, iv, cipher, mac, encrypt)
 
 
 cdef int _slot1(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
-    return _ticket(1, name, iv, cipher, mac, encrypt)
+    return _ticket(1, session, name, iv, cipher, mac, encrypt)
 
 
 cdef int _slot2(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
-    return _ticket(2, name, iv, cipher, mac, encrypt)
+    return _ticket(2, session, name, iv, cipher, mac, encrypt)
 
 
 cdef int _slot3(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
-    return _ticket(3, name, iv, cipher, mac, encrypt)
+    return _ticket(3, session, name, iv, cipher, mac, encrypt)
 
 
 cdef int _slot4(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
-    return _ticket(4, name, iv, cipher, mac, encrypt)
+    return _ticket(4, session, name, iv, cipher, mac, encrypt)
 
 
 cdef int _slot5(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
-    return _ticket(5, name, iv, cipher, mac, encrypt)
+    return _ticket(5, session, name, iv, cipher, mac, encrypt)
 
 
 cdef int _slot6(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
-    return _ticket(6, name, iv, cipher, mac, encrypt)
+    return _ticket(6, session, name, iv, cipher, mac, encrypt)
 
 
 cdef int _slot7(void *session, unsigned char *name, unsigned char *iv, void *cipher, void *mac, int encrypt) noexcept nogil:
-    return _ticket(7, name, iv, cipher, mac, encrypt)
+    return _ticket(7, session, name, iv, cipher, mac, encrypt)
 
 
 cpdef object ticket_slot(int slot, bytes keys):

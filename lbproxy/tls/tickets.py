@@ -33,6 +33,9 @@ MOST = 8
 """Keys of a context."""
 REFUSED, TAKEN, TO_BE_RENEWED = 0, 1, 2
 FAILED = -1
+TLS_1_3 = 0x0304
+"""RFC 8446 C.4: a ticket is for one use there, so whoever resumes gets another. That flight also acknowledges the client's last of
+the handshake; without it a client with Nagle's algorithm keeps its request back until the kernel does (40 ms)."""
 OCTETS, TEXT = 5, 4  # OSSL_PARAM_OCTET_STRING, OSSL_PARAM_UTF8_STRING
 
 
@@ -95,6 +98,7 @@ def _library() -> ctypes.CDLL | None:
         library = ctypes.CDLL(_ssl.__file__)
         library.SSL_CTX_set_tlsext_ticket_key_evp_cb.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
         library.SSL_CTX_get_options.argtypes, library.SSL_CTX_get_options.restype = [ctypes.c_void_p], ctypes.c_uint64
+        library.SSL_version.argtypes = [ctypes.c_void_p]
         library.EVP_aes_256_cbc.restype = ctypes.c_void_p
         for name in ("EVP_EncryptInit_ex", "EVP_DecryptInit_ex"):
             getattr(library, name).argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
@@ -142,7 +146,7 @@ class PlainKeys:
         """Of the callback."""
         return ctypes.cast(self._called, ctypes.c_void_p).value or 0
 
-    def _answer(self, _: int, name: int, iv: int, cipher: int, mac: int, encrypt: int) -> int:
+    def _answer(self, session: int, name: int, iv: int, cipher: int, mac: int, encrypt: int) -> int:
         library = _library()
         if library is None or not self._keys:
             return FAILED
@@ -166,7 +170,7 @@ class PlainKeys:
             return FAILED
         if not begin(cipher, library.EVP_aes_256_cbc(), None, key[NAME + MAC :], iv):
             return FAILED
-        return TO_BE_RENEWED if number else TAKEN
+        return TO_BE_RENEWED if number or library.SSL_version(session) >= TLS_1_3 else TAKEN
 
 
 def ask_for_keys(context: ssl.SSLContext, address: int) -> bool:

@@ -67,6 +67,17 @@ def test_whoever_has_the_secret_takes_the_ticket(
 
 
 @pytest.mark.parametrize("native", FORMS, ids=["python", "c"])
+def test_whoever_resumes_gets_another_ticket(listen: Listen, native: Callable[[int, bytes], int] | None) -> None:
+    """A ticket of TLS 1.3 is for one use (RFC 8446 C.4): a client that keeps to it would have none left after two visits."""
+    here, context = client(), server(listen, made(), native=native)
+    first = visited(here, context)
+    second = visited(here, context, first)
+    assert second.server.session_reused
+    assert second.client.session != first.client.session
+    assert visited(here, context, second).server.session_reused
+
+
+@pytest.mark.parametrize("native", FORMS, ids=["python", "c"])
 def test_keys_change_while_a_context_serves(listen: Listen, native: Callable[[int, bytes], int] | None) -> None:
     """One that is neither first nor second any more is refused, with a full handshake."""
     here, context, keys = client(), server_context(listen), TicketKeys(native)
