@@ -29,6 +29,8 @@ MARGIN = 5.0
 class Asking:
     """One such process. `close` it."""
 
+    late = "the process that looks up names does not answer"
+
     def __init__(self, names: Sequence[str], resolvers: Sequence[Address], lookup: Lookup = lookup_all) -> None:
         """Raises OSError."""
         self.until = time.monotonic() + MARGIN + LIFETIME * -(-len(names) // AT_ONCE)
@@ -70,6 +72,10 @@ class Asking:
         os.close(self._heard)
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)
+
+    def close_in_child(self) -> None:
+        """Its descriptor is not the child's."""
+        os.close(self._heard)
 
 
 def _tell(look: Callable[[], Answers], said: int) -> NoReturn:

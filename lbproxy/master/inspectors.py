@@ -2,8 +2,8 @@
 
 It is executed anew, as control is: a rule engine reads what strangers send, and must not have the master's memory, where keys are.
 It loads its rules before anything else of the generation happens, so that rules that cannot be used refuse a start, or a reload,
-with their file and line. For each worker it forks inspectors around one socket. It ends, when the master closes its end, with the
-last worker that it looks for.
+with their file and line. A master that serves goes on meanwhile (preparation.py). For each worker it forks inspectors around one
+socket. It ends, when the master closes its end, with the last worker that it looks for.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
-from typing import Self
 
 from lbproxy.config.model import Config, Waf
 from lbproxy.errors import Complaint, ConfigError, StartError
@@ -25,6 +26,7 @@ from lbproxy.master.system.privileges import Account
 
 LOADING = 20.0
 """Seconds for all rules; the Core Rule Set takes half a second."""
+ENDED = b'{"error": "the process that loads the rules has ended", "number": 0}'
 MOST_HEARD = 1000
 """Messages at once."""
 ROOM = 1024 * 1024
@@ -37,6 +39,66 @@ main(int(sys.argv[1]))
 """
 
 
+class Loading:
+    """A process that loads the rules of a generation, which may take a while. `close` it, or have it `done`."""
+
+    late = f"rules are not loaded within {LOADING:g} s"
+
+    def __init__(self, config: Config, account: Account | None) -> None:
+        """Raises StartError, OSError."""
+        self.until = time.monotonic() + LOADING
+        """When it is given up."""
+        self._config = config
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            code = _START.format(path=[os.path.abspath(place) for place in sys.path])
+            command = [sys.executable, "-P", "-c", code, str(theirs.fileno())]
+            process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=kept(os.environ))  # our own code
+        process.returncode = 0  # the master reaps all its children itself
+        self._pid = process.pid
+        self._process = os.pidfd_open(self._pid)
+        account_of = None if account is None else list(account)
+        told = {"sets": [asdict(each) for each in config.wafs], "account": account_of, "walls": config.proxy.walls}
+        try:
+            self._socket.settimeout(LOADING)
+            self._socket.send(json.dumps(told).encode("ascii"))
+        except OSError as error:
+            self.close()
+            raise StartError(f"rules are not loaded: {error}") from error
+
+    def fileno(self) -> int:
+        """Readable when `done` has nothing to wait for."""
+        return self._socket.fileno()
+
+    def done(self) -> Inspectors:
+        """Waits until all rules are loaded. Raises ConfigError for rules that cannot be used, StartError."""
+        try:
+            said = json.loads(self._socket.recv(64 * 1024) or ENDED)
+            if "error" in said:
+                raise ConfigError([_complaint(self._config, self._config.wafs[said["number"]], str(said["error"]))])
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError | ValueError):
+                raise StartError(f"rules are not loaded: {error}") from error
+            raise
+        os.close(self._process)
+        self._socket.setblocking(False)
+        return Inspectors(self._socket, self._pid)
+
+    def close(self) -> None:
+        """Give it up."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._process, signal.SIGKILL)
+        os.close(self._process)
+        self._socket.close()
+        _reap(self._pid)
+
+    def close_in_child(self) -> None:
+        """Its descriptors are not the child's."""
+        os.close(self._process)
+        self._socket.close()
+
+
 class Inspectors:
     """The process with the rules of one generation. `close` it."""
 
@@ -46,34 +108,12 @@ class Inspectors:
         self._told: tuple[int, ...] = (0, 0, 0)
 
     @classmethod
-    def begin(cls, config: Config, account: Account | None, undo: ExitStack | None = None) -> Self | None:
-        """`undo`: closes it, should what follows go wrong. None where no route asks for it. Raises ConfigError for rules that
-        cannot be used, StartError, OSError."""
+    def begin(cls, config: Config, account: Account | None, undo: ExitStack | None = None) -> Inspectors | None:
+        """Waits until all rules are loaded. `undo`: closes it, should what follows go wrong. None where no route asks for it.
+        Raises ConfigError for rules that cannot be used, StartError, OSError."""
         if not config.wafs:
             return None
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            code = _START.format(path=[os.path.abspath(place) for place in sys.path])
-            command = [sys.executable, "-P", "-c", code, str(theirs.fileno())]
-            process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=kept(os.environ))  # our own code
-        process.returncode = 0  # the master reaps all its children itself
-        made = cls(ours, process.pid)
-        try:
-            ours.settimeout(LOADING)
-            account_of = None if account is None else list(account)
-            told = {"sets": [asdict(each) for each in config.wafs], "account": account_of, "walls": config.proxy.walls}
-            ours.send(json.dumps(told).encode("ascii"))
-            said = json.loads(ours.recv(64 * 1024) or b'{"error": "the process that loads the rules has ended", "number": 0}')
-            if "error" in said:
-                raise ConfigError([_complaint(config, config.wafs[said["number"]], str(said["error"]))])
-        except BaseException as error:
-            os.kill(made.pid, signal.SIGKILL)
-            made.close()
-            made.reap()
-            if isinstance(error, OSError | ValueError):
-                raise StartError(f"rules are not loaded: {error}") from error
-            raise
-        ours.setblocking(False)
+        made = Loading(config, account).done()
         if undo is not None:
             undo.callback(made.close)
         return made
@@ -116,14 +156,22 @@ class Inspectors:
 
     def reap(self) -> None:
         """It has been told to end: wait until it has."""
-        try:
-            os.waitpid(self.pid, 0)
-        except ChildProcessError:
-            pass  # somebody else was faster
+        _reap(self.pid)
 
     def close(self) -> None:
         """It ends when nobody is left that it looks for."""
         self._socket.close()
+
+
+Rules = Callable[[Config, Account | None, ExitStack], Inspectors | None]
+"""Loads the rules of a generation, as Inspectors.begin does."""
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        pass  # somebody else was faster
 
 
 def complaints(config: Config) -> list[Complaint]:

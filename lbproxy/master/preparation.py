@@ -1,16 +1,16 @@
 """The preparation of a reload: the configuration is read anew, its new names are looked up, and all that it needs is opened.
 
-Everything that can be refused is refused here, while nothing has changed. Only the look-up of names takes a while (asking.py): the
-master goes on meanwhile, and comes back when the answers are here.
+Everything that can be refused is refused here, while nothing has changed. The look-up of names takes a while (asking.py), and so
+may rules of routes (inspectors.py): processes of their own do that, and the master goes on meanwhile.
 """
 
 from __future__ import annotations
 
-import os
 import selectors
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import NamedTuple
 
 from lbproxy.config.model import Config
@@ -19,18 +19,25 @@ from lbproxy.errors import ConfigError, StartError, Unresolved
 from lbproxy.master import resolve
 from lbproxy.master.asking import Asking
 from lbproxy.master.fleet import events
+from lbproxy.master.inspectors import Inspectors, Loading
 from lbproxy.master.prepare import GenerationResources, MasterResources, provide
 from lbproxy.master.warnings import warn
 from lbproxy.observe import log
 
 
-class _Asked(NamedTuple):
-    """A reload up to its names."""
+class _Reload(NamedTuple):
+    """One that is being prepared."""
 
-    asking: Asking
     number: int
     wanted: Config
     config: Config
+
+
+class _Waiting(NamedTuple):
+    """It waits for a process."""
+
+    reload: _Reload
+    process: Asking | Loading
 
 
 class Preparation:
@@ -53,7 +60,7 @@ class Preparation:
         self._reread = reread
         self._selector = selector
         self._feed = feed
-        self._asked: _Asked | None = None
+        self._waiting: _Waiting | None = None
         self.plans: dict[int, Plan] = {}
         """What each generation that was prepared changes, until somebody takes it out."""
 
@@ -62,32 +69,36 @@ class Preparation:
         with self._refusing(number):
             wanted = self._reread()
             config = effective(self._serving().config, wanted)
+            reload = _Reload(number, wanted, config)
             unknown = resolve.unknown(config, self._shared.name_state.addresses)
             if unknown:
-                self._asked = _Asked(Asking(unknown, config.proxy.resolvers), number, wanted, config)
-                self._selector.register(self._asked.asking, selectors.EVENT_READ, self._on_answers)
+                asking = Asking(unknown, config.proxy.resolvers)
+                self._await(reload, asking, partial(self._on_answers, reload, asking))
             else:
-                self._go_on(number, wanted, config, {})
+                self._load(reload, {})
 
     def look_after(self, *, stopping: bool) -> None:
-        """From time to time: what waits for answers too long, or for nothing any more, is given up."""
-        if self._asked is not None and stopping:
+        """From time to time: what waits for a process too long, or for nothing any more, is given up."""
+        if self._waiting is not None and stopping:
             self._give_up("lbproxy stops")
-        elif self._asked is not None and time.monotonic() >= self._asked.asking.until:
-            self._give_up("the process that looks up names does not answer")
+        elif self._waiting is not None and time.monotonic() >= self._waiting.process.until:
+            self._give_up(self._waiting.process.late)
 
-    def close(self) -> _Asked | None:
-        """Ask no more; what was asked."""
-        asked, self._asked = self._asked, None
-        if asked is not None:
-            self._selector.unregister(asked.asking)
-            asked.asking.close()
-        return asked
+    def close(self) -> None:
+        """Wait no more, and end whom it waits for."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            self._selector.unregister(waiting.process)
+            waiting.process.close()
 
     def close_in_child(self) -> None:
-        """Its descriptor is not the child's."""
-        if self._asked is not None:
-            os.close(self._asked.asking.fileno())
+        """Its descriptors are not the child's."""
+        if self._waiting is not None:
+            self._waiting.process.close_in_child()
+
+    def _await(self, reload: _Reload, process: Asking | Loading, heard: Callable[[int], None]) -> None:
+        self._waiting = _Waiting(reload, process)
+        self._selector.register(process, selectors.EVENT_READ, heard)
 
     @contextmanager
     def _refusing(self, number: int) -> Iterator[None]:
@@ -102,29 +113,48 @@ class Preparation:
             log.get_logger().error("reload.fault", exc_info=error)
             self._feed(events.PrepareFailed(number, f"{type(error).__name__}: {error}"))
 
-    def _go_on(self, number: int, wanted: Config, config: Config, answers: resolve.Answers) -> None:
-        """With the answers that are here: the rest of what `begin` begins."""
-        serving = self._serving()
-        fresh = provide(self._shared, config, self._resources.values(), serving, resolve.among(answers))
-        touched = [path for path, digest in fresh.digests.items() if serving.digests.get(path, digest) != digest]
-        self.plans[number] = plan(serving.config, wanted, touched)
-        self._resources[number] = fresh
-        warn(*fresh.warnings())
-        self._feed(events.Prepared(number, fresh.terms))
+    def _load(self, reload: _Reload, answers: resolve.Answers) -> None:
+        if not reload.config.wafs:
+            self._go_on(reload, answers, None)
+            return
+        loading = Loading(reload.config, self._shared.account)
+        self._await(reload, loading, partial(self._on_rules, reload, answers, loading))
 
-    def _on_answers(self, _: int) -> None:
-        asked = self._asked
-        assert asked is not None
+    def _go_on(self, reload: _Reload, answers: resolve.Answers, rules: Inspectors | None) -> None:
+        """With what is here: the rest of what `begin` begins."""
+        serving = self._serving()
+        with ExitStack() as undo:
+            if rules is not None:
+                undo.callback(rules.close)
+            fresh = provide(
+                self._shared, reload.config, self._resources.values(), serving, resolve.among(answers), lambda *asked: rules
+            )  # fmt: skip
+            undo.pop_all()  # they are the generation's now
+        touched = [path for path, digest in fresh.digests.items() if serving.digests.get(path, digest) != digest]
+        self.plans[reload.number] = plan(serving.config, reload.wanted, touched)
+        self._resources[reload.number] = fresh
+        warn(*fresh.warnings())
+        self._feed(events.Prepared(reload.number, fresh.terms))
+
+    def _on_answers(self, reload: _Reload, asking: Asking, _: int) -> None:
         try:
-            answers = asked.asking.hear()
+            answers = asking.hear()
         except Unresolved as error:
             self._give_up(str(error))
             return
         if answers is not None:
             self.close()
-            with self._refusing(asked.number):
-                self._go_on(asked.number, asked.wanted, asked.config, answers)
+            with self._refusing(reload.number):
+                self._load(reload, answers)
+
+    def _on_rules(self, reload: _Reload, answers: resolve.Answers, loading: Loading, _: int) -> None:
+        self._waiting = None
+        self._selector.unregister(loading)
+        with self._refusing(reload.number):
+            self._go_on(reload, answers, loading.done())
 
     def _give_up(self, why: str) -> None:
-        if (asked := self.close()) is not None:
-            self._feed(events.PrepareFailed(asked.number, why))
+        waiting = self._waiting
+        self.close()
+        if waiting is not None:
+            self._feed(events.PrepareFailed(waiting.reload.number, why))

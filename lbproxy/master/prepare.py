@@ -30,7 +30,7 @@ from lbproxy.errors import Complaint, StartError, by_place
 from lbproxy.http.h2 import offered as h2
 from lbproxy.master import documents, key_sets, resolve
 from lbproxy.master.fleet.events import Terms
-from lbproxy.master.inspectors import Inspectors
+from lbproxy.master.inspectors import Inspectors, Rules
 from lbproxy.master.name_state import NameState
 from lbproxy.master.system import access_log, cache_memory, descriptors, privileges, scratch, sockets, tap_openings
 from lbproxy.master.system.cache_memory import CacheMemory
@@ -278,7 +278,6 @@ class _Opened(NamedTuple):
     documents: tuple[Piece, ...]
     vault: KeyStore | None
     cache: CacheMemory | None
-    inspectors: Inspectors | None
 
 
 @collector_off()
@@ -288,14 +287,16 @@ def provide(
     living: Collection[GenerationResources] = (),
     serving: GenerationResources | None = None,
     lookup: resolve.Lookup = lookup_all,
+    rules: Rules = Inspectors.begin,
 ) -> GenerationResources:
     """What a generation with this configuration needs; `shared` changes only when all of it can be had. Raises StartError.
 
     `living`: older generations, whose slots of the ledger are taken. `serving`: the one of them that is taken over from. `lookup`:
-    how names are asked for.
+    how names are asked for; `rules`: how rules of routes are loaded.
     """
     workers = count_workers(config)
     with ExitStack() as undo:
+        inspectors = rules(config, shared.account, undo)
         opened = _open(shared, config, living, undo, lookup)
         undo.pop_all()  # all is well: nothing to undo
     slots = frozenset(opened.assignment.slots.values())
@@ -322,7 +323,7 @@ def provide(
         ticket_secrets=opened.ticket_secrets,
         documents=opened.documents,
         vault=opened.vault,
-        inspectors=opened.inspectors,
+        inspectors=inspectors,
         key_authorities=key_sets.authorities(config),
         cache=opened.cache,
     )
@@ -351,7 +352,6 @@ def _open(
         pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
         pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
     taken = documents.take_all(config, store) + key_sets.inherited(config, store, living)
-    looking = Inspectors.begin(config, shared.account, undo)
     resolution = resolve.resolve(config, shared.name_state.addresses, lookup)
     pools = endpoints.unplaced(config, resolution.addresses)
     bound = sockets.open_listeners(config, sys.executable, shared.sockets)
@@ -377,7 +377,7 @@ def _open(
     contexts_of = [outers[key] if key is not None else None for key in keys]
     return _Opened(
         outers, contexts_of, store, shown, pems, pool_contexts, resolution, pools, bound, metrics_socket, tap_sockets, access_fd,
-        assignment,        keys, secrets, taken, vault, cache, looking,
+        assignment, keys, secrets, taken, vault, cache,
     )  # fmt: skip
 
 

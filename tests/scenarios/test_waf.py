@@ -128,13 +128,36 @@ def test_rules_of_ones_own_are_swapped_or_kept(stage: Stage) -> None:
     with client_of(stage, proxy) as client:
         assert client.get("/echo?a=evil").status_code == 200
         assert client.get("/echo?a=good").status_code == 403
+    _slow_rules(stage, proxy, rules)
     eventually(lambda: len(named(proxy, "lbproxy: rules")) == 1, "that of the old rules is gone")
     os.kill(named(proxy, "lbproxy: rules")[0], signal.SIGKILL)
     proxy.wait_event("waf.gone")
     eventually(lambda: inspectors(proxy), "a new generation has others")
-    proxy.wait_event("reloaded", skip=1)
+    proxy.wait_event("reloaded", skip=2)
     with client_of(stage, proxy) as client:
         assert client.get("/echo?a=good").status_code == 403
+
+
+def _slow_rules(stage: Stage, proxy: LbProxy, rules: Path) -> None:
+    """They are a pipe that nobody writes into yet: the master replaces a worker and answers meanwhile."""
+    text = rules.read_text()
+    rules.unlink()
+    os.mkfifo(rules)
+    os.kill(proxy.pid, signal.SIGHUP)
+    proxy.wait_event("reload.begun", skip=2)
+    [worker] = proxy.workers()
+    os.kill(worker, signal.SIGKILL)
+    eventually(lambda: proxy.workers() not in ([], [worker]), "another worker is there")
+    with client_of(stage, proxy) as client:
+        assert client.get("/echo?a=good").status_code == 403
+    assert totals(proxy)["waf"]["alive"] > 0
+    assert len(proxy.events("reloaded")) == 1
+
+    with rules.open("w") as pipe:  # waits for whoever reads
+        pipe.write(text)
+        rules.unlink()
+        rules.write_text(text)  # the engine itself wants a file
+    proxy.wait_event("reloaded", skip=1)
 
 
 SLOW = "".join(

@@ -35,7 +35,8 @@ class WafAnswer(Course):
         """See Course."""
         if self._asking.settings.mode == "block":
             return _Held(self._asking, self._journey, sink)
-        self.end()
+        if self._told is not None:
+            self._told.tell()
         self._told = _Followed(self._asking, self._journey, sink)
         return self._told
 
