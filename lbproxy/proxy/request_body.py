@@ -445,6 +445,20 @@ class RequestBody:
                 self.replayable = False
 
 
+def follow(body: RequestBody, watch: Watch) -> None:
+    """As RequestBody.watch, but for what is here already."""
+    body._watches = (*(body._watches or ()), watch)
+
+
+def move(body: RequestBody, spool: Spool) -> None:
+    """From the exchange's own greenlet, while there is no backend: what was taken in so far, if anything, stands there then."""
+    before = body._spool
+    if before is not None:
+        body._spool = spool
+        while piece := before.pop():
+            spool.put(piece)
+
+
 def _show(body: RequestBody, pieces: int, watch: Watch) -> None:
     """What was taken in already, which may be nothing and all."""
     for index in range(pieces or 1):

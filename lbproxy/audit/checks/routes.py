@@ -72,6 +72,17 @@ def _any_origin(config: Config) -> Iterable[Evidence]:
 
 _LOOKS_AT = frozenset({"origin", "upgrade"})
 
+
+def _unseen_by_rules(config: Config) -> Iterable[Evidence]:
+    for number, route in enumerate(config.routes):
+        if route.waf is None:
+            continue
+        if route.waf.mode == "detect":
+            yield Evidence(_at(number, "waf", "mode"), "detect, whatever over_cap says", route.line)
+        elif route.waf.over_cap == "pass":
+            yield Evidence(_at(number, "waf", "over_cap"), "pass", route.line)
+
+
 CHECKS = (
     Check(
         "compressed-secrets",
@@ -114,5 +125,12 @@ CHECKS = (
         "A page of any origin may open a WebSocket as the user whose browser shows it: browsers send passwords and cookies along.",
         "See that backends look at Origin, and accept this; or let routes look at it, by match.headers.",
         _any_origin,
+    ),
+    Check(
+        "waf-unseen",
+        Severity.LOW,
+        "Whoever makes a request large enough is not looked at but for its head.",
+        'With mode = "block" and without over_cap it gets 413.',
+        _unseen_by_rules,
     ),
 )

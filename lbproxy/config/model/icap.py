@@ -44,8 +44,8 @@ class Icap:
     stream_after: int = key(
         size(0, 1024 * MIB),
         0,
-        "bytes of an answer behind which it goes to the client while it is looked at; a verdict against it cuts the connection. "
-        '"0": nothing reaches anybody before the verdict. Requests are always whole before a backend hears of them',
+        "bytes of a message behind which it goes on while it is looked at, all but its end; a verdict against an answer cuts the "
+        'connection, one against a request ends it with a 403. "0": nothing reaches anybody before the verdict',
         example="8MiB",
     )
     failure_limit: int = key(

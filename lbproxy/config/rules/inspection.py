@@ -29,7 +29,7 @@ def icap(table: Table, settings: Icap, context: Context) -> Icap:
     """[route.icap]"""
     asked_pool(table, settings.pool, context)
     if settings.stream_after > settings.max_body:
-        table.complain("stream_after", "an answer may not be larger than max_body", "say a smaller size, or a larger max_body")
+        table.complain("stream_after", "a message may not be larger than max_body", "say a smaller size, or a larger max_body")
     return settings
 
 

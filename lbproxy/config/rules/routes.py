@@ -29,9 +29,6 @@ def route(table: Table, route: Route, context: Context) -> Route:
     if route.jwt is not None and route.jwt.jwks_url:
         for name in (name for name in route.jwt.algorithms if name.startswith("HS")):
             table.complain("jwt", f"{name} wants a secret, and what can be fetched is none", f"take {name} out, or add jwks_file")
-    if route.waf is not None and route.waf.mode == "block" and route.icap is not None and route.icap.reqmod:
-        hint = 'take reqmod out, or write mode = "detect"'
-        table.complain("waf", "one step alone can hold a request's body back, and icap does", hint)
     if route.icap is not None and not (route.icap.reqmod or route.icap.respmod):
         table.complain("icap", "neither reqmod nor respmod is there", 'add respmod = "/avscan", the path of a service')
     if route.jwt is not None and "algorithms" not in table.inside("jwt"):

@@ -20,7 +20,7 @@ from lbproxy.proxy.icap.inspection import Inspection
 from lbproxy.proxy.icap.server import Servers, Tell
 from lbproxy.proxy.icap.transaction import Transaction
 from lbproxy.proxy.replies import OwnAnswer
-from lbproxy.proxy.request_body import RequestBody
+from lbproxy.proxy.request_body import RequestBody, follow, move
 from lbproxy.proxy.service import Service
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.spool import OnFailure, Spool
@@ -50,9 +50,8 @@ class Icap(Step):
     def begin(self, journey: Journey) -> Course | None:
         """See Step. Raises RequestError when nobody tells a verdict, or for a body that is too large; Answered when the server
         answers itself."""
-        if self._requests is not None:
-            _Request(self, self._requests, journey).look()
-        return None if self._answers is None else _Answer(self, self._answers, journey)
+        following = None if self._requests is None else _Request(self, self._requests, journey).look()
+        return following if self._answers is None else _Answer(self, self._answers, journey, following)
 
     def note(self, journey: Journey, direction: str, outcome: str) -> None:
         """What became of a message."""
@@ -108,34 +107,41 @@ class _Request:
         settings = icap.settings
         self._spool = _Kept(self._service.scratch, settings.memory, settings.max_body, self._service.on_buffer_failed)
 
-    def look(self) -> None:
-        """Until it may go on. Raises as Icap.begin."""
+    def look(self) -> Course | None:
+        """Until it may go on; what follows the rest of it, if it may before there is a verdict. Raises as Icap.begin."""
         head, body = self._journey.head, self._journey.downstream.body
         if body is not None and head.body > self._icap.settings.max_body:
             self._over_cap()
-            return
+            return None
         shown = Heads(adapted.shown(self._journey.as_sent(head)))
         said = self._icap.said(self._journey)
         inspection = Inspection(
             self._servers, self._service, self._journey, shown, self._spool, body=body is not None, lines=said
         )  # fmt: skip
+        following = None
         try:
             if body is not None and not self._take(body, inspection):
                 self._over_cap()
-                return
-            transaction = inspection.verdict()
-            self._obey(transaction)
+            elif body is not None and not body.done and not inspection.early:
+                following = Following(self._icap, self._journey, inspection, self._spool.size)
+                follow(body, following.watch)
+            else:
+                self._obey(inspection.verdict())
         except (UpstreamError, BadAnswer) as error:
             self._icap.note(self._journey, "icap", "failed")
             if self._icap.settings.on_failure != "pass":
                 raise RequestError(503, UNAVAILABLE, str(error)) from error
         finally:
-            inspection.stop()
+            if following is None:
+                inspection.stop()
             self._go_on(body)
+        return following
 
     def _take(self, body: RequestBody, inspection: Inspection) -> bool:
-        """Receive the body and show it. False: it is too large."""
+        """Receive the body and show it: all of it, or as much as has to be here before it may go on. False: it is too large."""
         downstream, spool, most = self._journey.downstream, self._spool, self._icap.settings.max_body
+        enough = self._icap.settings.stream_after or most
+        move(body, spool)
         if self._journey.head.expect_continue and not body.received:
             body.invited = True
             downstream.invite()
@@ -144,7 +150,7 @@ class _Request:
             if spool.size > most or (spool.exhausted and not body.done):
                 return False
             inspection.feed(spool.new(), ended=body.done)
-            if body.done or inspection.early:
+            if body.done or inspection.early or spool.size > enough:
                 return True
 
     def _go_on(self, body: RequestBody | None) -> None:
@@ -213,13 +219,68 @@ class _Request:
         self._icap.note(self._journey, "icap", "changed")
 
 
+class Following(Course):
+    """One request that goes to its backend while it is looked at: the backend gets the last piece when there is a verdict."""
+
+    __slots__ = ("_icap", "_inspection", "_journey", "_over", "_size")
+
+    def __init__(self, icap: Icap, journey: Journey, inspection: Inspection, size: int) -> None:
+        """`size`: bytes of its body that were shown."""
+        self._icap = icap
+        self._journey = journey
+        self._inspection = inspection
+        inspection.keeps = False
+        self._size = size
+        self._over = False
+
+    def watch(self, data: bytes, last: bool) -> None:
+        """See request_body.Watch. Raises RequestError 403, 413, 503, for what may not go on."""
+        if self._over or not (data or last):
+            return
+        self._size += len(data)
+        icap, journey, settings = self._icap, self._journey, self._icap.settings
+        if self._size > settings.max_body:
+            self.end()
+            icap.note(journey, "icap", "skipped")
+            if settings.over_cap != "pass":
+                raise RequestError(413, "icap_too_large", f"a body of more than {settings.max_body} bytes")
+            return
+        try:
+            self._inspection.feed(data, ended=last)
+            if last or self._inspection.early:
+                self._obey(self._inspection.verdict())
+        except (UpstreamError, BadAnswer) as error:
+            self.end()
+            icap.note(journey, "icap", "failed")
+            if settings.on_failure != "pass":
+                raise RequestError(503, UNAVAILABLE, str(error)) from error
+
+    def _obey(self, transaction: Transaction) -> None:
+        said = transaction.head
+        assert said is not None
+        transaction.result.clear()
+        self._over = True
+        if said.status == 204:
+            self._icap.note(self._journey, "icap", "passed")
+            return
+        self._icap.note(self._journey, "icap", "blocked")
+        raise RequestError(403, BLOCKED, "a part of the request has gone already")
+
+    def end(self) -> None:
+        """See Course."""
+        self._over = True
+        self._inspection.stop()
+
+
 class _Answer(Course):
     """The answer to one request, which is looked at."""
 
-    __slots__ = ("_icap", "_journey", "_servers", "_sink")
+    __slots__ = ("_following", "_icap", "_journey", "_servers", "_sink")
 
-    def __init__(self, icap: Icap, servers: Servers, journey: Journey) -> None:
+    def __init__(self, icap: Icap, servers: Servers, journey: Journey, following: Course | None) -> None:
+        """`following`: what looks at the rest of the request, which ends with it."""
         self._icap = icap
+        self._following = following
         self._servers = servers
         self._journey = journey
         self._sink: InspectedAnswer | None = None
@@ -233,7 +294,8 @@ class _Answer(Course):
             if settings.over_cap != "pass":
                 raise RequestError(502, "icap_too_large", f"an answer of more than {settings.max_body} bytes")
             return sink
-        self.end()
+        if self._sink is not None:
+            self._sink.stop()
         self._sink = InspectedAnswer(
             settings, self._servers, journey, sink, lambda outcome: self._icap.note(journey, "icap_answer", outcome),
             self._icap.said(journey),
@@ -242,6 +304,8 @@ class _Answer(Course):
 
     def end(self) -> None:
         """See Course."""
+        if self._following is not None:
+            self._following.end()
         if self._sink is not None:
             self._sink.stop()
             self._sink = None

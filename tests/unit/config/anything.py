@@ -237,8 +237,7 @@ def inspections(pool: str) -> st.SearchStrategy[dict[str, object]]:
         st.integers(1024, 2**30), st.integers(0, 2**30),
     )  # fmt: skip
     found = {"waf": waf, "icap": icap, "jwt": jwt, "mirror": mirror, "authorize": authorize, "basic_auth": basic_auth}
-    together = st.fixed_dictionaries({name: st.none() | table for name, table in found.items()})
-    return together.map(lambda made: {**made, "waf": None} if made["icap"] is not None else made)
+    return st.fixed_dictionaries({name: st.none() | table for name, table in found.items()})
 
 
 near_timeouts = st.builds(model.NearTimeouts, *[st.none() | seconds] * 5, st.none() | st.just(0.0) | seconds)

@@ -24,6 +24,8 @@ PASSWORDS = 'basic_auth = { file = "users" }'
     ("websocket-origins", {"route": f"jwt = {{ {FETCHED % 'https'}, cookie = \"t\" }}"}, [("jwt", ANY)]),
     ("websocket-origins", {"route": 'authorize = { pool = "app" }'}, [("authorize", ANY)]),
     ("authorization-open", {"route": 'authorize = { pool = "app", on_failure = "pass" }'}, [("on_failure", "pass")]),
+    ("waf-unseen", {"route": 'waf = { mode = "block", over_cap = "pass" }'}, [("over_cap", "pass")]),
+    ("waf-unseen", {"route": 'waf = { mode = "detect" }'}, [("mode", "detect, whatever over_cap says")]),
     ("authorization-open", {"route": 'waf = { mode = "block", on_failure = "pass" }'}, [("on_failure", "pass")]),
     ("keys-of-anybody", {"route": f"jwt = {{ {FETCHED % 'http'} }}"}, [("jwks_url", "http://idp.test/k")]),
     ("keys-of-anybody", {"route": f"jwt = {{ {FETCHED % 'https'}, jwks_verify = false }}"}, [("jwks_verify", "false")]),

@@ -8,7 +8,8 @@ from lbproxy.config import model
 from lbproxy.http.grammar import END
 from tests.unit.proxy.h2_client import H2Client, body
 from tests.unit.proxy.icap_world import GO_ON, PAGE, PASS, backend, changed, looked_at, options, server
-from tests.unit.proxy.world import EOF, get, ok, post
+from tests.unit.proxy.steps.test_waf import Inspectors
+from tests.unit.proxy.world import EOF, World, get, ok, post
 
 
 def test_a_request_waits_for_its_verdict() -> None:
@@ -197,3 +198,59 @@ def test_what_is_compressed_was_looked_at_before() -> None:
     server(world).feed(options(""), PASS)
     assert client.take().endswith(b"ok")
     world.pass_time(11)
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+@pytest.mark.parametrize("verdict", ["passed", "blocked", "failed"])
+def test_a_request_that_goes_on_meanwhile(verdict: str, chunked: bool) -> None:
+    """Its end waits for the verdict; one against it is a 403, and the backend has nothing whole."""
+    world = looked_at(stream_after=4)
+    client = world.connect()
+    head = get("/", "Transfer-Encoding: chunked", method="POST") if chunked else post(b"", length=12)
+    client.feed(head + (b"6\r\nabcdef\r\n" if chunked else b"abcdef"))
+    server(world).feed(options(""))
+    assert server(world).take().endswith(b"6\r\nabcdef\r\n")
+    stream = backend(world)
+    assert stream is not None
+    assert b"abcdef" in stream.take()
+    client.feed(b"3\r\nghi\r\n" if chunked else b"ghi")
+    assert b"ghi" in stream.take()
+    client.feed(b"3\r\njkl\r\n0\r\n\r\n" if chunked else b"jkl")
+    assert server(world).take().endswith(b"0\r\n\r\n")
+    if not chunked:  # an end of its own may come behind the last piece, which is no end then
+        assert stream.take() == b""
+    if verdict == "passed":
+        server(world).feed(PASS)
+        assert stream.take() if not chunked else True
+        stream.feed(ok())
+    else:
+        server(world).feed(changed(b"HTTP/1.0 403 Forbidden\r\n\r\n", b"no") if verdict == "blocked" else EOF)
+    status = {"passed": (200, ""), "blocked": (403, "icap_blocked"), "failed": (503, "icap_unavailable")}[verdict]
+    assert world.outcomes() == [status]
+    assert world.inspected == [f"icap {verdict}"]
+    assert b"0\r\n\r\n" not in (stream.take() if verdict != "passed" else b"")
+    if verdict != "passed":
+        assert stream.end == "abort"
+    world.at_rest()
+
+
+def test_rules_look_first() -> None:
+    """At what came; then the server sees all of it, and then the backend does."""
+    inspectors = Inspectors()
+    tables = {"waf": model.Waf("block"), "icap": model.Icap(pool="av", reqmod="/req")}
+    world = World(1, route=model.Route("app", **tables), inspectors=inspectors)  # type: ignore[arg-type]
+    client = world.connect()
+    client.feed(post(b"abc", length=6))
+    assert inspectors.asked == []
+    client.feed(b"def")
+    assert [asked.body for asked in inspectors.asked] == [b"abcdef"]
+    server(world).feed(options(""))
+    assert server(world).take().endswith(END + b"6\r\nabcdef\r\n0\r\n\r\n")
+    assert backend(world) is None
+    server(world).feed(PASS)
+    stream = backend(world)
+    assert stream is not None
+    assert stream.take().endswith(END + b"abcdef")
+    stream.feed(ok())
+    assert world.inspected == ["waf clean", "icap passed"]
+    world.at_rest()
