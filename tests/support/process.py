@@ -57,9 +57,10 @@ RUNNING: list[LbProxy] = []
 """All that are on stage now."""
 
 
-def _name(process: psutil.Process) -> str:
+def title_of(process: psutil.Process) -> str:
+    """As ps shows it; "": it is about to be gone."""
     try:
-        return "".join(process.cmdline())
+        return "".join(process.cmdline()).strip()
     except psutil.NoSuchProcess:
         return ""
 
@@ -252,7 +253,7 @@ class LbProxy:
 
         def found() -> list[int] | None:
             members = self.members()
-            names = [name for one in members if (name := _name(one))]
+            names = [name for one in members if (name := title_of(one))]
             return sorted(one.pid for one in members) if any("lbproxy: files" in name for name in names) else None
 
         return eventually(found, "somebody looks at files") or []
