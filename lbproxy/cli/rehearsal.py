@@ -27,6 +27,8 @@ from lbproxy.tls.apart import patience
 from lbproxy.tls.fork import apart
 from lbproxy.tls.showcase import server_context
 
+PATIENCE = 120.0
+"""Seconds for everything. Modules are loaded meanwhile, which has taken 20 on a busy machine, and nobody waits who serves."""
 ANY_ADDRESS = "192.0.2.1"
 """RFC 5737: for a name that was not asked for."""
 
@@ -34,7 +36,7 @@ ANY_ADDRESS = "192.0.2.1"
 def complaints(config: Config) -> list[Complaint]:
     """What keeps workers of this configuration from coming up; nothing, as far as lbproxy has no fault. Its files are sound."""
     try:
-        apart(lambda: rehearse(config), patience(config))
+        apart(lambda: rehearse(config), PATIENCE + patience(config))
     except (StartError, OSError) as error:
         hint = "the file is not wrong: this is a fault of lbproxy, please report it"
         return [Complaint(config.source, 0, "", f"a worker cannot be made of it: {error}", hint)]

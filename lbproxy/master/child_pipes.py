@@ -55,7 +55,7 @@ class ChildPipes:
         self._feed = feed
         self._heard = heard
         self.running = {one.row: one for one in running}
-        self.on_stranger: list[Callable[[int], None]] = []
+        self.on_stranger: list[Callable[[int, int], None]] = []
         """Told of processes that were reaped and are no children of the fleet's."""
         self.on_keys_silent: Callable[[int], None] = lambda row: None
         """Told of workers that get no signatures."""
@@ -175,7 +175,7 @@ class ChildPipes:
                 self._bury(self.running[rows[pid]], status)
             else:
                 for tell in self.on_stranger:
-                    tell(pid)
+                    tell(pid, status)
 
     def _bury(self, running: Running, status: int) -> None:
         for _ in range(LAST_WORDS):

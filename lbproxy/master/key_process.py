@@ -69,7 +69,7 @@ class KeyProcesses:
     ) -> None:
         """`resources`: of living generations; `serving`: number and resources of what clients meet."""
         self._pipes = pipes
-        pipes.on_stranger.append(self.ended)
+        pipes.on_stranger.append(lambda pid, _: self.ended(pid))
         pipes.on_keys_silent = self.silent
         self._account = account
         self._resources = resources

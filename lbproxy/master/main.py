@@ -43,10 +43,11 @@ from lbproxy.master.operator.operator import Operator
 from lbproxy.master.preparation import Preparation
 from lbproxy.master.prepare import GenerationResources, prepare
 from lbproxy.master.spawn import Start, spawn
+from lbproxy.master.succession import Succession
 from lbproxy.master.system.inherited import inherit
 from lbproxy.master.system.notify import Notifier
 from lbproxy.master.system.signals import TERMINATE, Signals, unblock
-from lbproxy.master.upgrade import Commands, Legacy, execute, hindrance, take_over
+from lbproxy.master.upgrade import Commands, Legacy, take_over
 from lbproxy.master.warnings import plain_by_an_edit, warn
 from lbproxy.master.watches import Watches
 from lbproxy.observe import log, standard
@@ -126,7 +127,6 @@ class Master:
         self._mains = mains
         self._notifier = notifier
         self._on_ready = on_ready
-        self._commands = commands
         self._served = self._adopts = legacy.fleet.last > 0
         self._selector = selectors.DefaultSelector()
         self._outcome: int | None = None
@@ -148,6 +148,9 @@ class Master:
         )
         heard |= self._watches.heard
         self.signals = Signals()
+        self._succession = Succession(
+            commands, self._shared, self._resources, self._fleet, self._pipes, notifier, lambda: self.signals.take()
+        )
 
     @property
     def served(self) -> bool:
@@ -182,6 +185,7 @@ class Master:
             self._preparation.look_after(stopping=self._fleet.stop is not None)
             self._settle()
             now = time.monotonic()
+            self._succession.look(now)
             self._shared.inspect_sockets(now)
             self._watches.look(now)
             self._keys.look(now)
@@ -202,6 +206,7 @@ class Master:
         self._watches.cache.keep(self._pipes.running)
         self._preparation.close()
         self._watches.files.close()
+        self._succession.close()
         if self._control is not None:
             self._control.close()
         self._pipes.close()
@@ -369,7 +374,7 @@ class Master:
     # ---- signals
 
     def _on_signals(self, _: int) -> None:
-        for number in sorted(self.signals.take(), key=lambda number: number is signal.SIGUSR2):  # what comes after that one is lost
+        for number in self.signals.take():
             SIGNALS[number](self, number)
 
     def _on_terminate(self, number: signal.Signals) -> None:
@@ -383,19 +388,7 @@ class Master:
 
     def _on_upgrade(self, _: signal.Signals) -> None:
         """Execute ourselves again, on new code."""
-        commands, children = self._commands, self._pipes.running.values()
-        why = hindrance(commands, self._fleet, children)
-        if commands is None or why:
-            log.get_logger().error("upgrade.refused", why=why)
-            return
-        log.get_logger().info("upgrade.begun", command=" ".join(commands.start))
-        self._notifier.reloading(time.monotonic_ns() // 1000, "upgrading")
-        kept, noted = self._notifier.environment, self.signals.take
-        try:
-            execute(commands, self._shared, self._resources, self._fleet, children, kept, noted, time.monotonic())
-        except OSError as error:
-            log.get_logger().error("upgrade.failed", why=error.strerror or str(error))
-            self._notifier.ready("an upgrade failed")
+        self._succession.want()
 
     def _on_reopen(self, _: signal.Signals) -> None:
         """The access log was rotated: workers get a descriptor of the new file, which they may have no right to open."""

@@ -1,14 +1,14 @@
 """SIGUSR2: the master executes itself again, on new code, and keeps its children, its listening sockets and its pid.
 
 Theory of operation. execve replaces the program and leaves the process: children stay children, descriptors that are not
-close-on-exec stay open, blocked signals stay blocked. So the old program tries the new code first (`lbproxy check` with it: it has
-to load, and to like the configuration), writes down what it knows (a *legacy*: JSON in a memfd) and executes it. The new program
-takes the legacy, finds the old workers serving as before, and reloads: a generation on the new code takes over as in any reload,
-and if it cannot, the old workers serve on. They are not replaced any more when they die (their certificates and contexts went with
-the old program); a reload is tried instead.
+close-on-exec stay open, blocked signals stay blocked. So the old program tries the new code first (`lbproxy check` with it, beside
+the master: it has to load, and to like the configuration; trial.py), writes down what it knows (a *legacy*: JSON in a memfd) and
+executes it. The new program takes the legacy, finds the old workers serving as before, and reloads: a generation on the new code
+takes over as in any reload, and if it cannot, the old workers serve on. They are not replaced any more when they die (their
+certificates and contexts went with the old program); a reload is tried instead.
 
 Signals are blocked from before the execve until the new program has its handlers: the kernel keeps what comes in between. Those
-that were noted while the new code was tried, a SIGTERM above all, are sent again then, or they would go with the old program.
+that were noted and not acted on, a SIGTERM above all, are sent again then, or they would go with the old program.
 
 What a new program cannot inherit: the pick lock (two generations of a few seconds each use their own; a pick may be off by one
 between them, as the ledger allows).
@@ -21,7 +21,6 @@ import mmap
 import os
 import signal
 import socket
-import subprocess
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
@@ -45,15 +44,12 @@ from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.unix_listener import UnixListener
 from lbproxy.master.ticket_rotation import TicketRotation
 from lbproxy.observe import standard
-from lbproxy.tls import passphrase
 
 VARIABLE = "LBPROXY_BEQUEST"
 """Names the legacy's descriptor."""
 MEMORY = "lbproxy-legacy"
 """The memfd's name."""
 FORMAT = 1
-TRIAL_TIME = 20.0
-"""Seconds for the new code's `check`. The master does nothing else meanwhile; a child's silence is not held against it."""
 
 
 class Commands(NamedTuple):
@@ -72,30 +68,13 @@ class Legacy(NamedTuple):
     running: list[Running]
 
 
-def hindrance(commands: Commands | None, fleet: Fleet, running: Iterable[Running]) -> str:
-    """Why there is to be no new program now, its own check included; "": nothing is in the way."""
-    if commands is None:
-        return "started without a configuration file"
+def hindrance(fleet: Fleet, running: Iterable[Running]) -> str:
+    """Why there is to be no new program just now; "": nothing is in the way."""
     if fleet.stop is not None or fleet.busy:
         return "a reload or a stop is under way"
     if any(one.pipe.queued or one.pipe.pending for one in running):
         return "messages of children are on their way: try again"
-    return trial(commands.check)
-
-
-def trial(command: Sequence[str]) -> str:
-    """Why the new code must not be executed; "" when its check passes."""
-    try:
-        held = passphrase.kept()  # of which those that the configuration names outlive the execve as they are
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TRIAL_TIME, check=False, pass_fds=held
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if done.returncode == 0:
-        return ""
-    last_words = done.stderr.decode("utf-8", "replace").strip().splitlines()[-5:]
-    return "\n".join(last_words) or f"{' '.join(command)}: exit {done.returncode}"
+    return ""
 
 
 # ---------------------------------------------------------------- the old program

@@ -58,7 +58,7 @@ class Watches:
         self._tickets = TicketWatch(serving, resources, shared.tickets, pipes, forget)
         judges = self.certificates, TrustWatch(pipes, forget), DocumentWatch(pipes, forget), self._tickets
         self.files = FileWatch(serving, judges, look, selector=selector)
-        pipes.on_stranger.append(self.files.ended)
+        pipes.on_stranger.append(lambda pid, _: self.files.ended(pid))
         operator.files = self.files.told
         self._key_sets = KeySetWatch(resources, serving, pipes, forget)
         operator.key_sets = self._key_sets.told

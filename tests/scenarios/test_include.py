@@ -56,5 +56,5 @@ def test_sites_come_and_go(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "t0p-s3cret" not in effective.stdout + effective.stderr + refused.stderr
     (sites / "three.toml").unlink()
     effective = run_cli("check", "-c", str(proxy.file), "--effective")
-    assert "${LBPROXY_TEST_SECRET}" in effective.stdout
+    assert "${LBPROXY_TEST_SECRET}" in effective.stdout, (effective.returncode, effective.stderr)
     assert "t0p-s3cret" not in effective.stdout

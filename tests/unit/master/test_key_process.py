@@ -64,7 +64,7 @@ class Pipes:
         self.worker = Running(3, 1, Role.WORKER, 4711, MasterPipe(ours))
         self.running = {3: self.worker}
         self.told: list[object] = []
-        self.on_stranger: list[Callable[[int], None]] = []
+        self.on_stranger: list[Callable[[int, int], None]] = []
 
     def talk(self, running: Running, say: Callable[[MasterPipe], None]) -> None:
         say(running.pipe)

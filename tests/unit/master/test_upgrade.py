@@ -221,31 +221,11 @@ def test_a_legacy_of_the_future_is_refused(tmp_path: Path) -> None:
         upgrade.take_over(config(tmp_path), 0.0, {upgrade.VARIABLE: str(memory)})
 
 
-@pytest.mark.parametrize(
-    ("program", "why"),
-    [
-        ("pass", ""),
-        ("import sys; sys.exit('a.toml:3: wanted a number')", "a.toml:3: wanted a number"),
-        ("import sys; sys.exit(4)", "exit 4"),
-    ],
-)
-def test_the_new_code_is_tried(program: str, why: str) -> None:
-    said = upgrade.trial([sys.executable, "-c", program])
-    assert said.endswith(why)
-    assert bool(said) is bool(why)
-
-
 def test_what_is_in_the_way_of_new_code() -> None:
-    """No file to start with, a reload, a stop, messages that are not read yet; then what the new code says itself."""
-    program = upgrade.Commands([sys.executable, "-c", "import sys; sys.exit('no good')"], [])
+    """A reload, a stop, messages that are not read yet."""
     states: list[dict[str, Any]] = [{"stop": None, "busy": False}, {"stop": None, "busy": True}, {"stop": 1, "busy": False}]
     idle, busy, ending = (cast(Fleet, SimpleNamespace(**state)) for state in states)
     child = cast(Running, SimpleNamespace(pipe=SimpleNamespace(queued=0, pending=True)))
-    assert upgrade.hindrance(None, idle, []) == "started without a configuration file"
-    assert upgrade.hindrance(program, busy, []) == upgrade.hindrance(program, ending, []) == "a reload or a stop is under way"
-    assert "on their way" in upgrade.hindrance(program, idle, [child])
-    assert upgrade.hindrance(program, idle, []) == "no good"
-
-
-def test_new_code_that_is_not_there() -> None:
-    assert "No such file" in upgrade.trial(["/no/such/program"])
+    assert upgrade.hindrance(busy, []) == upgrade.hindrance(ending, []) == "a reload or a stop is under way"
+    assert "on their way" in upgrade.hindrance(idle, [child])
+    assert upgrade.hindrance(idle, []) == ""
