@@ -91,6 +91,7 @@ HOT = (
     "lbproxy.proxy.request_body",
     "lbproxy.proxy.response_body",
     "lbproxy.proxy.response_head",
+    "lbproxy.proxy.retry_budget",
     "lbproxy.proxy.rewriter",
     "lbproxy.proxy.route_index",
     "lbproxy.proxy.router",

@@ -23,3 +23,12 @@ cdef class Stream:
     cpdef close(self)
     cpdef finish(self, bint busy=*)
     cpdef abort(self)
+
+
+cdef class Strands:
+    cpdef current(self)
+    cpdef start(self, run)
+    cpdef later(self, run)
+    cpdef park(self)
+    cpdef alarm(self, double seconds, run)
+    cpdef throw_later(self, strand, error)

@@ -188,26 +188,35 @@ class Alarm(Protocol):
         """Not any more. Stopping one that has gone off, or twice, is harmless."""
 
 
-class Strands(Protocol):
-    """Makes greenlets and runs things from the event loop."""
+class Strands:
+    """Makes greenlets and runs things from the event loop. A class and no protocol, for the reason that Stream is one."""
+
+    __slots__ = ()
 
     def current(self) -> Strand:
         """The greenlet that runs now."""
+        raise NotImplementedError
 
     def start(self, run: Callable[[], None]) -> None:
         """From the event loop: run `run` in a greenlet of its own until it first waits."""
+        raise NotImplementedError
 
     def later(self, run: Callable[[], None]) -> None:
         """From a greenlet: call `run` from the event loop at its next turn."""
+        raise NotImplementedError
 
     def park(self) -> None:
         """From a greenlet: wait until somebody throws something into it, or switches to it."""
+        raise NotImplementedError
 
     def sleep(self, seconds: float) -> None:
         """From a greenlet: wait so long, unless somebody throws something into it."""
+        raise NotImplementedError
 
     def alarm(self, seconds: float, run: Callable[[], None]) -> Alarm:
         """Call `run` from the event loop in so many seconds."""
+        raise NotImplementedError
 
     def throw_later(self, strand: Strand, error: BaseException) -> None:
         """From a greenlet: raise `error` in `strand` at the loop's next turn, unless it has ended by then."""
+        raise NotImplementedError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.request_fields import RequestFields
 from lbproxy.http.h2.response_fields import ResponseFields
+from lbproxy.http.h2.session import Receiver
 from lbproxy.http.h2.vocabulary import PREFACE, Fields
 from lbproxy.http.message import RequestHead
 
@@ -21,7 +22,7 @@ _TAKEN = b"\0\0\4\x08\0\0\0\0\0" + (5 * AT_ONCE).to_bytes(4, "big")
 _AGAIN = b"\x82\x87\x84\xbf\xbe"
 
 
-class Server:
+class Server(Receiver):
     """One connection's engine, and what stands right behind it."""
 
     def __init__(self) -> None:
@@ -51,39 +52,6 @@ class Server:
         self.engine.respond(stream, self._responses.of(HEAD), False)
         self.engine.send(stream, b"hello", True)
 
-    def on_settings(self) -> None:
-        """Of no matter here, as the next ones."""
-
-    def on_closed(self, stream: int, code: int) -> None:
-        """A request was answered."""
-
     def on_data(self, stream: int, data: bytes, ended: bool) -> None:
         """No request of `step` has a body."""
         self.bodies.append(data)
-
-    def on_trailers(self, stream: int, fields: Fields) -> None:
-        """Nor what comes behind one."""
-
-    def on_reset(self, stream: int, code: int) -> None:
-        """None is given up."""
-
-    def on_ping(self) -> None:
-        """None comes."""
-
-    def on_pong(self) -> None:
-        """None comes."""
-
-    def on_window(self, stream: int, increment: int) -> None:
-        """None comes."""
-
-    def on_priority(self, stream: int) -> None:
-        """None comes."""
-
-    def on_goaway(self, last: int, code: int) -> None:
-        """None comes."""
-
-    def on_interim(self, stream: int, fields: Fields) -> None:
-        """Of clients."""
-
-    def on_response(self, stream: int, fields: Fields, ended: bool) -> None:
-        """Of clients."""

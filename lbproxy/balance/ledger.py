@@ -120,7 +120,7 @@ def ordered_weight(cell: int) -> int | None:
 
 
 class Scalar(IntEnum):
-    """Per child. Gauges first: they are zeroed when the child dies; counters after: they are folded into the retired row."""
+    """Per child. Gauges, nearly all of them first, are zeroed when the child dies; counters are folded into the retired row."""
 
     CONNECTIONS = 0
     LIVE_REQUESTS = 1
@@ -184,12 +184,15 @@ class Scalar(IntEnum):
     COMPRESS_OUT = 183
     UNANSWERED = 184  # requests of which no inspector said in time what they are
     HANDSHAKE_NO_CERTIFICATE = 185  # see HANDSHAKE_CERTIFICATE: the client showed none
+    H2_OPEN = 186  # gauge: those of CONNECTIONS that speak HTTP/2
+    H2_LIVE = 187  # gauge: requests on them that are being served
     INSPECTED = 192  # 64 cells: what steps made of requests (observe.metrics.INSPECTIONS)
     LAST_COUNTER = 255
     RULE_HITS = 256  # 193 cells: a tally of the rule engine's rules
     COUNTS_CLIENTS = 511  # 1: something was written into this child's part of the client counts
 
 
+GAUGES = (*range(Scalar.LAST_GAUGE + 1), Scalar.H2_OPEN, Scalar.H2_LIVE)
 LATENCY_BUCKETS = 24
 GRPC_CODES = 18
 
@@ -330,7 +333,7 @@ class Ledger:
             cells[scalar_at(child, Scalar.COUNTS_CLIENTS)] = 0
         sound = True
         for scalar in range(Scalar.LAST_COUNTER + 1):
-            sound &= self._retire(scalar_at(child, scalar), scalar_at(RETIRED, scalar), keep=scalar > Scalar.LAST_GAUGE)
+            sound &= self._retire(scalar_at(child, scalar), scalar_at(RETIRED, scalar), keep=scalar not in GAUGES)
         sound &= tally.move(cells, scalar_at(child, Scalar.RULE_HITS), scalar_at(RETIRED, Scalar.RULE_HITS))
         for what in PerSlot:
             keep = what not in GAUGES_PER_SLOT

@@ -66,7 +66,9 @@ def page(snapshot: Snapshot) -> str:
     figures = (
         ("Workers accepting", totals.accepting),
         ("Connections", totals.connections),
+        ("of HTTP/2", totals.h2_open),
         ("Requests in flight", totals.live_requests),
+        ("over HTTP/2", totals.h2_live),
         ("Requests", totals.requests),
         ("4xx", totals.statuses[3]),
         ("5xx", totals.statuses[4]),

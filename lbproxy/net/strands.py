@@ -16,7 +16,7 @@ from typing import Any
 from gevent.hub import get_hub
 from greenlet import getcurrent, greenlet
 
-from lbproxy.streams import Alarm, Strand
+from lbproxy.streams import Alarm, Strand, Strands
 
 IDLE_STRANDS = 1024
 """Greenlets that wait for work at most: what comes and goes within a moment, as sixteen requests over each of sixteen connections
@@ -36,7 +36,7 @@ class _Strand(greenlet):
     task: Callable[[], None] | None
 
 
-class GeventStrands:
+class GeventStrands(Strands):
     """Children of this thread's hub: what a greenlet lets out would stop the event loop, so `run` must let nothing out."""
 
     __slots__ = ("_hub", "_idle", "_least", "_run_callback", "_thins_out", "_timer")
@@ -98,7 +98,7 @@ class GeventStrands:
 
     def park(self) -> None:
         """See Strands."""
-        self._hub.switch()
+        _switch_to(self._hub)
 
     def sleep(self, seconds: float) -> None:
         """See Strands."""

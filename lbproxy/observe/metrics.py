@@ -118,6 +118,8 @@ class Totals(NamedTuple):
     failed_handshakes: tuple[int, ...] = (0,) * len(FAILURES)
     h2_connections: int = 0
     h2_requests: int = 0
+    h2_open: int = 0
+    h2_live: int = 0
     h2_ended: tuple[int, ...] = (0,) * len(H2_ENDS)
     h2_backends_ended: tuple[int, ...] = (0,) * len(H2_BACKEND_ENDS)
     grpc: tuple[int, ...] = (0,) * len(GRPC_CODES)
@@ -291,6 +293,8 @@ def _traffic(totals: Totals) -> Iterable[Family]:
     yield Family("lbproxy_tls_handshake_failures_total", "counter", "TLS handshakes that failed, by reason.", failures)
     what = "Connections to TLS listeners that ended before a byte came: checks of the port."
     yield _one("lbproxy_tls_silent_connections_total", "counter", what, totals.silent)
+    yield _one("lbproxy_http2_connections", "gauge", "Open client connections that speak HTTP/2.", totals.h2_open)
+    yield _one("lbproxy_http2_streams", "gauge", "Requests on them that are being served.", totals.h2_live)
     yield _one("lbproxy_http2_connections_total", "counter", "Connections that spoke HTTP/2.", totals.h2_connections)
     yield _one("lbproxy_http2_requests_total", "counter", "Requests that came over HTTP/2.", totals.h2_requests)
     ended = [("", {"reason": name}, count) for name, count in zip(H2_ENDS, totals.h2_ended, strict=True)]

@@ -81,6 +81,8 @@ def totals(ledger: Ledger) -> Totals:
         failed_handshakes=(*failed, max(0, failures - sum(failed))),
         h2_connections=total(Scalar.H2_CONNECTIONS),
         h2_requests=total(Scalar.H2_REQUESTS),
+        h2_open=total(Scalar.H2_OPEN),
+        h2_live=total(Scalar.H2_LIVE),
         h2_ended=tuple(total(Scalar.H2_ENDED + kind) for kind in range(len(H2_ENDS))),
         h2_backends_ended=tuple(total(Scalar.H2_BACKENDS_ENDED + kind) for kind in range(len(H2_BACKEND_ENDS))),
         grpc=tuple(total(Scalar.GRPC + code) for code in range(len(GRPC_CODES))),

@@ -1,6 +1,7 @@
 # Types for the compiled form of request_body.py. See lbproxy/compiled.py.
 
 from lbproxy.http.message cimport ResponseHead
+from lbproxy.proxy.destination cimport Destination
 from lbproxy.proxy.service cimport Service
 from lbproxy.proxy.upstream cimport Upstream
 from lbproxy.streams cimport Stream
@@ -58,6 +59,8 @@ cdef class RequestBody:
     cdef public int sending
     cdef public tuple trailers
 
+    cpdef allow(self, Destination destination, bint repeatable)
+    cpdef be_patient(self, double seconds)
     cpdef begin(self, Upstream upstream, bytes head)
     cpdef pause(self)
     cpdef bint outlives(self, ResponseHead answer, bint invited_only) except -1

@@ -17,7 +17,7 @@ anything, the next backend has done nothing wrong, and the client would wait for
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 from lbproxy.balance.ledger import PerSlot, PickLock, at_once, cell_at, rows_of
 from lbproxy.balance.pool import Pool
@@ -41,13 +41,15 @@ _ENDED = ("response_closed", "h2_goaway")
 class RetryBudgets:
     """Counts the further tries of one worker's requests against the budgets of pools."""
 
+    __slots__ = ("_cells", "_chance", "_child", "_keyed", "_lock", "_pools", "_sleep")
+
     def __init__(
         self,
         cells: memoryview,
         child: int,
         lock: PickLock,
         sleep: Callable[[float], None],
-        pools: Iterable[model.Pool] = (),
+        pools: Collection[model.Pool] = (),
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`cells`: the ledger's; `chance`: 0 <= chance < 1."""
@@ -56,6 +58,7 @@ class RetryBudgets:
         self._lock = lock
         self._sleep = sleep
         self._pools = {pool.name: pool for pool in pools}
+        self._keyed = {pool.name for pool in pools if pool.idempotency_key}
         self._chance = chance
 
     def begin(self, pool: Pool, tries: int, nothing_sent: bool) -> int:
@@ -124,6 +127,6 @@ class RetryBudgets:
     def method(self, pool: Pool, head: RequestHead) -> bytes:
         """The method by whose rules the request may be sent twice: its own, or PUT when its sender gave it a key against doubles
         (draft-ietf-httpapi-idempotency-key-header) and the pool's backends are said to heed that."""
-        if self._of(pool).idempotency_key and next(fields.values(head, b"idempotency-key"), b""):
+        if pool.name in self._keyed and next(fields.values(head, b"idempotency-key"), b""):
             return b"PUT"
         return head.method

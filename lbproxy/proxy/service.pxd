@@ -4,7 +4,9 @@ cimport cython
 
 from lbproxy.http.heads cimport ResponseHeads
 from lbproxy.observe.access cimport AccessLog
+from lbproxy.proxy.retry_budget cimport RetryBudgets
 from lbproxy.proxy.upstream_pool cimport UpstreamPool
+from lbproxy.streams cimport Strands
 from lbproxy.proxy.rewriter cimport Rewriter
 
 
@@ -25,6 +27,8 @@ cdef class Counters:
     cdef public long long retries
     cdef public long long[::1] statuses
     cdef public long long unread
+    cdef public long long h2_live
+    cdef public long long h2_open
     cdef public long long h2_requests
 
     cpdef count(self, long status, long long bytes_in, long long bytes_out, double seconds)
@@ -49,8 +53,8 @@ cdef class Service:
     cdef public object on_fault
     cdef public object on_unread
     cdef public ResponseHeads response_heads
-    cdef public object retries
+    cdef public RetryBudgets retries
     cdef public Rewriter rewriter
     cdef public object router
     cdef public object scratch
-    cdef public object strands
+    cdef public Strands strands

@@ -42,7 +42,8 @@ class Counters:
     """
 
     __slots__ = (
-        "aborts", "bytes_in", "bytes_out", "cells", "child", "grpc", "h2_requests", "latency", "retries", "statuses", "unread",
+        "aborts", "bytes_in", "bytes_out", "cells", "child", "grpc", "h2_live", "h2_open", "h2_requests", "latency", "retries",
+        "statuses", "unread",
     )  # fmt: skip
 
     def __init__(self, ledger: Ledger, child: int) -> None:
@@ -59,6 +60,8 @@ class Counters:
         self.aborts = 0
         self.unread = 0
         self.h2_requests = 0
+        self.h2_open = self.h2_live = 0
+        """Connections of clients that speak HTTP/2, and requests on them that are being served."""
 
     def count(self, status: int, bytes_in: int, bytes_out: int, seconds: float) -> None:
         """One request that ended."""
@@ -91,6 +94,8 @@ class Counters:
             (Scalar.CLIENT_ABORTS, self.aborts),
             (Scalar.UNREAD_CLIENTS, self.unread),
             (Scalar.H2_REQUESTS, self.h2_requests),
+            (Scalar.H2_OPEN, self.h2_open),
+            (Scalar.H2_LIVE, self.h2_live),
         ):
             cells[scalar_at(child, scalar)] = value
         at = scalar_at(child, Scalar.STATUS_1XX)

@@ -17,6 +17,7 @@ from lbproxy.proxy.request_body cimport RequestBody
 from lbproxy.proxy.rewriter cimport Rewriter, Rewriting
 from lbproxy.proxy.service cimport Service
 from lbproxy.proxy.sink cimport Sink
+from lbproxy.proxy.steps.step cimport Course
 from lbproxy.proxy.upstream cimport Upstream
 from lbproxy.streams cimport Stream
 
@@ -53,6 +54,8 @@ cdef class Tries:
     cdef _serve(self, Pool pool)
     @cython.locals(downstream=Downstream, upstream=Upstream, body=RequestBody, repeatable=bint)
     cdef _attempt(self, Lease lease, Pool pool)
+    @cython.locals(service=Service)
+    cdef _measure(self, Lease lease, Pool pool)
     @cython.locals(
         answer=ResponseHead, body=RequestBody, clean=bint, destination=Destination, downstream=Downstream, head_bytes=bytes,
         known=KnownHead, stream=Stream, out=bytes
@@ -60,7 +63,7 @@ cdef class Tries:
     cdef _converse(self, Upstream upstream, Lease lease)
     @cython.locals(downstream=Downstream, body=RequestBody, now=double)
     cdef _pass_on(self, Upstream upstream, ResponseHead answer, bytes out, bint clean)
-    @cython.locals(sink=Sink, silence=double, downstream=Downstream)
+    @cython.locals(sink=Sink, silence=double, downstream=Downstream, course=Course)
     cdef _relay(self, Upstream upstream, ResponseHead answer, bytes out, bytes lines)
     cdef bytes _added(self)
     cdef bint _replaced(self, Upstream upstream, KnownHead known, bint clean) except -1

@@ -2,7 +2,14 @@
 
 cimport cython
 
+from lbproxy.balance.lease cimport Lease
+from lbproxy.http.message cimport RequestHead
 from lbproxy.proxy.upstream cimport Upstream
+
+
+cdef class Shared:
+    cpdef bint speak_nothing_else(self, str pool) except -1
+    cpdef Upstream take(self, Lease lease, RequestHead head)
 
 
 cdef class Shelf:
@@ -27,7 +34,7 @@ cdef class UpstreamPool:
     cdef public dict _shelves
     cdef public bytearray _spoken
     cdef public object outdated
-    cdef public object shared
+    cdef public Shared shared
 
     @cython.locals(shelf=Shelf, upstream=Upstream)
     cpdef Upstream take(self, slot)

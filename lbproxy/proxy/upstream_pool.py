@@ -15,7 +15,6 @@ name) never see each other's connections.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.lease import Lease
@@ -69,31 +68,41 @@ class Shelf:
             upstream.stream.close()
 
 
-class Shared(Protocol):
+class Shared:
     """Connections that requests share, of backends that speak HTTP/2 (backends.py)."""
+
+    __slots__ = ()
 
     def knows(self, pool: str) -> bool:
         """That pool's backends are asked here."""
+        raise NotImplementedError
 
     def speak_nothing_else(self, pool: str) -> bool:
         """And never in HTTP/1."""
+        raise NotImplementedError
 
     def take(self, lease: Lease, head: RequestHead | None) -> Upstream | None:
         """A stream of one that has room. Raises RequestError for a request that cannot go there."""
+        raise NotImplementedError
 
     def dial(self, lease: Lease, head: RequestHead | None, patience: float, otherwise: Callable[[bool], Upstream]) -> Upstream:
         """The same where there is none. Raises UpstreamError(nothing_sent), RequestError."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close those that are idle."""
+        raise NotImplementedError
 
     def gone(self, slots: Iterable[int]) -> None:
         """The backends of these slots have left."""
+        raise NotImplementedError
 
     def renewed(self, pool: str) -> None:
         """Nothing new begins on what is open to the backends of that pool."""
+        raise NotImplementedError
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        raise NotImplementedError
 
 
 class UpstreamPool:

@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.session import Receiver
 from lbproxy.http.h2.vocabulary import Fields
 from tests.support import h2_frames as wire
 
 
-class Heads:
+class Heads(Receiver):
     """Reads responses' fields off frames, with one table for a connection, as a client does."""
 
     def __init__(self) -> None:
@@ -56,14 +57,6 @@ class Heads:
 
     def on_closed(self, stream: int, code: int) -> None:
         self._told.append(("closed", stream, code))
-
-    def on_request(self, stream: int, fields: Fields, ended: bool) -> None: ...
-    def on_settings(self) -> None: ...
-    def on_ping(self) -> None: ...
-    def on_pong(self) -> None: ...
-    def on_window(self, stream: int, increment: int) -> None: ...
-    def on_priority(self, stream: int) -> None: ...
-    def on_goaway(self, last: int, code: int) -> None: ...
 
 
 class H2Peer:

@@ -10,8 +10,6 @@ trust each other, and what one could learn of another's from the size of a frame
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from lbproxy.http.h2.engine import never_indexed
 from lbproxy.http.h2.vocabulary import Field, Fields
 from lbproxy.http.message import FIELDS_KEPT
@@ -30,33 +28,36 @@ _SECRET = frozenset((b"authorization", b"cookie"))
 _WEBSOCKET = b"\r\nupgrade: websocket\r\n"
 
 
-class Laid(NamedTuple):
+class Laid:
     """A request as HTTP/2 has it."""
 
-    fields: Fields
-    accept: bytes = b""
-    """Of a WebSocket: what HTTP/1 would have as Sec-WebSocket-Accept, which our client waits for; else empty."""
+    __slots__ = ("accept", "fields")
+
+    def __init__(self, fields: Fields, accept: bytes) -> None:
+        """`accept`: of a WebSocket: what HTTP/1 would have as Sec-WebSocket-Accept, which our client waits for; else empty."""
+        self.fields = fields
+        self.accept = accept
 
 
 class BackendRequests:
     """Makes field lists of the request heads that a process sends to backends."""
 
-    __slots__ = ("_budget", "_known")
+    __slots__ = ("_budget", "_over_tls", "_plain")
 
     def __init__(self, kept: int = KEPT) -> None:
         self._budget = Budget(kept)
-        self._known: dict[tuple[bytes, bytes], Laid] = self._budget.draws({})
+        self._over_tls: dict[bytes, Laid] = self._budget.draws({})
+        self._plain: dict[bytes, Laid] = self._budget.draws({})
 
     def of(self, head: bytes, scheme: bytes) -> Laid:
         """`head`: from the request line to the empty line, both included; sound, as whoever lays heads out makes sure of;
         `scheme`: that of the connection."""
-        laid = self._known.get((head, scheme))
+        known = self._over_tls if scheme == b"https" else self._plain
+        laid = known.get(head)
         if laid is None:
             laid = laid_out(head, scheme)
             if len(head) <= FIELDS_KEPT:
-                self._budget.keep(
-                    self._known, (head, scheme), laid, COPIES * len(head) + FIELD * len(laid.fields) + OBJECTS
-                )
+                self._budget.keep(known, head, laid, COPIES * len(head) + FIELD * len(laid.fields) + OBJECTS)
         return laid
 
 

@@ -3,12 +3,12 @@
 cimport cython
 
 from lbproxy.http.h2.nghttp2 cimport make_session
-from lbproxy.http.h2.session cimport Session
+from lbproxy.http.h2.session cimport Receiver, Session
 
 
 cdef class Engine:
     cdef bytes _farewell
-    cdef object _receiver
+    cdef Receiver _receiver
     cdef Session _session
     cdef readonly object failure
     cdef readonly bint over
@@ -29,4 +29,8 @@ cdef class Engine:
     cpdef bint widen(self, long stream, long window) except -1
     cpdef end(self, failure)
     cpdef long held(self, long stream) except -1
+    cpdef long held_by_all(self) except -1
+    cpdef bint has_last_words(self) except -1
+    cpdef bint has_output(self) except -1
+    cpdef bint rests(self) except -1
     cpdef bint will_leave(self, long stream) except -1

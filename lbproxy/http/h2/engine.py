@@ -49,7 +49,7 @@ class Engine:
 
     def __repr__(self) -> str:
         state = self.failure or ("over" if self.over else "open")
-        return f"<Engine {state}, {self.held_by_all} bytes held, last stream {self._session.last}>"
+        return f"<Engine {state}, {self.held_by_all()} bytes held, last stream {self._session.last}>"
 
     # ---------------------------------------------------------------- in
 
@@ -143,7 +143,6 @@ class Engine:
 
     # ---------------------------------------------------------------- state
 
-    @property
     def has_last_words(self) -> bool:
         """The peer is still to be told why the connection ends."""
         return bool(self._farewell)
@@ -152,7 +151,6 @@ class Engine:
         """Bytes of a stream's body that have not been put into frames yet."""
         return self._session.held(stream)
 
-    @property
     def held_by_all(self) -> int:
         """The same of all streams together."""
         return self._session.held(0)
@@ -175,15 +173,13 @@ class Engine:
         """The peer, a server, lets CONNECT carry other protocols (RFC 8441 3)."""
         return self._session.allows(8) == 1
 
-    @property
     def has_output(self) -> bool:
         """Whether `output` has anything to give."""
         return bool(self._farewell) or (self.failure is None and not self.over and self._session.wants_write())
 
-    @property
     def rests(self) -> bool:
         """There is nothing to say, and nothing has ended."""
-        return not self.has_output and self.failure is None and not self.over
+        return not self.has_output() and self.failure is None and not self.over
 
 
 def never_indexed(name: bytes, value: bytes) -> Field:

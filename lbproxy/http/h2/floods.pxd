@@ -8,6 +8,8 @@ cdef class Floods:
     cdef dict _seen
 
     cpdef see(self, str kind)
+    cpdef bint watches(self) except -1
     cpdef judge(self, double now)
+    cpdef earn(self, long count)
     cpdef answered(self)
     cpdef forget(self, double now)

@@ -100,7 +100,6 @@ class Floods:
         self._left[kind] = (left, now)
         return Failure(Code.ENHANCE_YOUR_CALM, kind) if left < 0 else None
 
-    @property
     def watches(self) -> bool:
         """Something was noted that can be earned."""
         return bool(self._left)

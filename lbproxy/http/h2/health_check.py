@@ -9,13 +9,14 @@ from __future__ import annotations
 from lbproxy.http.h1.health_check import BODY_LIMIT, BadAnswer
 from lbproxy.http.h2.bounds import Bounds
 from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.session import Receiver
 from lbproxy.http.h2.vocabulary import Fields
 
 BYTES = 1024 * 1024
 """After so many that are no answer a check is given up."""
 
 
-class H2Check:
+class H2Check(Receiver):
     """The client's side of one such connection: bytes in, bytes out; the engine's receiver."""
 
     def __init__(self, fields: Fields, body: bytes = b"") -> None:
@@ -88,27 +89,3 @@ class H2Check:
         """See Receiver."""
         if last < self._stream:
             raise BadAnswer(f"goodbye with code {code}")
-
-    def on_request(self, stream: int, fields: Fields, ended: bool) -> None:
-        """See Receiver. Of servers' engines."""
-
-    def on_interim(self, stream: int, fields: Fields) -> None:
-        """See Receiver. It is stepped over."""
-
-    def on_reset(self, stream: int, code: int) -> None:
-        """See Receiver. `on_closed` follows."""
-
-    def on_settings(self) -> None:
-        """See Receiver."""
-
-    def on_ping(self) -> None:
-        """See Receiver."""
-
-    def on_pong(self) -> None:
-        """See Receiver."""
-
-    def on_window(self, stream: int, increment: int) -> None:
-        """See Receiver."""
-
-    def on_priority(self, stream: int) -> None:
-        """See Receiver."""

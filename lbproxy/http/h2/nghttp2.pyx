@@ -31,7 +31,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
 
-from lbproxy.http.h2.session cimport Session
+from lbproxy.http.h2.session cimport Receiver, Session
 from lbproxy.http.h2.session_memory cimport Allocator, Memory, begin, begun, fetch_back, give_back, put_away
 
 VERSIONS = ("0.3.0",)
@@ -383,7 +383,7 @@ cdef class _Native(Session):
         else:
             self._settle()
 
-    cpdef tell(self, receiver):
+    cpdef tell(self, Receiver receiver):
         """See Session."""
         cdef Event *events = self._events
         cdef Py_ssize_t count = self._event_count, at = 0
@@ -400,7 +400,7 @@ cdef class _Native(Session):
                 at += 1
             free(events)
 
-    cdef _tell(self, receiver, Event *event):
+    cdef _tell(self, Receiver receiver, Event *event):
         cdef int kind = event.kind
         cdef object what = None
         if event.what != NULL:
@@ -1177,14 +1177,19 @@ cdef int _load(str path) except -1:
     return 0
 
 
-class _Rehearsed:
+class _Rehearsed(Receiver):
     """A receiver that notes what it is told."""
 
     def __init__(self):
         self.told = []
 
-    def __getattr__(self, name):
-        return lambda *what: self.told.append((name, *what))
+
+def _noted(name):
+    return lambda self, *what: self.told.append((name, *what))
+
+
+for _name in [each for each in dir(Receiver) if each.startswith("on_")]:
+    setattr(_Rehearsed, _name, _noted(_name))
 
 
 REHEARSAL = PREFACE + b"".join((

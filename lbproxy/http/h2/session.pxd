@@ -1,5 +1,21 @@
 # Types for the compiled form of session.py. See lbproxy/compiled.py.
 
+cdef class Receiver:
+    cpdef on_request(self, long stream, tuple fields, bint ended)
+    cpdef on_interim(self, long stream, tuple fields)
+    cpdef on_response(self, long stream, tuple fields, bint ended)
+    cpdef on_data(self, long stream, bytes data, bint ended)
+    cpdef on_trailers(self, long stream, tuple fields)
+    cpdef on_reset(self, long stream, long code)
+    cpdef on_closed(self, long stream, long code)
+    cpdef on_settings(self)
+    cpdef on_ping(self)
+    cpdef on_pong(self)
+    cpdef on_window(self, long stream, long increment)
+    cpdef on_priority(self, long stream)
+    cpdef on_goaway(self, long last, long code)
+
+
 cdef class Session:
     cdef object _conn
     cdef public object broken
@@ -9,7 +25,7 @@ cdef class Session:
     cdef readonly bint whole
 
     cpdef receive(self, bytes data)
-    cpdef tell(self, receiver)
+    cpdef tell(self, Receiver receiver)
     cpdef bytes output(self, long most)
     cpdef bint respond(self, long stream, fields, bint ended) except -1
     cpdef bint interim(self, long stream, fields) except -1

@@ -6,7 +6,7 @@ nghttp2.pyx has the same in C's terms. What both do alike, and which is taken, i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from lbproxy.http.h2.bounds import ANSWERS, LONGEST_SENT, UNLIMITED, Bounds
 from lbproxy.http.h2.offered import MISSING
@@ -16,8 +16,13 @@ if not MISSING:
     import ngh2
 
 
-class Receiver(Protocol):
-    """Who is told what came, in order. Must not wait, and must not call the engine's `receive` or `output`."""
+class Receiver:
+    """Who is told what came, in order. Must not wait, and must not call the engine's `receive` or `output`.
+
+    A class and no protocol, for what is compiled tells without asking who listens; what nobody wants to know is said to nobody.
+    """
+
+    __slots__ = ()
 
     def on_request(self, stream: int, fields: Fields, ended: bool) -> None:
         """A request began (to a server)."""

@@ -2,20 +2,34 @@
 
 cimport cython
 
-from lbproxy.proxy.h2.stream cimport H2Stream
+from lbproxy.http.h2.backend_answer cimport LastAnswer
+from lbproxy.proxy.h2.stream cimport Carrier, H2Stream
+from lbproxy.streams cimport Strands
+
+
+cdef class BackendStream
+
+
+cdef class Lender(Carrier):
+    cdef public LastAnswer answers
+    cdef public bint carries_websockets
+
+    cpdef begin(self, BackendStream stream, long number, bint ended)
+    cpdef left(self, BackendStream stream)
+    cpdef linger(self, BackendStream stream)
 
 
 cdef class BackendStream(H2Stream):
     cdef list _heads
     cdef long _heads_size
-    cdef object _lender
+    cdef Lender _lender
     cdef public long long begun_at
     cdef public object failure
     cdef public bint has_answer
     cdef public bint returned
     cdef public bint untouched
 
-    cpdef borrow(self, lender)
+    cpdef borrow(self, Lender lender)
     cpdef bint bring_head(self, tuple fields, bint ended, bint final) except -1
     cpdef fail(self, failure, bint untouched=*)
     cpdef wake(self)

@@ -9,9 +9,8 @@ everything else here does.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from lbproxy.errors import ConnectionLost, TimedOut, UpstreamError
+from lbproxy.http.h2.backend_answer import LastAnswer
 from lbproxy.http.h2.vocabulary import Code, Fields
 from lbproxy.proxy.h2.stream import Carrier, H2Stream
 
@@ -19,19 +18,25 @@ HEADS, HEADS_SIZE = 64, 64 * 1024
 """Heads, and bytes in them, that may wait to be read: what brings them has no window that could be shut."""
 
 
-class Lender(Carrier, Protocol):
+class Lender(Carrier):
     """The connection, as streams to a backend need it."""
 
+    __slots__ = ("answers", "carries_websockets")
+
+    answers: LastAnswer
     carries_websockets: bool
 
     def begin(self, stream: BackendStream, number: int, ended: bool) -> None:
         """Its request has begun; `ended`: it has no body."""
+        raise NotImplementedError
 
     def left(self, stream: BackendStream) -> None:
         """Its exchange is over, whatever became of it."""
+        raise NotImplementedError
 
     def linger(self, stream: BackendStream) -> None:
         """Likewise, and what was written is to leave before it is given up."""
+        raise NotImplementedError
 
 
 class BackendStream(H2Stream):
@@ -72,8 +77,8 @@ class BackendStream(H2Stream):
 
     def fail(self, failure: UpstreamError, untouched: bool = False) -> None:
         """No more will come; `wake` lets whoever waits know."""
-        if self._lost is None:
-            self._lost = ConnectionLost(failure.reason)
+        if self.loss is None:
+            self.loss = ConnectionLost(failure.reason)
             self.unread = True
             if not self.ended:
                 self.failure = failure
@@ -96,7 +101,7 @@ class BackendStream(H2Stream):
     def next_head(self) -> tuple[Fields, bool] | None:
         """Wait for the next head; (its fields, whether it was all of the answer), None when there will be none. Raises TimedOut."""
         while not self._heads:
-            if self.ended or self._lost is not None:
+            if self.ended or self.loss is not None:
                 return None
             self._wait_for_input()
         fields, ended = self._heads.pop(0)
@@ -109,8 +114,8 @@ class BackendStream(H2Stream):
             self.unread = False
             if self.ended:
                 return b""
-            if self._lost is not None:
-                raise ConnectionLost(str(self._lost))
+            if self.loss is not None:
+                raise ConnectionLost(str(self.loss))
             self._carrier.waits_for_input(self.number, self.left, self._came)
             self._came = 0
             self._wait_for_input()
@@ -118,7 +123,7 @@ class BackendStream(H2Stream):
 
     def _take(self, limit: int) -> bytes:
         data = H2Stream._take(self, limit)  # as C calls it
-        self.unread = bool(self._inbox) or self._lost is not None
+        self.unread = bool(self._inbox) or self.loss is not None
         return data
 
     def _wait_for_input(self) -> None:
@@ -134,7 +139,7 @@ class BackendStream(H2Stream):
     def begun(self, number: int, ended: bool, at: int) -> None:
         """The request has its number; `ended`: it has no body; `at`: bytes that had left on the connection."""
         self.number = number
-        self._output_ended = ended
+        self.complete = ended
         self.begun_at = at
 
     def _all_gone(self, number: int) -> bool:
@@ -144,20 +149,20 @@ class BackendStream(H2Stream):
 
     def finish(self, busy: bool = False) -> None:
         """See Stream."""
-        if self._lost is None and self.number and not self.ended:
+        if self.loss is None and self.number and not self.ended:
             self.end_output()
             self.drop()
-            self._lost = ConnectionLost("finished")
+            self.loss = ConnectionLost("finished")
             self._lender.linger(self)
         else:
             self.abort()
 
     def abort(self) -> None:
         """See Stream. The backend need not go on; the connection does."""
-        if self._lost is None and self.number and not (self.ended and self._output_ended):
+        if self.loss is None and self.number and not (self.ended and self.complete):
             self.give_up(Code.CANCEL)
         self.drop()
-        self._lost = self._lost or ConnectionLost("given up")
+        self.loss = self.loss or ConnectionLost("given up")
         self._lender.left(self)
 
     def unseen(self, since: int) -> bool:

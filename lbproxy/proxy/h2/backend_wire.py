@@ -11,10 +11,12 @@ other requests. A backend that takes no more is still read: it may have answered
 from __future__ import annotations
 
 from lbproxy.errors import StreamError, TimedOut
+from lbproxy.http.h2.backend_answer import LastAnswer
 from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.floods import Floods
-from lbproxy.http.h2.vocabulary import Fields
 from lbproxy.http.h2.windows import may_write
+from lbproxy.proxy.h2.backend_stream import Lender
+from lbproxy.proxy.h2.h2_upstream import ANSWERS
 from lbproxy.proxy.h2.stream import H2Stream, ReaderOver, wake_writers
 from lbproxy.proxy.service import Service
 from lbproxy.streams import Strand, Stream
@@ -25,11 +27,11 @@ LINGER = 2.0
 """Seconds for last words: of a backend that takes no more, of a tunnel's stream that has said goodbye."""
 
 
-class BackendWire:
+class BackendWire(Lender):
     """What a connection to a backend does with its stream and its engine; owner of the stream."""
 
     __slots__ = (
-        "_ending", "_floods", "_mute", "_planned", "_reader", "_waiting_for_room", "_writing", "engine", "service", "stream",
+        "_ending", "_floods", "_mute", "_planned", "_reader", "_waiting_for_room", "_writing", "stream",
     )  # fmt: skip
 
     def __init__(self, service: Service, stream: Stream, engine: Engine) -> None:
@@ -37,6 +39,7 @@ class BackendWire:
         self.service = service
         self.stream = stream
         self.engine = engine
+        self.answers = LastAnswer(ANSWERS)
         self._floods = Floods()
         self._waiting_for_room: dict[int, H2Stream] = {}
         self._reader: Strand | None = None
@@ -67,7 +70,7 @@ class BackendWire:
 
     def may_write(self, stream: int) -> bool:
         """See Carrier."""
-        return may_write(self.engine.held(stream), self.engine.held_by_all)
+        return may_write(self.engine.held(stream), self.engine.held_by_all())
 
     def await_room(self, stream: H2Stream) -> None:
         """See Carrier."""
@@ -83,6 +86,11 @@ class BackendWire:
     def _shut(self) -> None:
         """From the event loop: it is over."""
         raise NotImplementedError
+
+    def _hold_little(self) -> None:
+        """It is idle."""
+        self.engine.forget()
+        self.answers.forget()
 
     def _stop_reading(self) -> None:
         reader, self._reader = self._reader, None
@@ -118,7 +126,7 @@ class BackendWire:
         self._planned = False
         if self._writing or self._ending:
             return
-        if self.engine.has_output and not self._mute:
+        if self.engine.has_output() and not self._mute:
             self.service.strands.start(self._write_out)
         else:
             self._look_over()
@@ -130,7 +138,7 @@ class BackendWire:
         try:
             while data := engine.output(OUTPUT):
                 stream.write(data)
-                if self._floods.watches:
+                if self._floods.watches():
                     self._floods.earn(len(data) // 1024 + 1)
                 if self._waiting_for_room:
                     self._wake_writers()
@@ -155,16 +163,5 @@ class BackendWire:
         waiting, self._waiting_for_room = self._waiting_for_room, {}
         self.service.strands.later(lambda: wake_writers(waiting))
 
-    # ---------------------------------------------------------------- what the engine tells, and nobody needs
-
     def stalled(self) -> None:
         """See Carrier."""
-
-    def on_pong(self) -> None:
-        """See Receiver. That anything came is all that was asked for."""
-
-    def on_priority(self, stream: int) -> None:
-        """See Receiver. Of servers' engines."""
-
-    def on_request(self, stream: int, fields: Fields, ended: bool) -> None:
-        """See Receiver. Of servers' engines."""

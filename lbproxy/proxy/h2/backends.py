@@ -26,6 +26,7 @@ from lbproxy.proxy.h2.h2_upstream import H2Upstream
 from lbproxy.proxy.response_head import MAX_RESPONSE_HEAD
 from lbproxy.proxy.service import Service, most_response_fields
 from lbproxy.proxy.upstream import Upstream
+from lbproxy.proxy.upstream_pool import Shared
 
 STREAMS = 100
 """On one connection at once, where the backend allows as many or more: what nginx, Apache and grpc allow, or more than that."""
@@ -36,15 +37,16 @@ def wants_http_2(pool: model.Pool) -> bool:
     return not MISSING and (pool.protocol == H2 or (pool.protocol == "auto" and pool.tls is not None))
 
 
-class H2Backends:
+class H2Backends(Shared):
     """All of one worker's, by the slots of the backends."""
 
-    __slots__ = ("_backends", "_bounds", "_on_ended", "_pools", "_service")
+    __slots__ = ("_backends", "_bounds", "_on_ended", "_pools", "_service", "_single_minded")
 
     def __init__(self, service: Service, pools: Iterable[model.Pool], on_ended: Callable[[Backend, str], None]) -> None:
         """`on_ended`: told why a connection was ended for what its backend did."""
         self._service = service
         self._pools = {pool.name: pool for pool in pools if wants_http_2(pool)}
+        self._single_minded = {name for name, pool in self._pools.items() if pool.protocol == H2}
         self._on_ended = on_ended
         self._backends: dict[int, H2Backend] = {}
         fields = most_response_fields(service.config) + 8
@@ -60,7 +62,7 @@ class H2Backends:
 
     def speak_nothing_else(self, pool: str) -> bool:
         """That pool's backends take a body that has no length."""
-        return pool in self._pools and self._pools[pool].protocol == H2
+        return pool in self._single_minded
 
     def take(self, lease: Lease, head: RequestHead | None) -> Upstream | None:
         """A stream for the request to the leased backend, if there is a connection with room. Raises RequestError for one that

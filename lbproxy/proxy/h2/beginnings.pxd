@@ -2,20 +2,23 @@
 
 cimport cython
 
-from lbproxy.proxy.h2.h2_downstream cimport H2Downstream
-from lbproxy.streams cimport Stream
+from lbproxy.proxy.h2.h2_downstream cimport Bearer, H2Downstream
+from lbproxy.streams cimport Strands, Stream
+
+
+cdef list _NONE
 
 
 cdef class H2Beginnings:
-    cdef object _bearer
+    cdef Bearer _bearer
+    cdef Py_ssize_t _next
     cdef bint _put_off
-    cdef object _strands
+    cdef Strands _strands
     cdef Stream _stream
-    cdef object _waiting
+    cdef list _waiting
     cdef public bint over
 
     cpdef add(self, H2Downstream request)
-    cpdef forget(self)
     cpdef begin(self)
     @cython.locals(behind=Py_ssize_t, request=H2Downstream)
     cpdef go_on(self)

@@ -6,27 +6,17 @@ all together, and take their turns with whatever else is much (net/work_budget.p
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Protocol
-
-from lbproxy.proxy.h2.h2_downstream import H2Downstream
+from lbproxy.proxy.h2.h2_downstream import Bearer, H2Downstream
 from lbproxy.streams import Strands, Stream
 
-_NONE: deque[H2Downstream] = deque()
-"""Of all connections that are idle: a deque of its own is 760 bytes."""
-
-
-class Bearer(Protocol):
-    """The connection, as its queue needs it."""
-
-    def served(self, request: H2Downstream) -> None:
-        """Its client has given it up before it began."""
+_NONE: list[H2Downstream] = []
+"""Of all connections on which nobody waits to begin."""
 
 
 class H2Beginnings:
     """The queue of one connection, in the order of coming."""
 
-    __slots__ = ("_bearer", "_put_off", "_strands", "_stream", "_waiting", "over")
+    __slots__ = ("_bearer", "_next", "_put_off", "_strands", "_stream", "_waiting", "over")
 
     def __init__(self, stream: Stream, strands: Strands, bearer: Bearer) -> None:
         """`stream`: the connection's, which knows whose turn it is."""
@@ -34,23 +24,20 @@ class H2Beginnings:
         self._strands = strands
         self._bearer = bearer
         self._waiting = _NONE
+        self._next = 0
+        """Of those, who begins next; all before have."""
         self._put_off = False
         self.over = False
         """The connection has ended: none begins any more."""
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) - self._next
 
     def add(self, request: H2Downstream) -> None:
         """It begins when its turn comes; `begin` has to be called."""
         if self._waiting is _NONE:
-            self._waiting = deque()
+            self._waiting = []
         self._waiting.append(request)
-
-    def forget(self) -> None:
-        """The connection is idle."""
-        if not self._waiting:
-            self._waiting = _NONE
 
     def begin(self) -> None:
         """From the event loop. Who was put off already waits for `go_on`."""
@@ -60,12 +47,15 @@ class H2Beginnings:
     def go_on(self) -> None:
         """See PutOff."""
         self._put_off = False
-        for behind in range(len(self._waiting)):
+        for behind in range(len(self._waiting) - self._next):
             if behind and not self._stream.has_turn(self):
                 self._put_off = True
                 return
-            request = self._waiting.popleft()
-            if self.over or request.h2.lost:
+            request = self._waiting[self._next]
+            self._next += 1
+            if self._next == len(self._waiting):
+                self._waiting, self._next = _NONE, 0
+            if self.over or request.h2.loss is not None:
                 self._bearer.served(request)
             else:
                 self._strands.start(request.run)

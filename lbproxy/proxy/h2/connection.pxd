@@ -4,26 +4,22 @@ cimport cython
 
 from lbproxy.http.h2.engine cimport Engine
 from lbproxy.http.h2.floods cimport Floods
-from lbproxy.http.h2.request_fields cimport RequestFields
-from lbproxy.http.h2.response_fields cimport ResponseFields
 from lbproxy.http.h2.windows cimport Windows, may_write
-from lbproxy.http.message cimport RequestHead
-from lbproxy.proxy.downstream cimport Downstream
 from lbproxy.proxy.h2.beginnings cimport H2Beginnings
-from lbproxy.proxy.h2.h2_downstream cimport H2Downstream
+from lbproxy.proxy.h2.h2_downstream cimport Bearer, H2Downstream, H2Peer
 from lbproxy.proxy.h2.stream cimport H2Stream
 from lbproxy.proxy.h2.unwanted cimport Unwanted
-from lbproxy.streams cimport Stream
+from lbproxy.proxy.service cimport Counters
+from lbproxy.streams cimport Strands, Stream
 
 
-cdef class H2Connection(Downstream):
+cdef class H2Connection(Bearer):
     cdef H2Beginnings _beginnings
     cdef bint _draining
     cdef str _ending
     cdef Floods _floods
     cdef double _idle_since
     cdef double _idle_until
-    cdef public object _key
     cdef long _last
     cdef list _lost
     cdef double _now
@@ -40,9 +36,8 @@ cdef class H2Connection(Downstream):
     cdef Windows _windows
     cdef bint _writing
     cdef object count
-    cdef public Engine engine
-    cdef public RequestFields request_fields
-    cdef public ResponseFields response_fields
+    cdef public object strand
+    cdef public Stream stream
 
     cpdef drain(self, double now, double grace)
     cdef _turn_soon(self)
@@ -52,13 +47,21 @@ cdef class H2Connection(Downstream):
     cdef bint _expired(self) except -1
     cdef _rest(self)
     cdef _judge(self)
-    @cython.locals(request=H2Downstream)
+    @cython.locals(request=H2Downstream, counters=Counters)
     cpdef on_request(self, long stream, tuple fields, bint ended)
     @cython.locals(request=H2Downstream)
     cpdef on_data(self, long stream, bytes data, bint ended)
     @cython.locals(request=H2Downstream)
+    cpdef on_trailers(self, long stream, tuple fields)
+    cpdef on_reset(self, long stream, long code)
+    cpdef on_settings(self)
+    cpdef on_ping(self)
+    cpdef on_pong(self)
+    cpdef on_window(self, long stream, long increment)
+    cpdef on_priority(self, long stream)
+    cpdef on_goaway(self, long last, long code)
+    @cython.locals(request=H2Downstream)
     cpdef on_closed(self, long stream, long code)
-    cpdef bytes websocket_key(self)
     cpdef refused(self, error)
     @cython.locals(number=long, stream=H2Stream, narrower=long, now=double)
     cpdef served(self, H2Downstream request)

@@ -30,15 +30,13 @@ from lbproxy.http.h2.request_fields import RequestFields
 from lbproxy.http.h2.response_fields import ResponseFields
 from lbproxy.http.h2.vocabulary import Code, Failure, Fields
 from lbproxy.http.h2.windows import Windows, may_write
-from lbproxy.http.message import RequestHead
 from lbproxy.proxy.client import ConnectionCount
-from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.h2.beginnings import H2Beginnings
-from lbproxy.proxy.h2.h2_downstream import H2Downstream
+from lbproxy.proxy.h2.h2_downstream import Bearer, H2Downstream, H2Peer
 from lbproxy.proxy.h2.stream import H2Stream, ReaderOver, wake_writers
 from lbproxy.proxy.h2.unwanted import Unwanted
 from lbproxy.proxy.service import Service
-from lbproxy.streams import BODY_READ, NEVER, Stream
+from lbproxy.streams import BODY_READ, NEVER, Strand, Stream
 
 IDLE_IN_GREENLET = 0.5
 """Seconds that the reader waits for more. With it an idle connection keeps twice the memory."""
@@ -50,14 +48,14 @@ _NONE: dict[int, H2Stream] = {}
 """Of all connections on which nobody waits."""
 
 
-class H2Connection(Downstream):
+class H2Connection(Bearer):
     """One HTTP/2 connection of a client: owner of its stream, and the engine's receiver."""
 
     __slots__ = (
-        "_beginnings", "_draining", "_ending", "_floods", "_idle_since", "_idle_until", "_key", "_last", "_lost", "_now",
+        "_beginnings", "_draining", "_ending", "_floods", "_idle_since", "_idle_until", "_last", "_lost", "_now",
         "_on_flood", "_planned", "_read", "_refused_more", "_requests", "_reset",
         "_turning", "_unwanted", "_waiting_for_room", "_wakes",
-        "_windows", "_writing", "count", "engine", "request_fields", "response_fields",
+        "_windows", "_writing", "count", "strand", "stream",
     )  # fmt: skip
 
     def __init__(
@@ -76,13 +74,17 @@ class H2Connection(Downstream):
     ) -> None:
         """`key`: makes a Sec-WebSocket-Key; `on_flood`: told of the peer, and why its connection was ended; the others: see
         ClientConnection."""
-        super().__init__(service, stream, peer, forwarder, redirect, tls_seconds)
+        self.service = service
+        self.stream = stream
+        self.client = H2Peer(service, stream, peer, forwarder, redirect, tls_seconds)
+        self.strand: Strand | None = None
+        """The reader, while there is one."""
         forwarder.over_http_2()
         limits = service.config.limits
         self.engine = Engine(self, server=True, bounds=bounds)
         self.response_fields = response_fields
         self.request_fields = RequestFields(limits.request_line, limits.fields, limits.head, service.router.backslash)
-        self._key = key
+        self.key = key
         self._on_flood = on_flood
         self.count = count
         self._floods = Floods()
@@ -104,6 +106,7 @@ class H2Connection(Downstream):
         self._ending = ""
         self._read = b""
         service.connections.add(self)
+        service.counters.h2_open += 1
         stream.owner = self
 
     def __repr__(self) -> str:
@@ -257,9 +260,8 @@ class H2Connection(Downstream):
 
     def _rest(self) -> None:
         """It is idle: thousands of them hold as little as can be."""
-        self.forget()
+        self.client.forget()
         self.request_fields.forget()
-        self._beginnings.forget()
         self._floods.forget(self.service.clock())
         self._requests = {}  # one that was filled never gets smaller by itself
         self.engine.forget()
@@ -283,10 +285,12 @@ class H2Connection(Downstream):
         """See Receiver."""
         self._last = stream
         self._floods.see("requests")
-        self.service.counters.h2_requests += 1
+        counters = self.service.counters
+        counters.h2_requests += 1
+        counters.h2_live += 1
         request = H2Downstream.__new__(H2Downstream)
-        request.receive(self, self, stream, fields, ended, self._now)
-        self.tls_seconds = 0.0
+        request.receive(self, stream, fields, ended, self._now)
+        self.client.tls_seconds = 0.0
         self._requests[stream] = request
         self._beginnings.add(request)
 
@@ -295,7 +299,7 @@ class H2Connection(Downstream):
         request = self._requests.get(stream)
         if not data and not ended:
             self._floods.see("h2_empty_data")
-        if request is None or request.h2.lost:
+        if request is None or request.h2.loss is not None:
             if data:
                 self.engine.taken(stream, len(data))
                 if self._unwanted is not None:
@@ -321,7 +325,8 @@ class H2Connection(Downstream):
             self._unwanted.closed(stream)
         request = self._requests.get(stream)
         if request is not None:
-            if code and stream != self._reset and not request.h2.lost:  # for what the client did: it made us reset (CVE-2025-8671)
+            # It was the client who made us reset it (CVE-2025-8671).
+            if code and stream != self._reset and request.h2.loss is None:
                 self._floods.see("h2_resets")
             if code or not request.h2.complete:
                 self._lost.append(request)
@@ -357,21 +362,7 @@ class H2Connection(Downstream):
     def on_goaway(self, last: int, code: int) -> None:
         """See Receiver. A client begins nothing more; what it has begun is served."""
 
-    def on_interim(self, stream: int, fields: Fields) -> None:
-        """See Receiver. Of clients' engines."""
-
-    def on_response(self, stream: int, fields: Fields, ended: bool) -> None:
-        """See Receiver. Of clients' engines."""
-
     # ---------------------------------------------------------------- for requests and their streams
-
-    def protocol(self, head: RequestHead) -> str:
-        """See Downstream."""
-        return "HTTP/2"
-
-    def websocket_key(self) -> bytes:
-        """See Bearer."""
-        return self._key()
 
     def refused(self, error: RequestError) -> None:
         """See Bearer."""
@@ -382,11 +373,12 @@ class H2Connection(Downstream):
         number, stream = request.h2.number, request.h2
         if self._requests.pop(number, None) is None:
             return
+        self.service.counters.h2_live -= 1
         self._floods.answered()
         narrower = self._windows.ended(number)
         if narrower:
             self.engine.widen(0, narrower)
-        if not stream.ended and not stream.lost:
+        if not stream.ended and stream.loss is None:
             if self._unwanted is None:
                 self._unwanted = Unwanted(self.engine, self.service, self.flush_soon)
             self._unwanted.add(number)
@@ -397,7 +389,7 @@ class H2Connection(Downstream):
 
     def may_write(self, stream: int) -> bool:
         """See Carrier."""
-        return may_write(self.engine.held(stream), self.engine.held_by_all)
+        return may_write(self.engine.held(stream), self.engine.held_by_all())
 
     def await_room(self, stream: H2Stream) -> None:
         """See Carrier."""
@@ -416,7 +408,7 @@ class H2Connection(Downstream):
 
     def stalled(self) -> None:
         """See Carrier."""
-        self._on_flood(self.peer, Failure(Code.CANCEL, "h2_stalled"))
+        self._on_flood(self.client.peer, Failure(Code.CANCEL, "h2_stalled"))
 
     # ---------------------------------------------------------------- the writer
 
@@ -436,7 +428,7 @@ class H2Connection(Downstream):
     def _write_soon(self) -> None:
         self._planned = False
         self._judge()  # as `_write_out` does
-        if not self._writing and not self._ending and (self._unwanted is not None or not self.engine.rests):
+        if not self._writing and not self._ending and (self._unwanted is not None or not self.engine.rests()):
             self.service.strands.start(self._write_out)
 
     def _write_out(self) -> None:
@@ -449,11 +441,11 @@ class H2Connection(Downstream):
                 if not data:
                     self._judge()  # what the engine has refused is known only now
                     unwanted = self._unwanted
-                    if (unwanted is not None and unwanted.any and unwanted.reset_late()) or engine.has_last_words:
+                    if (unwanted is not None and unwanted.any and unwanted.reset_late()) or engine.has_last_words():
                         continue
                     break
                 stream.write(data)
-                if self._floods.watches:
+                if self._floods.watches():
                     self._floods.earn(len(data) // 1024 + 1)
                 if self._waiting_for_room:
                     self._wake_writers()
@@ -485,12 +477,13 @@ class H2Connection(Downstream):
         self._beginnings.over = True
         failure = self.engine.failure
         if failure is not None:
-            self._on_flood(self.peer, failure)
+            self._on_flood(self.client.peer, failure)
         elif how == "stalled" and self._requests:
             self.stalled()
         if self._unwanted is not None:
             self._unwanted.forget()
         self.service.connections.discard(self)
+        self.service.counters.h2_open -= 1
         self.count.release()
         self.service.strands.later(self._shut)
 

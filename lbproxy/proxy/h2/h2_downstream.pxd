@@ -10,12 +10,29 @@ from lbproxy.http.message cimport RequestHead, ResponseHead
 from lbproxy.http.trailers cimport size
 from lbproxy.proxy.downstream cimport Downstream
 from lbproxy.proxy.exchange cimport Exchange
-from lbproxy.proxy.h2.stream cimport H2Stream
+from lbproxy.proxy.h2.stream cimport Carrier, H2Stream
 from lbproxy.proxy.request_body cimport BodySource
 
 
 cdef int _BEGUN
 cdef int _INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK
+
+
+cdef class H2Downstream
+
+
+cdef class H2Peer(Downstream):
+    cpdef str protocol(self, RequestHead head)
+
+
+cdef class Bearer(Carrier):
+    cdef public H2Peer client
+    cdef public object key
+    cdef public RequestFields request_fields
+    cdef public ResponseFields response_fields
+
+    cpdef refused(self, error)
+    cpdef served(self, H2Downstream request)
 
 
 cdef class H2Body(BodySource):
@@ -25,7 +42,7 @@ cdef class H2Body(BodySource):
 
 
 cdef class H2Downstream(Downstream):
-    cdef object _bearer
+    cdef Bearer _bearer
     cdef double _came
     cdef Engine _engine
     cdef tuple _fields
@@ -35,11 +52,11 @@ cdef class H2Downstream(Downstream):
     cdef long _stalls
     cdef readonly H2Stream h2
 
-    @cython.locals(h2=H2Stream)
-    cpdef receive(self, bearer, Downstream client, long number, tuple fields, bint ended, double came)
+    @cython.locals(h2=H2Stream, client=H2Peer)
+    cpdef receive(self, Bearer bearer, long number, tuple fields, bint ended, double came)
     cpdef lose(self, error)
     cpdef cut(self)
-    @cython.locals(h2=H2Stream, fields=tuple, head=RequestHead, size=Py_ssize_t, exchange=Exchange, request_fields=RequestFields)
+    @cython.locals(h2=H2Stream, fields=tuple, head=RequestHead, size=Py_ssize_t, exchange=Exchange, bearer=Bearer, client=H2Peer)
     cdef _serve(self)
     cdef _refuse(self, error, tuple fields)
     cpdef open_body(self, interrupt)

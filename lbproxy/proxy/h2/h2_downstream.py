@@ -6,7 +6,7 @@ common is asked of the connection (connection.py).
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 from lbproxy.errors import ClientGone, ConnectionLost, RequestError, StreamError
 from lbproxy.http.forwarding import response
@@ -21,7 +21,6 @@ from lbproxy.http.trailers import NONE, Trailers, size
 from lbproxy.observe.access import Timing
 from lbproxy.proxy import bound
 from lbproxy.proxy.answer_state import Event, State
-from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.downstream import Downstream
 from lbproxy.proxy.exchange import Exchange
 from lbproxy.proxy.grpc_call import own_answer
@@ -36,25 +35,34 @@ _BEGUN = int(State.BEGUN)
 _INTERIM, _WHOLE, _BEGIN, _PIECE, _END, _BREAK = map(int, Event)  # Python 3.11 looks an Enum's members up through a hook
 
 
-class Bearer(Carrier, Protocol):
+class H2Peer(Downstream):
+    """A connection's client, as all of its requests share it: who it is, and what is remembered from one to the next."""
+
+    __slots__ = ()
+
+    def protocol(self, head: RequestHead) -> str:
+        """See Downstream."""
+        return "HTTP/2"
+
+
+class Bearer(Carrier):
     """The connection, as its requests need it."""
 
+    __slots__ = ("client", "key", "request_fields", "response_fields")
+
+    client: H2Peer
+    key: Callable[[], bytes]
+    """Makes a Sec-WebSocket-Key, another one each time; b"" where tunnels are not offered."""
     request_fields: RequestFields
     response_fields: ResponseFields
-    routed_head: RequestHead | None
-    destination: Destination | None
-
-    def about(self, head: RequestHead) -> str:
-        """See Downstream."""
-
-    def websocket_key(self) -> bytes:
-        """Another one each time; b"" where tunnels are not offered."""
 
     def refused(self, error: RequestError) -> None:
         """A request was not even a request."""
+        raise NotImplementedError
 
     def served(self, request: H2Downstream) -> None:
         """It is over, whatever became of it."""
+        raise NotImplementedError
 
 
 class H2Body(BodySource):
@@ -72,7 +80,7 @@ class H2Body(BodySource):
     def take(self, raw: bytes) -> bytes:
         """See BodySource."""
         self.left = max(0, self.left - len(raw))
-        if self._h2.exhausted:  # not before, even if the length has come: trailers may follow
+        if self._h2.exhausted():  # not before, even if the length has come: trailers may follow
             self.done = True
             self.trailers = self._h2.trailers
         return raw
@@ -86,9 +94,10 @@ class H2Downstream(Downstream):
 
     __slots__ = ("_bearer", "_came", "_engine", "_fields", "_head", "_over", "_response_fields", "_stalls", "h2")
 
-    def receive(self, bearer: Bearer, client: Downstream, number: int, fields: Fields, ended: bool, came: float) -> None:
-        """`client`: whom it is of, for what all requests of the connection have in common; `came`: when it did. Made by __new__,
-        as Exchange is, with this instead of a constructor (2,400 instructions a request)."""
+    def receive(self, bearer: Bearer, number: int, fields: Fields, ended: bool, came: float) -> None:
+        """`came`: when it did. Made by __new__, as Exchange is, with this instead of a constructor (2,400 instructions a
+        request)."""
+        client = bearer.client
         self.h2 = h2 = H2Stream.__new__(H2Stream)
         h2.open(bearer, number, ended)
         self.serve_for(client.service, h2, client.peer, client.forwarder, client.redirect, client.tls_seconds)
@@ -100,21 +109,21 @@ class H2Downstream(Downstream):
         self._head: RequestHead | None = None
         self._over = False
         self._stalls = 0
-        self.routed_head = bearer.routed_head
-        self.destination = bearer.destination
+        self.routed_head = client.routed_head
+        self.destination = client.destination
 
     def __repr__(self) -> str:
         return f"<H2Downstream {self.h2!r} {'running' if self.strand is not None else 'waiting'}>"
 
     def about(self, head: RequestHead) -> str:
         """See Downstream."""
-        return self._bearer.about(head)
+        return self._bearer.client.about(head)
 
     # ---------------------------------------------------------------- from the event loop
 
     def lose(self, error: StreamError) -> None:
         """The client has given it up."""
-        if self.h2.lost:
+        if self.h2.loss is not None:
             return
         self.h2.lose(error)
         if self.strand is not None and not self._over and self.open_tunnel is None:
@@ -133,7 +142,7 @@ class H2Downstream(Downstream):
         """Serve it. Lets nothing out."""
         self.strand = self.service.strands.current()
         try:
-            if not self.h2.lost:
+            if self.h2.loss is None:
                 self._serve()
         except (StreamError, ClientGone, RequestError):
             self.h2.abort()
@@ -151,7 +160,7 @@ class H2Downstream(Downstream):
         bearer, h2 = self._bearer, self.h2
         fields, self._fields = self._fields, ()
         try:
-            head = bearer.request_fields.read(fields, h2.exhausted, bearer.websocket_key)
+            head = bearer.request_fields.read(fields, h2.exhausted(), bearer.key)
         except RequestError as error:
             self._refuse(error, fields)
             return
@@ -169,7 +178,8 @@ class H2Downstream(Downstream):
         finally:
             self._over = True
             self.body = None
-            bearer.routed_head, bearer.destination = self.routed_head, self.destination
+            client = bearer.client
+            client.routed_head, client.destination = self.routed_head, self.destination
         if self.broken:
             h2.abort()
         else:

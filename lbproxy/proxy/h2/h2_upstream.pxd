@@ -2,21 +2,26 @@
 
 cimport cython
 
+from lbproxy.http.h2.backend_answer cimport LastAnswer
+from lbproxy.http.h2.backend_request cimport BackendRequests, Laid
 from lbproxy.http.heads cimport KnownHead, ResponseHeads
 from lbproxy.http.message cimport ResponseHead
-from lbproxy.proxy.h2.backend_stream cimport BackendStream
+from lbproxy.proxy.h2.backend_stream cimport BackendStream, Lender
 from lbproxy.proxy.upstream cimport Upstream
+
+
+cdef BackendRequests REQUESTS
 
 
 cdef class H2Upstream(Upstream):
     cdef bytes _accept
     cdef BackendStream _h2
-    cdef object _lender
+    cdef Lender _lender
     cdef bytes _scheme
 
     @cython.locals(h2=BackendStream)
-    cpdef borrow(self, lender, backend, bytes scheme, long long served)
-    @cython.locals(h2=BackendStream, ended=bint, number=long)
+    cpdef borrow(self, Lender lender, backend, bytes scheme, long long served)
+    @cython.locals(h2=BackendStream, lender=Lender, laid=Laid, ended=bint, number=long)
     cpdef send(self, bytes head, bytes payload, bint chunked, bint last)
     @cython.locals(h2=BackendStream)
     cpdef more(self, bytes payload, bint last)
@@ -29,4 +34,4 @@ cdef class H2Upstream(Upstream):
 
 
 @cython.locals(upstream=H2Upstream)
-cpdef H2Upstream lent(lender, backend, bytes scheme, long long served)
+cpdef H2Upstream lent(Lender lender, backend, bytes scheme, long long served)

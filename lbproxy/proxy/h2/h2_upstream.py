@@ -49,7 +49,7 @@ class H2Upstream(Upstream):
         laid = REQUESTS.of(head, self._scheme)
         self._accept = laid.accept
         ended = last and not payload and not self._accept
-        number = 0 if h2.lost else lender.engine.request(laid.fields, ended)
+        number = 0 if h2.loss is not None else lender.engine.request(laid.fields, ended)
         if not number:
             h2.fail(Unprocessed("h2_goaway", "the connection ended before the request began", leaving=True))
             raise ConnectionLost("no more streams on this connection")
@@ -90,14 +90,14 @@ class H2Upstream(Upstream):
         if self._accept and 200 <= status_of(fields) < 300:
             raw = switched(fields, self._accept)
         else:
-            raw = ANSWERS.of(fields, TO_HEAD if method == b"HEAD" else ENDED if ended else PLAIN)
+            raw = self._lender.answers.of(fields, TO_HEAD if method == b"HEAD" else ENDED if ended else PLAIN)
         known = heads.over_http_2().read(raw, method)
         answer = known.head
         if answer.status >= 200:
             self.first = h2.early()
             # What has no body need not say once more that it has ended.
             bodiless = answer.body == NO_BODY and (method == b"HEAD" or answer.status in (204, 304))
-            self.over = bodiless or (h2.exhausted and not h2.trailers)
+            self.over = bodiless or (h2.exhausted() and not h2.trailers)
             if answer.body > 0:
                 h2.left = answer.body - len(self.first)
         elif answer.status == 101:
@@ -107,7 +107,7 @@ class H2Upstream(Upstream):
     def piece(self, limit: int, silence: float) -> bytes:
         """See Upstream."""
         h2 = self._h2
-        if h2.exhausted:  # it was with the head, trailers and all
+        if h2.exhausted():  # it was with the head, trailers and all
             self.over, self.trailers = True, h2.trailers
             return b""
         h2.deadline = self._lender.service.clock() + silence
@@ -117,7 +117,7 @@ class H2Upstream(Upstream):
             raise SourceFailed("response_body_timeout") from error
         except StreamError as error:
             raise SourceFailed(_broken(h2.failure)) from error
-        self.over, self.trailers = h2.exhausted, h2.trailers
+        self.over, self.trailers = h2.exhausted(), h2.trailers
         return data
 
     def ready(self) -> bool:

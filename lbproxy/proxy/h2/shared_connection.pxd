@@ -34,7 +34,6 @@ cdef class SharedConnection(BackendWire):
     cdef Windows _windows
     cdef public long long allowed
     cdef public object backend
-    cdef public bint carries_websockets
     cdef public bint leaving
     cdef public long long load
     cdef public bint newly_ready
@@ -57,6 +56,8 @@ cdef class SharedConnection(BackendWire):
     cdef bint _expired(self) except -1
     cdef _condemn(self, failure)
     cdef _look_over(self)
+    cpdef on_settings(self)
+    cpdef on_interim(self, long stream, tuple fields)
     cpdef on_response(self, long stream, tuple fields, bint ended)
     @cython.locals(stream=BackendStream)
     cdef _bring(self, long number, tuple fields, bint ended, bint final)
@@ -65,7 +66,11 @@ cdef class SharedConnection(BackendWire):
     @cython.locals(found=BackendStream)
     cpdef on_trailers(self, long stream, tuple fields)
     @cython.locals(found=BackendStream)
+    cpdef on_reset(self, long stream, long code)
     cpdef on_closed(self, long stream, long code)
+    cpdef on_ping(self)
+    cpdef on_window(self, long stream, long increment)
+    cpdef on_goaway(self, long last, long code)
     cdef _less(self, long count)
     cdef _rest(self)
     cdef _tell_news(self)

@@ -70,7 +70,7 @@ class SharedConnection(BackendWire):
     __slots__ = (
         "_alarm", "_cell", "_cells", "_condemned", "_goaway", "_goodbye", "_lingering", "_lot", "_most", "_news", "_pulse",
         "_requests_cell", "_resets", "_retires", "_scheme", "_since", "_streams", "_turning", "_unasked", "_until", "_wakes",
-        "_windows", "allowed", "backend", "carries_websockets", "leaving", "load", "newly_ready", "ready", "requests", "rest",
+        "_windows", "allowed", "backend", "leaving", "load", "newly_ready", "ready", "requests", "rest",
         "served",
     )  # fmt: skip
 
@@ -263,7 +263,7 @@ class SharedConnection(BackendWire):
         elif self._until > (now := self.service.clock()):
             self.stream.deadline = self._until
             self._floods.forget(now)
-            self.engine.forget()
+            self._hold_little()
         else:
             self.leave()
         return False
@@ -285,7 +285,7 @@ class SharedConnection(BackendWire):
             return
         if engine.failure is not None:
             self._condemn(engine.failure)
-        if engine.failure is not None or engine.over or (self.leaving and not self.load and not engine.has_output):
+        if engine.failure is not None or engine.over or (self.leaving and not self.load and not engine.has_output()):
             self._end("closed")
 
     # ---------------------------------------------------------------- what the engine tells
@@ -324,7 +324,7 @@ class SharedConnection(BackendWire):
         found = self._streams.get(stream)
         if not data and not ended:
             self._floods.see("h2_empty_data")
-        if found is None or found.lost:
+        if found is None or found.loss is not None:
             if data:
                 self.engine.taken(stream, len(data))
         elif found.feed(data, ended):

@@ -3,36 +3,57 @@
 cimport cython
 
 from lbproxy.http.h2.engine cimport Engine
-from lbproxy.streams cimport Stream
+from lbproxy.http.h2.session cimport Receiver
+from lbproxy.proxy.service cimport Service
+from lbproxy.streams cimport Stream, Strands
+
+
+cdef list _EMPTY
+
+
+cdef class H2Stream
+
+
+cdef class Carrier(Receiver):
+    cdef public Engine engine
+    cdef public Service service
+
+    cpdef flush(self)
+    cpdef flush_soon(self)
+    cpdef bint may_write(self, long stream) except -1
+    cpdef await_room(self, H2Stream stream)
+    cpdef waits_for_input(self, long stream, long long left, long long came)
+    cpdef stalled(self)
 
 
 cdef class H2Stream(Stream):
     cdef object _alarm
     cdef long long _came
-    cdef object _carrier
+    cdef Carrier _carrier
     cdef bint _dropped
     cdef Engine _engine
-    cdef public object _inbox
-    cdef object _lost
-    cdef bint _output_ended
+    cdef public list _inbox
     cdef object _reader
     cdef object _writer
+    cdef public bint complete
     cdef public bint ended
     cdef public long long left
+    cdef public object loss
     cdef public long number
     cdef public tuple trailers
 
-    cpdef open(self, carrier, long number, bint ended)
+    cpdef open(self, Carrier carrier, long number, bint ended)
     cpdef bint feed(self, bytes data, bint ended) except -1
     cpdef wake_reader(self)
     cpdef wake_writer(self)
     cpdef lose(self, error)
     cpdef drop(self)
+    cpdef bint exhausted(self) except -1
     cdef _take_reader(self)
     cdef _take_writer(self)
     cpdef bytes early(self)
     cpdef bytes read(self, Py_ssize_t limit)
-    @cython.locals(data=bytes, pieces=list, size=Py_ssize_t, engine=Engine)
+    @cython.locals(inbox=list, data=bytes, count=Py_ssize_t, taken=Py_ssize_t, size=Py_ssize_t, engine=Engine)
     cdef bytes _take(self, Py_ssize_t limit)
     cdef _wait_for_input(self)
     cdef _look_later(self)

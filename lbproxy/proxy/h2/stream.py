@@ -8,12 +8,11 @@ makes. Windows open as bodies are read; a body that its client does not take is 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 from lbproxy.errors import ConnectionLost, StreamError, TimedOut
 from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.session import Receiver
 from lbproxy.http.h2.vocabulary import Code
 from lbproxy.http.trailers import NONE, Trailers
 from lbproxy.proxy.service import Service
@@ -23,38 +22,46 @@ SWEEP = 5.0
 """Seconds after which a reader's deadline is looked at again."""
 
 
-_EMPTY: deque[bytes] = deque()
-"""Of all streams that nothing has come on: a deque of its own is 600 bytes."""
+_EMPTY: list[bytes] = []
+"""Of all streams on which nothing waits to be read."""
 
 
 class ReaderOver(BaseException):
     """A connection's reader is needed no more. Not an Exception, so that nothing on its way takes it for a failure."""
 
 
-class Carrier(Protocol):
-    """The connection, as its streams need it."""
+class Carrier(Receiver):
+    """The connection, as its streams need it; what its engine tells goes to it as well."""
+
+    __slots__ = ("engine", "service")
 
     engine: Engine
     service: Service
 
     def flush(self) -> None:
         """Something is to be sent. It leaves at once, or with what others have to send."""
+        raise NotImplementedError
 
     def flush_soon(self) -> None:
         """Likewise, and more is to come: it leaves at the loop's next turn, unless `flush` is called first."""
+        raise NotImplementedError
 
     def may_write(self, stream: int) -> bool:
         """Whether more may be held of its body."""
+        raise NotImplementedError
 
     def await_room(self, stream: H2Stream) -> None:
         """It waits until it may write: `wake_writer` is called then."""
+        raise NotImplementedError
 
     def waits_for_input(self, stream: int, left: int, came: int) -> None:
         """Its reader has taken everything there was, `came` bytes since it last waited; `left`: bytes still to come, -1 when nobody
         knows."""
+        raise NotImplementedError
 
     def stalled(self) -> None:
         """A stream is given up because its client takes nothing of it."""
+        raise NotImplementedError
 
 
 class H2Stream(Stream):
@@ -62,8 +69,8 @@ class H2Stream(Stream):
     served."""
 
     __slots__ = (
-        "_alarm", "_came", "_carrier", "_dropped", "_engine", "_inbox", "_lost", "_output_ended", "_reader", "_writer", "ended",
-        "left", "number", "trailers",
+        "_alarm", "_came", "_carrier", "_dropped", "_engine", "_inbox", "_reader", "_writer", "complete", "ended",
+        "left", "loss", "number", "trailers",
     )  # fmt: skip
 
     def __init__(self, carrier: Carrier, number: int, ended: bool) -> None:
@@ -92,15 +99,17 @@ class H2Stream(Stream):
         self._inbox = _EMPTY
         self._came = 0
         self._alarm: Alarm
-        self._lost: StreamError | None = None
+        self.loss: StreamError | None = None
+        """Why nothing more comes or goes: the client has given it up, or we have."""
         self._dropped = False
-        self._output_ended = False
+        self.complete = False
+        """All that is to be said was given to the engine."""
         self._reader: Strand | None = None
         self._writer: Strand | None = None
 
     def __repr__(self) -> str:
-        lost = f" lost ({self._lost})" if self._lost is not None else ""
-        return f"<H2Stream {self.number}{' ended' if self.ended else ''}{' answered' if self._output_ended else ''}{lost}>"
+        lost = f" lost ({self.loss})" if self.loss is not None else ""
+        return f"<H2Stream {self.number}{' ended' if self.ended else ''}{' answered' if self.complete else ''}{lost}>"
 
     # ---------------------------------------------------------------- from the connection
 
@@ -108,7 +117,7 @@ class H2Stream(Stream):
         """More of the body came; True: somebody waits for it, who is to be woken by `wake_reader`."""
         if data:
             if self._inbox is _EMPTY:
-                self._inbox = deque()
+                self._inbox = []
             self._inbox.append(data)
         self.ended = self.ended or ended
         self.unread = True
@@ -130,9 +139,9 @@ class H2Stream(Stream):
 
     def lose(self, error: StreamError) -> None:
         """From the event loop: the client has given the stream, or the whole connection, up. Whoever waits gets the error."""
-        if self._lost is not None:
+        if self.loss is not None:
             return
-        self._lost = error
+        self.loss = error
         if not self.ended:  # else what is here is all of it, and somebody may want it still
             self.drop()
         for waiting in (self._take_reader(), self._take_writer()):
@@ -143,24 +152,13 @@ class H2Stream(Stream):
         """What came and nobody has taken is no longer wanted; the connection's window is opened for others."""
         if self._inbox:
             size = sum(map(len, self._inbox))
-            self._inbox.clear()
+            self._inbox = _EMPTY
             self._dropped = True
             self._engine.taken(self.number, size)
 
-    @property
-    def lost(self) -> bool:
-        """The client has given it up, or we have."""
-        return self._lost is not None
-
-    @property
     def exhausted(self) -> bool:
         """All of the request has come, and been read."""
         return self.ended and not self._inbox
-
-    @property
-    def complete(self) -> bool:
-        """The whole response was given to the engine."""
-        return self._output_ended
 
     def _take_reader(self) -> Strand | None:
         reader, self._reader = self._reader, None
@@ -182,8 +180,8 @@ class H2Stream(Stream):
             if self._inbox:
                 return self._take(limit)
             self.unread = False
-            if self._lost is not None and (self._dropped or not self.ended):
-                raise ConnectionLost(str(self._lost))
+            if self.loss is not None and (self._dropped or not self.ended):
+                raise ConnectionLost(str(self.loss))
             if self.ended:
                 return b""
             self._carrier.waits_for_input(self.number, self.left, self._came)
@@ -192,23 +190,29 @@ class H2Stream(Stream):
 
     def ready(self) -> bool:
         """See Stream."""
-        return bool(self._inbox) or self.ended or self.lost
+        return bool(self._inbox) or self.ended or self.loss is not None
 
     def _take(self, limit: int) -> bytes:
         """What is here, up to about `limit` bytes: whoever passes it on does so with one system call, not with one a frame."""
         inbox = self._inbox
-        data = inbox.popleft()
-        if inbox and len(data) < limit:
-            pieces, size = [data], len(data)
-            while inbox and size < limit:
-                pieces.append(inbox.popleft())
-                size += len(pieces[-1])
-            data = b"".join(pieces)
+        data, count = inbox[0], len(inbox)
+        if count > 1 and len(data) < limit:
+            size, taken = len(data), 1
+            while taken < count and size < limit:
+                size += len(inbox[taken])
+                taken += 1
+            data = b"".join(inbox[:taken])
+        else:
+            taken = 1
+        if taken == count:
+            self._inbox = _EMPTY
+        else:
+            del inbox[:taken]
         self._came += len(data)
         if self.left > 0:
             self.left -= len(data)
         engine = self._engine
-        if engine.taken(self.number, len(data)) and engine.has_output:
+        if engine.taken(self.number, len(data)) and engine.has_output():
             self._carrier.flush()
         return data
 
@@ -239,7 +243,7 @@ class H2Stream(Stream):
         """See Stream. Everything is taken in by the connection anyway."""
         self.unread = False
         self.half_closed = self.ended
-        return not self.ended and self._lost is None
+        return not self.ended and self.loss is None
 
     def give_way(self) -> None:
         """See Stream. Turns are the connection's matter."""
@@ -248,20 +252,20 @@ class H2Stream(Stream):
 
     def check(self, done: bool) -> None:
         """After a command to the engine. Raises ConnectionLost when the stream is gone."""
-        if not done or self._lost is not None:
-            raise ConnectionLost("the stream is gone" if self._lost is None else str(self._lost))
+        if not done or self.loss is not None:
+            raise ConnectionLost("the stream is gone" if self.loss is None else str(self.loss))
 
     def send(self, data: bytes, ended: bool) -> None:
         """More of the body, or its end. Raises ConnectionLost."""
-        self.check(self._lost is None)
-        self._output_ended = self._output_ended or ended
+        self.check(self.loss is None)
+        self.complete = self.complete or ended
         self.check(self._engine.send(self.number, data, ended))
         self.wired += len(data)
         self._carrier.flush()
 
     def hold(self, data: bytes) -> None:
         """More of the body, for the next flush. Raises ConnectionLost."""
-        self.check(self._lost is None)
+        self.check(self.loss is None)
         if data:
             self.check(self._engine.send(self.number, data, False))
             self.wired += len(data)
@@ -271,8 +275,8 @@ class H2Stream(Stream):
         if not trailers:
             self.send(data, True)
             return
-        self.check(self._lost is None)
-        self._output_ended = True
+        self.check(self.loss is None)
+        self.complete = True
         engine = self._engine
         self.check((not data or engine.send(self.number, data, False)) and engine.trailers(self.number, trailers))
         self.wired += len(data)
@@ -285,7 +289,7 @@ class H2Stream(Stream):
 
     def await_room(self) -> None:
         """See Stream."""
-        self.check(self._lost is None)
+        self.check(self.loss is None)
         if not self._carrier.may_write(self.number):
             self.stalls += 1
             self._wait_for_room(self._carrier.may_write)
@@ -293,7 +297,7 @@ class H2Stream(Stream):
     def await_end(self) -> None:
         """After the whole response: wait until the client's windows have let it go, as they do at once as a rule. Raises as
         `write` does."""
-        if self._lost is None and not self._engine.will_leave(self.number):
+        if self.loss is None and not self._engine.will_leave(self.number):
             self._wait_for_room(self._all_gone)
 
     def _all_gone(self, number: int) -> bool:
@@ -325,11 +329,11 @@ class H2Stream(Stream):
 
     def answered(self) -> None:
         """The response's head was all of it."""
-        self._output_ended = True
+        self.complete = True
 
     def end_output(self) -> None:
         """See Stream."""
-        if not self._output_ended:
+        if not self.complete:
             self.send(b"", True)
 
     def close(self) -> None:
@@ -338,8 +342,8 @@ class H2Stream(Stream):
 
     def finish(self, busy: bool = False) -> None:
         """See Stream. A response that is not whole is given up."""
-        if self._lost is None:
-            if not self._output_ended:
+        if self.loss is None:
+            if not self.complete:
                 self.abort()
             self.drop()
 
@@ -349,8 +353,8 @@ class H2Stream(Stream):
 
     def give_up(self, code: int) -> None:
         """The client is told that nothing more will come, and why."""
-        if self._lost is None:
-            self._lost = ConnectionLost("given up")
+        if self.loss is None:
+            self.loss = ConnectionLost("given up")
             self.drop()
             self._engine.reset(self.number, code)
             self._carrier.flush()

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy.balance.ledger import (
+    GAUGES,
     GAUGES_PER_SLOT,
     RETIRED,
     ROWS_AT,
@@ -85,7 +86,7 @@ def test_a_death_keeps_counts_and_drops_gauges(ledger: Ledger) -> None:
             ledger.cells[cell_at(1, what, 7)] = 1
         ledger.retire_row(0)
         for scalar in range(Scalar.LAST_COUNTER + 1):
-            assert ledger.total(scalar) == 1 + (10 * life if scalar > Scalar.LAST_GAUGE else 0)
+            assert ledger.total(scalar) == 1 + (10 * life if scalar not in GAUGES else 0)
         for what in PerSlot:
             assert ledger.slot_total(what, 7) == 1 + (0 if what in GAUGES_PER_SLOT else 10 * life)
 

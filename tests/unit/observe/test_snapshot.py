@@ -23,6 +23,7 @@ def test_totals_add_up_the_living_and_the_dead() -> None:
     assert found.connections == Scalar.CONNECTIONS
     assert found.live_requests == Scalar.LIVE_REQUESTS
     assert found.accepting == Scalar.ACCEPTING
+    assert (found.h2_open, found.h2_live) == (Scalar.H2_OPEN, Scalar.H2_LIVE)
     assert found.requests == sum(found.statuses)
     assert found.statuses == tuple(
         2 * scalar + 100 for scalar in (*range(Scalar.STATUS_1XX, Scalar.STATUS_5XX + 1), Scalar.STATUS_OTHER)

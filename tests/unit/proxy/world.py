@@ -35,7 +35,7 @@ from lbproxy.proxy.service import Counters, Service
 from lbproxy.proxy.steps.waf_asking import Copies, Inspectors
 from lbproxy.proxy.upstream_pool import UpstreamPool
 from lbproxy.remembered import Budget
-from lbproxy.streams import NEVER, Strand
+from lbproxy.streams import NEVER, Strand, Strands
 from lbproxy.waf.messages import Verdict
 from lbproxy.worker.accept.connection_limit import ConnectionLimit
 from lbproxy.worker.wiring.destinations import make_destinations
@@ -73,7 +73,7 @@ def _cells() -> memoryview[int]:
     return memoryview(bytearray(64 * SPAN * 8)).cast("q")
 
 
-class World:
+class World(Strands):
     """See streams.Strands and streams.Dialer, both of which it is; and the service of one worker around them."""
 
     def __init__(

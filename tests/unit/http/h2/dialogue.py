@@ -6,11 +6,12 @@ from typing import Any
 
 from lbproxy.http.h2.bounds import USUAL, Bounds
 from lbproxy.http.h2.engine import Engine
+from lbproxy.http.h2.session import Receiver
 from lbproxy.http.h2.vocabulary import Fields
 from tests.support import h2_frames as wire
 
 
-class Heard:
+class Heard(Receiver):
     """A receiver that notes what it is told."""
 
     def __init__(self) -> None:

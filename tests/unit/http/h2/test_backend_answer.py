@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lbproxy.errors import RefusedAnswer
 from lbproxy.http.h1.response import parse_response
-from lbproxy.http.h2.backend_answer import ENDED, PLAIN, TO_HEAD, BackendAnswers, laid_out, switched
+from lbproxy.http.h2.backend_answer import ENDED, PLAIN, TO_HEAD, BackendAnswers, LastAnswer, laid_out, switched
 from lbproxy.http.h2.vocabulary import Fields
 from lbproxy.http.message import CHUNKED
 
@@ -89,3 +89,17 @@ def test_the_same_fields_are_the_same_bytes() -> None:
     assert answers.of(OK, PLAIN) != answers.of(OK, ENDED)
     long = (*OK, (b"a", b"b" * 5000))
     assert answers.of(long, PLAIN) is not answers.of(long, PLAIN)
+
+
+def test_the_last_answer_is_known_by_its_object() -> None:
+    """By that and by how it goes on; others are asked for as ever, and one that is refused takes nothing from the last."""
+    last = LastAnswer(BackendAnswers())
+    head = last.of(OK, PLAIN)
+    assert last.of(OK, PLAIN) is head
+    assert last.of(OK, ENDED) != head
+    assert last.of((*OK, (b"a", b"b")), PLAIN) != head
+    with pytest.raises(RefusedAnswer):
+        last.of(((b":status", b"x"),), PLAIN)
+    assert last.of(OK, PLAIN) is head
+    last.forget()
+    assert last.of(OK, PLAIN) is head

@@ -123,14 +123,14 @@ def test_what_the_peer_does_not_take_is_held_and_told() -> None:
     dialogue.engine.send(1, b"x" * 30, True)
     assert dialogue.engine.room(1) == 10
     assert [len(each.payload) for each in dialogue.answer() if each.kind == DATA] == [10]
-    assert (dialogue.engine.held(1), dialogue.engine.held_by_all, dialogue.engine.room(1)) == (20, 20, 0)
+    assert (dialogue.engine.held(1), dialogue.engine.held_by_all(), dialogue.engine.room(1)) == (20, 20, 0)
     assert not dialogue.engine.will_leave(1)
     assert dialogue.engine.will_leave(3)
     said = dialogue.say(window(1, 5))
     assert [len(each.payload) for each in said if each.kind == DATA] == [5]
     dialogue.engine.reset(1, Code.CANCEL)
     assert [each.kind for each in dialogue.answer()] == [RST_STREAM]
-    assert dialogue.engine.held_by_all == 0
+    assert dialogue.engine.held_by_all() == 0
 
 
 def test_output_comes_in_pieces_that_make_whole_frames() -> None:

@@ -44,17 +44,17 @@ def test_what_is_forgotten_is_only_what_would_be_there_again() -> None:
     assert repr(floods).endswith("left: a 1>")
     assert floods.note("a", 5.0, 7) is not None
     floods.forget(100.0)
-    assert not floods.watches
+    assert not floods.watches()
 
 
 def test_who_is_sent_something_may_say_more() -> None:
     """Windows and measurements belong to a download, however fast it is; never beyond what may come at once."""
     floods = Floods({"h2_pings": Limit(10, 0), "h2_settings": Limit(10, 0)})
-    assert not floods.watches
+    assert not floods.watches()
     for _ in range(1000):
         assert floods.note("h2_pings", 0.0) is None
         floods.earn(1)
-    assert floods.watches
+    assert floods.watches()
     floods.earn(1_000_000)
     assert floods.note("h2_pings", 0.0, 10) is None
     assert floods.note("h2_pings", 0.0) is not None

@@ -60,7 +60,7 @@ def test_who_is_told_may_command() -> None:
     heard.engine.receive(PREFACE + wire.settings() + b"".join(headers(stream) for stream in range(1, 99, 2)))
     said = wire.frames(heard.engine.output(1 << 20))
     assert len([each for each in said if each.kind == wire.RST_STREAM]) == 49
-    assert heard.engine.held_by_all == 0
+    assert heard.engine.held_by_all() == 0
 
 
 def test_equal_lists_are_equal_whatever_came_between() -> None:
@@ -124,7 +124,7 @@ def test_bodies_arrive_as_they_were_given(pieces: list[tuple[int, bytes | int]],
         what = piece if isinstance(piece, bytes) else bytes([index]) * piece
         assert dialogue.engine.send(2 * index + 1, what, False)
         whole[2 * index + 1] += what
-    assert dialogue.engine.held_by_all == sum(map(len, whole.values()))
+    assert dialogue.engine.held_by_all() == sum(map(len, whole.values()))
     for stream in whole:
         assert dialogue.engine.trailers(stream, [(b"x", b"y")]) if late else dialogue.engine.send(stream, b"", True)
     raw, at, opened = b"", 0, 0
@@ -143,7 +143,7 @@ def test_bodies_arrive_as_they_were_given(pieces: list[tuple[int, bytes | int]],
         if each.kind == DATA:
             came[each.stream] += each.payload
     assert came == whole
-    assert dialogue.engine.held_by_all == 0
+    assert dialogue.engine.held_by_all() == 0
 
 
 def test_more_than_came_is_not_taken() -> None:

@@ -7,7 +7,7 @@ import pytest
 from lbproxy.errors import ConnectionLost, UpstreamError
 from lbproxy.http.h2.engine import Engine
 from lbproxy.http.h2.vocabulary import Fields
-from lbproxy.proxy.h2.backend_stream import HEADS, HEADS_SIZE, BackendStream
+from lbproxy.proxy.h2.backend_stream import HEADS, HEADS_SIZE, BackendStream, Lender
 from lbproxy.proxy.h2.stream import H2Stream
 from tests.support import h2_frames as wire
 from tests.unit.http.h2.dialogue import Heard
@@ -17,12 +17,11 @@ INTERIM: Fields = ((b":status", b"103"),)
 FAILURE = UpstreamError(502, "h2_reset")
 
 
-class Connection:
+class Connection(Lender):
     """A Lender that notes what it is told."""
 
-    carries_websockets = False
-
     def __init__(self) -> None:
+        self.carries_websockets = False
         self.service = World().service
         self.engine = Engine(Heard(), server=False)
         self.told: list[str] = []
@@ -135,7 +134,7 @@ def test_giving_up(stream: BackendStream, connection: Connection) -> None:
     """Once; behind a whole exchange there is nothing to give up."""
     stream.abort()
     stream.abort()
-    assert stream.lost
+    assert stream.loss is not None
     assert connection.told.count("flush") == 1
 
 

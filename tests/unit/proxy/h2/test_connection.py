@@ -35,6 +35,22 @@ def test_a_request_and_its_answer() -> None:
     world.at_rest()
 
 
+def test_what_is_open_is_counted() -> None:
+    """Connections and requests under way, whatever becomes of them: answered, given up, or lost with their connection."""
+    world = World(backends=2)
+    counters, first, second = world.service.counters, H2Client(world), H2Client(world)
+    first.say(headers(1) + headers(3) + headers(5) + reset(5))
+    second.ask(1)
+    assert (counters.h2_open, counters.h2_live) == (2, 3)
+    world.upstreams[0].feed(ok())
+    assert (counters.h2_open, counters.h2_live) == (2, 2)
+    first.stream.feed(EOF)
+    assert (counters.h2_open, counters.h2_live) == (1, 1)
+    second.say(reset(1))
+    second.stream.feed(EOF)
+    assert (counters.h2_open, counters.h2_live) == (0, 0)
+
+
 def test_many_at_once_and_in_any_order() -> None:
     """Each is answered when its backend answers, whatever the others do."""
     world = World(backends=2)
@@ -337,7 +353,7 @@ def test_a_fault_of_ours_is_the_streams_alone() -> None:
     def fails() -> bytes:
         raise RuntimeError("made by the test")
 
-    client.connection._key = fails
+    client.connection.key = fails
     asked = ((b":method", b"CONNECT"), (b":protocol", b"websocket"), *GET[1:])
     assert resets(client.say(headers(1, asked, end=False))) == [(1, Code.INTERNAL_ERROR)]
     assert [str(fault) for fault in world.faults] == ["made by the test"]

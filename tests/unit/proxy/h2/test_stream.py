@@ -8,13 +8,11 @@ import pytest
 
 from lbproxy.errors import ConnectionLost
 from lbproxy.http.h2.engine import Engine
-from lbproxy.proxy.h2.stream import H2Stream
+from lbproxy.proxy.h2.stream import Carrier, H2Stream
 
 
 class NotedEngine(Engine):
     """An engine that does nothing."""
-
-    has_output = True
 
     def __init__(self, done: list[tuple[Any, ...]]) -> None:
         self.done = done
@@ -32,6 +30,9 @@ class NotedEngine(Engine):
         self.done.append(("reset", code))
         return True
 
+    def has_output(self) -> bool:
+        return True
+
     def held(self, stream: int) -> int:
         return 0
 
@@ -39,14 +40,13 @@ class NotedEngine(Engine):
         return True
 
 
-class Notes:
+class Notes(Carrier):
     """A connection that only notes."""
 
     def __init__(self) -> None:
         self.done: list[tuple[Any, ...]] = []
         self.noted = NotedEngine(self.done)
-        self.engine: Engine = self.noted
-        self.service: Any = None
+        self.engine = self.noted
 
     def flush(self) -> None:
         pass
@@ -75,9 +75,9 @@ def test_a_body_as_it_is_read() -> None:
     stream.feed(b"def", False)
     assert stream.early() == b"abcdef"
     stream.feed(b"ghi", True)
-    assert not stream.exhausted
+    assert not stream.exhausted()
     assert [stream.read(100) for _ in range(3)] == [b"ghi", b"", b""]
-    assert stream.exhausted
+    assert stream.exhausted()
     assert notes.done == [("taken", 6), ("taken", 3)]
 
 
@@ -101,7 +101,7 @@ def test_what_is_written_leaves_as_it_is() -> None:
     assert stream.complete
     assert stream.wired == 3
     stream.finish()
-    assert not stream.lost
+    assert stream.loss is None
 
 
 def test_an_answer_that_is_not_whole_is_given_up() -> None:
@@ -112,7 +112,7 @@ def test_an_answer_that_is_not_whole_is_given_up() -> None:
     stream.finish()
     stream.abort()
     assert notes.done == [("send", b"abc", False), ("reset", 2)]
-    assert stream.lost
+    assert stream.loss is not None
     with pytest.raises(ConnectionLost):
         stream.write(b"de")
 
