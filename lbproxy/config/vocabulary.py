@@ -82,11 +82,11 @@ SEVERITIES = ("info", "low", "medium", "high", "critical")
 AUDIT_CHECKS = (
     "tls-old", "tls-weak-ciphers", "plain-beside-https", "hsts-missing", "trusted-proxies-wide", "proxy-protocol-wide",
     "telling-headers", "compressed-secrets", "passwords-in-the-clear", "authorization-open", "keys-of-anybody", "icap-unseen",
-    "websocket-origins", "cache-default-cookies", "cache-behind-login", "cache-respects-strangers", "cache-default-long",
-    "backend-unverified", "backend-plain-text", "backend-old-tls", "backend-tolerated", "backend-unchecked", "retry-unsafe",
-    "retry-storm", "walls-off", "user-root", "metrics-public", "tap-public", "limits-lifted", "timeouts-long", "buffers-large",
-    "body-unlimited", "certificate", "live-root", "live-privileges", "live-memory", "live-walls", "live-tls-old",
-    "live-certificate", "live-plain-content", "live-hsts-missing", "live-metrics-public", "live-differs", "live-tls-failures",
-    "live-unseen",
+    "websocket-origins", "waf-unseen", "cache-default-cookies", "cache-behind-login", "cache-respects-strangers",
+    "cache-default-long", "backend-unverified", "backend-plain-text", "backend-old-tls", "backend-tolerated",
+    "backend-unchecked", "retry-unsafe", "retry-storm", "walls-off", "user-root", "metrics-public", "tap-public",
+    "limits-lifted", "timeouts-long", "buffers-large", "body-unlimited", "certificate", "live-root", "live-privileges",
+    "live-memory", "live-walls", "live-tls-old", "live-certificate", "live-plain-content", "live-hsts-missing",
+    "live-metrics-public", "live-differs", "live-tls-failures", "live-unseen",
 )  # fmt: skip
 """The ids of its checks (audit/)."""

@@ -113,8 +113,19 @@ def here(config: Config, directory: Path, unix: Address) -> Config:
     )
     log = model.Log("debug", "json", config.log.access if config.log.access == "off" else "stdout")
     routes = tuple(replace(each, basic_auth=None, jwt=None, waf=None) for each in config.routes)
-    taps = tuple(replace(each, folder=each.folder and directory) for each in config.taps)
-    cache = config.cache and replace(config.cache, files=config.cache.files and directory, memory=SMALL)
+    taps = tuple(
+        replace(
+            each,
+            folder=each.folder and directory,
+            fifo=each.fifo and directory / "tap",
+            listen=each.listen and Address("127.0.0.1", free_port()),
+            interface=None,
+        )
+        for each in config.taps
+    )
+    cache = config.cache and replace(
+        config.cache, files=config.cache.files and directory, memory=SMALL, keep=config.cache.keep and directory / "kept"
+    )
     found = replace(config, listen=tuple(listen), routes=routes, pools=tuple(pools), metrics=metrics, proxy=proxy, log=log)
     return replace(found, acme=None, taps=taps, cache=cache)
 

@@ -370,8 +370,10 @@ challenges = st.one_of(
 )
 fallbacks = st.none() | authorities.map(lambda one: replace(one, directory="https://three.example/"))
 caches = st.none() | st.builds(
-    lambda memory, files, disk: model.CacheStore(memory) if files is None else model.CacheStore(memory, files, disk),
-    st.integers(4 * 2**20, 2**40), st.none() | files, st.integers(16 * 2**20, 2**40),
+    lambda memory, folder, disk, keep: replace(
+        model.CacheStore(memory, keep=keep), **({} if folder is None else {"files": folder, "disk": disk})
+    ),
+    st.integers(4 * 2**20, 2**40), st.none() | files, st.integers(16 * 2**20, 2**40), st.none() | files,
 )  # fmt: skip
 acmes = st.none() | st.builds(
     lambda authority, email, challenge, key_type, wait, timeout, fallback: model.Acme(

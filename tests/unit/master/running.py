@@ -72,7 +72,11 @@ class Master:
             fitting = [event for event in self.events(name) if all(event.get(key) == value for key, value in fields.items())]
             return fitting[number - 1 :]
 
-        return eventually(find, f"event {name} {fields} in:\n" + "\n".join(self.err.all()))[0]
+        try:
+            return eventually(find, f"event {name} {fields}")[0]
+        except AssertionError as error:
+            error.add_note("\n".join(self.err.all()))
+            raise
 
     def wait_ready(self) -> Self:
         """Workers and control."""

@@ -40,8 +40,10 @@ class World:
         raise OSError(2, "No such file or directory")  # what happens otherwise nobody here would see
 
     def reap(self) -> None:
-        """As the master does it: the child that there is."""
-        pid, status = os.waitpid(-1, 0)
+        """As the master does it, but for children of other tests."""
+        trial = self.succession._trial
+        assert trial is not None
+        pid, status = os.waitpid(trial.pid, 0)
         for tell in self.pipes.on_stranger:
             tell(pid, status)
 
@@ -108,8 +110,8 @@ def test_what_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     world.succession.want()
     world.succession.want()
     assert world.told == [("upgrade.refused", "the new code is being tried already")]
-    world.succession.close()
     world.reap()
+    world.succession.close()
     world = World(monkeypatch, Commands(["/no/such/program"], []))
     world.succession.want()
     assert "No such file" in world.told[0][1]

@@ -104,10 +104,11 @@ def test_a_tap_is_there_and_has_a_folder() -> None:
     assert (config.routes[0].tap, config.taps[0].blank, str(config.taps[0].folder)) == ("ids", (), "/taps")
 
 
-def test_one_step_holds_a_body_back() -> None:
-    """Rules that block and a server that is shown requests would each wait for the other's."""
+def test_rules_and_a_server_look_at_the_same_requests() -> None:
+    """Whether the rules block or only tell."""
     lines = 'waf = { mode = "%s" }\nicap = { pool = "scan", reqmod = "/req" }'
     pool = '\n[pool.scan]\nbackends = ["127.0.0.1:1344"]\n'
-    assert complaint(with_(lines % "block") + pool).key == "route[0].waf"
-    [route] = read(with_(lines % "detect") + pool).routes
-    assert route.waf is not None
+    for mode in ("block", "detect"):
+        [route] = read(with_(lines % mode) + pool).routes
+        assert route.waf is not None
+        assert route.icap is not None
