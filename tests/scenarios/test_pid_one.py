@@ -88,6 +88,8 @@ def test_it_is_process_1_and_serves(stage: Stage, container: Container) -> None:
 def test_strangers_are_reaped(stage: Stage, container: Container) -> None:
     """Orphans of programs that were started beside it do not stay as zombies, and are not taken for its own children."""
     need("nsenter")
+    looks = "somebody looks at files, who is begun when all is ready"
+    eventually(lambda: any("lbproxy: files" in " ".join(one.cmdline()) for one in container.master.children()), looks)
     before = {process.pid for process in container.master.children()}
     assert container.run(ORPHANS).split() == ["1"] * 20, "their parent is process 1, which is lbproxy"
     eventually(lambda: {process.pid for process in container.master.children()} == before, "only its own children are left")

@@ -167,6 +167,7 @@ def test_a_pipe_that_one_made_to_block_blocks_nobody_else(stage: Stage) -> None:
     proxy = stage.proxy(app.address, workers=2)
     proxy.wait_up(app.address)
     control = int(proxy.wait_event("control.ready")["pid"])
+    proxy.settled()
     taken, other = proxy.workers()
     for reopened in (False, True):
         if reopened:

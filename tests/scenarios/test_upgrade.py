@@ -73,6 +73,7 @@ def test_a_worker_that_dies_right_after_an_upgrade(stage: Stage) -> None:
 def test_terminated_while_the_new_code_is_tried(stage: Stage) -> None:
     """The master goes on meanwhile: it hears what it is told, here that it is over, and nothing is left behind."""
     proxy = stage.proxy(stage.app().address, workers=1)
+    proxy.settled()
     before = set(children(proxy.pid))
     proxy.signal(signal.SIGUSR2)
     tried = eventually(lambda: set(children(proxy.pid)) - before, "the new code is tried", every=0.001)
