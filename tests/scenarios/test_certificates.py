@@ -153,12 +153,18 @@ def test_pairs_that_come_and_go(stage: Stage) -> None:
     said = run_cli("cert", "show", "b.test", "--control", str(control)).stdout
     assert f"shows {folder / 'b.crt'}" in said
     assert f"SHA-256    {hashlib.sha256(fresh).hexdigest()[:2]}" in said
-    with Client(port) as scraper:
-        assert b'lbproxy_certificate_not_after_seconds{listener="' in scraper.request("GET", "/metrics").body
+    wanted = b'lbproxy_certificate_not_after_seconds{listener="'
+    eventually(lambda: wanted in scraped(port), "certificates in the metrics", every=0.1)  # control hears of them from time to time
     for name in ("b.crt", "b.key"):
         (folder / name).unlink()
     proxy.wait_event("certificate.removed")
     eventually(lambda: lenient(proxy, stage, "b.test") != fresh, "it is shown no more")
+
+
+def scraped(port: int) -> bytes:
+    """The metrics."""
+    with Client(port) as scraper:
+        return scraper.request("GET", "/metrics").body
 
 
 def lenient(proxy: LbProxy, stage: Stage, name: str) -> bytes:
