@@ -55,7 +55,7 @@ def test_whoever_the_front_names_is_the_client(stage: Stage, kind: str) -> None:
         _ask(stage, front.port, "--interface", "127.0.0.66")
     refused = proxy.wait_event("connection.refused")
     assert (refused["client"], refused["reason"]) == ("127.0.0.66", "address_denied")
-    assert [event["reason"] for event in proxy.events("connection.refused")] == ["address_denied"]
+    assert {event["reason"] for event in proxy.events("connection.refused")} == {"address_denied"}  # HAProxy may try again
 
 
 def _fields(said: dict[str, object]) -> list[tuple[str, str]]:
