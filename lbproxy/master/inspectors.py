@@ -12,8 +12,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -21,7 +19,7 @@ from dataclasses import asdict
 
 from lbproxy.config.model import Config, Waf
 from lbproxy.errors import Complaint, ConfigError, StartError
-from lbproxy.master.system.environment import kept
+from lbproxy.master.system.executed import execute
 from lbproxy.master.system.privileges import Account
 
 LOADING = 20.0
@@ -31,12 +29,6 @@ MOST_HEARD = 1000
 """Messages at once."""
 ROOM = 1024 * 1024
 """Bytes of questions that wait; the kernel gives what it allows."""
-_START = """
-import sys
-sys.path[:] = {path!r}
-from lbproxy.master.inspector_process import main
-main(int(sys.argv[1]))
-"""
 
 
 class Loading:
@@ -51,11 +43,7 @@ class Loading:
         self._config = config
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            code = _START.format(path=[os.path.abspath(place) for place in sys.path])
-            command = [sys.executable, "-P", "-c", code, str(theirs.fileno())]
-            process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=kept(os.environ))  # our own code
-        process.returncode = 0  # the master reaps all its children itself
-        self._pid = process.pid
+            self._pid = execute("lbproxy.master.inspector_process", (theirs.fileno(),))
         self._process = os.pidfd_open(self._pid)
         account_of = None if account is None else list(account)
         told = {"sets": [asdict(each) for each in config.wafs], "account": account_of, "walls": config.proxy.walls}

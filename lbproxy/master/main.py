@@ -149,7 +149,7 @@ class Master:
         heard |= self._watches.heard
         self.signals = Signals()
         self._succession = Succession(
-            commands, self._shared, self._resources, self._fleet, self._pipes, notifier, lambda: self.signals.take()
+            commands, self._shared, self._resources, self._fleet, self._pipes, notifier, self.signals.take
         )
 
     @property

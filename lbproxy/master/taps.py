@@ -15,15 +15,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from lbproxy.config.model import Address, Config, Tap
 from lbproxy.ipc.messages import TapWork
 from lbproxy.master.system import tap_openings
-from lbproxy.master.system.environment import kept
+from lbproxy.master.system.executed import execute
 from lbproxy.master.system.privileges import Account
 from lbproxy.observe.log import get_logger
 from lbproxy.observe.tap_facts import INTERFACE, LISTEN, SINKS, Work
@@ -35,12 +33,6 @@ LOOK_EVERY = 0.25
 ROOM = 1024 * 1024
 """Bytes of conversations on their way, for each worker; the kernel gives what it allows."""
 MOST_HEARD = 100
-_START = """
-import sys
-sys.path[:] = {path!r}
-from lbproxy.master.tap_process import main
-main(int(sys.argv[1]))
-"""
 
 
 def live(config: Config) -> list[Tap]:
@@ -136,15 +128,12 @@ class Taps:
         self._started = now
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            code = _START.format(path=[os.path.abspath(place) for place in sys.path])
-            command = [sys.executable, "-P", "-c", code, str(theirs.fileno())]
             try:
-                process = subprocess.Popen(command, pass_fds=(theirs.fileno(),), env=kept(os.environ))  # our own code
+                execute("lbproxy.master.tap_process", (theirs.fileno(),))
             except OSError as error:
                 ours.close()
                 get_logger().error("tap.not_started", why=error.strerror or str(error))
                 return
-        process.returncode = 0  # the master reaps all its children itself
         ours.setblocking(False)
         self._process, self._told = ours, {}
         self._order({"account": None if self._account is None else list(self._account), "walls": self._walls})

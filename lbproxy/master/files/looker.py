@@ -14,8 +14,6 @@ import os
 import select
 import signal
 import struct
-import subprocess
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -26,7 +24,7 @@ from setproctitle import setproctitle
 from lbproxy.errors import LbproxyError
 from lbproxy.master.files.looks import Difference, Folder, Group, Looks
 from lbproxy.master.system import signals
-from lbproxy.master.system.environment import kept
+from lbproxy.master.system.executed import execute
 from lbproxy.master.system.privileges import no_new_privileges
 from lbproxy.sandbox import kernel
 from lbproxy.sandbox.filter import only_what_is_needed
@@ -43,12 +41,6 @@ CAP_DAC_READ_SEARCH = 2
 CAPABILITIES_3 = 0x20080522  # linux/capability.h
 LOOK = b"look"
 """What a forker is told."""
-_START = """
-import sys
-sys.path[:] = {path!r}
-from lbproxy.master.files.looker import live
-live([{listing}, {said}])
-"""
 
 
 class Forks(Protocol):
@@ -121,11 +113,7 @@ def _begin(forker: Forks | None, descriptors: list[int]) -> int:
             return forker.fork(descriptors, LOOK)
         except OSError:
             pass  # it is gone: whoever needs it most tells
-    listing, said = descriptors
-    code = _START.format(path=[os.path.abspath(place) for place in sys.path], listing=listing, said=said)
-    process = subprocess.Popen([sys.executable, "-P", "-c", code], pass_fds=descriptors, env=kept(os.environ))  # our own code
-    process.returncode = 0  # the master reaps all its children itself
-    return process.pid
+    return execute("lbproxy.master.files.looker", descriptors)
 
 
 def _written(groups: Iterable[Group], folders: Iterable[Folder], *, walls: bool) -> bytes:
@@ -151,6 +139,11 @@ def _marks(told: Iterable[Any]) -> tuple[Stamp | None, ...]:
 
 
 # ---------------------------------------------------------------- in the process
+
+
+def main(listing: int, said: int) -> NoReturn:
+    """Where it is executed anew."""
+    live([listing, said])
 
 
 def live(descriptors: Sequence[int]) -> NoReturn:

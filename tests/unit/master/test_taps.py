@@ -31,6 +31,7 @@ class Process:
         self.sock.setblocking(False)
         Process.all.append(self)
         self.returncode: int | None = None
+        self.pid = 0
 
     def told(self) -> list[tuple[str, int]]:
         """What, and how many descriptors came along."""
