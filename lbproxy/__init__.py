@@ -56,10 +56,10 @@ Imports point only down: 4 cli; 3 master, worker, control, acme, demo; 2 proxy, 
 observe.outlet, observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.master_link, ipc.handover,
 cache.lock, sandbox, waf; 1 (pure: no socket, clock, randomness, logging) http, balance, health, filter, prelude, audit, cache,
 names, config, acme.schedule, acme.order_states, acme.record, ipc.messages, ipc.codec, ipc.strict_json, waf.messages,
-waf.rules_text, waf.arguments, waf.overridden, observe.access, observe.metrics, observe.cache_names, observe.cache_totals,
-observe.waf_totals, observe.packets, observe.tap_facts, observe.tapped; 0 errors, streams, remembered, compiled, and of config what
-keys are declared with: atoms, certificate_patterns, header_values, key, kinds, model, route_values, units, values, vocabulary;
-below them globs, regex and coders.
+waf.rules_text, waf.arguments, waf.overridden, waf.phases, observe.access, observe.metrics, observe.cache_names,
+observe.cache_totals, observe.waf_totals, observe.packets, observe.tap_facts, observe.tapped; 0 errors, streams, remembered,
+compiled, and of config what keys are declared with: atoms, certificate_patterns, header_values, key, kinds, model,
+route_values, units, values, vocabulary; below them globs, regex and coders.
 Folders on one floor do not know each other.
 
 The modules that a request runs through are compiled where that can be done (compiled.py), from the same files.

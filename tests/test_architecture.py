@@ -42,6 +42,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.waf.rules_text": 1,
     "lbproxy.waf.arguments": 1,
     "lbproxy.waf.overridden": 1,
+    "lbproxy.waf.phases": 1,
     "lbproxy.sandbox.filter": 1,
     "lbproxy.sandbox.names": 1,
     "lbproxy.names.lookup": 2,

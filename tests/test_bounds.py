@@ -173,6 +173,7 @@ BOUNDS = {
     "master.document_watch._refused": CONFIG,
     "master.key_set_watch._states": CONFIG,
     "master.inspector_process._living": "by workers, each by inspectors of a route",
+    "waf.engine._closing": "by sets of rules",
     "net.inspector_link._asked": "by MOST_WAITING",
     "waf.engine._lines": "by MOST_LINES",
     "waf.engine._sets": CONFIG,

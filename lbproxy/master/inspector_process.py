@@ -8,6 +8,7 @@ lose does not grow, and with their parent.
 from __future__ import annotations
 
 import ctypes
+import gc
 import json
 import os
 import resource
@@ -16,7 +17,7 @@ import signal
 import socket
 import time
 from dataclasses import fields
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from setproctitle import setproctitle
 
@@ -25,6 +26,7 @@ from lbproxy.master.system.privileges import Account, drop, no_new_privileges
 from lbproxy.sandbox import kernel, walls
 from lbproxy.waf.engine import BadRules, Engine
 from lbproxy.waf.messages import LARGEST, answer, unpack
+from lbproxy.waf.turns import Progress, Turns
 
 PR_SET_PDEATHSIG = 1
 MOST_LOOKS = 20_000
@@ -47,8 +49,9 @@ def main(descriptor: int) -> NoReturn:
     if told["account"] is not None:
         drop(Account(*told["account"]))
     no_new_privileges()
+    gc.freeze()  # who looks for garbage would copy all that is shared
     sock.send(b"{}")
-    Rules(sock, engine, max(each.inspectors for each in sets), walled=bool(told["walls"])).serve()
+    Rules(sock, engine, max(each.inspectors for each in sets), told["eager"], walled=bool(told["walls"])).serve()
     os._exit(0)
 
 
@@ -73,25 +76,43 @@ def _loaded(sock: socket.socket, sets: list[Waf]) -> Engine:
     return engine
 
 
+class _Worker(NamedTuple):
+    """The end of a worker's socket, and what its inspectors tell each other."""
+
+    sock: socket.socket
+    progress: Progress
+
+
+class _Inspector(NamedTuple):
+    """An inspector that was forked and lives."""
+
+    pid: int
+    worker: _Worker
+    rank: int
+    born: float
+
+
 class Rules:
     """The process, once its rules are loaded."""
 
-    def __init__(self, sock: socket.socket, engine: Engine, inspectors: int, *, walled: bool) -> None:
+    def __init__(self, sock: socket.socket, engine: Engine, inspectors: int, eager: int, *, walled: bool) -> None:
+        """`inspectors`: of each worker; `eager`: how many of them need not be patient (turns.py)."""
         self._socket: socket.socket | None = sock
         self._engine = engine
         self._inspectors = inspectors
+        self._eager = eager
         self._walled = walled
         self._replaced = self._late = 0
         self._said = (0, 0, 0)
-        self._living: dict[int, tuple[int, socket.socket, float]] = {}
-        """By descriptor of a process: its number, the worker's socket, when it was forked."""
+        self._living: dict[int, _Inspector] = {}
+        """By descriptor of its process."""
 
     def serve(self) -> None:
         """Until the master has closed its end, and all workers theirs."""
         while self._socket is not None or self._living:
             poll = select.poll()
-            sockets = {sock.fileno(): sock for _, sock, _ in self._living.values()}
-            for descriptor in sockets:
+            workers = {living.worker.sock.fileno(): living.worker for living in self._living.values()}
+            for descriptor in workers:
                 poll.register(descriptor, 0)  # its end alone: what is to be read there is for inspectors
             for descriptor in [*self._living] + ([] if self._socket is None else [self._socket.fileno()]):
                 poll.register(descriptor, select.POLLIN)
@@ -99,8 +120,8 @@ class Rules:
             ready = poll.poll()[0][0]  # the others are seen again: what is done for one may close theirs
             if ready in self._living:
                 self._follow(ready)
-            elif ready in sockets:
-                self._end(sockets[ready])
+            elif ready in workers:
+                self._end(workers[ready])
             else:
                 self._order()
 
@@ -114,15 +135,16 @@ class Rules:
             except OSError:
                 pass
 
-    def _end(self, over: socket.socket) -> None:
+    def _end(self, over: _Worker) -> None:
         """The worker is gone. Inspectors see that themselves, unless they are stopped, or look at something that nobody wants."""
-        for descriptor, (pid, sock, _) in [*self._living.items()]:
-            if sock is over:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+        for descriptor, living in [*self._living.items()]:
+            if living.worker is over:
+                os.kill(living.pid, signal.SIGKILL)
+                os.waitpid(living.pid, 0)
                 os.close(descriptor)
                 del self._living[descriptor]
-        over.close()
+        over.sock.close()
+        over.progress.close()
 
     def _order(self) -> None:
         assert self._socket is not None
@@ -134,54 +156,57 @@ class Rules:
             self._socket.close()
             self._socket = None
         for descriptor in descriptors:
-            sock = socket.socket(fileno=descriptor)
-            for _ in range(self._inspectors):
-                self._fork(sock)
+            worker = _Worker(socket.socket(fileno=descriptor), Progress())
+            for rank in range(self._inspectors):
+                self._fork(worker, rank)
 
-    def _fork(self, sock: socket.socket) -> None:
+    def _fork(self, worker: _Worker, rank: int) -> None:
+        worker.progress.born(rank)
         pid = os.fork()
         if pid == 0:
-            self._inspect(sock)
-        self._living[os.pidfd_open(pid)] = (pid, sock, time.monotonic())
+            self._inspect(worker, rank)
+        self._living[os.pidfd_open(pid)] = _Inspector(pid, worker, rank, time.monotonic())
 
     def _follow(self, ready: int) -> None:
-        pid, sock, born = self._living.pop(ready)
+        over = self._living.pop(ready)
         os.close(ready)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        code = os.waitstatus_to_exitcode(os.waitpid(over.pid, 0)[1])
         if code == OVER:
-            self._end(sock)
+            self._end(over.worker)
             return
         self._replaced += code != RECYCLED
         self._late += code == -signal.SIGALRM
-        if time.monotonic() - born < LEAST_LIFE:
+        if time.monotonic() - over.born < LEAST_LIFE:
             time.sleep(LEAST_LIFE)  # one that cannot live must not keep a core busy
-        self._fork(sock)
+        self._fork(over.worker, over.rank)
 
-    def _inspect(self, sock: socket.socket) -> NoReturn:
+    def _inspect(self, worker: _Worker, rank: int) -> NoReturn:
         """In the fork, to its end."""
         try:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if self._socket is not None:
                 self._socket.close()
-            for _, other, _ in self._living.values():
-                if other is not sock:
-                    other.close()
+            sock = worker.sock
+            for living in self._living.values():
+                if living.worker is not worker:
+                    living.worker.sock.close()
             os.closerange(sock.fileno() + 1, 1024)
+            turns = Turns(sock, worker.progress, rank, self._eager)
             setproctitle("lbproxy: inspector")
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
             if self._walled:
                 walls.build(walls.Needs(frozenset(), unix=False, names=False))
                 kernel.no_more_processes()
-            look_on(sock, self._engine)
+            look_on(sock, self._engine, turns)
         finally:
             os._exit(1)
 
 
-def look_on(sock: socket.socket, engine: Engine) -> NoReturn:
+def look_on(sock: socket.socket, engine: Engine, turns: Turns) -> NoReturn:
     """Look at what comes, one after the other."""
     for _ in range(MOST_LOOKS):
-        data = sock.recv(LARGEST + 1)
+        data = turns.take(LARGEST + 1)
         if not data:
             os._exit(OVER)
         try:
@@ -189,6 +214,7 @@ def look_on(sock: socket.socket, engine: Engine) -> NoReturn:
             signal.setitimer(signal.ITIMER_REAL, max(0.01, question.seconds))
             verdict = engine.look(question)
             signal.setitimer(signal.ITIMER_REAL, 0.0)
+            turns.done()
             sock.send(answer(verdict))
         except ValueError:
             continue

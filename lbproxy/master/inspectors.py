@@ -19,11 +19,14 @@ from dataclasses import asdict
 
 from lbproxy.config.model import Config, Waf
 from lbproxy.errors import Complaint, ConfigError, StartError
+from lbproxy.master.system.cores import auto_workers
 from lbproxy.master.system.executed import execute
 from lbproxy.master.system.privileges import Account
 
 LOADING = 20.0
 """Seconds for all rules; the Core Rule Set takes half a second."""
+TUNABLES = "glibc.malloc.tcache_count=4000"
+"""The engine takes and gives thousands of small pieces of memory for each request: with them at hand by size it costs 7 % less."""
 ENDED = b'{"error": "the process that loads the rules has ended", "number": 0}'
 MOST_HEARD = 1000
 """Messages at once."""
@@ -43,10 +46,16 @@ class Loading:
         self._config = config
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._pid = execute("lbproxy.master.inspector_process", (theirs.fileno(),))
+            self._pid = execute("lbproxy.master.inspector_process", (theirs.fileno(),), tunables=TUNABLES)
         self._process = os.pidfd_open(self._pid)
         account_of = None if account is None else list(account)
-        told = {"sets": [asdict(each) for each in config.wafs], "account": account_of, "walls": config.proxy.walls}
+        cores = auto_workers()
+        told = {
+            "sets": [asdict(each) for each in config.wafs],
+            "account": account_of,
+            "walls": config.proxy.walls,
+            "eager": max(1, cores // (config.proxy.workers or cores)),
+        }
         try:
             self._socket.settimeout(LOADING)
             self._socket.send(json.dumps(told).encode("ascii"))

@@ -15,6 +15,7 @@ from lbproxy.config.model import Waf
 from lbproxy.errors import LbproxyError
 from lbproxy.waf.messages import Question, Verdict, found
 from lbproxy.waf.overridden import included, overridden
+from lbproxy.waf.phases import blind, closes_clean
 from lbproxy.waf.rules_text import MODES, after, before
 
 _P, _S, _I = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
@@ -61,13 +62,18 @@ class Engine:
         self._engine = self._library.msc_init()
         self._library.msc_set_log_cb(self._engine, self._log)
         self._sets: list[Any] = []
+        self._closing: set[int] = set()
+        """Sets with rules for the end of requests in which nothing was found."""
 
     def load(self, settings: Waf) -> None:
         """One more set. Raises BadRules."""
         rules = self._library.msc_create_rules_set()
         self._add(rules, before(settings), "what lbproxy says in front of the rules")
         for path in files(settings.rules):
-            _refuse_overridden(path, MODES[settings.mode])
+            for inner, text in _texts(path):
+                _refuse(inner, text, settings)
+                if closes_clean(text):
+                    self._closing.add(len(self._sets))
             error = _S()
             if self._library.msc_rules_add_file(rules, path.encode(), ctypes.byref(error)) < 0:
                 raise BadRules(f"{path}: {_last(error)}")
@@ -100,7 +106,8 @@ class Engine:
                         library.msc_append_request_body(transaction, question.body, len(question.body))
                     library.msc_process_request_body(transaction)
                     said = self._intervention(transaction)
-                library.msc_process_logging(transaction)
+                if self._lines or question.rules in self._closing:
+                    library.msc_process_logging(transaction)
         finally:
             library.msc_transaction_cleanup(transaction)
         return found(question.number, bool(said.disruptive), said.status, self._lines)
@@ -147,18 +154,26 @@ def files(patterns: Iterable[str]) -> list[str]:
     return listed
 
 
-def _refuse_overridden(path: str, engine: str, depth: int = 0) -> None:
-    """Raises BadRules."""
+def _texts(path: str, depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Of a file, and of those that it names, with their paths. Raises BadRules."""
     try:
         text = Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise BadRules(f"{path}: {error.strerror}") from error
-    for each in overridden(text, engine):
-        told = f"it is the key {each.key} of [route.waf] that decides this; take it out of the file"
-        raise BadRules(f"{path}:{each.line}: {each.what}: {told}")
+    yield path, text
     for pattern in included(text) if depth < MOST_DEPTH else ():
         for inner in sorted(glob(str(Path(path).parent / pattern))):
-            _refuse_overridden(inner, engine, depth + 1)
+            yield from _texts(inner, depth + 1)
+
+
+def _refuse(path: str, text: str, settings: Waf) -> None:
+    """Raises BadRules for what would decide what the route's table does, and for rules that could not find anything."""
+    for each in overridden(text, MODES[settings.mode]):
+        told = f"it is the key {each.key} of [route.waf] that decides this; take it out of the file"
+        raise BadRules(f"{path}:{each.line}: {each.what}: {told}")
+    for line, variable in blind(text) if settings.responses else ():
+        told = "answers are looked at without the body of their request; look at it in phase 2"
+        raise BadRules(f"{path}:{line}: {variable} in a rule for answers: {told}")
 
 
 def _last(error: ctypes.c_char_p) -> str:

@@ -15,13 +15,18 @@ sys.path[:] = {path!r}
 from {module} import main
 main(*map(int, sys.argv[1:]))
 """
+TUNABLES = "GLIBC_TUNABLES"
 
 
-def execute(module: str, descriptors: Sequence[int]) -> int:
+def execute(module: str, descriptors: Sequence[int], *, tunables: str = "") -> int:
     """`main(DESCRIPTOR, ...)` of a module of ours, found where we find it, in a process with these descriptors and 0 to 2. Its pid:
-    the master reaps it, as all its children. Raises OSError."""
+    the master reaps it, as all its children. `tunables`: of the C library; what our own environment says of them counts more.
+    Raises OSError."""
     code = _START.format(path=[os.path.abspath(place) for place in sys.path], module=module)
     command = [sys.executable, "-P", "-c", code, *map(str, descriptors)]
-    process = subprocess.Popen(command, pass_fds=descriptors, env=kept(os.environ))  # our own code
+    environment = kept(os.environ)
+    if tunables:
+        environment[TUNABLES] = ":".join(filter(None, (tunables, environment.get(TUNABLES))))
+    process = subprocess.Popen(command, pass_fds=descriptors, env=environment)  # our own code
     process.returncode = 0  # it is not waited for by that object
     return process.pid

@@ -13,6 +13,7 @@ import pytest
 from lbproxy.config.model import Waf
 from lbproxy.master.inspector_process import OVER, _settings, look_on
 from lbproxy.waf.messages import Question, Verdict, heard, pack
+from lbproxy.waf.turns import Progress, Turns
 
 
 class Looks:
@@ -32,7 +33,7 @@ def inspected() -> Any:
     pid = os.fork()
     if pid == 0:
         ours.close()
-        look_on(theirs, Looks())  # type: ignore[arg-type]  # as much of an engine as is needed
+        look_on(theirs, Looks(), Turns(theirs, Progress(), 0, 1))  # type: ignore[arg-type]  # as much of an engine as is needed
     theirs.close()
     return ours, pid
 

@@ -63,6 +63,24 @@ def test_the_table_decides(engine: Engine, tmp_path: Path) -> None:
         engine.load(Waf("block", rules=(str(tmp_path / "other.conf"),)))
 
 
+def test_rules_for_the_end_run_where_they_do_something(engine: Engine, tmp_path: Path) -> None:
+    """Where something was found, and where they are somebody's own."""
+    told = "SecAction \"id:%d,phase:5,log,pass,msg:'Total Inbound Score: 3'\"\n"
+    for number, rule in enumerate((980_130, 7)):
+        (tmp_path / "a.conf").write_text(EVIL.replace("deny,status:403", "pass") + told % rule)
+        engine.load(Waf("block", rules=(str(tmp_path / "a.conf"),)))
+        found, clean = (engine.look(asked(target)._replace(rules=number)) for target in (b"/?a=evil", b"/"))
+        assert (found.score, clean.score) == (3, 3 if rule == 7 else 0)
+
+
+def test_rules_for_answers_that_find_nothing_are_refused(engine: Engine, tmp_path: Path) -> None:
+    """They ask for what came with a request's body; where answers are not looked at it does not matter."""
+    (tmp_path / "a.conf").write_text('\nSecRule ARGS_POST:card "@rx 4" "id:1,phase:4,deny,status:403"\n')
+    engine.load(Waf(rules=(str(tmp_path / "a.conf"),)))
+    with pytest.raises(BadRules, match=r"a\.conf:2: ARGS_POST in a rule for answers: .* phase 2"):
+        engine.load(Waf(rules=(str(tmp_path / "a.conf"),), responses=True))
+
+
 def test_depth_of_json_is_bounded(engine: Engine, tmp_path: Path) -> None:
     """Names of its values grow with it."""
     (tmp_path / "a.conf").write_text(EVIL)
