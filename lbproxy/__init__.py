@@ -35,8 +35,8 @@ Around it::
     ipc/      the pipes between them: small frames of a fixed schema
     config/   TOML -> typed values; each key is declared once, in config/model
     tls/      contexts, SNI, key-file checks; keys of tickets. Renewed files are seen by a process of their own (master/files),
-              taken over by master/certificate_watch.py and shown by tls/showcase.py, one in each worker; whom others are judged by,
-              and what backends are shown, by master/trust_watch.py
+              taken over by master/watches and shown by tls/showcase.py, one in each worker; so are those by which others are
+              judged, and what backends are shown (master/watches/trust.py)
     health/   rise and fall
     names/    backends' DNS names to addresses: control asks (control/name_watch.py), the master gives new ones their slots
               (master/address_updates.py), workers follow without a reload (worker/wiring/relocation.py)

@@ -1,7 +1,7 @@
 """Documents: files that steps of routes go by (users and their passwords), as the master reads them.
 
 Workers open no files. What a file holds stands in the generation's store beside its keys; a worker has it from its fork, and is
-told where the new one stands when it changes (document_watch.py).
+told where the new one stands when it changes (watches/documents.py).
 """
 
 from __future__ import annotations

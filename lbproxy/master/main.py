@@ -29,7 +29,6 @@ from lbproxy.ipc.messages import (
     Drain,
     SetLogLevel,
 )
-from lbproxy.master import rotation
 from lbproxy.master.address_updates import AddressUpdates
 from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.files.watch import looker_by
@@ -49,7 +48,8 @@ from lbproxy.master.system.notify import Notifier
 from lbproxy.master.system.signals import TERMINATE, Signals, unblock
 from lbproxy.master.upgrade import Commands, Legacy, take_over
 from lbproxy.master.warnings import plain_by_an_edit, warn
-from lbproxy.master.watches import Watches
+from lbproxy.master.watches import log_rotation
+from lbproxy.master.watches.watches import Watches
 from lbproxy.observe import log, standard
 from lbproxy.sandbox import kernel
 
@@ -394,7 +394,7 @@ class Master:
         """The access log was rotated: workers get a descriptor of the new file, which they may have no right to open."""
         for number, resources in self._resources.items():
             workers = [one for one in self._pipes.running.values() if one.role is Role.WORKER and one.generation == number]
-            rotation.reopen(number, resources, workers, self._pipes.talk)
+            log_rotation.reopen(number, resources, workers, self._pipes.talk)
 
 
 ACTIONS: dict[type[events.Action], Callable[[Master, Any], None]] = {

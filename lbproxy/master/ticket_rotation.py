@@ -2,7 +2,7 @@
 
 They outlive reloads and SIGUSR2, so that clients resume as before. A secret makes tickets for one `ticket_lifetime` and takes them
 for one more. Files (`ticket_keys`) are for several machines: whoever changes them decides when, and they are looked at like
-certificates (ticket_watch.py).
+certificates (watches/tickets.py).
 """
 
 from __future__ import annotations

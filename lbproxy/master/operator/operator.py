@@ -19,7 +19,6 @@ from lbproxy.config import plan as plans
 from lbproxy.config.digest import digest
 from lbproxy.config.model import Config
 from lbproxy.ipc.messages import AcmeName, SetLogLevel
-from lbproxy.master.cache_keeping import CacheKeeping
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.fleet import Fleet
@@ -28,6 +27,7 @@ from lbproxy.master.operator import certificates, requests, stored_answers
 from lbproxy.master.operator.requests import Answer
 from lbproxy.master.operator.status import describe
 from lbproxy.master.prepare import MOST_WORKERS, GenerationResources, MasterResources
+from lbproxy.master.watches.cache import CacheKeeping
 from lbproxy.observe import log
 from lbproxy.observe.metrics import Snapshot
 from lbproxy.observe.snapshot import snapshot

@@ -16,7 +16,7 @@ NONE = "no cache is configured: it wants a table [cache]"
 
 
 class Keeps(Protocol):
-    """What there is to do it with (master/cache_keeping.py)."""
+    """What there is to do it with (master/watches/cache.py)."""
 
     def purge(self, what: Purge, text: bytes) -> str: ...
     def usage(self) -> dict[str, int]: ...

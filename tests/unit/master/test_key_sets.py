@@ -10,7 +10,7 @@ import trustme
 from lbproxy.config import model
 from lbproxy.errors import StartError
 from lbproxy.master import key_sets
-from tests.unit.master.test_key_set_watch import IDP, config
+from tests.unit.master.watches.test_key_sets import IDP, config
 
 
 def test_files_of_authorities(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from lbproxy.config.model import Process
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import NewTicketKeys
 from lbproxy.master.ticket_rotation import TicketRotation
-from lbproxy.master.ticket_watch import TicketWatch
+from lbproxy.master.watches.tickets import TicketWatch
 from lbproxy.tls import tickets
 from lbproxy.tls.keystore import KeyStore
 from tests.unit.master.files.inline import InlineWatch

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from lbproxy.ipc.messages import AcmeName, ChallengeOver, ChallengeShown, Message
-from lbproxy.master.acme_watch import MOST_CHALLENGES, AcmeWatch
 from lbproxy.master.fleet.child import Role
+from lbproxy.master.watches.acme import MOST_CHALLENGES, AcmeWatch
 from tests.unit.config.test_acme_names import config
 
 GOOD = AcmeName("a.test", "good", 5, 0, "", "https://a/dir")

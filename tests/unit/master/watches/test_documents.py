@@ -12,10 +12,10 @@ from typing import Any, cast
 import pytest
 
 from lbproxy.ipc.messages import Message, NewDocument
-from lbproxy.master.document_watch import DocumentWatch
 from lbproxy.master.documents import take_all
 from lbproxy.master.files.looks import LOOK_EVERY
 from lbproxy.master.prepare import GenerationResources
+from lbproxy.master.watches.documents import DocumentWatch
 from lbproxy.tls.keystore import KeyStore
 from tests.unit.config.test_passwords import ARGON2, BCRYPT
 from tests.unit.master.files.inline import InlineWatch

@@ -9,22 +9,22 @@ from typing import Any
 
 from lbproxy.balance.ledger import Header
 from lbproxy.ipc.messages import Resolved
-from lbproxy.master.acme_watch import AcmeWatch
 from lbproxy.master.address_updates import AddressUpdates
-from lbproxy.master.cache_keeping import CacheKeeping
-from lbproxy.master.certificate_watch import CertificateWatch
 from lbproxy.master.child_pipes import ChildPipes
-from lbproxy.master.document_watch import DocumentWatch
 from lbproxy.master.files.watch import FileWatch, Look
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
-from lbproxy.master.key_set_watch import KeySetWatch
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.prepare import GenerationResources, MasterResources
-from lbproxy.master.tap_watch import TapWatch
 from lbproxy.master.taps import Taps
-from lbproxy.master.ticket_watch import TicketWatch
-from lbproxy.master.trust_watch import TrustWatch
+from lbproxy.master.watches.acme import AcmeWatch
+from lbproxy.master.watches.cache import CacheKeeping
+from lbproxy.master.watches.certificates import CertificateWatch
+from lbproxy.master.watches.documents import DocumentWatch
+from lbproxy.master.watches.key_sets import KeySetWatch
+from lbproxy.master.watches.taps import TapWatch
+from lbproxy.master.watches.tickets import TicketWatch
+from lbproxy.master.watches.trust import TrustWatch
 from lbproxy.observe.log import get_logger
 
 RULES_EVERY = 10.0

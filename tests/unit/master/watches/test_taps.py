@@ -10,7 +10,7 @@ from typing import Any, cast
 from lbproxy.config.model import Config
 from lbproxy.ipc.messages import TapWork
 from lbproxy.master.fleet.child import Role
-from lbproxy.master.tap_watch import TapWatch
+from lbproxy.master.watches.taps import TapWatch
 
 WORK = TapWork("ids", "fifo", 1, 0, 0, 0, 1, 0)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from lbproxy.ipc.messages import KeySetState, Message, Resolved
 from lbproxy.master.child_pipes import ASIDE
-from lbproxy.master.watches import Watches
-from tests.unit.master.test_key_set_watch import IDP, NAME, config
+from lbproxy.master.watches.watches import Watches
+from tests.unit.master.watches.test_key_sets import IDP, NAME, config
 
 
 def test_whoever_may_say_something_is_heard() -> None:

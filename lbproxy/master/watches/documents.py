@@ -17,7 +17,7 @@ from lbproxy.master.documents import take
 from lbproxy.master.files.looks import Difference, Files, Folder, Group, Marks
 from lbproxy.master.files.watch import Batch
 from lbproxy.master.prepare import GenerationResources
-from lbproxy.master.ticket_watch import Tells
+from lbproxy.master.watches.tickets import Tells
 from lbproxy.observe.log import get_logger
 from lbproxy.tls.keystore import KeyStore, Piece, Stamp
 from lbproxy.tls.rereading import Passing

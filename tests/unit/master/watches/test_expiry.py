@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from lbproxy.config.model import Certificate
-from lbproxy.master.expiry import Expiry
+from lbproxy.master.watches.expiry import Expiry
 from lbproxy.tls.contexts import Held, Pem
 from lbproxy.tls.keystore import KeyStore, Piece
 from lbproxy.tls.sni import UNKNOWN, Candidate, Names

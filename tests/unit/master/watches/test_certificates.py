@@ -17,10 +17,10 @@ import pytest
 from lbproxy.config.certificate_folder import pairs_in
 from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.ipc.messages import Renewed
-from lbproxy.master.certificate_watch import CertificateWatch
 from lbproxy.master.files import looks
 from lbproxy.master.files.looks import LOOK_EVERY
 from lbproxy.master.prepare import GenerationResources, Listening
+from lbproxy.master.watches.certificates import CertificateWatch
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.showcase import Showcase, arm

@@ -21,7 +21,7 @@ from lbproxy.ipc.messages import NewPoolFiles, Renewed
 from lbproxy.master.files.looks import LOOK_EVERY
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.prepare import GenerationResources, Listening
-from lbproxy.master.trust_watch import AGAIN_AFTER, TrustWatch
+from lbproxy.master.watches.trust import AGAIN_AFTER, TrustWatch
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore, Piece
 from lbproxy.tls.pool_files import context_of, heard
