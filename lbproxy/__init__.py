@@ -39,7 +39,7 @@ Around it::
               judged, and what backends are shown (master/watches/trust.py)
     health/   rise and fall
     names/    backends' DNS names to addresses: control asks (control/name_watch.py), the master gives new ones their slots
-              (master/address_updates.py), workers follow without a reload (worker/wiring/relocation.py)
+              (master/names/updates.py), workers follow without a reload (worker/wiring/relocation.py)
     sandbox/  walls around workers and control: what the kernel refuses them, whoever runs in them
     net/tap_* what was decrypted, as packets for an intrusion detection system: one process for all workers (master/taps.py)
     waf/      rules that look for attacks, by libmodsecurity: in processes of their own (master/inspectors.py), never in a worker

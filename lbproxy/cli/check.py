@@ -126,7 +126,7 @@ def _summary(config: Config) -> str:
 def _names(config: Config) -> tuple[list[Complaint], list[Complaint]]:
     """What start would refuse about backends' names, and what it would tell."""
     from lbproxy.balance.endpoints import names_in
-    from lbproxy.master.resolve import judge
+    from lbproxy.master.names.resolve import judge
     from lbproxy.names.lookup import lookup_all
 
     return judge(config, lookup_all(names_in(config), config.proxy.resolvers))

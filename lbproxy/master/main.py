@@ -29,7 +29,6 @@ from lbproxy.ipc.messages import (
     Drain,
     SetLogLevel,
 )
-from lbproxy.master.address_updates import AddressUpdates
 from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.files.watch import looker_by
 from lbproxy.master.fleet import events
@@ -37,6 +36,7 @@ from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.children import DRAIN_GRACE
 from lbproxy.master.fleet.fleet import ABANDON_AFTER, Fleet
 from lbproxy.master.key_process import KeyProcesses
+from lbproxy.master.names.updates import AddressUpdates
 from lbproxy.master.operator.control_socket import ControlSocket
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.preparation import Preparation

@@ -1,7 +1,7 @@
 """The preparation of a reload: the configuration is read anew, its new names are looked up, and all that it needs is opened.
 
-Everything that can be refused is refused here, while nothing has changed. The look-up of names takes a while (asking.py), and so
-may rules of routes (inspectors.py): processes of their own do that, and the master goes on meanwhile.
+Everything that can be refused is refused here, while nothing has changed. The look-up of names takes a while (names/asking.py), and
+so may rules of routes (inspectors.py): processes of their own do that, and the master goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import NamedTuple
 from lbproxy.config.model import Config
 from lbproxy.config.plan import Plan, effective, plan
 from lbproxy.errors import ConfigError, StartError, Unresolved
-from lbproxy.master import resolve
-from lbproxy.master.asking import Asking
 from lbproxy.master.fleet import events
 from lbproxy.master.inspectors import Inspectors, Loading
+from lbproxy.master.names import resolve
+from lbproxy.master.names.asking import Asking
 from lbproxy.master.prepare import GenerationResources, MasterResources, provide
 from lbproxy.master.warnings import warn
 from lbproxy.observe import log

@@ -36,7 +36,7 @@ from lbproxy.master.fleet.child import FOREVER, Child, Phase, Role
 from lbproxy.master.fleet.events import Terms
 from lbproxy.master.fleet.fleet import Fleet
 from lbproxy.master.fleet.generation import Generation, Post, Stage
-from lbproxy.master.name_state import NameState
+from lbproxy.master.names.state import NameState
 from lbproxy.master.prepare import GenerationResources, Listening, MasterResources, shared_lock, shared_memory, wakeups
 from lbproxy.master.spawn import LAST_WORDS, Running
 from lbproxy.master.system import cache_memory, privileges, signals

@@ -10,7 +10,7 @@ from lbproxy.balance.slots import SlotTable
 from lbproxy.config.model import Address, Backend, Config, Pool
 from lbproxy.errors import FrameError
 from lbproxy.ipc.messages import Placed, Resolved
-from lbproxy.master.address_updates import AddressUpdates
+from lbproxy.master.names.updates import AddressUpdates
 from lbproxy.master.prepare import GenerationResources, MasterResources
 from tests.unit.balance.locks import Lock
 
@@ -73,7 +73,7 @@ class Desk:
 @pytest.fixture
 def events(monkeypatch: pytest.MonkeyPatch) -> Events:
     said = Events()
-    monkeypatch.setattr("lbproxy.master.address_updates.log.get_logger", lambda: said)
+    monkeypatch.setattr("lbproxy.master.names.updates.log.get_logger", lambda: said)
     return said
 
 

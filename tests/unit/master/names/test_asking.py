@@ -12,7 +12,7 @@ import pytest
 
 from lbproxy.config.model import Address
 from lbproxy.errors import Unknown, Unresolved
-from lbproxy.master.asking import Answers, Asking
+from lbproxy.master.names.asking import Answers, Asking
 from lbproxy.names.answer import NEVER, Answer
 from tests.support.waiting import FOREVER, PATIENCE
 

@@ -9,7 +9,7 @@ import pytest
 
 from lbproxy.config.model import Address, Backend, Config, Pool, Process
 from lbproxy.errors import NotYet, StartError, Unknown, Unresolved
-from lbproxy.master.resolve import LATER, UNRESOLVED, Answers, resolve
+from lbproxy.master.names.resolve import LATER, UNRESOLVED, Answers, resolve
 from lbproxy.names.answer import Answer
 
 SERVER = Address("10.0.0.53", 53)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.endpoints import NOWHERE
 from lbproxy.balance.ledger import SIZE, Health, Ledger, PerSlot, SlotState, admin_cell, cell_at, state_at
-from lbproxy.master.name_state import LINGER, NameState
+from lbproxy.master.names.state import LINGER, NameState
 
 
 class Slots(NamedTuple):

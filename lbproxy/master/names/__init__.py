@@ -1,0 +1,1 @@
+"""Names of backends: first looked up, remembered over generations, and followed without a reload."""
