@@ -17,7 +17,7 @@ from lbproxy.errors import Complaint, ConfigError
 
 if TYPE_CHECKING:
     from lbproxy.ipc.handover import ChildMain
-    from lbproxy.master.upgrade import Commands
+    from lbproxy.master.succession.upgrade import Commands
 
 Ready = Callable[[], None]
 
@@ -39,7 +39,7 @@ def start(arguments: argparse.Namespace) -> int:
     """Serve what the file says until a signal ends it."""
     from lbproxy.config.load import load_file
     from lbproxy.master.acme_folder import provide
-    from lbproxy.master.upgrade import Commands
+    from lbproxy.master.succession.upgrade import Commands
     from lbproxy.observe import standard
     from lbproxy.tls.apart import audit_apart
 

@@ -42,11 +42,11 @@ from lbproxy.master.operator.operator import Operator
 from lbproxy.master.preparation import Preparation
 from lbproxy.master.prepare import GenerationResources, prepare
 from lbproxy.master.spawn import Start, spawn
-from lbproxy.master.succession import Succession
+from lbproxy.master.succession.succession import Succession
+from lbproxy.master.succession.upgrade import Commands, Legacy, take_over
 from lbproxy.master.system.inherited import inherit
 from lbproxy.master.system.notify import Notifier
 from lbproxy.master.system.signals import TERMINATE, Signals, unblock
-from lbproxy.master.upgrade import Commands, Legacy, take_over
 from lbproxy.master.warnings import plain_by_an_edit, warn
 from lbproxy.master.watches import log_rotation
 from lbproxy.master.watches.watches import Watches

@@ -92,7 +92,7 @@ class Fleet(Children):
         return min(due, default=FOREVER)
 
     def adopt(self, generations: Sequence[Generation], last: int) -> None:
-        """Go on from where the program before us was (upgrade.py)."""
+        """Go on from where the program before us was (succession/upgrade.py)."""
         self.last = last
         self.generations = {generation.number: generation for generation in generations}
         self._children = {child.row: child for generation in generations for child in generation.children()}

@@ -83,7 +83,7 @@ class Generation:
     first: bool
     """Nothing serves before it: it is given up only with all of lbproxy, and gets more patience."""
     adopted: bool = False
-    """Its children were started by another program (upgrade.py): they cannot be replaced."""
+    """Its children were started by another program (succession/upgrade.py): they cannot be replaced."""
     posts: list[Post] = field(default_factory=list)
     leaving: list[Child] = field(default_factory=list)
     """Children whose post is somebody else's by now, or no more."""

@@ -1,4 +1,4 @@
-"""The first addresses of the configuration's names. From then on `control` asks (control/name_watch.py), and names/updates.py
+"""The first addresses of the configuration's names. From then on `control` asks (control/name_watch.py), and updates.py
 acts on what it learns.
 
 A name that nobody knows keeps lbproxy from starting, and a reload from being carried out: that is how spelling mistakes are found.

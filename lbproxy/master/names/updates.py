@@ -6,7 +6,7 @@ ours and that the addresses are addresses, in the form that control itself makes
 could do with one.
 
 All living generations follow, those that drain, too: their requests still choose backends. Children of a program before this one
-(upgrade.py) do not; they drain, and may not know the message.
+(succession/upgrade.py) do not; they drain, and may not know the message.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The cache's memory and its folder, as the master makes them: before the first fork, or in a reload that wants another size.
 
-The memory is a memfd, which all workers map, and which outlives the master's program (upgrade.py). Nothing is read out of it
-before its form and size are known to be ours.
+The memory is a memfd, which all workers map, and which outlives the master's program (succession/upgrade.py). Nothing is read out
+of it before its form and size are known to be ours.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import pytest
 
 from lbproxy.config.model import Config
 from lbproxy.master.anew import Program
-from lbproxy.master.upgrade import Commands
+from lbproxy.master.succession.upgrade import Commands
 
 Capture = pytest.CaptureFixture[str]
 

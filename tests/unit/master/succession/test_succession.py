@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from lbproxy.master import succession
-from lbproxy.master.succession import NEVER, Succession
-from lbproxy.master.upgrade import Commands
+from lbproxy.master.succession import succession
+from lbproxy.master.succession.succession import NEVER, Succession
+from lbproxy.master.succession.upgrade import Commands
 
 GOOD = Commands([sys.executable, "-c", "pass"], ["the new one"])
 BAD = Commands([sys.executable, "-c", "import sys; sys.exit('lbproxy.toml:3: wanted a number')"], [])

@@ -20,13 +20,13 @@ from lbproxy.config.model import Log as LogSettings
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import Heartbeat, Ready
 from lbproxy.ipc.pipe import ChildPipe, MasterPipe, socket_pair
-from lbproxy.master import upgrade
 from lbproxy.master.fleet.child import Phase, Role
 from lbproxy.master.fleet.events import Prepared, Said, Spawn, Spawned, TellDrain, Terminate
 from lbproxy.master.fleet.fleet import Fleet
 from lbproxy.master.fleet.generation import Stage
 from lbproxy.master.prepare import GenerationResources, MasterResources, prepare
 from lbproxy.master.spawn import Running
+from lbproxy.master.succession import upgrade
 from tests.support.ports import free_port
 
 NOBODY = 2**22 - 7

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lbproxy.master.trial import TRIAL_TIME, Trial
+from lbproxy.master.succession.trial import TRIAL_TIME, Trial
 
 
 def _reaped(trial: Trial) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.fleet.fleet import Fleet
 from lbproxy.master.prepare import GenerationResources, MasterResources
+from lbproxy.master.succession.trial import LOOK, Trial
+from lbproxy.master.succession.upgrade import Commands, execute, hindrance
 from lbproxy.master.system.notify import Notifier
-from lbproxy.master.trial import LOOK, Trial
-from lbproxy.master.upgrade import Commands, execute, hindrance
 from lbproxy.observe import log
 
 NEVER = float("inf")
