@@ -1,12 +1,12 @@
-"""The processes without the master's memory, control and ACME, as a forker forks them or the master executes them (master/anew.py);
-no verb."""
+"""The processes without the master's memory, control and ACME, as a forker forks them or the master executes them
+(master/processes/anew.py); no verb."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
-from lbproxy.master.spawn import live_anew
+from lbproxy.master.processes.spawn import live_anew
 
 if TYPE_CHECKING:
     from lbproxy.config.model import Config

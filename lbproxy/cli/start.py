@@ -80,9 +80,9 @@ def serve(
 ) -> int:
     """Be the master until a signal ends it; the exit code. `on_ready` is called when all workers serve, `reread` at each reload,
     `commands` are what SIGUSR2 executes."""
-    from lbproxy.master.anew import program
     from lbproxy.master.main import run
-    from lbproxy.master.spawn import forking
+    from lbproxy.master.processes.anew import program
+    from lbproxy.master.processes.spawn import forking
     from lbproxy.net import preload
 
     preload.modules()

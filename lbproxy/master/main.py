@@ -29,19 +29,19 @@ from lbproxy.ipc.messages import (
     Drain,
     SetLogLevel,
 )
-from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.files.watch import looker_by
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.children import DRAIN_GRACE
 from lbproxy.master.fleet.fleet import ABANDON_AFTER, Fleet
-from lbproxy.master.key_process import KeyProcesses
 from lbproxy.master.names.updates import AddressUpdates
 from lbproxy.master.operator.control_socket import ControlSocket
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.preparation import Preparation
 from lbproxy.master.prepare import GenerationResources, prepare
-from lbproxy.master.spawn import Start, spawn
+from lbproxy.master.processes.child_pipes import ChildPipes
+from lbproxy.master.processes.keys import KeyProcesses
+from lbproxy.master.processes.spawn import Start, spawn
 from lbproxy.master.succession.succession import Succession
 from lbproxy.master.succession.upgrade import Commands, Legacy, take_over
 from lbproxy.master.system.inherited import inherit

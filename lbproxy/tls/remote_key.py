@@ -1,4 +1,5 @@
-"""Keys that a worker has not: its TLS contexts hold certificates, and ask another process for each signature (key_process.py).
+"""Keys that a worker has not: its TLS contexts hold certificates, and ask another process for each signature
+(master/processes/keys.py).
 
 Theory of operation. OpenSSL lets an RSA or EC key have a method of its own (RSA_METHOD, EC_KEY_METHOD; engines for PKCS #11 live by
 that). A key is made of the certificate's public half, is given such a method and where its other half stands in the store of keys,

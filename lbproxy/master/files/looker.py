@@ -1,9 +1,9 @@
 """A process that looks at files for the master, which waits for no disk: one that is the network's may not answer for hours.
 
-It is forked by a process that never had the master's memory (forker.py), or else executed anew. It opens no file (the kernel lets
-it open folders, to list them, and nothing else), has no socket, and of root's powers that of passing folders that are closed to
-others. It has two descriptors: a list of what to look at, in which it notes where it is just looking, and a pipe, in which it says
-what differs. With another list another process looks, so it hears nothing.
+It is forked by a process that never had the master's memory (processes/forker.py), or else executed anew. It opens no file (the
+kernel lets it open folders, to list them, and nothing else), has no socket, and of root's powers that of passing folders that are
+closed to others. It has two descriptors: a list of what to look at, in which it notes where it is just looking, and a pipe, in
+which it says what differs. With another list another process looks, so it hears nothing.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lbproxy.errors import StartError
-from lbproxy.master import anew
+from lbproxy.master.processes import anew
 from lbproxy.master.system import signals
 from lbproxy.tls import fork, passphrase
 from lbproxy.tls.keystore import KeyStore

@@ -38,7 +38,7 @@ from lbproxy.master.fleet.fleet import Fleet
 from lbproxy.master.fleet.generation import Generation, Post, Stage
 from lbproxy.master.names.state import NameState
 from lbproxy.master.prepare import GenerationResources, Listening, MasterResources, shared_lock, shared_memory, wakeups
-from lbproxy.master.spawn import LAST_WORDS, Running
+from lbproxy.master.processes.spawn import LAST_WORDS, Running
 from lbproxy.master.system import cache_memory, privileges, signals
 from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.unix_listener import UnixListener

@@ -9,13 +9,13 @@ from typing import Any
 
 from lbproxy.balance.ledger import Header
 from lbproxy.ipc.messages import Resolved
-from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.files.watch import FileWatch, Look
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.names.updates import AddressUpdates
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.prepare import GenerationResources, MasterResources
+from lbproxy.master.processes.child_pipes import ChildPipes
 from lbproxy.master.taps import Taps
 from lbproxy.master.watches.acme import AcmeWatch
 from lbproxy.master.watches.cache import CacheKeeping

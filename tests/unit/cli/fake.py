@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lbproxy.config.model import Config
-from lbproxy.master.anew import Program
+from lbproxy.master.processes.anew import Program
 from lbproxy.master.succession.upgrade import Commands
 
 Capture = pytest.CaptureFixture[str]

@@ -25,7 +25,7 @@ from lbproxy.master.fleet.events import Prepared, Said, Spawn, Spawned, TellDrai
 from lbproxy.master.fleet.fleet import Fleet
 from lbproxy.master.fleet.generation import Stage
 from lbproxy.master.prepare import GenerationResources, MasterResources, prepare
-from lbproxy.master.spawn import Running
+from lbproxy.master.processes.spawn import Running
 from lbproxy.master.succession import upgrade
 from tests.support.ports import free_port
 

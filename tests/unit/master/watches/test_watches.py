@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from lbproxy.ipc.messages import KeySetState, Message, Resolved
-from lbproxy.master.child_pipes import ASIDE
+from lbproxy.master.processes.child_pipes import ASIDE
 from lbproxy.master.watches.watches import Watches
 from tests.unit.master.watches.test_key_sets import IDP, NAME, config
 

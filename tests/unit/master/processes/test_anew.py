@@ -20,10 +20,10 @@ from lbproxy.balance.ledger import Header
 from lbproxy.config.model import Address, Backend, Config, Health, Pool, PoolTls
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildMain
-from lbproxy.master import anew
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
 from lbproxy.master.prepare import GenerationResources, MasterResources, prepare
+from lbproxy.master.processes import anew
 from tests.support.certificates import Authority
 
 ORDER = Spawn(3, Role.CONTROL, -1, 190)

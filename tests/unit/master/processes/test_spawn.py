@@ -6,7 +6,7 @@ import pytest
 
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
-from lbproxy.master.spawn import title
+from lbproxy.master.processes.spawn import title
 
 
 @pytest.mark.parametrize(

@@ -16,13 +16,13 @@ import pytest
 
 from lbproxy.ipc.messages import KeyWork, NewKeySocket
 from lbproxy.ipc.pipe import ChildPipe, MasterPipe, socket_pair
-from lbproxy.master import key_process
-from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
-from lbproxy.master.key_process import KeyProcesses, only_needed
 from lbproxy.master.prepare import GenerationResources
-from lbproxy.master.spawn import Running
+from lbproxy.master.processes import keys as module
+from lbproxy.master.processes.child_pipes import ChildPipes
+from lbproxy.master.processes.keys import KeyProcesses, only_needed
+from lbproxy.master.processes.spawn import Running
 from lbproxy.master.system.privileges import no_new_privileges
 from lbproxy.sandbox.filter import ARCHITECTURES
 from lbproxy.tls.keystore import KeyStore
@@ -83,7 +83,7 @@ class Pipes:
 def test_one_that_ends_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not more often than it may; its worker gets the other's socket, and control the counts. What a worker asks in vain is counted
     where the worker cannot write."""
-    monkeypatch.setattr(key_process, "LEAST_LIFE", 0.0)
+    monkeypatch.setattr(module, "LEAST_LIFE", 0.0)
     store = KeyStore()
     resources = cast(GenerationResources, SimpleNamespace(vault=store, config=SimpleNamespace(proxy=SimpleNamespace(walls=True))))
     pipes = Pipes()

@@ -22,9 +22,9 @@ from setproctitle import setproctitle
 
 from lbproxy.config.model import Config
 from lbproxy.ipc.handover import ChildMain
-from lbproxy.master import anew
 from lbproxy.master.files.looker import LOOK
 from lbproxy.master.files.looker import live as look
+from lbproxy.master.processes import anew
 from lbproxy.master.system import signals
 from lbproxy.master.system.environment import forget_others
 from lbproxy.observe import standard

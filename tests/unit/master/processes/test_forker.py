@@ -12,9 +12,9 @@ import pytest
 
 from lbproxy.config.model import Config
 from lbproxy.ipc.handover import ChildMain
-from lbproxy.master import anew
-from lbproxy.master import forker as module
-from lbproxy.master.forker import Forker, close_copies
+from lbproxy.master.processes import anew
+from lbproxy.master.processes import forker as module
+from lbproxy.master.processes.forker import Forker, close_copies
 from lbproxy.observe import standard
 
 

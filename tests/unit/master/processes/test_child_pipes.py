@@ -12,11 +12,11 @@ from lbproxy.balance.ledger import SIZE, Ledger, Scalar, scalar_at
 from lbproxy.balance.slots import SlotTable
 from lbproxy.ipc.messages import Drained, Quit, Ready, Resolved, Serve
 from lbproxy.ipc.pipe import ChildPipe, MasterPipe, socket_pair
-from lbproxy.master.child_pipes import ChildPipes
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.prepare import MasterResources
-from lbproxy.master.spawn import Running
+from lbproxy.master.processes.child_pipes import ChildPipes
+from lbproxy.master.processes.spawn import Running
 from tests.unit.balance.locks import Lock
 
 
@@ -96,7 +96,7 @@ def test_the_dead_are_settled(family: Family, monkeypatch: pytest.MonkeyPatch) -
     family.ledger.cells[scalar_at(0, Scalar.REQUESTS)] = 7
     family.worker.send(Drained(0))
     ends = iter([(99, 0), (4711, 9), (0, 0)])
-    monkeypatch.setattr("lbproxy.master.child_pipes.os.waitpid", lambda pid, flags: next(ends))
+    monkeypatch.setattr("lbproxy.master.processes.child_pipes.os.waitpid", lambda pid, flags: next(ends))
     family.pipes.reap()
     assert family.told == [events.Said(0, Drained(0)), events.Died(0, 9)]
     assert list(family.pipes.running) == [190]
