@@ -172,7 +172,7 @@ BOUNDS = {
     "net.password_thread._jobs": "by MOST_WAITING",
     "master.watches.documents._refused": CONFIG,
     "master.watches.key_sets._states": CONFIG,
-    "master.inspector_process._living": "by workers, each by inspectors of a route",
+    "master.inspection.process._living": "by workers, each by inspectors of a route",
     "waf.engine._closing": "by sets of rules",
     "net.inspector_link._asked": "by MOST_WAITING",
     "waf.engine._lines": "by MOST_LINES",

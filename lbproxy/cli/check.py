@@ -97,7 +97,7 @@ def _warned_of(found: Found) -> Found:
 
 def _judged(config: Config) -> Found:
     from lbproxy.master.documents import complaints as documents
-    from lbproxy.master.inspectors import complaints as rules
+    from lbproxy.master.inspection.inspectors import complaints as rules
     from lbproxy.master.system.cache_memory import complaints as cache
     from lbproxy.tls.audit import audit, audit_folder, without_unusable
     from lbproxy.tls.remarks import remarks

@@ -1,7 +1,7 @@
 """The preparation of a reload: the configuration is read anew, its new names are looked up, and all that it needs is opened.
 
 Everything that can be refused is refused here, while nothing has changed. The look-up of names takes a while (names/asking.py), and
-so may rules of routes (inspectors.py): processes of their own do that, and the master goes on meanwhile.
+so may rules of routes (inspection/inspectors.py): processes of their own do that, and the master goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from lbproxy.config.model import Config
 from lbproxy.config.plan import Plan, effective, plan
 from lbproxy.errors import ConfigError, StartError, Unresolved
 from lbproxy.master.fleet import events
-from lbproxy.master.inspectors import Inspectors, Loading
+from lbproxy.master.inspection.inspectors import Inspectors, Loading
 from lbproxy.master.names import resolve
 from lbproxy.master.names.asking import Asking
 from lbproxy.master.prepare import GenerationResources, MasterResources, provide

@@ -30,7 +30,7 @@ from lbproxy.errors import Complaint, StartError, by_place
 from lbproxy.http.h2 import offered as h2
 from lbproxy.master import documents, key_sets
 from lbproxy.master.fleet.events import Terms
-from lbproxy.master.inspectors import Inspectors, Rules
+from lbproxy.master.inspection.inspectors import Inspectors, Rules
 from lbproxy.master.names import resolve
 from lbproxy.master.names.state import NameState
 from lbproxy.master.system import access_log, cache_memory, descriptors, privileges, scratch, sockets, tap_openings

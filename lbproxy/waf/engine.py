@@ -1,6 +1,6 @@
 """The rule engine: libmodsecurity, by its C functions.
 
-Everything here runs in processes of their own (inspectors.py): a call may take seconds, and may end the process.
+Everything here runs in processes of their own (master/inspection): a call may take seconds, and may end the process.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Loading:
         self._config = config
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            self._pid = execute("lbproxy.master.inspector_process", (theirs.fileno(),), tunables=TUNABLES)
+            self._pid = execute("lbproxy.master.inspection.process", (theirs.fileno(),), tunables=TUNABLES)
         self._process = os.pidfd_open(self._pid)
         account_of = None if account is None else list(account)
         cores = auto_workers()

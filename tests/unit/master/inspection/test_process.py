@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lbproxy.config.model import Waf
-from lbproxy.master.inspector_process import OVER, _settings, look_on
+from lbproxy.master.inspection.process import OVER, _settings, look_on
 from lbproxy.waf.messages import Question, Verdict, heard, pack
 from lbproxy.waf.turns import Progress, Turns
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from lbproxy.config import model
-from lbproxy.master.inspectors import Inspectors, Loading, complaints
+from lbproxy.master.inspection.inspectors import Inspectors, Loading, complaints
 
 
 def config(*wafs: model.Waf) -> model.Config:
