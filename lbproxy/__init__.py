@@ -41,7 +41,7 @@ Around it::
     names/    backends' DNS names to addresses: control asks (control/name_watch.py), the master gives new ones their slots
               (master/names/updates.py), workers follow without a reload (worker/wiring/relocation.py)
     sandbox/  walls around workers and control: what the kernel refuses them, whoever runs in them
-    net/tap_* what was decrypted, as packets for an intrusion detection system: one process for all workers (master/taps.py)
+    net/tap_* what was decrypted, as packets for an intrusion detection system: one process for all workers (master/tap/taps.py)
     waf/      rules that look for attacks, by libmodsecurity: in processes of their own (master/inspection), never in a worker
     filter/   who may come in, and how often: networks, rates and counts per client over all processes
     cache/    stored answers in memory that all workers share; http/caching says what may be stored, and for whom

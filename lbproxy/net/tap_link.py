@@ -1,4 +1,4 @@
-"""A worker's line to the process that sends its taps' conversations on (master/taps.py); nobody waits for that process.
+"""A worker's line to the process that sends its taps' conversations on (master/tap/taps.py); nobody waits for that process.
 
 What fits into the socket is there at once. What does not waits for a thread, bounded in bytes; a conversation that finds no room is
 dropped as a whole.

@@ -1,6 +1,6 @@
 """One tap's outputs: a named pipe, connections of whoever reads over TCP, an interface; and what became of its conversations there.
 
-They are fed by one process for all workers (master/tap_process.py). So a reader gets everything, whichever worker served it, no two
+They are fed by one process for all workers (master/tap/process.py). So a reader gets everything, whichever worker served it, no two
 connections that are told of have the same ports for long, and what is written to a pipe is one stream.
 """
 

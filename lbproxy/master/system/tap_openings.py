@@ -127,7 +127,7 @@ def _interface(config: Config, tap: Tap, known: Collection[str | None]) -> Itera
         found, _ = interface(tap.interface)
     except OSError as error:
         if error.errno == errno.ENETDOWN or (tap.interface in known and error.errno == errno.ENODEV):
-            return  # it may be up in a moment; that it is not is told (taps.py), and counted
+            return  # it may be up in a moment; that it is not is told (tap/taps.py), and counted
         hint = _hint(tap.interface, error)
         message = f"cannot send frames on {tap.interface}: {error.strerror}"
         yield Complaint(config.source, tap.line, f"tap.{tap.name}.interface", message, hint)

@@ -11,7 +11,7 @@ from lbproxy.ipc.messages import TapWork
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.prepare import GenerationResources
 from lbproxy.master.processes.child_pipes import ChildPipes
-from lbproxy.master.taps import Taps
+from lbproxy.master.tap.taps import Taps
 
 TELL_EVERY = 1.0
 

@@ -16,7 +16,7 @@ from lbproxy.master.names.updates import AddressUpdates
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.prepare import GenerationResources, MasterResources
 from lbproxy.master.processes.child_pipes import ChildPipes
-from lbproxy.master.taps import Taps
+from lbproxy.master.tap.taps import Taps
 from lbproxy.master.watches.acme import AcmeWatch
 from lbproxy.master.watches.cache import CacheKeeping
 from lbproxy.master.watches.certificates import CertificateWatch

@@ -15,8 +15,8 @@ import pytest
 from lbproxy.config import model
 from lbproxy.config.model import Address, Config, Tap
 from lbproxy.ipc.messages import TapWork
-from lbproxy.master import taps as module
-from lbproxy.master.taps import Taps
+from lbproxy.master.tap import taps as module
+from lbproxy.master.tap.taps import Taps
 
 AT = Address("127.0.0.1", 57012)
 

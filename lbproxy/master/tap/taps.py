@@ -129,7 +129,7 @@ class Taps:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
-                execute("lbproxy.master.tap_process", (theirs.fileno(),))
+                execute("lbproxy.master.tap.process", (theirs.fileno(),))
             except OSError as error:
                 ours.close()
                 get_logger().error("tap.not_started", why=error.strerror or str(error))

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from lbproxy.master import tap_process
 from lbproxy.master.system.tap_openings import fifo
-from lbproxy.master.tap_process import TapProcess
+from lbproxy.master.tap import process as module
+from lbproxy.master.tap.process import TapProcess
 from lbproxy.observe.tapped import Tapped, messages
 from tests.unit.net.test_tap_outputs import packets
 
@@ -61,7 +61,7 @@ class Scene:
 
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
-    monkeypatch.setattr(tap_process, "TELL_EVERY", 0.0)  # nothing is waited for in a turn
+    monkeypatch.setattr(module, "TELL_EVERY", 0.0)  # nothing is waited for in a turn
     scene = Scene()
     yield scene
     scene.master.close()

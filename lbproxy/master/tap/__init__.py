@@ -1,0 +1,1 @@
+"""Taps that are read as it happens: the process that sends their conversations on, and the master's end of it."""
