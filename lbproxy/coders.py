@@ -4,7 +4,8 @@ They are loaded where a configuration that wants them is read, which is in the m
 workers need not be able to read their files.
 
 Measured with 100 KiB of HTML in slices of 32 KiB, at the quickest level (CPU microseconds, bytes left, KiB held): zlib 440, 19,900,
-100; isal, which gzip uses where it is installed, 113, 17,700, 34; zstd with a window of 128 KiB 142, 14,400, 580.
+100; isal, which gzip uses where it is installed, 113, 17,700, 34; zstd with a window of 128 KiB 142, 14,400, 580. brotli, for what
+is stored, takes fourteen times what isal does, leaves a sixth less, and holds 900.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ _GZIP = 31
 _LEVEL, _MEMORY = 1, 8
 _ZSTD_WINDOW = 17
 """2**17 bytes. Browsers take 2**23 (RFC 9659); more than this costs memory for each answer under way, and saves little."""
-GZIP, ZSTD = "gzip", "zstd"
-CODINGS = (GZIP, ZSTD)
+_BROTLI_QUALITY, _BROTLI_WINDOW = 5, 18
+GZIP, ZSTD, BROTLI = "gzip", "zstd", "br"
+CODINGS = (GZIP, ZSTD, BROTLI)
 HINT = "pip install 'lbproxy[compress]'"
 
 
@@ -50,7 +52,7 @@ class Coder:
 
 def maker(coding: str) -> Callable[[], Coder]:
     """A maker of coders, whose library is loaded by now. Raises Unavailable."""
-    return _zstd() if coding == ZSTD else _gzip()
+    return _zstd() if coding == ZSTD else _brotli() if coding == BROTLI else _gzip()
 
 
 def _gzip() -> Callable[[], Coder]:
@@ -79,5 +81,18 @@ def _zstd() -> Callable[[], Coder]:
     def make() -> Coder:
         own = library.ZstdCompressor(compression_params=settings).compressobj()  # a compressor carries one body at a time
         return Coder(own.compress, lambda: own.flush(block), own.flush)
+
+    return make
+
+
+def _brotli() -> Callable[[], Coder]:
+    try:
+        library: Any = import_module("brotli")
+    except ImportError as error:
+        raise Unavailable("br needs brotli") from error
+
+    def make() -> Coder:
+        own = library.Compressor(quality=_BROTLI_QUALITY, lgwin=_BROTLI_WINDOW)
+        return Coder(own.process, own.flush, own.finish)
 
     return make

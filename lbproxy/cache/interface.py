@@ -210,6 +210,9 @@ class Bodies(Protocol):
     def create(self) -> Writing:
         """A new one; may wait for the disk. Raises CacheError."""
 
+    def at_once(self, number: int, size: int) -> bytes | None:
+        """All `size` bytes of one that is open and in memory. None: it is to be opened, and perhaps waited for."""
+
     def open(self, number: int) -> Reading | None:
         """One that is named by an entry; may wait for the disk. None: it is gone, which is a miss."""
 

@@ -4,6 +4,7 @@ cdef int _BYTES, _HITS, _SEQUENCE
 
 
 cdef class Held:
+    cdef public Py_ssize_t body
     cdef public unsigned long long fingerprint
     cdef public Py_ssize_t name
     cdef public unsigned long long place
@@ -17,9 +18,11 @@ cdef class Held:
 cdef class Watch:
     cdef unsigned char[::1] _bytes
     cdef long long[::1] _counters
+    cdef object _fence
     cdef object _memory
     cdef unsigned long long[::1] _words
 
     cpdef hold(self, bytes digest, entry)
     cpdef bint still(self, Held held) except -1
+    cpdef body(self, Held held, Py_ssize_t size)
     cpdef used(self, Held held, long long size)

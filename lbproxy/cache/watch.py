@@ -7,6 +7,8 @@ of a purge has come since.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lbproxy.cache.buckets import MOST_USES
 from lbproxy.cache.interface import Entry
 from lbproxy.cache.layout import LINE, Counter, Word
@@ -19,13 +21,14 @@ _SEQUENCE, _HITS, _BYTES = int(Word.SEQUENCE), int(Counter.HITS), int(Counter.BY
 class Held:
     """Where a stored answer stands, as words and bytes of the memory."""
 
-    __slots__ = ("fingerprint", "name", "place", "position", "sequence", "slot", "tail", "uses")
+    __slots__ = ("body", "fingerprint", "name", "place", "position", "sequence", "slot", "tail", "uses")
 
     def __init__(
-        self, name: int, slot: int, uses: int, fingerprint: int, place: int, position: int, tail: int, sequence: int
-    ) -> None:
-        """`name`, `slot`, `uses`, `tail`: where its fingerprint, its place, its uses and its ring's tail stand; `sequence`: of the
-        last rule of a purge that it was found after."""
+        self, name: int, slot: int, uses: int, fingerprint: int, place: int, position: int, tail: int, sequence: int,
+        body: int = 0,
+    ) -> None:  # fmt: skip
+        """`name`, `slot`, `uses`, `tail`, `body`: where its fingerprint, its place, its uses, its ring's tail and its body stand;
+        `sequence`: of the last rule of a purge that it was found after."""
         self.name = name
         self.slot = slot
         self.uses = uses
@@ -34,15 +37,17 @@ class Held:
         self.position = position
         self.tail = tail
         self.sequence = sequence
+        self.body = body
 
 
 class Watch:
     """One process's, over one memory."""
 
-    __slots__ = ("_bytes", "_counters", "_memory", "_words")
+    __slots__ = ("_bytes", "_counters", "_fence", "_memory", "_words")
 
-    def __init__(self, memory: Memory, counters: memoryview[int]) -> None:
-        """`counters`: see Memory."""
+    def __init__(self, memory: Memory, counters: memoryview[int], fence: Callable[[], None] | None = None) -> None:
+        """`counters`: see Memory; `fence`: see Area."""
+        self._fence = fence
         self._memory = memory
         self._words = memory.view.cast("Q")
         self._bytes = memory.view
@@ -55,9 +60,12 @@ class Watch:
         slot = buckets.find(bucket, fingerprint)
         if slot < 0 or buckets.position(slot) != entry.place or not 1 <= number <= len(_TAILS):
             return None
-        return Held(
-            *buckets.where(slot), fingerprint, entry.place, entry.place - number, _TAILS[number - 1], entry.sequence
-        )  # fmt: skip
+        ring, position = self._memory.rings[number - 1], entry.place - number
+        record = ring.read(position)
+        if record is None:
+            return None
+        body = ring.at(position) + record.body
+        return Held(*buckets.where(slot), fingerprint, entry.place, position, _TAILS[number - 1], entry.sequence, body)
 
     def still(self, held: Held) -> bool:
         """Whether it is stored there still, and nothing was purged since. No lock."""
@@ -68,6 +76,13 @@ class Watch:
             and words[held.tail] <= held.position
             and words[_SEQUENCE] == held.sequence
         )
+
+    def body(self, held: Held, size: int) -> bytes | None:
+        """A copy of its body, of so many bytes; None: it is not `still` stored."""
+        copy = bytes(self._memory.view[held.body : held.body + size])
+        if self._fence is not None:
+            self._fence()
+        return copy if self.still(held) else None
 
     def used(self, held: Held, size: int) -> None:
         """It was given out once more; `size`: bytes of its body."""

@@ -118,6 +118,11 @@ def judge(request: RequestHead, answer: ResponseHead, coding: bytes, types: Type
     return Verdict.COMPRESS
 
 
+def whole(request: RequestHead) -> bool:
+    """It wants neither a part nor what nobody has touched."""
+    return not _ranged(request) and not _untouched(request)
+
+
 def _untouched(head: RequestHead | ResponseHead) -> bool:
     """RFC 9111 5.2.1.6, 5.2.2.6."""
     return b"no-transform" in head.lowered and any(_NO_TRANSFORM.search(said) for said in values(head, b"cache-control"))
@@ -163,11 +168,14 @@ class Heads:
         return found
 
 
+def coded(head: bytes, answer: ResponseHead, coding: bytes) -> bytes:
+    """A head with no empty line behind it, of `answer`, as it is with a compressed body whose length nobody says."""
+    block = _STRONG.sub(rb"\1W/", _CUT.sub(b"", head)) + b"\r\nContent-Encoding: " + coding
+    return block if varies_already(answer) else block + VARY
+
+
 def _recode(answer: ResponseHead, out: bytes, coding: bytes, length: int) -> Recoded:
-    block = _STRONG.sub(rb"\1W/", _CUT.sub(b"", out[:-4]))
-    block += b"\r\nContent-Encoding: " + coding
-    if not varies_already(answer):
-        block += VARY
+    block = coded(out[:-4], answer, coding)
     ends = b"\r\nTransfer-Encoding: chunked" if length < 0 else b"\r\nContent-Length: %d" % length
     head = parse_response(block + ends + END, b"GET", _MOST_FIELDS)
     return Recoded(head, response(head, b"", b""))

@@ -101,7 +101,7 @@ class RequestHead:
         """Fields with such names are passed on, as far as they cannot be taken for others."""
         self.call: tuple[bytes, float | None] | None = None
         """What http/grpc.py has found in it, once it was asked."""
-        self.stored_as: tuple[object, object] | None = None
+        self.stored_as: tuple[object, object, object] | None = None
         """A cache, and under what it has an answer to this at hand, or would have; None: no cache was asked."""
 
     def elsewhere(self, method: bytes, target: bytes, path: bytes, raw: bytes) -> RequestHead:

@@ -8,6 +8,7 @@ Descriptors are bare numbers and must be non-blocking; they belong to the caller
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -22,6 +23,7 @@ SIOCOUTQNSD = 0x894B  # linux/sockios.h
 _connect = ctypes.CDLL(None).connect
 NATIVE = False
 """This is wire.pyx."""
+_NOT_NOW = (errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 LEAST = 0
 """Bytes that a stream asks for at least. wire.pyx reads into a buffer that is always there: more at once costs nothing there."""
 
@@ -40,6 +42,18 @@ def send(fd: int, data: Buffer) -> int:
         return os.write(fd, data)
     except BlockingIOError:
         return 0
+
+
+def read_now(fd: int, size: int, at: int) -> bytes | None:
+    """So many bytes of a file, from `at` on, if the kernel has them in memory; None: somebody has to wait for them, or there are
+    fewer. Raises OSError."""
+    buffer = bytearray(size)
+    try:
+        return bytes(buffer) if os.preadv(fd, (buffer,), at, os.RWF_NOWAIT) == size else None
+    except OSError as error:
+        if error.errno in _NOT_NOW:
+            return None
+        raise
 
 
 def unsent(fd: int) -> int:

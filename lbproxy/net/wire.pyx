@@ -23,7 +23,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_CheckExact, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.exc cimport PyErr_SetFromErrno
 from cpython.object cimport PyObject
-from libc.errno cimport EAGAIN, EINTR, errno
+from libc.errno cimport EAGAIN, EINTR, EINVAL, ENOSYS, EOPNOTSUPP, errno
 from libc.stdlib cimport realloc
 from libc.string cimport memcmp, memcpy, memset
 
@@ -76,6 +76,22 @@ cdef extern from "arpa/inet.h" nogil:
     const char *inet_ntop(int, const void *, char *, unsigned int)
     enum:
         INET6_ADDRSTRLEN
+
+cdef extern from *:
+    """
+    #include <errno.h>
+    #include <sys/uio.h>
+    static Py_ssize_t lbproxy_read_now(int fd, void *into, size_t size, long long at) {
+    #ifdef RWF_NOWAIT
+        struct iovec one = {into, size};
+        return preadv2(fd, &one, 1, at, RWF_NOWAIT);
+    #else
+        errno = ENOSYS;
+        return -1;
+    #endif
+    }
+    """
+    Py_ssize_t lbproxy_read_now(int, void *, size_t, long long) nogil
 
 cdef extern from "sys/ioctl.h" nogil:
     int ioctl(int, unsigned long, ...)
@@ -158,6 +174,15 @@ cpdef Py_ssize_t send(int fd, data) except -1:
         return _send(fd, <const char *>view.buf, view.len)
     finally:
         PyBuffer_Release(&view)
+
+
+cpdef bytes read_now(int fd, Py_ssize_t size, long long at):
+    """See wire.py."""
+    made = PyBytes_FromStringAndSize(NULL, size)
+    cdef Py_ssize_t got = lbproxy_read_now(fd, PyBytes_AS_STRING(made), size, at)
+    if got < 0 and errno not in (EAGAIN, EOPNOTSUPP, EINVAL, ENOSYS):
+        PyErr_SetFromErrno(OSError)
+    return made if got == size else None
 
 
 cpdef Py_ssize_t unsent(int fd) except -1:

@@ -19,6 +19,6 @@ CACHE_EVENTS = ("served_bytes", "refreshed", "refresh_failed", "waited_in_vain")
 waited for another one's answer, and went on by themselves."""
 CACHE_UNSTORED = (
     "private", "no_store", "no_lifetime", "set_cookie", "authorization", "vary", "status", "too_large", "no_length", "stale",
-    "not_understood", "request_no_store", "range", "endless", "method", "malformed",
+    "not_understood", "request_no_store", "range", "endless", "method", "malformed", "busy",
 )  # fmt: skip
 """Why answers were not stored, in the words of Cache-Status' detail, in the order of their cells (Scalar.CACHE_UNSTORED)."""

@@ -12,12 +12,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lbproxy import coders
-from lbproxy.coders import CODINGS, GZIP, ZSTD, Coder, Unavailable, maker
+from lbproxy.coders import BROTLI, CODINGS, GZIP, ZSTD, Coder, Unavailable, maker
 
 
 def _reader(coding: str) -> Any:
-    """Of another maker for gzip, zlib; for zstd its library's own."""
+    """Of another maker for gzip, zlib; for others their library's own."""
+    if coding == BROTLI:
+        return _Brotli()
     return zlib.decompressobj(31) if coding == GZIP else import_module("zstandard").ZstdDecompressor().decompressobj()
+
+
+class _Brotli:
+    """In zlib's words."""
+
+    def __init__(self) -> None:
+        self._own: Any = import_module("brotli").Decompressor()
+
+    def decompress(self, data: bytes) -> bytes:
+        return bytes(self._own.process(data))
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._own.is_finished())
 
 
 def _makers() -> list[tuple[str, Callable[[], Coder]]]:
@@ -52,7 +68,7 @@ def test_bodies_do_not_share_a_coder() -> None:
 
 
 def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """gzip does without isal; zstd is refused with a sentence."""
+    """gzip does without isal; zstd and br are refused with a sentence."""
     def absent(name: str) -> Any:
         raise ImportError(name)
 
@@ -60,3 +76,5 @@ def test_a_library_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert zlib.decompress(maker(GZIP)().finish(), 31) == b""
     with pytest.raises(Unavailable, match="zstandard"):
         maker(ZSTD)
+    with pytest.raises(Unavailable, match="brotli"):
+        maker(BROTLI)

@@ -10,7 +10,7 @@ from lbproxy.config.key import key
 from lbproxy.config.kinds import Kind, ListOf, size
 
 _CODING = Kind(
-    "coding", said.coding, {"enum": ["gzip", "zstd"]}, examples=("gzip", "zstd")
+    "coding", said.coding, {"enum": ["gzip", "zstd", "br"]}, examples=("gzip", "zstd", "br")
 )
 _TYPE = Kind("media type", said.type_or_family, {"type": "string", "pattern": "^[^/]+/[^/]+$"}, examples=("text/css", "text/*"))
 
@@ -32,7 +32,8 @@ class Compress:
         ListOf(_CODING, 'a list of codings such as ["zstd", "gzip"]', empty=("coding", "leave the table out"), ordered=True),
         ("gzip",),
         "those that are offered, best first: gzip (by isal where that is installed, for a quarter of the CPU), "
-        "zstd (needs zstandard). Both: pip install 'lbproxy[compress]'",
+        "zstd (needs zstandard), br (needs brotli; for what [route.cache] stores alone, it is too slow for more). All of them: "
+        "pip install 'lbproxy[compress]'",
     )
     types: tuple[str, ...] = key(
         ListOf(_TYPE, 'a list of types such as ["text/css", "text/*"]', empty=("type", "leave the key out for the default")),

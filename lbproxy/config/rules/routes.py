@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbproxy.coders import maker
+from lbproxy.coders import BROTLI, maker
 from lbproxy.config.model import Compress, Match, Respond, Route
 from lbproxy.config.model.routing import DESTINATIONS
 from lbproxy.config.read import Context
@@ -29,6 +29,9 @@ def route(table: Table, route: Route, context: Context) -> Route:
     if route.jwt is not None and route.jwt.jwks_url:
         for name in (name for name in route.jwt.algorithms if name.startswith("HS")):
             table.complain("jwt", f"{name} wants a secret, and what can be fetched is none", f"take {name} out, or add jwks_file")
+    if route.compress is not None and BROTLI in route.compress.codings and route.cache is None:
+        hint = "add [route.cache], or take br out: gzip and zstd are quick enough for answers on their way"
+        table.complain("compress", "br is made for answers that are stored, and this route stores none", hint)
     if route.icap is not None and not (route.icap.reqmod or route.icap.respmod):
         table.complain("icap", "neither reqmod nor respmod is there", 'add respmod = "/avscan", the path of a service')
     if route.jwt is not None and "algorithms" not in table.inside("jwt"):

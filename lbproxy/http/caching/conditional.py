@@ -35,10 +35,13 @@ def unconditional(request: RequestHead, more: bytes = b"") -> RequestHead:
     return request.taken_in(cut(request.block, request.lowered, _CONDITIONS) + more, NO_BODY)
 
 
-def asking_anew(answer: ResponseHead) -> bytes:
-    """The conditions by which a stored answer is validated (RFC 9111 4.3.1); b"": it has nothing to be known by."""
+def asking_anew(answer: ResponseHead, coded: bool = False) -> bytes:
+    """The conditions by which a stored answer is validated (RFC 9111 4.3.1); b"": it has nothing to be known by. `coded`: it was
+    compressed here, and its ETag weakened: not every backend compares as RFC 9110 13.1.2 has it, so that it is asked by both."""
     tag, modified = _tag_of(answer), list(values(answer, b"last-modified"))
     lines = b"" if tag is None else b"\r\nIf-None-Match: " + tag
+    if coded and tag is not None and tag.startswith(b"W/"):
+        lines += b", " + tag[2:]
     return lines + (b"\r\nIf-Modified-Since: " + modified[0] if len(modified) == 1 else b"")
 
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from lbproxy.http.caching.lifetime import Lifetime
 from lbproxy.http.caching.storing import Kept
-from lbproxy.http.caching.variants import KEY_BYTES, MOST_VARIANTS
+from lbproxy.http.caching.variants import CODING, CODINGS, KEY_BYTES, MOST_VARIANTS
 
 _ANSWER, _FORK = b"A", b"F"
 NONCE = 8
 _LIFE = struct.Struct("<dddd")
-_FOR_ANYBODY, _IMMUTABLE = 1, 2
+_FOR_ANYBODY, _IMMUTABLE, _CODED = 1, 2, 4
 
 
 class StoredAnswer(NamedTuple):
@@ -25,6 +25,7 @@ class StoredAnswer(NamedTuple):
     def written(self) -> bytes:
         """As bytes. Of the names nothing is kept: the variant's key has them in it."""
         flags = (_FOR_ANYBODY if self.kept.for_anybody else 0) | (_IMMUTABLE if self.kept.immutable else 0)
+        flags |= _CODED if self.kept.coded else 0
         return _ANSWER + _LIFE.pack(*self.kept.lifetime) + bytes((flags,)) + self.head
 
 
@@ -48,7 +49,7 @@ class Fork(NamedTuple):
     def with_variant(self, key: bytes) -> tuple[Fork, tuple[bytes, ...]]:
         """(the fork with one more, keys of those that have to make room)."""
         rest = tuple(each for each in self.variants if each != key)
-        room = max(0, len(rest) + 1 - MOST_VARIANTS)
+        room = max(0, len(rest) + 1 - (MOST_VARIANTS * CODINGS if CODING in self.names else MOST_VARIANTS))
         return self._replace(variants=(*rest[room:], key)), rest[:room]
 
 
@@ -57,12 +58,13 @@ def read(written: bytes) -> StoredAnswer | Fork | None:
     kind, rest = written[:1], written[1:]
     if kind == _ANSWER and len(rest) > _LIFE.size:
         flags = rest[_LIFE.size]
-        kept = Kept(Lifetime(*_LIFE.unpack_from(rest)), (), bool(flags & _FOR_ANYBODY), bool(flags & _IMMUTABLE))
+        said = (bool(flags & flag) for flag in (_FOR_ANYBODY, _IMMUTABLE, _CODED))
+        kept = Kept(Lifetime(*_LIFE.unpack_from(rest)), (), *said)
         return StoredAnswer(kept, rest[_LIFE.size + 1 :])
     if kind == _FORK:
         at = rest.rfind(b"\n")
         mark, keys = rest[:NONCE], rest[NONCE:at]
-        if at >= NONCE and len(keys) % KEY_BYTES == 0 and len(keys) <= KEY_BYTES * MOST_VARIANTS:
+        if at >= NONCE and len(keys) % KEY_BYTES == 0 and len(keys) <= KEY_BYTES * MOST_VARIANTS * CODINGS:
             variants = tuple(keys[i : i + KEY_BYTES] for i in range(0, len(keys), KEY_BYTES))
             return Fork(tuple(rest[at + 1 :].split(b",")), variants, mark)
     return None

@@ -29,6 +29,8 @@ class Kept(NamedTuple):
     """It says that it may be given to requests with credentials (RFC 9111 3.5)."""
     immutable: bool
     """RFC 8246."""
+    coded: bool = False
+    """It was compressed here."""
 
 
 Verdict = Kept | str

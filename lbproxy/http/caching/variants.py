@@ -16,6 +16,10 @@ from lbproxy.http.message import ResponseHead
 KEY_BYTES = 16
 MOST_VARIANTS = 8
 """Of one key. The oldest makes room."""
+CODING = b":coding"
+"""What stands among the request fields that an answer depends on where it is stored compressed; no field has such a name."""
+CODINGS = 4
+"""Variants that are one but for that: as it came, gzip, zstd, br."""
 MOST_NAMES = 8
 """That one answer may depend on."""
 MOST_VALUE = 4096

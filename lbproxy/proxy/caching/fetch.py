@@ -16,14 +16,16 @@ from lbproxy.http.endless import endless
 from lbproxy.http.fields import values
 from lbproxy.http.grammar import END
 from lbproxy.http.h1.response import parse_response
-from lbproxy.http.message import UNTIL_CLOSE, RequestHead, ResponseHead
+from lbproxy.http.message import CHUNKED, UNTIL_CLOSE, RequestHead, ResponseHead
 from lbproxy.proxy.caching import follow
+from lbproxy.proxy.caching.coding import still_varies, storable, varying
 from lbproxy.proxy.caching.fill import PATIENCE, Fill, Opened, State
 from lbproxy.proxy.caching.outcomes import BY_REASON, Outcome
 from lbproxy.proxy.caching.shelf import FileBody, Found, Looked, Shelf, Target
-from lbproxy.proxy.caching.tee import NotModified, Tee
+from lbproxy.proxy.caching.tee import AsJudged, NotModified, Tee
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.stand_in import Body, StandIn
+from lbproxy.proxy.steps.compress import Compression
 from lbproxy.proxy.steps.step import Course, Journey
 from lbproxy.proxy.telling import Telling
 
@@ -47,6 +49,8 @@ class Asking(NamedTuple):
     most: int
     """Bytes of a body that is stored."""
     wall: Callable[[], float]
+    compression: Compression | None = None
+    """Answers are stored compressed; it is nobody else's then to compress them."""
 
     def judged(self, asked: RequestHead, personal: bool, said: ResponseHead, at: Arrival) -> Verdict:
         """Whether an answer is stored, and how long it lasts; also by how it is framed."""
@@ -70,12 +74,12 @@ class Asking(NamedTuple):
         known = parse_response(heads.sized(found.answer.head, found.entry.size), b"GET", _MOST_FIELDS)
         if not same(known, said):
             return None
-        head = heads.merged(found.answer.head, heads.stored(said, date))
+        head = still_varies(known, said, heads.merged(found.answer.head, heads.stored(said, date)))
         aged = b"".join(b"\r\nAge: " + age for age in values(said, b"age"))
         said_both = parse_response(head + aged + END, b"HEAD", _MOST_FIELDS)
         verdict = judge(asked, personal, said_both, at, self.defaults)
         if isinstance(verdict, Kept):
-            return found._replace(answer=StoredAnswer(verdict, head))
+            return found._replace(answer=StoredAnswer(verdict._replace(coded=found.answer.kept.coded), head))
         return found._replace(answer=StoredAnswer(found.answer.kept, head), digest=b"")
 
 
@@ -91,8 +95,8 @@ class Fetch(Course):
     """A request for an answer that may be stored, on its way."""
 
     __slots__ = (
-        "_answers", "_asked", "_asked_at", "_asking", "_body", "_fill", "_journey", "_looked", "_outcome", "_personal",
-        "_renewed_at", "_stale", "_target", "_tee", "_ticket", "_why",
+        "_answers", "_asked", "_asked_at", "_asking", "_body", "_compressing", "_fill", "_holds", "_journey", "_looked",
+        "_outcome", "_personal", "_renewed_at", "_stale", "_target", "_tee", "_ticket", "_vary", "_why",
     )  # fmt: skip
 
     def __init__(
@@ -113,6 +117,11 @@ class Fetch(Course):
             looked = looked._replace(found=None, why=b"uri-miss")
         self._stale = looked.found
         self._tee: Tee | None = None
+        self._compressing = None if asking.compression is None else asking.compression.begin(journey)
+        """What is done with an answer that is not stored."""
+        self._holds = False
+        """Of the allowance for compressing."""
+        self._vary = b""
         self._ticket = asking.shelf.storage.begin(target.key)
         self._asked_at = self._renewed_at = self._now()
         self._why = looked.reason(self._asked_at)
@@ -120,7 +129,7 @@ class Fetch(Course):
         more = b""
         if self._stale is not None:
             known = parse_response(heads.sized(self._stale.answer.head, self._stale.entry.size), b"GET", _MOST_FIELDS)
-            more = asking_anew(known)
+            more = asking_anew(known, self._stale.answer.kept.coded)
         if more or conditional(journey.head):
             journey.go_on_as(unconditional(journey.head, more))
 
@@ -137,15 +146,17 @@ class Fetch(Course):
         try:
             said = parse_response(self._journey.said, b"GET", _MOST_FIELDS)
         except RefusedAnswer:  # one that a tolerant pool passes on
-            self._useless()
             asking.shelf.outcomes.unstored("malformed")
-            return Telling(sink, forwarded(self._why, detail="malformed"))
+            return self._unstored(answer, sink, "malformed")
         verdict = asking.judged(self._asked, self._personal, said, Arrival(self._asked_at, now, wall))
         if not isinstance(verdict, Kept):
-            self._useless()
-            return Telling(sink, forwarded(self._why, detail=verdict))
+            return self._unstored(answer, sink, verdict)
         head = heads.stored(said, self._journey.downstream.service.date)
-        stored = StoredAnswer(verdict, head)
+        verdict, head, coding = storable(asking.compression, self._asked, said, verdict, head)
+        if coding and not self._may_compress():
+            asking.shelf.outcomes.unstored("busy")
+            return self._unstored(answer, sink, "busy")
+        stored, plain, self._vary = StoredAnswer(verdict, head), sink, varying(verdict, said)
 
         def keep(body: bytes, size: int, file: int) -> bool:
             kept = asking.shelf.keep(self._target, stored, said, self._ticket, body, size, file)
@@ -153,19 +164,43 @@ class Fetch(Course):
             return kept
 
         if conditional(self._asked) and unchanged(self._asked, said, wall):
+            self._vary = b""
             sink = NotModified(sink, self._journey.as_answered(heads.not_modified(head)), self._tells)
         variant = asking.shelf.variant(self._target.sent, verdict.names)
         if self._fill is not None and variant is not None:
-            self._fill.open(Opened(verdict.names, variant, verdict.for_anybody, head, verdict.lifetime.born), said.body)
+            opened = Opened(verdict.names, variant, verdict.for_anybody, head, verdict.lifetime.born)
+            self._fill.open(opened, CHUNKED if coding else said.body)
             self._publish()
         self._tee = Tee(sink, asking.shelf.bodies, asking.most, keep, self._lines, self._fill, self._progress)
-        return self._tee
+        into: Sink = self._tee
+        if asking.compression is not None and coding:
+            into = asking.compression.into(into, coding, self._journey.source)
+        return AsJudged(answer, into, Telling(plain, self._lines(False)), self._replaced)
+
+    def _unstored(self, answer: ResponseHead, sink: Sink, why: str) -> Sink:
+        """It passes, compressed as others are."""
+        self._useless()
+        if self._compressing is not None:
+            sink = self._compressing.around(answer, sink)
+        return Telling(sink, forwarded(self._why, detail=why))
+
+    def _may_compress(self) -> bool:
+        compression = self._asking.compression
+        assert compression is not None
+        self._holds = compression.allowance.begin()
+        return self._holds
+
+    def _replaced(self) -> None:
+        """A step has put something else in the answer's place."""
+        if self._tee is not None:
+            self._tee.abandon()
+        self._useless()
 
     def _tells(self, status: int) -> None:
         self._journey.tell(status, "")
 
     def _lines(self, stored: bool) -> bytes:
-        return forwarded(self._why, stored=stored)
+        return self._vary + forwarded(self._why, stored=stored)
 
     def instead(self, answer: ResponseHead) -> StandIn | None:
         """See Course."""
@@ -251,6 +286,10 @@ class Fetch(Course):
         """See Course."""
         if self._tee is not None:
             self._tee.abandon()
+        if self._holds and self._asking.compression is not None:
+            self._asking.compression.allowance.end()
+        if self._compressing is not None:
+            self._compressing.end()
         if isinstance(self._body, FileBody):
             self._body.close()
         self._over(State.FAILED)

@@ -27,15 +27,17 @@ EMPTY = Hand(None, Budget(0))
 
 
 def answer_at_hand(watch: Watch, fork: AtHand | None, digest: bytes, answer: StoredAnswer, entry: Entry) -> AtHand | None:
-    """What was found under `digest`; `fork`: by which it was found. None: it is too large, or nobody knows where it stands."""
-    if entry.file or entry.size > MOST_BODY or not entry.place:
+    """What was found under `digest`; `fork`: by which it was found. None: nobody knows where it stands."""
+    if not entry.place:
         return None
     held = watch.hold(digest, entry)
     if held is None:
         return None
     life = answer.kept.lifetime
     raw = sized(answer.head, entry.size)
-    return AtHand(held, None if fork is None else fork.held, raw, entry.body, life.born, life.fresh_until)
+    away = entry.file or entry.size > MOST_BODY
+    body, length = (b"", entry.size) if away else (entry.body, -1)
+    return AtHand(held, None if fork is None else fork.held, raw, body, life.born, life.fresh_until, length, entry.file)
 
 
 def fork_of(watch: Watch, storage: Storage, key: bytes, digest: bytes) -> AtHand | None:

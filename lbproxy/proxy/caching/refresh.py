@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lbproxy.coders import Coder
 from lbproxy.errors import LbproxyError, UpstreamError
 from lbproxy.http.caching import heads
 from lbproxy.http.caching.conditional import asking_anew, unconditional
@@ -9,6 +10,7 @@ from lbproxy.http.caching.lifetime import Arrival
 from lbproxy.http.caching.stored import StoredAnswer
 from lbproxy.http.caching.storing import Kept
 from lbproxy.http.h1.response import parse_response
+from lbproxy.proxy.caching.coding import storable
 from lbproxy.proxy.caching.fetch import RENEWED, Asking, milliseconds
 from lbproxy.proxy.caching.fill import PATIENCE
 from lbproxy.proxy.caching.intake import Intake
@@ -16,6 +18,7 @@ from lbproxy.proxy.caching.outcomes import Outcome
 from lbproxy.proxy.caching.shelf import Looked, Target
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.service import Service
+from lbproxy.proxy.steps.compress import SLICE
 from lbproxy.proxy.steps.step import Journey
 from lbproxy.proxy.subrequest import Answer, Subrequest
 from lbproxy.streams import Strand
@@ -33,8 +36,8 @@ class Refresh:
     """One such request, as a connection that a draining worker cuts at once (service.Connection)."""
 
     __slots__ = (
-        "_asked", "_asking", "_head", "_intake", "_looked", "_personal", "_renewed_at", "_service", "_strand", "_subrequest",
-        "_target", "_ticket",
+        "_asked", "_asking", "_coder", "_compression", "_head", "_intake", "_looked", "_personal", "_renewed_at",
+        "_service", "_strand", "_subrequest", "_target", "_ticket",
     )  # fmt: skip
 
     tunnel = False
@@ -55,7 +58,9 @@ class Refresh:
         self._head = journey.head
         stale = looked.found
         known = parse_response(heads.sized(stale.answer.head, stale.entry.size), b"GET", _MOST_FIELDS)
-        self._asked = journey.as_sent(unconditional(journey.head, asking_anew(known)))
+        self._asked = journey.as_sent(unconditional(journey.head, asking_anew(known, stale.answer.kept.coded)))
+        self._compression = asking.compression if stale.answer.kept.coded else None
+        self._coder: Coder | None = None
         self._ticket = asking.shelf.storage.begin(target.key)
         self._strand: Strand | None = None
 
@@ -98,16 +103,29 @@ class Refresh:
         """A body comes, perhaps after one that broke off."""
         self._intake.abandon()
         self._intake = Intake(self._asking.shelf.bodies, self._asking.most)
+        if self._compression is not None:  # what is stored is compressed: as a rule that will be as well
+            self._coder = self._compression.makers[self._compression.stored_kind(self._head)]()
 
     def _add(self, data: bytes) -> None:
         """More of it."""
-        self._intake.add(data)
+        self._intake.add(self._coded(data))
         if not self._intake.alive:
             raise _GivenUp("it cannot be stored")
         now = self._service.clock()
         if now - self._renewed_at >= RENEWED:
             self._renewed_at = now
             self._asking.shelf.storage.marks.renew(self._looked.digest, milliseconds(now), milliseconds(PATIENCE))
+
+    def _coded(self, data: bytes) -> bytes:
+        """In slices; others have their turn in between."""
+        compression, coder = self._compression, self._coder
+        if compression is None or coder is None:
+            return data
+        pieces = []
+        for at in range(0, len(data), SLICE):
+            pieces.append(compression.allowance.run(coder.add, data[at : at + SLICE]))
+            self._service.strands.sleep(0)
+        return b"".join(pieces)
 
     def _take(self, answer: Answer, at: Arrival) -> bool:
         """Whether what is stored is right again."""
@@ -126,6 +144,12 @@ class Refresh:
             if said.status < 500:
                 storage.forget(stale.digest)
             return False
-        stored = StoredAnswer(verdict, heads.stored(said, service.date))
+        made = storable(asking.compression, self._head, said, verdict, heads.stored(said, service.date))
+        if bool(made.coding) != (self._coder is not None):  # it was not as it used to be
+            storage.forget(stale.digest)
+            return False
+        if self._coder is not None:
+            self._intake.add(self._coder.finish())
+        stored = StoredAnswer(made.kept, made.head)
         taken = self._intake.finish()
         return taken is not None and asking.shelf.keep(self._target, stored, said, self._ticket, *taken)

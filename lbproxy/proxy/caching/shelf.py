@@ -24,6 +24,8 @@ class Target(NamedTuple):
     """The request's head as its backend gets it."""
     url: bytes
     """For purging; see interface.New."""
+    cold: bytes = b""
+    """What is collapsed as long as nothing is stored under the key, where that is less than all who ask for it."""
 
 
 class Found(NamedTuple):
@@ -99,7 +101,7 @@ class Shelf:
         entry = self.storage.get(target.key)
         stored = None if entry is None else read(entry.meta)
         if entry is None or stored is None:
-            return Looked(None, target.key, b"uri-miss")
+            return Looked(None, target.cold or target.key, b"uri-miss")
         if isinstance(stored, StoredAnswer):
             return Looked(Found(stored, entry, target.key), target.key, b"")
         digest = self._variant(target, stored)

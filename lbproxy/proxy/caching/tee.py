@@ -17,6 +17,50 @@ from lbproxy.proxy.sink import Sink
 from lbproxy.streams import BODY_READ
 
 
+class AsJudged(Sink):
+    """Lets pass what was judged, and nothing that a step on the way has put in its place: that is nobody else's answer."""
+
+    __slots__ = ("_behind", "_instead", "_judged", "_replaced")
+
+    def __init__(self, judged: ResponseHead, behind: Sink, instead: Sink, replaced: Callable[[], None]) -> None:
+        """`instead`: where everything else goes; `replaced`: told of that."""
+        self._judged = judged
+        self._behind = behind
+        self._instead = instead
+        self._replaced = replaced
+
+    def _look(self, answer: ResponseHead) -> None:
+        if answer is not self._judged:
+            self._replaced()
+            self._behind = self._instead
+
+    def interim(self, known: KnownHead) -> None:
+        """See Sink."""
+        self._behind.interim(known)
+
+    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
+        """See Sink."""
+        self._look(answer)
+        self._behind.whole(answer, out, body, lines)
+
+    def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
+        """See Sink."""
+        self._look(answer)
+        self._behind.begin(answer, out, lines, first)
+
+    def room(self) -> int:
+        """See Sink."""
+        return self._behind.room()
+
+    def piece(self, data: bytes) -> None:
+        """See Sink."""
+        self._behind.piece(data)
+
+    def end(self, data: bytes, trailers: Trailers) -> None:
+        """See Sink."""
+        self._behind.end(data, trailers)
+
+
 class NotModified(Sink):
     """Says that the client has it already, whatever body comes."""
 

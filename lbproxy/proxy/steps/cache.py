@@ -24,6 +24,7 @@ from lbproxy.http.caching.storing import credentials
 from lbproxy.http.conditions import Asked, Conditions, conditions_of
 from lbproxy.http.h1.response import parse_response
 from lbproxy.http.message import RequestHead, ResponseHead
+from lbproxy.proxy.caching.coding import marked
 from lbproxy.proxy.caching.fetch import Asking, Fetch, milliseconds
 from lbproxy.proxy.caching.fill import Fed, Fill
 from lbproxy.proxy.caching.follow import follow
@@ -34,9 +35,11 @@ from lbproxy.proxy.caching.shelf import Found, Looked, Shelf, Target
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.stand_in import Body, StandIn
+from lbproxy.proxy.steps.compress import Compression
 from lbproxy.proxy.steps.quick_cache import QuickCache
 from lbproxy.proxy.steps.step import Course, Journey
 from lbproxy.proxy.telling import Telling
+from lbproxy.streams import SWIFT_READ
 
 MOST_FIELDS = 1_000_000  # they were counted when they came
 _FORWARDED = (b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto")
@@ -49,11 +52,11 @@ class Cache(QuickCache):
 
     def __init__(
         self, settings: model.Cache, shelf: Shelf, names: tuple[str, str], personal: bool, wall: Callable[[], float],
-        most: int, to: Destination | None, hand: Hand = EMPTY,
+        most: int, to: Destination | None, hand: Hand = EMPTY, compression: Compression | None = None,
     ) -> None:  # fmt: skip
         """`names`: of the route and its pool; `personal`: steps of the route find out whose request it is; `wall`: seconds since
         1970; `most`: bytes of a body that can be stored; `to`: where answers are asked for anew in the background;
-        `hand`: what this worker has at hand."""
+        `hand`: what this worker has at hand; `compression`: of the route's answers, stored or not."""
         watch = None if personal else hand.watch
         super().__init__(watch, hand.budget, shelf.storage.secret, settings.respect_client, shelf.outcomes.cells)
         self.shelf = shelf
@@ -62,6 +65,7 @@ class Cache(QuickCache):
             Defaults(settings.default_ttl, settings.stale_while_revalidate, settings.stale_if_error),
             min(settings.max_body, most),
             wall,
+            compression,
         )
         self.to = to
         self._bypass: Conditions | None = None if settings.bypass is None else conditions_of(settings.bypass)
@@ -73,17 +77,30 @@ class Cache(QuickCache):
 
     def plain(self, head: RequestHead) -> bool:
         """See QuickCache; beyond what that has asked itself."""
-        return b"GET" in self._methods and (self._bypass is None or not self._bypass.met(Asked(head)))
+        return head.method in self._methods and (self._bypass is None or not self._bypass.met(Asked(head)))
+
+    def fetched(self, file: int, size: int) -> bytes | None:
+        """See QuickCache. What is long comes in pieces."""
+        bodies = self.shelf.bodies
+        return None if bodies is None or size > SWIFT_READ else bodies.at_once(file, size)
+
+    def unchanged(self, head: RequestHead, raw: bytes) -> bool:
+        """See QuickCache."""
+        return unchanged(head, parse_response(raw, b"GET", MOST_FIELDS), self.asking.wall())
 
     def key(self, journey: Journey) -> bytes:
         """See QuickCache."""
         return self.target(journey).key
 
+    def sent(self, journey: Journey, head: RequestHead) -> bytes:
+        """See QuickCache."""
+        return marked(self.asking.compression, head, journey.as_sent(head))
+
     def consider(self, journey: Journey) -> Course | None:
         """See QuickCache."""
         head = journey.head
         if unsafe(head):
-            return _Unsafe(self, journey)
+            return self._compressed(journey, _Unsafe(self, journey))
         if head.method not in self._methods:
             return self._pass(journey, b"method")
         if not looked_up(head) or for_the_origin(head) or (self._bypass is not None and self._bypass.met(Asked(head))):
@@ -105,14 +122,20 @@ class Cache(QuickCache):
     def _pass(self, journey: Journey, why: bytes, detail: str = "") -> Course:
         """Not for the cache."""
         self.shelf.outcomes.note(journey, BY_REASON[why])
-        return _Told(forwarded(why, detail=detail))
+        return self._compressed(journey, _Told(forwarded(why, detail=detail)))
+
+    def _compressed(self, journey: Journey, course: Course) -> Course:
+        """What does not come into the cache is compressed for its client alone."""
+        compression = self.asking.compression
+        behind = None if compression is None else compression.begin(journey)
+        return course if behind is None else _Both(course, behind)
 
     # ---------------------------------------------------------------- what is stored
 
     def target(self, journey: Journey, line: bytes = b"") -> Target:
         """What it is for; `line`: another target instead, as a backend gets it."""
         head, forwarder = journey.head, journey.downstream.forwarder
-        sent = journey.as_sent(head)
+        sent = self.sent(journey, head)
         scheme = b"https" if forwarder.secure(head) else b"http"
         host = head.authority or forwarder.here().encode("ascii")
         parts = [*self._names, scheme, host, line or sent.split(b" ", 2)[1]]
@@ -120,7 +143,9 @@ class Cache(QuickCache):
             lowered = sent.lower()
             parts += [_line(sent, lowered, name) for name in _FORWARDED]
         url = b"%b://%b%b" % (scheme, host.removesuffix(b":443" if scheme == b"https" else b":80"), head.raw or head.target)
-        return Target(self.shelf.key(*parts), sent, url)
+        key, compression = self.shelf.key(*parts), self.asking.compression
+        kind = b"" if compression is None else compression.stored_kind(head)
+        return Target(key, sent, url, self.shelf.key(key, kind) if kind else b"")
 
     def _served(self, journey: Journey, key: bytes, looked: Looked, personal: bool, more: bytes = b"") -> Course | None:
         """Something stored is the answer; `key`: of the target."""
@@ -144,8 +169,11 @@ class Cache(QuickCache):
 
     def _take_in_hand(self, journey: Journey, found: Found, key: bytes) -> None:
         """It is at hand for whoever comes next, if it may be; `key`: of the target."""
-        watch, known = self.watch, None if self.watch is None else self.recognise(journey, journey.head)
-        if watch is None or known is None:
+        watch = self.watch
+        if watch is None:
+            return
+        _, known, _ = self.recognise(journey, journey.head)
+        if known is None:
             return
         fork = None
         if found.digest != key:
@@ -278,6 +306,25 @@ class _Served(Course):
     def end(self) -> None:
         """See Course."""
         self._stand_in.close()
+
+
+class _Both(Course):
+    """Two courses; what the second lets through is the client's."""
+
+    __slots__ = ("_first", "_second")
+
+    def __init__(self, first: Course, second: Course) -> None:
+        self._first = first
+        self._second = second
+
+    def around(self, answer: ResponseHead, sink: Sink) -> Sink:
+        """See Course."""
+        return self._first.around(answer, self._second.around(answer, sink))
+
+    def end(self) -> None:
+        """See Course."""
+        self._second.end()
+        self._first.end()
 
 
 class _Told(Course):

@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from lbproxy.balance.ledger import Ledger, Scalar, scalar_at
-from lbproxy.coders import Coder
+from lbproxy.coders import BROTLI, Coder
 from lbproxy.config.model import Compress
 from lbproxy.errors import StreamError
-from lbproxy.http.compression import VARY, Heads, Types, Verdict, judge, varies_already, wanted
+from lbproxy.http.compression import VARY, Heads, Types, Verdict, judge, varies_already, wanted, whole
 from lbproxy.http.heads import KnownHead
-from lbproxy.http.message import ResponseHead
+from lbproxy.http.message import RequestHead, ResponseHead
 from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.steps.step import Course, Journey, Step
@@ -80,13 +80,14 @@ class Allowance:
 class Compression(Step):
     """Compresses the answers of one route, in one worker."""
 
-    __slots__ = ("_least", "_offered", "_types", "allowance", "heads", "makers")
+    __slots__ = ("_least", "_offered", "_stored", "_types", "allowance", "heads", "makers")
 
     def __init__(
         self, settings: Compress, makers: Mapping[str, Callable[[], Coder]], allowance: Allowance, heads: Heads | None = None
     ) -> None:
         """`makers`: by coding; `allowance`, `heads`: of the worker; None: its own."""
-        self._offered = tuple(coding.encode() for coding in settings.codings)
+        self._stored = tuple(coding.encode() for coding in settings.codings)
+        self._offered = tuple(coding.encode() for coding in settings.codings if coding != BROTLI)
         self._types = Types(settings.all_types)
         self._least = settings.min_length
         self.makers = {coding.encode(): make for coding, make in makers.items()}
@@ -96,6 +97,18 @@ class Compression(Step):
     def begin(self, journey: Journey) -> Course | None:
         """See Step."""
         return _Answer(self, journey)
+
+    def stored_kind(self, head: RequestHead) -> bytes:
+        """The coding in which a request gets what is stored; b"": as it came."""
+        return wanted(head, self._stored) if whole(head) else b""
+
+    def stored_verdict(self, head: RequestHead, answer: ResponseHead, kind: bytes) -> Verdict:
+        """Whether an answer is stored compressed, in that coding."""
+        return judge(head, answer, kind, self._types, self._least)
+
+    def into(self, store: Sink, coding: bytes, source: Upstream) -> Sink:
+        """Compresses what is stored; `source`: see Journey. The `allowance` has let it."""
+        return _Stored(self, coding, source, store, lambda answer: True)
 
     def verdict(self, journey: Journey, answer: ResponseHead) -> tuple[Verdict, bytes]:
         """What becomes of an answer, and the coding."""
@@ -231,3 +244,16 @@ class _Compressed(Sink):
 
     def _left(self, coded: bytes) -> None:
         self._allowance.count(Scalar.COMPRESS_OUT, len(coded))
+
+
+class _Stored(_Compressed):
+    """One on its way into the cache, whose head says that it is compressed before anything of it is here: so it is."""
+
+    __slots__ = ()
+
+    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
+        """See Sink."""
+        coded = self._add(body) + self._finish()
+        self._left(coded)
+        recoded = self._heads.recoded(answer, out, self._coding, len(coded))
+        self._behind.whole(recoded.answer, recoded.out, coded, lines)

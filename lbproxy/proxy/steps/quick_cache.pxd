@@ -22,13 +22,20 @@ cdef class QuickCache(Step):
     cdef public bytes secret
     cdef public Watch watch
 
-    @cython.locals(exchange=Stepwise, head=RequestHead, known=tuple, found=AtHand)
+    @cython.locals(exchange=Stepwise, head=RequestHead, known=tuple, found=AtHand, now=double)
     cpdef begin(self, journey)
     @cython.locals(watch=Watch, fork=Held)
     cdef bint _good(self, AtHand found, double now) except -1
+    @cython.locals(watch=Watch, fork=Held)
+    cdef _used(self, AtHand found)
+    @cython.locals(watch=Watch)
+    cdef AtHand _as_asked(self, AtHand found, RequestHead head, special)
+    cpdef fetched(self, file, size)
+    cpdef bint unchanged(self, RequestHead head, bytes raw) except -1
     cpdef consider(self, journey)
     @cython.locals(exchange=Stepwise, forwarder=Forwarder)
-    cpdef recognise(self, journey, RequestHead head)
+    cpdef tuple recognise(self, journey, RequestHead head)
+    cpdef sent(self, journey, RequestHead head)
     cpdef bint plain(self, RequestHead head) except -1
     @cython.locals(exchange=Stepwise, found=AtHand)
-    cdef AtHand _variant(self, journey, RequestHead head, AtHand fork)
+    cdef AtHand _variant(self, journey, RequestHead head, AtHand fork, special)

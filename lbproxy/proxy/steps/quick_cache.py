@@ -1,4 +1,5 @@
-"""The everyday hit of a route's cache: a plain GET of an answer that is at hand (proxy/caching/at_hand.py).
+"""The everyday hit of a route's cache: a plain GET or HEAD of an answer that is at hand (proxy/caching/at_hand.py), or whether that
+has changed.
 
 A class below Cache, since each hit runs through this file and nothing else of the cache. Whatever is not plain, or not at hand, or
 not fresh any more is for the class above it to consider.
@@ -16,10 +17,11 @@ from lbproxy.proxy.caching.outcomes import NOTES, Outcome
 from lbproxy.proxy.steps.step import Course, Journey, Step
 from lbproxy.remembered import Budget
 
-_MATTERS = rb"\r\n(?:if-|range:|authorization:|x-http-method|x-method-override:%b)"
+_MATTERS = rb"\r\n(?:if-(?!none-match:|modified-since:)|range:|authorization:|x-http-method|x-method-override:%b)"
 _SPECIAL = re.compile(_MATTERS % b"")
 _SPECIAL_OR_CONTROL = re.compile(_MATTERS % rb"|cache-control:|pragma:")
 """Fields that decide what becomes of a stored answer."""
+_CONDITIONS = (b"\r\nif-none-match:", b"\r\nif-modified-since:")
 _NOTE, _HIT, _BYTES = NOTES[Outcome.HIT], int(Outcome.HIT), int(Outcome.SERVED_BYTES)
 MOST_TARGET = 2048
 KEY = 640
@@ -47,40 +49,77 @@ class QuickCache(Step):
         if self.watch is not None:
             head = exchange.head
             known = head.stored_as
-            key = known[1] if known is not None and known[0] is self else self.recognise(exchange, head)
+            if known is None or known[0] is not self:
+                known = self.recognise(exchange, head)
+            key = known[1]
             found = None if key is None else self._answers.get(key)
             if found is not None and found.names is not None:
-                found = self._variant(exchange, head, found)
+                found = self._variant(exchange, head, found, known[2])
             if found is not None and self._good(found, exchange.downstream.service.clock()):
+                now = found.now
+                if known[2] is not None or found.away:
+                    found = self._as_asked(found, head, known[2])
+                    if found is None:
+                        return self.consider(journey)
+                    found.now = now
+                self._used(found)
                 exchange.at_hand = found
                 exchange.noted += _NOTE
                 return None
         return self.consider(journey)
 
     def _good(self, found: AtHand, now: float) -> bool:
-        """Whether it is fresh, and what is stored; then it is counted."""
+        """Whether it is fresh, and what is stored."""
         watch, fork = self.watch, found.fork
         assert watch is not None
         if now >= found.fresh_until or not watch.still(found.held) or (fork is not None and not watch.still(fork)):
             return False
+        found.now = now
+        return True
+
+    def _used(self, found: AtHand) -> None:
+        """It is given out."""
+        watch, fork = self.watch, found.fork
+        assert watch is not None
         watch.used(found.held, len(found.body))
         if fork is not None:
             watch.used(fork, 0)
-        found.now = now
         self._cells[_HIT] += 1
         self._cells[_BYTES] += len(found.body)
-        return True
+
+    def _as_asked(self, found: AtHand, head: RequestHead, special: object) -> AtHand | None:
+        """What the request gets of it, with its body; None: that is not to be had at once. `special`: see `recognise`."""
+        if special is True and self.unchanged(head, found.raw):
+            return found.unchanged()
+        if head.method == b"HEAD":
+            return found.bare()
+        if not found.away:
+            return found
+        watch = self.watch
+        assert watch is not None
+        body = self.fetched(found.file, found.length) if found.file else watch.body(found.held, found.length)
+        return None if body is None else found.carrying(body)
+
+    def fetched(self, file: int, size: int) -> bytes | None:
+        """The body in a file, if that can be had without waiting."""
+        raise NotImplementedError
+
+    def unchanged(self, head: RequestHead, raw: bytes) -> bool:
+        """Whether a request with conditions has what is stored; `raw`: its head."""
+        raise NotImplementedError
 
     def consider(self, journey: Journey) -> Course | None:
         """The rest of `begin`."""
         raise NotImplementedError
 
-    def recognise(self, journey: Journey, head: RequestHead) -> object:
-        """Under what an answer to it would be at hand; None: it is no request for that. Noted in the head, if that says all."""
+    def recognise(self, journey: Journey, head: RequestHead) -> tuple[object, object, object]:
+        """(self, under what an answer to it would be at hand; None: it is no request for that, True: it has conditions; False: it
+        is a HEAD without; None: neither). Noted in the head, if that says all."""
         exchange = journey
         key: object = None
+        special: object = None
         if (
-            head.method == b"GET"
+            (head.method == b"GET" or head.method == b"HEAD")
             and head.body == NO_BODY
             and not head.upgrade
             and head.authority
@@ -93,9 +132,14 @@ class QuickCache(Step):
                 key = self.key(journey)
             else:
                 key = (forwarder.secure(head), head.authority, head.target)
+            if _CONDITIONS[0] in head.lowered or _CONDITIONS[1] in head.lowered:
+                special = True
+            elif head.method == b"HEAD":
+                special = False
+        known = (self, key, special)
         if not exchange.rewrites():
-            head.stored_as = (self, key)
-        return key
+            head.stored_as = known
+        return known
 
     def plain(self, head: RequestHead) -> bool:
         """Whether the route has no further question about such a request."""
@@ -105,15 +149,27 @@ class QuickCache(Step):
         """Of what it asks for, by all that decides that."""
         raise NotImplementedError
 
+    def sent(self, journey: Journey, head: RequestHead) -> bytes:
+        """The request, as its backend gets it, with what else variants are told apart by."""
+        raise NotImplementedError
+
     def remember(self, key: object, found: AtHand, target: int) -> None:
-        """It is at hand from now on; `target`: bytes of what it is for."""
+        """It is at hand from now on; `target`: bytes of what it is for. What is at hand already, as what leaves in pieces may be,
+        takes no more room."""
+        if (old := self._answers.get(key)) is not None and _place(old) == _place(found):
+            return
         self._budget.keep(self._answers, key, found, found.size + KEY + target)
 
-    def _variant(self, journey: Journey, head: RequestHead, fork: AtHand) -> AtHand | None:
+    def _variant(self, journey: Journey, head: RequestHead, fork: AtHand, special: object) -> AtHand | None:
         assert fork.names is not None
         exchange = journey
-        digest = variant_of(self.secret, fork.mark, journey.as_sent(head), fork.names)
+        digest = variant_of(self.secret, fork.mark, self.sent(journey, head), fork.names)
         found = None if digest is None else self._answers.get(digest)
         if found is not None and not exchange.rewrites():
-            head.stored_as = (self, digest)
+            head.stored_as = (self, digest, special)
         return found
+
+
+def _place(found: AtHand) -> tuple[int, int, int]:
+    """No other answer ever stands there."""
+    return found.held.place, found.held.sequence, 0 if found.fork is None else found.fork.place

@@ -12,15 +12,17 @@ from lbproxy.proxy.caching.hand import MOST_AT_HAND, Hand
 from lbproxy.proxy.caching.shelf import Shelf
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.steps.cache import Cache
+from lbproxy.proxy.steps.compress import Compression
 from lbproxy.proxy.steps.step import Step
 from lbproxy.remembered import Budget
 from lbproxy.worker.wiring.storing import Stores
 
-Cacher = Callable[[Route, str, Destination], Step | None]
-"""Makes the step of a route and one of its pools; where that is asked for answers in the background."""
+Cacher = Callable[[Route, str, Destination, Compression | None], Step | None]
+"""Makes the step of a route and one of its pools; where that is asked for answers in the background; what compresses the route's
+answers, which is the cache's to use then."""
 
 
-def no_cacher(route: Route, pool: str, to: Destination) -> Step | None:
+def no_cacher(route: Route, pool: str, to: Destination, compression: Compression | None) -> Step | None:
     """Of a worker that stores nothing."""
     return None
 
@@ -35,10 +37,10 @@ def make_cacher(
     hand = Hand(stores.watch, Budget(MOST_AT_HAND))
     most = IN_MEMORY if stores.bodies is None else stores.bodies.most
 
-    def make(route: Route, pool: str, to: Destination) -> Step | None:
+    def make(route: Route, pool: str, to: Destination, compression: Compression | None) -> Step | None:
         if route.cache is None:
             return None
         personal = route.inspects or route.filters.client_certificate is not None
-        return Cache(route.cache, shelf, (route.name, pool), personal, wall, most, to, hand)
+        return Cache(route.cache, shelf, (route.name, pool), personal, wall, most, to, hand, compression)
 
     return make

@@ -9,12 +9,11 @@ from lbproxy.coders import maker
 from lbproxy.config.model import Config, Route
 from lbproxy.http.compression import Heads
 from lbproxy.proxy.steps.compress import Allowance, Compression
-from lbproxy.proxy.steps.step import Step
 
-Compressor = Callable[[Route], Step | None]
+Compressor = Callable[[Route], Compression | None]
 
 
-def no_compressor(route: Route) -> Step | None:
+def no_compressor(route: Route) -> Compression | None:
     """Of a worker that compresses nothing."""
     return None
 
@@ -25,7 +24,7 @@ def make_compressor(config: Config, ledger: Ledger, child: int, clock: Callable[
     allowance = Allowance(limits.compressions_per_worker, limits.compression_cpu / 100, clock, ledger, child)
     heads = Heads()
 
-    def make(route: Route) -> Step | None:
+    def make(route: Route) -> Compression | None:
         if route.compress is None:
             return None
         return Compression(route.compress, {coding: maker(coding) for coding in route.compress.codings}, allowance, heads)

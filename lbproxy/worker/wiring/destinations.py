@@ -104,8 +104,9 @@ def _to_pool(of: Material, route: Route, pool: str, steps: Steps, lines: bytes =
     config, answers = of.config, route.client_close == "answer"
     rewriter = of.rewriter(rewrite_settings(config, route, pool))
     timeouts, body = config.timeouts_of(route, pool), most_body(config, route)
-    cache = of.cacher(route, pool, Destination(of.pools[pool], timeouts))
-    made = Destination(of.pools[pool], timeouts, rewriter, body, _steps(*steps, cache, of.compressor(route)), answers, lines)
+    compression = of.compressor(route)
+    cache = of.cacher(route, pool, Destination(of.pools[pool], timeouts), compression)
+    made = Destination(of.pools[pool], timeouts, rewriter, body, _steps(*steps, cache or compression), answers, lines)
     return made.buffers(config.pool(pool))
 
 

@@ -53,7 +53,7 @@ def make_stores(handover: Handover) -> Stores | None:
         files.numbers = area.new_file
         files.named = area.named
         files.sweep()
-    return Stores(area, files, _outcomes(handover), Watch(memory, counters))
+    return Stores(area, files, _outcomes(handover), Watch(memory, counters, fence))
 
 
 def _outcomes(handover: Handover) -> Outcomes:

@@ -11,6 +11,7 @@ from lbproxy.cache.area import Area
 from lbproxy.cache.interface import CacheError, Entry, Reading, Writing
 from lbproxy.cache.record import length_at
 from lbproxy.cache.watch import Watch
+from lbproxy.coders import maker
 from lbproxy.config import model
 from lbproxy.http.grammar import END
 from lbproxy.observe.cache_names import CACHE_RESULTS, CACHE_UNSTORED
@@ -18,6 +19,7 @@ from lbproxy.proxy.caching.hand import MOST_AT_HAND, Hand
 from lbproxy.proxy.caching.outcomes import CELLS, UNSTORED_CELLS, Outcome, Outcomes
 from lbproxy.proxy.caching.shelf import Shelf
 from lbproxy.proxy.steps.cache import Cache
+from lbproxy.proxy.steps.compress import Allowance, Compression
 from lbproxy.remembered import Budget
 from tests.unit.cache.world import World as Place
 from tests.unit.http.heads import values
@@ -88,6 +90,10 @@ class FakeBodies:
         self.open_ones += 1
         return FakeWriting(self)
 
+    def at_once(self, number: int, size: int) -> bytes | None:
+        data = self.files.get(number)
+        return None if data is None or len(data) != size else data
+
     def open(self, number: int) -> Reading | None:
         data = self.files.get(number)
         return None if data is None else _Reading(data)
@@ -118,9 +124,10 @@ class Caching:
     """A world whose route has a cache."""
 
     def __init__(
-        self, settings: model.Cache | None = None, personal: bool = False, beside: Caching | None = None, **world: Any
-    ) -> None:
-        """`beside`: another worker, with the same storage."""
+        self, settings: model.Cache | None = None, personal: bool = False, beside: Caching | None = None,
+        compress: model.Compress | None = None, allowed: int = 100, **world: Any,
+    ) -> None:  # fmt: skip
+        """`beside`: another worker, with the same storage; `compress`: what the route does with answers, so many at a time."""
         self.world = World(1, **world)
         self.bodies: FakeBodies = FakeBodies() if beside is None else beside.bodies
         self.storage: Stored = Stored(self.bodies) if beside is None else beside.storage
@@ -130,7 +137,13 @@ class Caching:
         [(_, destination)] = self.world.routed
         wall: Callable[[], float] = lambda: WALL + self.world.now - 1000.0  # noqa: E731
         self.hand = Hand(self.storage.watch, Budget(MOST_AT_HAND))
-        self.cache = Cache(settings or model.Cache(), self.shelf, ("/", "app"), personal, wall, 2**30, destination, self.hand)
+        self.compression: Compression | None = None
+        if compress is not None:
+            allowance = Allowance(allowed, 0.5, self.world.clock, self.world.ledger, 0)
+            self.compression = Compression(compress, {coding: maker(coding) for coding in compress.codings}, allowance)
+        self.cache = Cache(
+            settings or model.Cache(), self.shelf, ("/", "app"), personal, wall, 2**30, destination, self.hand, self.compression
+        )
         destination.steps = (*(destination.steps or ()), self.cache)
 
     def counted(self) -> dict[str, int]:

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from lbproxy.config.model import Compress
+from lbproxy.http.h1.response import parse_response
+from lbproxy.http.message import ResponseHead
+from lbproxy.http.trailers import Trailers
+from lbproxy.proxy.sink import Sink
+from lbproxy.proxy.steps.step import Course, Journey, Step
+from lbproxy.proxy.telling import Telling
 from tests.unit.http.heads import values
 from tests.unit.proxy.caching.stores import FRESH, WALL, Caching, date, fill, status, taken
 from tests.unit.proxy.fake_stream import EOF
@@ -38,6 +45,58 @@ def test_deception(target: str) -> None:
         head, body = taken(client)
         assert (status(head), body) == ("lbproxy; fwd=uri-miss; detail=private", b"secret")
     client.feed(EOF)
+    caching.world.at_rest()
+
+
+class _Replaced(Course):
+    """A step that gives another answer than the backend's, as one that has found a virus does."""
+
+    def around(self, answer: ResponseHead, sink: Sink) -> Sink:
+        return _Page(sink)
+
+
+class _Page(Telling):
+    def __init__(self, behind: Sink) -> None:
+        super().__init__(behind, b"")
+
+    def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
+        raw = ok(b"blocked", status="403 Forbidden").partition(b"blocked")[0]
+        super().whole(parse_response(raw, b"GET", 100), raw, b"blocked", lines)
+
+    def begin(self, answer: ResponseHead, out: bytes, lines: bytes, first: list[bytes]) -> None:
+        self.whole(answer, out, first.pop(), lines)
+
+    def room(self) -> int:
+        return 100_000
+
+    def piece(self, data: bytes) -> None:
+        pass
+
+    def end(self, data: bytes, trailers: Trailers) -> None:
+        pass
+
+
+class _Replacing(Step):
+    def begin(self, journey: Journey) -> Course:
+        return _Replaced()
+
+
+@pytest.mark.parametrize("compress", [None, Compress()])
+@pytest.mark.parametrize("size", [2000, 100_000])
+def test_what_a_step_has_put_in_the_place_of_an_answer(size: int, compress: Compress | None) -> None:
+    """It is not stored, least of all under the head of what it stands for."""
+    caching = Caching(compress=compress)
+    [(_, destination)] = caching.world.routed
+    destination.steps = (_Replacing(), *(destination.steps or ()))
+    for _ in range(2):
+        client = caching.world.connect()
+        client.feed(get("/a", "Accept-Encoding: gzip"))
+        caching.world.upstream.feed(ok(bytes(size), FRESH, "Content-Type: text/css"))
+        head, body = taken(client)
+        assert (head[9:12], body) == (b"403", b"blocked")
+        assert "fwd=uri-miss" in status(head)
+        assert "stored" not in status(head)
+        client.feed(EOF)
     caching.world.at_rest()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lbproxy.cache.interface import Entry
+from lbproxy.cache.interface import IN_MEMORY, Entry
 from lbproxy.http.caching.stored import Fork, StoredAnswer, read
 from lbproxy.proxy.caching.at_hand import MOST_BODY
 from lbproxy.proxy.caching.hand import answer_at_hand, fork_of
@@ -33,12 +33,15 @@ def test_what_is_stored_now() -> None:
 
 
 def test_what_is_small() -> None:
+    """Its body is at hand; of all else it is known where that is."""
     for size in (MOST_BODY, MOST_BODY + 1, 100_000):
         caching = Caching()
         fill(caching, ok(bytes(size), FRESH))
         digest, entry, answer = stored(caching)
         found = answer_at_hand(caching.storage.watch, None, digest, answer, entry)
-        assert (found is not None) == (size <= MOST_BODY)
+        assert found is not None
+        assert (found.away, len(found.body), found.length) == (size > MOST_BODY, size if size <= MOST_BODY else 0, size)
+        assert (found.file > 0) == (size > IN_MEMORY)
 
 
 def test_a_fork() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from lbproxy.cache.keeper import Keeper
 from lbproxy.cache.purges import Purge
+from lbproxy.cache.watch import Held, Watch
 from lbproxy.config import model
 from tests.unit.http.heads import values
 from tests.unit.proxy.caching.stores import FRESH, Caching, fill, status, taken
@@ -60,7 +61,7 @@ def test_a_client_that_closes_is_told_so() -> None:
 
 
 @pytest.mark.parametrize(("field", "said"), [
-    ('If-None-Match: "e"', HIT), ("Range: bytes=0-1", HIT),
+    ("Range: bytes=0-1", HIT),
     ("Authorization: Basic eDp4", "lbproxy; fwd=bypass; detail=authorization"),
     ("Cache-Control: no-cache", "lbproxy; fwd=request; stored"), ("X-HTTP-Method-Override: DELETE", "lbproxy; fwd=bypass"),
     ("Cookie: login=1", "lbproxy; fwd=bypass"),
@@ -125,12 +126,14 @@ def test_variants() -> None:
 
 
 def test_what_is_at_hand_is_bounded() -> None:
-    """Of long bodies, and of many short ones, there is never more here than a worker may have."""
+    """Of long bodies, which are elsewhere, and of many short ones, there is never more here than a worker may have."""
     caching = Caching()
-    fill(caching, ok(bytes(50_000), FRESH))
     client = caching.world.connect()
-    for _ in range(3):
-        assert asked(caching, client)[2] > 0
+    for size in (50_000, 100_000, 200_000):
+        fill(caching, ok(bytes(size), FRESH), get(f"/{size}"))
+        for _ in range(3):
+            assert len(asked(caching, client, path=f"/{size}")[1]) == size
+    assert caching.hand.budget.used < 30_000
     for number in range(400):
         path = f"/{number}"
         fill(caching, ok(bytes(10_000), FRESH), get(path))
@@ -145,3 +148,82 @@ def test_two_hosts_and_two_schemes() -> None:
     caching.world.upstream.feed(ok(b"other", FRESH))
     assert taken(client)[1] == b"other"
     assert asked(caching, client) == (HIT, b"body", 0)
+
+
+@pytest.mark.parametrize("size", [16_384, 16_385, 65_536, 65_537, 131_072])
+def test_longer_bodies_are_copied_as_they_are_asked_for(size: int) -> None:
+    """Out of the memory, or an open file: whole, each time, and counted."""
+    body = bytes(number % 251 for number in range(size))
+    caching, client = at_hand(ok(body, FRESH))
+    for _ in range(2):
+        assert asked(caching, client) == (HIT, body, 0)
+    assert caching.served() == 3 * size
+    assert caching.counted()["hit"] == 3
+
+
+def test_what_becomes_another_one_while_it_is_copied() -> None:
+    """It was overwritten meanwhile: then it is looked for as ever."""
+    caching, client = at_hand(ok(bytes(50_000), FRESH))
+    says = [True, False]
+    caching.cache.watch = _Doubtful(caching, says)
+    _, body, looks = asked(caching, client)
+    assert (body, says, looks > 0) == (bytes(50_000), [], True)
+
+
+class _Doubtful(Watch):
+    """Says of each answer in turn whether it is still stored."""
+
+    def __init__(self, caching: Caching, says: list[bool]) -> None:
+        super().__init__(caching.storage.place.memory, caching.storage.place.counters)
+        self.says = says
+
+    def still(self, held: Held) -> bool:
+        return self.says.pop(0) if self.says else super().still(held)
+
+
+def test_a_file_that_is_gone_is_a_miss() -> None:
+    caching, client = at_hand(ok(bytes(100_000), FRESH))
+    caching.bodies.files.clear()
+    client.feed(get("/a"))
+    caching.world.upstream.feed(ok(b"new", FRESH))
+    assert taken(client)[1] == b"new"
+
+
+@pytest.mark.parametrize("size", [4, 50_000, 100_000, 200_000])
+def test_head_and_what_has_not_changed(size: int) -> None:
+    """At hand as well, whatever the body: nothing is read, or said to be read, of that."""
+    body = bytes(size)
+    caching, client = at_hand(ok(body, FRESH, 'ETag: "e"', "Last-Modified: Tue, 14 Nov 2023 00:00:00 GMT", "X: 1"))
+    served = caching.served()
+    conditions = 'If-None-Match: "d", W/"e"', "If-Modified-Since: Tue, 14 Nov 2023 00:00:00 GMT"
+    for field in conditions:
+        for asking in (get("/a", field), get("/a", field).replace(b"GET", b"HEAD")):
+            before = caching.storage.looks
+            client.feed(asking)
+            head, rest = taken(client)
+            assert head.startswith(b"HTTP/1.1 304 "), head
+            assert (status(head), values(head, "etag"), values(head, "x"), rest) == (HIT, [b'"e"'], [], b"")
+            assert values(head, "content-length") == []
+            assert caching.storage.looks == before
+    before = caching.storage.looks
+    client.feed(get("/a").replace(b"GET", b"HEAD"))
+    head, rest = taken(client)
+    assert (status(head), values(head, "content-length"), rest) == (HIT, [b"%d" % size], b"")
+    assert (caching.storage.looks, caching.served()) == (before, served)
+    client.feed(get("/a", 'If-None-Match: "other"', conditions[1]))  # the second of which does not count then (RFC 9110 13.2.2)
+    head, rest = taken(client)
+    assert (head.startswith(b"HTTP/1.1 200 "), len(rest)) == (True, size)
+    client.feed(EOF)
+    caching.world.at_rest()
+
+
+def test_conditions_fall_into_no_other_hands() -> None:
+    """What a request says of a part, or wants nobody to answer but the backend, is none of these."""
+    caching, client = at_hand(ok(b"body", FRESH, 'ETag: "e"'))
+    client.feed(get("/a", 'If-None-Match: "e"', 'If-Range: "e"', "Range: bytes=0-1"))
+    assert taken(client)[0].startswith(b"HTTP/1.1 304 ")
+    client.feed(get("/a", 'If-None-Match: "x"', 'If-Range: "e"', "Range: bytes=0-1"))
+    assert taken(client)[1] == b"bo"
+    client.feed(get("/a", 'If-Match: "e"', 'If-None-Match: "e"'))
+    caching.world.upstream.feed(ok(b"origin", FRESH))
+    assert taken(client)[1] == b"origin"

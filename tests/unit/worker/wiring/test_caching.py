@@ -18,12 +18,12 @@ def test_routes_share_a_shelf() -> None:
     to = World(1).service.router.match(asking(b"h", b"/"))
     assert to is not None
     make = make_cacher(Stores(Stored(FakeBodies()), None), lambda: 0.0, bytes)
-    first = make(Route("app", cache=Settings()), "app", to)
-    second = make(Route("app", path="/x", cache=Settings(max_body=100)), "app", to)
+    first = make(Route("app", cache=Settings()), "app", to, None)
+    second = make(Route("app", path="/x", cache=Settings(max_body=100)), "app", to, None)
     assert isinstance(first, Cache)
     assert isinstance(second, Cache)
     assert first.shelf is second.shelf
     assert (first.asking.most, second.asking.most) == (IN_MEMORY, 100)
-    assert make(Route("app"), "app", to) is None
+    assert make(Route("app"), "app", to, None) is None
     assert make_cacher(None, lambda: 0.0, bytes) is no_cacher
-    assert no_cacher(Route("app", cache=Settings()), "app", to) is None
+    assert no_cacher(Route("app", cache=Settings()), "app", to, None) is None
