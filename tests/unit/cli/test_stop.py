@@ -13,7 +13,7 @@ import pytest
 
 from lbproxy import cli
 from lbproxy.cli import stop
-from lbproxy.cli.reach import Place
+from lbproxy.cli.reach import Place, Presence
 from lbproxy.master.operator.requests import Answer, Request, Stop
 from tests.support.controlled import Controlled
 from tests.unit.cli.fake import Capture
@@ -28,18 +28,22 @@ for number in (signal.SIGTERM, signal.SIGINT):
 held = PidFile(Path(sys.argv[1]))
 print("held", flush=True)
 while len(signals) < int(sys.argv[2]):
-    signal.pause()
+    time.sleep(0.01)  # a signal between the look and a pause() would be waited for twice
+sys.stdin.read()
 held.release()
 print(*signals)
 """
 
 
 @contextmanager
-def held(pid_file: Path, signals: int) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the pid file until it has had so many signals."""
+def held(pid_file: Path, signals: int, busy: bool = False) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the pid file until it has had so many signals, and while it is busy until its standard input is closed."""
     command = [sys.executable, "-c", MASTER, str(pid_file), str(signals)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
         assert process.stdout is not None
+        if not busy:
+            process.stdin.close()
         try:
             assert process.stdout.readline() == "held\n"
             yield process
@@ -91,12 +95,22 @@ def test_by_the_pid_file(tmp_path: Path, capsys: Capture, words: list[str], sign
 
 
 def test_one_who_takes_its_time(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Is excused, and what would hurry it is told; not to programs."""
+    """Is excused, and what would hurry it is told; not to programs. It ends when it has been waited for in vain."""
     monkeypatch.setattr(stop, "SOON", 0.0)
+    wait = Presence.wait
+
+    def in_vain(presence: Presence, seconds: float) -> bool:
+        gone = wait(presence, seconds)
+        if not gone:
+            assert process.stdin is not None
+            process.stdin.close()
+        return gone
+
+    monkeypatch.setattr(Presence, "wait", in_vain)
     file = tmp_path / "a.toml"
     file.write_text('[proxy]\npid_file = "p"\n')
     for words in ([], ["--json"]):
-        with held(tmp_path / "p", 1) as process:
+        with held(tmp_path / "p", 1, busy=True) as process:
             assert cli.main(["stop", "-c", str(file), *words]) == 0
         out, err = capsys.readouterr()
         if words:
