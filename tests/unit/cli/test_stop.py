@@ -37,7 +37,7 @@ print(*signals)
 
 @contextmanager
 def held(pid_file: Path, signals: int, busy: bool = False) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the pid file until it has had so many signals, and while it is busy until its standard input is closed."""
+    """A process that holds the pid file until it has had so many signals, and while busy until its standard input is closed."""
     command = [sys.executable, "-c", MASTER, str(pid_file), str(signals)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
