@@ -29,7 +29,7 @@ Around it::
               never runs gevent's loop itself, never parses client bytes
     worker/   accepts (accept/) and proxies (one gevent loop each), drains; wiring/ makes its objects from the configuration
     control/  probes backends for the whole machine, serves metrics
-    acme/     obtains certificates from authorities, in a process of its own; what it got stands in files (master/acme_folder.py)
+    acme/     obtains certificates from authorities, in a process of its own; what it got stands in files (master/resources)
               that the watch over certificates shows
     demo/     the first minutes: `quick` without a file, throw-away backends
     ipc/      the pipes between them: small frames of a fixed schema
@@ -49,8 +49,8 @@ Around it::
     prelude/  what stands in front of TLS or HTTP: PROXY headers both ways, hellos that are not answered here
 
 A reload (master/fleet/fleet.py decides, master/main.py acts): the file is read and compared (config/plan.py), what it needs is
-opened (master/prepare.py), a generation of children is forked, and when all its workers are Ready they accept and the older ones
-drain (worker/drain.py).
+opened (master/resources/prepare.py), a generation of children is forked, and when all its workers are Ready they accept and the
+older ones drain (worker/drain.py).
 
 Imports point only down: 4 cli; 3 master, worker, control, acme, demo; 2 proxy, net, tls, names.lookup, observe.log,
 observe.outlet, observe.standard, observe.process, observe.snapshot, ipc.pipe, ipc.uplink, ipc.master_link, ipc.handover,

@@ -70,7 +70,7 @@ class Found(NamedTuple):
 def look_at(file: str) -> Found:
     """Raises nothing. "-": what comes on standard input, beside which files are looked for in the current folder."""
     from lbproxy.config.load import locate_bytes, locate_file
-    from lbproxy.master.acme_folder import stand_in
+    from lbproxy.master.resources.acme_folder import stand_in
     from lbproxy.tls import passphrase
 
     try:
@@ -96,8 +96,8 @@ def _warned_of(found: Found) -> Found:
 
 
 def _judged(config: Config) -> Found:
-    from lbproxy.master.documents import complaints as documents
     from lbproxy.master.inspection.inspectors import complaints as rules
+    from lbproxy.master.resources.documents import complaints as documents
     from lbproxy.master.system.cache_memory import complaints as cache
     from lbproxy.tls.audit import audit, audit_folder, without_unusable
     from lbproxy.tls.remarks import remarks

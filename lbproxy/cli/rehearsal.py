@@ -21,7 +21,7 @@ from lbproxy.config.model import Config, Listen
 from lbproxy.errors import Complaint, StartError
 from lbproxy.ipc.handover import BoundListener, Handover, SharedCache
 from lbproxy.ipc.pipe import socket_pair
-from lbproxy.master import prepare
+from lbproxy.master.resources import prepare
 from lbproxy.tls import contexts
 from lbproxy.tls.apart import patience
 from lbproxy.tls.fork import apart

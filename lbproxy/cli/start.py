@@ -38,7 +38,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def start(arguments: argparse.Namespace) -> int:
     """Serve what the file says until a signal ends it."""
     from lbproxy.config.load import load_file
-    from lbproxy.master.acme_folder import provide
+    from lbproxy.master.resources.acme_folder import provide
     from lbproxy.master.succession.upgrade import Commands
     from lbproxy.observe import standard
     from lbproxy.tls.apart import audit_apart

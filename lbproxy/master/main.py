@@ -37,11 +37,11 @@ from lbproxy.master.fleet.fleet import ABANDON_AFTER, Fleet
 from lbproxy.master.names.updates import AddressUpdates
 from lbproxy.master.operator.control_socket import ControlSocket
 from lbproxy.master.operator.operator import Operator
-from lbproxy.master.preparation import Preparation
-from lbproxy.master.prepare import GenerationResources, prepare
 from lbproxy.master.processes.child_pipes import ChildPipes
 from lbproxy.master.processes.keys import KeyProcesses
 from lbproxy.master.processes.spawn import Start, spawn
+from lbproxy.master.resources.preparation import Preparation
+from lbproxy.master.resources.prepare import GenerationResources, prepare
 from lbproxy.master.succession.succession import Succession
 from lbproxy.master.succession.upgrade import Commands, Legacy, take_over
 from lbproxy.master.system.inherited import inherit

@@ -2,8 +2,8 @@
 
 It is executed anew, as control is: a rule engine reads what strangers send, and must not have the master's memory, where keys are.
 It loads its rules before anything else of the generation happens, so that rules that cannot be used refuse a start, or a reload,
-with their file and line. A master that serves goes on meanwhile (preparation.py). For each worker it forks inspectors around one
-socket. It ends, when the master closes its end, with the last worker that it looks for.
+with their file and line. A master that serves goes on meanwhile (resources/preparation.py). For each worker it forks inspectors
+around one socket. It ends, when the master closes its end, with the last worker that it looks for.
 """
 
 from __future__ import annotations

@@ -31,9 +31,9 @@ from lbproxy.ipc.messages import Failed
 from lbproxy.ipc.pipe import MasterPipe, socket_pair
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
-from lbproxy.master.prepare import GenerationResources, Listening, MasterResources
 from lbproxy.master.processes import anew
 from lbproxy.master.processes.forker import Forker, close_copies
+from lbproxy.master.resources.prepare import GenerationResources, Listening, MasterResources
 from lbproxy.master.system import capture, scratch, signals
 from lbproxy.master.system.environment import forget_others
 from lbproxy.master.system.ledger_map import protect

@@ -37,12 +37,12 @@ from lbproxy.master.fleet.events import Terms
 from lbproxy.master.fleet.fleet import Fleet
 from lbproxy.master.fleet.generation import Generation, Post, Stage
 from lbproxy.master.names.state import NameState
-from lbproxy.master.prepare import GenerationResources, Listening, MasterResources, shared_lock, shared_memory, wakeups
 from lbproxy.master.processes.spawn import LAST_WORDS, Running
+from lbproxy.master.resources.prepare import GenerationResources, Listening, MasterResources, shared_lock, shared_memory, wakeups
+from lbproxy.master.resources.ticket_rotation import TicketRotation
 from lbproxy.master.system import cache_memory, privileges, signals
 from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.unix_listener import UnixListener
-from lbproxy.master.ticket_rotation import TicketRotation
 from lbproxy.observe import standard
 
 VARIABLE = "LBPROXY_BEQUEST"

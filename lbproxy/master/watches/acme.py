@@ -11,8 +11,8 @@ from typing import Protocol
 from lbproxy.config.acme_names import wanted
 from lbproxy.ipc.messages import AcmeName, ChallengeOver, ChallengeShown, Message
 from lbproxy.master.fleet.child import Role
-from lbproxy.master.prepare import GenerationResources
 from lbproxy.master.processes.spawn import Running
+from lbproxy.master.resources.prepare import GenerationResources
 
 MOST_CHALLENGES = 64
 

@@ -23,8 +23,8 @@ from lbproxy.ipc.messages import CertificateDates, Renewed
 from lbproxy.master.files.looks import LOOK_EVERY, Difference, Files, Folder, Group, Marks
 from lbproxy.master.files.watch import Batch
 from lbproxy.master.operator.certificates import dates
-from lbproxy.master.prepare import GenerationResources, note_remarks
 from lbproxy.master.processes.child_pipes import ChildPipes
+from lbproxy.master.resources.prepare import GenerationResources, note_remarks
 from lbproxy.master.watches.expiry import Expiry
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import edition, rereading

@@ -9,8 +9,8 @@ from functools import partial
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import ReopenLogs
 from lbproxy.ipc.pipe import MasterPipe
-from lbproxy.master.prepare import GenerationResources
 from lbproxy.master.processes.spawn import Running
+from lbproxy.master.resources.prepare import GenerationResources
 from lbproxy.master.system import access_log
 from lbproxy.observe import log
 from lbproxy.observe.outlet import unshared

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from lbproxy.config.model import Config
 from lbproxy.ipc.messages import TapWork
 from lbproxy.master.fleet.child import Role
-from lbproxy.master.prepare import GenerationResources
 from lbproxy.master.processes.child_pipes import ChildPipes
+from lbproxy.master.resources.prepare import GenerationResources
 from lbproxy.master.tap.taps import Taps
 
 TELL_EVERY = 1.0

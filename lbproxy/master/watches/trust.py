@@ -28,9 +28,9 @@ from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master.files.looks import Difference, Files, Folder, Group, Marks
 from lbproxy.master.files.watch import Batch
 from lbproxy.master.fleet.child import Role
-from lbproxy.master.prepare import GenerationResources, note_remarks
 from lbproxy.master.processes.anew import checked_by_tls
 from lbproxy.master.processes.child_pipes import ChildPipes
+from lbproxy.master.resources.prepare import GenerationResources, note_remarks
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import contexts, edition, openssl, rereading
 from lbproxy.tls.edition import Edition

@@ -14,8 +14,8 @@ from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.names.updates import AddressUpdates
 from lbproxy.master.operator.operator import Operator
-from lbproxy.master.prepare import GenerationResources, MasterResources
 from lbproxy.master.processes.child_pipes import ChildPipes
+from lbproxy.master.resources.prepare import GenerationResources, MasterResources
 from lbproxy.master.tap.taps import Taps
 from lbproxy.master.watches.acme import AcmeWatch
 from lbproxy.master.watches.cache import CacheKeeping

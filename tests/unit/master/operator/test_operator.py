@@ -35,7 +35,7 @@ from lbproxy.master.fleet.pending_reload import CALM
 from lbproxy.master.operator import operator, requests
 from lbproxy.master.operator.operator import OVER_RELOADS, UNTIL_RELOAD, Operator
 from lbproxy.master.operator.requests import Answer
-from lbproxy.master.prepare import MOST_WORKERS, GenerationResources, MasterResources
+from lbproxy.master.resources.prepare import MOST_WORKERS, GenerationResources, MasterResources
 from tests.support.ports import free_port
 from tests.unit.balance.locks import Lock
 from tests.unit.master.fleet.play import CONTROL, Play, exited
@@ -53,7 +53,7 @@ def pool(name: str, *weights: int) -> Pool:
 
 
 def provision_of(config: Config) -> GenerationResources:
-    """As prepare.py makes it, with a slot for each backend in order."""
+    """As resources/prepare.py makes it, with a slot for each backend in order."""
     backends: dict[str, tuple[balance.Backend, ...]] = {}
     slot = 0
     for each in config.pools:

@@ -22,8 +22,8 @@ from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildMain
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
-from lbproxy.master.prepare import GenerationResources, MasterResources, prepare
 from lbproxy.master.processes import anew
+from lbproxy.master.resources.prepare import GenerationResources, MasterResources, prepare
 from tests.support.certificates import Authority
 
 ORDER = Spawn(3, Role.CONTROL, -1, 190)

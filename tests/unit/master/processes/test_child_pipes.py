@@ -14,9 +14,9 @@ from lbproxy.ipc.messages import Drained, Quit, Ready, Resolved, Serve
 from lbproxy.ipc.pipe import ChildPipe, MasterPipe, socket_pair
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
-from lbproxy.master.prepare import MasterResources
 from lbproxy.master.processes.child_pipes import ChildPipes
 from lbproxy.master.processes.spawn import Running
+from lbproxy.master.resources.prepare import MasterResources
 from tests.unit.balance.locks import Lock
 
 

@@ -24,8 +24,8 @@ from lbproxy.master.fleet.child import Phase, Role
 from lbproxy.master.fleet.events import Prepared, Said, Spawn, Spawned, TellDrain, Terminate
 from lbproxy.master.fleet.fleet import Fleet
 from lbproxy.master.fleet.generation import Stage
-from lbproxy.master.prepare import GenerationResources, MasterResources, prepare
 from lbproxy.master.processes.spawn import Running
+from lbproxy.master.resources.prepare import GenerationResources, MasterResources, prepare
 from lbproxy.master.succession import upgrade
 from tests.support.ports import free_port
 

@@ -12,14 +12,14 @@ from typing import Any, cast
 import pytest
 
 from lbproxy.ipc.messages import Message, NewDocument
-from lbproxy.master.documents import take_all
 from lbproxy.master.files.looks import LOOK_EVERY
-from lbproxy.master.prepare import GenerationResources
+from lbproxy.master.resources.documents import take_all
+from lbproxy.master.resources.prepare import GenerationResources
 from lbproxy.master.watches.documents import DocumentWatch
 from lbproxy.tls.keystore import KeyStore
 from tests.unit.config.test_passwords import ARGON2, BCRYPT
 from tests.unit.master.files.inline import InlineWatch
-from tests.unit.master.test_documents import config
+from tests.unit.master.resources.test_documents import config
 
 
 class World:

@@ -7,8 +7,8 @@ from typing import Any
 
 from lbproxy.config import model
 from lbproxy.ipc.messages import KeySetState, KeysFetched, KeysWanted, Message, NewDocument
-from lbproxy.master import key_sets
 from lbproxy.master.fleet.child import Role
+from lbproxy.master.resources import key_sets
 from lbproxy.master.watches.key_sets import EARLIEST, KeySetWatch
 from lbproxy.tls.keystore import KeyStore, Piece
 

@@ -20,7 +20,7 @@ from lbproxy.master.fleet import events
 from lbproxy.master.inspection.inspectors import Inspectors, Loading
 from lbproxy.master.names import resolve
 from lbproxy.master.names.asking import Asking
-from lbproxy.master.prepare import GenerationResources, MasterResources, provide
+from lbproxy.master.resources.prepare import GenerationResources, MasterResources, provide
 from lbproxy.master.warnings import warn
 from lbproxy.observe import log
 

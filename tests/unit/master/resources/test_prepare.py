@@ -28,7 +28,7 @@ from lbproxy.config.model import (
 from lbproxy.errors import StartError
 from lbproxy.http.h2 import offered as h2
 from lbproxy.master.fleet.events import Terms
-from lbproxy.master.prepare import (
+from lbproxy.master.resources.prepare import (
     MOST_WORKERS,
     GenerationResources,
     MasterResources,

@@ -12,7 +12,7 @@ import pytest
 from lbproxy.config.model import Process
 from lbproxy.errors import StartError
 from lbproxy.ipc.messages import NewTicketKeys
-from lbproxy.master.ticket_rotation import TicketRotation
+from lbproxy.master.resources.ticket_rotation import TicketRotation
 from lbproxy.master.watches.tickets import TicketWatch
 from lbproxy.tls import tickets
 from lbproxy.tls.keystore import KeyStore

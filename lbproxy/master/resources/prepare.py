@@ -28,11 +28,12 @@ from lbproxy.config.descriptors import wanted
 from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.errors import Complaint, StartError, by_place
 from lbproxy.http.h2 import offered as h2
-from lbproxy.master import documents, key_sets
 from lbproxy.master.fleet.events import Terms
 from lbproxy.master.inspection.inspectors import Inspectors, Rules
 from lbproxy.master.names import resolve
 from lbproxy.master.names.state import NameState
+from lbproxy.master.resources import documents, key_sets
+from lbproxy.master.resources.ticket_rotation import TicketRotation
 from lbproxy.master.system import access_log, cache_memory, descriptors, privileges, scratch, sockets, tap_openings
 from lbproxy.master.system.cache_memory import CacheMemory
 from lbproxy.master.system.collector import collector_off
@@ -40,7 +41,6 @@ from lbproxy.master.system.cores import auto_workers
 from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.sockets import explain_file
 from lbproxy.master.system.unix_listener import UnixListener, discard
-from lbproxy.master.ticket_rotation import TicketRotation
 from lbproxy.names.lookup import lookup_all
 from lbproxy.net.no_newcomers import drop_newcomers
 from lbproxy.observe.log import get_logger

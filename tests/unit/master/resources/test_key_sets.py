@@ -9,7 +9,7 @@ import trustme
 
 from lbproxy.config import model
 from lbproxy.errors import StartError
-from lbproxy.master import key_sets
+from lbproxy.master.resources import key_sets
 from tests.unit.master.watches.test_key_sets import IDP, config
 
 

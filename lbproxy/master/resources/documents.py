@@ -13,7 +13,7 @@ from lbproxy.config.model import Config, Document
 from lbproxy.config.passwords import parse
 from lbproxy.errors import Complaint, ConfigError, StartError
 from lbproxy.http.tokens import BadKeys, Keys
-from lbproxy.master import key_sets
+from lbproxy.master.resources import key_sets
 from lbproxy.tls.keystore import KeyStore, Piece, content_of
 
 _NO_KEYS = "a set of keys is what your identity provider has at its jwks_uri"

@@ -11,7 +11,7 @@ import pytest
 from lbproxy.config.load import load_text
 from lbproxy.config.model import Config, Document
 from lbproxy.errors import ConfigError, StartError
-from lbproxy.master.documents import complaints, take, take_all
+from lbproxy.master.resources.documents import complaints, take, take_all
 from lbproxy.tls.keystore import KeyStore
 from tests.unit.config.test_passwords import BCRYPT
 from tests.unit.config.text import LEAST

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from lbproxy.errors import StartError
-from lbproxy.master.acme_folder import provide
+from lbproxy.master.resources.acme_folder import provide
 from tests.unit.config.test_acme_names import config
 
 
 @pytest.fixture
 def as_ourselves(monkeypatch: pytest.MonkeyPatch) -> None:
     """No other account: root's is tried in scenarios."""
-    monkeypatch.setattr("lbproxy.master.acme_folder.account_for", lambda config: None)
+    monkeypatch.setattr("lbproxy.master.resources.acme_folder.account_for", lambda config: None)
 
 
 def test_every_name_has_a_pair(tmp_path: Path, as_ourselves: None) -> None:
