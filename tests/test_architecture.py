@@ -161,6 +161,7 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     },
     "proxy/downstream.py": "attributes, and a method that proxy/client.py has",
     "master/fleet/children.py": "the half of fleet.py that acts on one child; its tests try both",
+    "master/resources/generation.py": "values; test_prepare.py makes and closes them, watches/test_certificates.py has its remarks",
     "master/resources/preparation.py": "master/test_main_reloads.py prepares and refuses reloads of a real process",
     "acme/main.py": "scenarios/test_acme.py runs the process: threads, pipe and walls",
     "config/model/acme.py": "declarations; config/test_keys.py goes over all of them, config/rules/test_acme.py what is refused",

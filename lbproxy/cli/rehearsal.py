@@ -21,7 +21,7 @@ from lbproxy.config.model import Config, Listen
 from lbproxy.errors import Complaint, StartError
 from lbproxy.ipc.handover import BoundListener, Handover, SharedCache
 from lbproxy.ipc.pipe import socket_pair
-from lbproxy.master.resources import prepare
+from lbproxy.master.resources import shared
 from lbproxy.tls import contexts
 from lbproxy.tls.apart import patience
 from lbproxy.tls.fork import apart
@@ -48,7 +48,7 @@ def rehearse(config: Config) -> None:
     from lbproxy.control.main import build
     from lbproxy.worker.main import Worker
 
-    memory, ledger, lock = prepare.shared_memory()
+    memory, ledger, lock = shared.shared_memory()
     os.close(memory)  # the mapping has its own
     Worker(_handover(config, ledger, lock, worker=0))
     build(_handover(config, ledger, lock, worker=-1))
@@ -74,7 +74,7 @@ def _handover(config: Config, ledger: Ledger, lock: RawLock, *, worker: int) -> 
         cache=_cache(config) if worker >= 0 else None,
         inspectors=socket_pair()[1] if config.wafs and worker >= 0 else None,
         tap_link=socket_pair()[1] if any(tap.sinks for tap in config.taps) and worker >= 0 else None,
-        wakeups=prepare.wakeups(),
+        wakeups=shared.wakeups(),
     )
 
 

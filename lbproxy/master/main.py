@@ -40,8 +40,9 @@ from lbproxy.master.operator.operator import Operator
 from lbproxy.master.processes.child_pipes import ChildPipes
 from lbproxy.master.processes.keys import KeyProcesses
 from lbproxy.master.processes.spawn import Start, spawn
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.resources.preparation import Preparation
-from lbproxy.master.resources.prepare import GenerationResources, prepare
+from lbproxy.master.resources.prepare import prepare
 from lbproxy.master.succession.succession import Succession
 from lbproxy.master.succession.upgrade import Commands, Legacy, take_over
 from lbproxy.master.system.inherited import inherit

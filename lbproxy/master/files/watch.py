@@ -19,7 +19,7 @@ from lbproxy.errors import StartError
 from lbproxy.master.files.looker import Looker, LookerGone
 from lbproxy.master.files.looks import SETTLING, Difference, Files, Folder, Group
 from lbproxy.master.files.reading import Reading, Work
-from lbproxy.master.resources.prepare import GenerationResources
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.observe.log import get_logger
 from lbproxy.tls.fork import PATIENCE
 from lbproxy.tls.keystore import KeyStore

@@ -21,7 +21,8 @@ from lbproxy.balance.endpoints import Endpoint
 from lbproxy.config.model import Address, Pool
 from lbproxy.errors import FrameError, StartError
 from lbproxy.ipc.messages import Placed, Resolved
-from lbproxy.master.resources.prepare import GenerationResources, MasterResources
+from lbproxy.master.resources.generation import GenerationResources
+from lbproxy.master.resources.shared import MasterResources
 from lbproxy.names.answer import literal_addresses
 from lbproxy.observe import log
 

@@ -11,7 +11,7 @@ from lbproxy.config.acme_names import file_of
 from lbproxy.config.model import Certificate
 from lbproxy.ipc.messages import AcmeName
 from lbproxy.master.operator.requests import Answer
-from lbproxy.master.resources.prepare import Listening
+from lbproxy.master.resources.generation import Listening
 from lbproxy.tls.contexts import Credentials, Held
 
 MOST_IN_STATUS = 20

@@ -26,7 +26,9 @@ from lbproxy.master.fleet.generation import Generation
 from lbproxy.master.operator import certificates, requests, stored_answers
 from lbproxy.master.operator.requests import Answer
 from lbproxy.master.operator.status import describe
-from lbproxy.master.resources.prepare import MOST_WORKERS, GenerationResources, MasterResources
+from lbproxy.master.resources.generation import GenerationResources
+from lbproxy.master.resources.prepare import MOST_WORKERS
+from lbproxy.master.resources.shared import MasterResources
 from lbproxy.master.watches.cache import CacheKeeping
 from lbproxy.observe import log
 from lbproxy.observe.metrics import Snapshot

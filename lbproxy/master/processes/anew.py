@@ -30,8 +30,9 @@ from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildMain, Handover
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.resources.key_sets import contexts as key_set_contexts
-from lbproxy.master.resources.prepare import GenerationResources, MasterResources
+from lbproxy.master.resources.shared import MasterResources
 from lbproxy.master.system.environment import kept
 from lbproxy.master.system.ledger_map import protect
 from lbproxy.master.system.privileges import Account

@@ -25,7 +25,7 @@ from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.processes.spawn import Running
-from lbproxy.master.resources.prepare import MasterResources
+from lbproxy.master.resources.shared import MasterResources
 from lbproxy.observe import log
 
 ASIDE: dict[Role, tuple[type[Message], ...]] = {

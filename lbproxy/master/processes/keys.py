@@ -27,7 +27,7 @@ from lbproxy.ipc.messages import KeyWork, NewKeySocket
 from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master.fleet.events import Spawn
 from lbproxy.master.processes.child_pipes import ChildPipes
-from lbproxy.master.resources.prepare import GenerationResources
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.system import signals
 from lbproxy.master.system.environment import forget_others
 from lbproxy.master.system.privileges import Account, drop, no_new_privileges

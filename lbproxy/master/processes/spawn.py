@@ -33,7 +33,8 @@ from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
 from lbproxy.master.processes import anew
 from lbproxy.master.processes.forker import Forker, close_copies
-from lbproxy.master.resources.prepare import GenerationResources, Listening, MasterResources
+from lbproxy.master.resources.generation import GenerationResources, Listening
+from lbproxy.master.resources.shared import MasterResources
 from lbproxy.master.system import capture, scratch, signals
 from lbproxy.master.system.environment import forget_others
 from lbproxy.master.system.ledger_map import protect

@@ -20,7 +20,9 @@ from lbproxy.master.fleet import events
 from lbproxy.master.inspection.inspectors import Inspectors, Loading
 from lbproxy.master.names import resolve
 from lbproxy.master.names.asking import Asking
-from lbproxy.master.resources.prepare import GenerationResources, MasterResources, provide
+from lbproxy.master.resources.generation import GenerationResources
+from lbproxy.master.resources.prepare import provide
+from lbproxy.master.resources.shared import MasterResources
 from lbproxy.master.warnings import warn
 from lbproxy.observe import log
 

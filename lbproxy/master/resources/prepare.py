@@ -1,39 +1,33 @@
-"""Everything that is opened, read and resolved before a fork, sorted by how long it lives: MasterResources (`shared`) as long as
-the master, GenerationResources as long as a generation.
+"""Everything that is opened, read and resolved before a fork: for the master's life (shared.py), and for a generation's.
 
 Nothing of it is done by a child: it may be unprivileged by then, and a mistake must show before anything runs.
 """
 
 from __future__ import annotations
 
-import fcntl
-import mmap
-import multiprocessing
 import os
 import socket
 import ssl
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from lbproxy.balance import endpoints
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import RETIRED, SECRET_CELLS, WHOLE_SIZE, Ledger, RawLock
+from lbproxy.balance.ledger import RETIRED
 from lbproxy.balance.slots import Assignment, SlotTable
 from lbproxy.config.descriptors import wanted
-from lbproxy.config.model import Address, Certificate, Config, Listen
-from lbproxy.errors import Complaint, StartError, by_place
+from lbproxy.config.model import Address, Config, Listen
+from lbproxy.errors import Complaint, StartError
 from lbproxy.http.h2 import offered as h2
-from lbproxy.master.fleet.events import Terms
 from lbproxy.master.inspection.inspectors import Inspectors, Rules
 from lbproxy.master.names import resolve
-from lbproxy.master.names.state import NameState
 from lbproxy.master.resources import documents, key_sets
-from lbproxy.master.resources.ticket_rotation import TicketRotation
+from lbproxy.master.resources.generation import GenerationResources, Listening, candidates_of
+from lbproxy.master.resources.shared import MasterResources, shared_memory, wakeups
 from lbproxy.master.system import access_log, cache_memory, descriptors, privileges, scratch, sockets, tap_openings
 from lbproxy.master.system.cache_memory import CacheMemory
 from lbproxy.master.system.collector import collector_off
@@ -42,188 +36,13 @@ from lbproxy.master.system.pidfile import PidFile
 from lbproxy.master.system.sockets import explain_file
 from lbproxy.master.system.unix_listener import UnixListener, discard
 from lbproxy.names.lookup import lookup_all
-from lbproxy.net.no_newcomers import drop_newcomers
-from lbproxy.observe.log import get_logger
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore, Piece, digest, overwriting
-from lbproxy.tls.remarks import NO_REMARKS, Remarks, remarks
-from lbproxy.tls.sni import Candidate
+from lbproxy.tls.remarks import remarks
 from lbproxy.tls.stored import sources
 
-LEDGER_NAME = "lbproxy-ledger"
 MOST_WORKERS = RETIRED - 1
 """One row of the ledger each, and one for control."""
-KIB = 1024
-INSPECT_EVERY = 1.0
-FEW = 1000
-"""Certificates up to which remarks are made anew with each change."""
-WAKEUPS = 32
-"""Workers with the same number modulo this wake each other in vain now and then; more would be descriptors for nothing."""
-
-
-class Listening(NamedTuple):
-    """A listener of the configuration: its socket, and for TLS the context it has for life and the certificates of this
-    generation."""
-
-    listen: Listen
-    socket: socket.socket
-    outer: ssl.SSLContext | None
-    shown: contexts.Credentials | None
-    slot: int = -1
-    """Its slot in the ledger; -1 where nobody is forked for it any more."""
-    key: contexts.OuterKey | None = None
-    """What the context is made of."""
-
-
-@dataclass(slots=True)
-class GenerationResources:
-    """What one generation inherits. Its listening sockets are the master's."""
-
-    config: Config
-    workers: int
-    listeners: tuple[Listening, ...]
-    backends: dict[str, tuple[Backend, ...]]
-    pool_contexts: dict[str, ssl.SSLContext]
-    metrics_socket: socket.socket | None
-    access_fd: int
-    digests: dict[Path, bytes]
-    """What the files of certificates, keys and authorities held when they were read."""
-    slots: frozenset[int]
-    """Of the ledger, where it counts."""
-    remarks: Remarks = NO_REMARKS
-    """What is odd about its certificates."""
-    keys: KeyStore | None = None
-    """What its certificate and key files held; None where nobody is forked for it any more."""
-    pool_pems: dict[str, contexts.PoolPem] = field(default_factory=dict)
-    """By pool that re-encrypts: what its context was made of."""
-    notes: tuple[Complaint, ...] = ()
-    """What was odd about its names."""
-    ticket_secrets: tuple[bytes, ...] = field(default=(), repr=False)
-    vault: KeyStore | None = None
-    """With key_isolation, what the listeners' key files held, for the processes that have them alone."""
-    refused: dict[Certificate, str] = field(default_factory=dict)
-    """Pairs that changed on disk and are not shown as they are there, and why."""
-    documents: tuple[Piece, ...] = ()
-    """Where the configuration's documents, and then its sets of keys, stand in the store, by number."""
-    inspectors: Inspectors | None = None
-    """Whoever looks at requests of its routes."""
-    key_authorities: dict[Path, str] = field(default_factory=dict)
-    """What the files held of authorities that servers of such sets may have their certificates of."""
-    cache: CacheMemory | None = None
-
-    @property
-    def addresses(self) -> set[Address]:
-        """Where it listens."""
-        others = {self.config.metrics.address, *(tap.listen for tap in self.config.taps)}
-        return {listening.listen.address for listening in self.listeners} | {one for one in others if one is not None}
-
-    def warnings(self) -> list[Complaint]:
-        """What its operator should know now, and what kept nothing from serving; by lines of the file."""
-        return by_place([*self.notes, *self.remarks.at()])
-
-    @property
-    def terms(self) -> Terms:
-        """For the fleet."""
-        proxy = self.config.proxy
-        return Terms(
-            self.workers,
-            proxy.drain_timeout,
-            self.config.longest_tunnel(),
-            proxy.worker_memory // KIB,
-            proxy.worker_memory_hard // KIB,
-            proxy.worker_requests,
-            self.config.acme is not None,
-        )
-
-    def close(self) -> None:
-        """Close what only this generation had."""
-        self.close_access()
-        self.cache = None
-        if self.inspectors is not None:
-            self.inspectors.close()
-        for store in (self.keys, self.vault):
-            if store is not None:
-                store.close()
-
-    def close_access(self) -> None:
-        """The access log alone."""
-        if self.access_fd >= 0:
-            os.close(self.access_fd)
-            self.access_fd = -1
-
-
-def wakeups() -> tuple[int, ...]:
-    """Made before the first fork, so that workers of all generations have the same. Raises OSError."""
-    return tuple(os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in range(WAKEUPS))
-
-
-@dataclass(slots=True)
-class MasterResources:
-    """What the master keeps for its life, and all generations share."""
-
-    ledger: Ledger
-    pick_lock: RawLock
-    slot_table: SlotTable
-    account: privileges.Account | None
-    pid_file: PidFile | None
-    sockets: dict[Address, socket.socket] = field(default_factory=dict)
-    """All that listen, by address; a reload finds its own here."""
-    lent: frozenset[Address] = frozenset()
-    """Those of `sockets` that the service manager bound: they outlive us, and their queues wait for our successor."""
-    outers: dict[contexts.OuterKey, ssl.SSLContext] = field(default_factory=dict)
-    """TLS listeners' contexts, which hold the session-ticket keys (tls/contexts.py)."""
-    wakeups: tuple[int, ...] = ()
-    """Descriptors with which workers wake each other: see Handover."""
-    name_state: NameState = field(default_factory=NameState)
-    tickets: TicketRotation = field(default_factory=lambda: TicketRotation(time.monotonic()))
-    memory: int = -1
-    """The ledger's descriptor."""
-    cache: CacheMemory | None = None
-    """The serving generation's; an older one may have another yet."""
-    warnings: list[tuple[str, str]] = field(default_factory=list)
-    """What the operator should know and nothing that keeps lbproxy from starting: (event, why)."""
-    _inspect_at: float = 0.0
-
-    def inspect_sockets(self, now: float) -> None:
-        """Once in a while: what a process that has them did to the listening ones is undone, and told."""
-        if now >= self._inspect_at:
-            self._inspect_at = now + INSPECT_EVERY
-            for address, what in sockets.restore(self.sockets):
-                get_logger().warning("listener.restored", listener=str(address), why=what)
-
-    def keep_sockets(self, addresses: Collection[Address]) -> None:
-        """Close our copies of the others; a child's are only that, and files are the master's."""
-        for address in [address for address in self.sockets if address not in addresses]:
-            self.sockets.pop(address).close()
-
-    def discard_sockets(self, keep: Collection[Address]) -> None:
-        """The master's: the others are given up, and with them the files of Unix sockets."""
-        for address in [address for address in self.sockets if address not in keep]:
-            discard(self.sockets.pop(address))
-
-    def stop_listening(self, keep: Collection[Address] = ()) -> None:
-        """Close the others for good: nobody is connected from now on who would then be reset. Workers have their copies yet."""
-        for address, sock in self.sockets.items():
-            if address not in keep and address not in self.lent and not address.path:  # without its file no Unix socket is found
-                drop_newcomers(sock)
-        self.discard_sockets(keep)
-
-    def mute(self) -> None:
-        """Close the eventfds by which workers wake each other."""
-        for eventfd in self.wakeups:
-            os.close(eventfd)
-        self.wakeups = ()
-
-    def close(self) -> None:
-        """Close everything, and give back the pid file."""
-        self.discard_sockets(())
-        self.mute()
-        if self.memory >= 0:
-            os.close(self.memory)
-            self.memory = -1
-        self.cache = None
-        if self.pid_file is not None:
-            self.pid_file.release()
 
 
 def prepare(
@@ -423,18 +242,6 @@ def _credentials(listen: Listen, keys: KeyStore, vault: KeyStore | None) -> cont
     return contexts.credentials(listen, contexts.read_pems(listen.pairs, keys, vault))
 
 
-def candidates_of(shown: Sequence[contexts.Credentials | None]) -> dict[Path, Candidate]:
-    """By file of the certificate: what they stand for."""
-    return {one.pem.files.cert: one.candidate for each in shown if each is not None for one in each.held}
-
-
-def note_remarks(resources: GenerationResources) -> None:
-    """Anew, after what it serves with has changed; not for very many certificates."""
-    shown = [one.shown for one in resources.listeners]
-    if sum(len(each.held) for each in shown if each is not None) <= FEW:
-        resources.remarks = remarks(resources.config, candidates_of(shown), sources(resources.config, shown, resources.pool_pems))
-
-
 def digests(config: Config, read: Mapping[Path, bytes]) -> dict[Path, bytes]:
     """What each file of certificates, keys and authorities held when it was read, or holds now; b"" for one that cannot be read."""
     files: set[Path | None] = set()
@@ -454,36 +261,6 @@ def count_workers(config: Config) -> int:
         message = f"wanted at most {MOST_WORKERS}, came {workers}"
         raise StartError(str(Complaint(config.source, 0, "proxy.workers", message)))
     return workers
-
-
-def shared_memory() -> tuple[int, Ledger, RawLock]:
-    """A descriptor of the ledger, the ledger in memory that every fork shares, and the lock for picks (a POSIX semaphore in such
-    memory).
-
-    A memfd rather than an anonymous mapping: it has a name in /proc/PID/fd, through which who may look into the master can look
-    into the ledger of a running lbproxy. Sealed, so that a child that was taken over cannot shrink it under the feet of all others.
-    """
-    memory = os.memfd_create(LEDGER_NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        os.fchmod(memory, 0o600)  # another user's child does not open it anew, by /proc/self/fd
-        os.ftruncate(memory, WHOLE_SIZE)
-        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-        mapped = mmap.mmap(memory, WHOLE_SIZE)
-    except BaseException:
-        os.close(memory)
-        raise
-    ledger = Ledger(mapped)
-    ledger.set_secret(os.urandom(SECRET_CELLS * 8))
-    return memory, ledger, shared_lock()
-
-
-def shared_lock() -> RawLock:
-    """Raises StartError: glibc keeps semaphores that processes share in /dev/shm, and there alone."""
-    try:
-        return multiprocessing.get_context("fork").Lock()
-    except OSError as error:
-        hint = "mount it, writable: mount -t tmpfs tmpfs /dev/shm; in a container, give it a tmpfs there"
-        raise StartError(f"cannot make the lock that workers share: /dev/shm: {error.strerror or error} ({hint})") from error
 
 
 def _warnings(config: Config) -> list[tuple[str, str]]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from lbproxy.master.fleet.fleet import Fleet
 from lbproxy.master.processes.child_pipes import ChildPipes
-from lbproxy.master.resources.prepare import GenerationResources, MasterResources
+from lbproxy.master.resources.generation import GenerationResources
+from lbproxy.master.resources.shared import MasterResources
 from lbproxy.master.succession.trial import LOOK, Trial
 from lbproxy.master.succession.upgrade import Commands, execute, hindrance
 from lbproxy.master.system.notify import Notifier

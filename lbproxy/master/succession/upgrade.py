@@ -38,7 +38,8 @@ from lbproxy.master.fleet.fleet import Fleet
 from lbproxy.master.fleet.generation import Generation, Post, Stage
 from lbproxy.master.names.state import NameState
 from lbproxy.master.processes.spawn import LAST_WORDS, Running
-from lbproxy.master.resources.prepare import GenerationResources, Listening, MasterResources, shared_lock, shared_memory, wakeups
+from lbproxy.master.resources.generation import GenerationResources, Listening
+from lbproxy.master.resources.shared import MasterResources, shared_lock, shared_memory, wakeups
 from lbproxy.master.resources.ticket_rotation import TicketRotation
 from lbproxy.master.system import cache_memory, privileges, signals
 from lbproxy.master.system.pidfile import PidFile

@@ -12,7 +12,7 @@ from lbproxy.config.acme_names import wanted
 from lbproxy.ipc.messages import AcmeName, ChallengeOver, ChallengeShown, Message
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.processes.spawn import Running
-from lbproxy.master.resources.prepare import GenerationResources
+from lbproxy.master.resources.generation import GenerationResources
 
 MOST_CHALLENGES = 64
 

@@ -19,7 +19,7 @@ from lbproxy.cache.lock import RecordLock
 from lbproxy.cache.marks import Marks
 from lbproxy.cache.memory import Memory
 from lbproxy.cache.purges import Purge
-from lbproxy.master.resources.prepare import GenerationResources
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.system.cache_memory import CacheMemory, keep
 from lbproxy.observe.cache_names import CACHE_GAUGES
 

@@ -24,7 +24,7 @@ from lbproxy.master.files.looks import LOOK_EVERY, Difference, Files, Folder, Gr
 from lbproxy.master.files.watch import Batch
 from lbproxy.master.operator.certificates import dates
 from lbproxy.master.processes.child_pipes import ChildPipes
-from lbproxy.master.resources.prepare import GenerationResources, note_remarks
+from lbproxy.master.resources.generation import GenerationResources, note_remarks
 from lbproxy.master.watches.expiry import Expiry
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import edition, rereading

@@ -16,7 +16,7 @@ from lbproxy.ipc.messages import NewDocument
 from lbproxy.master.files.looks import Difference, Files, Folder, Group, Marks
 from lbproxy.master.files.watch import Batch
 from lbproxy.master.resources.documents import take
-from lbproxy.master.resources.prepare import GenerationResources
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.watches.tickets import Tells
 from lbproxy.observe.log import get_logger
 from lbproxy.tls.keystore import KeyStore, Piece, Stamp

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from lbproxy.ipc.messages import KeySetState, KeysFetched, KeysWanted, Message, NewDocument
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.processes.spawn import Running
-from lbproxy.master.resources.prepare import GenerationResources
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.observe.log import get_logger
 from lbproxy.tls.keystore import KeyStore, Piece
 

@@ -10,7 +10,7 @@ from lbproxy.errors import StartError
 from lbproxy.ipc.messages import ReopenLogs
 from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master.processes.spawn import Running
-from lbproxy.master.resources.prepare import GenerationResources
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.system import access_log
 from lbproxy.observe import log
 from lbproxy.observe.outlet import unshared

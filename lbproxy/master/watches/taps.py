@@ -10,7 +10,7 @@ from lbproxy.config.model import Config
 from lbproxy.ipc.messages import TapWork
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.processes.child_pipes import ChildPipes
-from lbproxy.master.resources.prepare import GenerationResources
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.tap.taps import Taps
 
 TELL_EVERY = 1.0

@@ -15,7 +15,7 @@ from lbproxy.errors import StartError
 from lbproxy.ipc.messages import Message, NewTicketKeys
 from lbproxy.master.files.looks import Difference, Files, Folder, Group, Marks
 from lbproxy.master.files.watch import Batch
-from lbproxy.master.resources.prepare import GenerationResources
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.resources.ticket_rotation import TicketRotation
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import rereading, tickets

@@ -30,7 +30,7 @@ from lbproxy.master.files.watch import Batch
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.processes.anew import checked_by_tls
 from lbproxy.master.processes.child_pipes import ChildPipes
-from lbproxy.master.resources.prepare import GenerationResources, note_remarks
+from lbproxy.master.resources.generation import GenerationResources, note_remarks
 from lbproxy.observe.log import get_logger
 from lbproxy.tls import contexts, edition, openssl, rereading
 from lbproxy.tls.edition import Edition

@@ -15,7 +15,8 @@ from lbproxy.master.fleet.child import Role
 from lbproxy.master.names.updates import AddressUpdates
 from lbproxy.master.operator.operator import Operator
 from lbproxy.master.processes.child_pipes import ChildPipes
-from lbproxy.master.resources.prepare import GenerationResources, MasterResources
+from lbproxy.master.resources.generation import GenerationResources
+from lbproxy.master.resources.shared import MasterResources
 from lbproxy.master.tap.taps import Taps
 from lbproxy.master.watches.acme import AcmeWatch
 from lbproxy.master.watches.cache import CacheKeeping

@@ -18,7 +18,7 @@ import psutil
 
 from lbproxy.balance.ledger import SIZE, Ledger
 from lbproxy.master.operator import requests
-from lbproxy.master.resources.prepare import LEDGER_NAME
+from lbproxy.master.resources.shared import LEDGER_NAME
 from tests.support.ports import free_port
 from tests.support.process import session_members
 from tests.support.waiting import PATIENCE, Lines, eventually

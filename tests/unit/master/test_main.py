@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lbproxy.master.resources.prepare import WAKEUPS
+from lbproxy.master.resources.shared import WAKEUPS
 from lbproxy.master.system.signals import IGNORED_BY_CHILDREN
 from tests.support.ports import free_port
 from tests.support.process import session_members

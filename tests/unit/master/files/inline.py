@@ -9,7 +9,7 @@ from typing import Any
 from lbproxy.master.files.looks import Difference, Folder, Group, Looks
 from lbproxy.master.files.reading import Work
 from lbproxy.master.files.watch import FileWatch, Judge
-from lbproxy.master.resources.prepare import GenerationResources
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.tls.keystore import KeyStore
 
 

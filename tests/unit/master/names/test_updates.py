@@ -11,7 +11,8 @@ from lbproxy.config.model import Address, Backend, Config, Pool
 from lbproxy.errors import FrameError
 from lbproxy.ipc.messages import Placed, Resolved
 from lbproxy.master.names.updates import AddressUpdates
-from lbproxy.master.resources.prepare import GenerationResources, MasterResources
+from lbproxy.master.resources.generation import GenerationResources
+from lbproxy.master.resources.shared import MasterResources
 from tests.unit.balance.locks import Lock
 
 LISTENERS = SLOTS - 1

@@ -11,7 +11,7 @@ import pytest
 
 from lbproxy.config.model import Address, Listen, ListenTls
 from lbproxy.master.operator.certificates import asked_for, dates, listed
-from lbproxy.master.resources.prepare import Listening
+from lbproxy.master.resources.generation import Listening
 from lbproxy.tls.contexts import credentials, read_pem
 from lbproxy.tls.keystore import KeyStore
 from tests.unit.tls.files import NOW, pair

@@ -35,7 +35,9 @@ from lbproxy.master.fleet.pending_reload import CALM
 from lbproxy.master.operator import operator, requests
 from lbproxy.master.operator.operator import OVER_RELOADS, UNTIL_RELOAD, Operator
 from lbproxy.master.operator.requests import Answer
-from lbproxy.master.resources.prepare import MOST_WORKERS, GenerationResources, MasterResources
+from lbproxy.master.resources.generation import GenerationResources
+from lbproxy.master.resources.prepare import MOST_WORKERS
+from lbproxy.master.resources.shared import MasterResources
 from tests.support.ports import free_port
 from tests.unit.balance.locks import Lock
 from tests.unit.master.fleet.play import CONTROL, Play, exited

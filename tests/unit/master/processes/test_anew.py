@@ -23,7 +23,9 @@ from lbproxy.ipc.handover import ChildMain
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
 from lbproxy.master.processes import anew
-from lbproxy.master.resources.prepare import GenerationResources, MasterResources, prepare
+from lbproxy.master.resources.generation import GenerationResources
+from lbproxy.master.resources.prepare import prepare
+from lbproxy.master.resources.shared import MasterResources
 from tests.support.certificates import Authority
 
 ORDER = Spawn(3, Role.CONTROL, -1, 190)

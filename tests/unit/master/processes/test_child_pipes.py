@@ -16,7 +16,7 @@ from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.processes.child_pipes import ChildPipes
 from lbproxy.master.processes.spawn import Running
-from lbproxy.master.resources.prepare import MasterResources
+from lbproxy.master.resources.shared import MasterResources
 from tests.unit.balance.locks import Lock
 
 

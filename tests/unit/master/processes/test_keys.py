@@ -22,7 +22,7 @@ from lbproxy.master.processes import keys as module
 from lbproxy.master.processes.child_pipes import ChildPipes
 from lbproxy.master.processes.keys import KeyProcesses, only_needed
 from lbproxy.master.processes.spawn import Running
-from lbproxy.master.resources.prepare import GenerationResources
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.system.privileges import no_new_privileges
 from lbproxy.sandbox.filter import ARCHITECTURES
 from lbproxy.tls.keystore import KeyStore

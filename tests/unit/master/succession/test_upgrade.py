@@ -25,7 +25,9 @@ from lbproxy.master.fleet.events import Prepared, Said, Spawn, Spawned, TellDrai
 from lbproxy.master.fleet.fleet import Fleet
 from lbproxy.master.fleet.generation import Stage
 from lbproxy.master.processes.spawn import Running
-from lbproxy.master.resources.prepare import GenerationResources, MasterResources, prepare
+from lbproxy.master.resources.generation import GenerationResources
+from lbproxy.master.resources.prepare import prepare
+from lbproxy.master.resources.shared import MasterResources
 from lbproxy.master.succession import upgrade
 from tests.support.ports import free_port
 

@@ -23,7 +23,7 @@ from lbproxy.balance.ledger import (
     state_at,
     writable,
 )
-from lbproxy.master.resources.prepare import LEDGER_NAME, shared_memory
+from lbproxy.master.resources.shared import LEDGER_NAME, shared_memory
 from lbproxy.master.system.ledger_map import protect
 
 pytestmark = pytest.mark.skipif(mmap.PAGESIZE > 4096, reason="parts of the ledger share pages here")

@@ -19,7 +19,7 @@ from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.ipc.messages import Renewed
 from lbproxy.master.files import looks
 from lbproxy.master.files.looks import LOOK_EVERY
-from lbproxy.master.resources.prepare import GenerationResources, Listening
+from lbproxy.master.resources.generation import GenerationResources, Listening
 from lbproxy.master.watches.certificates import CertificateWatch
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore

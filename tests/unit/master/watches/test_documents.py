@@ -14,7 +14,7 @@ import pytest
 from lbproxy.ipc.messages import Message, NewDocument
 from lbproxy.master.files.looks import LOOK_EVERY
 from lbproxy.master.resources.documents import take_all
-from lbproxy.master.resources.prepare import GenerationResources
+from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.watches.documents import DocumentWatch
 from lbproxy.tls.keystore import KeyStore
 from tests.unit.config.test_passwords import ARGON2, BCRYPT

@@ -20,7 +20,7 @@ from lbproxy.ipc.codec import Decoder
 from lbproxy.ipc.messages import NewPoolFiles, Renewed
 from lbproxy.master.files.looks import LOOK_EVERY
 from lbproxy.master.fleet.child import Role
-from lbproxy.master.resources.prepare import GenerationResources, Listening
+from lbproxy.master.resources.generation import GenerationResources, Listening
 from lbproxy.master.watches.trust import AGAIN_AFTER, TrustWatch
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore, Piece
