@@ -20,15 +20,11 @@ from typing import Any
 from setproctitle import setproctitle
 
 from lbproxy import __version__, compiled
-from lbproxy.balance.ledger import Header, Scalar, scalar_at
+from lbproxy.balance.ledger import Header
 from lbproxy.config.model import Config
-from lbproxy.config.plan import lines
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildLoader
-from lbproxy.ipc.messages import (
-    Drain,
-    SetLogLevel,
-)
+from lbproxy.ipc.messages import Drain, SetLogLevel
 from lbproxy.master.files.watch import looker_by
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
@@ -43,6 +39,7 @@ from lbproxy.master.processes.spawn import Start, spawn
 from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.resources.preparation import Preparation
 from lbproxy.master.resources.prepare import prepare
+from lbproxy.master.settlement import Settlement
 from lbproxy.master.succession.succession import Succession
 from lbproxy.master.succession.upgrade import Commands, Legacy, take_over
 from lbproxy.master.system.inherited import inherit
@@ -57,8 +54,6 @@ from lbproxy.sandbox import kernel
 LONGEST_WAIT = 1.0
 """Seconds between ticks; the fleet takes much longer gaps for a master that was stopped."""
 MAX_TIMEOUT_MS = 2**31 - 1
-SETTLE_TIME = 0.5
-SETTLE_LOOK = 0.005
 LOG_LOOK = 0.1
 """Seconds until a reader of our events who slept is looked after again."""
 
@@ -123,8 +118,6 @@ class Master:
         self._shared = legacy.shared
         self._resources = legacy.resources
         self._fleet = legacy.fleet
-        self._settling: tuple[events.Serving, float] | None = None
-        """A reload that is done but for older workers that have not read their Drain; until when to wait for them."""
         self._mains = mains
         self._notifier = notifier
         self._on_ready = on_ready
@@ -139,6 +132,7 @@ class Master:
         heard: dict[Role, Callable[[Any], None]] = {}
         self._pipes = ChildPipes(self._selector, legacy.running, self._shared, self._feed, heard)
         self._operator = Operator(self._shared, self._fleet, self._resources, self._feed, self._set_level)
+        self._settlement = Settlement(self._shared.ledger, self._pipes.running, self._preparation, self._operator)
         where = self._serving_resources.config.proxy.control
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self._keys = KeyProcesses(self._pipes, self._shared.account, self._resources, self._in_service)
@@ -184,7 +178,7 @@ class Master:
                 key.data(mask)
             self._feed(events.TimePassed())
             self._preparation.look_after(stopping=self._fleet.stop is not None)
-            self._settle()
+            self._settlement.look()
             now = time.monotonic()
             self._succession.look(now)
             self._shared.inspect_sockets(now)
@@ -221,9 +215,7 @@ class Master:
 
     def _next_deadline(self) -> float:
         watches = self._watches.cache, self._watches.taps
-        due = min(one.next_deadline() for one in (self._fleet, self._notifier, self._keys, *watches))
-        if self._settling is not None:
-            due = min(due, time.monotonic() + SETTLE_LOOK)
+        due = min(one.next_deadline() for one in (self._fleet, self._notifier, self._keys, self._settlement, *watches))
         if standard.waiting():
             due = min(due, time.monotonic() + LOG_LOOK)
         return due if self._control is None else min(due, self._control.next_deadline())
@@ -316,24 +308,10 @@ class Master:
             if self._on_ready is not None:
                 self._on_ready()
             return
-        self._settle(patient=False)  # the reload before, if its old workers are still busy
+        self._settlement.look(patient=False)  # the reload before, if its old workers are still busy
         log.configure(resources.config.log, role="master")
         setproctitle(f"lbproxy: master (generation {order.generation}, {resources.config.source or 'no file'})")
-        self._settling = order, time.monotonic() + SETTLE_TIME
-
-    def _settle(self, *, patient: bool = True) -> None:
-        """Tell that a reload is done, once no older worker accepts any more: who connects after that meets the new generation."""
-        if self._settling is None:
-            return
-        order, until = self._settling
-        cells = self._shared.ledger.cells
-        older = [one.row for one in self._pipes.running.values() if one.role is Role.WORKER and one.generation < order.generation]
-        if patient and time.monotonic() < until and any(cells[scalar_at(row, Scalar.ACCEPTING)] for row in older):
-            return
-        self._settling = None
-        done = self._preparation.plans.pop(order.generation)
-        log.get_logger().info("reloaded", generation=order.generation, milliseconds=order.milliseconds, changes=lines(done))
-        self._operator.reload_served(order.generation, done, order.milliseconds)
+        self._settlement.begin(order)
 
     def _rejected(self, order: events.Rejected) -> None:
         self._preparation.plans.pop(order.number, None)
@@ -346,7 +324,7 @@ class Master:
         self._resources.pop(order.number).close()
 
     def _stop_listening(self, _: events.StopListening) -> None:
-        self._settle(patient=False)  # now: by its time everything may be gone
+        self._settlement.look(patient=False)  # now: by its time everything may be gone
         self._shared.stop_listening()
         timeout = self._serving_resources.config.proxy.drain_timeout
         self._notifier.stopping("draining", within=timeout + DRAIN_GRACE + ABANDON_AFTER)
