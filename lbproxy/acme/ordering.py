@@ -25,6 +25,7 @@ from lbproxy.acme.folder import Folder
 from lbproxy.acme.network import Json, Refused
 from lbproxy.acme.order_states import Proof, Step, next_proof, next_step
 from lbproxy.config.acme_names import file_of
+from lbproxy.tls import verification
 
 PATIENCE = 120.0
 """Seconds for one state of an order to become another."""
@@ -244,15 +245,17 @@ def ari_id(content: bytes) -> str:
 
 def trusting(ca: bytes | None) -> ssl.SSLContext:
     """For the authority's own server; None: whom browsers trust. Raises ValueError for what holds no certificate."""
+    context = verification.client()
     if ca is None:
         import certifi
 
-        return ssl.create_default_context(cafile=certifi.where())
+        context.load_verify_locations(cafile=certifi.where())
+        return context
     try:
-        context = ssl.create_default_context(cadata=ca.decode("ascii"))
+        context.load_verify_locations(cadata=ca.decode("ascii"))
     except ssl.SSLError as error:
         raise ValueError(str(error.reason or error)) from None
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    verification.trust_what_was_named(context)
     return context
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from lbproxy.config.model import Acme, Certificate, Config, Listen, PoolTls
 from lbproxy.config.model.acme import TLS_ALPN
 from lbproxy.errors import Complaint, StartError
-from lbproxy.tls import challenge_hello, contexts, pem, profiles, remote_key, tickets
+from lbproxy.tls import challenge_hello, contexts, pem, profiles, remote_key, tickets, verification
 from lbproxy.tls.contexts import TRIED
 from lbproxy.tls.files import (
     PRIVATE,
@@ -272,7 +272,7 @@ def _weakness(leaf: x509.Certificate | None) -> Iterator[Fault]:
 def _ciphers(place: Place, tls: PoolTls) -> Iterator[Complaint]:
     """Which there are is OpenSSL's to say."""
     try:
-        contexts.limit(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), tls)
+        contexts.limit(verification.client(), tls)
     except ssl.SSLError:
         hint = "openssl ciphers -v tells which there are"
         message = f'wanted cipher suites as OpenSSL names them, such as "ECDHE+AESGCM", got "{tls.ciphers}"'
@@ -326,7 +326,7 @@ def authorities(place: Place, path: Path) -> Iterator[Complaint]:
         yield place.complaint(chain)
         return
     try:
-        contexts.trust(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), path)
+        contexts.trust(verification.client(), path)
     except StartError as refused:
         error = refused.__cause__
         if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):

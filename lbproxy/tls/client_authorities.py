@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from lbproxy.config.model import Listen, ListenTls, NameTls
 from lbproxy.errors import StartError
-from lbproxy.tls import pem
+from lbproxy.tls import pem, verification
 from lbproxy.tls.client_names import announce
 from lbproxy.tls.keystore import KeyStore, Piece
 
@@ -85,7 +85,7 @@ def look_for_revoked(context: ssl.SSLContext, path: Path, held: str) -> None:
     """In the lists of a file, which every authority of a chain has to have one in, as nginx and HAProxy have it; `held`: where they
     are now. Raises StartError."""
     load_trusted(context, path, held, "revoked certificates")
-    context.verify_flags |= ssl.VERIFY_CRL_CHECK_CHAIN
+    verification.ask_for_lists(context)
 
 
 def load_trusted(context: ssl.SSLContext, path: Path, held: str, what: str = "certificate authority") -> None:

@@ -25,7 +25,7 @@ from lbproxy.config.model import Certificate, Listen, ListenTls, NameTls, Pool, 
 from lbproxy.config.vocabulary import SPOKEN
 from lbproxy.errors import StartError
 from lbproxy.http.h2 import offered as h2
-from lbproxy.tls import openssl, profiles, session_cache
+from lbproxy.tls import openssl, profiles, session_cache, verification
 from lbproxy.tls.client_authorities import (
     Authorities,
     demand,
@@ -191,7 +191,7 @@ def outer_context(
 ) -> ssl.SSLContext:
     """Everything of a TLS listener but its certificates, with what is asked of clients by the policy of that `number`;
     `authorities`: of clients, by policy, else what their files hold now. Raises StartError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = verification.server()
     try:
         profiles.apply_own(context, listen.tls)
     except profiles.Unknown as error:
@@ -270,7 +270,7 @@ def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
     if read is None:
         with closing(KeyStore()) as store:
             return client_context(pool, read_pool(pool, store))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = verification.client()
     try:
         limit(context, settings)
     except ssl.SSLError as error:
@@ -284,8 +284,7 @@ def client_context(pool: Pool, read: PoolPem | None = None) -> ssl.SSLContext:
         with read.store.as_file(read.ca) as held:
             load_trusted(context, settings.ca or SYSTEM, held)
         if settings.ca is not None:
-            # What stands in a file of one's own is trusted as such: an intermediate or a single server's certificate will do.
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            verification.trust_what_was_named(context)
     else:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if settings.crl is not None and read.crl is not None:

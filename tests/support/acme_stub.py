@@ -134,6 +134,7 @@ class AcmeStub:
             .not_valid_before(now)
             .not_valid_after(now + self.lifetime)
             .add_extension(request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value, critical=False)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(request.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )

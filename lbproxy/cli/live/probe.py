@@ -13,6 +13,7 @@ from ipaddress import ip_address
 
 from lbproxy.audit.answers import Head, Leaf, Question, parse_head
 from lbproxy.config.atoms import Address, Network
+from lbproxy.tls import verification
 from lbproxy.tls.files import parsed, validity
 from lbproxy.tls.sni import names_of
 
@@ -64,7 +65,7 @@ def left(until: float) -> float:
 
 def handshake(sock: socket.socket, host: str, until: float, *, version: str = "", protocol: str = "http/1.1") -> ssl.SSLSocket:
     """Whatever certificate comes. `version`: that one alone. Raises OSError, ssl.SSLError among them; closes `sock` then."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = verification.client()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols([protocol])

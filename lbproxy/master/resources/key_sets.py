@@ -10,7 +10,7 @@ from typing import Protocol
 
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, StartError
-from lbproxy.tls import profiles
+from lbproxy.tls import profiles, verification
 from lbproxy.tls.keystore import KeyStore, Piece
 
 LARGEST = 1024 * 1024
@@ -51,7 +51,7 @@ def contexts(config: Config, held: Mapping[Path, str]) -> dict[str, ssl.SSLConte
         if keys.ca is not None:
             context = _trusting(held[keys.ca], keys.ca)
         else:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context = verification.client()
             context.load_default_certs(ssl.Purpose.SERVER_AUTH)
         if not keys.verify:
             context.check_hostname = False
@@ -88,11 +88,11 @@ def _read(path: Path) -> str:
 
 
 def _trusting(held: str, path: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = verification.client()
     try:
         context.load_verify_locations(cadata=held)
     except (ssl.SSLError, ValueError) as error:
         why = error.reason if isinstance(error, ssl.SSLError) else error
         raise StartError(f"certificate authority {path}: {why}") from error
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # what stands in a file of one's own is trusted as such
+    verification.trust_what_was_named(context)
     return context

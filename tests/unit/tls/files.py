@@ -53,6 +53,10 @@ def certificate(
         .not_valid_before(NOW + start)
         .not_valid_after(NOW + end)
     )
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    if issuer:
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer[1].public_key())
+        builder = builder.add_extension(signer, critical=False)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(list(map(_general, names))), critical=False)
     return builder.sign(issuer[1] if issuer else key, hashes.SHA256()).public_bytes(Encoding.PEM)

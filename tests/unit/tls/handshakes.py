@@ -14,11 +14,25 @@ from cryptography.x509.oid import NameOID
 
 from tests.unit.tls.files import NOW, ec_key, key_pem, write
 
+SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 class Issuer:
-    """An authority of its own, in a folder."""
+    """An authority of its own, in a folder. Without `proper` its certificates lack what RFC 5280 wants of their form, as those of
+    many that were made by hand do."""
 
-    def __init__(self, folder: Path, name: str = "root") -> None:
+    def __init__(self, folder: Path, name: str = "root", *, proper: bool = True) -> None:
+        self._proper = proper
         self._folder = folder
         self._name = name
         self._key = ec_key()
@@ -27,11 +41,13 @@ class Issuer:
         self._revoked: list[int] = []
         builder = self._builder(self._subject, self._key, timedelta(hours=-1), timedelta(days=30))
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        if self._proper:
+            builder = builder.add_extension(SIGNS, critical=True)
         self.certificate = builder.sign(self._key, hashes.SHA256())
         self.file = write(folder / f"{name}.pem", self.certificate.public_bytes(Encoding.PEM), 0o644)
 
     def _builder(self, subject: x509.Name, key: Any, start: timedelta, end: timedelta) -> x509.CertificateBuilder:
-        return (
+        builder = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._subject)
@@ -40,6 +56,14 @@ class Issuer:
             .not_valid_before(NOW + start)
             .not_valid_after(NOW + end)
         )
+        if not self._proper:
+            return builder
+        return builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+        ).add_extension(self._signer(), critical=False)
+
+    def _signer(self) -> x509.AuthorityKeyIdentifier:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
 
     def issue(
         self,
@@ -71,6 +95,9 @@ class Issuer:
         for serial in self._revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW - timedelta(days=1)).build()
             builder = builder.add_revoked_certificate(entry)
+        if self._proper:
+            builder = builder.add_extension(self._signer(), critical=False)
+            builder = builder.add_extension(x509.CRLNumber(len(self._revoked) + 1), critical=False)
         content = builder.sign(self._key, hashes.SHA256()).public_bytes(encoding)
         return write(self._folder / (name or f"{self._name}.crl"), content, 0o644)
 
