@@ -5,7 +5,8 @@ fed with batches; what it cannot take is dropped, counted, and told.
 
 The thread and the event loop share the interpreter, and each time the thread comes back from the kernel the loop has to give way.
 So it writes all that has come since the last time in one go, then sleeps for a moment, and is woken only when it has had nothing
-to do: at 50,000 requests a second it asks for the interpreter 250 times a second instead of 1,500.
+to do: at 50,000 requests a second it asks for the interpreter 250 times a second instead of 1,500. As long as there is something to
+write each time, and little of it, the moment gets longer (`next_pause`): at 1,000 requests a second it comes ten times a second.
 
 A disk that is full takes part of a batch. Of that, whole lines stay and the torn one is taken back, or it would be joined with the
 next line of whoever writes first when there is room again. All workers write to the file in turns for that (a lock per batch):
@@ -31,8 +32,10 @@ BACKLOG = 64 * 1024 * 1024
 """Bytes that may wait for the disk: some seconds at full load."""
 AT_ONCE = 256 * 1024
 """Bytes that are written in one go."""
-APART = 0.02
-"""Seconds from one go to the next."""
+APART, FAR_APART = 0.02, 0.1
+"""Seconds from one go to the next: at least, and at most."""
+LITTLE, MUCH = 32 * 1024, 96 * 1024
+"""Bytes of one go that make the next one wait for longer, or not for so long."""
 TURN_PATIENCE = 1.0
 """Seconds that one waits for one's turn at the file: whoever keeps it longer is stopped, or does so on purpose."""
 TURN_PAUSE = 0.001
@@ -110,13 +113,14 @@ class LogWriter:
             self._bell.put(None)
 
     def _run(self) -> None:
-        waiting = self._queue
+        waiting, pause = self._queue, APART
         while True:
             if not waiting:
                 self._resting = True
                 if not waiting:  # else what came in between may have found nobody resting
                     self._bell.get()
                 self._resting = False
+                pause = APART
                 continue
             item = waiting.popleft()
             if item is None:
@@ -125,8 +129,10 @@ class LogWriter:
                 os.close(self._target.fd)
                 self._target = _Target(item)
                 continue
-            self._write(self._with_those_behind(item))
-            time.sleep(APART)
+            batch = self._with_those_behind(item)
+            self._write(batch)
+            time.sleep(pause)
+            pause = next_pause(pause, len(batch))
 
     def _with_those_behind(self, batch: bytes) -> bytes:
         batches, size, waiting = [batch], len(batch), self._queue
@@ -142,6 +148,13 @@ class LogWriter:
             self._lost = Lost(self._lost.lines + lost.lines, lost.why)
         self._good = not lost.lines
         self._done += len(batch)
+
+
+def next_pause(pause: float, written: int) -> float:
+    """Seconds to sleep behind the next go; it was `pause` behind the last one, of `written` bytes, and more has come since."""
+    if written < LITTLE:
+        return min(pause * 1.5, FAR_APART)
+    return max(pause / 2, APART) if written > MUCH else pause
 
 
 class _Target:

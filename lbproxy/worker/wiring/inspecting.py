@@ -110,9 +110,7 @@ class Means(NamedTuple):
 NO_MEANS = Means(lambda step, outcome: None)
 
 
-def make_means(
-    handover: Handover, documents: Documents, memory: Memory, noisy: Noisy, send: Callable[[KeysWanted], None]
-) -> Means:
+def make_means(handover: Handover, documents: Documents, memory: Memory, noisy: Noisy, send: Callable[[KeysWanted], None]) -> Means:
     """In a worker; `send`: tells the master.
 
     The thread is there where a route asks for passwords, and lives as long as the process.

@@ -125,9 +125,7 @@ def lost(writer: LogWriter) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("append", [os.O_APPEND, 0], ids=["appended to", "with one offset"])
-def test_a_full_disk_loses_counted_lines_and_tears_none(
-    append: int, tmp_path: Path, most_bytes: Callable[[int], None]
-) -> None:
+def test_a_full_disk_loses_counted_lines_and_tears_none(append: int, tmp_path: Path, most_bytes: Callable[[int], None]) -> None:
     """What fits stays, line by line; what does not is counted; the next line begins a line, whoever writes it."""
     fd = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT | append)
     writer, other = LogWriter(fd), LogWriter(os.dup(fd))
@@ -218,6 +216,17 @@ def test_batches_that_wait_are_written_together(tmp_path: Path, monkeypatch: pyt
     assert sizes == [2, 6, 2]
     assert (tmp_path / "old").read_bytes() == b"0\n1\n2\n3\n"
     assert (tmp_path / "new").read_bytes() == b"4\n"
+
+
+@pytest.mark.parametrize(
+    ("bytes_a_second", "least", "most"), [(250_000, 0.09, 0.1), (2_000_000, 0.02, 0.05), (20_000_000, 0.02, 0.02)]
+)
+def test_little_is_written_seldom_and_much_often(bytes_a_second: int, least: float, most: float) -> None:
+    """As the same rate goes on, the goes come to a distance, and what comes between two fits into one."""
+    pause = log_writer.APART
+    for _ in range(100):
+        pause = log_writer.next_pause(pause, int(bytes_a_second * pause))
+    assert least <= pause <= most
 
 
 def test_a_failed_write_costs_its_batch_only() -> None:
