@@ -139,6 +139,7 @@ class H2Backend:
     def adopt(self, stream: Stream, patience: float) -> None:
         """A backend that chose HTTP/1.1 the last time has chosen HTTP/2 on this one."""
         self.chose_http_1 = False
+        self._expected = self._bounds.streams  # else each of those who wait meanwhile would open one more
         self._opening += 1
         self._begin(stream, patience)
 
