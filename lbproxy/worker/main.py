@@ -76,6 +76,7 @@ from lbproxy.worker.access_losses import AccessLosses
 from lbproxy.worker.certificates import KeyLink, renew
 from lbproxy.worker.drain import Drainage, DrainLimits
 from lbproxy.worker.first_round import FirstRound
+from lbproxy.worker.heap import keep_what_is_free
 from lbproxy.worker.log_writer import LogWriter
 from lbproxy.worker.wakeups import Wakeups
 from lbproxy.worker.wiring.caching import make_cacher
@@ -110,6 +111,7 @@ download at once, though the client reads next to nothing: 300 such newcomers a 
 
 def run(handover: Handover) -> int:
     """Run a worker to its end; the exit code: 0 drained or told to go, 1 when the pipe cannot be trusted."""
+    keep_what_is_free()
     made = Worker(handover)
     if handover.config.proxy.walls and no_more_processes():  # its threads run already
         handover.walls.append(PROCESSES)
