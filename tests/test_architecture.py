@@ -135,6 +135,7 @@ IMPURE_WITH_REASON: dict[tuple[str, str], str] = {
 GEVENT_FOLDERS = ("lbproxy.net", "lbproxy.worker", "lbproxy.control")
 
 WITHOUT_UNIT_TEST: dict[str, str] = {
+    "tls/pair_audit.py": "test_audit.py asks all that is asked of a pair",
     "proxy/connect.py": "test_exchange.py dials and reuses with it",
     "proxy/subrequest.py": "steps/test_step.py asks with it",
     "proxy/stepwise.py": "steps/test_step.py sees what steps may do; steps/test_cache.py gives answers in place of a backend's",

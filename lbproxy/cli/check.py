@@ -99,7 +99,8 @@ def _judged(config: Config) -> Found:
     from lbproxy.master.inspection.inspectors import complaints as rules
     from lbproxy.master.resources.documents import complaints as documents
     from lbproxy.master.system.cache_memory import complaints as cache
-    from lbproxy.tls.audit import audit, audit_folder, without_unusable
+    from lbproxy.tls.audit import audit
+    from lbproxy.tls.folder_audit import audit_folder, without_unusable
     from lbproxy.tls.remarks import remarks
 
     unresolved, odd = _names(config)

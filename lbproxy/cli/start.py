@@ -18,6 +18,7 @@ from lbproxy.errors import Complaint, ConfigError
 if TYPE_CHECKING:
     from lbproxy.ipc.handover import ChildMain
     from lbproxy.master.succession.upgrade import Commands
+    from lbproxy.tls.harvest import Harvest
 
 Ready = Callable[[], None]
 
@@ -42,16 +43,20 @@ def start(arguments: argparse.Namespace) -> int:
     from lbproxy.master.succession.upgrade import Commands
     from lbproxy.observe import standard
     from lbproxy.tls.apart import audit_apart
+    from lbproxy.tls.harvest import Harvest
 
     if not arguments.daemon:  # which lets go of all descriptors first
         standard.adopt_streams()
     file = Path(arguments.config)
     place = file.absolute()  # a daemon changes its folder, and a reload comes after that
 
+    harvest = Harvest()
+
     def read() -> Config:
+        harvest.close()
         loaded = load_file(place, arguments.config, os.environ)
         provide(loaded)
-        config, complaints = audit_apart(loaded)
+        config, complaints = audit_apart(loaded, harvest)
         if complaints:
             raise ConfigError(complaints)
         return config
@@ -65,21 +70,26 @@ def start(arguments: argparse.Namespace) -> int:
     again = [sys.executable, "-P", "-m", "lbproxy"]  # -P: what lies about in the current folder is not the new code
     commands = Commands([*again, "check", "-c", str(place)], [*again, "start", "-c", str(place)])
     if not arguments.daemon:
-        return serve(config, None, reread, commands)
+        return serve(config, None, reread, commands, harvest)
     from lbproxy.master.system.daemon import daemonize
     from lbproxy.tls.remarks import remarks
 
     say(*(f"warning: {complaint}" for complaint in remarks(config).at()))  # its log may go nowhere
     if config.log.access == "stdout" and not os.path.isfile("/proc/self/fd/1"):
         say("note: in the background the access log on stdout goes nowhere: set log.access to a file, or redirect stdout to one")
-    return daemonize(partial(serve, config, reread=reread, commands=commands))
+    harvest.close()  # a daemon lets go of all descriptors
+    return daemonize(partial(serve, config, reread=reread, commands=commands, harvest=harvest))
 
 
 def serve(
-    config: Config, on_ready: Ready | None, reread: Callable[[], Config] | None = None, commands: Commands | None = None
+    config: Config,
+    on_ready: Ready | None,
+    reread: Callable[[], Config] | None = None,
+    commands: Commands | None = None,
+    harvest: Harvest | None = None,
 ) -> int:
     """Be the master until a signal ends it; the exit code. `on_ready` is called when all workers serve, `reread` at each reload,
-    `commands` are what SIGUSR2 executes."""
+    `commands` are what SIGUSR2 executes, `harvest` has the pairs that were read with a configuration."""
     from lbproxy.master.main import run
     from lbproxy.master.processes.anew import program
     from lbproxy.master.processes.spawn import forking
@@ -88,7 +98,9 @@ def serve(
     preload.modules()
     try:
         with forking(program("lbproxy.cli.control", partial(_control, acme=config.acme is not None))) as control:
-            return run(config, worker=_worker, control=control, on_ready=on_ready, reread=reread, commands=commands)
+            return run(
+                config, worker=_worker, control=control, on_ready=on_ready, reread=reread, commands=commands, harvest=harvest
+            )  # fmt: skip
     finally:
         gc.freeze()  # or the interpreter, which ends now, looks for cycles in all that was loaded: a tenth of a second
 

@@ -50,6 +50,7 @@ from lbproxy.master.watches import log_rotation
 from lbproxy.master.watches.watches import Watches
 from lbproxy.observe import log, standard
 from lbproxy.sandbox import kernel
+from lbproxy.tls.harvest import Harvest
 
 LONGEST_WAIT = 1.0
 """Seconds between ticks; the fleet takes much longer gaps for a master that was stopped."""
@@ -66,13 +67,14 @@ def run(
     on_ready: Callable[[], None] | None = None,
     reread: Callable[[], Config] | None = None,
     commands: Commands | None = None,
+    harvest: Harvest | None = None,
 ) -> int:
     """Be the master until a signal ends it. Returns the exit code: 0 clean, 1 the children keep dying, 2 forced.
 
     `on_ready` is called once, in the master, when every worker is Ready. Whatever keeps that from happening is raised as StartError
     or ConfigError, the children's own reasons included; nothing runs and nothing is bound any more then. `reread` gets the
     configuration for a reload (raises ConfigError); without it the same one is brought to life again. `commands`: how to execute
-    this program again; without them that is refused.
+    this program again; without them that is refused. `harvest`: pairs that were read with a configuration.
     """
     standard.adopt_streams()
     log.configure(config.log, role="master")
@@ -83,11 +85,13 @@ def run(
     notifier = Notifier()
     legacy = take_over(config, time.monotonic())
     if legacy is None:
-        shared, resources = prepare(config, inherit())
+        shared, resources = prepare(config, inherit(), harvest)
         legacy = Legacy(shared, {1: resources}, Fleet(), [])
+    elif harvest is not None:
+        harvest.close()  # it reads anew with its first reload, which comes at once
     try:
         mains: dict[Role, Start] = {Role.WORKER: worker, Role.CONTROL: control, Role.ACME: control}
-        master = Master(legacy, mains, notifier, on_ready, reread or (lambda: config), commands)
+        master = Master(legacy, mains, notifier, on_ready, reread or (lambda: config), commands, harvest)
     except BaseException:
         legacy.shared.close()
         raise
@@ -114,6 +118,7 @@ class Master:
         on_ready: Callable[[], None] | None,
         reread: Callable[[], Config],
         commands: Commands | None,
+        harvest: Harvest | None,
     ) -> None:
         self._shared = legacy.shared
         self._resources = legacy.resources
@@ -127,7 +132,7 @@ class Master:
         self._events: deque[events.Event] = deque()
         self._feeding = False
         self._preparation = Preparation(
-            self._shared, self._resources, lambda: self._serving_resources, reread, self._selector, self._feed
+            self._shared, self._resources, lambda: self._serving_resources, reread, self._selector, self._feed, harvest
         )
         heard: dict[Role, Callable[[Any], None]] = {}
         self._pipes = ChildPipes(self._selector, legacy.running, self._shared, self._feed, heard)

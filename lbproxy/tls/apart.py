@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 from lbproxy.config.model import Config, Listen
 from lbproxy.errors import Complaint
 from lbproxy.tls import passphrase, selfsigned
-from lbproxy.tls.audit import Unusable, audit, audit_folder, without_unusable
+from lbproxy.tls.audit import audit
+from lbproxy.tls.folder_audit import Unusable, audit_folder, without_unusable
 from lbproxy.tls.fork import PATIENCE, all_apart, apart
+from lbproxy.tls.harvest import Crate, Harvest
 
 PER_PAIR = 0.1
 """Seconds more for each listener's certificate, with its key, and for each pool: large configurations are read for longer."""
@@ -26,22 +29,40 @@ def patience(config: Config) -> float:
     return PATIENCE + PER_PAIR * (sum(len(listen.pairs) for listen in config.listen) + len(config.pools))
 
 
-def audit_apart(config: Config) -> tuple[Config, list[Complaint]]:
-    """See audit.audit; and the configuration without what cannot be used of its folders. Raises StartError."""
+def audit_apart(config: Config, harvest: Harvest | None = None) -> tuple[Config, list[Complaint]]:
+    """See audit.audit; and the configuration without what cannot be used of its folders. `harvest` gets what was read meanwhile.
+    Raises StartError and OSError."""
     passphrase.adopt(config)
     files = (*(listen.secure for listen in config.listen), *(pool.tls for pool in config.pools), config.proxy.ticket_keys)
     if not any((config.acme, *files)):
         return config, []
 
     slices = [(number, span) for number, listen in enumerate(config.listen) for span in _slices(_to_judge(listen))]
+    crates = [Crate.empty() for _ in slices] if harvest is not None else []
     works: list[Callable[[], object]] = [lambda: [list(each) for each in audit(config)]]
-    works += [partial(audit_folder, config.listen[number], span, isolated=config.proxy.key_isolation) for number, span in slices]
-    told, *found = all_apart(works, patience(config))
+    works += [
+        partial(_folder, config.listen[number], span, crate, isolated=config.proxy.key_isolation)
+        for (number, span), crate in zip_longest(slices, crates)
+    ]
+    try:
+        told, *found = all_apart(works, patience(config))
+    except BaseException:
+        for crate in crates:
+            crate.close()
+        raise
     unusable: list[Unusable] = [[] for _ in config.listen]
-    for (number, _), some in zip(slices, found, strict=True):
+    for (number, _), (some, taken), crate in zip_longest(slices, found, crates):
         unusable[number] += [(index, why) for index, why in some]
+        if harvest is not None:
+            harvest.add(crate, config.listen[number].listed, taken)
     config, none_left = without_unusable(config, unusable)
     return config, [*(Complaint(*each) for each in told), *none_left]
+
+
+def _folder(listen: Listen, span: range, crate: Crate | None, *, isolated: bool) -> list[object]:
+    """As JSON carries it."""
+    taken: list[object] = []
+    return [audit_folder(listen, span, isolated=isolated, crate=crate, taken=taken), taken]
 
 
 def _to_judge(listen: Listen) -> int:

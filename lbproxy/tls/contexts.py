@@ -15,10 +15,11 @@ from __future__ import annotations
 import hashlib
 import ssl
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from lbproxy.config.model import Certificate, Listen, ListenTls, NameTls, Pool, PoolTls
@@ -35,8 +36,10 @@ from lbproxy.tls.client_authorities import (
     read_authorities,
     read_lists,
 )
+from lbproxy.tls.facts import Facts, Term, facts_in
+from lbproxy.tls.files import Fault
 from lbproxy.tls.keystore import KeyStore, Locked, Piece, overwriting
-from lbproxy.tls.sni import Arrangement, Candidate, arrange, candidate
+from lbproxy.tls.sni import Arrangement, Candidate, arrange
 from lbproxy.tls.unlock import Shut, unlock
 
 CLIENT_AUTH = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl.CERT_REQUIRED}
@@ -97,11 +100,17 @@ def read_pem(files: Certificate, store: KeyStore, vault: KeyStore | None = None)
     return read_pems([files], store, vault)[0]
 
 
-def read_pems(pairs: Sequence[Certificate], store: KeyStore, vault: KeyStore | None = None) -> list[Pem]:
-    """All that have to be opened with passphrases at once; `vault`: where keys go, if not into the store. Raises StartError."""
+def read_pems(
+    pairs: Sequence[Certificate], store: KeyStore, vault: KeyStore | None = None, ready: Mapping[Certificate, Held] | None = None
+) -> list[Pem]:
+    """All that have to be opened with passphrases at once; `vault`: where keys go, if not into the store; `ready`: those that were
+    read already. Raises StartError."""
     found: dict[int, Pem] = {}
     locked: list[int] = []
     for number, files in enumerate(pairs):
+        if ready is not None and files in ready:
+            found[number] = ready[files].pem
+            continue
         try:
             key = (vault or store).take_key(files.key, container=files.cert == files.key)
             found[number] = Pem(files, store, store.take_certificates(files.cert), key, vault)
@@ -212,6 +221,17 @@ class Held(NamedTuple):
 
     pem: Pem
     candidate: Candidate
+    terms: tuple[Term, ...] = ()
+    notes: tuple[Fault, ...] = ()
+    """What there is to tell of it (facts.py)."""
+
+    @property
+    def facts(self) -> Facts:
+        """All that is known of it."""
+        return Facts(self.candidate, self.terms, self.notes)
+
+
+NONE_READY: Mapping[Certificate, Held] = MappingProxyType({})
 
 
 class Credentials(NamedTuple):
@@ -230,8 +250,10 @@ TRIED = 64
 alone: that a key fits was seen before (audit.py)."""
 
 
-def credentials(listen: Listen, pems: Sequence[Pem], now: datetime | None = None) -> Credentials:
-    """`pems`: of listen.pairs, in order. Raises StartError.
+def credentials(
+    listen: Listen, pems: Sequence[Pem], now: datetime | None = None, ready: Mapping[Certificate, Held] = NONE_READY
+) -> Credentials:
+    """`pems`: of listen.pairs, in order; `ready`: those of them that are known already. Raises StartError.
 
     `now`: an aware time to judge dates by; None is the system's clock. What is out of date is shown all the same where nothing
     better can be: a person sees why, and who does not care about dates is served.
@@ -239,7 +261,7 @@ def credentials(listen: Listen, pems: Sequence[Pem], now: datetime | None = None
     if (listen.tls.names or listen.tls.client_depth != ListenTls().client_depth) and openssl.functions() is None:
         raise StartError(f"{listen.address}: tls.name and client_depth need an OpenSSL that Python's ssl does not hide")
     authorities = read_authorities(listen, pems[0].store)
-    held = tuple(map(held_of, pems))
+    held = tuple(ready.get(read.files) or held_of(read) for read in pems)
     arranged = arrange([each.candidate for each in held], now or datetime.now(UTC))
     with overwriting():
         scratches = [outer_context(listen, authorities, number) for number in range(len(authorities))]
@@ -349,12 +371,7 @@ def trust(context: ssl.SSLContext, ca: Path) -> None:
 
 def held_of(read: Pem) -> Held:
     """With what it stands for. Raises StartError."""
-    return Held(read, _candidate(read))
-
-
-def _candidate(read: Pem) -> Candidate:
     try:
-        with read.store.shown(read.cert) as content:
-            return candidate(bytes(content))
+        return Held(read, *facts_in(read.files.cert, read.store.text(*read.cert)))
     except ValueError as error:
         raise StartError(f"certificate {read.files.cert}: {error}") from error

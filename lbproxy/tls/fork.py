@@ -9,6 +9,7 @@ file of the network's.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -128,6 +129,7 @@ def _ended(pid: int, deadline: float) -> int | None:
 def _tell(work: Callable[[], object], said: int, first: Callable[[int], object]) -> None:
     """In the fork, to its end."""
     _inside.append(True)
+    gc.disable()  # what piles up goes with the process
     try:
         try:
             first(said)

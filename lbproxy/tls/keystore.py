@@ -12,7 +12,7 @@ import ctypes
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,9 @@ from lbproxy.tls import pem
 NAME = "lbproxy-keys"
 LARGEST = 16 * 1024 * 1024
 """Bytes of one file; the authorities of a whole system have some hundred thousand."""
+
+AT_ONCE = 1024 * 1024
+"""Bytes that are copied at once from one store to another."""
 
 KEEP_SIZE, PUNCH_HOLE = 1, 2  # linux/falloc.h
 M_PERTURB = -6  # malloc.h of glibc
@@ -83,9 +86,10 @@ class KeyStore:
     def take(self, path: Path) -> Piece:
         """Read a PEM file. Raises OSError."""
         with content_of(path, self.stamps) as content:
-            return self._take(path, content)
+            return self.put(path, content)
 
-    def _take(self, path: Path, content: bytearray) -> Piece:
+    def put(self, path: Path, content: bytearray) -> Piece:
+        """What a file held, as it was read."""
         with memoryview(content) as view:
             self.digests[path] = hashlib.sha256(content).digest()
             begin = self._size
@@ -102,13 +106,18 @@ class KeyStore:
         with content_of(path, self.stamps) as content:
             if pem.is_encrypted(content) or (container and content[:1] == pem.DER):
                 raise Locked(path)
-            return self._take(path, content)
+            return self.put(path, content)
 
     def take_certificates(self, path: Path) -> Piece:
         """Only those of a file: a key may stand beside them. Raises OSError, and ValueError for what is none."""
         with content_of(path, self.stamps) as content:
             self.digests[path] = hashlib.sha256(content).digest()
             return self._append(memoryview(pem.chain(content)))
+
+    def put_chain(self, path: Path, content: bytearray, ders: Sequence[bytes]) -> Piece:
+        """The certificates of a file, which hold what was read out of it."""
+        self.digests[path] = hashlib.sha256(content).digest()
+        return self._append(memoryview(pem.plain(content, ders)))
 
     def take_lists(self, path: Path) -> Piece:
         """Only the lists of revoked certificates of a file. Raises OSError, and ValueError for what holds none."""
@@ -133,6 +142,15 @@ class KeyStore:
         """Take over a piece of another store."""
         with other.shown(piece) as content:
             return self._append(content)
+
+    def absorb(self, other: KeyStore) -> int:
+        """Take over everything that stands in another store, which a process that we forked may have filled; by how much its pieces
+        have moved."""
+        other.catch_up()
+        begin = self._size
+        for at in range(0, other._size, AT_ONCE):
+            self.copy(other, Piece(at, min(AT_ONCE, other._size - at)))
+        return begin
 
     @contextmanager
     def shown(self, piece: Piece) -> Iterator[memoryview]:

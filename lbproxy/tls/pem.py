@@ -10,6 +10,7 @@ from __future__ import annotations
 import binascii
 import re
 import ssl
+from collections.abc import Sequence
 from functools import lru_cache
 
 Text = bytes | bytearray
@@ -55,11 +56,14 @@ def first(content: Text) -> bytes | None:
 
 def chain(content: Text) -> bytes | Text:
     """The certificates alone, as plain CERTIFICATE blocks. Raises ValueError."""
+    return plain(content, ders(content))
+
+
+def plain(content: Text, ders: Sequence[bytes]) -> bytes | Text:
+    """The same of a text that holds these."""
     if content.count(_BEGIN) == content.count(_PLAIN) and not seams(content):  # as most files are
-        for match in _BLOCK.finditer(content):
-            _decoded(match[2])
         return content
-    return b"".join(ssl.DER_cert_to_PEM_cert(der).encode("ascii") for der in ders(content))
+    return b"".join(ssl.DER_cert_to_PEM_cert(der).encode("ascii") for der in ders)
 
 
 def _decoded(text: bytes) -> bytes:

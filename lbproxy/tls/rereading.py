@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 from lbproxy.config.model import Address, Certificate, Listen, ListenTls, NameTls, PoolTls
 from lbproxy.errors import StartError
 from lbproxy.tls import edition, tickets
-from lbproxy.tls.audit import audit_folder
 from lbproxy.tls.client_authorities import Authorities, read_policy
 from lbproxy.tls.contexts import Held, Pem, held_of, pool_pair, read_pem, read_pool_trust
+from lbproxy.tls.facts import heard_facts, told_facts
+from lbproxy.tls.folder_audit import audit_folder
 from lbproxy.tls.keystore import KeyStore, Piece, Stamp, content_of, digest, overwriting
 from lbproxy.tls.trust_audit import Trust, unfit
 
@@ -62,16 +63,17 @@ def pairs(wanted: Sequence[Certificate], inbox: KeyStore, passing: Passing, *, i
 
 
 def _pair(files: Certificate, inbox: KeyStore) -> object:
-    return edition.told_pair(held_of(read_pem(files, inbox)))
+    held = held_of(read_pem(files, inbox))
+    return [edition.told_pair(held), told_facts(held.facts)]
 
 
 def pair_of(one: Reread, files: Certificate, inbox: KeyStore, store: KeyStore, vault: KeyStore | None) -> Held:
     """In the store of whoever shows it; `vault`: where keys go, if not there."""
-    held = edition.heard_pair(inbox, one.told)
-    pem = held.pem
+    pair, facts = one.told
+    pem = edition.heard_pair(inbox, pair).pem
     own = Pem(files, store, store.copy(inbox, pem.cert), (vault or store).copy(inbox, pem.key), vault)
     _note(one, store)
-    return held._replace(pem=own)
+    return Held(own, *heard_facts(facts))
 
 
 class Wanted(NamedTuple):

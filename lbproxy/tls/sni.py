@@ -15,8 +15,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 from lbproxy.errors import LbproxyError
-from lbproxy.tls import pem
-from lbproxy.tls.files import parsed, validity
+from lbproxy.tls.files import validity
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -80,14 +79,6 @@ class Candidate(NamedTuple):
 
 UNKNOWN = Candidate(NO_NAMES, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 """One that OpenSSL understands and nobody else."""
-
-
-def candidate(content: bytes) -> Candidate:
-    """The first certificate in a PEM text. Raises ValueError when there is none."""
-    found = pem.first(content)
-    if found is None:
-        raise ValueError("no certificate in PEM form")
-    return candidate_of(parsed(found))
 
 
 def candidate_of(leaf: x509.Certificate | None) -> Candidate:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from lbproxy.config.model import Certificate, Config
 from lbproxy.tls import pem
-from lbproxy.tls.contexts import Credentials, Pem, PoolPem
+from lbproxy.tls.contexts import Credentials, PoolPem, held_of
+from lbproxy.tls.facts import NO_FACTS, Facts
 from lbproxy.tls.files import Chain, Fault, parsed
 from lbproxy.tls.keystore import KeyStore, Piece
 from lbproxy.tls.remarks import Sources
@@ -19,12 +20,12 @@ if TYPE_CHECKING:
 
 def sources(config: Config, shown: Iterable[Credentials | None], pools: Mapping[str, PoolPem]) -> Sources:
     """For remarks."""
-    pairs: dict[tuple[Path, Path], Pem] = {}
+    pairs: dict[tuple[Path, Path], Facts] = {}
     texts: dict[Path, tuple[KeyStore, Piece]] = {}
     for each in shown:
         if each is None:
             continue
-        pairs |= {(one.pem.files.cert, one.pem.files.key): one.pem for one in each.held}
+        pairs |= {(one.pem.files.cert, one.pem.files.key): one.facts for one in each.held}
         for one in each.authorities:
             if one is not None:
                 texts[one.path] = one.store, one.piece
@@ -32,15 +33,14 @@ def sources(config: Config, shown: Iterable[Credentials | None], pools: Mapping[
                     texts[one.lists_path] = one.store, one.lists
     for name, read in pools.items():
         if read.pair is not None:
-            pairs[read.pair.files.cert, read.pair.files.key] = read.pair
+            pairs[read.pair.files.cert, read.pair.files.key] = held_of(read.pair).facts
         tls = config.pool(name).tls
         for path, piece in ((tls.ca, read.ca), (tls.crl, read.crl)) if tls is not None else ():
             if path is not None and piece is not None:
                 texts[path] = read.store, piece
 
-    def chain(files: Certificate) -> Chain | Fault:
-        found = pairs.get((files.cert, files.key))
-        return _nothing(files.cert) if found is None else _certificates(found.store, found.cert)
+    def facts(files: Certificate) -> Facts:
+        return pairs.get((files.cert, files.key), NO_FACTS)
 
     def authorities(path: Path) -> Chain | Fault:
         return _certificates(*texts[path]) if path in texts else _nothing(path)
@@ -48,7 +48,7 @@ def sources(config: Config, shown: Iterable[Credentials | None], pools: Mapping[
     def lists(path: Path) -> Sequence[x509.CertificateRevocationList] | Fault:
         return _lists(*texts[path]) if path in texts else _nothing(path)
 
-    return Sources(chain, authorities, lists)
+    return Sources(facts, authorities, lists)
 
 
 def _nothing(path: Path) -> Fault:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,12 +18,9 @@ from lbproxy.master.system.cache_memory import CacheMemory
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore, Piece
 from lbproxy.tls.remarks import NO_REMARKS, Remarks, remarks
-from lbproxy.tls.sni import Candidate
 from lbproxy.tls.stored import sources
 
 KIB = 1024
-FEW = 1000
-"""Certificates up to which remarks are made anew with each change."""
 
 
 class Listening(NamedTuple):
@@ -118,13 +114,7 @@ class GenerationResources:
             self.access_fd = -1
 
 
-def candidates_of(shown: Sequence[contexts.Credentials | None]) -> dict[Path, Candidate]:
-    """By file of the certificate: what they stand for."""
-    return {one.pem.files.cert: one.candidate for each in shown if each is not None for one in each.held}
-
-
 def note_remarks(resources: GenerationResources) -> None:
-    """Anew, after what it serves with has changed; not for very many certificates."""
+    """Anew, after what it serves with has changed."""
     shown = [one.shown for one in resources.listeners]
-    if sum(len(each.held) for each in shown if each is not None) <= FEW:
-        resources.remarks = remarks(resources.config, candidates_of(shown), sources(resources.config, shown, resources.pool_pems))
+    resources.remarks = remarks(resources.config, sources(resources.config, shown, resources.pool_pems))

@@ -25,6 +25,7 @@ from lbproxy.master.resources.prepare import provide
 from lbproxy.master.resources.shared import MasterResources
 from lbproxy.master.warnings import warn
 from lbproxy.observe import log
+from lbproxy.tls.harvest import Harvest
 
 
 class _Reload(NamedTuple):
@@ -53,15 +54,17 @@ class Preparation:
         reread: Callable[[], Config],
         selector: selectors.BaseSelector,
         feed: Callable[[events.Event], None],
+        harvest: Harvest | None = None,
     ) -> None:
         """`resources`: of the living generations, by number, where the new one's go; `serving`: those of the one that clients meet;
-        `reread`: raises ConfigError; `feed`: takes events for the fleet."""
+        `reread`: raises ConfigError; `feed`: takes events for the fleet; `harvest`: gets the pairs that were read with it."""
         self._shared = shared
         self._resources = resources
         self._serving = serving
         self._reread = reread
         self._selector = selector
         self._feed = feed
+        self._harvest = harvest
         self._waiting: _Waiting | None = None
         self.plans: dict[int, Plan] = {}
         """What each generation that was prepared changes, until somebody takes it out."""
@@ -94,7 +97,9 @@ class Preparation:
             waiting.process.close()
 
     def close_in_child(self) -> None:
-        """Its descriptors are not the child's."""
+        """Its descriptors, and what was read, are not the child's."""
+        if self._harvest is not None:
+            self._harvest.close()
         if self._waiting is not None:
             self._waiting.process.close_in_child()
 
@@ -108,12 +113,17 @@ class Preparation:
         try:
             yield
         except ConfigError as error:
-            self._feed(events.PrepareFailed(number, "\n".join(map(str, error.complaints))))
+            self._refuse(number, "\n".join(map(str, error.complaints)))
         except (StartError, OSError) as error:
-            self._feed(events.PrepareFailed(number, str(error)))
+            self._refuse(number, str(error))
         except Exception as error:  # a fault of ours, and no reason to end what serves
             log.get_logger().error("reload.fault", exc_info=error)
-            self._feed(events.PrepareFailed(number, f"{type(error).__name__}: {error}"))
+            self._refuse(number, f"{type(error).__name__}: {error}")
+
+    def _refuse(self, number: int, why: str) -> None:
+        if self._harvest is not None:
+            self._harvest.close()
+        self._feed(events.PrepareFailed(number, why))
 
     def _load(self, reload: _Reload, answers: resolve.Answers) -> None:
         if not reload.config.wafs:
@@ -129,7 +139,8 @@ class Preparation:
             if rules is not None:
                 undo.callback(rules.close)
             fresh = provide(
-                self._shared, reload.config, self._resources.values(), serving, resolve.among(answers), lambda *asked: rules
+                self._shared, reload.config, self._resources.values(), serving, resolve.among(answers), lambda *asked: rules,
+                self._harvest,
             )  # fmt: skip
             undo.pop_all()  # they are the generation's now
         touched = [path for path, digest in fresh.digests.items() if serving.digests.get(path, digest) != digest]
@@ -159,4 +170,4 @@ class Preparation:
         waiting = self._waiting
         self.close()
         if waiting is not None:
-            self._feed(events.PrepareFailed(waiting.reload.number, why))
+            self._refuse(waiting.reload.number, why)

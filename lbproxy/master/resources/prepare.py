@@ -26,7 +26,7 @@ from lbproxy.http.h2 import offered as h2
 from lbproxy.master.inspection.inspectors import Inspectors, Rules
 from lbproxy.master.names import resolve
 from lbproxy.master.resources import documents, key_sets
-from lbproxy.master.resources.generation import GenerationResources, Listening, candidates_of
+from lbproxy.master.resources.generation import GenerationResources, Listening
 from lbproxy.master.resources.shared import MasterResources, shared_memory, wakeups
 from lbproxy.master.system import access_log, cache_memory, descriptors, privileges, scratch, sockets, tap_openings
 from lbproxy.master.system.cache_memory import CacheMemory
@@ -37,6 +37,7 @@ from lbproxy.master.system.sockets import explain_file
 from lbproxy.master.system.unix_listener import UnixListener, discard
 from lbproxy.names.lookup import lookup_all
 from lbproxy.tls import contexts
+from lbproxy.tls.harvest import Harvest
 from lbproxy.tls.keystore import KeyStore, Piece, digest, overwriting
 from lbproxy.tls.remarks import remarks
 from lbproxy.tls.stored import sources
@@ -46,7 +47,7 @@ MOST_WORKERS = RETIRED - 1
 
 
 def prepare(
-    config: Config, inherited: Mapping[Address, socket.socket] = sockets.NONE
+    config: Config, inherited: Mapping[Address, socket.socket] = sockets.NONE, harvest: Harvest | None = None
 ) -> tuple[MasterResources, GenerationResources]:
     """For the first generation. Raises StartError and ConfigError; then everything that was opened on the way is closed again.
 
@@ -66,7 +67,7 @@ def prepare(
         undo.callback(shared.close)
         if config.proxy.pid_file is not None:
             shared.pid_file = PidFile(config.proxy.pid_file)
-        resources = provide(shared, config)
+        resources = provide(shared, config, harvest=harvest)
         shared.warnings += _warnings(config)
         unnamed = set(inherited) - resources.addresses
         shared.warnings += [("socket.unused", f"the service manager listens on {address}, we do not") for address in unnamed]
@@ -108,16 +109,17 @@ def provide(
     serving: GenerationResources | None = None,
     lookup: resolve.Lookup = lookup_all,
     rules: Rules = Inspectors.begin,
+    harvest: Harvest | None = None,
 ) -> GenerationResources:
     """What a generation with this configuration needs; `shared` changes only when all of it can be had. Raises StartError.
 
     `living`: older generations, whose slots of the ledger are taken. `serving`: the one of them that is taken over from. `lookup`:
-    how names are asked for; `rules`: how rules of routes are loaded.
+    how names are asked for; `rules`: how rules of routes are loaded; `harvest`: pairs that were read already.
     """
     workers = count_workers(config)
     with ExitStack() as undo:
         inspectors = rules(config, shared.account, undo)
-        opened = _open(shared, config, living, undo, lookup)
+        opened = _open(shared, config, living, undo, lookup, harvest or Harvest())
         undo.pop_all()  # all is well: nothing to undo
     slots = frozenset(opened.assignment.slots.values())
     backends = endpoints.placed(opened.pools, opened.assignment.slots)
@@ -136,7 +138,7 @@ def provide(
         opened.access_fd,
         digests(config, opened.store.digests),
         slots,
-        remarks(config, candidates_of(opened.shown), sources(config, opened.shown, opened.pool_pems)),
+        remarks(config, sources(config, opened.shown, opened.pool_pems)),
         opened.store,
         opened.pool_pems,
         tuple(opened.resolution.notes),
@@ -150,8 +152,9 @@ def provide(
 
 
 def _open(
-    shared: MasterResources, config: Config, living: Collection[GenerationResources], undo: ExitStack, lookup: resolve.Lookup
-) -> _Opened:
+    shared: MasterResources, config: Config, living: Collection[GenerationResources], undo: ExitStack, lookup: resolve.Lookup,
+    harvest: Harvest,
+) -> _Opened:  # fmt: skip
     """Open and read everything that may be refused; `undo` closes what is new of it."""
     keys = [contexts.outer_key(listen) if listen.secure else None for listen in config.listen]
     outers = {
@@ -166,7 +169,7 @@ def _open(
     if vault is not None:
         undo.callback(vault.close)
     with overwriting():
-        shown = [_credentials(listen, store, vault) for listen in config.listen]
+        shown = _credentials(config, store, vault, harvest)
         for pool in config.pools:
             contexts.spoken(pool)
         pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
@@ -236,10 +239,15 @@ def _granted(sock: UnixListener, listen: Listen) -> list[tuple[str, str]]:
     return []
 
 
-def _credentials(listen: Listen, keys: KeyStore, vault: KeyStore | None) -> contexts.Credentials | None:
-    if not listen.secure:
-        return None
-    return contexts.credentials(listen, contexts.read_pems(listen.pairs, keys, vault))
+def _credentials(
+    config: Config, keys: KeyStore, vault: KeyStore | None, harvest: Harvest
+) -> list[contexts.Credentials | None]:
+    """Of each listener; None where it speaks no TLS."""
+    ready = harvest.into(keys, vault)
+    return [
+        contexts.credentials(listen, contexts.read_pems(listen.pairs, keys, vault, ready), ready=ready) if listen.secure else None
+        for listen in config.listen
+    ]
 
 
 def digests(config: Config, read: Mapping[Path, bytes]) -> dict[Path, bytes]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.store import command, pairs
 from lbproxy.config.certificate_folder import pairs_in
 from lbproxy.config.load import load_text
-from lbproxy.tls.audit import audit_folder
+from lbproxy.tls.folder_audit import audit_folder
 
 
 def test_pairs_can_be_used(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from lbproxy.config.model import Config
 from lbproxy.master.processes.anew import Program
 from lbproxy.master.succession.upgrade import Commands
+from lbproxy.tls.harvest import Harvest
 
 Capture = pytest.CaptureFixture[str]
 
@@ -31,6 +32,7 @@ class FakeMaster:
         on_ready: Callable[[], None] | None = None,
         reread: Callable[[], Config] | None = None,
         commands: Commands | None = None,
+        harvest: Harvest | None = None,
     ) -> int:
         self.config = config
         self.reread = reread

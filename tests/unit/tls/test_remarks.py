@@ -164,7 +164,7 @@ def test_what_only_openssl_understands(tmp_path: Path, monkeypatch: pytest.Monke
     odd, good = pair(tmp_path, "a.test"), pair(tmp_path, "b.test")
     der = ssl.PEM_cert_to_DER_cert(odd.cert.read_text())
     understand = files.parsed
-    for module in ("files", "sni"):
+    for module in ("files", "facts"):
         monkeypatch.setattr(f"lbproxy.tls.{module}.parsed", lambda this: None if this == der else understand(this))
     assert "breaks a rule of X.509" in only(told(good, odd)).message
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa as rsa_keys
 
+from lbproxy.tls.facts import facts_in
 from lbproxy.tls.sni import (
     NO_NAMES,
     UNKNOWN,
@@ -19,7 +20,6 @@ from lbproxy.tls.sni import (
     Names,
     Together,
     arrange,
-    candidate,
     preferred,
 )
 from tests.unit.http.work import growth
@@ -61,6 +61,10 @@ def test_choice(asked: str, expected: str | None) -> None:
     assert choose.choose(asked) is (contexts[expected] if expected else None)
 
 
+def candidate(text: bytes) -> Candidate:
+    return facts_in(Path("x.crt"), text).candidate
+
+
 def names(*alternative: str, common: str = "nameless") -> Names:
     return candidate(certificate(ec_key(), *alternative, common=common)).names
 
@@ -80,16 +84,6 @@ def test_names_that_nobody_can_ask_for(name: str) -> None:
     """Left out; so is a common name that is no host."""
     assert names(name, "b.test") == Names(("b.test",))
     assert names(common=name) == NO_NAMES
-
-
-def test_names_of_what_is_no_certificate() -> None:
-    """ValueError, as documented; one that only OpenSSL understands has none and is always good."""
-    with pytest.raises(ValueError, match="PEM"):
-        candidate(b"")
-    with pytest.raises(ValueError, match=r"(?i)certificate"):
-        candidate(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
-    assert candidate(ssl.DER_cert_to_PEM_cert(b"\x30\x00").encode()) is UNKNOWN
-    assert UNKNOWN.current(NOW)
 
 
 def made(*alternative: str, good: bool = True, kind: str = "EC") -> Candidate:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +20,10 @@ from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.ipc.messages import Renewed
 from lbproxy.master.files import looks
 from lbproxy.master.files.looks import LOOK_EVERY
-from lbproxy.master.resources.generation import GenerationResources, Listening
+from lbproxy.master.resources.generation import GenerationResources, Listening, note_remarks
 from lbproxy.master.watches.certificates import CertificateWatch
 from lbproxy.tls import contexts
+from lbproxy.tls.facts import Facts, facts_in
 from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.showcase import Showcase, arm
 from tests.unit.master.files.inline import InlineWatch
@@ -180,3 +182,26 @@ def test_a_folder(tmp_path: Path, store: KeyStore) -> None:
     third = put("b")
     world.look()
     assert shown(world.outers[0], "b.test") == third
+
+
+def test_what_is_told_follows_without_looking_at_all_others(
+    tmp_path: Path, store: KeyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are: of a renewed pair what is odd about it is known anew, and nobody takes the others apart for that."""
+    issuer = Issuer(tmp_path)
+    late = issuer.issue("a.test", start=timedelta(days=-9), end=timedelta(days=-1))
+    pairs = (Certificate(*late), *(Certificate(*issuer.issue(f"{number}.test")) for number in range(3)))
+    world = World(store, Listen(Address("127.0.0.1", 443), pairs))
+    note_remarks(world.resources)
+    assert [one.message.split()[4] for one in world.resources.remarks.at()] == ["expired"]
+    taken: list[Path] = []
+
+    def counting(path: Path, content: bytes) -> Facts:
+        taken.append(path)
+        return facts_in(path, content)
+
+    monkeypatch.setattr("lbproxy.tls.contexts.facts_in", counting)
+    renew(pairs[0], issuer, "a.test")
+    world.look()
+    assert world.resources.remarks.at() == []
+    assert taken == [pairs[0].cert]
