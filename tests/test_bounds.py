@@ -233,6 +233,7 @@ BOUNDS = {
     "tls.remote_key._KEPT": "one, in a worker",
     "tls.signer._keys": "1000 keys",
     "tls.passphrase._why_not": CONFIG,
+    "tls.harvest._crates": CONFIG,
     "tls.keystore._nested": CONFIG,
     "tls.keystore.digests": CONFIG,
     "tls.keystore.stamps": CONFIG,
