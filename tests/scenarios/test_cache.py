@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+import socket
+import ssl
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from tests.support.tools import curl
 from tests.support.waiting import eventually
 
 WORKERS = 2
-CLIENTS = 12
+CLIENTS, HERD = 12, 50
 
 
 def answer(body: bytes, fields: str = "Cache-Control: max-age=600") -> bytes:
@@ -52,8 +55,21 @@ def fetched(stage: Stage, proxy: LbProxy, path: str, *arguments: str) -> str:
     return got.stdout.decode("latin-1")
 
 
+def connected(context: ssl.SSLContext, port: int) -> ssl.SSLSocket:
+    """A client that is patient."""
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", port), 60.0), server_hostname="localhost")
+
+
+def rest_of(client: ssl.SSLSocket) -> bytes:
+    """All that it gets, up to the end of the connection."""
+    got = bytearray()
+    while more := client.recv(65536):
+        got += more
+    return bytes(got)
+
+
 def test_one_request_for_all_and_hits_over_a_reload(stage: Stage) -> None:
-    """Twelve clients over two workers ask for what nobody has: the backend is asked once. Everybody has it, both protocols, parts
+    """Fifty clients over two workers ask for what nobody has: the backend is asked once. Everybody has it, both protocols, parts
     and heads, and still after a reload."""
     asked: list[int] = []
     go_on = threading.Event()
@@ -65,13 +81,18 @@ def test_one_request_for_all_and_hits_over_a_reload(stage: Stage) -> None:
         go_on.wait(60)
         conversation.send(whole[-2500:])
 
-    with origin(answering) as backend, ThreadPoolExecutor(CLIENTS) as pool:
+    with origin(answering) as backend, ExitStack() as stack:
         proxy = served(stage, backend.address)
-        waiting = [pool.submit(fetched, stage, proxy, "/herd") for _ in range(CLIENTS)]
+        trusting = ssl.create_default_context(cafile=str(stage.authority.file))
+        waiting = [stack.enter_context(connected(trusting, proxy.port())) for _ in range(HERD)]
+        for each in waiting:
+            each.sendall(b"GET /herd HTTP/1.1\r\nHost: localhost:%d\r\nConnection: close\r\n\r\n" % proxy.port())
         eventually(lambda: len(asked) > 0, "the backend is asked")
         go_on.set()
         for each in waiting:
-            assert each.result().endswith("x" * 5000)
+            assert rest_of(each).endswith(b"\r\n\r\n" + b"x" * 5000)
+        # Who was fed has the last byte before it is stored.
+        eventually(lambda: "cache-status: lbproxy; hit" in fetched(stage, proxy, "/herd").lower(), "it is stored")
         for version in ("--http1.1", "--http2"):
             got = fetched(stage, proxy, "/herd", version).lower()
             assert "cache-status: lbproxy; hit" in got
@@ -81,7 +102,7 @@ def test_one_request_for_all_and_hits_over_a_reload(stage: Stage) -> None:
         for _ in range(2 * WORKERS):
             assert "cache-status: lbproxy; hit" in fetched(stage, proxy, "/herd").lower()
         assert asked == [0]
-        said = {line["cache"] for line in proxy.wait_access(count=CLIENTS + 3 + 2 * WORKERS, path="/herd")}
+        said = {line["cache"] for line in proxy.wait_access(count=HERD + 3 + 2 * WORKERS, path="/herd")}
         assert said <= {"miss", "hit", "collapsed"}
 
 

@@ -13,8 +13,10 @@ from typing import NamedTuple
 import pytest
 
 from tests.conftest import Stage
+from tests.support.backends import Conversation, Scripted
 from tests.support.flood import Flood, flooding
 from tests.support.ports import free_port
+from tests.support.tools import curl
 from tests.support.waiting import eventually
 
 CLIENTS = 100
@@ -30,30 +32,44 @@ class Kind(NamedTuple):
     answer: str
     unit: str
     drip: bytes = b""
+    stored: bool = False
+    """The answer comes out of the cache."""
 
 
 DOWNLOAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 ENDLESS = "HTTP/1.1 200 OK\r\nContent-Length: 500000000000\r\n\r\n"
+LASTING = f"HTTP/1.1 200 OK\r\nContent-Length: {2**20}\r\nCache-Control: max-age=6000\r\n\r\n"
 UPLOAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
 KINDS = {
     "a download over TLS that is not read": Kind(64, True, DOWNLOAD, ENDLESS, "x" * 1000),
     "a download that is not read": Kind(32, False, DOWNLOAD, ENDLESS, "x" * 1000),
+    "a stored answer of 1 MiB over TLS that is not read": Kind(64, True, DOWNLOAD, LASTING, "", stored=True),
     "a body that comes by drips": Kind(32, False, UPLOAD, "", "", b"x"),
     "a body of which much came and the rest by drips": Kind(32, False, UPLOAD + b"x" * 60_000, "", "", b"x"),
 }
 
 
 @pytest.mark.parametrize("what", KINDS)
-def test_each_holds_little(stage: Stage, what: str) -> None:
+def test_each_holds_little(stage: Stage, tmp_path: Path, what: str) -> None:
     """KiB of the worker's own memory (its proportional set size) for each of a hundred."""
     kind = KINDS[what]
     backend = free_port()
     with ExitStack() as stack:
-        stack.enter_context(flooding(Flood(backend, kind.answer, kind.unit, serve=True)))
+        if kind.stored:
+            backend = stack.enter_context(Scripted(lambda asked: answer(asked, kind.answer.encode() + bytes(2**20)))).port
+        else:
+            stack.enter_context(flooding(Flood(backend, kind.answer, kind.unit, serve=True)))
         config = stage.config(f"127.0.0.1:{backend}")
+        if kind.stored:
+            folder = tmp_path / "bodies"
+            folder.mkdir(mode=0o700)
+            config["cache"] = {"memory": "4MiB", "files": str(folder), "disk": "16MiB"}
+            config["route"][0]["cache"] = {"collapse_wait": "60s"}
         config["listen"].insert(0, {"address": f"127.0.0.1:{free_port()}"})
         proxy = stage.run(config)
         [pid] = proxy.wait_workers(1)
+        if kind.stored:
+            assert len(curl(stage.authority.file, f"https://localhost:{proxy.port(1)}/").stdout) == 2**20
         loose = ssl.create_default_context(cafile=str(stage.authority.file))
 
         def come() -> socket.socket:
@@ -69,6 +85,12 @@ def test_each_holds_little(stage: Stage, what: str) -> None:
         held = settled(pid, lambda: drip(clients, kind.drip)) - before
         assert len(clients) == FIRST + CLIENTS
     assert held < CLIENTS * kind.kib
+
+
+def answer(asked: Conversation, said: bytes) -> None:
+    """Once: all else is stored."""
+    asked.read_head()
+    asked.send(said)
 
 
 def drip(clients: list[socket.socket], data: bytes) -> None:

@@ -100,6 +100,48 @@ def test_what_a_step_has_put_in_the_place_of_an_answer(size: int, compress: Comp
     caching.world.at_rest()
 
 
+@pytest.mark.parametrize("stale", ["stale-if-error=600", "stale-while-revalidate=600, stale-if-error=600"])
+def test_a_stale_body_is_never_doubled(stale: str) -> None:
+    """Of an error that comes with a body nothing is passed on in front of the stale one; an answer of which a part is with the
+    client, and that breaks off, is cut, and nothing stale stands behind it. The next request on the connection meets neither."""
+    caching = Caching()
+    world = caching.world
+    fill(caching, ok(b"stale", f"Cache-Control: max-age=10, {stale}"))
+    world.pass_time(700 if "revalidate" in stale else 20)
+    if "revalidate" not in stale:
+        client = world.connect()
+        client.feed(get("/a"))
+        world.upstream.feed(ok(b"an error's own body", status="503 Service Unavailable"))
+        head, body = taken(client)
+        assert (head[9:12], values(head, "content-length"), body) == (b"200", [b"5"], b"stale")
+        client.feed(get("/b"))
+        world.upstream.feed(ok(b"next"))
+        assert taken(client)[1] == b"next"
+        client.feed(EOF)
+    client = world.connect()
+    client.feed(get("/a"))
+    world.upstream.feed(ok(b"x" * 100, FRESH)[:-60])
+    world.upstream.feed(EOF)
+    head, body = taken(client)
+    assert (values(head, "content-length"), body, client.end) == ([b"100"], b"x" * 40, "abort")
+    world.at_rest()
+
+
+def test_a_flood_of_unique_urls_costs_what_is_configured() -> None:
+    """The memory has the size that it was made with, whatever comes; and of what nobody asks for again nothing is held behind it:
+    not a mark, not a fill, not an answer at hand."""
+    caching = Caching()
+    client, memory = caching.world.connect(), caching.storage.place.memory
+    size, marks = len(caching.storage.place.buffer), memory.layout.marks
+    for number in range(200):
+        client.feed(get(f"/{number}?{'x' * 500}"))
+        caching.world.upstream.feed(ok(bytes(50_000), FRESH))
+        assert taken(client)[1] == bytes(50_000)
+    assert 20 < memory.usage()["entries"] < 100
+    assert (len(caching.storage.place.buffer), caching.shelf.fills, caching.hand.budget.used) == (size, {}, 0)
+    assert not any(memory.view[marks.start : marks.end])
+
+
 def test_fat_get() -> None:
     """A GET with a body is answered by a backend, and its answer is nobody else's."""
     caching = Caching()
