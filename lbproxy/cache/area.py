@@ -49,20 +49,30 @@ class Area:
     def __repr__(self) -> str:
         return f"<Area of {self._memory.size} bytes, {self._words[Word.STORED]} answers>"
 
-    def get(self, digest: bytes) -> Entry | None:
+    def get(self, digest: bytes, counted: bool = True) -> Entry | None:
         """See Storage."""
+        found = self._found(digest)
+        if counted:
+            self.looked_up(found)
+        return found
+
+    def looked_up(self, found: Entry | None) -> None:
+        """See Storage."""
+        self._memory.count(Counter.MISSES if found is None else Counter.HITS)
+        if found is not None:
+            self._memory.count(Counter.BYTES, len(found.body))
+
+    def _found(self, digest: bytes) -> Entry | None:
         memory = self._memory
         bucket, fingerprint = memory.buckets.locate(digest)
         slot = memory.buckets.find(bucket, fingerprint)
         if slot < 0:
-            memory.count(Counter.MISSES)
             return None
         place = memory.buckets.position(slot)
         position = place - place % LINE
         ring = memory.ring_of(place)
         found = None if ring is None else ring.read(position)
         if ring is None or found is None or found.digest != digest:
-            memory.count(Counter.MISSES)
             return None
         view, at = memory.view, ring.at(position)
         meta, body = bytes(view[at + found.meta : at + found.body]), bytes(view[at + found.body : at + found.end])
@@ -73,14 +83,11 @@ class Area:
         if self._fence is not None:
             self._fence()
         if not ring.holds(position):  # it was overwritten meanwhile
-            memory.count(Counter.MISSES)
             return None
         if found.sequence < last and memory.rules.fit(max(found.sequence, self._words[Word.SWEPT]), last, url, tags):
             memory.count(Counter.PURGED)
             return None
         memory.buckets.used(slot)
-        memory.count(Counter.HITS)
-        memory.count(Counter.BYTES, len(body))
         return Entry(meta, body, found.size, found.file, place, last)
 
     def begin(self, digest: bytes) -> Ticket:

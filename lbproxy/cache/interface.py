@@ -5,8 +5,9 @@ lie. An answer is *meta* (bytes that only the policy understands: its head, its 
 bytes, in a file that never changes. Nothing here waits for anybody, but for what `Bodies` and what it opens do.
 
 Times are milliseconds of the monotonic clock, which all processes of a machine have in common. Nothing here ages: whether an answer
-is still fresh is in its meta, and one that is not wanted any more is pushed out by others. What is in the meta may outlive the
-machine's uptime (`keep`): times in it are those of the wall clock.
+is still fresh is in its meta, and one that is not wanted any more is pushed out by others. What is in the meta may outlive every
+process (`keep`), but not the uptime: a memory that was kept is discarded after a reboot, since nobody could tell how old it is
+without believing a clock that is set at the start of a machine.
 
 **Purging.** A fill begins with `begin`, before the backend is asked, and ends with `put`. What was purged in between, by the
 answer's URL, a prefix of it or one of its tags, or forgotten by its key, is not stored: the answer may be from before whatever the
@@ -159,8 +160,11 @@ class Storage(Protocol):
     def secret(self) -> bytes:
         """16 bytes, the key of all digests; the same as long as anything is stored under them."""
 
-    def get(self, digest: bytes) -> Entry | None:
-        """What is stored there, and was not purged. No lock."""
+    def get(self, digest: bytes, counted: bool = True) -> Entry | None:
+        """What is stored there, and was not purged. No lock. `counted`: as a hit or a miss; else that is for `looked_up`."""
+
+    def looked_up(self, found: Entry | None) -> None:
+        """A request has looked for an answer, in as many steps as that took: what it has found."""
 
     def begin(self, digest: bytes) -> Ticket:
         """A fill begins. `digest`: the primary one of its key. No lock."""

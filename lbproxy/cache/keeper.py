@@ -62,13 +62,13 @@ class Keeper:
         words = self._memory.words
         return words[Word.SWEPT] != words[Word.SEQUENCE]
 
-    def sweep(self) -> list[int]:
-        """A part of it; numbers of files that no entry names any more."""
+    def sweep(self) -> list[int] | None:
+        """A part of it; numbers of files that no entry names any more. None: somebody writes, and does not end."""
         words, count = self._memory.words, self._memory.buckets.count
         if self._at == 0:
             self._target = words[Word.SEQUENCE]
         if not self._lock.take():
-            return []
+            return None
         gone: list[int] = []
         try:
             for bucket in range(self._at, min(self._at + AT_A_TIME, count)):

@@ -25,4 +25,5 @@ cdef class Watch:
     cpdef hold(self, bytes digest, entry)
     cpdef bint still(self, Held held) except -1
     cpdef body(self, Held held, Py_ssize_t size)
+    cpdef passed(self, Held held)
     cpdef used(self, Held held, long long size)

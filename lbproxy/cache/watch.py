@@ -84,6 +84,11 @@ class Watch:
             self._fence()
         return copy if self.still(held) else None
 
+    def passed(self, held: Held) -> None:
+        """It has led to another one, which is given out."""
+        if self._bytes[held.uses] < MOST_USES:
+            self._bytes[held.uses] += 1
+
     def used(self, held: Held, size: int) -> None:
         """It was given out once more; `size`: bytes of its body."""
         if self._bytes[held.uses] < MOST_USES:

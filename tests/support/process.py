@@ -19,6 +19,7 @@ import toml
 
 from tests.support.loaded import Started, loaded
 from tests.support.waiting import PATIENCE, Lines, eventually
+from tests.support.written import written
 
 Event = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +77,7 @@ class LbProxy:
         self._under = under
         self._anew = anew
         self.file = directory / "lbproxy.toml"
-        self.file.write_text(config if isinstance(config, str) else toml.dumps(dict(config)), encoding="utf-8")
+        self.file.write_text(written(config), encoding="utf-8")
         self.config: dict[str, Any] = toml.loads(config) if isinstance(config, str) else dict(config)
         self._process: subprocess.Popen[bytes] | Started | None = None
         self._out: Lines | None = None

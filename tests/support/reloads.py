@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import toml
 
 from tests.support.process import Event, LbProxy
 from tests.support.waiting import PATIENCE, eventually
+from tests.support.written import written
 
 Config = dict[str, Any]
 SERVES = ("ready", "reloaded")
@@ -39,7 +39,7 @@ class Reloads:
     def write(self, config: Config | str) -> None:
         """The file, replaced in one step, as an editor or a deployment does it. No signal."""
         fresh = self.proxy.file.with_suffix(".new")
-        fresh.write_text(config if isinstance(config, str) else toml.dumps(config), encoding="utf-8")
+        fresh.write_text(written(config), encoding="utf-8")
         fresh.rename(self.proxy.file)
         if not isinstance(config, str):
             self.proxy.config = config

@@ -25,6 +25,8 @@ from lbproxy.observe.cache_names import CACHE_GAUGES
 
 EVERY = 1.0
 """Seconds between figures."""
+AGAIN = 0.05
+"""Seconds until the lock is asked for again that a stopped worker has."""
 AT_ONCE = 0.002
 """Seconds of sweeping or searching in one round of the master's loop."""
 MOST_TOLD = 100
@@ -44,9 +46,20 @@ class _Kept:
         self.marks = Marks(self.memory.view, layout.marks, layout.mark_sets, self.lock, os.getpid())
         self.feeds = Feeds(self.memory.view, layout.feeds, FEEDS, self.lock, os.getpid())
 
-    def sweep(self) -> None:
+        self.waits_until = 0.0
+        """Somebody has the lock, and the sweep waits for it."""
+
+    def sweeps(self, now: float) -> bool:
+        """It has to, and can."""
+        return self.keeper.sweeping and now >= self.waits_until
+
+    def sweep(self, now: float) -> None:
         """A part; files that go are removed."""
-        for number in self.keeper.sweep():
+        gone = self.keeper.sweep()
+        if gone is None:
+            self.waits_until = now + AGAIN
+            return
+        for number in gone:
             with suppress(OSError):
                 os.unlink(f"{self.shared.folder}/{number:016x}")
 
@@ -118,8 +131,10 @@ class CacheKeeping:
 
     def next_deadline(self) -> float:
         """Of the monotonic clock."""
-        busy = self._searches or any(one.keeper.sweeping for one in self._kept)
-        return 0.0 if busy else self._look_at if self._kept else float("inf")
+        if self._searches:
+            return 0.0
+        waits = [one.waits_until for one in self._kept if one.keeper.sweeping]
+        return min([*waits, self._look_at]) if self._kept else float("inf")
 
     def look(self, now: float) -> None:
         """From the master's loop: a part of what is to be done, and figures once in a while."""
@@ -132,8 +147,8 @@ class CacheKeeping:
             self._show()
         until = now + AT_ONCE
         for one in self._kept:
-            while one.keeper.sweeping and time.monotonic() < until:
-                one.sweep()
+            while one.sweeps(now) and time.monotonic() < until:
+                one.sweep(now)
         while self._searches and time.monotonic() < until:
             parts, found, told = self._searches[0]
             part = next(parts, None)

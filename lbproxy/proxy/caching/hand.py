@@ -42,7 +42,7 @@ def answer_at_hand(watch: Watch, fork: AtHand | None, digest: bytes, answer: Sto
 
 def fork_of(watch: Watch, storage: Storage, key: bytes, digest: bytes) -> AtHand | None:
     """That by which one of the key's variants was found; None: it is another one by now."""
-    entry = storage.get(key)
+    entry = storage.get(key, False)
     known = None if entry is None else read(entry.meta)
     if entry is None or not isinstance(known, Fork) or digest not in known.variants:
         return None

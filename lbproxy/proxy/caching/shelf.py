@@ -98,7 +98,12 @@ class Shelf:
 
     def look(self, target: Target) -> Looked:
         """What there is for a request."""
-        entry = self.storage.get(target.key)
+        looked = self._look(target)
+        self.storage.looked_up(None if looked.found is None else looked.found.entry)
+        return looked
+
+    def _look(self, target: Target) -> Looked:
+        entry = self.storage.get(target.key, False)
         stored = None if entry is None else read(entry.meta)
         if entry is None or stored is None:
             return Looked(None, target.cold or target.key, b"uri-miss")
@@ -107,7 +112,7 @@ class Shelf:
         digest = self._variant(target, stored)
         if digest is None:
             return Looked(None, target.key, b"vary-miss")
-        entry = self.storage.get(digest) if digest in stored.variants else None
+        entry = self.storage.get(digest, False) if digest in stored.variants else None
         answer = None if entry is None else read(entry.meta)
         if entry is None or not isinstance(answer, StoredAnswer):
             return Looked(None, digest, b"vary-miss")
@@ -140,7 +145,7 @@ class Shelf:
 
     def _forked(self, target: Target, names: tuple[bytes, ...], ticket: Ticket) -> bytes | None:
         """The digest of one variant, once the fork knows it."""
-        entry = self.storage.get(target.key)
+        entry = self.storage.get(target.key, False)
         known = None if entry is None else read(entry.meta)
         fork = known if isinstance(known, Fork) else Fork(names, (), self._chance(NONCE))
         if not fork.tells_apart(names):  # those that were told apart by less are forgotten, or they would be found no more

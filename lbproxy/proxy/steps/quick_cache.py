@@ -83,7 +83,7 @@ class QuickCache(Step):
         assert watch is not None
         watch.used(found.held, len(found.body))
         if fork is not None:
-            watch.used(fork, 0)
+            watch.passed(fork)
         self._cells[_HIT] += 1
         self._cells[_BYTES] += len(found.body)
 

@@ -38,10 +38,10 @@ class Stored(Area):
         self.watch = Watch(place.memory, place.counters)
         self.looks = 0
 
-    def get(self, digest: bytes) -> Entry | None:
+    def get(self, digest: bytes, counted: bool = True) -> Entry | None:
         """Looks are counted."""
         self.looks += 1
-        return super().get(digest)
+        return super().get(digest, counted)
 
     @property
     def entries(self) -> dict[bytes, Entry]:

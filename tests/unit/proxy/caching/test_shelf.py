@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lbproxy.cache.layout import Counter
 from tests.unit.proxy.caching.stores import FRESH, Caching, fill, taken
 from tests.unit.proxy.fake_stream import EOF
 from tests.unit.proxy.world import get, ok
@@ -34,6 +35,24 @@ def test_a_full_disk_is_a_miss() -> None:
     fill(caching, ok(b"x" * 100_000, FRESH))
     assert not caching.storage.entries
     caching.world.at_rest()
+
+
+def test_a_request_is_one_look_up() -> None:
+    """However many steps that takes: through a fork, at hand or not, in the counts of the storage."""
+    caching = Caching()
+    fields = "Accept-Language: de"
+    fill(caching, ok(b"gut", FRESH, "Vary: Accept-Language"), get("/a", fields))
+    client = caching.world.connect()
+    counters = caching.storage.place.counters
+    misses = counters[Counter.MISSES]
+    for number in range(1, 4):
+        client.feed(get("/a", fields))
+        assert taken(client)[1] == b"gut"
+        assert (counters[Counter.HITS], counters[Counter.MISSES], counters[Counter.BYTES]) == (number, misses, 3 * number)
+    client.feed(get("/a", "Accept-Language: en"))
+    caching.world.upstream.feed(ok(b"good", FRESH, "Vary: Accept-Language"))
+    assert taken(client)[1] == b"good"
+    assert (counters[Counter.HITS], counters[Counter.MISSES]) == (3, misses + 1)
 
 
 def test_vary_by_10000_values_is_bounded() -> None:
