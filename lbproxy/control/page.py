@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from html import escape
 
 from lbproxy.observe.cache_totals import CacheTotals
@@ -45,7 +46,7 @@ th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left }
 
 HEADINGS = (
     "Backend",
-    "CheckState",
+    "State",
     "For",
     "Why",
     "Asked next",
@@ -74,7 +75,6 @@ def page(snapshot: Snapshot) -> str:
         ("5xx", totals.statuses[4]),
         ("Retries", totals.retries),
         *_waf(totals.waf),
-        *_cache(totals.cache),
     )
     heads = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
     pools = "".join(
@@ -89,9 +89,14 @@ def page(snapshot: Snapshot) -> str:
         f"<h1>lbproxy: {escape(_summary(snapshot))}</h1>"
         f"<p>version {escape(snapshot.version)}, generation {snapshot.generation}, up for "
         f"{duration(snapshot.taken - snapshot.started)}, {time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(snapshot.taken))} UTC</p>"
-        f"<dl>{''.join(f'<div><dt>{name}</dt><dd>{value:,}</dd></div>' for name, value in figures)}</dl>"
+        f"{_listed(figures)}{_listed(_cache(totals.cache))}"
         f"{pools}{_certificates(snapshot)}{_acme(snapshot)}</html>"
     )
+
+
+def _listed(figures: Iterable[tuple[str, int]]) -> str:
+    each = "".join(f"<div><dt>{name}</dt><dd>{value:,}</dd></div>" for name, value in figures)
+    return f"<dl>{each}</dl>" if each else ""
 
 
 def _waf(waf: WafTotals) -> tuple[tuple[str, int], ...]:
@@ -108,7 +113,8 @@ def _cache(cache: CacheTotals) -> tuple[tuple[str, int], ...]:
     return (
         ("Cache hits", hits), ("Stale, given out", cache.given - hits - collapsed), ("Collapsed", collapsed),
         ("Cache misses", cache.asked - cache.given), ("Stored answers", cache.gauge("entries")),
-        ("Stored KiB", cache.used // 1024), ("Evicted", cache.stored("evicted")),
+        ("Stored KiB", cache.used // 1024), ("of KiB", (cache.gauge("memory") + cache.gauge("disk")) // 1024),
+        ("Evicted", cache.stored("evicted")),
     )  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def test_a_row_per_backend() -> None:
     headings = document.rows[0]
     rows = [dict(zip(headings, row, strict=True)) for row in document.rows if len(row) == len(headings) and row != headings]
     assert document.rows[-1] == ["a.test", "127.0.0.1:443", "1"]  # of certificates, the days that are left
-    assert [row["CheckState"] for row in rows] == ["up", "drained", "down"]
+    assert [row["State"] for row in rows] == ["up", "drained", "down"]
     assert rows[0]["Backend"] == "10.0.0.1:80"
     assert [rows[0][name] for name in ("For", "In flight", "Failures", "Failed checks")] == ["59 s", "2", "4", "1"]
     assert rows[2]["Requests"] == "1,234,567"
@@ -100,7 +100,7 @@ def test_the_cache_has_its_figures() -> None:
     told = page(made._replace(totals=made.totals._replace(cache=cache)))
     for name, figure in (
         ("Cache hits", "70"), ("Stale, given out", "6"), ("Collapsed", "5"), ("Cache misses", "26"), ("Stored answers", "9"),
-        ("Stored KiB", "1,048,578"), ("Evicted", "0"),
+        ("Stored KiB", "1,048,578"), ("of KiB", "1,049,600"), ("Evicted", "0"),
     ):  # fmt: skip
         assert f"<dt>{name}</dt><dd>{figure}</dd>" in told
 
