@@ -41,9 +41,9 @@ def origin(answering: Callable[[int, Conversation], None]) -> Scripted:
     return Scripted(script)
 
 
-def served(stage: Stage, address: str, **cache: Any) -> LbProxy:
+def served(stage: Stage, address: str, **route: Any) -> LbProxy:
     config = stage.config(address, app={"health": {"type": "off"}}, workers=WORKERS)
-    config["route"][0]["cache"] = {"collapse_wait": "60s", **cache}
+    config["route"][0].update({"cache": {"collapse_wait": "60s"}, **route})
     config["cache"] = {"memory": "8MiB"}
     return stage.run(config)
 
@@ -70,19 +70,19 @@ def rest_of(client: ssl.SSLSocket) -> bytes:
 
 def test_one_request_for_all_and_hits_over_a_reload(stage: Stage) -> None:
     """Fifty clients over two workers ask for what nobody has: the backend is asked once. Everybody has it, both protocols, parts
-    and heads, and still after a reload."""
+    and heads, compressed or not, and still after a reload."""
     asked: list[int] = []
     go_on = threading.Event()
 
     def answering(number: int, conversation: Conversation) -> None:
         asked.append(number)
-        whole = answer(b"x" * 5000)
+        whole = answer(b"x" * 5000, "Cache-Control: max-age=600\r\nContent-Type: text/css")
         conversation.send(whole[:-2500])  # who comes now is fed, in either worker
         go_on.wait(60)
         conversation.send(whole[-2500:])
 
     with origin(answering) as backend, ExitStack() as stack:
-        proxy = served(stage, backend.address)
+        proxy = served(stage, backend.address, compress={"codings": ["zstd", "gzip"]})
         trusting = ssl.create_default_context(cafile=str(stage.authority.file))
         waiting = [stack.enter_context(connected(trusting, proxy.port())) for _ in range(HERD)]
         for each in waiting:
@@ -98,10 +98,18 @@ def test_one_request_for_all_and_hits_over_a_reload(stage: Stage) -> None:
             assert "cache-status: lbproxy; hit" in got
             assert "\nage: " in got
         assert fetched(stage, proxy, "/herd", "--range", "0-3").endswith("\r\n\r\nxxxx")
+        assert asked == [0]
+        gzip = "--compressed", "--header", "Accept-Encoding: gzip"
+        eventually(lambda: "cache-status: lbproxy; hit" in fetched(stage, proxy, "/herd", *gzip).lower(), "so is another kind")
+        for version in ("--http1.1", "--http2"):
+            got = fetched(stage, proxy, "/herd", *gzip, version)
+            assert got.endswith("\r\n\r\n" + "x" * 5000)
+            said = {line.partition("; ttl")[0] for line in got.lower().splitlines()}
+            assert {"cache-status: lbproxy; hit", "content-encoding: gzip", "vary: accept-encoding"} <= said
         Reloads(proxy).reload()
         for _ in range(2 * WORKERS):
             assert "cache-status: lbproxy; hit" in fetched(stage, proxy, "/herd").lower()
-        assert asked == [0]
+        assert asked == [0, 1]
         said = {line["cache"] for line in proxy.wait_access(count=HERD + 3 + 2 * WORKERS, path="/herd")}
         assert said <= {"miss", "hit", "collapsed"}
 
