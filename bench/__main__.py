@@ -5,6 +5,7 @@
     scale      what several workers cost, and how evenly they share
     slow       what a crowd of slow clients costs the others
     store      what ten thousand certificates cost: a start, a handshake, memory
+    herd       what a herd on a cold key costs the backend, and those who wait
     attacks    what one client that floods costs the others, message by message
     simulate   how long requests wait under each balancing policy, in simulated time
 
@@ -19,6 +20,7 @@ from types import FrameType
 
 from bench.attacks import command as attacks
 from bench.faults import command as faults
+from bench.herd import command as herd
 from bench.macro import cases
 from bench.macro import command as macro
 from bench.macro import scale_command as scale
@@ -35,6 +37,7 @@ VERBS = {
     "faults": faults.main,
     "slow": slow.main,
     "store": store.main,
+    "herd": herd.main,
     "attacks": attacks.main,
     "simulate": simulate.main,
 }

@@ -92,7 +92,7 @@ def nginx(site: Site) -> Recipe:
             user=user_line(),
             # Counts that all workers share, without which each balances by itself; one worker needs none.
             stored=_STORED.format(folder=site.folder) if site.cache else "",
-            caching=f"location {STORED}/ {{ {passed} proxy_cache stored; }}" if site.cache else "",
+            caching=f"location {STORED}/ {{ {passed} proxy_cache stored; proxy_cache_lock on; }}" if site.cache else "",
             zone="zone pool 256k; " if site.workers > 1 else "",
             servers=" ".join(f"server 127.0.0.1:{port};" for port in site.backends),
             kept=max(KEPT, 2 * len(site.backends)),

@@ -1,0 +1,1 @@
+"""What a herd on a cold key costs the backend, and each of those who wait."""
