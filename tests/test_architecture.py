@@ -175,7 +175,6 @@ WITHOUT_UNIT_TEST: dict[str, str] = {
     "cli/control.py": "wires two others together; every scenario's control process runs it",
     "balance/backend.py": "a value",
     "cache/interface.py": "an interface",
-    "master/watches/cache.py": "scenarios/test_cache_memory.py purges and sweeps; what it decides is cache/test_keeper.py's",
     "net/file_thread.py": "test_scratch.py and test_body_files.py stall and fail it",
     "worker/wiring/storing.py": "scenarios/test_cache_memory.py's workers are made with it",
     "cache/buckets.py": "what test_area.py finds answers by",
