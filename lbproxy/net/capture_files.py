@@ -1,19 +1,17 @@
-"""The thread that writes what is tapped: it makes packets of conversations and puts them into files, each as a whole or not at all.
+"""Files that are written with what is tapped: packets of conversations, each as a whole or not at all, by a thread (tap_thread.py).
 
-A disk that stalls holds up this thread alone. What waits for it is bounded in bytes; a conversation that finds no room is dropped,
-as a whole, and counted. The files are a ring, open since the process began, which may open none; the next is
+A disk that stalls holds up this thread alone. The files are a ring, open since the process began, which may open none; the next is
 emptied when one is full.
 """
 
 from __future__ import annotations
 
 import os
-import queue
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from lbproxy.net.tap_thread import TapThread
 from lbproxy.observe.packets import PCAP_HEAD, Conversations, records
 from lbproxy.observe.tapped import Tapped
 
@@ -26,44 +24,16 @@ class CaptureFiles:
         told of each conversation that a file did not take, from the thread."""
         self._fds = deque(fds)
         self._most = most
-        self._room = room
-        self._lost = lost
-        self._waiting: deque[Tapped] = deque()
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._taken = self._done = 0
         self._made = Conversations(os.urandom)
         self._written = -1
-        self._thread = threading.Thread(target=self._run, name="tap", daemon=True)
-        self._thread.start()
+        self._thread = TapThread(self._write, room, lost)
 
     def take(self, tapped: Tapped) -> bool:
         """False: too much waits, and it is dropped."""
-        if self._taken - self._done + tapped.size > self._room:
-            return False
-        self._taken += tapped.size
-        self._waiting.append(tapped)
-        if len(self._waiting) == 1:
-            self._bell.put(None)
-        return True
-
-    def _run(self) -> None:
-        while True:
-            try:
-                tapped = self._waiting.popleft()
-            except IndexError:
-                try:
-                    self._bell.get(timeout=1.0)
-                except queue.Empty:
-                    pass
-                continue
-            try:
-                self._write(tapped)
-            except (OSError, ValueError):  # a full disk; an address that is none
-                self._lost()
-            self._done += tapped.size
+        return self._thread.take(tapped.size, tapped)
 
     def _write(self, tapped: Tapped) -> None:
-        """Raises OSError; nothing of it is in the file then."""
+        """Raises OSError, and ValueError for an address that is none; nothing of it is in the file then."""
         data = records(self._made.packets(tapped), tapped.ended)
         if self._written < 0 or self._written + len(data) > self._most:
             self._begin_file()

@@ -1,23 +1,20 @@
 """A worker's line to the process that sends its taps' conversations on (master/tap/taps.py); nobody waits for that process.
 
-What fits into the socket is there at once. What does not waits for a thread, bounded in bytes; a conversation that finds no room is
-dropped as a whole.
+What fits into the socket is there at once. What does not waits for a thread, bounded in bytes
+(net/tap_thread.py).
 """
 
 from __future__ import annotations
 
-import queue
 import select
 import socket
-import threading
-from collections import deque
 from collections.abc import Callable
 
+from lbproxy.net.tap_thread import TapThread
 from lbproxy.observe.tapped import LARGEST, Tapped, messages
 
 SMALL = LARGEST - 2048
 """Bytes of a conversation that is one message for sure."""
-_LOOK = 1.0
 
 
 class TapLink:
@@ -26,18 +23,11 @@ class TapLink:
     def __init__(self, sock: socket.socket, room: int, lost: Callable[[], None]) -> None:
         """`room`: bytes of what waits; `lost`: told of each conversation that nobody will ever get, from the thread."""
         self._socket = sock
-        self._room = room
-        self._lost = lost
-        self._waiting: deque[tuple[str, Tapped]] = deque()
-        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
-        self._taken = self._done = 0
-        self._thread = threading.Thread(target=self._run, name="tap", daemon=True)
-        self._thread.start()
+        self._thread = TapThread[tuple[str, Tapped]](self._tell, room, lost)
 
     def take(self, name: str, tapped: Tapped) -> bool:
         """For the tap with that name. False: too much waits, or nobody is there, and it is dropped."""
-        size = tapped.size
-        if self._taken == self._done and size <= SMALL:  # behind what waits comes what came later
+        if self._thread.idle and tapped.size <= SMALL:  # behind what waits comes what came later
             try:
                 self._socket.send(next(messages(name, tapped)))
             except BlockingIOError:
@@ -46,30 +36,11 @@ class TapLink:
                 return False
             else:
                 return True
-        if self._taken - self._done + size > self._room:
-            return False
-        self._taken += size
-        self._waiting.append((name, tapped))
-        if len(self._waiting) == 1:
-            self._bell.put(None)
-        return True
+        return self._thread.take(tapped.size, (name, tapped))
 
-    def _run(self) -> None:
-        while True:
-            try:
-                name, tapped = self._waiting.popleft()
-            except IndexError:
-                try:
-                    self._bell.get(timeout=_LOOK)
-                except queue.Empty:
-                    pass
-                continue
-            try:
-                for message in messages(name, tapped):
-                    self._send(message)
-            except OSError:
-                self._lost()
-            self._done += tapped.size
+    def _tell(self, one: tuple[str, Tapped]) -> None:
+        for message in messages(*one):
+            self._send(message)
 
     def _send(self, message: bytes) -> None:
         """As long as it takes. Raises OSError: nobody is there any more."""

@@ -42,7 +42,7 @@ def test_a_ring_of_files(tmp_path: Path) -> None:
     eventually(lambda: (tmp_path / "a").stat().st_size > 1500, "two conversations")
     for _ in range(2):
         assert files.take(one())
-    eventually(lambda: files._done == files._taken, "all are written")
+    eventually(lambda: files._thread.idle, "all are written")
     assert packets(tmp_path / "a") % 10 == 0
     assert packets(tmp_path / "b") % 10 == 0
     assert max((tmp_path / name).stat().st_size for name in "ab") <= 3000

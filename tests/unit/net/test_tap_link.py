@@ -50,7 +50,7 @@ def test_nobody_reads(pair: Pair) -> None:
     gathering, found = Gathering(), 0
     while found < sum(answers):
         found += gathering.take(pair[1].recv(LARGEST + 1)) is not None
-    eventually(lambda: link._taken == link._done, "everything is told")
+    eventually(lambda: link._thread.idle, "everything is told")
     assert lost == []
     assert link.take("ids", SMALL)
 
