@@ -19,7 +19,8 @@ from pathlib import Path
 
 from lbproxy.cache.interface import CacheError
 from lbproxy.cache.layout import Counter
-from lbproxy.net.file_thread import FileThread, Job, read_all, write_all
+from lbproxy.net.job_thread import Job, JobThread
+from lbproxy.net.whole_files import read_all, write_all
 from lbproxy.net.wire import read_now
 
 PIECE = 64 * 1024
@@ -57,7 +58,7 @@ class BodyFiles:
         self._created = 0
         self._open: OrderedDict[int, _Open] = OrderedDict()
         """The last that were asked for come last; each counts as a user of its own."""
-        self._files = FileThread("bodies", lambda: None)
+        self._files = JobThread("bodies", lambda: None)
 
     def __repr__(self) -> str:
         return f"<BodyFiles in {self._folder}, {len(self._open)} open>"

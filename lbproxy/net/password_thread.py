@@ -8,16 +8,11 @@ then is told to come again, rather than to wait for those who guess.
 from __future__ import annotations
 
 import os
-import queue
 import threading
-from collections import deque
-from typing import Any
-
-from gevent.hub import get_hub
-from greenlet import getcurrent, greenlet
 
 from lbproxy.config.passwords import kind_of
 from lbproxy.errors import RequestError
+from lbproxy.net.job_thread import JobThread
 
 MOST_WAITING = 32
 """Passwords that wait to be checked; three seconds' worth of the usual cost."""
@@ -25,73 +20,40 @@ NICER = 5
 LONGEST_OF_BCRYPT = 72
 """Bytes that bcrypt looks at; some versions refuse more instead of leaving them out, as htpasswd does."""
 
-_switch_to = greenlet.switch
-
-
-class _Job:
-    """One password that is to be checked."""
-
-    __slots__ = ("fits", "hashed", "password", "waiter")
-
-    def __init__(self, password: bytes, hashed: str, waiter: greenlet) -> None:
-        self.password = password
-        self.hashed = hashed
-        self.waiter: greenlet | None = waiter
-        self.fits = False
-
 
 class PasswordThread:
     """Checks the passwords of one worker's clients."""
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._done: deque[_Job] = deque()
         self._waiting = 0
-        self._hub = get_hub()
-        self._bell: Any = self._hub.loop.async_()
-        self._bell.start(self._on_done)
-        self._thread = threading.Thread(target=self._work, name="passwords", daemon=True)
-        self._thread.start()
+        self._thread = JobThread("passwords", lambda: None)
+        self._thread.post(_step_back)
 
     def verify(self, password: bytes, hashed: str) -> bool:
         """From a greenlet: whether the password is the one that was hashed. Raises RequestError 503 when too many wait."""
         if self._waiting >= MOST_WAITING:
             raise RequestError(503, "auth_busy", f"{self._waiting} passwords wait to be checked")
-        job = _Job(password, hashed, getcurrent())
         self._waiting += 1
-        self._jobs.put(job)
+        gone = False
         try:
-            _switch_to(self._hub)
-        finally:
-            job.waiter = None
-        return job.fits
+            fitting = self._thread.call(lambda: not gone and fits(password, hashed), self._over)
+        except BaseException:
+            gone = True  # guessing and leaving is not worked for
+            raise
+        self._over()
+        return fitting
 
     def close(self) -> None:
         """The thread ends when it has done what it was asked for."""
-        self._jobs.put(None)
-        self._bell.stop()
-        self._bell.close()
+        self._thread.close()
 
-    def _on_done(self) -> None:
-        """From the event loop: the thread has rung, for one job or several."""
-        while self._done:
-            job = self._done.popleft()
-            self._waiting -= 1
-            if job.waiter is not None:
-                job.waiter.switch()
+    def _over(self, _: object = None) -> None:
+        self._waiting -= 1
 
-    # ---------------------------------------------------------------- in the thread
 
-    def _work(self) -> None:
-        try:
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICER)
-        except OSError:
-            pass  # a wall, or a system that has none of that: then it takes its turns as the loop does
-        while (job := self._jobs.get()) is not None:
-            if job.waiter is not None:  # else its client has gone: guessing and leaving is not worked for
-                job.fits = fits(job.password, job.hashed)
-            self._done.append(job)
-            self._bell.send()
+def _step_back() -> None:
+    """Raises OSError: a wall, or a system that has none of that; then it takes its turns as the loop does."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICER)
 
 
 def fits(password: bytes, hashed: str) -> bool:

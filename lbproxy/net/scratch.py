@@ -1,6 +1,6 @@
 """A worker's scratch file: what pools buffer beyond memory, in blocks of a file that has no name.
 
-Theory of operation. A thread does all of it (file_thread.py), one job after another. One thread: a page cache is not made faster by
+Theory of operation. A thread does all of it (job_thread.py), one job after another. One thread: a page cache is not made faster by
 two, and the job that cuts the file must not be overtaken by a write.
 
 One file a worker and not one a body: it is opened while the process may still open files wherever the configuration says, needs no
@@ -17,7 +17,8 @@ import os
 from collections.abc import Callable
 
 from lbproxy.errors import ScratchError
-from lbproxy.net.file_thread import FileThread, Job, read_all, write_all
+from lbproxy.net.job_thread import Job, JobThread
+from lbproxy.net.whole_files import read_all, write_all
 from lbproxy.streams import BLOCK
 
 
@@ -31,7 +32,7 @@ class ScratchFile:
         self._end = 0
         """Blocks that the file has, in use or not."""
         self._in_use = 0
-        self._files = FileThread("scratch", lambda: os.close(fd))
+        self._files = JobThread("scratch", lambda: os.close(fd))
 
     def __repr__(self) -> str:
         return f"<ScratchFile {self._in_use} of {self._end} blocks>"

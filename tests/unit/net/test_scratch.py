@@ -15,8 +15,8 @@ from gevent.hub import get_hub
 
 from lbproxy.errors import ClientGone, ScratchError
 from lbproxy.net import scratch as module
-from lbproxy.net.file_thread import write_all
 from lbproxy.net.scratch import ScratchFile
+from lbproxy.net.whole_files import write_all
 from lbproxy.streams import BLOCK
 from tests.unit.net.loopback import start, until
 

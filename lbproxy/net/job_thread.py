@@ -1,16 +1,14 @@
-"""A thread that works on files, one job after another, so that only the greenlet waits whose job it is.
+"""A thread for what a loop must not stand still for, one job after another, so that only the greenlet waits whose job it is.
 
 A write to a file is a copy into the page cache, some 20 us for 64 KiB, until the kernel finds too much of the cache dirty, or the
 disk (or the network behind it) stalls: then it lasts as long as the disk likes, and without a thread the loop and every client
-with it.
+with it. A password takes its tenth of a second.
 
 A greenlet may be thrown out of its wait. What it has asked for is done all the same, and `abandoned` tells what is left to do then.
 """
 
 from __future__ import annotations
 
-import errno
-import os
 import queue
 import threading
 from collections import deque
@@ -38,7 +36,7 @@ class Job(Generic[T]):
         """What is left to do, by the loop, when it is over and nobody waits for it any more."""
 
 
-class FileThread:
+class JobThread:
     """One thread, for the loop of the thread that makes it."""
 
     def __init__(self, name: str, at_end: Callable[[], None]) -> None:
@@ -95,24 +93,3 @@ class FileThread:
             self._done.append(job)
             self._bell.send()
         self._at_end()
-
-
-def write_all(fd: int, data: bytes, at: int) -> bytes:
-    """For the thread: all of it; b"". Raises OSError."""
-    view = memoryview(data)
-    while view:
-        done = os.pwrite(fd, view, at)
-        view, at = view[done:], at + done
-    return b""
-
-
-def read_all(fd: int, size: int, at: int) -> bytes:
-    """For the thread: all of it. Raises OSError."""
-    pieces = []
-    while size:
-        piece = os.pread(fd, size, at)
-        if not piece:
-            raise OSError(errno.EIO, "the file is shorter than what was written")
-        pieces.append(piece)
-        size, at = size - len(piece), at + len(piece)
-    return b"".join(pieces)
