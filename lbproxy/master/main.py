@@ -86,7 +86,7 @@ def run(
     legacy = take_over(config, time.monotonic())
     if legacy is None:
         shared, resources = prepare(config, inherit(), harvest)
-        legacy = Legacy(shared, {1: resources}, Fleet(), [])
+        legacy = Legacy(shared, {1: resources}, Fleet(preparing=resources.loading is not None), [])
     elif harvest is not None:
         harvest.close()  # it reads anew with its first reload, which comes at once
     try:
@@ -177,7 +177,7 @@ class Master:
         if self._adopts:
             self._succeed()
         else:
-            self._feed(events.Prepared(1, resources.terms))
+            self._preparation.begin_first(resources)
         while self._outcome is None:
             for key, mask in self._selector.select(max(0.0, min(self._next_deadline() - time.monotonic(), LONGEST_WAIT))):
                 key.data(mask)

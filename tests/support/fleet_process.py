@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from lbproxy.balance.ledger import Scalar, scalar_at
-from lbproxy.config.model import Address, Backend, Config, Listen, Log, Metrics, Pool, Process, Route
+from lbproxy.config.model import Address, Backend, Config, Listen, Log, Metrics, Pool, Process, Route, Waf
 from lbproxy.errors import Complaint, ConfigError, LbproxyError, StartError
 from lbproxy.ipc.handover import ChildMain, Handover
 from lbproxy.ipc.messages import Drain, Drained, HealthChanged, Heartbeat, Message, Quit, Ready, ReopenLogs, Serve, SetLogLevel
@@ -35,7 +35,7 @@ def config_of(options: Options) -> Config:
     return Config(
         source=options.get("source", "test.toml"),
         listen=tuple(Listen(Address("127.0.0.1", port), line=3) for port in (options["port"], *options.get("more_ports", ()))),
-        routes=(Route("web"),),
+        routes=(Route("web", line=7, waf=Waf(rules=(rules,)) if (rules := options.get("rules")) else None),),
         pools=(Pool("web", tuple(Backend(Address("127.0.0.1", port)) for port in options.get("backends", [9]))),),
         proxy=Process(
             workers=options.get("workers", 2),

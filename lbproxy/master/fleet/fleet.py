@@ -67,7 +67,8 @@ class Fleet(Children):
     """The highest number that a generation was given."""
     health_news: HealthNews = field(default_factory=HealthNews)
     _generation_limit: GenerationLimit = field(default_factory=GenerationLimit)
-    _preparing: bool = False
+    preparing: bool = False
+    """A generation is being opened; at a start that may be the first one."""
     _wishes: PendingReload = field(default_factory=PendingReload)
 
     def handle(self, event: Event, now: float) -> list[Action]:
@@ -100,7 +101,7 @@ class Fleet(Children):
     # ---- events
 
     def _prepared(self, event: events.Prepared) -> None:
-        self._preparing = False
+        self.preparing = False
         self.last = event.number
         first = not self.generations
         if (wanted := event.terms.workers) > RETIRED - (there := len(self._children)):
@@ -114,7 +115,7 @@ class Fleet(Children):
             self._fill(generation, post)
 
     def _prepare_failed(self, event: events.PrepareFailed) -> None:
-        self._preparing = False
+        self.preparing = False
         self._reject(event.number, event.why)
 
     def _reload_wanted(self, _: Event) -> None:
@@ -279,7 +280,7 @@ class Fleet(Children):
     @property
     def busy(self) -> bool:
         """A generation is on its way."""
-        return self._preparing or any(generation.stage is Stage.STARTING for generation in self.generations.values())
+        return self.preparing or any(generation.stage is Stage.STARTING for generation in self.generations.values())
 
     def _place_for_one_more(self) -> bool:
         return not self.busy and len(self.generations) < MOST_GENERATIONS
@@ -290,7 +291,7 @@ class Fleet(Children):
         if self._place_for_one_more():
             if self._wishes.due() <= self._now:
                 self._wishes.serve(self._now)
-                self._preparing = True
+                self.preparing = True
                 self._generation_limit.over()
                 self._actions.append(events.Prepare(self.last + 1))
         elif len(self.generations) >= MOST_GENERATIONS:

@@ -13,7 +13,7 @@ from lbproxy.balance.backend import Backend
 from lbproxy.config.model import Address, Certificate, Config, Listen
 from lbproxy.errors import Complaint, by_place
 from lbproxy.master.fleet.events import Terms
-from lbproxy.master.inspection.inspectors import Inspectors
+from lbproxy.master.inspection.inspectors import Inspectors, Loading
 from lbproxy.master.system.cache_memory import CacheMemory
 from lbproxy.tls import contexts
 from lbproxy.tls.keystore import KeyStore, Piece
@@ -69,6 +69,8 @@ class GenerationResources:
     """Where the configuration's documents, and then its sets of keys, stand in the store, by number."""
     inspectors: Inspectors | None = None
     """Whoever looks at requests of its routes."""
+    loading: Loading | None = None
+    """Whoever loads their rules yet; nobody is forked before."""
     key_authorities: dict[Path, str] = field(default_factory=dict)
     """What the files held of authorities that servers of such sets may have their certificates of."""
     cache: CacheMemory | None = None
@@ -101,8 +103,9 @@ class GenerationResources:
         """Close what only this generation had."""
         self.close_access()
         self.cache = None
-        if self.inspectors is not None:
-            self.inspectors.close()
+        for rules in (self.inspectors, self.loading):
+            if rules is not None:
+                rules.close()
         for store in (self.keys, self.vault):
             if store is not None:
                 store.close()

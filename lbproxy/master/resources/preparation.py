@@ -66,8 +66,19 @@ class Preparation:
         self._feed = feed
         self._harvest = harvest
         self._waiting: _Waiting | None = None
+        self._first: GenerationResources | None = None
+        """Those of a start whose rules are loading."""
         self.plans: dict[int, Plan] = {}
         """What each generation that was prepared changes, until somebody takes it out."""
+
+    def begin_first(self, resources: GenerationResources) -> None:
+        """Of a start: it is opened, but its rules may be loading yet. What is wrong with them is raised in the turn of the selector
+        in which it is heard, or by `look_after`: ConfigError, StartError."""
+        if resources.loading is None:
+            self._feed(events.Prepared(1, resources.terms))
+            return
+        self._first = resources
+        self._selector.register(resources.loading, selectors.EVENT_READ, self._on_first)
 
     def begin(self, number: int) -> None:
         """For the generation of that number."""
@@ -83,7 +94,9 @@ class Preparation:
                 self._load(reload, {})
 
     def look_after(self, *, stopping: bool) -> None:
-        """From time to time: what waits for a process too long, or for nothing any more, is given up."""
+        """From time to time: what waits for a process too long, or for nothing any more, is given up. Raises StartError."""
+        if self._first is not None and self._first.loading is not None and time.monotonic() >= self._first.loading.until:
+            raise StartError(self._first.loading.late)
         if self._waiting is not None and stopping:
             self._give_up("lbproxy stops")
         elif self._waiting is not None and time.monotonic() >= self._waiting.process.until:
@@ -148,6 +161,15 @@ class Preparation:
         self._resources[reload.number] = fresh
         warn(*fresh.warnings())
         self._feed(events.Prepared(reload.number, fresh.terms))
+
+    def _on_first(self, _: int) -> None:
+        resources, self._first = self._first, None
+        assert resources is not None
+        assert resources.loading is not None
+        loading, resources.loading = resources.loading, None
+        self._selector.unregister(loading)
+        resources.inspectors = loading.done()
+        self._feed(events.Prepared(1, resources.terms))
 
     def _on_answers(self, reload: _Reload, asking: Asking, _: int) -> None:
         try:

@@ -23,7 +23,7 @@ from lbproxy.config.descriptors import wanted
 from lbproxy.config.model import Address, Config, Listen
 from lbproxy.errors import Complaint, StartError
 from lbproxy.http.h2 import offered as h2
-from lbproxy.master.inspection.inspectors import Inspectors, Rules
+from lbproxy.master.inspection.inspectors import Inspectors, Loading, Rules
 from lbproxy.master.names import resolve
 from lbproxy.master.resources import documents, key_sets
 from lbproxy.master.resources.generation import GenerationResources, Listening
@@ -50,6 +50,7 @@ def prepare(
     config: Config, inherited: Mapping[Address, socket.socket] = sockets.NONE, harvest: Harvest | None = None
 ) -> tuple[MasterResources, GenerationResources]:
     """For the first generation. Raises StartError and ConfigError; then everything that was opened on the way is closed again.
+    Rules of routes may take longer: `loading` of what it returns.
 
     `inherited`: listening sockets that are there already; they are the master's from now on.
     """
@@ -67,7 +68,11 @@ def prepare(
         undo.callback(shared.close)
         if config.proxy.pid_file is not None:
             shared.pid_file = PidFile(config.proxy.pid_file)
-        resources = provide(shared, config, harvest=harvest)
+        loading = Loading(config, account) if config.wafs else None
+        if loading is not None:
+            undo.callback(loading.close)
+        resources = provide(shared, config, rules=lambda *_: None, harvest=harvest)
+        resources.loading = loading
         shared.warnings += _warnings(config)
         unnamed = set(inherited) - resources.addresses
         shared.warnings += [("socket.unused", f"the service manager listens on {address}, we do not") for address in unnamed]

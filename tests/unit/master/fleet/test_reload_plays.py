@@ -292,3 +292,14 @@ def test_workers_come_and_go_as_an_operator_says() -> None:
     for row in (2, 1):
         play.do(Said(row, Drained(0)), Died(row, exited(0)))
     assert len(play.wait(10).spawned) == 4
+
+
+def test_a_reload_waits_for_a_first_generation_that_is_being_prepared() -> None:
+    """And comes once that serves; a signal to stop is the end at once, since nobody lives."""
+    play = Play(workers=1)
+    play.fleet.preparing = True
+    play.do(ReloadWanted())
+    play.wait(5.0)
+    assert play.prepared == []
+    play.do(Terminate("SIGTERM"))
+    assert play.exit == events.Exit(0, "SIGTERM")
