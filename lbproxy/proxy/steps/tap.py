@@ -24,12 +24,18 @@ Take = Callable[[str, str, int, bytes, bytes], bool]
 """Gets a conversation: client's address, ours, port, request, answer. False: it is dropped."""
 
 
+NOTES = {what: f',"inspected":"tap={what}"' for what in ("taken", "dropped")}
+"""For the access line of a route where nothing else is noted under that name."""
+
+
 class Tap(Step):
     """Tells of the requests of one route, in one worker."""
 
-    __slots__ = ("_blanked", "_count", "_due", "_percent", "_take", "most")
+    __slots__ = ("_blanked", "_count", "_due", "_inspects", "_percent", "_take", "most")
 
-    def __init__(self, settings: model.Tap, take: Take, count: Count) -> None:
+    def __init__(self, settings: model.Tap, take: Take, count: Count, *, inspects: bool) -> None:
+        """`inspects`: other steps of the route note something, too (Route.inspects)."""
+        self._inspects = inspects
         self._percent = settings.percent
         self._blanked = every_spelling(settings.blank) if settings.blank else None
         self._take = take
@@ -51,7 +57,12 @@ class Tap(Step):
         here = forwarder.here().strip("[]")
         client, server = forwarder.client(journey.head), "127.0.0.1" if here == "localhost" else here
         taken = self._take(client, server, forwarder.port, request, answer)
-        self._count("tap", "taken" if taken else "dropped")
+        outcome = "taken" if taken else "dropped"
+        self._count("tap", outcome)
+        if self._inspects:
+            journey.findings().note("tap", outcome)
+        else:
+            journey.noted += NOTES[outcome]
 
     def message(self, head: bytes, body: list[bytes], *, framed: bool) -> bytes:
         """As it stands in packets; `framed`: the length that is told is that of what is here."""

@@ -184,7 +184,7 @@ def inspections(route: Route, means: Means, asked: Callable[[str, float], Destin
     """Those of one route, in order. `asked`: a pool by name as it gets requests of our own, which take so many seconds at most."""
     found: list[Step] = []
     if route.tap:  # first: it tells of what others refuse, too, and of answers as backends give them
-        found.append(Tap(*means.taps[route.tap], means.told))
+        found.append(Tap(*means.taps[route.tap], means.told, inspects=route.inspects))
     if route.basic_auth is not None:
         found.append(_basic_auth(route, route.basic_auth, means))
     if route.jwt is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ def test_a_conversation() -> None:
     assert head.endswith(b"\r\nContent-Length: 6")
     assert head.count(b"Content-Length") == 1
     assert world.inspected == ["tap taken"]
+    assert [line["inspected"] for line in world.lines()] == ["tap=taken"]
     assert b"s=1" in client.take(), "the client gets what it should"
     world.at_rest()
 
@@ -101,3 +103,12 @@ def test_heads_alone() -> None:
     [(_, _, _, _, answer)] = world.tapped
     assert b"\r\nContent-Length: 9" in answer
     assert answer.endswith(END)
+
+
+def test_what_became_of_it_is_in_the_log(tmp_path: Path) -> None:
+    """Beside what other steps of the route made of the request, under one name."""
+    world = tapped({"basic_auth": model.BasicAuth(tmp_path / "users")})
+    client = world.connect()
+    client.feed(get())
+    assert client.take().startswith(b"HTTP/1.1 401 ")
+    assert [line["inspected"] for line in world.lines()] == ["basic_auth=denied tap=taken"]
