@@ -70,9 +70,9 @@ class Case(NamedTuple):
         return self.setup.cache
 
 
-def _step(name: str, tells: str, *only: str, backend_requests: int = 1) -> Case:
+def _step(name: str, tells: str, *only: str, backend_requests: int = 1, kind: str = "named") -> Case:
     return Case(
-        f"step-{name}", f"/step/{name}", CONNECTIONS, tells, "named", backend_requests=backend_requests, setup=STEPS, only=only
+        f"step-{name}", f"/step/{name}", CONNECTIONS, tells, kind, backend_requests=backend_requests, setup=STEPS, only=only
     )
 
 
@@ -121,6 +121,7 @@ LOADS = (
     _step("none", "tiny on a route of its own, beside which the next are to be seen", "nginx", "lbproxy"),
     _step("authorize", "the same, and a backend is asked about each request", "nginx", "lbproxy", backend_requests=2),
     _step("basic_auth", "... with a password that was checked before", "lbproxy"),
+    _step("jwt", "... with a token (ES256) whose signature is checked", "lbproxy", kind="token"),
     _step("waf", "... looked at by the Core Rule Set before it passes", "nginx", "lbproxy"),
     _step("waf-detect", "... while it passes, as many as inspectors have time for", "lbproxy"),
     _step("icap", "... shown to an ICAP server (c-icap) before it passes", "lbproxy"),

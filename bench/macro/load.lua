@@ -26,6 +26,7 @@ local kinds = {
     for name, value in pairs({ ["Host"] = "localhost", ["User-Agent"] = "Mozilla/5.0", ["Accept"] = "*/*" }) do wrk.headers[name] = value end
     wrk.headers["Authorization"] = "Basic YmVuY2g6ZXZlcnlib2R5"
   end,
+  token = function() wrk.headers["Cookie"] = "token=eyJhbGciOiJFUzI1NiIsImtpZCI6ImJlbmNoIiwidHlwIjoiSldUIn0.eyJzdWIiOiJiZW5jaCIsImV4cCI6NDEwMjQ0NDgwMH0.md8jNE9_UpZthw6hIEQlae9V1tShtMjI0ts7JFSzOsGPBZ9gehYfvBjvFPSesvFmsQOaRyDprzAIV8aLvB7ZeA" end,
   close = function() wrk.headers["Connection"] = "close" end,
 }
 

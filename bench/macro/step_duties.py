@@ -36,7 +36,8 @@ class Proof:
         PROOFS[name](self, name)
 
     def _status(self, name: str, query: str = "", **fields: str) -> int:
-        headers = {**steps.HEADERS, "Authorization": password(), **{key.replace("_", "-"): value for key, value in fields.items()}}
+        known = {"Authorization": password(), "Cookie": f"token={steps.TOKEN}"}
+        headers = {**steps.HEADERS, **known, **{key.replace("_", "-"): value for key, value in fields.items()}}
         self._connection.request("GET", f"{steps.PREFIX}{name}{query}", headers=headers)
         response = self._connection.getresponse()
         response.read()
@@ -60,6 +61,10 @@ class Proof:
     def basic_auth(self, name: str) -> None:
         """Another password is none."""
         self._answers(name, 401, Authorization="Basic " + base64.b64encode(b"bench:nobody").decode())
+
+    def jwt(self, name: str) -> None:
+        """Whose token is changed stays out."""
+        self._answers(name, 401, Cookie=f"token={steps.TOKEN[:-4]}AAAA")
 
     def waf(self, name: str) -> None:
         """An attack is refused."""
@@ -117,6 +122,7 @@ PROOFS: dict[str, Callable[[Proof, str], None]] = {
     "none": Proof.none,
     "authorize": Proof.authorize,
     "basic_auth": Proof.basic_auth,
+    "jwt": Proof.jwt,
     "waf": Proof.waf,
     "waf-detect": Proof.waf_detect,
     "icap": Proof.icap,

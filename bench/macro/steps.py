@@ -20,6 +20,15 @@ TAP = "tap.fifo"
 PASSWORD = "bench:everybody"
 """Of whoever asks; as htpasswd has it, with few rounds: what is measured is a password that was checked before."""
 HASHED = "bench:$2b$05$b4cNOR/lZRdBW9vzw01cquU5pAUFRyfs8JewRU5VNblXpZyLeNtt.\n"
+TOKEN = (
+    "eyJhbGciOiJFUzI1NiIsImtpZCI6ImJlbmNoIiwidHlwIjoiSldUIn0.eyJzdWIiOiJiZW5jaCIsImV4cCI6NDEwMjQ0NDgwMH0"
+    ".md8jNE9_UpZthw6hIEQlae9V1tShtMjI0ts7JFSzOsGPBZ9gehYfvBjvFPSesvFmsQOaRyDprzAIV8aLvB7ZeA"
+)
+"""Of whoever asks where tokens are checked, until 2100, in a cookie; nobody has the key any more."""
+KEYS = (
+    '{"keys": [{"kty": "EC", "crv": "P-256", "x": "MPONNdblBsO44Xl0UGCHP0k0IyvZqsdPu-8ligPWfV4",'
+    ' "y": "gfnfWibuVwhFxWxFboqcwMR4i16t3-t_pZA50hKJiW4", "kid": "bench", "use": "sig", "alg": "ES256"}]}'
+)
 ATTACK = "?id=1%27%20or%20%271%27%3D%271%27--%20-"
 DENIED = "denied"
 """A cookie that /auth of the backends does not let in."""
@@ -57,6 +66,10 @@ STEPS = {
         'basic_auth = {{ file = "{folder}/users", remember = "1h" }}',
         lambda: "" if find_spec("bcrypt") else "bcrypt is not installed; pip install bcrypt",
     ),
+    "jwt": Step(
+        'jwt = {{ jwks_file = "{folder}/jwks.json", algorithms = ["ES256"], cookie = "token" }}',
+        lambda: "" if find_spec("jwt") else "PyJWT is not installed; pip install 'lbproxy[auth]'",
+    ),
     "waf": Step('waf = {{ mode = "block" }}', _rules, "modsecurity on; modsecurity_rules_file {folder}/waf.conf;"),
     "waf-detect": Step('waf = {{ mode = "detect" }}', _rules),
     "icap": Step('icap = {{ pool = "icap", reqmod = "/echo" }}', _icap),
@@ -85,6 +98,7 @@ def lbproxy_routes(folder: Path, icap: int) -> str:
     """`icap`: the port of a server; 0: there is none."""
     (folder / "users").write_text(HASHED)
     (folder / "users").chmod(0o644)
+    (folder / "jwks.json").write_text(KEYS)
     able = {name: step for name, step in STEPS.items() if not step.missing() and (icap or name != "icap")}
     routes = [
         f'[[route]]\npath = "{PREFIX}{name}"\npool = "pool"\n{step.lbproxy.format(folder=folder)}' for name, step in able.items()

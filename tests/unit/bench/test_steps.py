@@ -52,4 +52,5 @@ def test_nginx_gets_the_same_words_in_front_of_its_rules(tmp_path: Path) -> None
 def test_the_load_says_what_the_proof_says() -> None:
     lua = wrk.SCRIPT.read_text()
     assert step_duties.password() in lua
+    assert f'"token={steps.TOKEN}"' in lua
     assert all(f'["{name}"] = "{value}"' in lua for name, value in steps.HEADERS.items())
