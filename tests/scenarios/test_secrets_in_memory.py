@@ -57,6 +57,7 @@ def test_a_successor_of_control_has_none_either(stage: Stage) -> None:
     proxy = stage.run(config)
     control = control_of(proxy)
     for number, victim in enumerate(["control", "forker"], start=1):
+        proxy.settled()
         [forker] = [one for one in proxy.members() if "forker" in one.cmdline()[0]]
         assert found_in(forker.pid, needles) == set()
         if victim == "forker":
