@@ -127,7 +127,7 @@ def code_behind(trailers: Trailers) -> int:
     """How it ended, as its trailers say; UNHEARD when they do not."""
     for name, value in trailers:
         if name == b"grpc-status":
-            return _CODES.get(value, UNHEARD)
+            return 0 if value == b"0" else _CODES.get(value, UNHEARD)
     return UNHEARD
 
 

@@ -64,7 +64,7 @@ class GrpcCall(Course):
 
     def logged(self) -> str:
         """For the access line: a JSON member with a comma in front."""
-        return f',"grpc_status":{self.code if self.code != UNHEARD else "null"}'
+        return _LOGGED[self.code]
 
 
 class _Heard(Sink):
@@ -119,4 +119,5 @@ def own_answer(answer: OwnAnswer, reason: str, kind: bytes) -> tuple[OwnAnswer, 
     return OwnAnswer(200, b"\r\n".join(lines), b""), code
 
 
+_LOGGED = (*(f',"grpc_status":{code}' for code in range(UNHEARD)), ',"grpc_status":null')
 _REPLACED = (b"content-type", b"content-length", b"allow")

@@ -298,7 +298,7 @@ class Tries:
         else:
             self._buffered = buffered(downstream, answer, self._destination, self.interrupt)
             sink = downstream if self._buffered is None else self._buffered
-        for course in reversed(self._courses or ()):
+        for course in () if self._courses is None else self._courses[::-1]:
             self.source = upstream
             sink = course.around(answer, sink)
         try:
