@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from lbproxy.balance.ledger import COUNT_ROW_CELLS, Ledger, PickLock
@@ -44,7 +45,5 @@ def make_filters(config: Config, ledger: Ledger, child: int, memory: Memory, clo
 
 
 def _wanted(settings: RouteFilters) -> bool:
-    """Whether there is anything to ask of a request."""
-    limited = settings.limit != _NO_LIMIT or settings.client_limits
-    named = settings.client_certificate is not None
-    return bool(settings.addresses.restricts or settings.methods or settings.refuse or limited or named)
+    """Whether there is anything to ask of a request: anything is said but the size of bodies, which is looked at as they come."""
+    return replace(settings, max_body=None) != RouteFilters()

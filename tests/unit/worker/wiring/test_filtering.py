@@ -5,12 +5,13 @@ from __future__ import annotations
 import mmap
 import multiprocessing
 import socket
+from dataclasses import fields
 
 from lbproxy.balance.ledger import COUNT_ROW_CELLS, WHOLE_SIZE, Ledger
 from lbproxy.config.model import ClientLimit, Config, Rate, Route, RouteFilters
 from lbproxy.filter.limiter import Limiter, Refused, Ticket
 from lbproxy.ipc.handover import Handover
-from lbproxy.worker.wiring.filtering import limit_memory, make_filters
+from lbproxy.worker.wiring.filtering import _wanted, limit_memory, make_filters
 
 HOME = b"\1\2\3\4"
 
@@ -41,6 +42,14 @@ def test_routes_get_what_they_ask_for() -> None:
     [handover] = handovers(config, 1)
     made = make_filters(config, handover.ledger, 0, limit_memory(handover), lambda: 0.0)
     assert [filters is not None for filters in made] == [False, False, True, True, True]
+
+
+def test_no_key_is_forgotten() -> None:
+    """Whatever a route says of what it refuses, alone, makes its filter: a key that is new, too. But for the size of bodies."""
+    for field in fields(RouteFilters):
+        said = RouteFilters()
+        object.__setattr__(said, field.name, object())
+        assert _wanted(said) is (field.name != "max_body"), field.name
 
 
 def test_workers_share_what_clients_did_and_a_dead_one_takes_its_counts_along() -> None:
