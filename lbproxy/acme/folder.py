@@ -10,7 +10,7 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
-from lbproxy.acme.record import Held, Record, read, written
+from lbproxy.acme.record import IssuedCertificate, Record, read, written
 from lbproxy.config.acme_names import file_of
 from lbproxy.tls.selfsigned import is_placeholder
 
@@ -85,7 +85,7 @@ class Folder:
         """Replace what is known of a name."""
         self.write(f"{file_of(name)}.json", written(record))
 
-    def held(self, name: str) -> Held | None:
+    def held(self, name: str) -> IssuedCertificate | None:
         """The certificate that an authority gave for it; None: there is none that could be shown."""
         from cryptography import x509
 
@@ -99,7 +99,7 @@ class Folder:
         if leaf is None or is_placeholder(leaf):
             return None
         start, end = validity(leaf)
-        return Held(start.timestamp(), end.timestamp())
+        return IssuedCertificate(start.timestamp(), end.timestamp())
 
     def challenges(self) -> list[str]:
         """The files of challenges that are to be answered now, by all machines."""

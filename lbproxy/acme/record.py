@@ -10,7 +10,7 @@ VERSION = 1
 LONGEST_WHY = 500
 
 
-class Held(NamedTuple):
+class IssuedCertificate(NamedTuple):
     """A certificate of an authority's, as it stands in its file; times are seconds since 1970."""
 
     start: float
@@ -47,7 +47,7 @@ class Record:
         """A certificate is there."""
         return Record(authority, renew_at)
 
-    def due(self, held: Held | None) -> float:
+    def due(self, held: IssuedCertificate | None) -> float:
         """When a certificate is to be ordered; in the past: now."""
         return self.retry_at if held is None else max(self.renew_at, self.retry_at)
 

@@ -17,7 +17,7 @@ from lbproxy.acme.folder import Folder
 from lbproxy.acme.lock import FolderLock
 from lbproxy.acme.network import Refused
 from lbproxy.acme.ordering import Ordering, Surroundings, ari_id, trusting
-from lbproxy.acme.record import Held, Record
+from lbproxy.acme.record import IssuedCertificate, Record
 from lbproxy.acme.schedule import ARI_AGAIN, ari_again, back_off, renewal_at, within_window
 from lbproxy.config.acme_names import file_of
 from lbproxy.config.model import Acme, Authority
@@ -44,7 +44,7 @@ class Known(NamedTuple):
     """What is known of a name."""
 
     record: Record
-    held: Held | None
+    held: IssuedCertificate | None
 
 
 class Work:
@@ -121,7 +121,7 @@ class Work:
             record = replace(record, renew_at=renewal_at(held.start, held.end, random.random()))  # noqa: S311  # no secret
         self._know(name, record, held)
 
-    def _know(self, name: str, record: Record, held: Held | None, *, ordering: bool = False) -> None:
+    def _know(self, name: str, record: Record, held: IssuedCertificate | None, *, ordering: bool = False) -> None:
         self._known[name] = Known(record, held)
         state = "ordering" if ordering else "good" if held is not None else "waiting"
         told = AcmeName(name, state, int(max(0.0, record.due(held))), min(record.failures, 10**6), record.why, record.authority)
@@ -174,7 +174,7 @@ class Work:
             raise Refused(f"ca: {error}") from None
         return Connection(authority, self._acme.email, Account(self._folder, authority), context, files.eab_key)
 
-    def _obtain(self, name: str, authority: Authority, record: Record, held: Held | None) -> None:
+    def _obtain(self, name: str, authority: Authority, record: Record, held: IssuedCertificate | None) -> None:
         connection = self._connection(authority)
         around = Surroundings(self._acme.key_type, self._acme.challenge, self._challenges.shown, self._alive)
         ordering = Ordering(name, connection, self._folder, around)
@@ -193,7 +193,7 @@ class Work:
         until = _stamp(got.end)
         get_logger().info(what, name=name, authority=urlsplit(authority.directory).hostname, until=until)
 
-    def _ask_window(self, name: str, record: Record, held: Held) -> None:
+    def _ask_window(self, name: str, record: Record, held: IssuedCertificate) -> None:
         """When the authority would like it to be renewed (RFC 9773)."""
         authority = next((each for each in self._acme.authorities if each.directory == record.authority), None)
         fresh = replace(record, ari_at=time.time() + ARI_AGAIN)

@@ -54,13 +54,13 @@ def _weight(text: str) -> int:
 
 def enable(arguments: argparse.Namespace) -> int:
     """0: it gets requests again, as soon as it is healthy."""
-    answer = reach.ask(reach.place(arguments), BackendSet(arguments.name, "enable", 0)).answer
+    answer = reach.ask(reach.instance(arguments), BackendSet(arguments.name, "enable", 0)).answer
     return tell(arguments, answer, f"{_name(answer, arguments)} is enabled")
 
 
 def weight(arguments: argparse.Namespace) -> int:
     """0: it has that weight."""
-    where = reach.place(arguments)
+    where = reach.instance(arguments)
     answer = reach.ask(where, BackendSet(arguments.name, "weight", arguments.weight)).answer
     code = tell(arguments, answer, f"{_name(answer, arguments)} has weight {arguments.weight}")
     if code == 0 and not arguments.weight:
@@ -70,7 +70,7 @@ def weight(arguments: argparse.Namespace) -> int:
 
 def drain(arguments: argparse.Namespace) -> int:
     """0: it gets no new requests; with --wait: none is left there either."""
-    where = reach.place(arguments)
+    where = reach.instance(arguments)
     answer = reach.ask(where, BackendSet(arguments.name, "drain", 0)).answer
     if arguments.json and arguments.wait and answer["ok"]:
         left = _wait(where, arguments)
@@ -98,14 +98,14 @@ def _requests(number: int) -> str:
     return "1 request" if number == 1 else f"{number} requests"
 
 
-def _warn(where: reach.Place, arguments: argparse.Namespace) -> None:
+def _warn(where: reach.Instance, arguments: argparse.Namespace) -> None:
     """Taking out the last one that works is allowed, and told."""
     pool, _ = _find(reach.ask(where, Status()).answer, arguments.name)
     if pool.get("usable") == 0 and not arguments.json:
         say(f"warning: no usable backend is left in pool {pool['name']}: what is meant for it is answered with 503")
 
 
-def _wait(where: reach.Place, arguments: argparse.Namespace) -> int:
+def _wait(where: reach.Instance, arguments: argparse.Namespace) -> int:
     """The requests left when there are none, or when time is over; tells each new number."""
     deadline = time.monotonic() + arguments.timeout
     told = 0

@@ -40,13 +40,13 @@ def purge(arguments: argparse.Namespace) -> int:
         ("url", arguments.url), ("prefix", arguments.prefix), ("tag", arguments.tag)
     )  # fmt: skip
     action, text = next(((action, text) for action, text in words if text is not None), ("all", ""))
-    answer = reach.ask(reach.place(arguments), Cache(action, text)).answer
+    answer = reach.ask(reach.instance(arguments), Cache(action, text)).answer
     return tell(arguments, answer, f"{action} {text} is purged".replace("all  is", "everything is"))
 
 
 def stats(arguments: argparse.Namespace) -> int:
     """0: there is a cache."""
-    answer = reach.ask(reach.place(arguments), Cache("stats", "")).answer
+    answer = reach.ask(reach.instance(arguments), Cache("stats", "")).answer
     if arguments.json:
         print_json(answer)
     elif not answer["ok"]:
@@ -63,7 +63,7 @@ def stats(arguments: argparse.Namespace) -> int:
 
 def showing(arguments: argparse.Namespace) -> int:
     """0: there is something."""
-    answer = reach.ask(reach.place(arguments), Cache("show", arguments.url)).answer
+    answer = reach.ask(reach.instance(arguments), Cache("show", arguments.url)).answer
     now = time.monotonic()  # the clock by which workers count
     found = [_understood(one, now) for one in answer.get("entries") or []]
     answer |= {"entries": found} if answer["ok"] else {}

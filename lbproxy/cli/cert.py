@@ -38,7 +38,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def listing(arguments: argparse.Namespace) -> int:
     """0: it answers."""
-    answer = reach.ask(reach.place(arguments), Certificates("")).answer
+    answer = reach.ask(reach.instance(arguments), Certificates("")).answer
     if arguments.json:
         print_json(answer)
     elif answer["ok"]:
@@ -50,7 +50,7 @@ def listing(arguments: argparse.Namespace) -> int:
 
 def showing(arguments: argparse.Namespace) -> int:
     """0: there is one; 1: a client that asks for the name is refused."""
-    answer = reach.ask(reach.place(arguments), Certificates(arguments.name)).answer
+    answer = reach.ask(reach.instance(arguments), Certificates(arguments.name)).answer
     found = answer.get("certificates") or []
     if arguments.json:
         print_json(answer)

@@ -56,7 +56,7 @@ def check(arguments: argparse.Namespace) -> int:
     return 0
 
 
-class Found(NamedTuple):
+class FileReport(NamedTuple):
     """What there is to say about a file."""
 
     config: Config | None
@@ -67,7 +67,7 @@ class Found(NamedTuple):
     """As it was read, before anything was done about files that ACME is still to bring; None: it cannot even be read."""
 
 
-def look_at(file: str) -> Found:
+def look_at(file: str) -> FileReport:
     """Raises nothing. "-": what comes on standard input, beside which files are looked for in the current folder."""
     from lbproxy.config.load import locate_bytes, locate_file
     from lbproxy.master.resources.acme_folder import stand_in
@@ -79,13 +79,13 @@ def look_at(file: str) -> Found:
         else:
             found = locate_file(Path(file), environ=os.environ)
     except ConfigError as error:
-        return Found(None, error.complaints, [])
+        return FileReport(None, error.complaints, [])
     passphrase.adopt(found.config)
     with tempfile.TemporaryDirectory(prefix="lbproxy-check-") as folder:
         return _judged(stand_in(found.config, Path(folder)))._replace(read=found)
 
 
-def _warned_of(found: Found) -> Found:
+def _warned_of(found: FileReport) -> FileReport:
     """With what is accepted, and dangerous."""
     from lbproxy.audit.audit import warnings
 
@@ -95,7 +95,7 @@ def _warned_of(found: Found) -> Found:
     return found._replace(warnings=by_place([*found.warnings, *odd]))
 
 
-def _judged(config: Config) -> Found:
+def _judged(config: Config) -> FileReport:
     from lbproxy.master.inspection.inspectors import complaints as rules
     from lbproxy.master.resources.documents import complaints as documents
     from lbproxy.master.system.cache_memory import complaints as cache
@@ -111,7 +111,7 @@ def _judged(config: Config) -> Found:
         from lbproxy.cli import rehearsal
 
         complaints = rehearsal.complaints(config)
-    return Found(config, by_place(complaints), by_place([*remarks(config).at(), *odd]))
+    return FileReport(config, by_place(complaints), by_place([*remarks(config).at(), *odd]))
 
 
 def _summary(config: Config) -> str:

@@ -45,7 +45,7 @@ class NobodyThere(Unreachable):
     """No control socket is named, or nobody listens on it. A process may live all the same: see `living_pid`."""
 
 
-class Place(NamedTuple):
+class Instance(NamedTuple):
     """Where the lbproxy that is meant can be found."""
 
     name: str  # as the person called it
@@ -53,15 +53,15 @@ class Place(NamedTuple):
     pid_file: Path | None
 
 
-class Asked(NamedTuple):
+class Reply(NamedTuple):
     answer: dict[str, Any]
     pid: int  # the master's; 0 when it cannot be told (another pid namespace)
 
 
-def place(arguments: argparse.Namespace) -> Place:
+def instance(arguments: argparse.Namespace) -> Instance:
     """What -c or --control names. Raises Unreachable when the file cannot be understood."""
     if arguments.control is not None:
-        return Place(str(arguments.control), arguments.control, None)
+        return Instance(str(arguments.control), arguments.control, None)
     path: Path = arguments.config
     try:
         text = path.read_bytes().decode("utf-8-sig", "replace")
@@ -73,7 +73,7 @@ def place(arguments: argparse.Namespace) -> Place:
     control, pid_file = (_file(proxy, key, path) for key in ("control", "pid_file"))
     if fault and control is None:
         raise Unreachable(f"{path}: not valid TOML: {fault}\nit does not tell where lbproxy is: name its socket by --control PATH")
-    return Place(str(path), control, pid_file)
+    return Instance(str(path), control, pid_file)
 
 
 def _in_effect(path: Path) -> dict[str, object] | None:
@@ -114,8 +114,8 @@ def _file(proxy: object, key: str, source: Path) -> Path | None:
         raise Unreachable(f"{source}: proxy.{key}: {refused}") from refused
 
 
-def nobody(where: Place) -> NobodyThere:
-    """Why nothing can be asked at this place."""
+def nobody(where: Instance) -> NobodyThere:
+    """Why nothing can be asked of this instance."""
     if where.control is None:
         return NobodyThere(
             f"{where.name} names no control socket: add this line to its [proxy], and restart lbproxy\n    {CONTROL_LINE}"
@@ -130,7 +130,7 @@ def nobody(where: Place) -> NobodyThere:
 # ---------------------------------------------------------------- by the control socket
 
 
-def ask(where: Place, request: Request, patience: float = PATIENCE) -> Asked:
+def ask(where: Instance, request: Request, patience: float = PATIENCE) -> Reply:
     """One question and its answer, "ok" or not. Raises Unreachable."""
     with _connected(where) as sock:
         pid, uid, _gid = UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
@@ -145,10 +145,10 @@ def ask(where: Place, request: Request, patience: float = PATIENCE) -> Asked:
             raise Unreachable(f"{who} broke off: {error.strerror or error}") from error
     if not line:
         raise Unreachable(f"{who} went away before it answered")
-    return Asked(_answer(line, who), pid)
+    return Reply(_answer(line, who), pid)
 
 
-def _connected(where: Place) -> socket.socket:
+def _connected(where: Instance) -> socket.socket:
     if where.control is None:
         raise nobody(where)
     deadline = time.monotonic() + ARRIVAL
@@ -167,7 +167,7 @@ def _connected(where: Place) -> socket.socket:
         time.sleep(LOOK_EVERY)
 
 
-def _connect(sock: socket.socket, where: Place) -> None:
+def _connect(sock: socket.socket, where: Instance) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, TIMEVAL.pack(int(PATIENCE), 0))  # a full queue: a time-out of Python's
     try:  # would make the socket non-blocking, which for a Unix socket means that connect fails at once instead of waiting
         sock.connect(os.fspath(where.control or ""))
@@ -215,7 +215,7 @@ def _answer(line: bytes, who: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- by the process
 
 
-def living_pid(where: Place) -> int:
+def living_pid(where: Instance) -> int:
     """The pid of the master that holds the pid file; 0 when there is none."""
     if where.pid_file is None:
         return 0
@@ -224,7 +224,7 @@ def living_pid(where: Place) -> int:
     return living_master(where.pid_file)
 
 
-def signal_master(where: Place, pid: int, *numbers: int) -> None:
+def signal_master(where: Instance, pid: int, *numbers: int) -> None:
     """`pid`: as `living_pid` told. Raises Unreachable when we may not."""
     try:
         process = os.pidfd_open(pid)
@@ -248,7 +248,7 @@ def signal_master(where: Place, pid: int, *numbers: int) -> None:
 class Presence:
     """A master's process, to be made while it lives: whether it is still there, also when its number is given to another."""
 
-    def __init__(self, pid: int, where: Place) -> None:
+    def __init__(self, pid: int, where: Instance) -> None:
         """`pid` 0: unknown; then its socket tells."""
         import psutil
 

@@ -30,7 +30,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def reload(arguments: argparse.Namespace) -> int:
     """0: the new generation serves. 1: the one before serves on."""
-    where = reach.place(arguments)
+    where = reach.instance(arguments)
     try:
         answer = reach.ask(where, Reload(), arguments.timeout).answer
     except reach.NobodyThere:
@@ -49,7 +49,7 @@ def reload(arguments: argparse.Namespace) -> int:
     return 0 if answer["ok"] else 1
 
 
-def _by_signal(where: reach.Place, pid: int) -> int:
+def _by_signal(where: reach.Instance, pid: int) -> int:
     reach.signal_master(where, pid, signal.SIGHUP)
     say(f"asked pid {pid} to reload, by SIGHUP: how that goes is told in its log alone")
     if where.control is None:

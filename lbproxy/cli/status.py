@@ -23,7 +23,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def status(arguments: argparse.Namespace) -> int:
     """0: there is one, and it answers (and, if asked for, its counts agree)."""
-    where = reach.place(arguments)
+    where = reach.instance(arguments)
     asked = reach.ask(where, Status())
     if arguments.verify:
         asked = _until_consistent(asked, lambda: reach.ask(where, Status()))
@@ -44,7 +44,7 @@ def status(arguments: argparse.Namespace) -> int:
     return 0 if answer["ok"] and not faults else 1
 
 
-def _until_consistent(asked: reach.Asked, again: Callable[[], reach.Asked]) -> reach.Asked:
+def _until_consistent(asked: reach.Reply, again: Callable[[], reach.Reply]) -> reach.Reply:
     """A request is counted in two cells, one after the other, so a look may come in between: only what stays is a fault."""
     for _ in range(LOOKS):
         if not asked.answer.get("faults"):

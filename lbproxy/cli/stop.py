@@ -23,7 +23,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def stop(arguments: argparse.Namespace) -> int:
     """0: it is gone."""
-    where = reach.place(arguments)
+    where = reach.instance(arguments)
     began = time.monotonic()
     try:
         pid = _ask(where, arguments.now)
@@ -47,7 +47,7 @@ def stop(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _ask(where: reach.Place, now: bool) -> int:
+def _ask(where: reach.Instance, now: bool) -> int:
     """The pid of the master, which stops. One that is quicker gone than it answers has understood as well."""
     asked = reach.ask(where, Stop(now))
     if not asked.answer["ok"]:

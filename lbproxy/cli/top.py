@@ -30,7 +30,7 @@ def top(arguments: argparse.Namespace) -> int:
     """0: ended by Ctrl-C or --count. 1: there is none to look at, or no longer."""
     from lbproxy.cli.rates import screen
 
-    where = reach.place(arguments)
+    where = reach.instance(arguments)
     interval = max(SHORTEST, arguments.interval)
     before: dict[str, object] = {}
     looked = due = time.monotonic()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lbproxy.config.model import Certificate, Config
-from lbproxy.config.model.acme import DNS, Wanted, is_name
+from lbproxy.config.model.acme import DNS, AcmeNames, is_name
 
 FOLDER = "acme"
 """Below state_dir."""
@@ -18,14 +18,14 @@ WILDCARD = "_wildcard"
 """In place of the star, in names of files; no host that anybody may ask for has a label that begins so."""
 
 
-def wanted(config: Config) -> Wanted:
+def wanted(config: Config) -> AcmeNames:
     """For the hosts of routes, in their order, and then for the names that [acme] says."""
     acme = config.acme
     if acme is None:
-        return Wanted()
+        return AcmeNames()
     hosts = list(dict.fromkeys([*(route.host for route in config.routes if route.host is not None), *acme.names]))
     good = [host for host in hosts if is_name(host) and (acme.challenge == DNS or not host.startswith("*."))]
-    return Wanted(tuple(good), tuple(host for host in hosts if host not in good))
+    return AcmeNames(tuple(good), tuple(host for host in hosts if host not in good))
 
 
 def folder_of(config: Config) -> Path | None:

@@ -28,7 +28,7 @@ ACME_SH = "fullchain.cer"
 _ECC = "_ecc"
 
 
-class Found(NamedTuple):
+class FolderContents(NamedTuple):
     """What a folder holds, by the names of its files."""
 
     pairs: tuple[Certificate, ...] = ()
@@ -37,7 +37,7 @@ class Found(NamedTuple):
     """What looks like half of one, in words."""
 
 
-def pairs_in(folder: Path, key_mode: str = "private", passphrase: Passphrase | None = None) -> Found:
+def pairs_in(folder: Path, key_mode: str = "private", passphrase: Passphrase | None = None) -> FolderContents:
     """Raises OSError when the folder cannot be read; one inside it that cannot is told of."""
     names = _listed(folder)
     pairs: list[tuple[str, Certificate]] = []
@@ -62,7 +62,7 @@ def pairs_in(folder: Path, key_mode: str = "private", passphrase: Passphrase | N
     joined = (".pem", *CONTAINERS)
     without = (f"{one.cert} has no key beside it" for one in found if one.cert == one.key and one.cert.suffix not in joined)
     kept = tuple(one for one in found if one.cert != one.key or one.cert.suffix in joined)
-    return Found(kept, (*odd, *without))
+    return FolderContents(kept, (*odd, *without))
 
 
 def _listed(folder: Path) -> list[str]:

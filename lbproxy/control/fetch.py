@@ -24,7 +24,7 @@ class NotFetched(LbproxyError):
     """It cannot be had; the text says why."""
 
 
-class Wanted(NamedTuple):
+class FetchTarget(NamedTuple):
     """What is fetched, and from where."""
 
     host: str
@@ -38,7 +38,7 @@ class Wanted(NamedTuple):
     most: int
 
 
-def fetch(wanted: Wanted, addresses: Sequence[str], timeout: float) -> bytes:
+def fetch(wanted: FetchTarget, addresses: Sequence[str], timeout: float) -> bytes:
     """The body of its 200, from the first of the addresses where anybody is. Raises NotFetched."""
     limit = gevent.Timeout(timeout)
     try:
@@ -80,7 +80,7 @@ def _connected(port: int, addresses: Sequence[str]) -> gevent.socket.socket:
     raise failed
 
 
-def _over(sock: gevent.socket.socket, wanted: Wanted) -> bytes:
+def _over(sock: gevent.socket.socket, wanted: FetchTarget) -> bytes:
     try:
         stream: ProbeStream = sock
         if wanted.context is not None:

@@ -20,7 +20,7 @@ from gevent.hub import get_hub
 from gevent.pool import Group
 
 from lbproxy.config.model import Address, KeySet
-from lbproxy.control.fetch import NotFetched, Wanted, fetch
+from lbproxy.control.fetch import FetchTarget, NotFetched, fetch
 from lbproxy.errors import Unresolved
 from lbproxy.http.tokens import BadKeys, public
 from lbproxy.ipc.handover import Handover
@@ -145,7 +145,7 @@ class FollowedSet:
             addresses = found.addresses
         left = max(0.1, self._keys.timeout - (time.monotonic() - begun))
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return fetch(Wanted(host, _authority(parts), self._keys.port, target, self._context, LARGEST), addresses, left)
+        return fetch(FetchTarget(host, _authority(parts), self._keys.port, target, self._context, LARGEST), addresses, left)
 
 
 def _authority(parts: SplitResult) -> str:

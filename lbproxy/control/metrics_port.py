@@ -80,7 +80,7 @@ class Made(NamedTuple):
     until: float
 
 
-class Asked(NamedTuple):
+class ScrapeRequest(NamedTuple):
     method: str
     path: str
     """Without query."""
@@ -211,7 +211,7 @@ PAGES: dict[str, Callable[[Snapshot], Answer]] = {
 # ---------------------------------------------------------------- bytes
 
 
-def parse(head: bytes) -> Asked | None:
+def parse(head: bytes) -> ScrapeRequest | None:
     """What a head asks for; None when it is none. Other header fields than Host do not matter here: no body is ever read, and every
     answer closes. A Host may be missing in HTTP/1.0 alone (RFC 9112 3.2)."""
     line = _REQUEST_LINE.match(head)
@@ -222,7 +222,7 @@ def parse(head: bytes) -> Asked | None:
     if hosts and host is None:
         return None
     said = "" if host is None else host[1].decode("ascii").removesuffix(".")
-    return Asked(line[1].decode("ascii"), line[2].decode("ascii").partition("?")[0], said)
+    return ScrapeRequest(line[1].decode("ascii"), line[2].decode("ascii").partition("?")[0], said)
 
 
 def may_ask(host: str, names: Collection[str]) -> bool:

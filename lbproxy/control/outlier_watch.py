@@ -42,7 +42,7 @@ _READ = (
 )
 
 
-class Watched(NamedTuple):
+class WatchedBackend(NamedTuple):
     """A backend, its health, and how to have it checked at once."""
 
     backend: Backend
@@ -56,11 +56,11 @@ class OutlierWatch:
     def __init__(self, ledger: Ledger, report: Callable[[HealthChanged], None]) -> None:
         self._ledger = ledger
         self._report = report
-        self._pools: dict[str, tuple[Sequence[Watched], OutlierDetector, int]] = {}
+        self._pools: dict[str, tuple[Sequence[WatchedBackend], OutlierDetector, int]] = {}
         """With each detector how many checks in a row show that a backend is back."""
         self._slots = 0
 
-    def watch(self, pool: model.Pool, watched: Sequence[Watched]) -> None:
+    def watch(self, pool: model.Pool, watched: Sequence[WatchedBackend]) -> None:
         """One pool, or again one whose backends come and go: what is known of those that stay goes on to count. What happened
         before anybody watched says nothing."""
         self._slots = max(self._slots, *(one.backend.slot + 1 for one in watched))
@@ -103,7 +103,7 @@ class OutlierWatch:
                 self._report(HealthChanged(one.backend.pool, one.backend.name, _WORDS[change.state], change.why))
         return busy
 
-    def _usable(self, one: Watched) -> bool:
+    def _usable(self, one: WatchedBackend) -> bool:
         return one.health.up and not is_drained(self._ledger.cells[state_at(SlotState.ADMIN, one.backend.slot)])
 
     def _counts(self) -> list[Counts]:

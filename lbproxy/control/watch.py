@@ -12,7 +12,7 @@ from lbproxy.balance.endpoints import NOWHERE, endpoints_of_text, relocate
 from lbproxy.config.model import Pool
 from lbproxy.config.units import parse_backend_address
 from lbproxy.control.backend_health import BackendHealth
-from lbproxy.control.outlier_watch import OutlierWatch, Watched
+from lbproxy.control.outlier_watch import OutlierWatch, WatchedBackend
 from lbproxy.control.prober import Prober, declare_down, declare_up
 from lbproxy.errors import StartError
 from lbproxy.health import schedule
@@ -30,7 +30,7 @@ class Watch:
         self._group = group
         self._report = report
         self._outlier_watch = OutlierWatch(handover.ledger, report)
-        self._watched: dict[int, Watched] = {}
+        self._watched: dict[int, WatchedBackend] = {}
         """By slot."""
         self._probers: dict[str, dict[int, Prober]] = {}
         """By pool and slot."""
@@ -92,16 +92,16 @@ class Watch:
             health = BackendHealth(self._handover.ledger, backend.slot, pool.slow_start, newcomer=newcomers)
             if backend.ip == NOWHERE:
                 declare_down(backend, health, self._report)
-                self._watched[backend.slot] = Watched(backend, health, lambda: None)
+                self._watched[backend.slot] = WatchedBackend(backend, health, lambda: None)
                 continue
             if pool.health.type == "off":
                 declare_up(backend, health, self._report)
-                self._watched[backend.slot] = Watched(backend, health, lambda: None)
+                self._watched[backend.slot] = WatchedBackend(backend, health, lambda: None)
                 continue
             context = self._handover.pool_contexts.get(pool.name)
             probers[backend.slot] = prober = Prober(pool, backend, context, health, self._report, self._on_up(pool.name))
             self._probers.setdefault(pool.name, {})[backend.slot] = prober
-            self._watched[backend.slot] = Watched(backend, health, prober.hurry)
+            self._watched[backend.slot] = WatchedBackend(backend, health, prober.hurry)
         if backends:
             self._outlier_watch.watch(pool, [self._watched[backend.slot] for backend in backends])
         return probers

@@ -122,7 +122,7 @@ def public(content: bytes) -> bytes:
     return json.dumps({"keys": found}, separators=(",", ":")).encode("ascii")
 
 
-class Wanted(NamedTuple):
+class TokenRules(NamedTuple):
     """What a token has to be."""
 
     algorithms: tuple[str, ...]

@@ -15,7 +15,7 @@ from lbproxy.config.model.acme import TLS_ALPN
 from lbproxy.errors import Complaint, StartError
 from lbproxy.tls import challenge_hello, contexts, profiles, remote_key, tickets, verification
 from lbproxy.tls.contexts import TRIED
-from lbproxy.tls.files import Fault, Place, exposure, os_fault, read, read_chain, read_lists
+from lbproxy.tls.files import Fault, Location, exposure, os_fault, read, read_chain, read_lists
 from lbproxy.tls.keystore import overwriting
 from lbproxy.tls.pair_audit import at_a_glance, judged, of_another_kind
 from lbproxy.tls.unlock import Known
@@ -29,22 +29,22 @@ def audit(config: Config) -> list[Complaint]:
     with overwriting():
         for number, listen in enumerate(config.listen):
             for index, certificate in enumerate(listen.certificates):
-                place = Place(config.source, listen.line, f"listen[{number}].certificates[{index}]")
+                place = Location(config.source, listen.line, f"listen[{number}].certificates[{index}]")
                 look = judged if index < TRIED else at_a_glance
                 complaints += look(place, certificate, served, known)
                 complaints += of_another_kind(place, certificate) if config.proxy.key_isolation else ()
-            complaints += _own_settings(Place(config.source, listen.line, f"listen[{number}].tls"), listen)
-            complaints += _of_clients(Place(config.source, listen.line, f"listen[{number}].tls"), listen)
+            complaints += _own_settings(Location(config.source, listen.line, f"listen[{number}].tls"), listen)
+            complaints += _of_clients(Location(config.source, listen.line, f"listen[{number}].tls"), listen)
         if config.acme is not None:
-            complaints += _acme(Place(config.source, 0, "acme"), config.acme)
+            complaints += _acme(Location(config.source, 0, "acme"), config.acme)
         if config.proxy.key_isolation and (why := remote_key.missing()):
             complaints.append(Complaint(config.source, 0, "proxy.key_isolation", why, "leave it out: keys are in the workers then"))
         for number, path in enumerate(config.proxy.ticket_keys):
-            complaints += _ticket_key(Place(config.source, 0, f"proxy.ticket_keys[{number}]"), path)
+            complaints += _ticket_key(Location(config.source, 0, f"proxy.ticket_keys[{number}]"), path)
         for pool in config.pools:
             if pool.tls is None:
                 continue
-            place = Place(config.source, pool.line, f"pool.{pool.name}.tls")
+            place = Location(config.source, pool.line, f"pool.{pool.name}.tls")
             if pool.tls.ca is not None:
                 complaints += authorities(place._replace(key=f"{place.key}.ca"), pool.tls.ca)
             if pool.tls.crl is not None:
@@ -56,7 +56,7 @@ def audit(config: Config) -> list[Complaint]:
     return complaints
 
 
-def _ciphers(place: Place, tls: PoolTls) -> Iterator[Complaint]:
+def _ciphers(place: Location, tls: PoolTls) -> Iterator[Complaint]:
     """Which there are is OpenSSL's to say."""
     try:
         contexts.limit(verification.client(), tls)
@@ -66,7 +66,7 @@ def _ciphers(place: Place, tls: PoolTls) -> Iterator[Complaint]:
         yield place._replace(key=f"{place.key}.ciphers").complaint(Fault(message, hint))
 
 
-def _acme(place: Place, acme: Acme) -> Iterator[Complaint]:
+def _acme(place: Location, acme: Acme) -> Iterator[Complaint]:
     """The files of its authorities, and whether hellos can be read where that is how names are proved."""
     for number, authority in enumerate(acme.authorities):
         at = place._replace(key=f"{place.key}.fallback" if number else place.key)
@@ -84,7 +84,7 @@ def _acme(place: Place, acme: Acme) -> Iterator[Complaint]:
         yield place._replace(key=f"{place.key}.challenge").complaint(fault)
 
 
-def _ticket_key(place: Place, path: Path) -> Iterator[Complaint]:
+def _ticket_key(place: Location, path: Path) -> Iterator[Complaint]:
     """Who can read it can read every session that was resumed with it."""
     try:
         tickets.read_secrets([path])
@@ -94,7 +94,7 @@ def _ticket_key(place: Place, path: Path) -> Iterator[Complaint]:
     yield from map(place.complaint, exposure(path, "private", "ticket key"))
 
 
-def _own_settings(place: Place, listen: Listen) -> Iterator[Complaint]:
+def _own_settings(place: Location, listen: Listen) -> Iterator[Complaint]:
     """Versions, suites and groups: which there are is OpenSSL's to say."""
     try:
         profiles.apply_own(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), listen.tls)
@@ -106,7 +106,7 @@ def _own_settings(place: Place, listen: Listen) -> Iterator[Complaint]:
 # ---------------------------------------------------------------- authorities
 
 
-def authorities(place: Place, path: Path) -> Iterator[Complaint]:
+def authorities(place: Location, path: Path) -> Iterator[Complaint]:
     """Whether OpenSSL trusts by what stands in that file."""
     chain = read_chain(path)
     if isinstance(chain, Fault):
@@ -123,7 +123,7 @@ def authorities(place: Place, path: Path) -> Iterator[Complaint]:
             yield place.complaint(Fault(f"{path} cannot be used: OpenSSL says {said}"))
 
 
-def _of_clients(place: Place, listen: Listen) -> Iterator[Complaint]:
+def _of_clients(place: Location, listen: Listen) -> Iterator[Complaint]:
     """Who signs clients' certificates, and which were revoked."""
     for policy in listen.tls.policies:
         key = place.key if policy is listen.tls else f"{place.key}.name"
@@ -133,7 +133,7 @@ def _of_clients(place: Place, listen: Listen) -> Iterator[Complaint]:
             yield from lists(place._replace(key=f"{key}.client_crl"), policy.client_crl)
 
 
-def lists(place: Place, path: Path) -> Iterator[Complaint]:
+def lists(place: Location, path: Path) -> Iterator[Complaint]:
     """Whether a file holds lists of revoked certificates."""
     found = read_lists(path)
     if isinstance(found, Fault):

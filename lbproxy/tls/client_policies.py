@@ -27,7 +27,7 @@ OWN = 0
 """The number of the listener's own policy."""
 
 
-class Asked(NamedTuple):
+class LoadedPolicy(NamedTuple):
     """One policy as OpenSSL gets it."""
 
     mode: int
@@ -43,7 +43,7 @@ class ClientPolicies:
         """`authorities`: by policy."""
         self._listen = listen
         self._by_name = {name: number for number, one in enumerate(listen.tls.names, start=1) for name in one.names}
-        self._asked: tuple[Asked, ...] = ()
+        self._asked: tuple[LoadedPolicy, ...] = ()
         self._called = openssl.HELLO(self._on_hello)  # OpenSSL keeps its address for as long as the process lives
         self.renew(authorities)
 
@@ -92,12 +92,12 @@ class ClientPolicies:
         return openssl.GO_ON
 
 
-def _asked(auth: str, depth: int, authorities: Authorities | None) -> Asked:
+def _asked(auth: str, depth: int, authorities: Authorities | None) -> LoadedPolicy:
     mode = MODES[auth]
     files = None if authorities is None else (authorities.digest, authorities.lists_digest)
     told = repr((mode, depth, files)) if mode else "nothing"
     mark = hashlib.sha256(b"lbproxy asks " + told.encode()).digest()
-    return Asked(mode, depth, mode != 0 and authorities is not None and authorities.lists is not None, mark)
+    return LoadedPolicy(mode, depth, mode != 0 and authorities is not None and authorities.lists is not None, mark)
 
 
 def _name_in(found: ctypes.CDLL, session: int) -> str:

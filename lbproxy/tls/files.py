@@ -30,7 +30,7 @@ class Fault(NamedTuple):
     hint: str = ""
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where the configuration names a file."""
 
     source: str

@@ -15,7 +15,7 @@ from lbproxy.errors import Complaint
 from lbproxy.tls import pem, remote_key
 from lbproxy.tls.contexts import TRIED
 from lbproxy.tls.facts import facts_of, told_facts
-from lbproxy.tls.files import PRIVATE, Place, exposure, parsed
+from lbproxy.tls.files import PRIVATE, Location, exposure, parsed
 from lbproxy.tls.harvest import Crate
 from lbproxy.tls.keystore import content_of, overwriting
 from lbproxy.tls.pair_audit import MOST_SIBLINGS, at_a_glance, judged, of_another_kind, public_half, weakness
@@ -24,7 +24,7 @@ from lbproxy.tls.unlock import Known
 
 Unusable = list[tuple[int, str]]
 """Numbers of a listener's `listed` pairs, each with the reason."""
-NOWHERE = Place("", 0, "")
+NOWHERE = Location("", 0, "")
 
 
 def audit_folder(

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from lbproxy.config.model import Certificate
 from lbproxy.errors import Complaint, StartError
 from lbproxy.tls import contexts, pem, remote_key
-from lbproxy.tls.files import PRIVATE, Chain, Fault, Place, exposure, os_fault, parsed, read, read_chain, subject, what_it_holds
+from lbproxy.tls.files import PRIVATE, Chain, Fault, Location, exposure, os_fault, parsed, read, read_chain, subject, what_it_holds
 from lbproxy.tls.sni import kind_of
-from lbproxy.tls.unlock import Known, Opened, Shut, chain_of, opened
+from lbproxy.tls.unlock import Known, Shut, UnlockedPair, chain_of, opened
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -30,12 +30,12 @@ MOST_SIBLINGS = 100
 """Certificates among which a key may have been mixed up."""
 
 
-def judged(place: Place, pair: Certificate, siblings: Sequence[Certificate], known: Known) -> Iterator[Complaint]:
+def judged(place: Location, pair: Certificate, siblings: Sequence[Certificate], known: Known) -> Iterator[Complaint]:
     """`siblings`: all pairs of the configuration, among which a key may have been mixed up; `known`: passphrases."""
     cert_place = place._replace(key=f"{place.key}.cert")
     key_place = place._replace(key=f"{place.key}.key")
     found = opened(pair, known)
-    if isinstance(found, Opened) and found.chain:
+    if isinstance(found, UnlockedPair) and found.chain:
         yield from map(cert_place.complaint, _container(pair, found, siblings))
         return
     if isinstance(found, Shut) and found.about == "cert":
@@ -62,7 +62,7 @@ def judged(place: Place, pair: Certificate, siblings: Sequence[Certificate], kno
         yield from map(key_place.complaint, _togetherness(pair, chain, siblings, found))
 
 
-def _container(pair: Certificate, found: Opened, siblings: Sequence[Certificate]) -> Iterator[Fault]:
+def _container(pair: Certificate, found: UnlockedPair, siblings: Sequence[Certificate]) -> Iterator[Fault]:
     """A PKCS #12 file."""
     chain = [parsed(der) for der in pem.ders(found.chain)]
     yield from weakness(chain[0])
@@ -70,7 +70,7 @@ def _container(pair: Certificate, found: Opened, siblings: Sequence[Certificate]
     yield from _togetherness(pair, chain, siblings, found)
 
 
-def at_a_glance(place: Place, pair: Certificate, _: Sequence[Certificate], known: Known) -> Iterator[Complaint]:
+def at_a_glance(place: Location, pair: Certificate, _: Sequence[Certificate], known: Known) -> Iterator[Complaint]:
     """The same for one among very many: whether key and certificate belong together is seen by their public halves, which takes a
     tenth of what OpenSSL needs to load them."""
     found = opened(pair, known)
@@ -99,7 +99,7 @@ def at_a_glance(place: Place, pair: Certificate, _: Sequence[Certificate], known
         yield place.complaint(Fault(why, "is it the key of another one?"))
 
 
-def of_another_kind(place: Place, pair: Certificate) -> Iterator[Complaint]:
+def of_another_kind(place: Location, pair: Certificate) -> Iterator[Complaint]:
     """Than those that can be kept apart from the workers."""
     chain = chain_of(pair)
     leaf = None if isinstance(chain, Fault) else chain[0]
@@ -121,7 +121,7 @@ def _key_fault(path: Path, content: bytes) -> Fault | None:
 
 
 def _togetherness(
-    pair: Certificate, chain: Chain, siblings: Sequence[Certificate], found: Opened | None
+    pair: Certificate, chain: Chain, siblings: Sequence[Certificate], found: UnlockedPair | None
 ) -> Iterator[Fault]:
     """Whether OpenSSL takes the two as a pair, and if not, what the key does belong to."""
     try:

@@ -18,7 +18,7 @@ from lbproxy.config.acme_names import wanted
 from lbproxy.config.model import Certificate, Config, Listen, PoolTls
 from lbproxy.errors import Complaint, by_place
 from lbproxy.tls.facts import NO_FACTS, Facts, Term, facts_of
-from lbproxy.tls.files import Chain, Fault, Place, read_chain, read_lists, subject, update_times, validity
+from lbproxy.tls.files import Chain, Fault, Location, read_chain, read_lists, subject, update_times, validity
 from lbproxy.tls.sni import UNKNOWN, Arrangement, Candidate, arrange
 from lbproxy.tls.unlock import chain_of
 
@@ -32,14 +32,14 @@ MOST_TOLD = 20
 class Dated(NamedTuple):
     """Something that is good for a time, and where the configuration names it."""
 
-    place: Place
+    place: Location
     term: Term
 
 
 class Shown(NamedTuple):
     """A certificate among several of a listener."""
 
-    place: Place
+    place: Location
     files: Certificate
     candidate: Candidate
 
@@ -89,7 +89,7 @@ def remarks(config: Config, sources: Sources = FILES) -> Remarks:
     notes: list[Complaint] = []
     listeners = []
     for number, listen in enumerate(config.listen):
-        at = Place(config.source, listen.line, f"listen[{number}]")
+        at = Location(config.source, listen.line, f"listen[{number}]")
         shown = []
         notes += [at._replace(key=f"{at.key}.certificates").complaint(Fault(why)) for why in listen.left_out[:MOST_TOLD]]
         for index, pair in enumerate(() if listen.acme else listen.pairs):
@@ -111,9 +111,9 @@ def remarks(config: Config, sources: Sources = FILES) -> Remarks:
         if pool.tls is None:
             if pool.protocol == "auto":
                 fault = Fault('without tls there is no ALPN to choose by: "auto" is HTTP/1.1', 'say "h2" for HTTP/2 without TLS')
-                notes.append(Place(config.source, pool.line, f"pool.{pool.name}.protocol").complaint(fault))
+                notes.append(Location(config.source, pool.line, f"pool.{pool.name}.protocol").complaint(fault))
             continue
-        at = Place(config.source, pool.line, f"pool.{pool.name}.tls")
+        at = Location(config.source, pool.line, f"pool.{pool.name}.tls")
         notes += _trusting(at, pool.tls)
         if pool.tls.crl is not None:
             dated += _lists(at._replace(key=f"{at.key}.crl"), pool.tls.crl, sources)
@@ -129,14 +129,14 @@ def remarks(config: Config, sources: Sources = FILES) -> Remarks:
     return Remarks(tuple(dated), tuple(listeners), tuple(notes))
 
 
-def _authorities(place: Place, path: Path, sources: Sources) -> Iterator[Dated]:
+def _authorities(place: Location, path: Path, sources: Sources) -> Iterator[Dated]:
     found = sources.authorities(path)
     for one in () if isinstance(found, Fault) else found:
         if one is not None:
             yield Dated(place, Term(f"the authority {subject(one)} in {path}", *validity(one)))
 
 
-def _lists(place: Place, path: Path, sources: Sources) -> Iterator[Dated]:
+def _lists(place: Location, path: Path, sources: Sources) -> Iterator[Dated]:
     """Of revoked certificates. While one is out of date nobody passes whom its authority signed."""
     found = sources.lists(path)
     for one in () if isinstance(found, Fault) else found:
@@ -144,7 +144,7 @@ def _lists(place: Place, path: Path, sources: Sources) -> Iterator[Dated]:
         yield Dated(place, Term(f"{what}, and with it nobody passes whom that signed:", *update_times(one)))
 
 
-def _trusting(place: Place, tls: PoolTls) -> Iterator[Complaint]:
+def _trusting(place: Location, tls: PoolTls) -> Iterator[Complaint]:
     """What is said every time, since nobody else would."""
     if not tls.verify and not tls.pins:
         why = "backends' certificates are not verified: whoever stands between can read and change everything"
@@ -223,7 +223,7 @@ def _uncovered(config: Config, listeners: Sequence[tuple[Listen, tuple[Shown, ..
         if route.host is not None and route.host not in names and f"*.{route.host.partition('.')[2]}" not in names:
             lost.setdefault(route.host, route.line)
     for host, line in [*lost.items()][:MOST_TOLD]:
-        place = Place(config.source, line, "route.host")
+        place = Location(config.source, line, "route.host")
         refused = all(listen.tls.unknown_name == "refuse" for listen, _ in listeners)
         what = "over TLS its clients are refused" if refused else "over TLS its clients are shown another"
         yield place.complaint(Fault(f"no certificate stands for {host}: {what}", "have one issued for it, too"))

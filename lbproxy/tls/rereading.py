@@ -76,7 +76,7 @@ def pair_of(one: Reread, files: Certificate, inbox: KeyStore, store: KeyStore, v
     return Held(own, *heard_facts(facts))
 
 
-class Wanted(NamedTuple):
+class TrustFiles(NamedTuple):
     """Files that others are judged by, or that a pool shows them."""
 
     policy: Policy | None
@@ -94,12 +94,12 @@ class Wanted(NamedTuple):
         return Trust(self.pool.ca if self.pool.verify else None, self.pool.crl)
 
 
-def trusts(wanted: Sequence[Wanted], now: datetime, inbox: KeyStore, passing: Passing) -> list[object]:
+def trusts(wanted: Sequence[TrustFiles], now: datetime, inbox: KeyStore, passing: Passing) -> list[object]:
     """Each by itself."""
     return [_trust(one, now, inbox, passing) for one in wanted]
 
 
-def _trust(one: Wanted, now: datetime, inbox: KeyStore, passing: Passing) -> object:
+def _trust(one: TrustFiles, now: datetime, inbox: KeyStore, passing: Passing) -> object:
     pair = pool_pair(one.pool) if one.pool is not None and one.shown else None
     if pair is not None:
         return pairs([pair], inbox, passing)[0]
@@ -107,7 +107,7 @@ def _trust(one: Wanted, now: datetime, inbox: KeyStore, passing: Passing) -> obj
     return _reread(trust.files, passing, lambda: _cut(trust.files) or unfit(trust, now), lambda: _told_trust(one, inbox), inbox)
 
 
-def _told_trust(one: Wanted, inbox: KeyStore) -> object:
+def _told_trust(one: TrustFiles, inbox: KeyStore) -> object:
     if one.pool is not None:
         return list(read_pool_trust(one.pool, inbox))
     assert one.policy is not None

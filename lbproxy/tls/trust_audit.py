@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lbproxy.errors import Complaint
 from lbproxy.tls import audit
-from lbproxy.tls.files import Chain, Fault, Place, read_chain, read_lists, update_times
+from lbproxy.tls.files import Chain, Fault, Location, read_chain, read_lists, update_times
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -30,7 +30,7 @@ class Trust(NamedTuple):
 
 def unfit(trust: Trust, now: datetime) -> str:
     """Why it cannot go live; "": it can. `now`: aware."""
-    nowhere = Place("", 0, "")
+    nowhere = Location("", 0, "")
     said: list[Complaint] = []
     if trust.ca is not None:
         said += audit.authorities(nowhere, trust.ca)

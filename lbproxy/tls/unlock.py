@@ -24,7 +24,7 @@ PER_PAIR = 0.1
 """Seconds more for each: a passphrase is stretched on purpose."""
 
 
-class Opened(NamedTuple):
+class UnlockedPair(NamedTuple):
     """A pair without the passphrase that kept it shut."""
 
     chain: bytes
@@ -61,7 +61,7 @@ def is_container(files: Certificate) -> bool:
         return content[:1] == pem.DER
 
 
-def opened(files: Certificate, known: Known) -> Opened | Shut | None:
+def opened(files: Certificate, known: Known) -> UnlockedPair | Shut | None:
     """In a process that ends soon. None: there is nothing to open, or nothing to read."""
     try:
         with content_of(files.key) as content:
@@ -85,7 +85,7 @@ def _word(files: Certificate, known: Known) -> bytes | None:
     return known[source]
 
 
-def _key(files: Certificate, content: bytes, word: bytes | None) -> Opened | Shut:
+def _key(files: Certificate, content: bytes, word: bytes | None) -> UnlockedPair | Shut:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -94,12 +94,12 @@ def _key(files: Certificate, content: bytes, word: bytes | None) -> Opened | Shu
         hint = 'say where it is: passphrase = { file = "..." }, or credential, command, fd'
         return Shut(Fault(why, f"{hint}; or openssl pkey -in {files.key} -out plain.key && chmod 600 plain.key"), "key")
     try:
-        return Opened(b"", _plain(load_pem_private_key(content, word)))
+        return UnlockedPair(b"", _plain(load_pem_private_key(content, word)))
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return Shut(Fault(*_wrong(files, f"openssl pkey -in {files.key} -noout")), "key")
 
 
-def _container(files: Certificate, content: bytes, word: bytes | None) -> Opened | Shut:
+def _container(files: Certificate, content: bytes, word: bytes | None) -> UnlockedPair | Shut:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding
     from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
@@ -115,7 +115,7 @@ def _container(files: Certificate, content: bytes, word: bytes | None) -> Opened
         missing = "key" if key is None else "certificate of that key"
         return Shut(Fault(f"{files.cert} is a PKCS #12 file without a {missing}", "export it with both"), "cert")
     chain = b"".join(one.public_bytes(Encoding.PEM) for one in _in_order(leaf, others))
-    return Opened(chain, _plain(key))
+    return UnlockedPair(chain, _plain(key))
 
 
 def _wrong(files: Certificate, command: str) -> tuple[str, str]:
@@ -197,7 +197,9 @@ def chain_of(files: Certificate) -> Chain | Fault:
 
     def work() -> list[str]:
         found = opened(files, {})
-        return [found.chain.decode("ascii")] if isinstance(found, Opened) else [*found.fault] if isinstance(found, Shut) else []
+        if isinstance(found, UnlockedPair):
+            return [found.chain.decode("ascii")]
+        return [*found.fault] if isinstance(found, Shut) else []
 
     told = apart(work)
     if len(told) == 1:

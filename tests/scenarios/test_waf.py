@@ -60,7 +60,7 @@ def inspectors(proxy: LbProxy) -> list[int]:
 
 def totals(proxy: LbProxy) -> dict[str, Any]:
     """As `lbproxy status` has them, without a process for each look."""
-    answer = reach.ask(reach.Place("", proxy.file.parent.parent / "control.sock", None), Status(), PATIENCE).answer
+    answer = reach.ask(reach.Instance("", proxy.file.parent.parent / "control.sock", None), Status(), PATIENCE).answer
     found: dict[str, Any] = answer["totals"]
     return found
 

@@ -40,7 +40,7 @@ def look(
 ) -> Looked:
     """`config`: as the file has it; `where`: its options -c and --control."""
     try:
-        asked = reach.ask(reach.place(where), Status())
+        asked = reach.ask(reach.instance(where), Status())
     except reach.Unreachable as error:
         return Looked(fault=str(error))
     if not asked.answer["ok"]:

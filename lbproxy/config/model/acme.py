@@ -148,7 +148,7 @@ class Acme:
         return (self.authority,) if self.fallback is None else (self.authority, self.fallback)
 
 
-class Wanted(NamedTuple):
+class AcmeNames(NamedTuple):
     """The names that certificates are to be had for."""
 
     names: tuple[str, ...] = ()

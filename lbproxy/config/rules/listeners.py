@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lbproxy.config.certificate_folder import CONTAINERS, Found, pairs_in
+from lbproxy.config.certificate_folder import CONTAINERS, FolderContents, pairs_in
 from lbproxy.config.model import Certificate, Listen, ListenTls, NameTls
 from lbproxy.config.read import Context
 from lbproxy.config.rules.filters import OF_LISTENERS, client_limit
@@ -63,11 +63,11 @@ def certificate(table: Table, pair: Certificate, context: Context) -> Certificat
     return pair
 
 
-def _in_folder(table: Table, listen: Listen) -> Found:
+def _in_folder(table: Table, listen: Listen) -> FolderContents:
     """What is in the folder now."""
     folder = listen.folder
     if folder is None:
-        return Found()
+        return FolderContents()
     hint = "NAME.crt and NAME.key, NAME.pem or NAME.p12 with both, or NAME/fullchain.pem and NAME/privkey.pem"
     try:
         found = pairs_in(folder, listen.folder_key_mode, listen.folder_passphrase)
@@ -79,7 +79,7 @@ def _in_folder(table: Table, listen: Listen) -> Found:
         if not found.pairs:
             table.complain("certificates", f"there is no certificate with its key in {folder}", hint)
         return found
-    return Found()
+    return FolderContents()
 
 
 def name_tls(table: Table, tls: NameTls, context: Context) -> NameTls:

@@ -36,14 +36,14 @@ from lbproxy.tls import contexts, edition, openssl, rereading
 from lbproxy.tls.edition import Edition
 from lbproxy.tls.keystore import KeyStore, Piece, Stamp, overwriting
 from lbproxy.tls.pool_files import copied, told
-from lbproxy.tls.rereading import Reread, Wanted
+from lbproxy.tls.rereading import Reread, TrustFiles
 
 AGAIN_AFTER = 60.0
 """Seconds until what was refused is judged again as it is: a list may become good by waiting."""
 
 
 @dataclass(slots=True)
-class Watched:
+class TrustGroup:
     """Files that go live together."""
 
     about: dict[str, str]
@@ -51,7 +51,7 @@ class Watched:
     files: tuple[Path, ...]
     marks: Marks
     """As they are live; of the first of the files: that of a passphrase behind them is none that goes live."""
-    wanted: Wanted
+    wanted: TrustFiles
     listener: int = -1
     policy: int = 0
     pool: str = ""
@@ -83,7 +83,7 @@ class TrustWatch:
         self._wall = wall
         self._number = 0
         self._of: GenerationResources | None = None
-        self._watched: tuple[Watched, ...] = ()
+        self._watched: tuple[TrustGroup, ...] = ()
 
     # ---- as a Judge
 
@@ -122,7 +122,13 @@ class TrustWatch:
         return Batch(len(due), work, partial(self._done, resources, due, marks))
 
     def _done(
-        self, resources: GenerationResources, due: Sequence[Watched], marks: Sequence[Marks], told: Any, inbox: KeyStore, now: float
+        self,
+        resources: GenerationResources,
+        due: Sequence[TrustGroup],
+        marks: Sequence[Marks],
+        told: Any,
+        inbox: KeyStore,
+        now: float,
     ) -> None:
         if resources is not self._of:
             return
@@ -142,14 +148,14 @@ class TrustWatch:
                     continue
             self._refuse(one, mark, why, now)
 
-    def _refuse(self, one: Watched, marks: Marks, why: str, now: float) -> None:
+    def _refuse(self, one: TrustGroup, marks: Marks, why: str, now: float) -> None:
         again = one.refused == marks and one.why == why
         one.refused, one.why, one.again_at = marks, why, now + AGAIN_AFTER
         if not again:
             event = "certificate.refused" if one.wanted.shown else "trust.refused"
             get_logger().warning(event, **one.about, why=why, then="the old ones stay")
 
-    def _renew(self, resources: GenerationResources, one: Watched, verdict: Reread, inbox: KeyStore, now: float) -> None:
+    def _renew(self, resources: GenerationResources, one: TrustGroup, verdict: Reread, inbox: KeyStore, now: float) -> None:
         """The generation has it from now on, and so have its children. Raises StartError, OSError; then all is as it was."""
         live = self._renew_pool if one.pool else self._renew_listener
         live(resources, one, verdict, inbox, now)
@@ -161,7 +167,7 @@ class TrustWatch:
         get_logger().info(event, **one.about, files=[*one.names])
 
     def _renew_listener(
-        self, resources: GenerationResources, one: Watched, verdict: Reread, inbox: KeyStore, now: float
+        self, resources: GenerationResources, one: TrustGroup, verdict: Reread, inbox: KeyStore, now: float
     ) -> None:
         listening, store = resources.listeners[one.listener], resources.keys
         before = listening.shown
@@ -184,7 +190,7 @@ class TrustWatch:
                 self._forget(store, waste, now)
 
     def _renew_pool(
-        self, resources: GenerationResources, one: Watched, verdict: Reread, inbox: KeyStore, now: float
+        self, resources: GenerationResources, one: TrustGroup, verdict: Reread, inbox: KeyStore, now: float
     ) -> None:
         store, before = resources.keys, resources.pool_pems[one.pool]
         pool = resources.config.pool(one.pool)
@@ -221,7 +227,7 @@ class TrustWatch:
                     get_logger().error("pool.not_told", pool=message.pool, pid=running.pid, why=error.strerror or str(error))
 
 
-def _watched(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> Iterator[Watched]:
+def _watched(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> Iterator[TrustGroup]:
     """`stamps`: of the files when they were read."""
 
     def live(files: Iterable[Path]) -> Marks:
@@ -229,24 +235,24 @@ def _watched(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> It
 
     for index, listening in enumerate(resources.listeners):
         for number, policy in enumerate(listening.listen.tls.policies if listening.shown is not None else ()):
-            wanted = Wanted(policy)
+            wanted = TrustFiles(policy)
             if policy.client_ca is not None:
                 about = {"listener": str(listening.listen.address)}
                 files = wanted.trust.files
-                yield Watched(about, files, live(files), wanted, listener=index, policy=number)
+                yield TrustGroup(about, files, live(files), wanted, listener=index, policy=number)
     for pool in resources.config.pools:
         if pool.tls is not None:
             yield from _of_pool(pool.name, pool.tls, live)
 
 
-def _of_pool(name: str, tls: PoolTls, live: Callable[[Iterable[Path]], Marks]) -> Iterator[Watched]:
-    trusting = Wanted(None, tls)
+def _of_pool(name: str, tls: PoolTls, live: Callable[[Iterable[Path]], Marks]) -> Iterator[TrustGroup]:
+    trusting = TrustFiles(None, tls)
     if files := trusting.trust.files:
-        yield Watched({"pool": name}, files, live(files), trusting, pool=name)
+        yield TrustGroup({"pool": name}, files, live(files), trusting, pool=name)
     pair = contexts.pool_pair(tls)
     if pair is not None:
         source = pair.passphrase
         word = (Path(source.words[0]),) if source is not None and source.way == "file" else ()
         files = (pair.cert, pair.key)
         about = {"pool": name, "file": str(pair.cert)}
-        yield Watched(about, (*files, *word), live(files), Wanted(None, tls, shown=True), pool=name)
+        yield TrustGroup(about, (*files, *word), live(files), TrustFiles(None, tls, shown=True), pool=name)

@@ -12,7 +12,7 @@ from lbproxy.config import model
 from lbproxy.errors import Filtered, RequestError
 from lbproxy.http.fields import cookie, values
 from lbproxy.http.message import RequestHead
-from lbproxy.http.tokens import UNKNOWN_KEY, BadKeys, Keys, Untrusted, Wanted, texts
+from lbproxy.http.tokens import UNKNOWN_KEY, BadKeys, Keys, TokenRules, Untrusted, texts
 from lbproxy.proxy.steps.authorize import UNAVAILABLE, Count
 from lbproxy.proxy.steps.step import Course, Journey, Step
 
@@ -31,7 +31,7 @@ class Jwt(Step):
         """`on_unknown`: told when a token names a key that is not among ours."""
         self._on_unknown = on_unknown
         self._keys = Keys()
-        self._wanted = Wanted(settings.algorithms, settings.audience, settings.issuer, settings.leeway, settings.require)
+        self._wanted = TokenRules(settings.algorithms, settings.audience, settings.issuer, settings.leeway, settings.require)
         self._cookie = settings.cookie.encode("ascii")
         self._claims = settings.claims
         self._claimed = [*(name for name, _ in settings.claims), *([] if settings.pass_on else ["Authorization"])]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lbproxy.acme.record import LONGEST_WHY, Held, Record, read, written
+from lbproxy.acme.record import LONGEST_WHY, IssuedCertificate, Record, read, written
 
 
 def test_written_and_read() -> None:
@@ -28,7 +28,7 @@ def test_nonsense_is_a_fresh_record(content: bytes) -> None:
 
 def test_when_it_is_due() -> None:
     """Without a certificate at once, or when the failure's time is over; with one when it is to be renewed, and not before that."""
-    held = Held(0.0, 100.0)
+    held = IssuedCertificate(0.0, 100.0)
     assert Record().due(None) == 0.0
     assert Record(renew_at=60.0).due(held) == 60.0
     failed = Record(renew_at=60.0).failed("why", 80.0)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from lbproxy.cli import reach
-from lbproxy.cli.reach import NobodyThere, Place, Presence, Unreachable, ask, living_pid, place
+from lbproxy.cli.reach import Instance, NobodyThere, Presence, Unreachable, ask, instance, living_pid
 from lbproxy.errors import StartError
 from lbproxy.master.operator.requests import Status, Stop
 from lbproxy.master.system.pidfile import PidFile
@@ -39,11 +39,11 @@ def test_by_the_file(tmp_path: Path) -> None:
     """Relative names are relative to the file, as lbproxy reads them."""
     file = tmp_path / "a.toml"
     file.write_text('[proxy]\ncontrol = "run/c.sock"\npid_file = "/run/x.pid"\nnonsense = 3\n')
-    assert place(named(file)) == Place(str(file), tmp_path / "run/c.sock", Path("/run/x.pid"))
+    assert instance(named(file)) == Instance(str(file), tmp_path / "run/c.sock", Path("/run/x.pid"))
 
 
 def test_by_the_socket(tmp_path: Path) -> None:
-    assert place(named(control=tmp_path / "c")) == Place(str(tmp_path / "c"), tmp_path / "c", None)
+    assert instance(named(control=tmp_path / "c")) == Instance(str(tmp_path / "c"), tmp_path / "c", None)
 
 
 @pytest.mark.parametrize("text", ["", "[proxy]\n", "proxy = 3\n", 'control = "c.sock"\n'])
@@ -52,7 +52,7 @@ def test_a_file_that_names_no_socket(tmp_path: Path, text: str) -> None:
     file = tmp_path / "a.toml"
     file.write_text(text)
     with pytest.raises(NobodyThere, match=r"names no control socket: add this line to its \[proxy\]") as error:
-        ask(place(named(file)), Status())
+        ask(instance(named(file)), Status())
     assert 'control = "/run/lbproxy/control.sock"' in str(error.value)
 
 
@@ -62,9 +62,9 @@ def test_a_socket_that_another_file_or_the_environment_names(tmp_path: Path, mon
     (tmp_path / "more.toml").write_text('[proxy]\ncontrol = "${WHERE_IT_RUNS}/c.sock"\n')
     file.write_text('include = ["more.toml"]\n' + LEAST)
     monkeypatch.setenv("WHERE_IT_RUNS", "run")
-    assert place(named(file)).control == tmp_path / "run/c.sock"
+    assert instance(named(file)).control == tmp_path / "run/c.sock"
     file.write_text(LEAST + 'queue = "${NOT_SET_HERE}"\n[proxy]\ncontrol = "d.sock"\n')
-    assert place(named(file)).control == tmp_path / "d.sock"
+    assert instance(named(file)).control == tmp_path / "d.sock"
 
 
 @pytest.mark.parametrize("broken", ["[[listen]\n", "x = \n", '[pool.a]\nbackends = ["a:1\n', "\xff = 1\n"])
@@ -74,30 +74,30 @@ def test_a_broken_file_still_tells(tmp_path: Path, broken: str) -> None:
     proxy = '[ proxy ]  # here\nworkers = [\ncontrol = "c.sock"\n'
     for text in (broken + proxy, proxy + broken):
         file.write_bytes(text.encode("latin-1"))
-        assert place(named(file)).control == tmp_path / "c.sock"
+        assert instance(named(file)).control == tmp_path / "c.sock"
 
 
 def test_a_broken_file_that_does_not_tell(tmp_path: Path) -> None:
     file = tmp_path / "a.toml"
     file.write_text('[proxy]\nworkers = \n[log]\ncontrol = "wrong.sock"\n')
     with pytest.raises(Unreachable, match="not valid TOML: Invalid value") as error:
-        place(named(file))
+        instance(named(file))
     assert "--control PATH" in str(error.value)
 
 
 def test_files_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(Unreachable, match=r"no.toml: cannot be read: No such file"):
-        place(named(tmp_path / "no.toml"))
+        instance(named(tmp_path / "no.toml"))
     (tmp_path / "a.toml").write_text("[proxy]\ncontrol = 3\n")
     with pytest.raises(Unreachable, match=r"proxy.control: wanted a file name, got the number 3"):
-        place(named(tmp_path / "a.toml"))
+        instance(named(tmp_path / "a.toml"))
 
 
 # ---------------------------------------------------------------- asking
 
 
-def at(path: Path) -> Place:
-    return Place(str(path), path, None)
+def at(path: Path) -> Instance:
+    return Instance(str(path), path, None)
 
 
 def test_a_question_and_its_answer(tmp_path: Path) -> None:
@@ -119,14 +119,14 @@ def test_nobody_there(tmp_path: Path) -> None:
         with pytest.raises(NobodyThere, match=f"no lbproxy is running with {tmp_path / name}$"):
             ask(at(tmp_path / name), Status())
     with pytest.raises(NobodyThere, match=r"no lbproxy is running with a.toml \(nobody listens on its control socket /c\)"):
-        ask(Place("a.toml", Path("/c"), None), Status())
+        ask(Instance("a.toml", Path("/c"), None), Status())
 
 
 def test_a_master_that_is_just_coming(tmp_path: Path) -> None:
     """The pid file is taken before anybody listens, and while a new program takes over: that much is waited for."""
     held = PidFile(tmp_path / "p")
     answers: list[dict[str, object]] = []
-    where = Place("a.toml", tmp_path / "c", tmp_path / "p")
+    where = Instance("a.toml", tmp_path / "c", tmp_path / "p")
     asking = threading.Thread(target=lambda: answers.append(ask(where, Status()).answer))
     asking.start()
     with Controlled(tmp_path / "c", lambda _: {"ok": True}):
@@ -140,10 +140,10 @@ def test_somebody_there_but_not_on_the_socket(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(reach, "ARRIVAL", 0.0)
     held = PidFile(tmp_path / "p")
     with pytest.raises(NobodyThere, match=f"lbproxy runs as pid {os.getpid()}, says .*, but does not listen on {tmp_path}/c: "):
-        ask(Place("a.toml", tmp_path / "c", tmp_path / "p"), Status())
+        ask(Instance("a.toml", tmp_path / "c", tmp_path / "p"), Status())
     held.release()
     with pytest.raises(NobodyThere, match="no lbproxy is running"):
-        ask(Place("a.toml", tmp_path / "c", tmp_path / "p"), Status())
+        ask(Instance("a.toml", tmp_path / "c", tmp_path / "p"), Status())
 
 
 @contextmanager
@@ -227,20 +227,20 @@ def test_unreachable_is_an_error_that_ends_a_verb() -> None:
 
 def test_the_pid_of_the_pid_file(tmp_path: Path) -> None:
     """Only while a master holds it."""
-    where = Place("a.toml", None, tmp_path / "p")
+    where = Instance("a.toml", None, tmp_path / "p")
     assert living_pid(where) == 0
     held = PidFile(tmp_path / "p")
     assert living_pid(where) == os.getpid()
     held.release()
     (tmp_path / "p").write_text(str(os.getpid()))
     assert living_pid(where) == 0
-    assert living_pid(Place("a.toml", None, None)) == 0
+    assert living_pid(Instance("a.toml", None, None)) == 0
 
 
 def test_presence_of_a_process() -> None:
     """Gone when it has exited, even before its parent took note."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        presence = Presence(process.pid, Place("", None, None))
+        presence = Presence(process.pid, Instance("", None, None))
         assert not presence.gone()
         assert not presence.wait(0)
         assert process.stdin is not None
@@ -248,7 +248,7 @@ def test_presence_of_a_process() -> None:
         assert presence.wait(60)
         assert process.returncode is None  # not reaped yet
     assert presence.gone()
-    assert Presence(process.pid, Place("", None, None)).gone()
+    assert Presence(process.pid, Instance("", None, None)).gone()
 
 
 def test_presence_by_the_socket(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_presence_by_the_socket(tmp_path: Path) -> None:
 
 
 def test_signals_to_one_who_is_gone_or_not_the_master(tmp_path: Path) -> None:
-    where = Place("a.toml", None, tmp_path / "p")
+    where = Instance("a.toml", None, tmp_path / "p")
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     reach.signal_master(where, process.pid, 15)

@@ -13,7 +13,7 @@ import pytest
 
 from lbproxy import cli
 from lbproxy.cli import stop
-from lbproxy.cli.reach import Place, Presence
+from lbproxy.cli.reach import Instance, Presence
 from lbproxy.master.operator.requests import Answer, Request, Stop
 from tests.support.controlled import Controlled
 from tests.unit.cli.fake import Capture
@@ -71,7 +71,7 @@ def test_it_waits_until_the_master_is_gone(tmp_path: Path, capsys: Capture, monk
 _ask = stop._ask
 
 
-def _ask_without_pid(where: Place, now: bool) -> int:
+def _ask_without_pid(where: Instance, now: bool) -> int:
     assert _ask(where, now) > 0
     return 0  # the pid is this test's own
 

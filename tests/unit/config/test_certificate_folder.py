@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lbproxy.config.certificate_folder import Found, pairs_in
+from lbproxy.config.certificate_folder import FolderContents, pairs_in
 from lbproxy.config.load import load_text
 from lbproxy.config.model import Certificate
 from lbproxy.errors import ConfigError
@@ -46,7 +46,7 @@ def test_folders_of_certbot_and_acme_sh(tmp_path: Path) -> None:
 def test_halves_are_told(tmp_path: Path) -> None:
     """A certificate without its key. Keys alone, hidden files and what editors leave are nobody's."""
     touch(tmp_path, "a.crt", "b.key", ".c.crt", ".c.key", "d.crt~", "notes.txt", "..data/x")
-    assert pairs_in(tmp_path) == Found((), (f"{tmp_path / 'a.crt'} has no key beside it",))
+    assert pairs_in(tmp_path) == FolderContents((), (f"{tmp_path / 'a.crt'} has no key beside it",))
 
 
 def test_how_the_keys_are_kept_goes_for_all(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ import ssl
 import pytest
 import trustme
 
-from lbproxy.control.fetch import NotFetched, Wanted, fetch
+from lbproxy.control.fetch import FetchTarget, NotFetched, fetch
 from tests.support.ports import free_port
 from tests.unit.control.backends import OK, Scripted, answering, hang_up, silent
 
 
-def wanted(port: int, context: ssl.SSLContext | None = None, host: str = "idp.test") -> Wanted:
-    return Wanted(host, f"{host}:{port}", port, "/jwks?a=b", context, 1000)
+def wanted(port: int, context: ssl.SSLContext | None = None, host: str = "idp.test") -> FetchTarget:
+    return FetchTarget(host, f"{host}:{port}", port, "/jwks?a=b", context, 1000)
 
 
 @pytest.fixture(scope="module")

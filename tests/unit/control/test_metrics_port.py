@@ -15,7 +15,7 @@ import pytest
 from lbproxy.balance.ledger import Health, Ledger, Scalar, SlotState, admin_cell, scalar_at, state_at
 from lbproxy.config import model
 from lbproxy.control import metrics_port
-from lbproxy.control.metrics_port import PAGES, Answer, Asked, MetricsPort, may_ask, parse
+from lbproxy.control.metrics_port import PAGES, Answer, MetricsPort, ScrapeRequest, may_ask, parse
 from lbproxy.observe.metrics import Snapshot
 from tests.support.waiting import FOREVER, PATIENCE
 from tests.unit.control.backends import handover, new_ledger, pool_of
@@ -158,8 +158,8 @@ def test_rubbish_is_400(monitor: Monitor, rubbish: bytes) -> None:
 
 def test_parse_takes_the_path_without_its_query() -> None:
     """Fields do not matter, but for Host."""
-    assert parse(b"GET /a?b=c HTTP/1.0\r\nanything\r\n\r\n") == Asked("GET", "/a", "")
-    assert parse(b"GET /a HTTP/1.1\r\nHOST:\tLB.Example.COM.:80 \r\n\r\n") == Asked("GET", "/a", "lb.example.com")
+    assert parse(b"GET /a?b=c HTTP/1.0\r\nanything\r\n\r\n") == ScrapeRequest("GET", "/a", "")
+    assert parse(b"GET /a HTTP/1.1\r\nHOST:\tLB.Example.COM.:80 \r\n\r\n") == ScrapeRequest("GET", "/a", "lb.example.com")
 
 
 def test_silence_is_cut_by_the_deadline(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:

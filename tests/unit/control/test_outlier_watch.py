@@ -7,7 +7,7 @@ import gevent
 from lbproxy.balance.ledger import Health, PerSlot, SlotState, admin_cell, cell_at, state_at
 from lbproxy.config import model
 from lbproxy.control.backend_health import BackendHealth
-from lbproxy.control.outlier_watch import OutlierWatch, Watched
+from lbproxy.control.outlier_watch import OutlierWatch, WatchedBackend
 from lbproxy.health.outcome import PASSED, Finding, Outcome
 from lbproxy.health.rise_and_fall import CheckState
 from lbproxy.ipc.messages import HealthChanged
@@ -31,7 +31,7 @@ class Scene:
             health = BackendHealth(self.ledger, backend.slot, slow_start)
             health.set_check_state(CheckState.UP, PASSED)
             self.healths.append(health)
-            watched.append(Watched(backend, health, lambda slot=backend.slot: self.hurried.append(slot)))  # type: ignore[misc]  # a default argument
+            watched.append(WatchedBackend(backend, health, lambda slot=backend.slot: self.hurried.append(slot)))  # type: ignore[misc]  # a default argument
         self.evidence.watch(pool, watched)
 
     def happen(self, child: int, slot: int, what: PerSlot, times: int = 1) -> None:
@@ -131,7 +131,7 @@ def test_backends_that_come_and_go_leave_the_others_evidence_as_it_is() -> None:
     watched, *_ = scene.evidence._pools["app"]
     scene.happen(0, 9, PerSlot.FAILURES, 50)  # of whoever had the slot before
     [backend] = resolved(pool_of("app", 83, health=model.Health()), 9)
-    newcomer = Watched(backend, BackendHealth(scene.ledger, 9), lambda: None)
+    newcomer = WatchedBackend(backend, BackendHealth(scene.ledger, 9), lambda: None)
     newcomer.health.set_check_state(CheckState.UP, PASSED)
     scene.evidence.watch(model.Pool("app", (), outlier=model.Outlier()), [watched[0], newcomer])
     scene.happen(0, 7, PerSlot.FAILURES, 2)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lbproxy.http.tokens import LONGEST, MOST_KEYS, BadKeys, Keys, Untrusted, Wanted, texts
+from lbproxy.http.tokens import LONGEST, MOST_KEYS, BadKeys, Keys, TokenRules, Untrusted, texts
 
 jwt = pytest.importorskip("jwt", reason="PyJWT is not installed")
 from cryptography.hazmat.primitives import serialization  # noqa: E402
@@ -41,7 +41,7 @@ def keys(*listed: dict[str, Any]) -> Keys:
 
 
 RING = keys(jwk(RSA, "r"), jwk(EC, "e"), jwk(ED, "d"), {"kty": "oct", "k": encoded(SECRET), "kid": "h"})
-WANTED = Wanted(("RS256", "ES256", "EdDSA", "HS256"), ("shop",), "idp", 0.0, ("exp",))
+WANTED = TokenRules(("RS256", "ES256", "EdDSA", "HS256"), ("shop",), "idp", 0.0, ("exp",))
 
 
 def signed(
@@ -58,7 +58,7 @@ def by_hand(header: dict[str, Any], said: dict[str, Any] = GOOD, signature: byte
     return f"{text}.{encoded(made)}"
 
 
-def refused(token: str, wanted: Wanted = WANTED, ring: Keys = RING) -> str:
+def refused(token: str, wanted: TokenRules = WANTED, ring: Keys = RING) -> str:
     with pytest.raises(Untrusted) as error:
         wanted.claims(token, ring)
     return str(error.value)

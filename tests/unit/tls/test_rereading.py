@@ -14,7 +14,7 @@ import pytest
 from lbproxy.config.model import Certificate, ListenTls, PoolTls
 from lbproxy.tls import edition, rereading
 from lbproxy.tls.keystore import KeyStore, Stamp
-from lbproxy.tls.rereading import Reread, Wanted
+from lbproxy.tls.rereading import Reread, TrustFiles
 from tests.unit.tls.handshakes import Issuer
 
 
@@ -66,7 +66,8 @@ def test_trust(tmp_path: Path, inbox: KeyStore) -> None:
     crl = issuer.write_list()
     cert, key = issuer.issue("me")
     tls = PoolTls(ca=issuer.file, crl=crl, cert=cert, key=key)
-    wanted = [Wanted(ListenTls(client_ca=issuer.file, client_crl=crl)), Wanted(None, tls), Wanted(None, tls, shown=True)]
+    listen = ListenTls(client_ca=issuer.file, client_crl=crl)
+    wanted = [TrustFiles(listen), TrustFiles(None, tls), TrustFiles(None, tls, shown=True)]
     listener, pool, shown = carried(rereading.trusts(wanted, datetime.now(UTC), inbox, print))
     with closing(KeyStore()) as store:
         found = rereading.authorities_of(listener, inbox, store)
