@@ -17,6 +17,7 @@ from lbproxy.errors import Complaint, ConfigError
 
 if TYPE_CHECKING:
     from lbproxy.ipc.handover import ChildMain
+    from lbproxy.master.files.reading import Passing
     from lbproxy.master.succession.upgrade import Commands
     from lbproxy.tls.harvest import Harvest
 
@@ -39,6 +40,7 @@ def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def start(arguments: argparse.Namespace) -> int:
     """Serve what the file says until a signal ends it."""
     from lbproxy.config.load import load_file
+    from lbproxy.master.resources import first_look
     from lbproxy.master.resources.acme_folder import provide
     from lbproxy.master.succession.upgrade import Commands
     from lbproxy.observe import standard
@@ -52,9 +54,12 @@ def start(arguments: argparse.Namespace) -> int:
 
     harvest = Harvest()
 
+    def load() -> Config:
+        return load_file(place, arguments.config, os.environ)
+
     def read() -> Config:
         harvest.close()
-        loaded = load_file(place, arguments.config, os.environ)
+        loaded = load()
         provide(loaded)
         config, complaints = audit_apart(loaded, harvest)
         if complaints:
@@ -66,11 +71,11 @@ def start(arguments: argparse.Namespace) -> int:
             raise ConfigError([Complaint(arguments.config, 0, "", "is no regular file: it cannot be read a second time")])
         return read()
 
-    config = read()
+    config, look = read(), partial(first_look.look, place, load)
     again = [sys.executable, "-P", "-m", "lbproxy"]  # -P: what lies about in the current folder is not the new code
     commands = Commands([*again, "check", "-c", str(place)], [*again, "start", "-c", str(place)])
     if not arguments.daemon:
-        return serve(config, None, reread, commands, harvest)
+        return serve(config, None, reread, commands, harvest, look)
     from lbproxy.master.system.daemon import daemonize
     from lbproxy.tls.remarks import remarks
 
@@ -78,7 +83,7 @@ def start(arguments: argparse.Namespace) -> int:
     if config.log.access == "stdout" and not os.path.isfile("/proc/self/fd/1"):
         say("note: in the background the access log on stdout goes nowhere: set log.access to a file, or redirect stdout to one")
     harvest.close()  # a daemon lets go of all descriptors
-    return daemonize(partial(serve, config, reread=reread, commands=commands, harvest=harvest))
+    return daemonize(partial(serve, config, reread=reread, commands=commands, harvest=harvest, look=look))
 
 
 def serve(
@@ -87,9 +92,11 @@ def serve(
     reread: Callable[[], Config] | None = None,
     commands: Commands | None = None,
     harvest: Harvest | None = None,
+    look: Callable[[Passing], object] | None = None,
 ) -> int:
     """Be the master until a signal ends it; the exit code. `on_ready` is called when all workers serve, `reread` at each reload,
-    `commands` are what SIGUSR2 executes, `harvest` has the pairs that were read with a configuration."""
+    `commands` are what SIGUSR2 executes, `harvest` has the pairs that were read with a configuration, `look` looks
+    at all that a reload reads."""
     from lbproxy.master.main import run
     from lbproxy.master.processes.anew import program
     from lbproxy.master.processes.spawn import forking
@@ -99,7 +106,8 @@ def serve(
     try:
         with forking(program("lbproxy.cli.control", partial(_control, acme=config.acme is not None))) as control:
             return run(
-                config, worker=_worker, control=control, on_ready=on_ready, reread=reread, commands=commands, harvest=harvest
+                config, worker=_worker, control=control, on_ready=on_ready, reread=reread, commands=commands, harvest=harvest,
+                look=look,
             )  # fmt: skip
     finally:
         gc.freeze()  # or the interpreter, which ends now, looks for cycles in all that was loaded: a tenth of a second

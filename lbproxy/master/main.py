@@ -25,6 +25,7 @@ from lbproxy.config.model import Config
 from lbproxy.errors import StartError
 from lbproxy.ipc.handover import ChildLoader
 from lbproxy.ipc.messages import Drain, SetLogLevel
+from lbproxy.master.files.reading import Passing
 from lbproxy.master.files.watch import looker_by
 from lbproxy.master.fleet import events
 from lbproxy.master.fleet.child import Role
@@ -68,13 +69,15 @@ def run(
     reread: Callable[[], Config] | None = None,
     commands: Commands | None = None,
     harvest: Harvest | None = None,
+    look: Callable[[Passing], object] | None = None,
 ) -> int:
     """Be the master until a signal ends it. Returns the exit code: 0 clean, 1 the children keep dying, 2 forced.
 
     `on_ready` is called once, in the master, when every worker is Ready. Whatever keeps that from happening is raised as StartError
     or ConfigError, the children's own reasons included; nothing runs and nothing is bound any more then. `reread` gets the
     configuration for a reload (raises ConfigError); without it the same one is brought to life again. `commands`: how to execute
-    this program again; without them that is refused. `harvest`: pairs that were read with a configuration.
+    this program again; without them that is refused. `harvest`: pairs that were read with a configuration;
+    `look`: looks at all that a reload reads.
     """
     standard.adopt_streams()
     log.configure(config.log, role="master")
@@ -91,7 +94,7 @@ def run(
         harvest.close()  # it reads anew with its first reload, which comes at once
     try:
         mains: dict[Role, Start] = {Role.WORKER: worker, Role.CONTROL: control, Role.ACME: control}
-        master = Master(legacy, mains, notifier, on_ready, reread or (lambda: config), commands, harvest)
+        master = Master(legacy, mains, notifier, on_ready, reread or (lambda: config), commands, harvest, look)
     except BaseException:
         legacy.shared.close()
         raise
@@ -119,6 +122,7 @@ class Master:
         reread: Callable[[], Config],
         commands: Commands | None,
         harvest: Harvest | None,
+        look: Callable[[Passing], object] | None,
     ) -> None:
         self._shared = legacy.shared
         self._resources = legacy.resources
@@ -132,7 +136,7 @@ class Master:
         self._events: deque[events.Event] = deque()
         self._feeding = False
         self._preparation = Preparation(
-            self._shared, self._resources, lambda: self._serving_resources, reread, self._selector, self._feed, harvest
+            self._shared, self._resources, lambda: self._serving_resources, reread, self._selector, self._feed, harvest, look
         )
         heard: dict[Role, Callable[[Any], None]] = {}
         self._pipes = ChildPipes(self._selector, legacy.running, self._shared, self._feed, heard)
@@ -142,9 +146,9 @@ class Master:
         self._control = None if where is None else ControlSocket(where, self._selector, self._operator.handle, time.monotonic)
         self._keys = KeyProcesses(self._pipes, self._shared.account, self._resources, self._in_service)
         names = AddressUpdates(self._shared, self._resources, self._pipes.tell_generation, self._fleet.health_news.forget)
-        look = looker_by(getattr(mains[Role.CONTROL], "forker", None))
+        begin = looker_by(getattr(mains[Role.CONTROL], "forker", None))
         self._watches = Watches(
-            self._shared, self._resources, self._in_service, self._pipes, self._operator, names, self._feed, look, self._selector
+            self._shared, self._resources, self._in_service, self._pipes, self._operator, names, self._feed, begin, self._selector
         )
         heard |= self._watches.heard
         self.signals = Signals()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +77,36 @@ def test_who_looks_at_files_hangs(stage: Stage) -> None:
     proxy.wait_event("files.seen_again")
     assert looker(proxy) != first
     assert len(proxy.events("files.hang")) == 1
+
+
+@contextmanager
+def nobody_opens(path: Path) -> Iterator[None]:
+    """Whoever opens it waits, as for a disk that hangs: by a lease (fcntl(2)), which the kernel honours for 45 seconds."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # by which we are asked to give it up
+    file = os.open(path, os.O_RDWR)
+    try:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        yield
+    finally:
+        os.close(file)
+        signal.signal(signal.SIGIO, before)
+
+
+def test_a_reload_of_files_that_hang(stage: Stage) -> None:
+    """It is kept waiting, or refused with the path, and the master waits for nothing: a dead worker is replaced, operators are
+    answered. When the disk answers again a reload is what it always is."""
+    control = stage.directory / "c.sock"
+    proxy = stage.run(stage.config(stage.app().address, proxy={"control": str(control)}))
+    [worker] = proxy.wait_workers(1)
+    with nobody_opens(proxy.file):
+        os.kill(proxy.pid, signal.SIGHUP)
+        proxy.wait_event("reload.begun")
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda: proxy.workers() not in ([], [worker]), "another worker")
+        assert run_cli("status", "--control", str(control)).returncode == 0
+        assert not proxy.events("reloaded")
+    eventually(lambda: proxy.events("reloaded") or proxy.events("reload.failed"), "that reload has its end")
+    for failed in proxy.events("reload.failed"):  # this machine is very slow
+        assert f"nothing is heard of the disk that {proxy.file} is on" in str(failed)
+    ended = run_cli("reload", "--control", str(control))
+    assert ended.returncode == 0, ended

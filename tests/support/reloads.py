@@ -113,7 +113,7 @@ def children(pid: int) -> list[int]:
 
 def _is_worker(pid: int) -> bool:
     try:
-        return b"worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"lbproxy: worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):  # it has ended
         return False
 

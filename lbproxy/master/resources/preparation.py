@@ -1,7 +1,8 @@
 """The preparation of a reload: the configuration is read anew, its new names are looked up, and all that it needs is opened.
 
-Everything that can be refused is refused here, while nothing has changed. The look-up of names takes a while (names/asking.py), and
-so may rules of routes (inspection/inspectors.py): processes of their own do that, and the master goes on meanwhile.
+Everything that can be refused is refused here, while nothing has changed. Files may lie on a disk that does not answer
+(first_look.py), the look-up of names takes a while (names/asking.py), and so may rules of routes (inspection/inspectors.py):
+processes of their own do that, and the master goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import NamedTuple
 from lbproxy.config.model import Config
 from lbproxy.config.plan import Plan, effective, plan
 from lbproxy.errors import ConfigError, StartError, Unresolved
+from lbproxy.master.files.reading import Passing
 from lbproxy.master.fleet import events
 from lbproxy.master.inspection.inspectors import Inspectors, Loading
 from lbproxy.master.names import resolve
 from lbproxy.master.names.asking import Asking
+from lbproxy.master.resources.first_look import FirstLook
 from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.resources.prepare import provide
 from lbproxy.master.resources.shared import MasterResources
@@ -39,8 +42,9 @@ class _Reload(NamedTuple):
 class _Waiting(NamedTuple):
     """It waits for a process."""
 
-    reload: _Reload
-    process: Asking | Loading
+    number: int
+    """Of the generation."""
+    process: FirstLook | Asking | Loading
 
 
 class Preparation:
@@ -55,9 +59,11 @@ class Preparation:
         selector: selectors.BaseSelector,
         feed: Callable[[events.Event], None],
         harvest: Harvest | None = None,
+        look: Callable[[Passing], object] | None = None,
     ) -> None:
         """`resources`: of the living generations, by number, where the new one's go; `serving`: those of the one that clients meet;
-        `reread`: raises ConfigError; `feed`: takes events for the fleet; `harvest`: gets the pairs that were read with it."""
+        `reread`: raises ConfigError; `feed`: takes events for the fleet; `harvest`: gets the pairs that were read with it;
+        `look`: looks at all that it reads, in a process apart."""
         self._shared = shared
         self._resources = resources
         self._serving = serving
@@ -65,6 +71,7 @@ class Preparation:
         self._selector = selector
         self._feed = feed
         self._harvest = harvest
+        self._look = look
         self._waiting: _Waiting | None = None
         self._first: GenerationResources | None = None
         """Those of a start whose rules are loading."""
@@ -83,15 +90,29 @@ class Preparation:
     def begin(self, number: int) -> None:
         """For the generation of that number."""
         with self._refusing(number):
-            wanted = self._reread()
-            config = effective(self._serving().config, wanted)
-            reload = _Reload(number, wanted, config)
-            unknown = resolve.unknown(config, self._shared.name_state.addresses)
-            if unknown:
-                asking = Asking(unknown, config.proxy.resolvers)
-                self._await(reload, asking, partial(self._on_answers, reload, asking))
+            if self._look is None:
+                self._read(number)
             else:
-                self._load(reload, {})
+                first = FirstLook(self._look)
+                self._await(number, first, partial(self._on_seen, number, first))
+
+    def _on_seen(self, number: int, first: FirstLook, _: int) -> None:
+        """The files have just answered."""
+        with self._refusing(number):
+            if first.hear():
+                self.close()
+                self._read(number)
+
+    def _read(self, number: int) -> None:
+        wanted = self._reread()
+        config = effective(self._serving().config, wanted)
+        reload = _Reload(number, wanted, config)
+        unknown = resolve.unknown(config, self._shared.name_state.addresses)
+        if unknown:
+            asking = Asking(unknown, config.proxy.resolvers)
+            self._await(number, asking, partial(self._on_answers, reload, asking))
+        else:
+            self._load(reload, {})
 
     def look_after(self, *, stopping: bool) -> None:
         """From time to time: what waits for a process too long, or for nothing any more, is given up. Raises StartError."""
@@ -116,8 +137,8 @@ class Preparation:
         if self._waiting is not None:
             self._waiting.process.close_in_child()
 
-    def _await(self, reload: _Reload, process: Asking | Loading, heard: Callable[[int], None]) -> None:
-        self._waiting = _Waiting(reload, process)
+    def _await(self, number: int, process: FirstLook | Asking | Loading, heard: Callable[[int], None]) -> None:
+        self._waiting = _Waiting(number, process)
         self._selector.register(process, selectors.EVENT_READ, heard)
 
     @contextmanager
@@ -143,7 +164,7 @@ class Preparation:
             self._go_on(reload, answers, None)
             return
         loading = Loading(reload.config, self._shared.account)
-        self._await(reload, loading, partial(self._on_rules, reload, answers, loading))
+        self._await(reload.number, loading, partial(self._on_rules, reload, answers, loading))
 
     def _go_on(self, reload: _Reload, answers: resolve.Answers, rules: Inspectors | None) -> None:
         """With what is here: the rest of what `begin` begins."""
@@ -192,4 +213,4 @@ class Preparation:
         waiting = self._waiting
         self.close()
         if waiting is not None:
-            self._refuse(waiting.reload.number, why)
+            self._refuse(waiting.number, why)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from lbproxy.config.model import Config
+from lbproxy.master.files.reading import Passing
 from lbproxy.master.processes.anew import Program
 from lbproxy.master.succession.upgrade import Commands
 from lbproxy.tls.harvest import Harvest
@@ -33,6 +34,7 @@ class FakeMaster:
         reread: Callable[[], Config] | None = None,
         commands: Commands | None = None,
         harvest: Harvest | None = None,
+        look: Callable[[Passing], object] | None = None,
     ) -> int:
         self.config = config
         self.reread = reread
