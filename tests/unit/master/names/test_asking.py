@@ -6,13 +6,14 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 import pytest
 
 from lbproxy.config.model import Address
 from lbproxy.errors import Unknown, Unresolved
-from lbproxy.master.names.asking import Answers, Asking
+from lbproxy.master.names.asking import Answers, Asking, Lookup
 from lbproxy.names.answer import NEVER, Answer
 from tests.support.waiting import FOREVER, PATIENCE
 
@@ -24,15 +25,23 @@ FOUND: dict[str, Answer | Unresolved] = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _reaped() -> Iterator[None]:
-    """By the master, in real life."""
-    yield
-    while True:
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
+Asks = Callable[[Lookup, Sequence[str]], Asking]
+
+
+@pytest.fixture
+def asks() -> Iterator[Asks]:
+    """Begins one, whose process is reaped by us: those of other tests are theirs."""
+    pids: list[int] = []
+
+    def begin(look: Lookup, names: Sequence[str]) -> Asking:
+        asking = Asking(names, [], look)
+        pids.append(asking._pid)
+        return asking
+
+    yield begin
+    for pid in pids:
+        with suppress(ChildProcessError):  # where the test did
+            os.waitpid(pid, 0)
 
 
 def outcome(asking: Asking) -> Answers:
@@ -42,9 +51,9 @@ def outcome(asking: Asking) -> Answers:
     return answers
 
 
-def test_what_was_found_comes_back() -> None:
+def test_what_was_found_comes_back(asks: Asks) -> None:
     """Addresses, notes, and two kinds of not knowing."""
-    asking = Asking(list(FOUND), [], lambda names, resolvers: {name: FOUND[name] for name in names})
+    asking = asks(lambda names, resolvers: {name: FOUND[name] for name in names}, list(FOUND))
     answers = outcome(asking)
     asking.close()
     assert {name: (type(answer), str(answer)) for name, answer in answers.items()} == {
@@ -53,26 +62,26 @@ def test_what_was_found_comes_back() -> None:
     assert answers["a.test"] == FOUND["a.test"]
 
 
-def test_nobody_waits() -> None:
+def test_nobody_waits(asks: Asks) -> None:
     """While it asks there is nothing to hear, and who gives it up ends it."""
 
     def ask(names: Sequence[str], resolvers: Sequence[Address]) -> Answers:
         time.sleep(FOREVER)
         return {}
 
-    asking = Asking(["a.test"], [], ask)
+    asking = asks(ask, ["a.test"])
+    pid = asking._pid
     assert asking.hear() is None
     assert PATIENCE > asking.until - time.monotonic() > 1.0
     asking.close()
-    pid, status = os.waitpid(-1, 0)
-    assert pid > 0
+    _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
 
 
-def test_a_process_that_dies_is_no_answer() -> None:
+def test_a_process_that_dies_is_no_answer(asks: Asks) -> None:
     """Killed, out of memory, or by a fault."""
     for end in (lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: os._exit(0), lambda: 1 / 0):
-        asking = Asking(["a.test"], [], lambda names, resolvers, end=end: end())  # type: ignore[misc]
+        asking = asks(lambda names, resolvers, end=end: end(), ["a.test"])  # type: ignore[misc]
         with pytest.raises(Unresolved, match="ended without an answer"):
             outcome(asking)
         asking.close()

@@ -112,7 +112,8 @@ def test_one_that_ends_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
         assert other.recv(64) == b"\0"
     keys.look(2e9)
     assert pipes.told[-1] == KeyWork(0, 3, 1)
-    eventually(lambda: os.waitpid(-1, os.WNOHANG)[0], "it ends with its worker")
+    last = keys._holders[3].pid
+    eventually(lambda: os.waitpid(last, os.WNOHANG)[0], "it ends with its worker")
     del pipes.running[3]
     keys.look(3e9)
     assert keys.next_deadline() == float("inf")
