@@ -16,6 +16,7 @@ from lbproxy.cache.interface import CacheError
 from lbproxy.cache.layout import Counter
 from lbproxy.net import body_files as module
 from lbproxy.net.body_files import KEPT_OPEN, LEFT_BEHIND, BodyFiles
+from tests.support.descriptors import held_open
 from tests.unit.net.loopback import start, until
 
 counted: list[int] = []
@@ -77,7 +78,7 @@ def test_what_is_removed_is_read_to_its_end(files: BodyFiles, tmp_path: Path) ->
 
 def test_few_files_stay_open(files: BodyFiles) -> None:
     """Those that were asked for last, and those that somebody reads."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = held_open()
     first = start(lambda: files.open(stored_numbers[0])) if (stored_numbers := [stored(files, b"x") for _ in range(80)]) else None
     assert first is not None
     kept = first.result()
@@ -88,7 +89,7 @@ def test_few_files_stay_open(files: BodyFiles) -> None:
     assert kept is not None
     assert start(lambda: kept.read(0, 1)).result() == b"x"
     kept.close()
-    assert len(os.listdir("/proc/self/fd")) - before <= KEPT_OPEN
+    assert held_open() - before <= KEPT_OPEN
 
 
 def test_a_full_disk_is_told(files: BodyFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

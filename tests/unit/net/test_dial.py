@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 import time
@@ -20,6 +19,7 @@ from lbproxy.net.dial import BackendDialer
 from lbproxy.net.tcp_stream import TcpStream
 from lbproxy.streams import NEVER
 from lbproxy.tls.backend_tls import BackendTls
+from tests.support.descriptors import held_open
 from tests.support.waiting import PATIENCE
 from tests.unit.net.loopback import start, turns, until
 from tests.unit.net.tls_peer import Authority, TlsPeer
@@ -48,12 +48,12 @@ def failure(
     deadlines: Deadlines, by: BackendDialer, port: int, ip: str = "127.0.0.1", host: str = "localhost", patience: float = 10.0
 ) -> UpstreamError:
     """How dialling fails; nothing may be left of it."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = held_open()
     with pytest.raises(UpstreamError) as caught:
         start(lambda: by.dial(ip, port, "pool", host, patience)).result()
     assert caught.value.nothing_sent
     assert not deadlines.streams
-    until(lambda: len(os.listdir("/proc/self/fd")) <= before, "every descriptor is given back")  # the peer's included
+    until(lambda: held_open() <= before, "every descriptor is given back")  # the peer's included
     return caught.value
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 import socket
 import struct
 import sys
@@ -24,6 +23,7 @@ from lbproxy.net.tcp_info import unacknowledged
 from lbproxy.net.tcp_stream import FAIR, TcpStream
 from lbproxy.net.wire import LEAST
 from lbproxy.streams import NEVER
+from tests.support.descriptors import held_open
 from tests.support.waiting import FOREVER
 from tests.unit.net.loopback import Watched, loop, loop_rests, result, sockets, start, turns, until
 
@@ -482,7 +482,7 @@ def test_descriptors_are_given_back(deadlines: Deadlines) -> None:
     """However a connection ends."""
 
     def count() -> int:
-        return len(os.listdir("/proc/self/fd"))
+        return held_open()
 
     before = count()
     for end in ("close", "finish", "abort"):

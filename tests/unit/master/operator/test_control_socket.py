@@ -21,6 +21,7 @@ from lbproxy.master.operator import control_socket
 from lbproxy.master.operator.control_socket import ANSWER_TIME, BREATH, MAX_CONNECTIONS, MAX_REQUEST, REQUEST_TIME
 from lbproxy.master.operator.requests import Answer, Reload, Request, Status, Stop, encode
 from tests.support.controlled import Turned
+from tests.support.descriptors import held_open
 
 STATUS = encode(Status())
 
@@ -282,9 +283,9 @@ def test_descriptors_that_are_sent_along_are_not_kept(loop: Turned, tmp_path: Pa
     caller = Caller(loop)
     with (tmp_path / "x").open("w") as file:
         socket.send_fds(caller.sock, [STATUS], [file.fileno()] * 8)
-    before = len(os.listdir("/proc/self/fd"))
+    before = held_open()
     loop.settle()
-    assert len(os.listdir("/proc/self/fd")) <= before  # the connection was opened and closed again
+    assert held_open() <= before  # the connection was opened and closed again
     assert caller.hear()["ok"] is True
 
 
