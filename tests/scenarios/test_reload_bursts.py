@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from lbproxy.master.fleet.pending_reload import QUIET
 from tests.conftest import Stage
 from tests.support.process import LbProxy
 from tests.support.reloads import Config, Reloads
@@ -23,8 +24,9 @@ MOST_GROWTH = 512 * 1024
 
 
 def test_a_hundred_signals(stage: Stage) -> None:
-    """100 SIGHUPs within a second make two more generations at most (a busy machine takes longer to send them: one more for each
-    second more), and the last state of the file is the one that serves."""
+    """100 SIGHUPs within a second make a few generations, and the last state of the file serves. That they are two at
+    most, test_pending_reload.py holds in scripted time; a machine that stands still between two signals makes a pause, which ends a
+    burst."""
     proxy = stage.proxy(stage.app().address, workers=2)
     reloads = Reloads(proxy)
     begun = time.monotonic()
@@ -37,7 +39,7 @@ def test_a_hundred_signals(stage: Stage) -> None:
     sent_in = time.monotonic() - begun
     eventually(lambda: _shows(stage, proxy, "last.test"), "the last change serves")
     reloads.only_the_newest()
-    assert 2 <= reloads.generation <= 2 + math.ceil(sent_in), f"sent within {sent_in:.1f} s"
+    assert 2 <= reloads.generation <= 2 + math.ceil(sent_in / QUIET), f"sent within {sent_in:.1f} s"
 
 
 def _shows(stage: Stage, proxy: LbProxy, name: str) -> bool:
