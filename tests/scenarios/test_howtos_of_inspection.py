@@ -1,6 +1,7 @@
 """How-tos of what looks at requests are followed to the letter: configurations and commands are taken out of the pages, and run.
 
-Only ports, files and certificates are others, and what a test needs is put in front: one worker, a control socket, patience.
+Only ports, files and certificates are others (tests/support/howto.py). The same is done for antivirus in test_icap.py, and for the
+portal of LemonLDAP::NG in test_lemonldap.py.
 """
 
 from __future__ import annotations
@@ -8,57 +9,25 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import re
-import shlex
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Stage
 from tests.scenarios.test_tap import reading
+from tests.support.howto import Page
 from tests.support.ports import free_port
 from tests.support.process import run_cli
 from tests.support.tools import need
-from tests.support.waiting import eventually
-
-ROOT = Path(__file__).resolve().parents[2]
-_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-class Page:
-    """A how-to, with some of its words replaced."""
-
-    def __init__(self, name: str, words: Mapping[str, str]) -> None:
-        text = (ROOT / "docs/howto" / name).read_text(encoding="utf-8")
-        self._blocks = [(match[1], match[2]) for match in _BLOCK.finditer(text)]
-        self.text = " ".join(text.split())
-        self._words = dict(words)
-
-    def said(self, text: str) -> str:
-        for word, other in self._words.items():
-            text = text.replace(word, other)
-        return text
-
-    def block(self, kind: str, number: int = 0) -> str:
-        return self.said([text for of, text in self._blocks if of == kind][number])
-
-    def command(self, beginning: str) -> list[str]:
-        """The first one that begins so."""
-        lines = [line for kind, text in self._blocks if kind == "sh" for line in text.splitlines()]
-        return shlex.split(self.said(next(line for line in lines if line.startswith(beginning))), comments=True)
-
-
-def patient(stage: Stage) -> str:
-    """What is in front of a page's configuration."""
-    return f'[proxy]\nworkers = 1\ncontrol = "{stage.directory / "control.sock"}"\n\n'
+from tests.support.waiting import PATIENCE, eventually
 
 
 def run(command: list[str]) -> str:
-    """What it says."""
+    """What it says. A proxy of this machine's has no part in it."""
     need(command[0])
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+    env = {**os.environ, "NO_PROXY": "*", "no_proxy": "*"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, check=False, env=env).stdout
 
 
 @pytest.mark.skipif(not Path("/usr/share/modsecurity-crs").is_dir(), reason="modsecurity-crs is not installed (see scripts/test)")
@@ -71,7 +40,8 @@ def test_web_application_firewall(stage: Stage) -> None:
     port = free_port()
     words = {"0.0.0.0:80": f"127.0.0.1:{port}", "127.0.0.1:9000": stage.app().address, "localhost/": f"localhost:{port}/"}
     page = Page("waf.md", words)
-    proxy = stage.run(patient(stage) + page.block("toml"))
+    control = stage.directory / "control.sock"
+    proxy = stage.run(page.toml(control))
     attack = page.command("curl")
     wanted = json.loads(page.block(""))
 
@@ -82,7 +52,7 @@ def test_web_application_firewall(stage: Stage) -> None:
     eventually(found, "what is found is told")
     told = proxy.events("waf.found")[0]
     assert {name: told[name] for name in wanted} == wanted
-    proxy.file.write_text(patient(stage) + page.block("toml", 1))
+    proxy.file.write_text(page.toml(control, number=1))
     assert run_cli("reload", "-c", str(proxy.file)).returncode == 0
     code = [*attack, "-o", os.devnull, "-w", "%{http_code}"]
     eventually(lambda: run(code) == "403", "the attack is refused")
@@ -111,7 +81,7 @@ def test_tap(stage: Stage) -> None:
     }
     page = Page("tap.md", words)
     subprocess.run(page.command("install -d"), check=True, timeout=60)
-    proxy = stage.run(patient(stage) + page.block("toml"))
+    proxy = stage.run(page.toml(stage.directory / "control.sock"))
     pipe, wire = stage.directory / "from-pipe", stage.directory / "from-wire"
     live = [page.command("tcpdump -nAr /run/lbproxy/tap.fifo"), page.command("tshark")]
     with reading((live[0], pipe), (live[1], wire)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -13,23 +14,18 @@ from tests.conftest import Stage
 from tests.support.backends import Server
 from tests.support.certificates import public_key_pin
 from tests.support.chromium import Chromium
+from tests.support.howto import Page
 from tests.support.ports import free_port
 from tests.support.tools import need
 from tests.support.waiting import eventually
 
 SHIPPED = Path("/var/lib/lemonldap-ng/conf/lmConf-1.json")
 INI = Path("/etc/lemonldap-ng/lemonldap-ng.ini")
-PSGI = """
-use Lemonldap::NG::Handler::Server::Traefik;
-use Lemonldap::NG::Portal;
-my $handler = Lemonldap::NG::Handler::Server::Traefik->run({});
-my $portal = Lemonldap::NG::Portal->run({});
-sub { $_[0]->{PATH_INFO} eq '/verify' ? $handler->(@_) : $portal->(@_) }
-"""
 
 
-def lemonldap(folder: Path, port: int) -> Server:
-    """Its portal, and the handler that is asked, in one server, with the demonstration's users; `port`: where clients come in."""
+def lemonldap(folder: Path, port: int, own: int, page: Page) -> Server:
+    """Its portal, and the handler that is asked, in one server, with the demonstration's users, and run as the page says; `port`:
+    where clients come in."""
     if not SHIPPED.exists() or subprocess.run(["perl", "-MLemonldap::NG::Portal", "-e1"], capture_output=True).returncode:
         pytest.skip("LemonLDAP::NG is not installed")
     for name in ("conf", "sessions/lock", "psessions/lock", "cache", "notifications"):
@@ -46,25 +42,32 @@ def lemonldap(folder: Path, port: int) -> Server:
     }
     (folder / "conf" / "lmConf-1.json").write_text(json.dumps(config))
     (folder / "lemonldap-ng.ini").write_text(INI.read_text().replace("/var/lib/lemonldap-ng/", f"{folder}/"))
-    (folder / "llng.psgi").write_text(PSGI)
-    own = free_port()
+    psgi = page.block("perl")
+    (folder / "llng.psgi").write_text(psgi)
+    starman, *arguments = shlex.split(psgi.splitlines()[0].partition("run by: ")[2])
+    assert arguments.pop() == "llng.psgi"
     settings = f"LLNG_DEFAULTCONFFILE={folder}/lemonldap-ng.ini"
-    listen = ["--workers", "2", "--listen", f"127.0.0.1:{own}", str(folder / "llng.psgi")]
-    return Server(["env", settings, f"HOME={os.environ.get('HOME', '/')}", need("starman"), *listen], own, folder)
+    listen = [*arguments, "--workers", "2", str(folder / "llng.psgi")]
+    return Server(["env", settings, f"HOME={os.environ.get('HOME', '/')}", need(starman), *listen], own, folder)
 
 
 def test_a_browser_logs_in_at_the_portal(stage: Stage, tmp_path: Path) -> None:
-    """Auth-User and the groups are at the backend, from nobody but the portal; what is not for this user is a 403."""
-    app = stage.app()
-    config = stage.config(app.address, workers=2)
-    config["listen"][0]["certificates"] = [stage.authority.issue("auth.example.com", "app.example.com", "localhost")]
-    port = int(config["listen"][0]["address"].rpartition(":")[2])
-    portal = stage.server(lemonldap(tmp_path / "llng", port))
-    config["pool"]["llng"] = {"backends": [portal.address]}
-    asks = {"pool": "llng", "path": "/verify", "copy": ["Auth-User", "Auth-Groups"], "user": "Auth-User", "timeout": "60s"}
-    config["route"] = [{"host": "auth.example.com", "pool": "llng"}, {"host": "app.example.com", "pool": "app", "authorize": asks}]
-    proxy = stage.run(config)
-    pin = public_key_pin(Path(config["listen"][0]["certificates"][0]["cert"]))
+    """Set up as the how-to says: Auth-User and the groups are at the backend, from nobody but the portal; what is not for this user
+    is a 403."""
+    certificate = stage.authority.issue("auth.example.com", "app.example.com", "localhost")
+    port, own = free_port(), free_port()
+    words = {
+        "0.0.0.0:443": f"127.0.0.1:{port}",
+        '"example.com.crt"': f'"{certificate["cert"]}"',
+        '"example.com.key"': f'"{certificate["key"]}"',
+        "127.0.0.1:9000": stage.app().address,
+        "127.0.0.1:5000": f"127.0.0.1:{own}",
+        'user = "Auth-User" }': 'user = "Auth-User", timeout = "60s" }',
+    }
+    page = Page("authorization.md", words)
+    stage.server(lemonldap(tmp_path / "llng", port, own, page))
+    proxy = stage.run(page.toml(stage.directory / "control.sock", "auth.example.com", workers=2))
+    pin = public_key_pin(Path(certificate["cert"]))
     hosts = "--host-resolver-rules=MAP *.example.com 127.0.0.1"
     with Chromium(tmp_path / "profile", hosts, f"--ignore-certificate-errors-spki-list={pin}") as browser:
         browser.go(f"https://app.example.com:{port}/echo?page=1")

@@ -1,73 +1,73 @@
-"""c-icap with ClamAV and one signature of our own: the test file of EICAR, by its bytes."""
+"""c-icap, with ClamAV as docs/howto/icap.md sets it up, and one signature of our own: the test file of EICAR, by its bytes."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.support.backends import Server
-from tests.support.ports import free_port
+from tests.support.howto import Page
 from tests.support.tools import need
+from tests.support.waiting import PATIENCE
 
 EICAR = rb"X5O!P%@AP[4\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
 _MODULES = "/usr/lib/x86_64-linux-gnu/c_icap"
-_CONFIG = """
-PidFile {folder}/c-icap.pid
-CommandsSocket {folder}/c-icap.ctl
-StartServers 1
-MaxServers 1
-ThreadsPerChild 8
-MinSpareThreads 1
-MaxSpareThreads 8
-MaxKeepAliveRequests 3
-Port 127.0.0.1:{port}
-ServerAdmin nobody@example.com
-ServerName icap.test
-TmpDir {folder}
-ModulesDir {modules}
-ServicesDir {modules}
-TemplateDir /usr/share/c_icap/templates/
-LoadMagicFile /etc/c-icap/c-icap.magic
-ServerLog {folder}/server.log
-AccessLog {folder}/access.log
-Service echo srv_echo.so
-{antivirus}
-"""
-_ANTIVIRUS = """
-Module common clamav_mod.so
-clamav_mod.ClamAvTmpDir {folder}
-Service antivirus_module virus_scan.so
-ServiceAlias avscan virus_scan?allow204=on&sizelimit=off&mode=simple
-virus_scan.ScanFileTypes TEXT DATA EXECUTABLE ARCHIVE GIF JPEG MSOFFICE
-virus_scan.SendPercentData 0
-virus_scan.MaxObjectSize 20M
-virus_scan.DefaultEngine clamav
-clamav_mod.MaxScanSize 20M
-"""
+_SIGNATURES = "/var/lib/clamav"
+_CONFIG = Path("/etc/c-icap")
 
 
-def c_icap(folder: Path, *, antivirus: bool) -> Server:
-    """It closes each connection behind the third request. Skips where it is not installed."""
+def _edited(text: str, folder: Path, port: int) -> str:
+    """Debian's configuration, with files and a port of the test's, one process, and few requests a connection."""
+    own = {
+        "PidFile": f"{folder}/c-icap.pid",
+        "CommandsSocket": f"{folder}/c-icap.ctl",
+        "ServerLog": f"{folder}/server.log",
+        "AccessLog": f"{folder}/access.log",
+        "TmpDir": str(folder),
+        "Port": f"127.0.0.1:{port}",
+        "StartServers": "1",
+        "MaxServers": "1",
+        "ThreadsPerChild": "8",
+        "MinSpareThreads": "1",
+        "MaxSpareThreads": "8",
+        "MaxKeepAliveRequests": "3",
+    }
+    kept = [line for line in text.splitlines() if line.split(" ")[0] not in {*own, "User", "Group"}]
+    return "\n".join([*kept, *(f"{name} {value}" for name, value in own.items()), ""])
+
+
+def _as_the_page_says(page: Page, config: Path) -> None:
+    """What is typed between the installation and the start of the service."""
+    lines = page.block("sh", "virus_scan.conf").splitlines()
+    typed = [line for line in lines if not line.startswith(("apt-get ", "freshclam ", "service "))]
+    script = "\n".join(typed).replace(f"{_CONFIG}/", f"{config}/")
+    subprocess.run(["sh", "-euc", script], check=True, timeout=PATIENCE)
+
+
+def c_icap(folder: Path, port: int, *, antivirus: Page | None = None) -> Server:
+    """It closes each connection behind the third request. Skips where it is not installed. `antivirus`: how it is set up."""
     program = need("c-icap")
     modules = Path(_MODULES)
-    if not (modules / "srv_echo.so").exists():
+    if not (modules / "srv_echo.so").exists() or not (_CONFIG / "c-icap.conf").exists():
         pytest.skip("c-icap's modules are not where Debian has them")
-    folder.mkdir()
-    text = ""
-    if antivirus:
-        if not (modules / "virus_scan.so").exists():
-            pytest.skip("libc-icap-mod-virus-scan is not installed (scripts/test installs it as root on Debian)")
-        (folder / "db").mkdir()
-        (folder / "db" / "test.ndb").write_text(f"Test.EICAR:0:*:{EICAR.hex()}\n")
-        text = _ANTIVIRUS.format(folder=folder)
-    port = free_port()
-    file = folder / "c-icap.conf"
-    file.write_text(_CONFIG.format(folder=folder, port=port, modules=_MODULES, antivirus=text))
+    config, signatures = folder / "c-icap", folder / "db"
+    shutil.copytree(_CONFIG, config)
+    file = config / "c-icap.conf"
+    file.write_text(_edited(file.read_text(), folder, port))
     command = [program, "-N", "-D", "-d", "1", "-f", str(file)]
-    if antivirus:  # the library looks in one place alone, which is ours in a world of its own
-        if os.geteuid() or not Path("/var/lib/clamav").is_dir():
-            pytest.skip("ClamAV's folder can only be another one for root")
-        command = ["unshare", "--mount", "sh", "-c", f'mount --bind {folder}/db /var/lib/clamav && exec "$@"', "sh", *command]
-    return Server(command, port, folder)
+    if antivirus is None:
+        return Server(command, port, folder)
+    if not (modules / "virus_scan.so").exists():
+        pytest.skip("libc-icap-mod-virus-scan is not installed (scripts/test installs it as root on Debian)")
+    if os.geteuid() or not Path(_SIGNATURES).is_dir():
+        pytest.skip("ClamAV's folder can only be another one for root")
+    signatures.mkdir()
+    (signatures / "test.ndb").write_text(f"Test.EICAR:0:*:{EICAR.hex()}\n")
+    _as_the_page_says(antivirus, config)
+    # Both programs look in one place alone, which is ours in a world of its own.
+    mounts = f"mount --bind {signatures} {_SIGNATURES} && mount --bind {config} {_CONFIG}"
+    return Server(["unshare", "--mount", "sh", "-c", f'{mounts} && exec "$@"', "sh", *command], port, folder)
