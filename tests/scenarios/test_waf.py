@@ -13,10 +13,16 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.sync.client import connect
 
 from lbproxy.cli import reach
 from lbproxy.master.operator.requests import Status
 from tests.conftest import Stage
+from tests.support import threaded_tls
 from tests.support.backends import Conversation, Scripted
 from tests.support.process import LbProxy, run_cli
 from tests.support.waiting import PATIENCE, eventually
@@ -168,13 +174,33 @@ EVIL = 'SecRule ARGS:a "@contains evil" "id:1,phase:2,deny,status:403,log"\n'
 PART = 100_000
 
 
+def greets_and_echoes(conversation: Conversation, head: bytes) -> None:
+    """One frame before the client says anything, and then one for each of its own."""
+    socket = ServerProtocol()
+
+    def flush() -> None:
+        for data in filter(None, socket.data_to_send()):
+            conversation.send(data)
+
+    socket.receive_data(head)
+    [request] = socket.events_received()
+    assert isinstance(request, Request)
+    socket.send_response(socket.accept(request))
+    socket.send_text(b"welcome")
+    flush()
+    while socket.state is State.OPEN:
+        socket.receive_data(conversation.read_exactly(1))
+        for frame in socket.events_received():
+            if isinstance(frame, Frame) and frame.opcode is Opcode.BINARY:
+                socket.send_binary(frame.data)
+        flush()
+
+
 def talks(conversation: Conversation) -> None:
-    """A backend that echoes over a tunnel, as WebSockets are, takes an upload in two parts, and sends an event."""
+    """A backend that greets and echoes over a WebSocket, takes an upload in two parts, and sends an event."""
     head = conversation.read_head()
     if head.startswith(b"GET /ws"):
-        conversation.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: raw/1\r\nConnection: Upgrade\r\n\r\n")
-        conversation.send(conversation.read_exactly(4))
-        conversation.wait_close()
+        greets_and_echoes(conversation, head)
     elif head.startswith(b"POST /upload"):
         conversation.read_exactly(2 * PART)
         conversation.send(b"HTTP/1.1 204 No Content\r\n\r\n")
@@ -188,7 +214,7 @@ def talks(conversation: Conversation) -> None:
 
 def test_to_detect_nobody_waits(stage: Stage) -> None:
     """Rules tell of what they find. A request that they take too long for costs an inspector, which is replaced, while others look
-    at what comes. Tunnels, uploads and events pass piece by piece, even while all inspectors stand still."""
+    at what comes. Frames of WebSockets, uploads and events pass piece by piece, even while all inspectors stand still."""
     rules = stage.directory / "own.conf"
     rules.write_text(SLOW + EVIL)
     with Scripted(talks) as backend:
@@ -213,11 +239,12 @@ def test_to_detect_nobody_waits(stage: Stage) -> None:
         eventually(lambda: len(inspectors(proxy)) == len(before) and set(inspectors(proxy)) != set(before), "and replaced")
         for pid in inspectors(proxy):
             psutil.Process(pid).suspend()
-        with stage.client(proxy) as client:
-            client.send_head("GET", "/ws", [("Connection", "Upgrade"), ("Upgrade", "raw/1")])
-            assert client.head().status == 101
-            client.send(b"ping")
-            assert client.some() == b"ping"
+        url, context = f"wss://localhost:{proxy.port()}/ws", threaded_tls.context(stage.authority.file)
+        with connect(url, ssl=context, proxy=None, open_timeout=PATIENCE, close_timeout=PATIENCE, ping_interval=None) as socket:
+            assert socket.recv(PATIENCE) == "welcome"
+            for message in (b"a=evil", b"", b"\x00" * 5000, b"a"):
+                socket.send(message)
+                assert socket.recv(PATIENCE) == message
         with stage.client(proxy) as client:
             client.send_head("POST", "/upload", length=2 * PART)
             client.send(b"u" * PART)
