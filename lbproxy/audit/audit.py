@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from lbproxy.audit.checks import backends, caching, clients, live, process, routes
+from lbproxy.audit.checks import backends, caching, clients, live, process, routes, taps
 from lbproxy.audit.finding import Check, Evidence, Finding, Path, Severity, key_of
 from lbproxy.config.model import Accepted, Config
 from lbproxy.errors import Complaint
@@ -19,7 +19,8 @@ CERTIFICATE = Check(
 )
 """What a look at the files has found, which is not this floor's."""
 CHECKS: tuple[Check, ...] = (
-    *clients.CHECKS, *routes.CHECKS, *caching.CHECKS, *backends.CHECKS, *process.CHECKS, CERTIFICATE, *live.CHECKS
+    *clients.CHECKS, *routes.CHECKS, *caching.CHECKS, *backends.CHECKS, *process.CHECKS, *taps.CHECKS,
+    CERTIFICATE, *live.CHECKS
 )  # fmt: skip
 
 
@@ -33,7 +34,7 @@ def audit(
     seen: Iterable[tuple[Check, Evidence]] = (),
 ) -> list[Finding]:
     """The worst first. `remarks`: about certificates and the like; `accepted`: beside what the configuration says; `line_of`: where
-    it says what, as finely as that is known; `seen`: of what runs."""
+    it says what, as finely as that is known; `seen`: of files, and of what runs."""
     found = [(check, evidence) for check in CHECKS for evidence in check.find(config)]
     found += [*((CERTIFICATE, _remark(each)) for each in remarks), *seen]
     return judged(found, (*config.audit.accept, *accepted), today, line_of)

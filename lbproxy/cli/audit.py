@@ -12,6 +12,9 @@ from lbproxy.config.model import Accepted, Config
 from lbproxy.config.vocabulary import AUDIT_CHECKS, SEVERITIES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lbproxy.audit.finding import Check, Evidence
     from lbproxy.cli.live.look import Looked
 
 CHECK_SAYS_WHY = 2
@@ -63,7 +66,8 @@ def audit(arguments: argparse.Namespace) -> int:
         return CHECK_SAYS_WHY
     today, line_of = datetime.now(UTC).date(), looked.read.line_of
     live = _live(looked.read.config, arguments) if arguments.live else None
-    seen, fault = (live.found, live.fault) if live is not None else ((), "")
+    running, fault = (live.found, live.fault) if live is not None else ((), "")
+    seen = (*_files(looked.config), *running)
     findings = findings_of(looked.config, looked.warnings, arguments.accept, today=today, line_of=line_of, seen=seen)
     if arguments.json:
         answer = {} if live is None else {"live": {"pid": live.pid, "error": fault}}
@@ -79,6 +83,21 @@ def audit(arguments: argparse.Namespace) -> int:
         return NOT_RUNNING
     found, least = worst(findings), arguments.fail_on or looked.config.audit.fail_on
     return 1 if least != "never" and found is not None and found >= SEVERITIES.index(least) else 0
+
+
+def _files(config: Config) -> Iterator[tuple[Check, Evidence]]:
+    from lbproxy.audit.checks.taps import of_files
+
+    for tap in config.taps:
+        yield from of_files(tap, _mode(tap.folder), _mode(tap.fifo))
+
+
+def _mode(path: Path | None) -> int | None:
+    """None: it is not there, or cannot be looked at."""
+    try:
+        return None if path is None else path.stat().st_mode
+    except OSError:
+        return None
 
 
 def _live(config: Config, arguments: argparse.Namespace) -> Looked:

@@ -84,9 +84,9 @@ AUDIT_CHECKS = (
     "telling-headers", "compressed-secrets", "passwords-in-the-clear", "authorization-open", "keys-of-anybody", "icap-unseen",
     "websocket-origins", "waf-unseen", "cache-default-cookies", "cache-behind-login", "cache-respects-strangers",
     "cache-default-long", "backend-unverified", "backend-plain-text", "backend-old-tls", "backend-tolerated",
-    "backend-unchecked", "retry-unsafe", "retry-storm", "walls-off", "user-root", "metrics-public", "tap-public",
-    "limits-lifted", "timeouts-long", "buffers-large", "body-unlimited", "certificate", "live-root", "live-privileges",
-    "live-memory", "live-walls", "live-tls-old", "live-certificate", "live-plain-content", "live-hsts-missing",
-    "live-metrics-public", "live-differs", "live-tls-failures", "live-unseen",
+    "backend-unchecked", "retry-unsafe", "retry-storm", "walls-off", "user-root", "metrics-public", "limits-lifted",
+    "timeouts-long", "buffers-large", "body-unlimited", "tap-public", "tap-secrets", "tap-readable", "tap-bodies",
+    "certificate", "live-root", "live-privileges", "live-memory", "live-walls", "live-tls-old", "live-certificate",
+    "live-plain-content", "live-hsts-missing", "live-metrics-public", "live-differs", "live-tls-failures", "live-unseen",
 )  # fmt: skip
 """The ids of its checks (audit/)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lbproxy.audit.checks.networks import listens_to_everybody, on_this_machine, too_wide
+from lbproxy.audit.checks.networks import listens_to_everybody, on_this_machine
 from lbproxy.audit.finding import Check, Evidence, Severity
 from lbproxy.config.atoms import KIB, MIB
 from lbproxy.config.model import Config
@@ -27,16 +27,6 @@ def _shown(config: Config) -> Iterable[Evidence]:
     if address is not None and not on_this_machine(address):
         everybody = listens_to_everybody(address)
         yield Evidence(("metrics", "address"), str(address), 0, Severity.HIGH if everybody else None)
-
-
-def _read_by_others(config: Config) -> Iterable[Evidence]:
-    for tap in config.taps:
-        if tap.listen is None or on_this_machine(tap.listen):
-            continue
-        strangers = [*too_wide(tap.allow, ("tap", tap.name, "allow"), tap.line)]
-        everybody = listens_to_everybody(tap.listen) and bool(strangers)
-        yield Evidence(("tap", tap.name, "listen"), str(tap.listen), tap.line, Severity.CRITICAL if everybody else None)
-        yield from strangers
 
 
 def _large_heads(config: Config) -> Iterable[Evidence]:
@@ -90,13 +80,6 @@ CHECKS = (
         "Other machines can read names and states of backends, and how much there is to do; nobody is asked for a password.",
         "Let metrics.address be on 127.0.0.1, or give those who may read it a route with an allow.",
         _shown,
-    ),
-    Check(
-        "tap-public",
-        Severity.HIGH,
-        "Other machines can read what clients and backends said to each other, in the clear; nobody is asked for a password.",
-        "Let tap.NAME.listen be on 127.0.0.1, with the reader beside it or at the end of a tunnel, or allow that reader alone.",
-        _read_by_others,
     ),
     Check(
         "limits-lifted",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,21 @@ def test_what_the_file_itself_lets_pass(file: Path, capsys: Capture) -> None:
     said = capsys.readouterr().err
     assert "audit.accept[0].id" in said
     assert 'wanted a day such as "2027-12-31"' in said
+
+
+def test_a_tap_that_others_of_this_machine_read(file: Path, capsys: Capture) -> None:
+    """By the modes that the files have now; what is not there yet is nobody's."""
+    pipe = file.parent / "pipe"
+    folder = file.parent / "tap"
+    folder.mkdir(0o700)
+    file.write_text(LEAST + f'[tap.ids]\nfolder = "{folder}"\nfifo = "{pipe}"\n')
+    cli.main(["audit", "-c", str(file)])
+    assert "tap-readable" not in capsys.readouterr().out
+    os.mkfifo(pipe)
+    pipe.chmod(0o644)
+    cli.main(["audit", "-c", str(file)])
+    assert f"high: tap-readable: {file}:" in (said := capsys.readouterr().out)
+    assert f"tap.ids.fifo: {pipe} is 0644" in said
 
 
 def test_what_check_refuses_is_not_judged(file: Path, capsys: Capture) -> None:

@@ -16,7 +16,6 @@ from tests.unit.audit.site import found, site
     ("walls-off", {"instead": "[limits] -> walls = false\n[limits]"}, [("walls", "false")]),
     ("user-root", {"instead": '[limits] -> user = "root"\n[limits]'}, [("user", "root")]),
     ("metrics-public", {"more": '[metrics]\naddress = "10.0.0.9:9180"\n'}, [("address", "10.0.0.9:9180")]),
-    ("tap-public", {"more": '[tap.ids]\nlisten = "10.0.0.9:57012"\nallow = ["10.0.0.8"]\n'}, [("listen", "10.0.0.9:57012")]),
     ("limits-lifted", {"instead": '[limits] -> [limits]\nhead = "1MiB"\nfields = 5000\nstreams = 5000'},
      [("head", "1048576 bytes"), ("fields", "5000"), ("streams", "5000")]),
     ("timeouts-long", {"more": '[timeouts]\nrequest_head = "5m"\n'}, [("request_head", "300 s")]),
@@ -36,18 +35,6 @@ def test_who_can_read_the_status(address: str, severity: Severity | None) -> Non
     findings = audit(site(more=f'[metrics]\naddress = "{address}"\n'), today=date(2026, 12, 1))
     told = [finding.severity for finding in findings if finding.check.id == "metrics-public"]
     assert told == ([] if severity is None else [severity])
-
-
-@pytest.mark.parametrize(("address", "allow", "severities"), [
-    (":57012", "0.0.0.0/0", []), ("[::1]:57012", "::/0", []), ("10.0.0.9:57012", "10.0.0.0/8", [Severity.HIGH]),
-    ("0.0.0.0:57012", "10.0.0.0/8", [Severity.HIGH]), ("0.0.0.0:57012", "0.0.0.0/0", [Severity.CRITICAL] * 2),
-    ("10.0.0.9:57012", "8.0.0.0/8", [Severity.HIGH] * 2),
-])  # fmt: skip
-def test_who_can_read_what_was_decrypted(address: str, allow: str, severities: list[Severity]) -> None:
-    """This machine's programs may; others are told of, and the more there may be, the louder."""
-    tap = f'[tap.ids]\nlisten = "{address}"\nallow = ["{allow}"]\n'
-    findings = audit(site(more=tap), today=date(2026, 12, 1))
-    assert [finding.severity for finding in findings if finding.check.id == "tap-public"] == severities
 
 
 def test_routes_with_limits_of_their_own() -> None:
