@@ -25,7 +25,7 @@ from lbproxy.acme.folder import Folder
 from lbproxy.acme.network import Json, Refused
 from lbproxy.acme.order_states import Proof, Step, next_proof, next_step
 from lbproxy.config.acme_names import file_of
-from lbproxy.tls import verification
+from lbproxy.tls import pem, verification
 
 PATIENCE = 120.0
 """Seconds for one state of an order to become another."""
@@ -251,8 +251,11 @@ def trusting(ca: bytes | None) -> ssl.SSLContext:
 
         context.load_verify_locations(cafile=certifi.where())
         return context
+    held = b"".join(pem.ders(ca))  # what stands between them may be in any language
+    if not held:
+        raise ValueError("it holds no certificate in PEM")
     try:
-        context.load_verify_locations(cadata=ca.decode("ascii"))
+        context.load_verify_locations(cadata=held)
     except ssl.SSLError as error:
         raise ValueError(str(error.reason or error)) from None
     verification.trust_what_was_named(context)

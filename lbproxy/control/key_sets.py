@@ -11,6 +11,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import NoReturn
 from urllib.parse import SplitResult
 
@@ -21,13 +22,15 @@ from gevent.pool import Group
 
 from lbproxy.config.model import Address, KeySet
 from lbproxy.control.fetch import FetchTarget, NotFetched, fetch
-from lbproxy.errors import Unresolved
+from lbproxy.errors import StartError, Unresolved
 from lbproxy.http.tokens import BadKeys, public
 from lbproxy.ipc.handover import Handover
-from lbproxy.ipc.messages import KeySetState, KeysFetched
+from lbproxy.ipc.messages import KeySetState, KeysFetched, NewKeyAuthorities
 from lbproxy.names.answer import Answer
 from lbproxy.names.lookup import attempt
 from lbproxy.observe.log import get_logger
+from lbproxy.tls.key_servers import context_of
+from lbproxy.tls.keystore import KeyStore
 
 LARGEST = 256 * 1024
 """Bytes of an answer."""
@@ -63,6 +66,15 @@ class KeySets:
         if name in self._followed:
             self._followed[name].hurry()
 
+    def renew(self, message: NewKeyAuthorities, descriptor: int) -> None:
+        """What the master says: the server of that set is judged by these from now on, and asked at once."""
+        if descriptor < 0:
+            return
+        with closing(KeyStore(descriptor)) as store:
+            held = store.text(0, message.size)
+        if message.name in self._followed:
+            self._followed[message.name].renew(held)
+
 
 class FollowedSet:
     """One set of keys, and what is known of it."""
@@ -74,6 +86,7 @@ class FollowedSet:
         self._tell = tell
         self._lookup = lookup
         self._hurry = Event()
+        self._renewed = Event()
         self._tried = 0.0
         self._last = b""
         self._state = KeySetState(keys.name, 0, 0, 0, "")
@@ -82,18 +95,33 @@ class FollowedSet:
         """See KeySets."""
         self._hurry.set()
 
+    def renew(self, held: bytes) -> None:
+        """See KeySets; `held`: as tls/key_servers.py has them."""
+        if self._keys.ca is None or self._context is None:
+            return
+        try:
+            self._context = context_of(self._keys, {self._keys.ca: held})
+        except StartError as error:
+            get_logger().error("jwks.unusable", url=self._keys.url, why=str(error), then="the old authorities stay")
+            return
+        self._renewed.set()
+
     def run(self) -> NoReturn:
         """Fetch it, now and for ever."""
         while True:
             self._hurry.clear()
+            self._renewed.clear()
             self._try()
-            delay = self._delay(random.random())  # noqa: S311  # spreading load is no secret
-            early = min(self._keys.refresh / EARLY, delay)
-            gevent.sleep(early)
-            if self._state.failures:  # the next try is near anyhow
-                gevent.sleep(delay - early)
-            else:
-                self._hurry.wait(delay - early)
+            self._rest(self._delay(random.random()))  # noqa: S311  # spreading load is no secret
+
+    def _rest(self, delay: float) -> None:
+        early = min(self._keys.refresh / EARLY, delay)
+        if self._renewed.wait(early):
+            return
+        wishes = [self._renewed]
+        if not self._state.failures:  # else the next try is near anyhow
+            wishes.append(self._hurry)
+        gevent.wait(wishes, delay - early, 1)
 
     def _delay(self, chance: float) -> float:
         usual = self._keys.refresh * (1 - SPREAD * chance)

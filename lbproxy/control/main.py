@@ -34,6 +34,7 @@ from lbproxy.ipc.messages import (
     KeysWanted,
     KeyWork,
     Message,
+    NewKeyAuthorities,
     NewPoolFiles,
     Placed,
     Quit,
@@ -140,6 +141,8 @@ class Control:
             self._watch.relocate(message)
         elif isinstance(message, NewPoolFiles):
             self._watch.renew(message, self._link.take_fd())
+        elif isinstance(message, NewKeyAuthorities):
+            self._key_sets.renew(message, self._link.take_fd())
         elif isinstance(message, CertificateDates) and self._metrics_port is not None:
             self._metrics_port.certificates = tuple(CertificateFacts(*one) for one in json.loads(message.told))
         elif isinstance(message, AcmeName) and self._metrics_port is not None:

@@ -28,6 +28,7 @@ from lbproxy.ipc.messages import (
     KeyWork,
     Message,
     NewDocument,
+    NewKeyAuthorities,
     NewKeySocket,
     NewPoolFiles,
     NewTicketKeys,
@@ -115,6 +116,7 @@ KINDS: dict[str, type[Message]] = {
         KeysFetched,
         KeySetState,
         KeysWanted,
+        NewKeyAuthorities,
         CertificateDates,
         AcmeName,
         ChallengeShown,
@@ -157,6 +159,7 @@ RULES: dict[str, dict[str, Rule]] = {
     "KeysFetched": {"name": KEY_SET, "keys": Text(32 * 1024)},
     "KeySetState": {"name": KEY_SET, "keys": COUNT, "fetched": Number(2**40), "failures": COUNT, "why": Text(1024, free=True)},
     "KeysWanted": {"name": KEY_SET},
+    "NewKeyAuthorities": {"name": KEY_SET, "size": Number(2**25)},
     "CertificateDates": {"told": Text(16 * 1024)},
     "AcmeName": {
         "name": NAME,

@@ -134,6 +134,14 @@ class KeysWanted(NamedTuple):
     name: str
 
 
+class NewKeyAuthorities(NamedTuple):
+    """Master -> control: the server of a set of keys that is fetched is judged by others from now on; a descriptor of a store with
+    their certificates comes with this frame (SCM_RIGHTS)."""
+
+    name: str
+    size: int  # of them in it, in DER one behind the other
+
+
 class CertificateDates(NamedTuple):
     """Master -> control: until when certificates are good, those that end first; JSON, for its pages and metrics."""
 
@@ -228,6 +236,7 @@ Message = (
     | KeysFetched
     | KeySetState
     | KeysWanted
+    | NewKeyAuthorities
     | CertificateDates
     | AcmeName
     | ChallengeShown

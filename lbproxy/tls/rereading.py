@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from lbproxy.config.model import Address, Certificate, Listen, ListenTls, NameTls, PoolTls
 from lbproxy.errors import StartError
-from lbproxy.tls import edition, tickets
+from lbproxy.tls import edition, key_servers, tickets
 from lbproxy.tls.client_authorities import Authorities, read_policy
 from lbproxy.tls.contexts import Held, Pem, held_of, pool_pair, read_pem, read_pool_trust
 from lbproxy.tls.facts import heard_facts, told_facts
@@ -84,10 +84,14 @@ class TrustFiles(NamedTuple):
     pool: PoolTls | None = None
     shown: bool = False
     """What it shows backends, and not what it judges them by."""
+    key_server: Path | None = None
+    """Neither: authorities of a server that a set of keys is fetched from."""
 
     @property
     def trust(self) -> Trust:
         """The files that others are judged by."""
+        if self.key_server is not None:
+            return Trust(self.key_server, None)
         if self.policy is not None:
             return Trust(self.policy.client_ca, self.policy.client_crl)
         assert self.pool is not None
@@ -108,11 +112,25 @@ def _trust(one: TrustFiles, now: datetime, inbox: KeyStore, passing: Passing) ->
 
 
 def _told_trust(one: TrustFiles, inbox: KeyStore) -> object:
+    if one.key_server is not None:
+        return _told_key_server(one.key_server, inbox)
     if one.pool is not None:
         return list(read_pool_trust(one.pool, inbox))
     assert one.policy is not None
     found = read_policy(one.policy, inbox)
     return None if found is None else edition.told_authorities(found)
+
+
+def _told_key_server(path: Path, inbox: KeyStore) -> object:
+    piece = key_servers.take(path, inbox)
+    key_servers.trusting(key_servers.certificates(inbox, piece), path)
+    return piece
+
+
+def key_server_of(one: Reread, inbox: KeyStore, store: KeyStore) -> bytes:
+    """Of a server that a set of keys is fetched from: authorities, as tls/key_servers.py has them."""
+    _note(one, store)
+    return key_servers.certificates(inbox, Piece(*one.told))
 
 
 def authorities_of(one: Reread, inbox: KeyStore, store: KeyStore) -> Authorities:

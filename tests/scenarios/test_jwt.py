@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import ssl
 import threading
 import time
@@ -14,6 +15,7 @@ from typing import Any, Self
 
 import httpx
 import pytest
+import trustme
 
 from tests.conftest import Stage
 from tests.support.process import LbProxy, run_cli
@@ -82,9 +84,11 @@ def token(algorithm: str, key: Any, kid: str) -> str:
 
 def test_keys_are_fetched_and_change(stage: Stage, provider: Provider) -> None:
     """Each kind of key lets in, what no key has signed does not; a new key counts when a token names it, and the old one no more;
-    a provider that is broken changes nothing."""
+    a provider that is broken changes nothing, nor does one whose authority is not among those of the file any more."""
+    authorities = stage.directory / "provider-ca.pem"
+    shutil.copy(stage.authority.file, authorities)
     settings = {
-        "jwks_url": provider.url, "jwks_ca": str(stage.authority.file), "jwks_refresh": "2s", "jwks_timeout": "10s",
+        "jwks_url": provider.url, "jwks_ca": str(authorities), "jwks_refresh": "2s", "jwks_timeout": "10s",
         "algorithms": [*KEYS], "audience": ["shop"], "claims": {"X-User": "sub"},
     }  # fmt: skip
     config = stage.config(stage.app().address, workers=2)
@@ -118,6 +122,10 @@ def test_keys_are_fetched_and_change(stage: Stage, provider: Provider) -> None:
         assert run_cli("reload", "-c", str(proxy.file)).returncode == 0
         eventually(lambda: provider.server.asked > asked, "the new control fetches them")
         assert asks(token("RS256", OTHER_RSA, "new")) == 200, "a new generation begins with what was known"
+        trustme.CA().cert_pem.write_to_path(str(authorities))
+        proxy.wait_event("trust.renewed", jwks=provider.url)
+        proxy.wait_event("jwks.failed", why="TLS: its certificate is signed by nobody who is trusted", generation=2)
+        assert asks(token("RS256", OTHER_RSA, "new")) == 200, "the last good set stays"
 
 
 def _status(proxy: LbProxy) -> list[dict[str, Any]]:

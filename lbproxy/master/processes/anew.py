@@ -31,15 +31,15 @@ from lbproxy.ipc.handover import ChildMain, Handover
 from lbproxy.master.fleet.child import Role
 from lbproxy.master.fleet.events import Spawn
 from lbproxy.master.resources.generation import GenerationResources
-from lbproxy.master.resources.key_sets import contexts as key_set_contexts
 from lbproxy.master.resources.shared import MasterResources
 from lbproxy.master.system.environment import kept
 from lbproxy.master.system.ledger_map import protect
 from lbproxy.master.system.privileges import Account
+from lbproxy.tls.key_servers import contexts as key_set_contexts
 from lbproxy.tls.keystore import KeyStore
 from lbproxy.tls.pool_files import Pieces, context_of, pieces_of
 
-FORMAT = 3
+FORMAT = 4
 MEMORY = "lbproxy-child"
 
 
@@ -74,7 +74,7 @@ class Bequest(NamedTuple):
     """A descriptor; -1: none."""
     keys: int
     pools: dict[str, Pieces]
-    key_authorities: dict[Path, str]
+    key_authorities: dict[Path, bytes]
 
 
 def program(module: str, ready: Callable[[], Callable[[Config, str], ChildMain]]) -> Program:

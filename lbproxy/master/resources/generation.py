@@ -71,8 +71,8 @@ class GenerationResources:
     """Whoever looks at requests of its routes."""
     loading: Loading | None = None
     """Whoever loads their rules yet; nobody is forked before."""
-    key_authorities: dict[Path, str] = field(default_factory=dict)
-    """What the files held of authorities that servers of such sets may have their certificates of."""
+    key_authorities: dict[Path, bytes] = field(default_factory=dict)
+    """By file: authorities that servers of such sets may have their certificates of, in DER, one behind the other."""
     cache: CacheMemory | None = None
 
     @property

@@ -3,17 +3,16 @@ inherits."""
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, StartError
-from lbproxy.tls import profiles, verification
+from lbproxy.tls.key_servers import certificates, take, trusting
 from lbproxy.tls.keystore import KeyStore, Piece
 
-LARGEST = 1024 * 1024
 _HINT = "PEM of the authority that signed the certificate of the identity provider's server"
 
 
@@ -28,38 +27,19 @@ class Holds(Protocol):
 def complaints(config: Config) -> list[Complaint]:
     """About files of authorities."""
     found = []
-    for route in config.routes:
-        if route.jwt is not None and route.jwt.jwks_ca is not None:
-            try:
-                _trusting(_read(route.jwt.jwks_ca), route.jwt.jwks_ca)
-            except StartError as error:
-                found.append(Complaint(config.source, route.line, "route.jwt.jwks_ca", str(error), _HINT))
+    with closing(KeyStore()) as store:
+        for route in config.routes:
+            if route.jwt is not None and route.jwt.jwks_ca is not None:
+                try:
+                    trusting(_taken(route.jwt.jwks_ca, store), route.jwt.jwks_ca)
+                except StartError as error:
+                    found.append(Complaint(config.source, route.line, "route.jwt.jwks_ca", str(error), _HINT))
     return found
 
 
-def authorities(config: Config) -> dict[Path, str]:
-    """What the files hold. Raises StartError."""
-    return {keys.ca: _read(keys.ca) for keys in config.key_sets if keys.ca is not None}
-
-
-def contexts(config: Config, held: Mapping[Path, str]) -> dict[str, ssl.SSLContext]:
-    """By name of each set that is fetched over TLS. Raises StartError."""
-    found = {}
-    for keys in config.key_sets:
-        if keys.parts.scheme != "https":
-            continue
-        if keys.ca is not None:
-            context = _trusting(held[keys.ca], keys.ca)
-        else:
-            context = verification.client()
-            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-        if not keys.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        profiles.harden(context)
-        found[keys.name] = context
-    return found
+def authorities(config: Config, store: KeyStore) -> dict[Path, bytes]:
+    """What the files hold; `store`: knows the files from then on. Raises StartError."""
+    return {keys.ca: _taken(keys.ca, store) for keys in config.key_sets if keys.ca is not None}
 
 
 def inherited(config: Config, store: KeyStore, living: Collection[Holds]) -> tuple[Piece, ...]:
@@ -74,25 +54,5 @@ def inherited(config: Config, store: KeyStore, living: Collection[Holds]) -> tup
     return tuple(store.note(last.get(keys.name, b"")) for keys in config.key_sets)
 
 
-def _read(path: Path) -> str:
-    try:
-        if path.exists() and not path.is_file():
-            raise StartError(f"{path} is no regular file")
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-    except OSError as error:
-        raise StartError(f"{path}: {error.strerror or error}") from error
-    if len(content) > LARGEST:
-        raise StartError(f"{path} is longer than {LARGEST} bytes")
-    return content.decode("latin-1")
-
-
-def _trusting(held: str, path: Path) -> ssl.SSLContext:
-    context = verification.client()
-    try:
-        context.load_verify_locations(cadata=held)
-    except (ssl.SSLError, ValueError) as error:
-        why = error.reason if isinstance(error, ssl.SSLError) else error
-        raise StartError(f"certificate authority {path}: {why}") from error
-    verification.trust_what_was_named(context)
-    return context
+def _taken(path: Path, store: KeyStore) -> bytes:
+    return certificates(store, take(path, store))

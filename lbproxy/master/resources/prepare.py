@@ -104,6 +104,7 @@ class _Opened(NamedTuple):
     documents: tuple[Piece, ...]
     vault: KeyStore | None
     cache: CacheMemory | None
+    key_authorities: dict[Path, bytes]
 
 
 @collector_off()
@@ -151,7 +152,7 @@ def provide(
         documents=opened.documents,
         vault=opened.vault,
         inspectors=inspectors,
-        key_authorities=key_sets.authorities(config),
+        key_authorities=opened.key_authorities,
         cache=opened.cache,
     )
 
@@ -180,6 +181,7 @@ def _open(
         pems = {pool.name: contexts.read_pool(pool, store) for pool in config.pools if pool.tls is not None}
         pool_contexts = {pool.name: contexts.client_context(pool, pems[pool.name]) for pool in config.pools if pool.tls}
     taken = documents.take_all(config, store) + key_sets.inherited(config, store, living)
+    authorities = key_sets.authorities(config, store)
     resolution = resolve.resolve(config, shared.name_state.addresses, lookup)
     pools = endpoints.unplaced(config, resolution.addresses)
     bound = sockets.open_listeners(config, sys.executable, shared.sockets)
@@ -202,10 +204,9 @@ def _open(
     busy = shared.name_state.taken(shared.ledger, living, time.monotonic())
     counted = endpoints.identities(config, pools) + list(map(_identity, config.listen))
     assignment = shared.slot_table.assign(counted, busy)
-    contexts_of = [outers[key] if key is not None else None for key in keys]
     return _Opened(
-        outers, contexts_of, store, shown, pems, pool_contexts, resolution, pools, bound, metrics_socket, tap_sockets, access_fd,
-        assignment, keys, secrets, taken, vault, cache,
+        outers, [None if key is None else outers[key] for key in keys], store, shown, pems, pool_contexts, resolution, pools, bound,
+        metrics_socket, tap_sockets, access_fd, assignment, keys, secrets, taken, vault, cache, authorities,
     )  # fmt: skip
 
 
@@ -264,6 +265,7 @@ def digests(config: Config, read: Mapping[Path, bytes]) -> dict[Path, bytes]:
     for pool in config.pools:
         if pool.tls is not None:
             files |= {pool.tls.ca, pool.tls.cert, pool.tls.key, pool.tls.crl}
+    files |= {keys.ca for keys in config.key_sets}
     return {path: read.get(path) or digest(path) for path in files if path is not None}
 
 

@@ -1,5 +1,6 @@
 """The judge of what others are judged by, and of what backends are shown: authorities and lists of revoked certificates, of
-listeners and pools, and pools' own certificates. What changed on disk goes live without a reload.
+listeners and pools, pools' own certificates, and authorities of servers that sets of keys are fetched from. What changed on disk
+goes live without a reload.
 
 Like listeners' certificates they are judged and read in a process apart, and live when whole and fitting. Lists and authorities go
 live together, and apart from the pair beside them: a renewal that went half wrong keeps no revocation back. Workers are told where
@@ -13,7 +14,7 @@ open to it carries no new request. What is open to clients stays: the next hands
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ from typing import Any
 
 from lbproxy.config.model import PoolTls
 from lbproxy.errors import StartError
-from lbproxy.ipc.messages import NewPoolFiles, Renewed
+from lbproxy.ipc.messages import NewKeyAuthorities, NewPoolFiles, Renewed
 from lbproxy.ipc.pipe import MasterPipe
 from lbproxy.master.files.looks import Difference, Files, Folder, Group, Marks
 from lbproxy.master.files.watch import Batch
@@ -157,7 +158,7 @@ class TrustWatch:
 
     def _renew(self, resources: GenerationResources, one: TrustGroup, verdict: Reread, inbox: KeyStore, now: float) -> None:
         """The generation has it from now on, and so have its children. Raises StartError, OSError; then all is as it was."""
-        live = self._renew_pool if one.pool else self._renew_listener
+        live = self._renew_listener if one.listener >= 0 else self._renew_pool if one.pool else self._renew_key_server
         live(resources, one, verdict, inbox, now)
         one.marks = tuple(map(verdict.stamps.get, one.files[: len(one.marks)]))
         one.refused, one.why = (), ""
@@ -208,23 +209,36 @@ class TrustWatch:
         resources.pool_contexts[pool.name] = context
         with closing(KeyStore()) as others:
             message = NewPoolFiles(pool.name, told(copied(pool, pems, context, others)))
-            self._hand_out(self._number, message, others, checked=checked_by_tls(pool))
+            self._hand_out(message, others, (Role.WORKER, Role.CONTROL) if checked_by_tls(pool) else (Role.WORKER,))
         shown = before.pair if one.wanted.shown else None
         old = (before.ca, before.crl) if shown is None else (shown.cert, shown.key)
         for piece in old:
             if piece is not None:
                 self._forget(before.store, piece, now)
 
-    def _hand_out(self, number: int, message: NewPoolFiles, store: KeyStore, *, checked: bool) -> None:
-        """To all who speak TLS to the pool's backends; `checked`: control does."""
+    def _renew_key_server(
+        self, resources: GenerationResources, one: TrustGroup, verdict: Reread, inbox: KeyStore, now: float
+    ) -> None:
+        assert resources.keys is not None
+        [file] = one.files
+        held = rereading.key_server_of(verdict, inbox, resources.keys)
+        resources.key_authorities = {**resources.key_authorities, file: held}
+        with closing(KeyStore()) as others:
+            size = others.note(held).size
+            for keys in resources.config.key_sets:
+                if keys.ca == file:
+                    self._hand_out(NewKeyAuthorities(keys.name, size), others, (Role.CONTROL,))
+
+    def _hand_out(self, message: NewPoolFiles | NewKeyAuthorities, store: KeyStore, roles: Collection[Role]) -> None:
+        """To all of these whose generation it is."""
         say = partial(MasterPipe.send_fd, message=message, descriptor=store.fileno())
-        roles = (Role.WORKER, Role.CONTROL) if checked else (Role.WORKER,)
         for running in [*self._pipes.running.values()]:
-            if running.generation == number and running.role in roles:
+            if running.generation == self._number and running.role in roles:
                 try:
                     self._pipes.talk(running, say)
                 except OSError as error:
-                    get_logger().error("pool.not_told", pool=message.pool, pid=running.pid, why=error.strerror or str(error))
+                    whose, why = message[0], error.strerror or str(error)
+                    get_logger().error("trust.not_told", of=whose, pid=running.pid, why=why)
 
 
 def _watched(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> Iterator[TrustGroup]:
@@ -243,6 +257,9 @@ def _watched(resources: GenerationResources, stamps: Mapping[Path, Stamp]) -> It
     for pool in resources.config.pools:
         if pool.tls is not None:
             yield from _of_pool(pool.name, pool.tls, live)
+    servers = {keys.ca: keys.url for keys in resources.config.key_sets if keys.ca is not None and keys.verify}
+    for file, url in servers.items():
+        yield TrustGroup({"jwks": url}, (file,), live((file,)), TrustFiles(None, key_server=file))
 
 
 def _of_pool(name: str, tls: PoolTls, live: Callable[[Iterable[Path]], Marks]) -> Iterator[TrustGroup]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import ssl
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -14,10 +18,13 @@ from lbproxy.config import model
 from lbproxy.control.key_sets import KeySets
 from lbproxy.errors import Unresolved
 from lbproxy.http.tokens import Keys
-from lbproxy.ipc.messages import KeySetState, KeysFetched
+from lbproxy.ipc.messages import KeySetState, KeysFetched, NewKeyAuthorities
 from lbproxy.names.answer import Answer, sift
+from lbproxy.tls import key_servers
+from lbproxy.tls.keystore import KeyStore
 from tests.unit.control.backends import answering, handover, new_ledger
 from tests.unit.http.test_tokens import EC, RSA, jwk
+from tests.unit.tls.handshakes import Issuer, serving
 
 SETS = [json.dumps({"keys": [jwk(RSA, "r", x5c=["chain"]), jwk(EC, kid), {"kty": "oct", "k": "AAAA"}]}) for kid in ("e", "f")]
 
@@ -29,14 +36,19 @@ def ok(text: str) -> bytes:
 class Scene:
     """A provider that answers what the test says, and what is told of it."""
 
-    def __init__(self, refresh: float = 3600.0) -> None:
-        self.server = answering(ok(SETS[0]))
-        keys = model.Jwt(jwks_url=f"http://idp.test:{self.server.port}/jwks", jwks_refresh=refresh, jwks_timeout=60.0)
+    def __init__(self, refresh: float = 3600.0, tls: ssl.SSLContext | None = None, ca: Path | None = None) -> None:
+        self.server = answering(ok(SETS[0]), tls)
+        url = f"{'http' if tls is None else 'https'}://idp.test:{self.server.port}/jwks"
+        keys = model.Jwt(jwks_url=url, jwks_refresh=refresh, jwks_timeout=60.0, jwks_ca=ca)
         route = model.Route("app", jwt=keys)
         pool = model.Pool("app", ())
         given: Any = handover(pool, ledger=new_ledger(), pipe=None)  # type: ignore[arg-type]  # nobody speaks to the master
         given.config = model.Config("", (), (route,), (pool,))
         self.name = given.config.key_sets[0].name
+        if ca is not None:
+            with closing(KeyStore()) as store:
+                held = key_servers.certificates(store, key_servers.take(ca, store))
+            given.key_set_contexts = key_servers.contexts(given.config, {ca: held})
         self.told: list[KeysFetched | KeySetState] = []
         self.names: Answer | Unresolved = sift(["127.0.0.1"], 30.0)
         self.group = Group()
@@ -90,6 +102,27 @@ def test_what_is_no_set_changes_nothing(scene: Scene, answer: bytes) -> None:
     scene.says(ok(SETS[0]))
     scene.wait(lambda: not scene.state().failures)
     assert len(scene.fetched()) == 1
+
+
+def test_other_authorities(tmp_path: Path) -> None:
+    """Of the server are gone by as soon as the master says them, and the set is fetched at once; what is none changes nothing."""
+    old, new = Issuer(tmp_path, "old"), Issuer(tmp_path, "new")
+    scene = Scene(tls=serving(*new.issue("idp.test")), ca=old.file)
+    with scene.server, closing(KeyStore()) as store:
+        try:
+            scene.sets.start()
+            scene.wait(lambda: scene.told)
+            assert "nobody who is trusted" in scene.state().why
+            held = key_servers.certificates(store, key_servers.take(new.file, store))
+            for content in (b"nonsense", held):
+                with closing(KeyStore()) as others:
+                    others.note(content)
+                    scene.sets.renew(NewKeyAuthorities(scene.name, len(content)), os.dup(others.fileno()))
+            scene.sets.renew(NewKeyAuthorities(scene.name, 1), -1)
+            scene.wait(scene.fetched)
+            assert (scene.state().failures, scene.state().keys) == (0, 2)
+        finally:
+            scene.group.kill()
 
 
 def test_a_name_that_nobody_knows_is_asked_for_again(scene: Scene) -> None:

@@ -6,7 +6,7 @@ import os
 import shutil
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -15,15 +15,16 @@ from typing import Any, cast
 
 import pytest
 
-from lbproxy.config.model import Address, Backend, Certificate, Config, Health, Listen, ListenTls, Pool, PoolTls
+from lbproxy.config.model import Address, Backend, Certificate, Config, Health, Jwt, Listen, ListenTls, Pool, PoolTls, Route
 from lbproxy.ipc.codec import Decoder
-from lbproxy.ipc.messages import NewPoolFiles, Renewed
+from lbproxy.ipc.messages import NewKeyAuthorities, NewPoolFiles, Renewed
 from lbproxy.master.files.looks import LOOK_EVERY
 from lbproxy.master.fleet.child import Role
+from lbproxy.master.resources import key_sets
 from lbproxy.master.resources.generation import GenerationResources, Listening
 from lbproxy.master.watches.trust import AGAIN_AFTER, TrustWatch
-from lbproxy.tls import contexts
-from lbproxy.tls.keystore import KeyStore, Piece
+from lbproxy.tls import contexts, key_servers
+from lbproxy.tls.keystore import KeyStore, Piece, digest
 from lbproxy.tls.pool_files import context_of, heard
 from lbproxy.tls.showcase import Showcase, arm
 from tests.unit.master.files.inline import InlineWatch
@@ -36,12 +37,14 @@ LATER = 60.0
 class World:
     """A generation, one worker of it as its listener shows itself, and what its children are told."""
 
-    def __init__(self, folder: Path, store: KeyStore, tls: ListenTls | None = None, pool: PoolTls | None = None) -> None:
+    def __init__(
+        self, folder: Path, store: KeyStore, tls: ListenTls | None = None, pool: PoolTls | None = None, jwts: Sequence[Jwt] = ()
+    ) -> None:
         self.issuer = Issuer(folder, "site")
         pair = Certificate(*self.issuer.issue("open.test"))
         listen = Listen(Address("127.0.0.1", 443), (pair,), tls or ListenTls())
         pools = () if pool is None else (Pool("app", (Backend(Address("127.0.0.1", 9)),), tls=pool, health=Health(type="tls")),)
-        self.config = Config("", (listen,), (), pools)
+        self.config = Config("", (listen,), tuple(Route("app", jwt=jwt) for jwt in jwts), pools)
         shown = contexts.credentials(listen, [contexts.read_pem(pair, store)])
         self.outer = contexts.outer_context(listen)
         pems = {each.name: contexts.read_pool(each, store) for each in pools}
@@ -49,11 +52,11 @@ class World:
         sock: Any = None
         self.resources = GenerationResources(
             self.config, 1, (Listening(listen, sock, self.outer, shown),), {}, made, None, -1, {}, frozenset(), keys=store,
-            pool_pems=pems,
+            pool_pems=pems, key_authorities=key_sets.authorities(self.config, store),
         )  # fmt: skip
         self.shows: Showcase = arm(self.outer, shown)
         self.renewed: list[Renewed] = []
-        self.handed: list[tuple[Role, NewPoolFiles, ssl.SSLContext]] = []
+        self.handed: list[tuple[Role, NewPoolFiles | NewKeyAuthorities, ssl.SSLContext]] = []
         self.forgotten: list[Piece] = []
         self.wall, self.now = time.time() + LATER, 0.0
         running = {row: SimpleNamespace(generation=1, role=role, pid=row) for row, role in enumerate(Role)}
@@ -69,9 +72,12 @@ class World:
     def _talk(self, running: Any, say: Callable[..., None]) -> None:
         def enqueue(frame: bytes, descriptor: int) -> None:
             [message] = Decoder().feed(frame)
-            assert isinstance(message, NewPoolFiles)
+            assert isinstance(message, NewPoolFiles | NewKeyAuthorities)
             with closing(KeyStore(descriptor)) as store:
-                made = context_of(self.config.pool(message.pool), heard(message.pieces), store)
+                if isinstance(message, NewPoolFiles):
+                    made = context_of(self.config.pool(message.pool), heard(message.pieces), store)
+                else:
+                    made = key_servers.trusting(store.text(0, message.size), Path())
             self.handed.append((running.role, message, made))
 
         cast(Any, say).func(SimpleNamespace(_enqueue=enqueue), **cast(Any, say).keywords)
@@ -301,8 +307,41 @@ def test_a_backend_that_was_revoked(tmp_path: Path, store: KeyStore) -> None:
     assert [reaches(each, server) for _, _, each in world.handed] == [False, False]
 
 
+# ---------------------------------------------------------------- servers of sets of keys
+
+
+def test_another_authority_of_a_key_server(tmp_path: Path, store: KeyStore, capsys: pytest.CaptureFixture[str]) -> None:
+    """Control gets it, for each set that goes by that file, and has it when it is forked again; what is cut short or
+    none leaves the old one in place, which is told once."""
+    old, new = Issuer(tmp_path, "old"), Issuer(tmp_path, "new")
+    ca = tmp_path / "ca.pem"
+    shutil.copy(old.file, ca)
+    urls = ("https://a.test/keys", "https://b.test/keys")
+    world = World(tmp_path, store, jwts=[Jwt(jwks_url=url, jwks_ca=ca) for url in urls])
+    before = dict(world.resources.key_authorities)
+    for broken in (ca.read_bytes()[:-40], b"none"):
+        ca.write_bytes(broken)
+        world.look()
+        world.look()
+        assert told(capsys).count("trust.refused") == 1
+    assert (world.handed, world.resources.key_authorities) == ([], before)
+    shutil.copy(new.file, ca)
+    world.look()
+    assert told(capsys).count("trust.renewed") == 1
+    assert [(role, message[0]) for role, message, _ in world.handed] == [
+        (Role.CONTROL, keys.name) for keys in world.config.key_sets
+    ]
+    late = key_servers.contexts(world.config, world.resources.key_authorities)
+    servers = serving(*old.issue("app.test")), serving(*new.issue("app.test"))
+    for context in (*(each for _, _, each in world.handed), *late.values()):
+        assert [reaches(context, server) for server in servers] == [False, True]
+    assert world.resources.digests[ca] == digest(ca)
+    world.look()
+    assert len(world.handed) == len(urls)
+
+
 def test_nobody_is_asked_where_nothing_is_configured(tmp_path: Path, store: KeyStore) -> None:
-    world = World(tmp_path, store, pool=PoolTls(verify=False, ca=tmp_path / "gone.pem"))
+    world = World(tmp_path, store, pool=PoolTls(verify=False, ca=tmp_path / "gone.pem"), jwts=[Jwt(jwks_url="https://a.test/")])
     world.look()
     assert (world.renewed, world.handed) == ([], [])
     assert cast(Any, world.judge)._watched == ()
