@@ -65,8 +65,14 @@ def covered(name: str, drops: Iterable[str]) -> bool:
 
 
 def unruled(trailers: Trailers, names: Iterable[str]) -> Trailers:
-    """Those about which no rule says anything: what a rule removes or sets in front of a body must not come behind it."""
-    return tuple(field for field in trailers if not covered(field[0].decode("latin-1"), names))
+    """Those about which no rule says anything: what a rule removes or sets in front of a body must not come behind it, nor what a
+    backend may take for that."""
+    drops = [_plain(name) for name in names]
+    return tuple(field for field in trailers if not covered(_plain(field[0].decode("latin-1")), drops))
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "-").replace(".", "-")
 
 
 def telltales(tables: Sequence[HeaderRules]) -> tuple[str, ...]:

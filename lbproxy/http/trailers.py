@@ -69,8 +69,10 @@ _NEVER = (
     b"tracestate",
     b"x-request-id",
 )
-_FORBIDDEN = re.compile(rb"(?:" + rb"|".join(re.escape(name).replace(rb"\*", rb".*") for name in sorted(_NEVER)) + rb")\Z")
-
+_FORBIDDEN = re.compile(
+    rb"(?:" + rb"|".join(re.escape(name).replace(rb"\*", rb".*").replace(rb"\-", rb"[-.]") for name in sorted(_NEVER)) + rb")\Z"
+)
+"""Also with dots, which some take for the same."""
 
 _NAME = re.compile(rb"[" + TCHAR.replace(b"A-Z", b"") + rb"]++\Z")
 _VALUE = re.compile(rb"(?:[" + FIELD_BYTES.replace(rb"\t ", rb"!") + rb"](?:[" + FIELD_BYTES + rb"]*+(?<![\t ]))?)?\Z")

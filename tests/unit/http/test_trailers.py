@@ -20,7 +20,8 @@ def test_the_applications_fields_pass(name: bytes) -> None:
         b"x-forwarded-for", b"x-forwarded-anything", b"forwarded", b"x-real-ip", b"via", b"authorization", b"cookie", b"set-cookie",
         b"content-type", b"content-encoding", b"content-range", b"expect", b"if-match", b"cache-control", b"max-forwards",
         b"proxy-authorization", b"client-cert", b"x-amzn-mtls-clientcert",
-        b"x_forwarded_for", b"content_length", b"proxy", b"location", b"traceparent", b"tracestate", b"x-request-id",
+        b"x_forwarded_for", b"content_length", b"x.forwarded.for", b"set.cookie",
+        b"proxy", b"location", b"traceparent", b"tracestate", b"x-request-id",
     ],
 )  # fmt: skip
 def test_what_frames_routes_or_rules_does_not(name: bytes) -> None:

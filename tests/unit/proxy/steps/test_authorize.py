@@ -96,6 +96,21 @@ def test_what_it_says_reaches_the_backend_and_nobody_else_says_it(forged: tuple[
     world.at_rest()
 
 
+@pytest.mark.parametrize("name", ["Remote-User", "remote-groups", "Remote.User", "REMOTE.groups", "Remote_User", "X.Forwarded.For"])
+def test_nor_does_anybody_behind_a_body(name: str) -> None:
+    """Some merge trailers into the head."""
+    world = asking()
+    client = world.connect()
+    client.feed(get("/page", "Transfer-Encoding: chunked", method="POST"))
+    world.upstream.feed(allowed("Remote-User: alice"))
+    client.feed(f"1\r\na\r\n0\r\n{name}: root\r\nX-Sum: 42\r\n\r\n".encode())
+    sent = world.upstream.take()
+    assert sent.endswith(b"a\r\n0\r\nx-sum: 42\r\n\r\n")
+    assert b"root" not in sent
+    world.upstream.feed(ok())
+    world.at_rest()
+
+
 def test_a_set_cookie_of_whoever_lets_it_pass_goes_to_the_client() -> None:
     """Beside those of the backend, and also where the backend fails."""
     world = asking()
