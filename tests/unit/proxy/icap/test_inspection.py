@@ -70,6 +70,28 @@ def test_a_connection_that_was_just_closed() -> None:
     world.at_rest()
 
 
+@pytest.mark.parametrize("field", ["X-Infection-Found: Type=0; Resolution=2; Threat=EICAR;", "X-Virus-ID: EICAR", "X-Blocked: yes"])
+def test_a_verdict_is_what_it_is_by_the_standard(field: str) -> None:
+    """Whatever a vendor says beside it: 204 is content, and what is encapsulated is what goes on, without any of that."""
+    world = looked_at()
+    client = world.connect()
+    client.feed(get("/a"))
+    server(world).feed(PASS.replace(b"\r\n\r\n", f"\r\n{field}\r\n\r\n".encode()))
+    stream = backend(world)
+    assert stream is not None
+    stream.feed(ok())
+    client.feed(get("/b"))
+    other = b"GET /c HTTP/1.1\r\nHost: example.org\r\n\r\n"
+    server(world).feed(changed(other, None, b"req", f"200 OK\r\n{field}".encode()))
+    sent = stream.take()
+    assert b"GET /c " in sent
+    assert b"EICAR" not in sent
+    stream.feed(ok())
+    assert world.outcomes() == [(200, "")] * 2
+    assert world.inspected == ["icap passed", "icap changed"]
+    world.at_rest()
+
+
 FAILURES: dict[str, tuple[bytes, ...]] = {
     "closed": (EOF,),
     "cut": (b"ICAP/1.0 204 No", EOF),
