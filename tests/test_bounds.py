@@ -49,6 +49,7 @@ BOUNDS = {
     "cache.writer._gone": "by the files that go for one answer; begun anew with each",
     "control.metrics_port._made": "one entry for each path that is served",
     "control.outlier_watch._pools": CONFIG,
+    "control.readings._columns": "seven for each worker",
     "control.visitors._there": "by metrics.connections",
     "control.watch._greenlets": SLOTS,
     "control.watch._probers": SLOTS,

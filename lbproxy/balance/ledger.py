@@ -20,7 +20,7 @@ The buffer comes in as an argument (an anonymous shared mmap in production, a by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from operator import add
 from typing import Protocol
@@ -267,6 +267,15 @@ def counted(count: int) -> int:
     return count if 0 < count < MOST_COUNTED else 0
 
 
+def sums_of(rows: Iterable[list[int]], slots: int) -> list[int]:
+    """Children's counts of slots 0 to `slots` - 1, added up."""
+    sums = [0] * slots
+    for row in rows:
+        sound = not slots or (min(row) >= 0 and max(row) < MOST_COUNTED)
+        sums = list(map(add, sums, row if sound else map(counted, row)))
+    return sums
+
+
 WORKERS_STATES = (SlotState.TIE, SlotState.TICKET, SlotState.ROTOR, SlotState.POLICY)
 """Written by the holder of the pick lock; the last one also without it."""
 CONTROLS_STATES = (
@@ -396,14 +405,8 @@ class Ledger:
     def slot_totals(self, what: int, slots: int) -> list[int]:
         """One count for slots 0 to `slots` - 1. Row by row, because 1000 backends times 190 children cell by cell would
         hold up whoever asks for a fifth of a second."""
-        sums = [0] * slots
-        for child in (*range(self.children), RETIRED):
-            at = cell_at(child, what, 0)
-            row = self.cells[at : at + slots].tolist()
-            if slots and (min(row) < 0 or max(row) >= MOST_COUNTED):
-                row = list(map(counted, row))
-            sums = list(map(add, sums, row))
-        return sums
+        starts = (cell_at(child, what, 0) for child in (*range(self.children), RETIRED))
+        return sums_of((self.cells[at : at + slots].tolist() for at in starts), slots)
 
     def secret(self) -> bytes:
         """32 bytes, the same in every process of this lbproxy and unknown to everybody else."""

@@ -6,12 +6,14 @@ ejected (health/outlier.py); and slow starts go on. A look costs what the ledger
 long.
 
 How soon the next look comes is how many requests a backend spoils that answers 500 at once, for it is always the idlest. With 64
-clients and two other backends that needed 200 ms it spoilt 350 in a tenth of a second. So looks come closer as long as tries end.
+clients and two other backends that needed 200 ms it spoilt 350 in a tenth of a second. So the counts are read each 25 ms as long as
+tries end. Reading them is one copy (control/readings.py), of which the counts of failures are the beginning: while these stay as
+they were and nobody is on trial or suspected, good answers are looked at ten times a second, as when nothing happens. When failures
+move, what had been read before is looked at first: a good answer between two looks ends a streak, and those came before.
 """
 
 from __future__ import annotations
 
-import operator
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
@@ -19,27 +21,19 @@ from typing import NamedTuple, NoReturn
 import gevent
 
 from lbproxy.balance.backend import Backend
-from lbproxy.balance.ledger import Ledger, PerSlot, SlotState, is_drained, state_at
+from lbproxy.balance.ledger import Ledger, SlotState, is_drained, state_at
 from lbproxy.config import model
 from lbproxy.control.backend_health import BackendHealth
-from lbproxy.health.outlier import Counts, OutlierDetector, OutlierState, Record, Rules
+from lbproxy.control.readings import Readings, failed_between
+from lbproxy.health.outlier import OutlierDetector, OutlierState, Record, Rules
 from lbproxy.ipc.messages import HealthChanged
 
 LOOK_INTERVAL = 0.1
 BUSY_INTERVAL = 0.025
-"""While tries end."""
+"""Between two readings while tries end."""
 REST = 20
 
 _WORDS = {OutlierState.FIT: "up", OutlierState.EJECTED: "ejected", OutlierState.TRIAL: "trial"}
-_READ = (
-    PerSlot.REQUESTS,
-    PerSlot.IN_FLIGHT,
-    PerSlot.GIVEN_UP,
-    PerSlot.FAILURES,
-    PerSlot.GATEWAY_ERRORS,
-    PerSlot.SERVER_ERRORS,
-    PerSlot.REFUSED_ANSWERS,
-)
 
 
 class WatchedBackend(NamedTuple):
@@ -58,13 +52,19 @@ class OutlierWatch:
         self._report = report
         self._pools: dict[str, tuple[Sequence[WatchedBackend], OutlierDetector, int]] = {}
         """With each detector how many checks in a row show that a backend is back."""
-        self._slots = 0
+        self._readings = Readings(ledger)
+        self._judged = b""
+        """The reading that was looked at last."""
+        self._look_at = 0.0
+        """When the next look is due whatever is read."""
+        self._undecided = False
+        """Good answers may change something, too."""
 
     def watch(self, pool: model.Pool, watched: Sequence[WatchedBackend]) -> None:
         """One pool, or again one whose backends come and go: what is known of those that stay goes on to count. What happened
         before anybody watched says nothing."""
-        self._slots = max(self._slots, *(one.backend.slot + 1 for one in watched))
-        seen = self._counts()
+        self._readings.reach(1 + max(one.backend.slot for one in watched))
+        seen = self._readings.counts(self._readings.take())
         before, detector, _ = self._pools.get(pool.name, ((), None, 0))
         records_before = detector.records if detector is not None else ()
         known = {id(one.health): record for one, record in zip(before, records_before, strict=True)}
@@ -75,25 +75,39 @@ class OutlierWatch:
         ]
         rules = rules_of(pool.outlier) if pool.outlier.enabled else NOBODY  # whose detector ends what an earlier one began
         self._pools[pool.name] = watched, OutlierDetector(rules, records), pool.health.rise
+        self._look_at = 0.0
 
     def run(self) -> NoReturn:
-        """Look, act, rest."""
+        """Read, look and act if need be, rest."""
         while True:
             began = time.monotonic()
-            pause = BUSY_INTERVAL if self.look(began) else LOOK_INTERVAL
+            pause = BUSY_INTERVAL if self.glance(began) else LOOK_INTERVAL
             gevent.sleep(max(pause, REST * (time.monotonic() - began)))
 
-    def look(self, now: float) -> bool:
-        """Once; whether any try ended since the last look. `now`: monotonic seconds."""
-        busy = False
-        counts = self._counts()
+    def glance(self, now: float) -> bool:
+        """Read the counts, and look at them if that can change anything; whether any try ended since the last time.
+        `now`: monotonic seconds."""
+        before = self._readings.last
+        fresh = self._readings.take()
+        failed = failed_between(before, fresh)
+        if failed and before and before != self._judged:
+            self._look_at_counts(before, now)
+        if failed or self._undecided or now >= self._look_at:
+            self._look_at_counts(fresh, now)
+        return fresh != before
+
+    def look(self, now: float) -> None:
+        """At what the counts are now, once."""
+        self._look_at_counts(self._readings.take(), now)
+
+    def _look_at_counts(self, reading: bytes, now: float) -> None:
+        self._judged, self._look_at, self._undecided = reading, now + LOOK_INTERVAL, False
+        counts = self._readings.counts(reading)
         for watched, detector, rise in self._pools.values():
             seen = [counts[one.backend.slot] for one in watched]
             for index, (one, record, fresh) in enumerate(zip(watched, detector.records, seen, strict=True)):
-                if fresh != record.last:
-                    busy = True
-                    if fresh.failed != record.last.failed:
-                        one.hurry()
+                if fresh.failed != record.last.failed:
+                    one.hurry()
                 if one.health.recovered(rise):
                     detector.pardon(index, now)
                 one.health.warm(now)
@@ -101,18 +115,10 @@ class OutlierWatch:
                 one, record = watched[change.backend], detector.records[change.backend]
                 one.health.set_outlier_state(change.state, record.until, record.ejections)
                 self._report(HealthChanged(one.backend.pool, one.backend.name, _WORDS[change.state], change.why))
-        return busy
+            self._undecided |= detector.undecided
 
     def _usable(self, one: WatchedBackend) -> bool:
         return one.health.up and not is_drained(self._ledger.cells[state_at(SlotState.ADMIN, one.backend.slot)])
-
-    def _counts(self) -> list[Counts]:
-        """By slot. A worker writes its cells one after the other, so a count may be one ahead of another for a moment."""
-        sums = {what: self._ledger.slot_totals(what, self._slots) for what in _READ}
-        requests, in_flight, given_up, failures, gateway, errors, refused = (sums[what] for what in _READ)
-        failed = list(map(operator.add, failures, gateway))
-        done = [made - busy - left for made, busy, left in zip(requests, in_flight, given_up, strict=True)]
-        return list(map(Counts, done, failed, errors, refused))
 
 
 NOBODY = Rules(consecutive=0, rate=0)

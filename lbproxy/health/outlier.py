@@ -156,6 +156,19 @@ class OutlierDetector:
         """Checks know more than traffic did: whatever it was ejected for is over. It is tried at the next look."""
         self.records[index].until = min(self.records[index].until, now)
 
+    @property
+    def undecided(self) -> bool:
+        """Good answers, or those of others, may change something at the next look: one is on trial, or fails often enough."""
+        return any(record.state is OutlierState.TRIAL or self._suspect(record) for record in self.records)
+
+    def _suspect(self, record: Record) -> bool:
+        rules = self._rules
+        answers, bad = record.recent()
+        if record.state is not OutlierState.FIT or not bad:
+            return False
+        often = bool(rules.rate) and (bad * 100 >= rules.rate * answers or record.bad >= rules.requests)
+        return often or (bool(rules.consecutive) and record.streak >= rules.consecutive)
+
     def _change(self, index: int, record: Record, good: int, failed: int, up: Sequence[bool], now: float) -> OutlierChange | None:
         if record.state is OutlierState.EJECTED:
             over = now >= record.until

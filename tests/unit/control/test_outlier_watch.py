@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gevent
+import pytest
 
 from lbproxy.balance.ledger import Health, PerSlot, SlotState, admin_cell, cell_at, state_at
 from lbproxy.config import model
@@ -98,15 +99,110 @@ def test_switched_off() -> None:
     assert scene.hurried == [7]
 
 
-def test_it_looks_more_often_while_tries_end() -> None:
+def test_it_reads_more_often_while_tries_end() -> None:
     """Who answers errors at once gets hundreds in a tenth of a second."""
     scene = Scene()
-    assert not scene.evidence.look(100.0)
+    scene.evidence.glance(100.0)
+    assert not scene.evidence.glance(100.1)
     scene.happen(1, 8, PerSlot.SERVER_ERRORS)
-    assert scene.evidence.look(100.1)
-    assert not scene.evidence.look(100.2)
+    assert scene.evidence.glance(100.2)
+    assert not scene.evidence.glance(100.3)
     scene.happen(0, 7, PerSlot.CONNECTS)
-    assert scene.evidence.look(100.3), "also good ones: the first bad one may come any moment"
+    assert scene.evidence.glance(100.4), "also good ones: the first bad one may come any moment"
+
+
+def looks_of(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When the counts are added up and judged."""
+    looks: list[float] = []
+    whole = scene.evidence._look_at_counts
+
+    def look_at(reading: bytes, now: float) -> None:
+        looks.append(now)
+        whole(reading, now)
+
+    monkeypatch.setattr(scene.evidence, "_look_at_counts", look_at)
+    return looks
+
+
+def test_good_answers_are_looked_at_ten_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second of load on two backends, all of it well: forty readings, ten looks."""
+    scene = Scene()
+    looks = looks_of(scene, monkeypatch)
+    for number in range(40):
+        scene.happen(number % 2, 7, PerSlot.CONNECTS, 25)
+        assert scene.evidence.glance(100.0 + number / 40)
+    assert len(looks) == 10
+
+
+@pytest.mark.parametrize("what", [PerSlot.FAILURES, PerSlot.GATEWAY_ERRORS])
+def test_who_begins_to_fail_under_load_is_ejected_at_the_next_reading(what: PerSlot) -> None:
+    """Its good answers of the same tenth of a second, read before, do not cover for it; nor does the other worker's silence."""
+    scene = Scene()
+    for number in range(3):
+        scene.happen(0, 7, PerSlot.CONNECTS, 25)
+        scene.happen(1, 8, PerSlot.CONNECTS, 25)
+        scene.evidence.glance(100.0 + number / 40)
+    scene.happen(0, 7, what, 5)
+    scene.evidence.glance(100.075)
+    assert [(told.backend, told.state) for told in scene.told] == [("127.0.0.1:81", "ejected")]
+    assert scene.hurried == [7]
+
+
+def test_other_errors_are_looked_at_at_once_as_well() -> None:
+    """Twenty answers of 500 in a row, where the other backend's are good."""
+    scene = Scene()
+    for number in range(3):
+        scene.happen(0, 7, PerSlot.CONNECTS, 25)
+        scene.happen(1, 8, PerSlot.CONNECTS, 25)
+        scene.evidence.glance(100.0 + number / 40)
+    scene.happen(0, 7, PerSlot.SERVER_ERRORS, 20)
+    scene.evidence.glance(100.075)
+    assert scene.ledger.health(7) is Health.EJECTED
+
+
+def test_a_suspect_is_looked_at_whoever_answers() -> None:
+    """All fail, so nobody is ejected; a moment later the other's answers are good, and no failure came since."""
+    scene = Scene(model.Outlier(consecutive=0))
+    for slot in (7, 8):
+        scene.happen(0, slot, PerSlot.SERVER_ERRORS, 30)
+    scene.evidence.glance(100.0)
+    assert scene.told == []
+    scene.happen(0, 8, PerSlot.CONNECTS, 200)
+    scene.evidence.glance(100.025)
+    assert [(told.backend, told.state) for told in scene.told] == [("127.0.0.1:81", "ejected")]
+
+
+def test_a_trial_is_over_at_the_reading_that_shows_it() -> None:
+    """Three good answers, between two looks that were due."""
+    scene = Scene()
+    scene.happen(0, 7, PerSlot.FAILURES, 5)
+    scene.evidence.glance(100.0)
+    scene.evidence.glance(131.0)
+    assert scene.ledger.health(7) is Health.TRIAL
+    scene.happen(0, 7, PerSlot.CONNECTS, 3)
+    scene.evidence.glance(131.025)
+    assert scene.ledger.health(7) is Health.UP
+
+
+def test_a_worker_that_joins_between_two_readings_is_counted() -> None:
+    """Its row is none of the reading before; nothing of that is taken for another count."""
+    scene = Scene()
+    scene.happen(0, 7, PerSlot.CONNECTS, 100)
+    scene.evidence.glance(100.0)
+    scene.happen(1, 8, PerSlot.CONNECTS, 100)
+    scene.evidence.glance(100.025)
+    scene.ledger.open_row(2)
+    scene.happen(2, 8, PerSlot.FAILURES, 5)
+    scene.evidence.glance(100.05)
+    scene.happen(2, 8, PerSlot.FAILURES, 5)
+    scene.evidence.glance(100.075)
+    assert [(told.backend, told.state) for told in scene.told] == [("127.0.0.1:82", "ejected")]
+
+
+def test_nothing_to_watch() -> None:
+    """All routes answer by themselves."""
+    watch = OutlierWatch(new_ledger(), lambda _: None)
+    assert not watch.glance(100.0)
 
 
 def test_it_looks_again_and_again() -> None:
