@@ -64,6 +64,17 @@ def inspectors(proxy: LbProxy) -> list[int]:
     return named(proxy, "lbproxy: inspector")
 
 
+def bounded(pid: int) -> bool:
+    """It writes no file, its memory has an end, and it is nobody who owns anything."""
+    try:
+        limits = Path(f"/proc/{pid}/limits").read_text()
+        owner = psutil.Process(pid).uids().real
+    except (OSError, psutil.Error):
+        return False
+    ends = re.search(r"^Max address space +\d+ +\d+ ", limits, re.MULTILINE)
+    return bool(ends and re.search(r"^Max file size +0 +0 ", limits, re.MULTILINE)) and (os.geteuid() != 0 or owner != 0)
+
+
 def totals(proxy: LbProxy) -> dict[str, Any]:
     """As `lbproxy status` has them, without a process for each look."""
     answer = reach.ask(reach.Instance("", proxy.file.parent.parent / "control.sock", None), Status(), PATIENCE).answer
@@ -104,7 +115,7 @@ def test_an_attack_is_refused_and_told(stage: Stage) -> None:
         assert "942100" in line["inspected"]
         assert line["reason"].startswith("waf_blocked:942100")
         assert "' or '" not in "".join(proxy.stderr())
-        before = inspectors(proxy)
+        before = eventually(lambda: found if all(map(bounded, found := inspectors(proxy))) else None, "each is bounded") or []
         for pid in before:
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: len(inspectors(proxy)) == len(before) and not set(before) & set(inspectors(proxy)), "others are there")
