@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lbproxy.cli.options import Verbs, add_config, add_verb, say
 from lbproxy.config.model import Config
-from lbproxy.errors import Complaint, ConfigError
+from lbproxy.errors import Complaint, ConfigError, StartError
 
 if TYPE_CHECKING:
     from lbproxy.ipc.handover import ChildMain
@@ -45,6 +45,7 @@ def start(arguments: argparse.Namespace) -> int:
     from lbproxy.master.succession.upgrade import Commands
     from lbproxy.observe import standard
     from lbproxy.tls.apart import audit_apart
+    from lbproxy.tls.fork import NoAnswer
     from lbproxy.tls.harvest import Harvest
 
     if not arguments.daemon:  # which lets go of all descriptors first
@@ -61,7 +62,11 @@ def start(arguments: argparse.Namespace) -> int:
         harvest.close()
         loaded = load()
         provide(loaded)
-        config, complaints = audit_apart(loaded, harvest)
+        try:
+            config, complaints = audit_apart(loaded, harvest)
+        except NoAnswer as error:
+            place = first_look.hanging(loaded)
+            raise StartError(f"nothing is heard of the disk that {place} is on" if place else str(error)) from error
         if complaints:
             raise ConfigError(complaints)
         return config

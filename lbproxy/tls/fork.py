@@ -24,6 +24,10 @@ PATIENCE = 10.0
 """Seconds for an answer."""
 GLANCE = 0.001
 
+class NoAnswer(StartError):
+    """Raised when such a process has not answered in time."""
+
+
 _inside: list[bool] = []
 """One entry: this is such a process already, and need not fork again."""
 
@@ -80,7 +84,7 @@ def _outcome(pid: int, heard: int, deadline: float) -> tuple[bytes | None, int |
 
 def _value(told: bytes | None, status: int | None, within: float) -> Any:
     if told is None or status is None:
-        raise StartError(f"the process that looks at keys did not answer within {within:g} s")
+        raise NoAnswer(f"the process that looks at keys did not answer within {within:g} s")
     if not told:
         raise StartError(f"the process that looks at keys ended with {f'signal {-status}' if status < 0 else f'code {status}'}")
     return value_of(told)

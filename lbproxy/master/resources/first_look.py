@@ -7,6 +7,7 @@ answered. What is wrong with them the master says, who reads them next.
 from __future__ import annotations
 
 import os
+import select
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ from lbproxy.master.files.reading import Passing, Reading
 
 PATIENCE = 20.0
 """Seconds at one path; a busy machine may take some."""
+GLANCE = 3.0
+"""Seconds for a look that only tells where a disk hangs."""
 BEGINNING = 4096
 """Bytes: the page that a file server has to bring."""
 
@@ -83,10 +86,30 @@ def look(file: Path, load: Callable[[], Config], passing: Passing) -> bool:
         config = load()
     except LbproxyError:
         return True
+    return _look_at(config, passing)
+
+
+def _look_at(config: Config, passing: Passing) -> bool:
     for path in dict.fromkeys(paths_in(config)):
         passing(str(path))
         _begin_to_read(path)
+    passing("")
     return True
+
+
+def hanging(config: Config, within: float = GLANCE) -> str:
+    """The path at which whoever looks at all that it names stands still for half of these seconds; "": there is none."""
+    looking = Reading(lambda inbox, passing: _look_at(config, passing))
+    try:
+        before = ""
+        for _ in range(2):
+            select.select([looking], [], [], within / 2)
+            before, place = looking.passing, before
+        return before if before == place else ""
+    finally:
+        with suppress(ProcessLookupError):
+            looking.kill()
+        looking.close()
 
 
 def paths_in(value: object) -> Iterator[Path]:

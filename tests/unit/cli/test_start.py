@@ -11,6 +11,7 @@ import pytest
 from lbproxy import cli
 from lbproxy.config.model import Address
 from lbproxy.errors import ConfigError, StartError
+from lbproxy.tls.fork import NoAnswer
 from tests.unit.cli.fake import Capture, FakeMaster
 from tests.unit.config.text import LEAST
 
@@ -29,6 +30,23 @@ def test_start_errors_are_a_line_each(master: FakeMaster, file: Path, capsys: Ca
     master.result = StartError("one\ntwo")
     assert cli.main(["start", "-c", str(file)]) == 1
     assert capsys.readouterr() == ("", "lbproxy: one\nlbproxy: two\n")
+
+
+@pytest.mark.parametrize("place", ["/mnt/a.pem", ""])
+def test_files_that_are_not_answered_for(
+    master: FakeMaster, file: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Are told by their path, where that can be found out."""
+
+    def silent(*_: object) -> None:
+        raise NoAnswer("no answer within 10 s")
+
+    monkeypatch.setattr("lbproxy.tls.apart.audit_apart", silent)
+    monkeypatch.setattr("lbproxy.master.resources.first_look.hanging", lambda config: place)
+    assert cli.main(["start", "-c", str(file)]) == 1
+    why = f"nothing is heard of the disk that {place} is on" if place else "no answer within 10 s"
+    assert capsys.readouterr() == ("", f"lbproxy: {why}\n")
+    assert master.config is None
 
 
 def test_start_refuses_a_bad_file_before_anything_runs(master: FakeMaster, file: Path, capsys: Capture) -> None:

@@ -12,9 +12,10 @@ import pytest
 
 from lbproxy.config.model import Address, Certificate, Config, Listen, ListenTls, Pool, PoolTls
 from lbproxy.errors import ConfigError
-from lbproxy.master.files.reading import Passing
+from lbproxy.master.files.reading import Passing, Reading, Work
 from lbproxy.master.resources import first_look
 from lbproxy.master.resources.first_look import FirstLook, look, paths_in
+from tests.support.waiting import eventually
 
 WITHIN = 30.0
 
@@ -112,3 +113,23 @@ def test_one_that_is_killed_has_hung_nowhere(tmp_path: Path) -> None:
     assert heard(one)
     one.close()
     assert reaped(one) == -signal.SIGKILL
+
+
+def test_where_a_disk_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is found out by another look, which has an end; where all of them answer nothing is blamed."""
+    answers, hangs = tmp_path / "a.pem", tmp_path / "b.pem"
+    answers.touch()
+    os.mkfifo(hangs)
+    pids: list[int] = []
+
+    def begin(work: Work) -> Reading:
+        pids.append((made := Reading(work)).pid)
+        return made
+
+    monkeypatch.setattr(first_look, "Reading", begin)
+    pools = [Pool(path.name, (), tls=PoolTls(ca=path)) for path in (answers, hangs)]
+    assert first_look.hanging(Config("", (), (), tuple(pools)), WITHIN) == ""
+    monkeypatch.setattr(first_look, "_begin_to_read", Path.read_bytes)
+    eventually(lambda: first_look.hanging(Config("", (), (), tuple(pools)), 0.2) == str(hangs), "it is found")
+    for pid in pids:
+        os.waitpid(pid, 0)
