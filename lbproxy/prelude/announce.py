@@ -33,7 +33,8 @@ def header(version: str, ends: Ends, authority: bytes = b"", alpn: bytes = b"", 
     source, destination = _of_one_family(ends.source, ends.destination)
     if version == "v1":
         family = "TCP4" if source.version == 4 else "TCP6"
-        return f"PROXY {family} {source} {destination} {ends.source_port} {ends.destination_port}\r\n".encode()
+        from_, to = _written(source), _written(destination)
+        return f"PROXY {family} {from_} {to} {ends.source_port} {ends.destination_port}\r\n".encode()
     ports = ends.source_port.to_bytes(2, "big") + ends.destination_port.to_bytes(2, "big")
     kind = 0x11 if source.version == 4 else 0x21
     return _block(kind, source.packed + destination.packed + ports, authority, alpn, unique_id)
@@ -45,6 +46,12 @@ def _of_one_family(source: str, destination: str) -> tuple[IPv4Address | IPv6Add
         return both
     mapped = [each if each.version == 6 else IPv6Address(0xFFFF << 32 | int(each)) for each in both]
     return mapped[0], mapped[1]
+
+
+def _written(address: IPv4Address | IPv6Address) -> str:
+    """RFC 5952 5, and so nginx and HAProxy: as Python 3.13 does, while its elders write mapped addresses in hexadecimal."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(address) if mapped is None else f"::ffff:{mapped}"
 
 
 def _block(kind: int, addresses: bytes, authority: bytes, alpn: bytes, unique_id: bytes) -> bytes:

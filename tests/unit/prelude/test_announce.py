@@ -24,7 +24,7 @@ def test_version_2() -> None:
 def test_families_that_differ_are_written_as_one() -> None:
     """Both versions have one word for both addresses."""
     mixed = Ends("192.0.2.7", 1, "2001:db8::1", 2)
-    assert header("v1", mixed) == b"PROXY TCP6 ::ffff:c000:207 2001:db8::1 1 2\r\n"
+    assert header("v1", mixed) == b"PROXY TCP6 ::ffff:192.0.2.7 2001:db8::1 1 2\r\n"
     assert header("v2", mixed)[13] == 0x21
 
 
