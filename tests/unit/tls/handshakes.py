@@ -84,6 +84,12 @@ class Issuer:
         cert = write(self._folder / f"{stem}.crt", made.public_bytes(Encoding.PEM), 0o644)
         return cert, write(self._folder / f"{stem}.key", key_pem(key))
 
+    def certify(self, other: Issuer) -> bytes:
+        """The other's certificate as one that stands below this authority, in PEM."""
+        builder = self._builder(other._subject, other._key, timedelta(hours=-1), timedelta(days=30))
+        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        return builder.add_extension(SIGNS, critical=True).sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
     def revoke(self, cert: Path) -> None:
         """From the next list on."""
         self._revoked.append(x509.load_pem_x509_certificate(cert.read_bytes()).serial_number)

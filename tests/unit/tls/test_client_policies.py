@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from cryptography import x509
 
 from lbproxy.config.model import Address, Certificate, Listen, ListenTls, NameTls
 from lbproxy.errors import StartError
-from lbproxy.tls import edition
+from lbproxy.tls import edition, openssl
 from lbproxy.tls.client_authorities import read_authorities
 from lbproxy.tls.contexts import credentials, outer_context, read_pem
 from lbproxy.tls.edition import Edition
@@ -93,6 +94,31 @@ def test_each_name_asks_for_itself(tmp_path: Path, store: KeyStore, version: ssl
     assert [site.lets_in(stranger, name) for name in ("open.test", "half.test", "closed.test")] == [True, False, False]
     assert site.visit(known, "closed.test").server.getpeercert(True)
     assert site.visit(known, "open.test").server.getpeercert(True) is None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_how_deep_a_chain_may_be(tmp_path: Path, store: KeyStore, version: ssl.TLSVersion) -> None:
+    """So many authorities between a client's certificate and the one that is trusted, by name."""
+    root, middle = Issuer(tmp_path, "clients"), Issuer(tmp_path, "middle")
+    flat = NameTls(("closed.test",), root.file, "required", client_depth=0)
+    site = Site(tmp_path, store, names=(flat, NameTls(("half.test",), root.file, "required", client_depth=1)))
+    chain, key = middle.issue("me.test")
+    chain.write_bytes(chain.read_bytes() + root.certify(middle))
+    direct, through = site.client(version, root.issue("me.test")), site.client(version, (chain, key))
+    assert [site.lets_in(direct, name) for name in ("closed.test", "half.test")] == [True, True]
+    assert [site.lets_in(through, name) for name in ("closed.test", "half.test")] == [False, True]
+
+
+def test_nothing_is_taken_before_the_handshake_is_over(tmp_path: Path, store: KeyStore) -> None:
+    """Early data (RFC 8446 2.3) may be played again by anybody who heard it."""
+    found = openssl.functions()
+    assert found is not None
+    site = Site(tmp_path, store)
+    pointer = openssl.context_of(site.outer)
+    assert pointer
+    take = found.SSL_CTX_get_max_early_data
+    take.argtypes, take.restype = [ctypes.c_void_p], ctypes.c_uint32
+    assert take(pointer) == 0
 
 
 @pytest.mark.parametrize("version", VERSIONS)
