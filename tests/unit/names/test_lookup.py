@@ -272,7 +272,7 @@ def test_a_long_answer_comes_over_tcp(serving: Serving) -> None:
     ],
 )
 def test_no_answer(serving: Serving, script: Script, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "within" in why:
+    if "within" in why or why == ".":  # what is no answer is waited for in vain, too
         monkeypatch.setattr(lookups, "LIFETIME", 0.4)
     server = serving(script)
     with pytest.raises(Unresolved, match=why):
