@@ -13,19 +13,20 @@ from lbproxy.http.message import ResponseHead
 from lbproxy.http.trailers import Trailers
 from lbproxy.proxy.caching.fill import MOST_FED, Fill
 from lbproxy.proxy.caching.intake import Intake
+from lbproxy.proxy.pass_through import PassThrough
 from lbproxy.proxy.sink import Sink
 from lbproxy.streams import BODY_READ
 
 
-class AsJudged(Sink):
+class AsJudged(PassThrough):
     """Lets pass what was judged, and nothing that a step on the way has put in its place: that is nobody else's answer."""
 
-    __slots__ = ("_behind", "_instead", "_judged", "_replaced")
+    __slots__ = ("_instead", "_judged", "_replaced")
 
     def __init__(self, judged: ResponseHead, behind: Sink, instead: Sink, replaced: Callable[[], None]) -> None:
         """`instead`: where everything else goes; `replaced`: told of that."""
+        super().__init__(behind)
         self._judged = judged
-        self._behind = behind
         self._instead = instead
         self._replaced = replaced
 
@@ -33,10 +34,6 @@ class AsJudged(Sink):
         if answer is not self._judged:
             self._replaced()
             self._behind = self._instead
-
-    def interim(self, known: KnownHead) -> None:
-        """See Sink."""
-        self._behind.interim(known)
 
     def whole(self, answer: ResponseHead, out: bytes, body: bytes, lines: bytes) -> None:
         """See Sink."""
@@ -47,18 +44,6 @@ class AsJudged(Sink):
         """See Sink."""
         self._look(answer)
         self._behind.begin(answer, out, lines, first)
-
-    def room(self) -> int:
-        """See Sink."""
-        return self._behind.room()
-
-    def piece(self, data: bytes) -> None:
-        """See Sink."""
-        self._behind.piece(data)
-
-    def end(self, data: bytes, trailers: Trailers) -> None:
-        """See Sink."""
-        self._behind.end(data, trailers)
 
 
 class NotModified(Sink):
