@@ -73,6 +73,7 @@ FLOORS: dict[str, int] = {
     "lbproxy.observe.cache_names": 1,
     "lbproxy.observe.cache_totals": 1,
     "lbproxy.observe.waf_totals": 1,
+    "lbproxy.observe.mirror_totals": 1,
     "lbproxy.observe.packets": 1,
     "lbproxy.observe.tap_facts": 1,
     "lbproxy.observe.tapped": 1,

@@ -20,12 +20,12 @@ The buffer comes in as an argument (an anonymous shared mmap in production, a by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from operator import add
 from typing import Protocol
 
-from lbproxy.balance import tally
+from lbproxy.balance import path_tally, tally
 
 ROWS = 192
 """Living children at any time: three generations of 62 workers, or one of 190. The last is the retired row."""
@@ -36,7 +36,7 @@ PAGE_CELLS = 512
 """Header, states of slots, and rows begin on pages of their own (of 4 KiB): memory is protected by pages."""
 HEADER_CELLS = PAGE_CELLS
 SECRET_CELLS = 4
-SCALAR_CELLS = PAGE_CELLS
+SCALAR_CELLS = 2 * PAGE_CELLS
 MAGIC = 0x6C6270726F78790A  # "lbproxy" and the layout's version
 
 
@@ -190,6 +190,7 @@ class Scalar(IntEnum):
     LAST_COUNTER = 255
     RULE_HITS = 256  # 193 cells: a tally of the rule engine's rules
     COUNTS_CLIENTS = 511  # 1: something was written into this child's part of the client counts
+    MIRRORED = 512  # 435 cells: a tally of paths for which mirrors answered otherwise
 
 
 GAUGES = (*range(Scalar.LAST_GAUGE + 1), Scalar.H2_OPEN, Scalar.H2_LIVE)
@@ -308,8 +309,7 @@ class Ledger:
     """Names for the cells of the shared buffer. `cells` is public: the hot path indexes it with offsets computed once."""
 
     def __init__(self, buffer: object) -> None:
-        """`buffer`: writable, at least SIZE bytes, zeroed when new; WHOLE_SIZE where clients are counted. Attaching to a used one
-        keeps its contents."""
+        """`buffer`: SIZE bytes at least, zeroed when new, else it keeps its contents; WHOLE_SIZE where clients are counted."""
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]  # any object with the buffer protocol
         self.cells: memoryview[int] = view[:SIZE].cast("q")
         self.rates: memoryview[int] = view[SIZE : SIZE + RATE_CELLS * 8].cast("q")
@@ -344,6 +344,7 @@ class Ledger:
         for scalar in range(Scalar.LAST_COUNTER + 1):
             sound &= self._retire(scalar_at(child, scalar), scalar_at(RETIRED, scalar), keep=scalar not in GAUGES)
         sound &= tally.move(cells, scalar_at(child, Scalar.RULE_HITS), scalar_at(RETIRED, Scalar.RULE_HITS))
+        sound &= path_tally.move(cells, scalar_at(child, Scalar.MIRRORED), scalar_at(RETIRED, Scalar.MIRRORED))
         for what in PerSlot:
             keep = what not in GAUGES_PER_SLOT
             for slot in range(SLOTS):
@@ -391,12 +392,11 @@ class Ledger:
 
     def total(self, scalar: int) -> int:
         """One scalar over all children, dead ones included (whose gauges are zero)."""
-        return sum(counted(self.cells[scalar_at(child, scalar)]) for child in (*range(self.children), RETIRED))
+        return sum(counted(self.cells[at]) for at in self.cells_of(scalar))
 
-    def rule_hits(self) -> tuple[dict[int, int], int]:
-        """By id, and of those that have no place in it; over all children, dead ones included."""
-        rows = (scalar_at(child, Scalar.RULE_HITS) for child in (*range(self.children), RETIRED))
-        return tally.summed(tally.read(self.cells, at) for at in rows)
+    def cells_of(self, scalar: int) -> Iterator[int]:
+        """Where one scalar stands, or begins: in the row of each child, and of the dead ones."""
+        return (scalar_at(child, scalar) for child in (*range(self.children), RETIRED))
 
     def slot_total(self, what: int, slot: int) -> int:
         """One count of a slot over all children, dead ones included."""

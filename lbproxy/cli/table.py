@@ -177,7 +177,15 @@ def _traffic(totals: Answer) -> Iterator[str]:
     if inspected:
         yield f"inspected: {', '.join(inspected)}"
     yield from _waf(totals.get("waf") or {})
+    yield from _mirror(totals.get("mirror") or {})
     yield from _cache(totals.get("cache") or {})
+
+
+def _mirror(paths: Answer) -> Iterator[str]:
+    """The paths for which mirrors answered otherwise most."""
+    told = sorted(paths.items(), key=lambda item: -sum(item[1].values()))
+    for path, differences in told[:MOST_TOLD]:
+        yield f"mirror differs: {path} ({', '.join(f'{name}: {count(number)}' for name, number in differences.items() if number)})"
 
 
 def _waf(waf: Answer) -> Iterator[str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from lbproxy.observe.cache_totals import CacheTotals, cache_families
+from lbproxy.observe.mirror_totals import MirrorTotals, mirror_families
 from lbproxy.observe.tap_facts import TapFacts, tap_families
 from lbproxy.observe.waf_totals import WafTotals, waf_families
 
@@ -133,6 +134,7 @@ class Totals(NamedTuple):
     inspected: tuple[int, ...] = (0,) * len(INSPECTIONS)
     """What steps made of requests."""
     waf: WafTotals = WafTotals()
+    mirror: MirrorTotals = MirrorTotals()
     backend_handshakes: int = 0
     """With backends; those that resumed a session are among them."""
     backend_resumed: int = 0
@@ -246,6 +248,7 @@ def exposition(snapshot: Snapshot) -> str:
     clients = (
         *_traffic(snapshot.totals),
         *(Family(*each) for each in waf_families(snapshot.totals.waf)),
+        *(Family(*each) for each in mirror_families(snapshot.totals.mirror)),
         *(Family(*each) for each in cache_families(snapshot.totals.cache)),
         *(Family(*each) for each in tap_families(snapshot.taps)),
         _passthrough(snapshot.totals),
@@ -484,6 +487,7 @@ def totals(counted: Totals) -> dict[str, object]:
         "grpc": dict(zip(GRPC_CODES, counted.grpc, strict=True)),
         "inspected": {f"{step} {outcome}": count for (step, outcome), count in zip(INSPECTIONS, counted.inspected, strict=True)},
         "waf": counted.waf.described(),
+        "mirror": counted.mirror.described(),
         "cache": counted.cache.described(),
         "h2_ended": dict(zip(H2_ENDS, counted.h2_ended, strict=True)),
         "h2_backends_ended": dict(zip(H2_BACKEND_ENDS, counted.h2_backends_ended, strict=True)),

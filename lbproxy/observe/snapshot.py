@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lbproxy import __version__
+from lbproxy.balance import path_tally, tally
 from lbproxy.balance.backend import Backend
 from lbproxy.balance.ledger import (
     LATENCY_BUCKETS,
@@ -30,6 +31,7 @@ from lbproxy.observe.metrics import (
     Snapshot,
     Totals,
 )
+from lbproxy.observe.mirror_totals import MirrorTotals
 from lbproxy.observe.waf_totals import INSPECTOR_CELLS, WafTotals
 
 REFUSALS = (
@@ -88,6 +90,7 @@ def totals(ledger: Ledger) -> Totals:
         grpc=tuple(total(Scalar.GRPC + code) for code in range(len(GRPC_CODES))),
         inspected=tuple(total(Scalar.INSPECTED + kind) for kind in range(len(INSPECTIONS))),
         waf=_waf(ledger),
+        mirror=_mirror(ledger),
         silent=total(Scalar.SILENT),
         resumed=total(Scalar.RESUMED),
         backend_handshakes=total(Scalar.BACKEND_HANDSHAKES),
@@ -132,9 +135,14 @@ def cache_totals(ledger: Ledger) -> CacheTotals:
 
 def _waf(ledger: Ledger) -> WafTotals:
     alive, replaced, late = ledger.cells[Header.INSPECTORS : Header.INSPECTORS + len(INSPECTOR_CELLS)].tolist()
-    hits, others = ledger.rule_hits()
+    hits, others = tally.summed(tally.read(ledger.cells, at) for at in ledger.cells_of(Scalar.RULE_HITS))
     under_way, unanswered = ledger.total(Scalar.INSPECTED_NOW), ledger.total(Scalar.UNANSWERED)
     return WafTotals(alive, replaced, late, under_way, unanswered, tuple(hits.items()), others)
+
+
+def _mirror(ledger: Ledger) -> MirrorTotals:
+    counted = path_tally.summed(path_tally.read(ledger.cells, at) for at in ledger.cells_of(Scalar.MIRRORED))
+    return MirrorTotals(tuple(counted.paths.items()), counted.others)
 
 
 def facts(ledger: Ledger, backends: Sequence[Backend]) -> tuple[BackendFacts, ...]:

@@ -58,5 +58,9 @@ def test_what_a_mirror_answers_otherwise_is_told(stage: Stage) -> None:
             client.get(f"https://localhost:{proxy.port()}/bytes/4?secret=1")
         event = proxy.wait_event("mirror.differs")
         assert (event["path"], event["own"]["length"], event["mirror"]["status"]) == ("/bytes/4", 4, 200)
-        wanted = "mirror other digest: 1"
-        eventually(lambda: wanted in run_cli("status", "-c", str(proxy.file)).stdout, "status tells it, too")
+
+        def told() -> bool:
+            said = run_cli("status", "-c", str(proxy.file)).stdout
+            return "mirror other digest: 1" in said and "mirror differs: /bytes/* (digest: 1)" in said
+
+        eventually(told, "status tells it, too")

@@ -42,6 +42,11 @@ class Facts(NamedTuple):
     digest: str
 
 
+def differing(own: Facts, other: Facts) -> tuple[bool, ...]:
+    """What of it does: status, length, digest."""
+    return tuple(one != another for one, another in zip(own, other, strict=True))
+
+
 Differs = Callable[[str, Facts, Facts], None]
 """Told of a path, what the client got, and what the mirror said."""
 
@@ -145,8 +150,8 @@ class Mirror(Step):
         if own == other:
             self._count("mirror", "same")
             return
-        for name in Facts._fields:
-            if getattr(own, name) != getattr(other, name):
+        for name, differs in zip(Facts._fields, differing(own, other), strict=True):
+            if differs:
                 self._count("mirror", f"other_{name}")
         self._differs(path, own, other)
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from lbproxy.balance.ledger import Scalar, scalar_at
+from lbproxy.balance.path_tally import PathTally
 from lbproxy.balance.tally import Tally
 from lbproxy.config import model
 from lbproxy.config.model import BasicAuth, ClientLimit, Config, Document, Jwt, KeySet, Route, Waf
@@ -28,9 +29,10 @@ from lbproxy.proxy.icap.server import Tell
 from lbproxy.proxy.steps.authorize import Authorize, Count
 from lbproxy.proxy.steps.basic_auth import BasicAuth as BasicAuthStep
 from lbproxy.proxy.steps.basic_auth import Verify
+from lbproxy.proxy.steps.folded_path import folded
 from lbproxy.proxy.steps.icap import Icap
 from lbproxy.proxy.steps.jwt import Jwt as JwtStep
-from lbproxy.proxy.steps.mirror import Differs, Facts, Mirror
+from lbproxy.proxy.steps.mirror import Differs, Facts, Mirror, differing
 from lbproxy.proxy.steps.step import Step
 from lbproxy.proxy.steps.tap import Take, Tap
 from lbproxy.proxy.steps.waf import WafStep
@@ -121,8 +123,11 @@ def make_means(handover: Handover, documents: Documents, memory: Memory, noisy: 
     def count(step: str, outcome: str) -> None:
         cells[places[step, outcome]] += 1
 
+    differences = PathTally(cells, scalar_at(handover.child, Scalar.MIRRORED))
+
     def differs(path: str, own: Facts, other: Facts) -> None:
         noisy.info("mirror.differs", path=path, own=own._asdict(), mirror=other._asdict())
+        differences.count(folded(path), differing(own, other), settle=own.status // 100 != 4 or other.status // 100 != 4)
 
     hits = Tally(cells, scalar_at(handover.child, Scalar.RULE_HITS))
 

@@ -215,6 +215,14 @@ def test_the_cache_fares() -> None:
     assert not any(line.startswith("cache") for line in overview({**ANSWER, "totals": {**ANSWER["totals"], "cache": empty}}, NOW))
 
 
+def test_mirrors_that_differ() -> None:
+    """By path, as far as there are any."""
+    mirror = {"/users/*": {"status": 3, "length": 0, "digest": 1}, "/a": {"status": 0, "length": 0, "digest": 1200}}
+    lines = overview({**ANSWER, "totals": {**ANSWER["totals"], "mirror": mirror}}, NOW)
+    told = [line for line in lines if line.startswith("mirror")]
+    assert told == ["mirror differs: /a (digest: 1,200)", "mirror differs: /users/* (status: 3, digest: 1)"]
+
+
 def test_the_rule_engine_fares() -> None:
     """Its processes, and the rules that were met most; the others in a sum."""
     waf = {"alive": 4, "replaced": 3, "late": 2, "waiting": 1, "unanswered": 5, "other_rules": 7}
