@@ -15,15 +15,20 @@ This file touches no system call: buffer, lock and process id come in.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection
 
 from lbproxy.cache.feeds import Feeds
-from lbproxy.cache.interface import Entry, Lock, New, Ticket
+from lbproxy.cache.interface import Entry, Lock, New, Put, Ticket
 from lbproxy.cache.layout import FEEDS, LINE, Counter, Word
 from lbproxy.cache.marks import Marks
 from lbproxy.cache.memory import FILES, Memory
+from lbproxy.cache.purges import tag_of
 from lbproxy.cache.record import length_at
 from lbproxy.cache.writer import Writer
+
+NUMBERS = 64
+"""Of files that a process takes at a time, so that a long body is stored whoever has the lock just then."""
 
 OnGone = Callable[[Collection[int]], None]
 
@@ -31,7 +36,7 @@ OnGone = Callable[[Collection[int]], None]
 class Area:
     """One process's hold of it."""
 
-    __slots__ = ("_fence", "_lock", "_memory", "_on_gone", "_words", "_writer", "feeds", "marks", "secret")
+    __slots__ = ("_fence", "_lock", "_memory", "_numbers", "_on_gone", "_words", "_writer", "feeds", "marks", "secret")
 
     def __init__(self, memory: Memory, lock: Lock, owner: int, on_gone: OnGone, fence: Callable[[], None] | None = None) -> None:
         """`owner`: the process's id; `on_gone`: told the numbers of files that no entry names any more; `fence`: has all loads
@@ -42,6 +47,8 @@ class Area:
         self._on_gone = on_gone
         self._fence = fence
         self._writer = Writer(memory)
+        self._numbers: deque[int] = deque()
+        """Of new files, which are this process's."""
         self.marks = Marks(memory.view, memory.layout.marks, memory.layout.mark_sets, lock, owner)
         self.feeds = Feeds(memory.view, memory.layout.feeds, FEEDS, lock, owner, fence)
         self.secret = memory.secret
@@ -95,34 +102,40 @@ class Area:
         buckets = self._memory.buckets
         return Ticket(digest, self._words[Word.SEQUENCE], buckets.forgotten(buckets.locate(digest)[0]))
 
-    def put(self, digest: bytes, new: New, ticket: Ticket) -> bool:
+    def overtaken(self, ticket: Ticket, url: bytes, tags: Collection[bytes]) -> bool:
+        """See Storage."""
+        return self._memory.overtaken(ticket, url, b"".join(map(tag_of, tags)))
+
+    def put(self, digest: bytes, new: New, ticket: Ticket, again: bool = False) -> Put:
         """See Storage."""
         gone: list[int] = []
         if not self._lock.take():
+            if again:
+                return Put.BUSY
             self._memory.count(Counter.NOT_STORED)
-            stored = False
+            became = Put.BUSY
         else:
             try:
-                stored, gone = self._writer.put(digest, new, ticket)
+                became, gone = self._writer.put(digest, new, ticket)
             finally:
                 self._lock.give()
-        if not stored and new.file:
+        if not became and new.file:
             gone.append(new.file)
         if gone:
             self._on_gone(gone)
-        return stored
+        return became
 
-    def renew(self, digest: bytes, meta: bytes, ticket: Ticket) -> bool:
+    def renew(self, digest: bytes, meta: bytes, ticket: Ticket) -> Put:
         """See Storage."""
         if not self._lock.take():
-            return False
+            return Put.BUSY
         try:
-            renewed, gone = self._writer.renew(digest, meta, ticket)
+            became, gone = self._writer.renew(digest, meta, ticket)
         finally:
             self._lock.give()
         if gone:
             self._on_gone(gone)
-        return renewed
+        return became
 
     def forget(self, digest: bytes) -> bool:
         """See Storage. Also without the lock, if it cannot be had: what was changed must not be served any more, and a writer that
@@ -152,12 +165,12 @@ class Area:
         return found
 
     def new_file(self) -> int:
-        """The number of a file that nobody has used or will use; 0: the lock could not be had."""
-        if not self._lock.take():
-            return 0
-        try:
-            number = self._words[Word.NEXT_FILE] % 2**60
-            self._words[Word.NEXT_FILE] = number + 1
-        finally:
-            self._lock.give()
-        return number
+        """The number of a file that nobody has used or will use; 0: the lock could not be had, many times in a row."""
+        if len(self._numbers) <= NUMBERS // 2 and self._lock.take():
+            try:
+                number = self._words[Word.NEXT_FILE] % 2**60
+                self._words[Word.NEXT_FILE] = number + NUMBERS
+            finally:
+                self._lock.give()
+            self._numbers.extend(range(number, number + NUMBERS))
+        return self._numbers.popleft() if self._numbers else 0

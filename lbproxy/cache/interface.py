@@ -19,7 +19,8 @@ for each primary answer, into the digests of the variants: then `forget` of the 
 
 from __future__ import annotations
 
-from enum import IntEnum
+from collections.abc import Collection
+from enum import Enum, IntEnum
 from typing import NamedTuple, Protocol
 
 from lbproxy.errors import LbproxyError
@@ -79,6 +80,21 @@ class New(NamedTuple):
     """The number of a file that Bodies has finished."""
 
 
+class Put(Enum):
+    """What became of an answer that was to be stored; true when it is."""
+
+    STORED = 0
+    OVERTAKEN = 1
+    """It was purged or forgotten on its way: what comes next may be stored."""
+    REFUSED = 2
+    """There is no room for anything like it."""
+    BUSY = 3
+    """The lock could not be had, which says nothing of the answer."""
+
+    def __bool__(self) -> bool:
+        return self is Put.STORED
+
+
 class Turn(IntEnum):
     """What a request for something that is not stored does."""
 
@@ -88,6 +104,8 @@ class Turn(IntEnum):
     """Somebody else asks."""
     ALONE = 2
     """It asks for itself: the key is not to be collapsed now, or there is no place to note that somebody asks."""
+    BUSY = 3
+    """The lock could not be had: in a moment it can."""
 
 
 class Collapsing(Protocol):
@@ -169,12 +187,16 @@ class Storage(Protocol):
     def begin(self, digest: bytes) -> Ticket:
         """A fill begins. `digest`: the primary one of its key. No lock."""
 
-    def put(self, digest: bytes, new: New, ticket: Ticket) -> bool:
-        """Store it, in place of what is there. False: it is not stored (purged meanwhile, too large, everybody writes), and a file
-        is gone as well."""
+    def overtaken(self, ticket: Ticket, url: bytes, tags: Collection[bytes]) -> bool:
+        """Whether what a fill brings was purged or forgotten since it began. No lock."""
 
-    def renew(self, digest: bytes, meta: bytes, ticket: Ticket) -> bool:
-        """Another meta for what is stored, body and all else as they are (a 304). False: there is nothing any more, or no room."""
+    def put(self, digest: bytes, new: New, ticket: Ticket, again: bool = False) -> Put:
+        """Store it, in place of what is there. Where it is not stored, a file is gone as well; unless it is BUSY, and whoever asks
+        comes `again` with the same."""
+
+    def renew(self, digest: bytes, meta: bytes, ticket: Ticket) -> Put:
+        """Another meta for what is stored, body and all else as they are (a 304). REFUSED: there is nothing any more, or no
+        room."""
 
     def forget(self, digest: bytes) -> bool:
         """What is stored there goes, fills that have begun are not stored. Whether there was anything."""
@@ -216,6 +238,9 @@ class Bodies(Protocol):
 
     def at_once(self, number: int, size: int) -> bytes | None:
         """All `size` bytes of one that is open and in memory. None: it is to be opened, and perhaps waited for."""
+
+    def remove(self, numbers: Collection[int]) -> None:
+        """Nobody names them any more; those who read them read on."""
 
     def open(self, number: int) -> Reading | None:
         """One that is named by an entry; may wait for the disk. None: it is gone, which is a miss."""

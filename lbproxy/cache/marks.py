@@ -51,7 +51,7 @@ class Marks:
         if self.look(digest, now) is Turn.WAIT:
             return Turn.WAIT
         if not self._lock.take():
-            return Turn.ALONE
+            return Turn.BUSY
         try:
             return self._take(digest, now, patience)
         finally:

@@ -6,6 +6,7 @@ import struct
 from typing import Protocol
 
 from lbproxy.cache.buckets import Buckets
+from lbproxy.cache.interface import Ticket
 from lbproxy.cache.layout import LINE, MAGIC, Word, layout_of
 from lbproxy.cache.purges import Rules
 from lbproxy.cache.ring import Ring
@@ -61,6 +62,13 @@ class Memory:
     def count(self, what: int, by: int = 1) -> None:
         """For this process."""
         self._counters[what] += by
+
+    def overtaken(self, ticket: Ticket, url: bytes, tags: bytes) -> bool:
+        """Whether what a fill brings, which began then, was purged or forgotten since; `tags`: digests, joined."""
+        last = self.words[Word.SEQUENCE]
+        if ticket.sequence < last and self.rules.fit(ticket.sequence, last, url, tags):
+            return True
+        return self.buckets.forgotten(self.buckets.locate(ticket.digest)[0]) != ticket.forgotten
 
     def haunts(self, bucket: int, fingerprint: int) -> bool:
         """Whether an answer left probation not long ago without having been asked for."""

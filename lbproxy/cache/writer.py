@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lbproxy.cache import record
-from lbproxy.cache.interface import IN_MEMORY, MOST_META, MOST_TAGS, MOST_URL, New, Ticket
+from lbproxy.cache.interface import IN_MEMORY, MOST_META, MOST_TAGS, MOST_URL, New, Put, Ticket
 from lbproxy.cache.layout import LINE, WAYS, Counter, Word
 from lbproxy.cache.memory import FILES, MAIN, PROBATION, Memory
 from lbproxy.cache.purges import tag_of
@@ -14,8 +14,8 @@ MOST_ROUNDS = 64
 MOST_OF_RING = 4
 """A record may take that part of its ring."""
 
-Done = tuple[bool, list[int]]
-"""Whether it was done; numbers of files that no entry names any more."""
+Done = tuple[Put, list[int]]
+"""What became of it; numbers of files that no entry names any more."""
 
 
 class Writer:
@@ -52,8 +52,8 @@ class Writer:
         since = Ticket(ticket.digest, min(ticket.sequence, old.sequence), ticket.forgotten)
         return self._put(digest, old.size, old.file, (*parts, bytes(view[at + old.body : at + old.end])), since, 0)
 
-    def forget(self, digest: bytes) -> Done:
-        """See Storage."""
+    def forget(self, digest: bytes) -> tuple[bool, list[int]]:
+        """See Storage. Whether there was anything, and likewise."""
         self._begin()
         bucket, fingerprint = self._buckets.locate(digest)
         slot = self._buckets.find(bucket, fingerprint)
@@ -78,7 +78,7 @@ class Writer:
 
     def _over(self, why: Counter) -> Done:
         self._memory.count(why)
-        return False, self._gone
+        return Put.OVERTAKEN if why is Counter.OVERTAKEN else Put.REFUSED, self._gone
 
     # ---------------------------------------------------------------- storing
 
@@ -89,10 +89,7 @@ class Writer:
         memory, buckets = self._memory, self._buckets
         bucket, fingerprint = buckets.locate(digest)
         last = memory.words[Word.SEQUENCE]
-        primary = buckets.locate(ticket.digest)[0]
-        if ticket.sequence < last and memory.rules.fit(ticket.sequence, last, parts[1], parts[0]):
-            return self._over(Counter.OVERTAKEN)
-        if buckets.forgotten(primary) != ticket.forgotten:
+        if memory.overtaken(ticket, parts[1], parts[0]):
             return self._over(Counter.OVERTAKEN)
         length = record.length_of(parts)
         number = FILES if file else self._ring_for(bucket, fingerprint, length)
@@ -110,7 +107,7 @@ class Writer:
             memory.words[Word.DISK_USED] += size
             self._gone = [number for number in self._gone if number != file]  # the record that named it before was in the way
         memory.count(Counter.STORED)
-        return True, self._gone
+        return Put.STORED, self._gone
 
     def _ring_for(self, bucket: int, fingerprint: int, length: int) -> int:
         """Into main comes what was there, what comes again, and what probation is too small for."""

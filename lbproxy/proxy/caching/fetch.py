@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from lbproxy.cache.interface import Put
 from lbproxy.errors import RefusedAnswer, RequestError
 from lbproxy.http.caching import heads
 from lbproxy.http.caching.conditional import asking_anew, conditional, same, unchanged, unconditional
@@ -21,6 +22,7 @@ from lbproxy.proxy.caching import follow
 from lbproxy.proxy.caching.coding import still_varies, storable, varying
 from lbproxy.proxy.caching.fill import PATIENCE, Fill, Opened, State
 from lbproxy.proxy.caching.outcomes import BY_REASON, Outcome
+from lbproxy.proxy.caching.patience import Attempt
 from lbproxy.proxy.caching.shelf import FileBody, Found, Looked, Shelf, Target
 from lbproxy.proxy.caching.tee import AsJudged, NotModified, Tee
 from lbproxy.proxy.sink import Sink
@@ -159,9 +161,8 @@ class Fetch(Course):
         stored, plain, self._vary = StoredAnswer(verdict, head), sink, varying(verdict, said)
 
         def keep(body: bytes, size: int, file: int) -> bool:
-            kept = asking.shelf.keep(self._target, stored, said, self._ticket, body, size, file)
-            self._over(State.KEPT if kept else State.FAILED)
-            return kept
+            taken = body, size, file
+            return self._store(lambda again: asking.shelf.keep(self._target, stored, said, self._ticket, taken, again))
 
         if conditional(self._asked) and unchanged(self._asked, said, wall):
             self._vary = b""
@@ -227,8 +228,8 @@ class Fetch(Course):
             storage.forget(stale.digest)
             self._over(State.FAILED)
         else:
-            kept = storage.renew(found.digest, found.answer.written(), self._ticket)
-            self._over(State.KEPT if kept else State.FAILED)
+            digest, meta = found.digest, found.answer.written()
+            self._store(lambda _: storage.renew(digest, meta, self._ticket))
         self._outcome = Outcome.VALIDATED
         lines = forwarded(self._why, 304, stored=bool(found.digest))
         return self._answers(self._journey, self._asked, found, now, lines, self._body)
@@ -269,8 +270,24 @@ class Fetch(Course):
         """There is nothing in it for others."""
         self._over(State.FAILED)
 
+    def _store(self, attempt: Attempt) -> bool:
+        """What is here is stored, or it is in a moment: whoever waits for that waits on. Whether it is."""
+        fill, self._fill = self._fill, None
+        shelf, service = self._asking.shelf, self._journey.downstream.service
+        became = shelf.waiting.store(service.strands, attempt, lambda became: self._ended(fill, became))
+        if became is Put.BUSY and fill is not None:
+            shelf.storage.marks.renew(self._looked.digest, milliseconds(service.clock()), milliseconds(PATIENCE))
+        return bool(became)
+
+    def _ended(self, fill: Fill | None, became: Put) -> None:
+        """A purge on the way, or somebody who has the lock for long, says nothing about the next answer to come."""
+        self._end_fill(fill, State.FAILED if became is Put.REFUSED else State.KEPT)
+
     def _over(self, state: State) -> None:
         fill, self._fill = self._fill, None
+        self._end_fill(fill, state)
+
+    def _end_fill(self, fill: Fill | None, state: State) -> None:
         if fill is None:
             return
         shelf, digest = self._asking.shelf, self._looked.digest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lbproxy.cache.interface import Put
 from lbproxy.coders import Coder
 from lbproxy.errors import LbproxyError, UpstreamError
 from lbproxy.http.caching import heads
@@ -15,6 +16,7 @@ from lbproxy.proxy.caching.fetch import RENEWED, Asking, milliseconds
 from lbproxy.proxy.caching.fill import PATIENCE
 from lbproxy.proxy.caching.intake import Intake
 from lbproxy.proxy.caching.outcomes import Outcome
+from lbproxy.proxy.caching.patience import Attempt
 from lbproxy.proxy.caching.shelf import Looked, Target
 from lbproxy.proxy.destination import Destination
 from lbproxy.proxy.service import Service
@@ -75,15 +77,15 @@ class Refresh:
 
     def run(self) -> None:
         """In a greenlet of its own. Lets nothing out."""
-        service, marks = self._service, self._asking.shelf.storage.marks
+        service = self._service
         self._strand = service.strands.current()
         alarm = service.strands.alarm(TIMEOUT, self.cut)
         service.connections.add(self)
-        stored = False
+        attempt: Attempt | None = None
         try:
             begun = service.clock()
             answer = self._subrequest.ask(service, b"GET", self._asked, take=self._add)
-            stored = self._take(answer, Arrival(begun, service.clock(), self._asking.wall()))
+            attempt = self._take(answer, Arrival(begun, service.clock(), self._asking.wall()))
         except (UpstreamError, _GivenUp):
             pass  # what is stale is given out for as long as it may be
         except Exception as error:  # must not end in the event loop
@@ -93,11 +95,18 @@ class Refresh:
             self._intake.abandon()
             alarm.stop()
             service.connections.discard(self)
-            self._asking.shelf.outcomes.count(Outcome.REFRESHED if stored else Outcome.REFRESH_FAILED)
-            if stored:
-                marks.done(self._looked.digest)
+            if attempt is None:
+                self._over(Put.REFUSED)
             else:
-                marks.failed(self._looked.digest, milliseconds(service.clock()))
+                self._asking.shelf.waiting.store(service.strands, attempt, self._over)
+
+    def _over(self, became: Put) -> None:
+        marks = self._asking.shelf.storage.marks
+        self._asking.shelf.outcomes.count(Outcome.REFRESHED if became else Outcome.REFRESH_FAILED)
+        if became is Put.REFUSED:
+            marks.failed(self._looked.digest, milliseconds(self._service.clock()))
+        else:
+            marks.done(self._looked.digest)
 
     def _begin(self) -> None:
         """A body comes, perhaps after one that broke off."""
@@ -127,8 +136,8 @@ class Refresh:
             self._service.strands.sleep(0)
         return b"".join(pieces)
 
-    def _take(self, answer: Answer, at: Arrival) -> bool:
-        """Whether what is stored is right again."""
+    def _take(self, answer: Answer, at: Arrival) -> Attempt | None:
+        """What makes what is stored right again; None: nothing does."""
         asking, stale, service = self._asking, self._looked.found, self._service
         assert stale is not None
         storage = asking.shelf.storage
@@ -137,19 +146,22 @@ class Refresh:
             found = asking.renewed(self._head, self._personal, stale, said, at, service.date)
             if found is None or not found.digest:
                 storage.forget(stale.digest)
-                return False
-            return storage.renew(found.digest, found.answer.written(), self._ticket)
+                return None
+            digest, meta = found.digest, found.answer.written()
+            return lambda _: storage.renew(digest, meta, self._ticket)
         verdict = asking.judged(self._head, self._personal, said, at)
         if not isinstance(verdict, Kept):
             if said.status < 500:
                 storage.forget(stale.digest)
-            return False
+            return None
         made = storable(asking.compression, self._head, said, verdict, heads.stored(said, service.date))
         if bool(made.coding) != (self._coder is not None):  # it was not as it used to be
             storage.forget(stale.digest)
-            return False
+            return None
         if self._coder is not None:
             self._intake.add(self._coder.finish())
         stored = StoredAnswer(made.kept, made.head)
         taken = self._intake.finish()
-        return taken is not None and asking.shelf.keep(self._target, stored, said, self._ticket, *taken)
+        if taken is None:
+            return None
+        return lambda again: asking.shelf.keep(self._target, stored, said, self._ticket, taken, again)

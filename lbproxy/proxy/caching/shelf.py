@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from lbproxy.cache.interface import MOST_META, MOST_TAGS, MOST_URL, Bodies, CacheError, Entry, New, Reading, Storage, Ticket
+from lbproxy.cache.interface import MOST_META, MOST_TAGS, MOST_URL, Bodies, CacheError, Entry, New, Put, Reading, Storage, Ticket
 from lbproxy.http.caching.stored import NONCE, Fork, StoredAnswer, read
 from lbproxy.http.caching.tags import tags_of
 from lbproxy.http.caching.variants import MOST_NAMES, key_of, variant_of
 from lbproxy.http.message import ResponseHead
 from lbproxy.proxy.caching.fill import Fill
 from lbproxy.proxy.caching.outcomes import Outcomes, uncounted
+from lbproxy.proxy.caching.patience import Waiting
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.stand_in import Body
 
@@ -86,6 +87,7 @@ class Shelf:
         self.bodies = bodies
         self.fills: dict[bytes, Fill] = {}
         """What this worker asks for on behalf of all who come meanwhile, by Looked.digest: one for each such request."""
+        self.waiting = Waiting()
         self._chance = chance
 
     def key(self, *parts: bytes) -> bytes:
@@ -132,19 +134,24 @@ class Shelf:
         return None if reading is None else FileBody(reading)
 
     def keep(
-        self, target: Target, stored: StoredAnswer, said: ResponseHead, ticket: Ticket, body: bytes, size: int = -1, file: int = 0
-    ) -> bool:
-        """Store an answer; `said`: with its tags; the rest as interface.New has it. Whether it is stored."""
-        tags = tags_of(said, MOST_TAGS)
-        meta = stored.written()
-        if len(meta) > MOST_META or len(target.url) > MOST_URL:
-            return False
-        digest = target.key if not stored.kept.names else self._forked(target, stored.kept.names, ticket)
-        new = New(meta, target.url, tags, body, size, file)
-        return digest is not None and self.storage.put(digest, new, ticket)
+        self, target: Target, stored: StoredAnswer, said: ResponseHead, ticket: Ticket, taken: tuple[bytes, int, int],
+        again: bool = False,
+    ) -> Put:  # fmt: skip
+        """Store an answer; `said`: with its tags; `taken`: its body, or the size and the number of a file; `again`: see
+        Storage.put."""
+        new = New(stored.written(), target.url, tags_of(said, MOST_TAGS), *taken)
+        if len(new.meta) > MOST_META or len(target.url) > MOST_URL:
+            found: bytes | Put = Put.REFUSED
+        else:
+            found = target.key if not stored.kept.names else self._forked(target, stored.kept.names, ticket, again)
+        if isinstance(found, bytes):
+            return self.storage.put(found, new, ticket, again)
+        if new.file and self.bodies is not None and not (found is Put.BUSY and again):
+            self.bodies.remove((new.file,))
+        return found
 
-    def _forked(self, target: Target, names: tuple[bytes, ...], ticket: Ticket) -> bytes | None:
-        """The digest of one variant, once the fork knows it."""
+    def _forked(self, target: Target, names: tuple[bytes, ...], ticket: Ticket, again: bool) -> bytes | Put:
+        """The digest of one variant, once the fork knows it; else why that cannot be."""
         entry = self.storage.get(target.key, False)
         known = None if entry is None else read(entry.meta)
         fork = known if isinstance(known, Fork) else Fork(names, (), self._chance(NONCE))
@@ -153,10 +160,12 @@ class Shelf:
             fork = Fork(both if len(both) <= MOST_NAMES else names, (), self._chance(NONCE))
         digest = self._variant(target, fork)
         if digest is None:
-            return None
+            return Put.REFUSED
         fork, gone = fork.with_variant(digest)
-        if fork != known and not self.storage.put(target.key, New(fork.written(), target.url), ticket):
-            return None
+        if fork != known:
+            became = self.storage.put(target.key, New(fork.written(), target.url), ticket, again)
+            if not became:
+                return became
         for each in gone:
             self.storage.forget(each)
         return digest

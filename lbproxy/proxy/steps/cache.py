@@ -30,9 +30,11 @@ from lbproxy.proxy.caching.fill import Fed, Fill
 from lbproxy.proxy.caching.follow import follow
 from lbproxy.proxy.caching.hand import EMPTY, Hand, answer_at_hand, fork_of
 from lbproxy.proxy.caching.outcomes import BY_REASON, Outcome
+from lbproxy.proxy.caching.patience import PAUSES
 from lbproxy.proxy.caching.refresh import Refresh
 from lbproxy.proxy.caching.shelf import Found, Looked, Shelf, Target
 from lbproxy.proxy.destination import Destination
+from lbproxy.proxy.service import Service
 from lbproxy.proxy.sink import Sink
 from lbproxy.proxy.stand_in import Body, StandIn
 from lbproxy.proxy.steps.compress import Compression
@@ -233,8 +235,8 @@ class Cache(QuickCache):
         if not self._wait:
             return self._fetch(journey, target, looked, personal, None)
         service = journey.downstream.service
-        marks, until = self.shelf.storage.marks, service.clock() + self._wait
-        turn = marks.take(looked.digest, milliseconds(service.clock()), milliseconds(self._wait))
+        until = service.clock() + self._wait
+        turn = self._turn(service, looked.digest)
         if turn is Turn.LEAD:
             fill = self.shelf.fills[looked.digest] = Fill(service.strands)
             return self._fetch(journey, target, looked, personal, fill)
@@ -248,6 +250,17 @@ class Cache(QuickCache):
                 return course
             self.shelf.outcomes.count(Outcome.WAITED_IN_VAIN)
         return self._fetch(journey, target, looked, personal, None)
+
+    def _turn(self, service: Service, digest: bytes) -> Turn:
+        """BUSY: not even a moment later."""
+        marks, wait = self.shelf.storage.marks, milliseconds(self._wait)
+        turn = marks.take(digest, milliseconds(service.clock()), wait)
+        for pause in PAUSES[:5]:
+            if turn is not Turn.BUSY:
+                break
+            service.strands.sleep(pause)
+            turn = marks.take(digest, milliseconds(service.clock()), wait)
+        return turn
 
     def _fetch(self, journey: Journey, target: Target, looked: Looked, personal: bool, fill: Fill | None) -> Fetch:
         return Fetch(self.asking, journey, target, looked, personal, fill, self.stand_in)

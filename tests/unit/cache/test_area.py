@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lbproxy.cache.interface import IN_MEMORY, MOST_META, New
+from lbproxy.cache.area import NUMBERS, Area
+from lbproxy.cache.interface import IN_MEMORY, MOST_META, New, Put
 from lbproxy.cache.layout import Counter, Word
 from lbproxy.cache.purges import Purge
 from tests.unit.cache.world import SECRET, World, digest_of
@@ -51,8 +52,10 @@ def test_nothing_is_stored_while_everybody_writes() -> None:
     assert not world.store("b")
     assert not world.store_file("c", 7, 100_000)
     assert world.gone == [7]
-    assert world.area.new_file() == 0
-    assert not world.area.renew(digest_of("a"), b"new", world.area.begin(digest_of("a")))
+    again = New(b"m", b"http://a/c", (), b"", 100_000, 8)
+    assert world.area.put(digest_of("c"), again, world.area.begin(digest_of("c")), again=True) is Put.BUSY
+    assert world.gone == [7]  # whoever comes again with it needs it
+    assert world.area.renew(digest_of("a"), b"new", world.area.begin(digest_of("a"))) is Put.BUSY
     assert world.area.forget(digest_of("a"))
     assert world.body("a") is None
 
@@ -78,7 +81,7 @@ def test_a_purge_beats_a_fill_begun_before_it() -> None:
         early = world.area.begin(digest_of("k"))
         world.memory.rules.add(what, text)
         assert not world.area.put(digest_of("k"), New(b"m", b"http://a/x?q", (b"red", b"blue"), b"old"), early)
-        other = world.area.put(digest_of("l"), New(b"m", b"http://b/x", (b"red",), b"other"), early)
+        other = bool(world.area.put(digest_of("l"), New(b"m", b"http://b/x", (b"red",), b"other"), early))
         assert other is (what is not Purge.ALL)
         assert world.store("k", b"new", url="http://a/x?q", tags=(b"blue",))
         assert world.body("k") == b"new"
@@ -138,7 +141,24 @@ def test_files_go_when_nobody_names_them() -> None:
 def test_files_are_numbered_once() -> None:
     """No number twice, and none is 0."""
     world = World(disk=1_000_000)
-    assert [world.area.new_file() for _ in range(3)] == [1, 2, 3]
+    assert [world.area.new_file() for _ in range(NUMBERS - 5)] == list(range(1, NUMBERS - 4))
+    other = Area(world.memory, world.lock, 2, world.gone.extend)
+    taken = {area.new_file() for area in (world.area, other) for _ in range(3 * NUMBERS)}
+    assert len(taken) == 6 * NUMBERS
+    assert min(taken) == NUMBERS - 4
+
+
+def test_files_are_numbered_while_somebody_has_the_lock() -> None:
+    """A process has numbers in store, half of what it takes at least; without any there is none."""
+    world = World(disk=1_000_000)
+    world.lock.held = True
+    assert world.area.new_file() == 0
+    world.lock.held = False
+    assert world.area.new_file() == 1
+    world.lock.held = True
+    for number in range(2, NUMBERS + 1):
+        assert world.area.new_file() == number
+    assert world.area.new_file() == 0
 
 
 def test_what_is_asked_for_survives_a_flood_of_unique_urls() -> None:

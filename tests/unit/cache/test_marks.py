@@ -87,10 +87,10 @@ def test_there_are_as_many_marks_as_there_are() -> None:
 
 
 def test_without_the_lock_nobody_leads_for_others() -> None:
-    """But whoever leads may say that it is over."""
+    """Nor is it told to go alone: it asks again. But whoever leads may say that it is over."""
     two = Two()
     two.one.take(KEY, 1000, 500)
     two.lock.held = True
-    assert two.two.take(OTHER, 1000, 500) is Turn.ALONE
+    assert two.two.take(OTHER, 1000, 500) is Turn.BUSY
     two.one.done(KEY)
     assert two.two.look(KEY, 1000) is Turn.LEAD

@@ -53,13 +53,13 @@ class World:
         """Put it under the name's digest."""
         digest = digest_of(name)
         new = New(meta, (url or f"http://a/{name}").encode(), tags, body)
-        return self.area.put(digest, new, self.area.begin(digest))
+        return bool(self.area.put(digest, new, self.area.begin(digest)))
 
     def store_file(self, name: str, number: int, size: int) -> bool:
         """The same of a body in a file."""
         digest = digest_of(name)
         new = New(b"m", f"http://a/{name}".encode(), (), b"", size, number)
-        return self.area.put(digest, new, self.area.begin(digest))
+        return bool(self.area.put(digest, new, self.area.begin(digest)))
 
     def body(self, name: str) -> bytes | None:
         """What is found under it."""
