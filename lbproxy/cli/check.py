@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,7 @@ from lbproxy.errors import Complaint, ConfigError, by_place
 
 if TYPE_CHECKING:
     from lbproxy.config.load import Located
+    from lbproxy.config.read import Passing
 
 
 def add(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -69,7 +71,8 @@ class FileReport(NamedTuple):
 
 def look_at(file: str) -> FileReport:
     """Raises nothing. "-": what comes on standard input, beside which files are looked for in the current folder."""
-    from lbproxy.config.load import locate_bytes, locate_file
+    from lbproxy.cli.answered import answered
+    from lbproxy.config.load import locate_bytes
     from lbproxy.master.resources.acme_folder import stand_in
     from lbproxy.tls import passphrase
 
@@ -77,12 +80,22 @@ def look_at(file: str) -> FileReport:
         if file == "-":
             found = locate_bytes(sys.stdin.buffer.read(), "stdin", Path.cwd(), os.environ)
         else:
-            found = locate_file(Path(file), environ=os.environ)
+            found = answered(partial(_located, file))
     except ConfigError as error:
         return FileReport(None, error.complaints, [])
     passphrase.adopt(found.config)
     with tempfile.TemporaryDirectory(prefix="lbproxy-check-") as folder:
         return _judged(stand_in(found.config, Path(folder)))._replace(read=found)
+
+
+def _located(file: str, passing: Passing) -> Located:
+    """What a file says, when all that it names has just answered."""
+    from lbproxy.config.load import locate_file
+    from lbproxy.master.resources.first_look import look_at_all
+
+    found = locate_file(Path(file), environ=os.environ, passing=passing)
+    look_at_all(found.config, passing)
+    return found
 
 
 def _warned_of(found: FileReport) -> FileReport:

@@ -14,10 +14,13 @@ import socket
 import struct
 import time
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lbproxy.cli.answered import answered
 from lbproxy.config.load import load_file
+from lbproxy.config.read import Passing
 from lbproxy.config.units import Refused
 from lbproxy.config.values import file_below
 from lbproxy.errors import ConfigError, StartError
@@ -64,22 +67,32 @@ def instance(arguments: argparse.Namespace) -> Instance:
         return Instance(str(arguments.control), arguments.control, None)
     path: Path = arguments.config
     try:
-        text = path.read_bytes().decode("utf-8-sig", "replace")
+        proxy, fault = answered(partial(_proxy_of, path))
     except OSError as error:
         raise Unreachable(f"{path}: cannot be read: {error.strerror or error}") from error
-    proxy, fault = _proxy_table(text)
-    if not fault and ("include" in text or "${" in text):
-        proxy = _in_effect(path) or proxy
+    except ConfigError as error:
+        raise Unreachable("\n".join(map(str, error.complaints))) from error
     control, pid_file = (_file(proxy, key, path) for key in ("control", "pid_file"))
     if fault and control is None:
         raise Unreachable(f"{path}: not valid TOML: {fault}\nit does not tell where lbproxy is: name its socket by --control PATH")
     return Instance(str(path), control, pid_file)
 
 
-def _in_effect(path: Path) -> dict[str, object] | None:
+def _proxy_of(path: Path, passing: Passing) -> tuple[object, str]:
+    """[proxy], and what is wrong with the file. Raises OSError."""
+    passing(str(path))
+    text = path.read_bytes().decode("utf-8-sig", "replace")
+    passing("")
+    proxy, fault = _proxy_table(text)
+    if not fault and ("include" in text or "${" in text):
+        proxy = _in_effect(path, passing) or proxy
+    return proxy, fault
+
+
+def _in_effect(path: Path, passing: Passing) -> dict[str, object] | None:
     """[proxy] as lbproxy itself reads it, from other files and the environment, too; None while it would not read it."""
     try:
-        proxy = load_file(path, environ=os.environ).proxy
+        proxy = load_file(path, environ=os.environ, passing=passing).proxy
     except ConfigError:
         return None
     return {key: str(value) for key, value in (("control", proxy.control), ("pid_file", proxy.pid_file)) if value is not None}

@@ -11,7 +11,7 @@ What is in the files is judged elsewhere (tls/): here names are looked at, and n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,8 +37,24 @@ class FolderContents(NamedTuple):
     """What looks like half of one, in words."""
 
 
-def pairs_in(folder: Path, key_mode: str = "private", passphrase: Passphrase | None = None) -> FolderContents:
-    """Raises OSError when the folder cannot be read; one inside it that cannot is told of."""
+def pairs_in(
+    folder: Path,
+    key_mode: str = "private",
+    passphrase: Passphrase | None = None,
+    passing: Callable[[str], object] = lambda path: None,
+) -> FolderContents:
+    """Raises OSError when the folder cannot be read; one inside it that cannot is told of. `passing` is told of each before it is
+    looked at, and of "" at the end."""
+    passing(str(folder))
+    try:
+        return _pairs_in(folder, key_mode, passphrase, passing)
+    finally:
+        passing("")
+
+
+def _pairs_in(
+    folder: Path, key_mode: str, passphrase: Passphrase | None, passing: Callable[[str], object]
+) -> FolderContents:
     names = _listed(folder)
     pairs: list[tuple[str, Certificate]] = []
     odd: list[str] = []
@@ -48,7 +64,10 @@ def pairs_in(folder: Path, key_mode: str = "private", passphrase: Passphrase | N
         pairs.append((stem, Certificate(folder / cert, folder / (key or cert), key_mode, passphrase)))
     for name in names:
         _, dot, ending = name.rpartition(".")
-        if f".{ending}" not in FILES and (not dot or (folder / name).is_dir()):
+        if f".{ending}" in FILES:
+            continue
+        passing(str(folder / name))
+        if not dot or (folder / name).is_dir():
             try:
                 inside = _inside(folder / name, key_mode, passphrase)
             except NotADirectoryError:

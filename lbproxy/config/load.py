@@ -53,7 +53,7 @@ from lbproxy.config.model import (
     Timeouts,
 )
 from lbproxy.config.parts import INCLUDE, Merged, Part, matching, patterns_of
-from lbproxy.config.read import Context, Rule, read
+from lbproxy.config.read import Context, Passing, Rule, nobody, read
 from lbproxy.config.rules import acme, filters, headers, inspection, listeners, pools, process, routes
 from lbproxy.config.tables import Report, Table, dotted
 from lbproxy.errors import Complaint, ConfigError, Line, by_place
@@ -72,18 +72,22 @@ MOST_BYTES = 16 * 2**20
 NOTHING_SET: Mapping[str, str] = MappingProxyType({})
 
 
-def load_file(path: Path, named: str = "", environ: Mapping[str, str] = NOTHING_SET) -> Config:
+def load_file(
+    path: Path, named: str = "", environ: Mapping[str, str] = NOTHING_SET, passing: Passing = nobody
+) -> Config:
     """The configuration in a file. Complaints call it `named`, as the user did. Raises ConfigError, also for an unreadable file.
 
-    `environ`: what "${NAME}" in it stands for.
+    `environ`: what "${NAME}" in it stands for; `passing`: told which path is about to be read, and "" when that has answered.
     """
-    return locate_file(path, named, environ).config
+    return locate_file(path, named, environ, passing).config
 
 
-def locate_file(path: Path, named: str = "", environ: Mapping[str, str] = NOTHING_SET) -> Located:
+def locate_file(
+    path: Path, named: str = "", environ: Mapping[str, str] = NOTHING_SET, passing: Passing = nobody
+) -> Located:
     """The same, with lines."""
     name = named or str(path)
-    return locate_text(_read_file(path, name), name, path.absolute().parent, environ, path)
+    return locate_text(_read_file(path, name, passing), name, path.absolute().parent, environ, path, passing)
 
 
 class Located(NamedTuple):
@@ -99,13 +103,16 @@ def locate_bytes(content: bytes, source: str, base: Path, environ: Mapping[str, 
     return locate_text(_decoded(content, source), source, base, environ)
 
 
-def _read_file(path: Path, name: str) -> str:
+def _read_file(path: Path, name: str, passing: Passing) -> str:
+    passing(str(path))
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
     except OSError as error:
         reason = error.strerror or str(error)
         raise ConfigError([Complaint(name, 0, "", f"cannot be read: {reason}", _file_hint(error))]) from error
+    finally:
+        passing("")
     if len(content) > MOST_BYTES:
         raise ConfigError([Complaint(name, 0, "", f"is longer than {MOST_BYTES // 2**20} MiB", "is it the right file?")])
     return _decoded(content, name)
@@ -138,12 +145,13 @@ def load_text(text: str, source: str, base: Path, environ: Mapping[str, str] = N
 
 
 def locate_text(
-    text: str, source: str, base: Path, environ: Mapping[str, str] = NOTHING_SET, file: Path | None = None
-) -> Located:
+    text: str, source: str, base: Path, environ: Mapping[str, str] = NOTHING_SET, file: Path | None = None,
+    passing: Passing = nobody,
+) -> Located:  # fmt: skip
     """The same, with lines."""
     main = _part(text, source)
     faults: list[Complaint] = []
-    merged = Merged(main, _included(main, base, environ, file, faults))
+    merged = Merged(main, _included(main, base, environ, file, faults, passing))
 
     def complain(path: TomlPath, message: str, hint: str) -> None:
         faults.append(Complaint(source, merged.of(path), dotted(merged.local(path)), message, hint))
@@ -154,7 +162,7 @@ def locate_text(
         raise ConfigError(by_place(faults))
     variables = Variables(tuple(expanded.used.items()))
     report = Report(source, merged, variables)
-    config = _read(Table(report, (), expanded.values), source, base)
+    config = _read(Table(report, (), expanded.values), source, base, passing)
     if report.complaints:
         raise ConfigError(report.in_file_order())
     references = tuple((one.path, one.written) for one in expanded.references)
@@ -173,7 +181,9 @@ def _part(text: str, source: str) -> Part:
         raise ConfigError([Complaint(source, 0, "", "nested too deeply")]) from error
 
 
-def _included(main: Part, base: Path, environ: Mapping[str, str], file: Path | None, faults: list[Complaint]) -> list[Part]:
+def _included(
+    main: Part, base: Path, environ: Mapping[str, str], file: Path | None, faults: list[Complaint], passing: Passing
+) -> list[Part]:
     """The other files, each read; what is wrong with any of them goes to `faults`."""
 
     def complain(path: TomlPath, message: str, hint: str = "") -> None:
@@ -188,12 +198,13 @@ def _included(main: Part, base: Path, environ: Mapping[str, str], file: Path | N
         return []
     parts = []
     beside = Path(main.source).parent if file is not None else base
-    for found in matching(patterns, base, file, lambda number, *why: complain((INCLUDE, number), *why)):
+    for found in matching(patterns, base, file, lambda number, *why: complain((INCLUDE, number), *why), passing):
         name = str(beside / found.relative_to(base)) if found.is_relative_to(base) else str(found)
+        passing(str(found))
         try:
             if found.exists() and not found.is_file():
                 raise ConfigError([Complaint(name, 0, "", "is no regular file", "name the files in it")])
-            part = _part(_read_file(found, name), name)
+            part = _part(_read_file(found, name, passing), name)
         except ConfigError as error:
             faults += [one._replace(line=Line(one.line, name)) for one in error.complaints]
             continue
@@ -257,10 +268,10 @@ _BELONGS = {
 _SHAPE = shape_of(Config)
 
 
-def _read(root: Table, source: str, base: Path) -> Config:
+def _read(root: Table, source: str, base: Path, passing: Passing) -> Config:
     """Every table in turn. The result is meant only when no complaint came up."""
     root.take(INCLUDE, values.text, "")  # known, and gone: see _included
-    context = Context(base, _RULES, _BELONGS, _names(root, "pool"), _names(root, "client_limit"))
+    context = Context(base, _RULES, _BELONGS, _names(root, "pool"), _names(root, "client_limit"), passing)
     config: Config = read(root, _SHAPE, context, source=source)
     _nothing_missing(root, config)
     check_together(root.report, config)

@@ -37,17 +37,23 @@ class Part(NamedTuple):
     values: dict[str, object]
 
 
-def matching(patterns: Iterable[str], base: File, main: File | None, complain: Callable[[int, str, str], None]) -> list[File]:
+def matching(
+    patterns: Iterable[str], base: File, main: File | None, complain: Callable[[int, str, str], None],
+    passing: Callable[[str], object] = lambda path: None,
+) -> list[File]:  # fmt: skip
     """The files that the patterns mean, each once; `main` is none of them. `complain` is told of a pattern, by its number, that
-    means none."""
+    means none, `passing` of each before it is looked for."""
     found: dict[File, None] = {}
     for number, pattern in enumerate(patterns):
+        passing(str(base / pattern))
         names = sorted(glob.glob(pattern, root_dir=base))  # unlike Path.glob it leaves hidden files out
         if not names and not glob.has_magic(pattern):
             complain(number, f"{pattern} does not exist", "a name without a star has to be there")
         found |= dict.fromkeys(base / name for name in names)
     files = [file for file in found if main is None or os.path.realpath(file) != os.path.realpath(main)]
-    return list({os.path.realpath(file): file for file in reversed(files)}.values())[::-1]
+    last = {os.path.realpath(file): file for file in reversed(files)}
+    passing("")
+    return list(last.values())[::-1]
 
 
 class Merged:

@@ -47,13 +47,12 @@ def _key(route: Route) -> str:
 
 def _fronts(route: Route) -> Iterator[str]:
     """The keys of routes that may take all it takes."""
-    path = begin(route)
     if route.match.exact is not None:
-        yield f"={path}"
-    path = path.rstrip("/")
-    while path:
-        yield path
-        path = path[: path.rfind("/")].rstrip("/")
+        yield f"={route.match.exact}"
+    for path in {begin(route).rstrip("/"), _front(route).rstrip("/")}:  # which differ where path and glob exclude each other
+        while path:
+            yield path
+            path = path[: path.rfind("/")].rstrip("/")
     yield ""
 
 
@@ -61,9 +60,14 @@ def begin(route: Route) -> str:
     """What all its paths begin with, in whole segments; or the only one."""
     if route.match.exact is not None:
         return route.match.exact
-    front = (route.match.glob or "").partition("*")[0]
-    front = front[: front.rfind("/") + 1]
+    front = _front(route)
     return front if _under(front, route.path) else route.path
+
+
+def _front(route: Route) -> str:
+    """What its glob begins with, in whole segments."""
+    front = (route.match.glob or "").partition("*")[0]
+    return front[: front.rfind("/") + 1]
 
 
 def covers(earlier: Route, later: Route) -> bool:

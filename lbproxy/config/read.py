@@ -20,6 +20,13 @@ Rule = Callable[[Table, Any, "Context"], Any]
 """Complains of what does not go together, and gives back the value as it is meant; None: there is none that could be used. A key
 that must be there and is not is None while it looks."""
 
+Passing = Callable[[str], object]
+"""Told of a path that is about to be read, and of "" when it has answered."""
+
+
+def nobody(path: str) -> None:
+    """Who is told of paths where nobody wants to know."""
+
 
 class Context(NamedTuple):
     """What the reading of any table may have to know."""
@@ -32,6 +39,7 @@ class Context(NamedTuple):
     pools: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     """The names of all of them, well-formed or not."""
+    passing: Passing = nobody
 
 
 def read(table: Table, shape: Shape, context: Context, usual: Any = None, **given: Any) -> Any:

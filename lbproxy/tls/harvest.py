@@ -63,6 +63,10 @@ class Harvest:
         self.close()
         return found
 
+    def descriptors(self) -> list[int]:
+        """Of what nobody has taken yet."""
+        return [store.fileno() for crate, _ in self._crates for store in crate]
+
     def close(self) -> None:
         """What nobody has taken is gone."""
         for crate, _ in self._crates:

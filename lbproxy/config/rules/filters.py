@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from lbproxy.config.model import AddressList, ClientLimit, Config, Network, Refuse, RouteFilters
 from lbproxy.config.model.filters import MOST_BURST
-from lbproxy.config.read import Context
+from lbproxy.config.read import Context, Passing
 from lbproxy.config.tables import Table
 from lbproxy.config.units import Refused, did_you_mean, parse_network
 from lbproxy.errors import Complaint
@@ -25,17 +25,19 @@ _FAULTS_TOLD = 20
 
 def addresses(table: Table, lists: AddressList, context: Context) -> AddressList:
     """allow, deny, allow_file and deny_file of a listener or a route. The files are read now."""
-    allowed, denied = _listed(table, "allow_file", lists.allow_file), _listed(table, "deny_file", lists.deny_file)
+    allowed = _listed(table, "allow_file", lists.allow_file, context.passing)
+    denied = _listed(table, "deny_file", lists.deny_file, context.passing)
     if lists.allow_file is not None and allowed == ():
         message = f"there is no network in {lists.allow_file}: nobody could come in"
         table.complain("allow_file", message, "leave the key out or list some")
     return replace(lists, allow_listed=allowed or (), deny_listed=denied or ())
 
 
-def _listed(table: Table, key: str, path: Path | None) -> tuple[Network, ...] | None:
+def _listed(table: Table, key: str, path: Path | None, passing: Passing) -> tuple[Network, ...] | None:
     """What is in the file; None when it has its complaints."""
     if path is None:
         return ()
+    passing(str(path))
     try:
         if path.exists() and not path.is_file():  # a FIFO would hold whoever reads it, a device feed us for ever
             table.complain(key, f"{path} is no regular file", "it should hold one network a line")
@@ -52,6 +54,8 @@ def _listed(table: Table, key: str, path: Path | None) -> tuple[Network, ...] | 
     except UnicodeDecodeError:
         table.complain(key, f"{path} is no text", "it should hold one network a line")
         return None
+    finally:
+        passing("")
     networks, complaints = parse_list(str(path), text)
     table.report.complaints += complaints
     return None if complaints else networks

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lbproxy.config.certificate_folder import CONTAINERS, FolderContents, pairs_in
 from lbproxy.config.model import Certificate, Listen, ListenTls, NameTls
-from lbproxy.config.read import Context
+from lbproxy.config.read import Context, Passing
 from lbproxy.config.rules.filters import OF_LISTENERS, client_limit
 from lbproxy.config.tables import Table
 from lbproxy.config.units import did_you_mean
@@ -32,7 +32,7 @@ def listener(table: Table, listen: Listen, context: Context) -> Listen:
     if listen.passthrough:
         _passed(table, listen, context.pools, has_certificates)
     line = table.report.lines.of(table.at("address"))
-    found = _in_folder(table, listen)
+    found = _in_folder(table, listen, context.passing)
     return replace(listen, line=line, listed=found.pairs, left_out=found.odd)
 
 
@@ -63,14 +63,14 @@ def certificate(table: Table, pair: Certificate, context: Context) -> Certificat
     return pair
 
 
-def _in_folder(table: Table, listen: Listen) -> FolderContents:
+def _in_folder(table: Table, listen: Listen, passing: Passing) -> FolderContents:
     """What is in the folder now."""
     folder = listen.folder
     if folder is None:
         return FolderContents()
     hint = "NAME.crt and NAME.key, NAME.pem or NAME.p12 with both, or NAME/fullchain.pem and NAME/privkey.pem"
     try:
-        found = pairs_in(folder, listen.folder_key_mode, listen.folder_passphrase)
+        found = pairs_in(folder, listen.folder_key_mode, listen.folder_passphrase, passing)
     except NotADirectoryError:
         table.complain("certificates", f"{folder} is no folder", f'{hint}; a single pair is [{{ cert = "...", key = "..." }}]')
     except OSError as error:

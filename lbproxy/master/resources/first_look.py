@@ -76,21 +76,23 @@ class FirstLook:
         self._reading.close()
 
 
-def look(file: Path, load: Callable[[], Config], passing: Passing) -> bool:
+def look(file: Path, load: Callable[[Passing], Config], passing: Passing) -> bool:
     """In the process: at the configuration's own file, and at all that it names."""
     setproctitle("lbproxy: first look")
     passing(str(file))
     if not file.is_file():
         return True  # a FIFO, whose reader would wait for ever
     try:
-        config = load()
+        config = load(passing)
     except LbproxyError:
         return True
-    return _look_at(config, passing)
+    return look_at_all(config, passing)
 
 
-def _look_at(config: Config, passing: Passing) -> bool:
-    for path in dict.fromkeys(paths_in(config)):
+def look_at_all(config: Config, passing: Passing) -> bool:
+    """At all that it names; True."""
+    log = () if config.log.access in ("stdout", "off") else (Path(config.log.access),)
+    for path in dict.fromkeys((*log, *paths_in(config))):
         passing(str(path))
         _begin_to_read(path)
     passing("")
@@ -99,7 +101,7 @@ def _look_at(config: Config, passing: Passing) -> bool:
 
 def hanging(config: Config, within: float = GLANCE) -> str:
     """The path at which whoever looks at all that it names stands still for half of these seconds; "": there is none."""
-    looking = Reading(lambda inbox, passing: _look_at(config, passing))
+    looking = Reading(lambda inbox, passing: look_at_all(config, passing))
     try:
         before = ""
         for _ in range(2):

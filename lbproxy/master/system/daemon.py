@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lbproxy.errors import LbproxyError, NotYet, StartError
 from lbproxy.tls import passphrase
@@ -29,10 +29,10 @@ Run = Callable[[Callable[[], None]], int]
 """Runs the master to its end and returns its exit code; calls its argument once when everything serves."""
 
 
-def daemonize(run: Run) -> int:
+def daemonize(run: Run, kept: Sequence[int] = ()) -> int:
     """In the caller's process: wait for the daemon and return 0 when it serves; raises StartError with its reason when it ends.
 
-    In the daemon: `run`, and its exit code. Call before any thread runs.
+    In the daemon: `run`, and its exit code; it has the descriptors of `kept`, too. Call before any thread runs.
     """
     sys.stdout.flush()  # or both of us would write what is buffered
     sys.stderr.flush()
@@ -47,7 +47,7 @@ def daemonize(run: Run) -> int:
     if os.fork():  # a session leader could catch a terminal again; its child cannot
         os._exit(0)
     os.chdir("/")
-    _detach(said)
+    _detach(said, *kept)
     return _run(run, said)
 
 
@@ -102,10 +102,10 @@ def _tell(said: int, word: bytes) -> None:
         pass  # gone
 
 
-def _detach(keep: int) -> None:
-    """Let go of everything of the caller's but `keep`, before any child inherits it."""
+def _detach(*keep: int) -> None:
+    """Let go of everything of the caller's but those, before any child inherits it."""
     before = 2
-    for descriptor in sorted({keep, *passphrase.kept()}):
+    for descriptor in sorted({*keep, *passphrase.kept()}):
         os.closerange(before + 1, descriptor)
         before = descriptor
     os.closerange(before + 1, max(before + 1, os.sysconf("SC_OPEN_MAX")))

@@ -47,13 +47,13 @@ def test_every_file_of_a_configuration_is_met(tmp_path: Path, monkeypatch: pytes
     seen: list[str] = []
     (tmp_path / "lb.toml").touch()
     monkeypatch.setattr(first_look, "setproctitle", lambda title: None)
-    assert look(tmp_path / "lb.toml", lambda: config, seen.append)
+    assert look(tmp_path / "lb.toml", lambda passing: config, seen.append)
     assert seen[0] == str(tmp_path / "lb.toml")
     assert {str(path) for path in (cert, key, other, its, clients, pool)} <= set(seen)
 
 
 def test_what_is_wrong_with_the_file_is_the_master_s_to_say(tmp_path: Path) -> None:
-    def load() -> Config:
+    def load(passing: Passing) -> Config:
         raise ConfigError([])
 
     (tmp_path / "lb.toml").touch()
