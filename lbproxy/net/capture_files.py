@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from lbproxy.net.tap_thread import TapThread
-from lbproxy.observe.packets import PCAP_HEAD, Conversations, records
-from lbproxy.observe.tapped import Tapped
+from lbproxy.observe.packets import Conversations, records
+from lbproxy.observe.tapped import PCAP_HEAD, Tapped
 
 
 class CaptureFiles:

@@ -18,8 +18,6 @@ from lbproxy.observe.tapped import Tapped
 MTU = 1500
 HEADS = {4: 40, 6: 60}
 """Bytes of IP and TCP in front of the data, by version."""
-LINK_RAW = 101
-"""pcap's number for packets that begin with IP."""
 _FIN, _SYN, _PSH, _ACK = 1, 2, 8, 16
 _WINDOW = 65535
 _TCP = 6
@@ -147,10 +145,6 @@ _ETHERNET = {4: _MACS + b"\x08\x00", 6: _MACS + b"\x86\xdd"}
 def frames(packets: list[bytes]) -> list[bytes]:
     """The same with a link layer in front, for an interface."""
     return [_ETHERNET[packet[0] >> 4] + packet for packet in packets]
-
-
-PCAP_HEAD = struct.pack("<LHHlLLL", 0xA1B2C3D4, 2, 4, 0, 0, 65535, LINK_RAW)
-"""Of a file (draft-ietf-opsawg-pcap)."""
 
 
 def records(packets: list[bytes], now: float) -> bytes:

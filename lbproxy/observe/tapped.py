@@ -17,6 +17,10 @@ MOST = 40 * 1024 * 1024
 """Of a conversation: two bodies of the largest `max_body`, and what heads there may be."""
 LEAST_MTU = 1280
 """RFC 8200 5: less no link of IPv6 has."""
+LINK_RAW = 101
+"""pcap's number for packets that begin with IP."""
+PCAP_HEAD = struct.pack("<LHHlLLL", 0xA1B2C3D4, 2, 4, 0, 0, 65535, LINK_RAW)
+"""With it begins each file or stream of packets that are made of them (draft-ietf-opsawg-pcap)."""
 _FIRST, _LAST = 1, 2
 _HEAD = struct.Struct("!BBBHdLL")
 """Sizes of tap's name, client and server; port, time, sizes of request and answer."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from lbproxy.config.model import Config
 from lbproxy.errors import Complaint, StartError
 from lbproxy.observe.log import get_logger
+from lbproxy.observe.tapped import PCAP_HEAD
 
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _MODE = 0o600
@@ -54,4 +56,7 @@ def _open(path: Path) -> tuple[float, int]:
         raise OSError(0, "it is no file of its own")
     if found.st_mode & 0o077:
         os.fchmod(fd, _MODE)
-    return (found.st_mtime if found.st_size else 0.0), fd
+    if not found.st_size:  # whoever reads the whole folder finds a capture without packets, and no broken one
+        with suppress(OSError):
+            os.pwrite(fd, PCAP_HEAD, 0)
+    return (found.st_mtime if found.st_size > len(PCAP_HEAD) else 0.0), fd

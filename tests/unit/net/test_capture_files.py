@@ -7,8 +7,7 @@ import struct
 from pathlib import Path
 
 from lbproxy.net.capture_files import CaptureFiles
-from lbproxy.observe.packets import PCAP_HEAD
-from lbproxy.observe.tapped import Tapped
+from lbproxy.observe.tapped import PCAP_HEAD, Tapped
 from tests.support.waiting import eventually
 
 

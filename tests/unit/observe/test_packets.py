@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lbproxy.observe.packets import MTU, PCAP_HEAD, PORTS, Conversations, End, conversation, frames, records
-from lbproxy.observe.tapped import Tapped
+from lbproxy.observe.packets import MTU, PORTS, Conversations, End, conversation, frames, records
+from lbproxy.observe.tapped import PCAP_HEAD, Tapped
 from tests.support.tools import need
 
 WRAPS = 2**32 - 5

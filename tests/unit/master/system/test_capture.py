@@ -10,6 +10,7 @@ import pytest
 from lbproxy.config import model
 from lbproxy.errors import StartError
 from lbproxy.master.system.capture import open_for_worker, try_out
+from lbproxy.observe.tapped import PCAP_HEAD
 
 
 def config(folder: Path) -> model.Config:
@@ -20,12 +21,15 @@ def test_a_ring_for_each_worker(tmp_path: Path) -> None:
     """New ones first, then the one that was written longest ago; nobody else may read them."""
     for number, when in ((0, 200), (1, 100)):
         file = tmp_path / f"ids-5-{number}.pcap"
-        file.write_text("old")
+        file.write_text("old" * 20)
         os.utime(file, (when, when))
     fds = open_for_worker(config(tmp_path), 5)["ids"]
     assert [os.readlink(f"/proc/self/fd/{fd}").rpartition("-")[2] for fd in fds] == ["2.pcap", "1.pcap", "0.pcap"]
     assert {os.fstat(fd).st_mode & 0o777 for fd in fds} == {0o600}
-    for fd in fds:
+    assert (tmp_path / "ids-5-2.pcap").read_bytes() == PCAP_HEAD, "whoever reads all of them finds no broken one"
+    again = open_for_worker(config(tmp_path), 5)["ids"]
+    assert os.path.sameopenfile(again[0], fds[0]), "it is new as long as nothing was written to it"
+    for fd in (*fds, *again):
         os.close(fd)
 
 
