@@ -8,8 +8,6 @@ from typing import NamedTuple
 from lbproxy.audit.checks.live import MEMORY, PRIVILEGES, ROOT, UNSEEN
 from lbproxy.audit.finding import Check, Evidence, Path
 
-_BIND = 1 << 10
-"""CAP_NET_BIND_SERVICE, which whoever binds port 443 without being root needs (include/uapi/linux/capability.h)."""
 _USER: Path = ("proxy", "user")
 _WALLS: Path = ("proxy", "walls")
 
@@ -56,7 +54,7 @@ def _privileges(who: str, fields: dict[str, str]) -> Iterator[tuple[Check, Evide
     elif "0" in fields.get("Gid", "").split() + fields.get("Groups", "").split():
         yield PRIVILEGES, Evidence(_USER, f"{who} is in root's group")
     capabilities = _hexadecimal(fields.get("CapPrm", "")) | _hexadecimal(fields.get("CapEff", ""))
-    if capabilities & ~_BIND:
+    if capabilities:  # whatever the master was given to bind ports with, or to open interfaces, is its own
         yield PRIVILEGES, Evidence(_USER, f"{who} has capabilities: {capabilities:016x}")
     if fields.get("NoNewPrivs") == "0":
         yield PRIVILEGES, Evidence(_WALLS, f"{who} may gain privileges by programs that it starts")

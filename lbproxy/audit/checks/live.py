@@ -19,7 +19,7 @@ PRIVILEGES = _live(
     "privileges",
     Severity.HIGH,
     "A process that reads what strangers send has rights that it does not need, or may gain some by a set-user-ID program.",
-    "Start lbproxy as root, or as an account without capabilities but for CAP_NET_BIND_SERVICE, and leave walls on.",
+    "Start lbproxy as root, or as an account of its own, and leave walls on.",
 )
 MEMORY = _live(
     "memory",

@@ -8,12 +8,10 @@ which it says what differs. With another list another process looks, so it hears
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import select
 import signal
-import struct
 import time
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -25,7 +23,7 @@ from lbproxy.errors import LbproxyError
 from lbproxy.master.files.looks import Difference, Folder, Group, Looks
 from lbproxy.master.system import signals
 from lbproxy.master.system.executed import execute
-from lbproxy.master.system.privileges import no_new_privileges
+from lbproxy.master.system.privileges import keep_capabilities, no_new_privileges
 from lbproxy.sandbox import kernel
 from lbproxy.sandbox.filter import only_what_is_needed
 from lbproxy.tls.keystore import Stamp
@@ -38,7 +36,6 @@ AT_ONCE = 500
 LONGEST = 4 * 1024 * 1024
 """Bytes of a line: that many of paths of the greatest length."""
 CAP_DAC_READ_SEARCH = 2
-CAPABILITIES_3 = 0x20080522  # linux/capability.h
 LOOK = b"look"
 """What a forker is told."""
 
@@ -205,9 +202,6 @@ def _say(said: int, line: bytes) -> None:
 def only_pass_folders() -> None:
     """Give up all of root's powers but that of passing, and listing, folders that are closed to others. The user stays: file
     servers, to whom that power means nothing, ask who it is."""
-    libc = ctypes.CDLL(None, use_errno=True)
     held = 1 << CAP_DAC_READ_SEARCH if os.geteuid() == 0 else 0
-    header = struct.pack("=Ii", CAPABILITIES_3, 0)
-    for mask in (held, 0):  # a container may not have that one
-        if libc.capset(header, struct.pack("=6I", mask, mask, 0, 0, 0, 0)) == 0:
-            return
+    if not keep_capabilities(held):  # a container may not have that one
+        keep_capabilities(0)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, NoReturn
 from setproctitle import setproctitle
 
 from lbproxy.config.model import Waf
-from lbproxy.master.system.privileges import Account, drop, no_new_privileges
+from lbproxy.master.system.privileges import Account, give_up
 from lbproxy.sandbox import kernel, walls
 from lbproxy.waf.engine import BadRules, Engine
 from lbproxy.waf.messages import LARGEST, answer, unpack
@@ -46,9 +46,7 @@ def main(descriptor: int) -> NoReturn:
     sets = [_settings(each) for each in told["sets"]]
     engine = _loaded(sock, sets)
     kernel.no_core_files()
-    if told["account"] is not None:
-        drop(Account(*told["account"]))
-    no_new_privileges()
+    give_up(None if told["account"] is None else Account(*told["account"]))
     gc.freeze()  # who looks for garbage would copy all that is shared
     sock.send(b"{}")
     Rules(sock, engine, max(each.inspectors for each in sets), told["eager"], walled=bool(told["walls"])).serve()

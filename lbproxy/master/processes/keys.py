@@ -30,7 +30,7 @@ from lbproxy.master.processes.child_pipes import ChildPipes
 from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.master.system import signals
 from lbproxy.master.system.environment import forget_others
-from lbproxy.master.system.privileges import Account, drop, no_new_privileges
+from lbproxy.master.system.privileges import Account, give_up
 from lbproxy.observe import log
 from lbproxy.sandbox import kernel
 from lbproxy.sandbox.filter import only_what_is_needed
@@ -173,9 +173,7 @@ def _live(order: Spawn, store: int, sock: socket.socket, counts: mmap.mmap, acco
         library = libcrypto.functions()  # the last that is looked for in a file
         end = _close_others({sock.fileno(), store})
         forget_others()
-        if account is not None:
-            drop(account)
-        no_new_privileges()
+        give_up(account)
         kernel.undumpable()
         if walls:
             only_needed(end)

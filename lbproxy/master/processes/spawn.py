@@ -38,7 +38,7 @@ from lbproxy.master.resources.shared import MasterResources
 from lbproxy.master.system import capture, scratch, signals
 from lbproxy.master.system.environment import forget_others
 from lbproxy.master.system.ledger_map import protect
-from lbproxy.master.system.privileges import Account, drop, no_new_privileges
+from lbproxy.master.system.privileges import Account, give_up
 from lbproxy.observe import log, standard
 from lbproxy.observe.outlet import unshared
 from lbproxy.observe.process import rss_kib
@@ -199,9 +199,7 @@ def _unprivileged(load: ChildLoader, account: Account | None, handover: Handover
         handover.scratch_fd = scratch.open_for_worker(handover.config)
         handover.cache = _from_inside(handover.cache)
         handover.taps = capture.open_for_worker(handover.config, handover.child)
-    if account is not None:
-        drop(account)
-    unprivileged = no_new_privileges()
+    unprivileged = give_up(account)
     if isinstance(main, Staged):
         main.unwalled(handover.config)
     handover.walls += [LEDGER, *([PRIVILEGES] if unprivileged else [])]  # these stand in nobody's way

@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import pwd
+import struct
 from typing import NamedTuple
 
 from lbproxy.config.model import Config
@@ -14,6 +15,7 @@ from lbproxy.tls.fork import apart
 
 FALLBACKS = ("lbproxy", "nobody")
 PR_SET_NO_NEW_PRIVS = 38  # include/uapi/linux/prctl.h
+CAPABILITIES_3 = 0x20080522  # include/uapi/linux/capability.h
 
 
 class Account(NamedTuple):
@@ -74,6 +76,29 @@ def drop(account: Account) -> None:
         else:
             raise PermissionError(f"could become root again after dropping to {account}")
     no_new_privileges()
+
+
+def give_up(account: Account | None) -> bool:
+    """All that a child has no use for, for good. `account`: whom to become; None: nobody else. False where the kernel does not know
+    how to keep it from coming back. Raises OSError.
+
+    Who is not root may hold capabilities as well, for ports below 1024 or a tap's interface (AmbientCapabilities= of systemd,
+    setcap). They are the master's, and every process that it makes would inherit them. Root that was told to stay so
+    (user = "root") stays.
+    """
+    if account is not None:
+        drop(account)
+    if os.geteuid() != 0:
+        keep_capabilities(0)
+    return no_new_privileges()
+
+
+def keep_capabilities(mask: int) -> bool:
+    """These alone; ambient ones go with them (capabilities(7)). False: they are not there to be kept, and all is as before."""
+    header = struct.pack("=Ii", CAPABILITIES_3, 0)
+    low, high = mask & 0xFFFFFFFF, mask >> 32
+    held = struct.pack("=6I", low, low, 0, high, high, 0)
+    return int(ctypes.CDLL(None, use_errno=True).capset(header, held)) == 0
 
 
 def no_new_privileges() -> bool:

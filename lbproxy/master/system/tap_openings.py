@@ -26,7 +26,8 @@ SNDBUF = 1024 * 1024
 _REQUEST = struct.Struct("16s16x8x")
 _CAPABILITY = (
     "start as root (what sends gets the socket alone), or give it the capability: "
-    "`setcap cap_net_raw=+ep {interpreter}`, or AmbientCapabilities=CAP_NET_RAW in the systemd unit"
+    "`setcap cap_net_raw=+ep {interpreter}`, or AmbientCapabilities=CAP_NET_RAW in the systemd unit, and CAP_NET_RAW in its "
+    "CapabilityBoundingSet="
 )
 
 

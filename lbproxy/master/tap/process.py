@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 from setproctitle import setproctitle
 
-from lbproxy.master.system.privileges import Account, drop, no_new_privileges
+from lbproxy.master.system.privileges import Account, give_up
 from lbproxy.net.tap_interface import TapInterface
 from lbproxy.net.tap_outputs import TapOutputs, Terms
 from lbproxy.net.tap_stream import TapStream
@@ -48,9 +48,7 @@ def main(descriptor: int) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     told = json.loads(sock.recv(LARGEST))
     kernel.no_core_files()
-    if told["account"] is not None:
-        drop(Account(*told["account"]))
-    no_new_privileges()
+    give_up(None if told["account"] is None else Account(*told["account"]))
     if told["walls"]:
         walls.build(walls.Needs(frozenset(), unix=False, names=False))
         kernel.no_more_processes()

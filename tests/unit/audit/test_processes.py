@@ -31,7 +31,7 @@ GOOD = Proc("worker 1", 4242, STATUS, LIMITS, 0)
     ("Uid:\t65534\t65534\t65534", "Uid:\t65534\t65534\t0", ["live-root"]),  # saved: it can be taken back
     ("Groups:\t65534", "Groups:\t0 65534", ["live-privileges"]),
     ("CapPrm:\t0000000000000000", "CapPrm:\t0000000000200000", ["live-privileges"]),  # CAP_SYS_ADMIN
-    ("CapPrm:\t0000000000000000", "CapPrm:\t0000000000000400", []),  # CAP_NET_BIND_SERVICE
+    ("CapPrm:\t0000000000000000", "CapPrm:\t0000000000000400", ["live-privileges"]),  # CAP_NET_BIND_SERVICE is the master's alone
     ("NoNewPrivs:\t1", "NoNewPrivs:\t0", ["live-privileges"]),
     (STATUS, "", ["live-unseen"]),
     (STATUS, "Uid:\nCapPrm:\tx\n", ["live-unseen"]),

@@ -34,6 +34,22 @@ print(json.dumps({
 }))
 """
 
+GIVEN = """
+import ctypes, json, os, struct, sys
+from lbproxy.master.system.privileges import CAPABILITIES_3, give_up
+libc, mask = ctypes.CDLL(None), 1 << 10 | 1 << 13
+libc.prctl(8, 1, 0, 0, 0)  # PR_SET_KEEPCAPS
+os.setresuid(65534, 65534, 65534)
+assert libc.capset(struct.pack("=Ii", CAPABILITIES_3, 0), struct.pack("=6I", mask, mask, mask, 0, 0, 0)) == 0
+for number in (10, 13):
+    assert libc.prctl(47, 2, number, 0, 0) == 0  # PR_CAP_AMBIENT_RAISE
+def held():
+    status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+    return [int(status[name], 16) for name in ("CapPrm", "CapEff", "CapInh", "CapAmb")]
+before = held()
+print(json.dumps([before, give_up(None), held()]))
+"""
+
 
 def config_of(user: str | None) -> Config:
     return Config("proxy.toml", listen=(), routes=(), pools=(), proxy=Process(user=user))
@@ -67,3 +83,12 @@ def test_after_the_drop_there_is_no_way_back() -> None:
     assert json.loads(said) == {
         "uid": [account.uid] * 3, "gid": [account.gid] * 3, "groups": [account.gid], "back": [], "no_new": "1", "caps": 0,
     }  # fmt: skip
+
+
+@as_root
+def test_capabilities_are_given_up_by_who_is_not_root() -> None:
+    """A service manager gave them to the master, which binds ports and opens interfaces; its children would inherit them."""
+    ended = subprocess.run([sys.executable, "-c", GIVEN], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 0, ended.stderr
+    given = 1 << 10 | 1 << 13
+    assert json.loads(ended.stdout) == [[given] * 4, True, [0] * 4]
