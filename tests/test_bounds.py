@@ -246,6 +246,7 @@ BOUNDS = {
     "master.watches.documents._live": CONFIG,
     "master.watches.documents._pending": CONFIG,
     "master.files.looks._missing": "pairs of the configuration's folders",
+    "master.files.sightings._seen": "MOST_TOLD",
     "master.files.watch._killed": "a process that looks and one that reads for each disk that hangs",
     "master.files.watch._living": "one that looks, one that reads, and those that were killed",
     "master.files.watch._read_from": "four judges",

@@ -23,6 +23,7 @@ def overview(answer: Answer, now: float) -> list[str]:
     for pool in answer.get("pools") or []:
         lines += ["", *_pool(pool, now)]
     lines += _certificates(answer)
+    lines += _watched(answer, now)
     lines += _acme(answer, now)
     lines += _key_sets(answer, now)
     lines += _taps(answer)
@@ -52,6 +53,20 @@ def _certificates(answer: Answer) -> list[str]:
 
 
 MOST_TOLD = 10
+
+
+def _watched(answer: Answer, now: float) -> list[str]:
+    """When files were looked at, and what was seen."""
+    watched = answer.get("watched") or {}
+    if not watched.get("files"):
+        return []
+    when = f"looked at {duration(now - watched['looked'])} ago" if watched.get("looked") else "not looked at yet"
+    lines = ["", f"files: {watched['files']}, {when}"]
+    for one in (watched.get("changes") or [])[:MOST_TOLD]:
+        what = "gone" if one.get("gone") else "changed"
+        became = "" if one.get("taken_over") else ", not taken over"
+        lines.append(f"  {one.get('file', '?')}: {what}, seen {duration(now - one.get('seen', now))} ago{became}")
+    return lines
 
 
 def _acme(answer: Answer, now: float) -> list[str]:

@@ -19,6 +19,7 @@ from lbproxy.errors import StartError
 from lbproxy.master.files.looker import Looker, LookerGone
 from lbproxy.master.files.looks import SETTLING, Difference, Files, Folder, Group
 from lbproxy.master.files.reading import Reading, Work
+from lbproxy.master.files.sightings import Sightings
 from lbproxy.master.resources.generation import GenerationResources
 from lbproxy.observe.log import get_logger
 from lbproxy.tls.fork import PATIENCE
@@ -135,6 +136,7 @@ class FileWatch:
         self._in_reading = False
         """It was a process that reads."""
         self._said = ""
+        self.sightings = Sightings(judges)
 
     def told(self) -> dict[str, Any] | None:
         """For operators: what hangs, and since when; None: nothing does."""
@@ -220,6 +222,7 @@ class FileWatch:
             self._stop_looking()
             return
         for differences in said:
+            self.sightings.looked(differences)
             for one in differences:
                 for judge in self._judges:
                     judge.noted(one)

@@ -69,6 +69,8 @@ class Operator:
         """How the names stand that certificates are obtained for."""
         self.files: Callable[[], Answer | None] = lambda: None
         """Which file nothing is heard of, if there is one."""
+        self.watched: Callable[[], Answer] = dict
+        """What is looked at, and what was seen."""
         self.cache: CacheKeeping | None = None
         self._do: dict[type[requests.Request], Callable[[Any, Reply], None]] = {
             requests.Status: self._status,
@@ -246,6 +248,7 @@ class Operator:
                 "warnings": [*map(str, self._serving_resources.warnings()), *self._unseen()],
                 "openssl": ssl.OPENSSL_VERSION,
                 "files": self.files(),
+                "watched": self.watched(),
                 **self._ending(),
                 **describe(self._snapshot()),
             }

@@ -60,7 +60,7 @@ class Watches:
         judges = self.certificates, TrustWatch(pipes, forget), DocumentWatch(pipes, forget), self._tickets
         self.files = FileWatch(serving, judges, look, selector=selector)
         pipes.on_stranger.append(lambda pid, _: self.files.ended(pid))
-        operator.files = self.files.told
+        operator.files, operator.watched = self.files.told, self.files.sightings.told
         self._key_sets = KeySetWatch(resources, serving, pipes, forget)
         operator.key_sets = self._key_sets.told
         self.acme = AcmeWatch(serving, pipes, operator)

@@ -197,7 +197,10 @@ def test_what_is_missing_hurts_nothing(without: set[str], data: st.DataObject) -
 
 def test_keys_that_are_fetched() -> None:
     """How old they are, and what is wrong with them."""
-    sets = [{"url": "https://a.test/", "keys": 2, "fetched": NOW - 60.0, "failures": 1, "why": "answers 503"}, {"url": "https://b.test/"}]
+    sets = [
+        {"url": "https://a.test/", "keys": 2, "fetched": NOW - 60.0, "failures": 1, "why": "answers 503"},
+        {"url": "https://b.test/"},
+    ]
     lines = overview({**ANSWER, "key_sets": sets}, NOW)
     assert "keys from https://a.test/: 2, fetched 1 min ago; answers 503" in lines
     assert "keys from https://b.test/: 0, never fetched" in lines
@@ -232,3 +235,21 @@ def test_the_rule_engine_fares() -> None:
     [told] = [line for line in lines if line.startswith("rules met: ")]
     assert told.startswith("rules met: 0: 20, 1: 19, ")
     assert told.endswith(f"9: 11, others: {10 + 9 + 7}")
+
+
+def test_files_that_changed() -> None:
+    """When they were looked at, and what became of what was seen; nothing where there are none."""
+    changes = [
+        {"file": "/c/a.crt", "seen": NOW - 5, "gone": False, "taken_over": True},
+        {"file": "/c/b.crt", "seen": NOW - 70, "gone": False, "taken_over": False},
+        {"file": "/c/c.crt", "seen": NOW - 7200, "gone": True, "taken_over": True},
+    ]
+    lines = overview({**ANSWER, "watched": {"files": 4, "folders": 1, "looked": NOW - 1, "changes": changes}}, NOW)
+    begin = lines.index("files: 4, looked at 1 s ago")
+    assert lines[begin + 1 : begin + 4] == [
+        "  /c/a.crt: changed, seen 5 s ago",
+        "  /c/b.crt: changed, seen 1 min ago, not taken over",
+        "  /c/c.crt: gone, seen 2 h ago",
+    ]
+    assert "files: 4, not looked at yet" in overview({"watched": {"files": 4, "looked": None, "changes": []}}, NOW)
+    assert not [line for line in overview({"watched": {"files": 0}}, NOW) if line.startswith("files:")]
