@@ -1,9 +1,10 @@
 """Feeds: bodies on their way into the cache, as other workers are given them while they come (interface.Feeding).
 
 A feed is a slot of the shared memory with an answer's meta and, behind it, its body from the first byte on, so that whoever comes
-late has all of it. Its leader writes there without a lock, first bytes, then how many there are. A slot is taken from nobody who
-lives: one that is stopped and goes on must not write into another one's. When it is over, what is there stays for a moment, so that
-all who follow have read it.
+late has all of it. A body that is too long for memory goes on in the file that it is written into, and the slot says in which, and
+how far others may read. Its leader writes there without a lock, first bytes, then how many there are, then that it is whole. A slot
+is taken from nobody who lives: one that is stopped and goes on must not write into another one's. When it is over, what is there
+stays for a moment, so that all who follow have read it.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from lbproxy.cache.interface import Lock
+from lbproxy.cache.interface import IN_MEMORY, Lock, Part
 from lbproxy.cache.layout import Stretch
 
 _HEADER = struct.Struct("=16sQQQIIQ")
-HEADER = 64
-_WRITTEN = 56
-"""Where the number of bytes of the body stands that are there."""
-_COUNT = struct.Struct("=Q")
+"""Digest, number of the slot's use, owner (0: nobody), until when it is left alone, length of the meta, nothing, size."""
+HEADER = 128
+_FAR = 56
+_COUNTS = struct.Struct("=QQQ")
+"""There: bytes of the body that may be read, the file that has them (0: the slot has), whether that is all."""
 BROKEN = 2**64 - 1
-"""In its place: nothing more comes, and what is there is worth nothing."""
+"""In the place of the first: nothing more comes, and what is there is worth nothing."""
+UNKNOWN = 2**64 - 1
+"""The size of a body of which nobody knows how long it is."""
+MOST_SIZE = 2**62
 NOBODY = bytes(16)
 KEPT = 2_000
 """Milliseconds for which a slot is left alone when its leader has done with it."""
@@ -33,46 +38,82 @@ def _no_fence() -> None:
 class Feed:
     """One slot, as a leader writes it, or as somebody reads it."""
 
-    __slots__ = ("_at", "_fence", "_number", "_view", "meta", "size")
+    __slots__ = ("_at", "_fence", "_number", "_room", "_view", "meta", "size")
 
-    def __init__(self, view: memoryview, at: int, number: int, meta: bytes, size: int, fence: Callable[[], None]) -> None:
-        """`number`: of this use of the slot."""
+    def __init__(
+        self, view: memoryview, at: int, room: int, number: int, meta: bytes, size: int, fence: Callable[[], None]
+    ) -> None:  # fmt: skip
+        """`room`: for the body; `number`: of this use of the slot; `size`: -1: nobody knows."""
         self._view = view
         self._at = at
+        self._room = room
         self._number = number
         self._fence = fence
         self.meta = meta
         self.size = size
 
     def add(self, data: bytes) -> None:
-        """By the leader: more of the body."""
-        [written] = _COUNT.unpack_from(self._view, self._at + _WRITTEN)
-        if written + len(data) > self.size:  # also BROKEN: nobody gets more than was said
+        """See interface.Feed."""
+        there, file, _ = self._counts()
+        if file or there + len(data) > self._room or there + len(data) > self._most:  # also BROKEN
             self.end(False, 0)
             return
-        start = self._at + HEADER + len(self.meta) + written
+        start = self._at + HEADER + len(self.meta) + there
         self._view[start : start + len(data)] = data
         self._fence()
-        _COUNT.pack_into(self._view, self._at + _WRITTEN, written + len(data))
+        self._count(there + len(data), 0)
+
+    def in_file(self, number: int, there: int) -> None:
+        """See interface.Feed. First where, then how much: who sees the second sees the first."""
+        before, file, _ = self._counts()
+        if before == BROKEN or there > self._most:
+            self.end(False, 0)
+            return
+        if file != number:
+            self._count(before, number)
+            self._fence()
+        self._count(there, number)
 
     def end(self, whole: bool, now: int) -> None:
-        """By the leader, once: it is over; `now`: in milliseconds."""
-        if not whole:
-            _COUNT.pack_into(self._view, self._at + _WRITTEN, BROKEN)
+        """See interface.Feed."""
+        there, file, _ = self._counts()
+        self._fence()
+        if whole and there != BROKEN:
+            _COUNTS.pack_into(self._view, self._at + _FAR, there, file, 1)
+        else:
+            self._count(BROKEN, 0)
         digest, number, owner, _, meta, spare, size = _HEADER.unpack_from(self._view, self._at)
         if number == self._number and owner:
             _HEADER.pack_into(self._view, self._at, digest, number, 0, now + KEPT, meta, spare, size)
 
-    def read(self, at: int) -> bytes | None:
-        """What there is of the body from `at` on, which may be nothing yet; None: it is broken, or the slot is another one's."""
-        [written] = _COUNT.unpack_from(self._view, self._at + _WRITTEN)
+    def read(self, at: int) -> Part | None:
+        """See interface.Feed."""
+        over = self._counts()[2] == 1
         self._fence()
-        if written > self.size:
+        there = self._counts()[0]
+        self._fence()
+        file = self._counts()[1]
+        if there > self._most or (not file and there > self._room):  # also BROKEN
             return None
-        start = self._at + HEADER + len(self.meta)
-        data = bytes(self._view[start + at : start + written]) if written > at else b""
+        data = b""
+        if not file and there > at:
+            start = self._at + HEADER + len(self.meta)
+            data = bytes(self._view[start + at : start + there])
         self._fence()
-        return data if _HEADER.unpack_from(self._view, self._at)[1] == self._number else None
+        if _HEADER.unpack_from(self._view, self._at)[1] != self._number:
+            return None
+        return Part(data, there, file % 2**60, over)
+
+    @property
+    def _most(self) -> int:
+        return BROKEN - 1 if self.size < 0 else self.size
+
+    def _counts(self) -> tuple[int, int, int]:
+        found: tuple[int, int, int] = _COUNTS.unpack_from(self._view, self._at + _FAR)
+        return found
+
+    def _count(self, there: int, file: int) -> None:
+        _COUNTS.pack_into(self._view, self._at + _FAR, there, file, 0)
 
 
 class Feeds:
@@ -94,14 +135,15 @@ class Feeds:
 
     def open(self, digest: bytes, meta: bytes, size: int, now: int) -> Feed | None:
         """See Feeding."""
-        if HEADER + len(meta) + size > self._size or not self._lock.take():
+        room = self._size - HEADER - len(meta)
+        if room < (IN_MEMORY if size < 0 else min(size, IN_MEMORY)) or not self._lock.take():
             return None
         try:
-            return self._open(digest, meta, size, now)
+            return self._open(digest, meta, size, now, room)
         finally:
             self._lock.give()
 
-    def _open(self, digest: bytes, meta: bytes, size: int, now: int) -> Feed | None:
+    def _open(self, digest: bytes, meta: bytes, size: int, now: int, room: int) -> Feed | None:
         for at in self._places():
             _, number, owner, until, _, _, _ = _HEADER.unpack_from(self._view, at)
             if owner == 0 and until <= now:
@@ -109,12 +151,12 @@ class Feeds:
         else:
             return None
         number = (number + 1) % 2**63
-        _HEADER.pack_into(self._view, at, NOBODY, number, self._owner, 0, len(meta), 0, size)
-        _COUNT.pack_into(self._view, at + _WRITTEN, 0)
+        _HEADER.pack_into(self._view, at, NOBODY, number, self._owner, 0, len(meta), 0, UNKNOWN if size < 0 else size)
+        _COUNTS.pack_into(self._view, at + _FAR, 0, 0, 0)
         self._view[at + HEADER : at + HEADER + len(meta)] = meta
         self._fence()
         self._view[at : at + 16] = digest
-        return Feed(self._view, at, number, meta, size, self._fence)
+        return Feed(self._view, at, room, number, meta, size, self._fence)
 
     def find(self, digest: bytes) -> Feed | None:
         """See Feeding."""
@@ -123,12 +165,13 @@ class Feeds:
                 continue
             self._fence()
             _, number, owner, _, length, _, size = _HEADER.unpack_from(self._view, at)
-            if not owner or HEADER + length + size > self._size:
+            if not owner or HEADER + length > self._size or MOST_SIZE < size != UNKNOWN:
                 continue
             meta = bytes(self._view[at + HEADER : at + HEADER + length])
             self._fence()
             if _HEADER.unpack_from(self._view, at)[:2] == (digest, number):
-                return Feed(self._view, at, number, meta, size, self._fence)
+                size = -1 if size == UNKNOWN else size
+                return Feed(self._view, at, self._size - HEADER - length, number, meta, size, self._fence)
         return None
 
     def owner_gone(self, owner: int) -> None:
@@ -136,7 +179,7 @@ class Feeds:
         for at in self._places():
             digest, number, has, _, meta, spare, size = _HEADER.unpack_from(self._view, at)
             if has == owner:
-                _COUNT.pack_into(self._view, at + _WRITTEN, BROKEN)
+                _COUNTS.pack_into(self._view, at + _FAR, BROKEN, 0, 0)
                 _HEADER.pack_into(self._view, at, digest, number, 0, 0, meta, spare, size)
 
     def _places(self) -> range:

@@ -134,22 +134,37 @@ class Collapsing(Protocol):
         """Those who wait go on, each for itself, and nobody waits for this key for APART ms."""
 
 
+class Part(NamedTuple):
+    """How far a body on its way is, as somebody sees it who has a part of it."""
+
+    data: bytes
+    """What follows that part, which may be nothing yet."""
+    there: int
+    """Bytes of the body that are there."""
+    file: int
+    """All of them are in this file (Bodies.open), and none is in `data`; 0: they are not."""
+    over: bool
+    """That is all of it."""
+
+
 class Feed(Protocol):
     """One answer on its way, in memory that all workers share: its leader writes it, others read it while it comes."""
 
     meta: bytes
     size: int
-    """Of the whole body."""
+    """Of the whole body; -1: nobody knows yet."""
 
     def add(self, data: bytes) -> None:
         """By the leader: more of the body."""
 
-    def end(self, whole: bool, now: int) -> None:
-        """By the leader, once: it is over."""
+    def in_file(self, number: int, there: int) -> None:
+        """By the leader: the body is in that file from now on, of which so many bytes are there."""
 
-    def read(self, at: int) -> bytes | None:
-        """What there is of the body from `at` on, which may be nothing yet; None: nothing more will come, and what came is worth
-        nothing."""
+    def end(self, whole: bool, now: int) -> None:
+        """By the leader, once: it is over; `whole`: what was said is all of it."""
+
+    def read(self, at: int) -> Part | None:
+        """What there is for somebody who has `at` bytes. None: nothing more will come, and what came is worth nothing."""
 
 
 class Feeding(Protocol):
@@ -157,7 +172,8 @@ class Feeding(Protocol):
     (`owner_gone`)."""
 
     def open(self, digest: bytes, meta: bytes, size: int, now: int) -> Feed | None:
-        """A feed for others to find, whose body has `size` bytes. None: there is no room; they wait until it is stored."""
+        """A feed for others to find, whose body has `size` bytes; -1: nobody knows. None: there is no room; they wait until it is
+        stored."""
 
     def find(self, digest: bytes) -> Feed | None:
         """One that is on its way; None: there is none."""
@@ -216,9 +232,14 @@ class Writing(Protocol):
     """A body on its way into a file."""
 
     size: int
+    number: int
+    """Of the file."""
 
     def write(self, data: bytes) -> None:
         """At the end; may wait for the disk. Raises CacheError (the disk is full): nothing is stored then."""
+
+    def show(self) -> None:
+        """All that was written can be read by whoever opens the file now. Raises CacheError."""
 
     def finish(self) -> int:
         """It is whole: its number, for New.file. The file goes again if `put` refuses it. Raises CacheError."""

@@ -22,7 +22,7 @@ MARKS_PER_SET = 8
 FEEDS = 8
 FEED_SHARE = 128
 """A feed takes that part of the memory, from LEAST_FEED to MOST_FEED bytes."""
-LEAST_FEED, MOST_FEED = 32 * 1024, 2**20 + 64 * 1024
+LEAST_FEED, MOST_FEED = 80 * 1024, 2**20 + 64 * 1024
 WAYS = 8
 """Slots of a bucket."""
 BUCKET_SIZE = 192

@@ -11,7 +11,7 @@ from lbproxy.cache.layout import LINE, MAGIC, Word, layout_of
 from lbproxy.cache.purges import Rules
 from lbproxy.cache.ring import Ring
 
-FORMAT = 2
+FORMAT = 3
 PROBATION, MAIN, FILES = 0, 1, 2
 _FACTS = struct.Struct("=4Q")
 _GHOST = 2**32 - 1

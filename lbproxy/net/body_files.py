@@ -201,11 +201,11 @@ class _Reading:
 class _Writing:
     """A body that is written (cache.interface.Writing)."""
 
-    __slots__ = ("_fd", "_files", "_held", "_number", "_written", "size")
+    __slots__ = ("_fd", "_files", "_held", "_written", "number", "size")
 
     def __init__(self, files: BodyFiles, number: int, fd: int) -> None:
         self._files = files
-        self._number = number
+        self.number = number
         self._fd = fd
         self._held = bytearray()
         """Until there is a piece."""
@@ -226,18 +226,22 @@ class _Writing:
         self._files.write(self._fd, held, self._written)
         self._written += len(held)
 
-    def finish(self) -> int:
+    def show(self) -> None:
         """See Writing."""
         if self._held:
             self._flush()
+
+    def finish(self) -> int:
+        """See Writing."""
+        self.show()
         self._close()
-        return self._number
+        return self.number
 
     def abandon(self) -> None:
         """See Writing."""
         if self._fd >= 0:
             self._close()
-            self._files.remove((self._number,))
+            self._files.remove((self.number,))
 
     def _close(self) -> None:
         fd, self._fd = self._fd, -1

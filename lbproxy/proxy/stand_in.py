@@ -13,7 +13,8 @@ class Body(Protocol):
     """The body of an answer, of which all or a part is somewhere else."""
 
     def read(self, at: int, limit: int) -> bytes:
-        """From byte `at` on, some `limit` of them at most, at least one; may wait. Raises SourceFailed."""
+        """From byte `at` on, some `limit` of them at most, at least one; may wait. Raises SourceFailed. Of a body whose size nobody
+        knows b"" is the end."""
 
     def close(self) -> None:
         """Nothing more is read. Closing twice is harmless."""
@@ -39,7 +40,7 @@ class StandIn(Upstream):
 
     def __init__(self, raw: bytes, lines: bytes, body: bytes | Body, size: int, strands: Strands, at: int = 0) -> None:
         """`raw`: the head as a backend would say it; `lines`: put on to it for this client; `size`: bytes of the body up to its
-        end, of which what is before `at` is left out."""
+        end, of which what is before `at` is left out; -1: nobody knows yet."""
         super().__init__(_Nobody(strands), None)  # type: ignore[arg-type]  # nobody asks whose it is
         self.raw = raw
         self.lines = lines
@@ -61,9 +62,13 @@ class StandIn(Upstream):
     def piece(self, limit: int, silence: float) -> bytes:
         """See Upstream."""
         assert self._body is not None
-        data = self._body.read(self._at, min(limit, self._end - self._at)) if self._at < self._end else b""
+        if self._end < 0:
+            data = self._body.read(self._at, limit)
+            self.over = not data
+        else:
+            data = self._body.read(self._at, min(limit, self._end - self._at)) if self._at < self._end else b""
+            self.over = self._at + len(data) >= self._end
         self._at += len(data)
-        self.over = self._at >= self._end
         self.trailers = NONE
         return data
 

@@ -41,10 +41,10 @@ def origin(answering: Callable[[int, Conversation], None]) -> Scripted:
     return Scripted(script)
 
 
-def served(stage: Stage, address: str, **route: Any) -> LbProxy:
+def served(stage: Stage, address: str, files: str = "", **route: Any) -> LbProxy:
     config = stage.config(address, app={"health": {"type": "off"}}, workers=WORKERS)
     config["route"][0].update({"cache": {"collapse_wait": "60s"}, **route})
-    config["cache"] = {"memory": "8MiB"}
+    config["cache"] = {"memory": "8MiB", **({"files": files, "disk": "16MiB"} if files else {})}
     return stage.run(config)
 
 
@@ -112,6 +112,36 @@ def test_one_request_for_all_and_hits_over_a_reload(stage: Stage) -> None:
         assert asked == [0, 1]
         said = {line["cache"] for line in proxy.wait_access(count=HERD + 3 + 2 * WORKERS, path="/herd")}
         assert said <= {"miss", "hit", "collapsed"}
+
+
+def test_first_bytes_of_chunks_for_all(stage: Stage, tmp_path: Path) -> None:
+    """Who waits for an answer of unknown length, in either worker and over either protocol, has its beginning while the rest is
+    not there yet, and then the rest, out of memory and out of a file."""
+    go_on = threading.Event()
+    chunk = b"%x\r\n%b\r\n" % (100_000, b"x" * 100_000)
+
+    def answering(number: int, conversation: Conversation) -> None:
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nCache-Control: max-age=600\r\n\r\n"
+        conversation.send(head + b"5\r\nfirst\r\n")
+        go_on.wait(60)
+        conversation.send(chunk + b"0\r\n\r\n")
+
+    (tmp_path / "bodies").mkdir(mode=0o700)
+    with origin(answering) as backend, ThreadPoolExecutor(CLIENTS) as pool:
+        proxy = served(stage, backend.address, files=str(tmp_path / "bodies"))
+        outputs = [tmp_path / f"got{number}" for number in range(CLIENTS)]
+        spoken = ("--http1.1", "--http2") * (CLIENTS // 2)
+        waiting = [
+            pool.submit(fetched, stage, proxy, "/chunks", version, "--no-buffer", "--output", str(output))
+            for version, output in zip(spoken, outputs, strict=True)
+        ]
+        eventually(lambda: all(each.exists() and b"first" in each.read_bytes() for each in outputs), "everybody has the beginning")
+        assert not any(each.done() for each in waiting)
+        go_on.set()
+        for each, output in zip(waiting, outputs, strict=True):
+            each.result()
+            assert output.read_bytes().endswith(b"\r\n\r\nfirst" + b"x" * 100_000)
+        eventually(lambda: "cache-status: lbproxy; hit" in fetched(stage, proxy, "/chunks").lower(), "it is stored")
 
 
 def test_a_leader_that_is_killed(stage: Stage) -> None:

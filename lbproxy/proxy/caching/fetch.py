@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from lbproxy.cache.interface import Put
+from lbproxy.cache.interface import MOST_TAGS, Put
 from lbproxy.errors import RefusedAnswer, RequestError
 from lbproxy.http.caching import heads
 from lbproxy.http.caching.conditional import asking_anew, conditional, same, unchanged, unconditional
@@ -13,6 +13,7 @@ from lbproxy.http.caching.lifetime import Arrival, Defaults
 from lbproxy.http.caching.status import forwarded
 from lbproxy.http.caching.stored import StoredAnswer
 from lbproxy.http.caching.storing import Kept, Verdict, judge
+from lbproxy.http.caching.tags import tags_of
 from lbproxy.http.endless import endless
 from lbproxy.http.fields import values
 from lbproxy.http.grammar import END
@@ -30,9 +31,12 @@ from lbproxy.proxy.stand_in import Body, StandIn
 from lbproxy.proxy.steps.compress import Compression
 from lbproxy.proxy.steps.step import Course, Journey
 from lbproxy.proxy.telling import Telling
+from lbproxy.streams import Alarm
 
 RENEWED = 1.0
 """Seconds after which a leader says again that it is getting on."""
+LOOK_AROUND = (0.02, 0.25)
+"""Seconds between looks whether somebody in another worker waits: at first, and at most."""
 FAILURES = frozenset({500, 502, 503, 504})
 """RFC 5861 4: errors in whose place a stale answer is given."""
 _MOST_FIELDS = 1_000_000  # they were counted when they came
@@ -97,8 +101,9 @@ class Fetch(Course):
     """A request for an answer that may be stored, on its way."""
 
     __slots__ = (
-        "_answers", "_asked", "_asked_at", "_asking", "_body", "_compressing", "_fill", "_holds", "_journey", "_looked",
-        "_outcome", "_personal", "_renewed_at", "_stale", "_target", "_tee", "_ticket", "_vary", "_why",
+        "_alarm", "_answers", "_asked", "_asked_at", "_asking", "_body", "_compressing", "_fill", "_holds", "_journey", "_left",
+        "_looked", "_made", "_outcome", "_pause", "_personal", "_renewed_at", "_stale", "_target", "_tee", "_ticket", "_vary",
+        "_why",
     )  # fmt: skip
 
     def __init__(
@@ -111,6 +116,8 @@ class Fetch(Course):
         self._looked = looked
         self._personal = personal
         self._fill = fill
+        self._alarm: Alarm | None = None
+        self._pause = LOOK_AROUND[0]
         self._answers = answers
         self._asked = journey.head
         # Held from now on: a 304 for a body that others have pushed out meanwhile would leave the client with nothing.
@@ -119,6 +126,10 @@ class Fetch(Course):
             looked = looked._replace(found=None, why=b"uri-miss")
         self._stale = looked.found
         self._tee: Tee | None = None
+        self._made: tuple[StoredAnswer, ResponseHead] | None = None
+        """What is stored, and as the backend said it."""
+        self._left: Fill | None = None
+        """Of those who are still given an answer that will not be stored."""
         self._compressing = None if asking.compression is None else asking.compression.begin(journey)
         """What is done with an answer that is not stored."""
         self._holds = False
@@ -158,25 +169,22 @@ class Fetch(Course):
         if coding and not self._may_compress():
             asking.shelf.outcomes.unstored("busy")
             return self._unstored(answer, sink, "busy")
-        stored, plain, self._vary = StoredAnswer(verdict, head), sink, varying(verdict, said)
-
-        def keep(body: bytes, size: int, file: int) -> bool:
-            taken = body, size, file
-            return self._store(lambda again: asking.shelf.keep(self._target, stored, said, self._ticket, taken, again))
-
+        plain, self._vary = sink, varying(verdict, said)
+        self._made = StoredAnswer(verdict, head), said
         if conditional(self._asked) and unchanged(self._asked, said, wall):
             self._vary = b""
             sink = NotModified(sink, self._journey.as_answered(heads.not_modified(head)), self._tells)
         variant = asking.shelf.variant(self._target.sent, verdict.names)
         if self._fill is not None and variant is not None:
-            opened = Opened(verdict.names, variant, verdict.for_anybody, head, verdict.lifetime.born)
+            tags = tags_of(said, MOST_TAGS)
+            opened = Opened(verdict.names, variant, verdict.for_anybody, head, verdict.lifetime.born, self._ticket, tags)
             self._fill.open(opened, CHUNKED if coding else said.body)
-            self._publish()
-        self._tee = Tee(sink, asking.shelf.bodies, asking.most, keep, self._lines, self._fill, self._progress)
+            self._look_around()
+        self._tee = Tee(sink, asking.shelf.bodies, asking.most, self, self._fill)
         into: Sink = self._tee
         if asking.compression is not None and coding:
             into = asking.compression.into(into, coding, self._journey.source)
-        return AsJudged(answer, into, Telling(plain, self._lines(False)), self._replaced)
+        return AsJudged(answer, into, Telling(plain, self.lines(False)), self._replaced)
 
     def _unstored(self, answer: ResponseHead, sink: Sink, why: str) -> Sink:
         """It passes, compressed as others are."""
@@ -200,8 +208,39 @@ class Fetch(Course):
     def _tells(self, status: int) -> None:
         self._journey.tell(status, "")
 
-    def _lines(self, stored: bool) -> bytes:
+    # ---------------------------------------------------------------- see tee.Keeping
+
+    def lines(self, stored: bool) -> bytes:
+        """See Keeping."""
         return self._vary + forwarded(self._why, stored=stored)
+
+    def keep(self, taken: tuple[bytes, int, int]) -> bool:
+        """See Keeping."""
+        shelf, ticket = self._asking.shelf, self._ticket
+        assert self._made is not None
+        stored, said = self._made
+        return self._store(lambda again: shelf.keep(self._target, stored, said, ticket, taken, again))
+
+    def unstorable(self) -> None:
+        """See Keeping."""
+        fill, self._fill = self._fill, None
+        if fill is not None:
+            self._release(fill, State.FAILED)
+            self._left = fill
+
+    def pauses(self) -> bool:
+        """See Keeping."""
+        return not self._journey.source.ready()
+
+    def progress(self) -> None:
+        """See Keeping."""
+        if self._fill is None:
+            return
+        now = self._now()
+        if now - self._renewed_at >= RENEWED:
+            self._renewed_at = now
+            self._asking.shelf.storage.marks.renew(self._looked.digest, milliseconds(now), milliseconds(PATIENCE))
+        self._publish()
 
     def instead(self, answer: ResponseHead) -> StandIn | None:
         """See Course."""
@@ -249,19 +288,17 @@ class Fetch(Course):
 
     # ---------------------------------------------------------------- those who wait
 
-    def _progress(self) -> None:
-        if self._fill is None:
-            return
-        now = self._now()
-        if now - self._renewed_at >= RENEWED:
-            self._renewed_at = now
-            self._asking.shelf.storage.marks.renew(self._looked.digest, milliseconds(now), milliseconds(PATIENCE))
+    def _look_around(self) -> None:
+        """Somebody may come to wait while the backend pauses. From the event loop, too."""
         self._publish()
+        if self._fill is not None and self._fill.feed is None:
+            self._alarm = self._journey.downstream.service.strands.alarm(self._pause, self._look_around)
+            self._pause = min(self._pause * 1.5, LOOK_AROUND[1])
 
     def _publish(self) -> None:
         """For those who wait in other workers, if there are any."""
         fill, storage, digest = self._fill, self._asking.shelf.storage, self._looked.digest
-        if fill is not None and fill.size >= 0 and fill.feed is None and storage.marks.awaited(digest):
+        if fill is not None and fill.feed is None and storage.marks.awaited(digest):
             feed = storage.feeds.open(digest, follow.written(fill.opened), fill.size, milliseconds(self._now()))
             if feed is not None:
                 fill.publish(feed)
@@ -288,8 +325,12 @@ class Fetch(Course):
         self._end_fill(fill, state)
 
     def _end_fill(self, fill: Fill | None, state: State) -> None:
-        if fill is None:
-            return
+        if fill is not None:
+            self._release(fill, state)
+            fill.end(state, milliseconds(self._now()))
+
+    def _release(self, fill: Fill, state: State) -> None:
+        """Whoever comes now does not wait for it."""
         shelf, digest = self._asking.shelf, self._looked.digest
         if shelf.fills.get(digest) is fill:
             del shelf.fills[digest]
@@ -297,10 +338,11 @@ class Fetch(Course):
             shelf.storage.marks.done(digest)
         else:
             shelf.storage.marks.failed(digest, milliseconds(self._now()))
-        fill.end(state, milliseconds(self._now()))
 
     def end(self) -> None:
         """See Course."""
+        if self._alarm is not None:
+            self._alarm.stop()
         if self._tee is not None:
             self._tee.abandon()
         if self._holds and self._asking.compression is not None:
@@ -310,4 +352,6 @@ class Fetch(Course):
         if isinstance(self._body, FileBody):
             self._body.close()
         self._over(State.FAILED)
+        if self._left is not None:
+            self._left.end(State.FAILED, milliseconds(self._now()))
         self._asking.shelf.outcomes.note(self._journey, self._outcome)

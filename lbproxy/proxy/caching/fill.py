@@ -2,22 +2,24 @@
 
 Theory of operation. Who asks the backend (the leader) is an exchange as any other, and its client may be slow, or go away. So
 nobody depends on that client: what is short enough is held here until it is whole, and while others wait for it the leader's own
-client gets its answer behind them (tee.py). Somebody who comes while the leader stands before its client with an open answer waits
-for no piece of it. Whoever waits has a deadline of his own.
+client gets its answer behind them (tee.py). What is longer is read out of the file that it is stored into, while that grows.
+Somebody who comes while the leader stands before its client with an open answer waits for no piece of it. Whoever waits has a
+deadline of his own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import NamedTuple
 
-from lbproxy.cache.interface import Feed
+from lbproxy.cache.interface import Bodies, CacheError, Feed, Reading, Ticket
 from lbproxy.proxy.response_body import SourceFailed
 from lbproxy.proxy.stand_in import Body
 from lbproxy.streams import Strand, Strands
 
 MOST_FED = 1024 * 1024
-"""Bytes of a body that is given to others while it comes; longer ones when they are stored."""
+"""Bytes of a body that are held here, where it goes into no file."""
 PATIENCE = 5.0
 """Seconds without progress of a leader after which others go on without it."""
 
@@ -29,7 +31,7 @@ class State(IntEnum):
     OPEN = 1
     """The head is here, and the body comes."""
     KEPT = 2
-    """It is stored."""
+    """It is over: stored, unless something came between that was not its fault."""
     FAILED = 3
     """There is nothing for anybody else."""
 
@@ -45,6 +47,13 @@ class Opened(NamedTuple):
     head: bytes
     """As it is stored."""
     born: float
+    ticket: Ticket
+    """When it was asked for, as purges count."""
+    tags: tuple[bytes, ...]
+    """For purges by tag."""
+
+
+NOTHING = Opened((), b"", False, b"", 0.0, Ticket(bytes(16), 0, 0), ())
 
 
 class Fill:
@@ -53,11 +62,17 @@ class Fill:
     def __init__(self, strands: Strands) -> None:
         self._strands = strands
         self.state = State.ASKED
-        self.opened = Opened((), b"", False, b"", 0.0)
+        self.opened = NOTHING
         """From OPEN on."""
         self.size = -1
-        """Of the body, when it is fed to others as it comes; -1: they wait until it is stored."""
+        """Of the whole body; -1: nobody knows."""
+        self.there = 0
+        """Bytes of it that others can have."""
+        self.whole = False
+        """They are all of it."""
         self.body = bytearray()
+        """These bytes, unless they are in a file."""
+        self.file = 0
         self.blocked = False
         """The leader waits for its own client."""
         self.others = 0
@@ -66,42 +81,66 @@ class Fill:
         self.feed: Feed | None = None
         """Where those in other workers get it."""
 
+    # ---------------------------------------------------------------- the leader's
+
     def open(self, opened: Opened, size: int) -> None:
-        """The head is here, and the answer is to be stored."""
+        """The head is here, and the answer is to be stored; `size`: of its body, below 0: nobody knows."""
         self.state = State.OPEN
         self.opened = opened
-        self.size = size if 0 <= size <= MOST_FED else -1
+        self.size = max(size, -1)
         self._wake()
 
     def publish(self, feed: Feed) -> None:
         """Others in other workers get it, too, from the first byte on, and nobody waits for the leader's own client."""
         self.feed = feed
         self.others += 1
-        feed.add(bytes(self.body))
+        if self.file:
+            feed.in_file(self.file, self.there)
+        else:
+            feed.add(bytes(self.body))
 
     def add(self, data: bytes) -> None:
-        """More of the body."""
-        if self.size >= 0 and data:
-            self.body += data
-            if self.feed is not None:
-                self.feed.add(data)
+        """More of the body, which is in no file."""
+        if not data or self.state is not State.OPEN:
+            return
+        if self.there + len(data) > MOST_FED:
+            self.end(State.FAILED)
+            return
+        self.body += data
+        self.there += len(data)
+        if self.feed is not None:
+            self.feed.add(data)
+        self._wake()
+
+    def in_file(self, number: int, there: int) -> None:
+        """So much of the body is in that file, and none of it has to be here."""
+        if self.state is not State.OPEN:
+            return
+        self.file, self.there, self.body = number, there, bytearray()
+        if self.feed is not None:
+            self.feed.in_file(number, there)
+        self._wake()
+
+    def all_is_there(self) -> None:
+        """Nothing more comes."""
+        if self.state is State.OPEN:
+            self.whole = self.size < 0 or self.there == self.size
             self._wake()
 
     def end(self, state: State, now: int = 0) -> None:
-        """It is over; KEPT or FAILED. `now`: in milliseconds."""
+        """It is over; KEPT or FAILED. `now`: in milliseconds. What was said of it before counts."""
+        if self.state in (State.KEPT, State.FAILED):
+            return
         self.state = state
         if self.feed is not None:
             self.feed.end(self.whole, now)
         self._wake()
 
-    @property
-    def whole(self) -> bool:
-        """All of a body that is fed is here."""
-        return self.size >= 0 and len(self.body) == self.size
+    # ---------------------------------------------------------------- the others'
 
     def feeds(self) -> bool:
         """Whether somebody who comes now gets it as it comes."""
-        return self.state in (State.OPEN, State.KEPT) and (self.whole or (self.size >= 0 and not self.blocked))
+        return self.state in (State.OPEN, State.KEPT) and (self.whole or not self.blocked)
 
     def wait(self, seconds: float) -> bool:
         """From another greenlet: until something changes. False: nothing has, for so long."""
@@ -136,10 +175,15 @@ class Fill:
 
 
 class Fed(Body):
-    """The body of an answer that somebody else has asked for, as it comes."""
+    """The body of an answer that somebody else has asked for, as it comes. Its end is told by an empty piece, where no size was."""
 
-    def __init__(self, fill: Fill) -> None:
+    def __init__(self, fill: Fill, bodies: Bodies | None, served: Callable[[int], None]) -> None:
+        """`served`: told how many bytes were read, at the end."""
         self._fill: Fill | None = fill
+        self._bodies = bodies
+        self._served = served
+        self._read = 0
+        self._reading: Reading | None = None
         fill.others += 1
 
     def read(self, at: int, limit: int) -> bytes:
@@ -147,14 +191,33 @@ class Fed(Body):
         fill = self._fill
         if fill is None:
             raise SourceFailed("collapsed_closed")
-        while at >= len(fill.body):
-            if fill.state is State.FAILED:
+        while at >= fill.there:
+            if fill.whole:
+                return b""
+            if fill.state is State.FAILED or fill.state is State.KEPT:
                 raise SourceFailed("collapsed_failed")
             fill.wait(PATIENCE)  # however long its backend may take: who has a part of it can go nowhere else
-        return bytes(fill.body[at : at + limit])
+        size = min(limit, fill.there - at)
+        data = self._from_file(fill, at, size) if fill.file else bytes(fill.body[at : at + size])
+        self._read = at + len(data)
+        return data
+
+    def _from_file(self, fill: Fill, at: int, size: int) -> bytes:
+        try:
+            if self._reading is None:
+                self._reading = None if self._bodies is None else self._bodies.open(fill.file)
+            if self._reading is None:
+                raise SourceFailed("cache_file")
+            return self._reading.read(at, size)
+        except CacheError as error:
+            raise SourceFailed("cache_file") from error
 
     def close(self) -> None:
         """See Body."""
         fill, self._fill = self._fill, None
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            reading.close()
         if fill is not None:
             fill.others -= 1
+            self._served(self._read)

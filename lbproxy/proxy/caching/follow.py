@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from lbproxy.cache.interface import Feed, Turn
+from lbproxy.cache.interface import Feed, Ticket, Turn
 from lbproxy.proxy.caching.fill import Fill, Opened, State
 from lbproxy.proxy.caching.shelf import Shelf
 from lbproxy.proxy.service import Service
@@ -19,22 +19,30 @@ LOOK_AGAIN = (0.002, 0.01)
 SLOWER = 1.1
 SILENCE = 600.0
 """Seconds without a byte, after which no leader is there any more, whatever became of it."""
-_META = struct.Struct("<d?H16s")
+_META = struct.Struct("<d?HI16s16sQQ")
 
 
 def written(opened: Opened) -> bytes:
     """As the meta of a feed."""
-    names = b",".join(opened.names)
-    return _META.pack(opened.born, opened.for_anybody, len(names), opened.variant) + names + opened.head
+    names, tags, since = b",".join(opened.names), b"\0".join(opened.tags), opened.ticket
+    numbers = since.sequence, since.forgotten
+    fixed = _META.pack(opened.born, opened.for_anybody, len(names), len(tags), opened.variant, since.digest, *numbers)
+    return b"".join((fixed, names, tags, opened.head))
 
 
 def read(meta: bytes) -> Opened | None:
     """None: it is nothing of that kind."""
     if len(meta) < _META.size:
         return None
-    born, for_anybody, length, variant = _META.unpack_from(meta)
-    names, head = meta[_META.size : _META.size + length], meta[_META.size + length :]
-    return Opened(tuple(names.split(b",")) if names else (), variant, for_anybody, head, born)
+    born, for_anybody, length, more, variant, digest, sequence, forgotten = _META.unpack_from(meta)
+    at_tags = _META.size + length
+    names, tags, head = meta[_META.size : at_tags], meta[at_tags : at_tags + more], meta[at_tags + more :]
+    ticket = Ticket(digest, sequence, forgotten)
+    return Opened(_parts(names, b","), variant, for_anybody, head, born, ticket, _parts(tags, b"\0"))
+
+
+def _parts(joined: bytes, between: bytes) -> tuple[bytes, ...]:
+    return tuple(joined.split(between)) if joined else ()
 
 
 class _Follower:
@@ -81,13 +89,17 @@ class _Follower:
             self._feed, self._last = feed, self._service.clock()
             fill.open(opened, feed.size)
         if self._feed is not None:
-            data = self._feed.read(len(fill.body))
-            if data is None:
+            before, part = fill.there, self._feed.read(fill.there)
+            if part is None:
                 return State.FAILED
-            fill.add(data)
-            if fill.whole:
+            if part.file:
+                fill.in_file(part.file, part.there)
+            else:
+                fill.add(part.data)
+            if part.over:
+                fill.all_is_there()
                 return State.KEPT
-            if data:
+            if fill.there != before:
                 self._last = self._service.clock()
             # Whether the mark has run out no longer matters: who has a part of it can go nowhere else.
             return State.OPEN if self._service.clock() - self._last < SILENCE else State.FAILED

@@ -46,6 +46,22 @@ class Intake:
         except CacheError:
             self.abandon()
 
+    @property
+    def file(self) -> int:
+        """The number of the file that it is in; 0: it is in memory, or nowhere."""
+        return 0 if self._writing is None else self._writing.number
+
+    def show(self) -> int:
+        """Others may read what is here out of the file that it is in: how many bytes. 0: it is in none; may wait for the disk."""
+        if self._writing is None:
+            return 0
+        try:
+            self._writing.show()
+        except CacheError:
+            self.abandon()
+            return 0
+        return self._size
+
     def finish(self) -> tuple[bytes, int, int] | None:
         """All of it is here: the body, or the size and the number of a file, as interface.New has them. None: it is not stored."""
         if not self.alive:

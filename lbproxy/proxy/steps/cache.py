@@ -10,6 +10,7 @@ that one, the others go on by themselves.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from lbproxy.cache.interface import Turn
 from lbproxy.config import model
@@ -291,13 +292,13 @@ class Cache(QuickCache):
             return None
         if conditional(journey.head):
             return None  # it is answered from what is stored
+        if self.shelf.storage.overtaken(opened.ticket, target.url, opened.tags):
+            return None  # it was asked for before a purge, and this one comes behind that
         service = journey.downstream.service
-        age = b"\r\nAge: %d" % max(0, int(service.clock() - opened.born))
-        raw = heads.sized(opened.head, fill.size)
-        if journey.head.method != b"HEAD":
-            self.shelf.outcomes.count(Outcome.SERVED_BYTES, fill.size)
-        lines = forwarded(b"uri-miss", collapsed=True) + age
-        stand_in = StandIn(raw, lines, Fed(fill) if fill.size else b"", fill.size, service.strands)
+        size = fill.there if fill.whole else fill.size
+        lines = forwarded(b"uri-miss", collapsed=True) + b"\r\nAge: %d" % max(0, int(service.clock() - opened.born))
+        body = Fed(fill, self.shelf.bodies, partial(self.shelf.outcomes.count, Outcome.SERVED_BYTES)) if size else b""
+        stand_in = StandIn(heads.sized(opened.head, size), lines, body, size, service.strands)
         journey.stand_in = stand_in
         self.shelf.outcomes.note(journey, Outcome.COLLAPSED)
         return _Served(stand_in)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from lbproxy.cache.feeds import HEADER, KEPT, Feed, Feeds
+from lbproxy.cache.feeds import HEADER, KEPT, MOST_SIZE, Feed, Feeds
+from lbproxy.cache.interface import Part
 from lbproxy.cache.layout import Stretch
 from tests.unit.cache.world import FreeLock, digest_of
 
 KEY, OTHER = digest_of("key"), digest_of("other")
-SIZE = 256
+SIZE = 512
+
+
+def read(feed: Feed, at: int) -> bytes | None:
+    """What is there from there on."""
+    part = feed.read(at)
+    return None if part is None else part.data
 
 
 class Two:
@@ -34,14 +41,14 @@ def test_bytes_are_read_as_they_come() -> None:
     feed = two.opened()
     early = two.two.find(KEY)
     assert early is not None
-    assert (early.meta, early.size, early.read(0)) == (b"meta", 8, b"")
+    assert (early.meta, early.size, read(early, 0)) == (b"meta", 8, b"")
     feed.add(b"abcd")
     late = two.two.find(KEY)
     assert late is not None
-    assert (early.read(0), late.read(0), early.read(4)) == (b"abcd", b"abcd", b"")
+    assert (read(early, 0), read(late, 0), read(early, 4)) == (b"abcd", b"abcd", b"")
     feed.add(b"efgh")
     feed.end(True, 1000)
-    assert (early.read(4), late.read(2)) == (b"efgh", b"cdefgh")
+    assert (read(early, 4), read(late, 2)) == (b"efgh", b"cdefgh")
     assert two.two.find(KEY) is None
 
 
@@ -53,7 +60,7 @@ def test_what_is_broken_is_worth_nothing() -> None:
     reader = two.two.find(KEY)
     assert reader is not None
     feed.end(False, 1000)
-    assert reader.read(0) is None
+    assert read(reader, 0) is None
 
 
 def test_more_than_was_said_is_broken() -> None:
@@ -64,8 +71,8 @@ def test_more_than_was_said_is_broken() -> None:
     assert reader is not None
     feed.add(b"x" * 9)
     feed.add(b"x" * SIZE)
-    assert reader.read(0) is None
-    assert other.read(0) == b""
+    assert read(reader, 0) is None
+    assert read(other, 0) == b""
 
 
 def test_slots_are_few() -> None:
@@ -80,9 +87,10 @@ def test_slots_are_few() -> None:
     first.end(True, 5000)
     assert two.two.open(digest_of("third"), b"", 1, 4999 + KEPT) is None
     assert two.two.open(digest_of("third"), b"", 1, 5000 + KEPT) is not None
-    assert reader.read(0) is None
+    assert read(reader, 0) is None
     assert Two().one.open(KEY, b"meta", SIZE - HEADER - 4, 0) is not None
     assert Two().one.open(KEY, b"meta", SIZE - HEADER - 3, 0) is None
+    assert Two().one.open(KEY, b"meta", -1, 0) is None
     held = Two()
     held.lock.held = True
     assert held.one.open(KEY, b"meta", 8, 0) is None
@@ -96,9 +104,9 @@ def test_a_leader_that_is_dead() -> None:
     reader = two.two.find(KEY)
     assert reader is not None
     two.two.owner_gone(2)
-    assert reader.read(0) == b"abcd"
+    assert read(reader, 0) == b"abcd"
     two.two.owner_gone(1)
-    assert reader.read(0) is None
+    assert read(reader, 0) is None
     assert two.two.find(KEY) is None
     assert two.one.open(OTHER, b"", 1, 0) is not None
     assert two.one.open(digest_of("third"), b"", 1, 0) is not None
@@ -113,6 +121,66 @@ def test_what_somebody_else_wrote_there(at: int) -> None:
     assert feed is not None
     view[at : at + 24] = b"\xff" * len(view[at : at + 24])
     found = feeds.find(KEY)
-    assert found is None or found.size <= SIZE
-    assert len(feed.read(0) or b"") <= 8
+    assert found is None or -1 <= found.size <= MOST_SIZE
+    assert found is None or (part := found.read(0)) is None or len(part.data) <= SIZE
+    assert len(read(feed, 0) or b"") <= 8
     feed.add(b"x")
+
+
+def long() -> tuple[Feed, Feed]:
+    """A feed whose size nobody knows, and somebody who reads it."""
+    view = memoryview(bytearray(80 * 1024))
+    one, two = (Feeds(view, Stretch(0, len(view)), 1, FreeLock(), owner) for owner in (1, 2))
+    feed = one.open(KEY, b"meta", -1, 0)
+    reader = two.find(KEY)
+    assert feed is not None
+    assert reader is not None
+    assert reader.size == -1
+    return feed, reader
+
+
+def test_the_end_is_told_where_no_size_was() -> None:
+    """By whoever writes, behind the last byte; before that nobody takes what is there for all of it."""
+    feed, reader = long()
+    feed.add(b"abcd")
+    assert reader.read(2) == Part(b"cd", 4, 0, False)
+    feed.add(b"e")
+    feed.end(True, 1000)
+    assert reader.read(4) == Part(b"e", 5, 0, True)
+    assert reader.read(5) == Part(b"", 5, 0, True)
+    feed, reader = long()
+    feed.add(b"abcd")
+    feed.end(False, 1000)
+    assert reader.read(0) is None
+
+
+def test_a_long_body_goes_on_in_a_file() -> None:
+    """From where it is told, all of it is there, and nothing in the memory."""
+    feed, reader = long()
+    feed.add(b"x" * 60_000)
+    feed.in_file(7, 90_000)
+    assert reader.read(0) == Part(b"", 90_000, 7, False)
+    feed.in_file(7, 2**33)
+    feed.end(True, 0)
+    assert reader.read(90_000) == Part(b"", 2**33, 7, True)
+
+
+def test_what_goes_into_no_file_and_has_no_room_is_broken() -> None:
+    """Nothing is written behind the slot, and nobody is given a part of what follows."""
+    feed, reader = long()
+    feed.add(b"x" * 80_000)
+    assert read(reader, 0) == b"x" * 80_000
+    feed.add(b"x" * 3_000)
+    feed.in_file(7, 90_000)
+    feed.end(True, 0)
+    assert reader.read(0) is None
+
+
+def test_a_file_that_has_more_than_was_said_is_broken() -> None:
+    """Whoever was told a length is given no more."""
+    two = Two()
+    feed = two.opened()
+    reader = two.two.find(KEY)
+    assert reader is not None
+    feed.in_file(7, 9)
+    assert reader.read(0) is None

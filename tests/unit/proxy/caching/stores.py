@@ -58,10 +58,15 @@ class Stored(Area):
 
 
 class _Reading(Reading):
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    """What others write is seen; it is read on when the file is gone."""
+
+    def __init__(self, bodies: FakeBodies, number: int) -> None:
+        self.bodies = bodies
+        self.number = number
+        self.data = bodies.files[number]
 
     def read(self, at: int, size: int) -> bytes:
+        self.data = self.bodies.files.get(self.number, self.data)
         if at + size > len(self.data):
             raise CacheError("short")
         return self.data[at : at + size]
@@ -81,7 +86,7 @@ class FakeBodies:
 
     def __init__(self) -> None:
         self.files: dict[int, bytes] = {}
-        self.open_ones = 0
+        self.open_ones = self.created = 0
         self.full = False
 
     def create(self) -> Writing:
@@ -95,8 +100,7 @@ class FakeBodies:
         return None if data is None or len(data) != size else data
 
     def open(self, number: int) -> Reading | None:
-        data = self.files.get(number)
-        return None if data is None else _Reading(data)
+        return _Reading(self, number) if number in self.files else None
 
 
 class FakeWriting(Writing):
@@ -104,6 +108,13 @@ class FakeWriting(Writing):
         self.bodies = bodies
         self.data = b""
         self.size = 0
+        bodies.created += 1
+        self.number = bodies.created
+
+    def show(self) -> None:
+        if self.bodies.full:
+            raise CacheError("the disk is full")
+        self.bodies.files[self.number] = self.data
 
     def write(self, data: bytes) -> None:
         if self.bodies.full:
@@ -111,13 +122,13 @@ class FakeWriting(Writing):
         self.data += data
 
     def finish(self) -> int:
+        self.show()
         self.bodies.open_ones -= 1
-        number = len(self.bodies.files) + 1
-        self.bodies.files[number] = self.data
-        return number
+        return self.number
 
     def abandon(self) -> None:
         self.bodies.open_ones -= 1
+        self.bodies.remove((self.number,))
 
 
 class Caching:
@@ -161,6 +172,22 @@ class Caching:
 
 
 FRESH = "Cache-Control: max-age=60"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + FRESH.encode() + END
+LAST = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def unchunked(body: bytes) -> bytes:
+    """A whole body."""
+    found = bytearray()
+    while body != LAST:
+        size, _, body = body.partition(b"\r\n")
+        found += body[: int(size, 16)]
+        body = body[int(size, 16) + 2 :]
+    return bytes(found)
 
 
 def date(off: float = 0) -> str:

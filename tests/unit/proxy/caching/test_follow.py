@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from lbproxy.cache.interface import Ticket
+from lbproxy.cache.keeper import Keeper
+from lbproxy.cache.purges import Purge
 from lbproxy.proxy.caching.fill import Opened
 from lbproxy.proxy.caching.follow import read, written
-from tests.unit.proxy.caching.stores import FRESH, Caching, answered, gone, herd, status, taken
+from tests.unit.proxy.caching.stores import CHUNKED, FRESH, LAST, Caching, answered, chunk, gone, herd, status, taken, unchunked
 from tests.unit.proxy.fake_stream import EOF, LOST
 from tests.unit.proxy.world import get, ok
 
@@ -59,15 +62,82 @@ def test_first_bytes_are_given_as_they_come() -> None:
     workers.over()
 
 
-def test_what_is_too_large_is_waited_for() -> None:
-    """There is no room for it in shared memory; they have it when it is stored."""
+def test_first_bytes_of_chunks_are_given_as_they_come() -> None:
+    """And the end is told: nobody takes what is there for all of it before that."""
     workers = Workers()
-    workers.one.world.upstream.feed(ok(b"x" * 5000, FRESH))
+    workers.one.world.upstream.feed(CHUNKED + chunk(b"abcd"))
+    workers.look()
     workers.look()
     for client in workers.others:
         head, body = taken(client)
-        assert (status(head), len(body)) == ("lbproxy; fwd=uri-miss; collapsed", 5000)
+        assert (status(head), body) == ("lbproxy; fwd=uri-miss; collapsed", chunk(b"abcd"))
+    workers.one.world.upstream.feed(chunk(b"efgh"))
+    workers.look()
+    assert [client.take() for client in workers.others] == [chunk(b"efgh")] * 3
+    workers.one.world.upstream.feed(LAST)
+    workers.look()
+    assert [client.take() for client in workers.others] == [LAST] * 3
+    assert unchunked(taken(workers.leader)[1]) == b"abcdefgh"
     assert not workers.two.world.upstreams
+    assert workers.two.counted() == {"collapsed": 3}
+    assert workers.two.served() == 24
+    workers.over()
+
+
+@pytest.mark.parametrize("chunks", [True, False])
+def test_long_bodies_come_out_of_the_file_that_grows(chunks: bool) -> None:
+    """Longer than any room in shared memory."""
+    workers = Workers()
+    size = 1_500_000
+    workers.one.world.upstream.feed(CHUNKED if chunks else ok(b"x" * size, FRESH)[:-size])
+    got = [bytearray() for _ in workers.others]
+    for _ in range(0, size, 50_000):
+        workers.one.world.upstream.feed(chunk(b"x" * 50_000) if chunks else b"x" * 50_000)
+        workers.look()
+        for each, client in zip(got, workers.others, strict=True):
+            each += client.take()
+    assert all(len(each) > 1_000_000 for each in got)
+    if chunks:
+        workers.one.world.upstream.feed(LAST)
+    workers.look()
+    for each, client in zip(got, workers.others, strict=True):
+        body = bytes(each + client.take()).partition(b"\r\n\r\n")[2]
+        assert (unchunked(body) if chunks else body) == b"x" * size
+    assert not workers.two.world.upstreams
+    workers.over()
+
+
+def test_who_comes_in_a_pause() -> None:
+    """The beginning was here before anybody in the other worker wanted it."""
+    one = Caching()
+    two = Caching(beside=one)
+    [leader] = herd(one, 1)
+    one.world.upstream.feed(CHUNKED + chunk(b"abcd"))
+    others = herd(two, 2)
+    for caching in (two, one, two):
+        caching.world.pass_time(0.25)
+        caching.world.settle()
+    assert [taken(client)[1] for client in others] == [chunk(b"abcd")] * 2
+    one.world.upstream.feed(LAST)
+    two.world.pass_time(0.25)
+    assert [client.take() for client in others] == [LAST] * 2
+    gone(one, [leader])
+    gone(two, others)
+
+
+def test_a_purge_in_between() -> None:
+    """Who comes behind it in another worker is given nothing of what was asked for before."""
+    workers = Workers()
+    workers.one.world.upstream.feed(CHUNKED + chunk(b"old"))
+    workers.look()
+    assert Keeper(workers.one.storage.place.memory, workers.one.storage.place.lock).purge(Purge.ALL, b"")
+    late = herd(workers.two, 2)
+    assert answered(workers.two, ok(b"new", FRESH), None) == 2
+    assert [taken(client)[1] for client in late] == [b"new"] * 2
+    workers.one.world.upstream.feed(LAST)
+    workers.look()
+    assert [unchunked(taken(client)[1]) for client in workers.others] == [b"old"] * 3
+    gone(workers.two, late)
     workers.over()
 
 
@@ -101,17 +171,32 @@ def test_a_leader_of_no_use(how: str) -> None:
     workers.over()
 
 
-def test_a_leader_that_breaks_off() -> None:
-    """Whoever has a part of it is told that there is no more: by the end of the connection."""
+@pytest.mark.parametrize("begun", [ok(b"abcdefgh", FRESH)[:-4], CHUNKED + chunk(b"abcd")])
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_leader_that_breaks_off(begun: bytes, dies: bool) -> None:
+    """Whoever has a part of it is told that there is no more: by the end of the connection, and by no last chunk. Nobody waits for
+    that key for two minutes."""
     workers = Workers()
-    workers.one.world.upstream.feed(ok(b"abcdefgh", FRESH)[:-4])
+    workers.one.world.upstream.feed(begun)
     workers.look()
     workers.look()
-    assert all(taken(client)[1] == b"abcd" for client in workers.others)
-    workers.one.world.upstream.feed(EOF)
+    assert all(b"abcd" in taken(client)[1] for client in workers.others)
+    if dies:  # as the master sees to it
+        area, now = workers.one.storage, int(workers.one.world.now * 1000)
+        area.marks.owner_gone(1, now)
+        area.feeds.owner_gone(1)
+    else:
+        workers.one.world.upstream.feed(EOF)
     workers.look()
+    assert not any(client.take() for client in workers.others)
     assert not any(client.is_open() for client in workers.others)
     assert {outcome[1] for outcome in workers.two.world.outcomes()} == {"collapsed_failed"}
+    late = herd(workers.two, 2)
+    assert answered(workers.two, ok(b"own", "Cache-Control: private"), None) == 2
+    gone(workers.two, late)
+    if dies:
+        workers.one.world.upstream.feed(EOF)
+    workers.look()
     workers.over()
 
 
@@ -169,7 +254,7 @@ def test_nobody_follows_for_nobody() -> None:
 
 def test_meta_of_feeds() -> None:
     """All that the others have to know, and nothing is read that is not that."""
-    for names in ((), (b"a", b"accept")):
-        opened = Opened(names, b"v" * 16, True, b"HTTP/1.1 200 OK\r\nX: 1", 12.5)
+    for names, tags in (((), ()), ((b"a", b"accept"), (b"red", b"x,y"))):
+        opened = Opened(names, b"v" * 16, True, b"HTTP/1.1 200 OK\r\nX: 1", 12.5, Ticket(b"d" * 16, 3, 2**63), tags)
         assert read(written(opened)) == opened
     assert read(b"short") is None
